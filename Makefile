@@ -1,0 +1,42 @@
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup train demo test lint tensorboard bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+setup: $(BIN)/.ready  ## make .venv with everything in it (nothing to do when nothing changed)
+
+$(BIN)/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+train: setup  ## fetch the default corpus, train the default recipe, print a sample; ARGS="model=gru ..." overrides
+	$(BIN)/charrnn train $(ARGS)
+	$(BIN)/charrnn sample length=500
+
+demo: setup  ## the same way in about a minute
+	$(BIN)/charrnn train experiment=demo $(ARGS)
+	$(BIN)/charrnn sample length=500
+
+test: setup  ## the fast tests
+	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tensorboard: setup  ## curves of every run below outputs/
+	$(BIN)/tensorboard --logdir outputs $(ARGS)
+
+bench: setup  ## charrnn beside its peers, in one run
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## remove the environment and caches; runs in outputs/ stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""The ways in which a command ends badly, each with its exit code.
+
+Whoever raises one of these writes the whole line that the user reads: it names
+the file or the option and says what to do. The front door prints it and leaves.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+class InputError(Exception):
+    """Something that the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class RunError(Exception):
+    """The command was asked for something possible and could not do it (a full disk, say)."""
+
+    exit_code = 1
+
+
+class Interrupted(Exception):
+    """A signal ended the command after its work was brought into safety."""
+
+    def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signum

@@ -1,0 +1,1 @@
+"""The sampler: choosing a character, stepping the network."""

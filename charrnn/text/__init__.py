@@ -1,0 +1,1 @@
+"""Characters and ids: vocabularies, named corpora, preprocessing."""

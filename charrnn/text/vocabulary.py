@@ -1,0 +1,128 @@
+"""The characters that a model knows, and their ids.
+
+In memory ids count from 0: the rows of the embedding, the columns of the logits.
+In files they count from 1, since torch-rnn's do; `FIRST_FILE_ID` is that difference.
+
+A vocabulary of bytes (``encoding=bytes``) has one token a byte. In Python a byte
+above 127 is the lone surrogate that ``surrogateescape`` makes of it, in JSON it is
+``[200]``, as torch-rnn writes it, and on standard output it is the byte itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.errors import InputError
+
+FIRST_FILE_ID = 1
+_BYTE_TOKEN = re.compile(r"\[(\d{1,3})\]")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The characters of a model, in the order of their ids.
+
+    Attributes:
+        characters: one string of length 1 for each id.
+        is_bytes: whether each token is a byte rather than a Unicode character.
+    """
+
+    characters: list[str]
+    is_bytes: bool = False
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ids", {c: i for i, c in enumerate(self.characters)})
+        if not self.characters:
+            raise InputError("a vocabulary needs at least one character")
+        if len(self._ids) != len(self.characters):
+            raise InputError("a vocabulary holds the same character twice")
+        if any(len(c) != 1 for c in self.characters):
+            raise InputError("a vocabulary holds a token that is not one character")
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def __contains__(self, character: object) -> bool:
+        return character in self._ids
+
+    def encode(self, text: str) -> npt.NDArray[np.int64]:
+        """Ids (from 0) of a text's characters, shape (length,).
+
+        Raises:
+            InputError: names the first character that the vocabulary lacks.
+        """
+        if self.is_bytes:
+            text = text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+        try:
+            return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
+        except KeyError as unknown:
+            character = unknown.args[0]
+            raise InputError(
+                f"the character {character!r} (U+{ord(character):04X}) is not among the "
+                f"{len(self)} that this model was trained on; leave it out or replace it"
+            ) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids (from 0)."""
+        return "".join([self.characters[i] for i in ids])
+
+    def tokens(self) -> list[str]:
+        """The characters as torch-rnn's JSON writes them: bytes above 127 as ``[200]``."""
+        if not self.is_bytes:
+            return list(self.characters)
+        return [c if c < "\x80" else f"[{ord(c) - 0xDC00}]" for c in self.characters]
+
+    @classmethod
+    def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
+        """The inverse of `tokens`."""
+        is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
+        return cls([_character(t) for t in tokens], is_bytes)
+
+    def write_json(self, path: Path) -> None:
+        """Write torch-rnn's JSON beside the HDF5 file."""
+        pairs = list(enumerate(self.tokens(), start=FIRST_FILE_ID))
+        content = {
+            "token_to_idx": {token: i for i, token in pairs},
+            "idx_to_token": {str(i): token for i, token in pairs},
+        }
+        path.write_text(json.dumps(content), encoding="ascii")
+
+    @classmethod
+    def read_json(cls, path: Path) -> Vocabulary:
+        """Read torch-rnn's JSON.
+
+        Raises:
+            InputError: names the file and what is wrong with it.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+            table = content["idx_to_token"]
+            if not isinstance(table, dict) or not all(isinstance(t, str) for t in table.values()):
+                raise ValueError("idx_to_token is not a table of characters")
+            tokens = [table[str(i)] for i in range(FIRST_FILE_ID, FIRST_FILE_ID + len(table))]
+            return cls.from_tokens(tokens)
+        except FileNotFoundError:
+            raise InputError(
+                f"{path}: no such file; `charrnn preprocess` writes it beside the HDF5"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(
+                f"{path}: not a vocabulary ({what}); `charrnn preprocess` writes one"
+            ) from None
+
+
+def _character(token: str) -> str:
+    """The character of a JSON token."""
+    byte = _BYTE_TOKEN.fullmatch(token) if len(token) > 1 else None
+    if byte and int(byte[1]) < 256:
+        return bytes([int(byte[1])]).decode("ascii", "surrogateescape")
+    return token

@@ -1,0 +1,1 @@
+"""The Lightning side: data module, module, schedules, checkpoints, reports while it runs."""
