@@ -67,7 +67,8 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(path, "a+")  # noqa: SIM115: held by the caller
+        # closed by whoever takes the lock
+        handle = open(path, "a+")  # noqa: SIM115
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
