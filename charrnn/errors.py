@@ -26,4 +26,5 @@ class Interrupted(Exception):
 
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
         super().__init__(message)
+        self.signum = int(signum)
         self.exit_code = 128 + signum

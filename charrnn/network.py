@@ -11,10 +11,14 @@ layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
-from charrnn.modelfile import Architecture
+from charrnn.modelfile import Architecture, TrainedModel
 
 _MODULES: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 FORGET_GATE = 1  # PyTorch's order of an LSTM's gates is i, f, g, o
@@ -98,3 +102,27 @@ class _BatchNorm(nn.BatchNorm1d):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return super().forward(hidden.flatten(0, 1)).view_as(hidden)
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *rest: Any
+    ) -> None:
+        # a plain dict of weights has no module versions, and is then taken for an old one
+        # to which the missing count has to be added
+        versioned = {**local_metadata, "version": self._version}
+        super()._load_from_state_dict(state_dict, prefix, versioned, *rest)
+
+
+def network_of(trained: TrainedModel) -> Network:
+    """The network of a trained model, on the CPU."""
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+        network = Network(trained.architecture)
+    network.load_state_dict({name: torch.tensor(w) for name, w in trained.weights.items()})
+    return network
+
+
+def weights_of(network: Network) -> dict[str, npt.NDArray[np.float32]]:
+    """Copies of a network's weights, as a `TrainedModel` holds them."""
+    return {
+        name: weight.detach().to("cpu", torch.float32).numpy().copy()
+        for name, weight in network.state_dict().items()
+    }

@@ -1,0 +1,71 @@
+"""`charrnn evaluate`: the loss of a checkpoint on a split or a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from charrnn.errors import InputError
+from charrnn.options import EvaluateOptions
+
+if TYPE_CHECKING:
+    from charrnn.data import Ids
+    from charrnn.modelfile import TrainedModel
+
+
+def run(options: EvaluateOptions) -> None:
+    """Print the loss, as lines or as one JSON object."""
+    import json
+
+    from charrnn.model import load
+
+    trained = load(options.checkpoint).trained
+    split, ids = _ids(options, trained)
+    if len(ids) < 2:
+        raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
+
+    from charrnn.evaluation import stream_loss
+    from charrnn.network import network_of
+
+    score = stream_loss(network_of(trained), ids)
+    values = {
+        "split": split,
+        "characters": score.characters,
+        "loss": score.loss,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+    }
+    if options.json:
+        print(json.dumps(values))
+    else:
+        print(f"{split}: {score.characters} characters")
+        print(f"loss {score.loss:.4f} nats per character")
+        print(f"{score.bits_per_character:.4f} bits per character")
+        print(f"perplexity {score.perplexity:.4f}")
+
+
+def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids]:
+    """What is scored, and its ids (n,) in the model's vocabulary."""
+    from pathlib import Path
+
+    from charrnn.data import open_data, translated
+
+    data = options.data
+    if data.input_txt is not None:
+        from charrnn.text.preprocessing import read_text
+
+        encoding = "bytes" if trained.vocabulary.is_bytes else "utf-8"
+        text = read_text(data.input_txt, encoding)
+        try:
+            return "text", trained.vocabulary.encode(text)
+        except InputError as error:
+            raise InputError(f"data.input_txt={data.input_txt}: {error}") from None
+    h5, json = data.input_h5, data.input_json
+    if h5 is None or json is None:
+        h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
+        if not isinstance(h5, str) or not isinstance(json, str):
+            raise InputError(
+                f"checkpoint={options.checkpoint}: does not say what it was trained on; give "
+                f"data.input_txt=, or data.input_h5= and data.input_json="
+            )
+    encoded = open_data(Path(h5), Path(json))
+    return options.split, translated(encoded, options.split, trained.vocabulary)

@@ -1,0 +1,245 @@
+"""Encoded text -> parallel streams -> windows; NumPy only.
+
+    split (n,)  ->  N rows of L = (n - 1) // N  ->  window k: columns kT .. (k+1)T
+
+Row r of the streams is ``ids[r * L : (r + 1) * L]`` and its targets are the same one
+character on, so each window continues the one before it, and the state of the network
+can be carried from one to the next (torch-rnn's DataLoader.lua cuts the text so too).
+
+The HDF5 file is mapped, not read: a window costs one strided copy of N * (T + 1) ids, and
+a corpus larger than the memory is no different from a small one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.errors import InputError
+from charrnn.options import SPLITS
+from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
+
+FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
+Ids = npt.NDArray[np.int64]  # counted from 0
+
+CHECKED_AT_ONCE = 1 << 26
+FINGERPRINT_BLOCKS = 64
+FINGERPRINT_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A preprocessed corpus: the ids of its splits, as they stand in the file.
+
+    Attributes:
+        splits: for train, val and test an array (n,), counted from 1, mapped where it can be.
+        mapping: the mapped file, for `release`; None where the splits were read.
+    """
+
+    path: Path
+    json_path: Path
+    vocabulary: Vocabulary
+    splits: dict[str, FileIds]
+    mapping: mmap.mmap | None = None
+
+    def release(self) -> None:
+        """Let go of the pages read so far.
+
+        They stay in the system's cache, but no longer count as this process's memory,
+        which would otherwise seem to grow to the size of the corpus.
+        """
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
+    def fingerprint(self) -> str:
+        """A hash of vocabulary, sizes and ids (all of a small corpus, 64 MB spread over a large).
+
+        It does not depend on how the ids are stored.
+        """
+        digest = hashlib.sha256("\0".join(self.vocabulary.tokens()).encode("utf-8", "replace"))
+        for name in SPLITS:
+            ids = self.splits[name]
+            digest.update(f"{name} {len(ids)}\n".encode())
+            for start in _block_starts(len(ids)):
+                block = ids[start : start + FINGERPRINT_BLOCK]
+                digest.update(np.ascontiguousarray(block, np.uint32))
+        return digest.hexdigest()
+
+    def ids(self, split: str) -> Ids:
+        """All ids of a split, from 0, shape (n,), in memory."""
+        return from_file_ids(self.splits[split], len(self.vocabulary), self.path)
+
+
+def _block_starts(size: int) -> Iterator[int]:
+    whole = FINGERPRINT_BLOCKS * FINGERPRINT_BLOCK
+    if size <= whole:
+        yield from range(0, size, FINGERPRINT_BLOCK)
+    else:
+        last = size - FINGERPRINT_BLOCK
+        yield from (last * i // (FINGERPRINT_BLOCKS - 1) for i in range(FINGERPRINT_BLOCKS))
+
+
+def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
+    """Ids from 0 of ids as files hold them.
+
+    Raises:
+        InputError: an id is not one of the vocabulary's.
+    """
+    ids = file_ids.astype(np.int64)
+    ids -= FIRST_FILE_ID
+    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size):
+        wrong = ids[(ids < 0) | (ids >= vocabulary_size)][0] + FIRST_FILE_ID
+        raise InputError(
+            f"{path}: holds the id {wrong}, and its vocabulary has the ids 1 to "
+            f"{vocabulary_size}; preprocess the text again, or name the JSON that belongs to it"
+        )
+    return ids
+
+
+def open_data(h5: Path, json: Path) -> EncodedText:
+    """Open an HDF5 file and the vocabulary that belongs to it.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    vocabulary = Vocabulary.read_json(json)
+    if not h5.is_file():
+        raise InputError(f"{h5}: no such file; `charrnn preprocess` makes it of a text")
+    try:
+        splits, mapping = _read_splits(h5)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{h5}: not a preprocessed text ({what}); `charrnn preprocess` makes one"
+        ) from None
+    if sum(len(ids) for ids in splits.values()) <= CHECKED_AT_ONCE:
+        for ids in splits.values():
+            from_file_ids(ids, len(vocabulary), h5)
+    return EncodedText(h5, json, vocabulary, splits, mapping)
+
+
+def _read_splits(h5: Path) -> tuple[dict[str, FileIds], mmap.mmap | None]:
+    mapping: mmap.mmap | None = None
+    splits: dict[str, FileIds] = {}
+    with h5py.File(h5, "r") as file:
+        for name in SPLITS:
+            dataset = file.get(name)
+            if not isinstance(dataset, h5py.Dataset):
+                raise ValueError(f"it has no dataset /{name}")
+            if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
+                raise ValueError(f"/{name} is no row of whole numbers")
+            offset = dataset.id.get_offset()
+            if len(dataset) == 0:
+                splits[name] = np.zeros(0, dataset.dtype)
+            elif offset is None or dataset.id.get_storage_size() != dataset.nbytes:
+                splits[name] = _read_plainly(dataset, h5)
+            else:
+                if mapping is None:
+                    with open(h5, "rb") as handle:
+                        mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+                splits[name] = np.frombuffer(mapping, dataset.dtype, len(dataset), offset)
+    return splits, mapping
+
+
+def _read_plainly(dataset: h5py.Dataset, h5: Path) -> FileIds:
+    """The ids of a chunked or compressed dataset, which cannot be mapped."""
+    # deflate packs at most about 1000 to 1, so a size beyond that is a damaged header
+    if dataset.nbytes > 2000 * h5.stat().st_size:
+        raise ValueError(f"{dataset.name} claims {len(dataset)} ids, more than the file can hold")
+    ids: FileIds = dataset[:]
+    return ids
+
+
+@dataclass(frozen=True)
+class Streams:
+    """A split as N parallel streams, and the windows that they are trained in.
+
+    Attributes:
+        rows: (N, L + 1) ids as files hold them, each row one character into the next row,
+            so that its last target is there; a view, nothing is copied.
+        seq_length: T, the columns of a window.
+    """
+
+    rows: FileIds
+    seq_length: int
+    vocabulary_size: int
+    path: Path
+
+    @property
+    def batch_size(self) -> int:
+        return len(self.rows)
+
+    @property
+    def windows(self) -> int:
+        """Whole windows in an epoch; a last partial one is not trained on."""
+        return (self.rows.shape[1] - 1) // self.seq_length
+
+    def window(self, index: int) -> tuple[Ids, Ids]:
+        """Inputs and targets (N, T), from 0, of window `index` of an epoch."""
+        start = index * self.seq_length
+        block = self.rows[:, start : start + self.seq_length + 1]  # (N, T + 1)
+        ids = from_file_ids(block, self.vocabulary_size, self.path)
+        return ids[:, :-1], ids[:, 1:]
+
+    def share(self, rank: int, world_size: int) -> Streams:
+        """The streams of one process out of several: N / world_size neighbouring rows."""
+        each = self.batch_size // world_size
+        rows = self.rows[rank * each : (rank + 1) * each]
+        return Streams(rows, self.seq_length, self.vocabulary_size, self.path)
+
+
+def fitting_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
+    """Batch size and window length that `size` characters suffice for.
+
+    They are what was asked for wherever one window of it can be cut; else the number
+    of streams shrinks first, then the window.
+
+    Raises:
+        ValueError: there is no pair of characters to learn from.
+    """
+    if size < 2:
+        raise ValueError("a training split needs at least 2 characters")
+    batch_size = min(batch_size, max(1, (size - 1) // seq_length))
+    return batch_size, min(seq_length, (size - 1) // batch_size)
+
+
+def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int) -> Streams:
+    """Cut a split into `batch_size` streams with windows of `seq_length` characters."""
+    ids = data.splits[split]
+    length = (len(ids) - 1) // batch_size
+    rows = np.lib.stride_tricks.as_strided(
+        ids,
+        shape=(batch_size, length + 1),
+        strides=(length * ids.itemsize, ids.itemsize),
+        writeable=False,
+    )
+    return Streams(rows, seq_length, len(data.vocabulary), data.path)
+
+
+def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> Ids:
+    """The ids (n,) of a split in another vocabulary.
+
+    Raises:
+        InputError: the split holds characters that the other vocabulary lacks.
+    """
+    ids = data.ids(split)
+    if data.vocabulary == vocabulary:
+        return ids
+    theirs = {c: i for i, c in enumerate(vocabulary.characters)}
+    table = np.array([theirs.get(c, -1) for c in data.vocabulary.characters])
+    result: Ids = table[ids]
+    if result.size and int(result.min()) < 0:
+        unknown = data.vocabulary.characters[ids[result < 0][0]]
+        raise InputError(
+            f"{data.path}: its {split} split holds {unknown!r}, which is not among the "
+            f"{len(vocabulary)} characters of the model"
+        )
+    return result

@@ -1,0 +1,106 @@
+"""The corpus as Lightning takes it.
+
+Lightning sees one endless epoch; ours are counted from the number of trained steps. The
+position in the data is that number and nothing else, so a checkpoint cannot disagree with
+its iterator: on resume the loader simply begins at the window that comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from charrnn.data import EncodedText, Streams, from_file_ids
+from charrnn.text.vocabulary import FIRST_FILE_ID
+
+# mapped pages are let go of this often (steps)
+RELEASE_EVERY = 256
+# a corpus up to this share of the GPU's free memory is kept there whole
+GPU_SHARE = 4
+
+
+class TextDataModule(L.LightningDataModule):
+    """Feeds windows (ids, targets), each (N, T) int64 from 0, in the order of the text."""
+
+    def __init__(self, data: EncodedText, streams: Streams, total_steps: int) -> None:
+        super().__init__()
+        self.data = data
+        self.streams = streams
+        self.total_steps = total_steps
+        self.trained_steps = 0
+
+    def train_dataloader(self) -> Windows:
+        assert self.trainer is not None
+        world_size, rank = self.trainer.world_size, self.trainer.global_rank
+        return Windows(
+            self.data,
+            self.streams.share(rank, world_size),
+            first_step=self.trained_steps,
+            total_steps=self.total_steps,
+            device=self.trainer.strategy.root_device,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        # the count of trained batches: the iterator may have fetched ahead
+        assert self.trainer is not None
+        return {"trained_steps": self.trainer.global_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.trained_steps = state_dict["trained_steps"]
+
+
+class Windows:
+    """An iterable of windows from `first_step` on, one longer than the run needs.
+
+    Lightning ends a run by its steps; a loader that ended with them would end its epoch
+    as well, and with it the exactness of a resume at that very step.
+    """
+
+    def __init__(
+        self,
+        data: EncodedText,
+        streams: Streams,
+        *,
+        first_step: int,
+        total_steps: int,
+        device: torch.device,
+    ) -> None:
+        self.data = data
+        self.streams = streams
+        self.first_step = first_step
+        self.total_steps = total_steps
+        self.resident = _on_gpu(streams, device)
+
+    def __len__(self) -> int:
+        return self.total_steps + 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(self.first_step, self.total_steps + 1):
+            index = step % self.streams.windows
+            if self.resident is not None:
+                start = index * self.streams.seq_length
+                block = self.resident[:, start : start + self.streams.seq_length + 1]
+                ids = block.to(torch.int64) - FIRST_FILE_ID
+                yield ids[:, :-1], ids[:, 1:]
+                continue
+            inputs, targets = self.streams.window(index)
+            yield torch.from_numpy(inputs), torch.from_numpy(targets)
+            if step % RELEASE_EVERY == 0:
+                self.data.release()
+
+
+def _on_gpu(streams: Streams, device: torch.device) -> Tensor | None:
+    """The rows (N, L + 1) in GPU memory, where they fit; else None."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    rows = streams.rows
+    if rows.size * rows.itemsize > free // GPU_SHARE:
+        return None
+    from_file_ids(rows.ravel(), streams.vocabulary_size, streams.path)
+    signed = rows if rows.itemsize == 1 else rows.astype("int32")
+    return torch.from_numpy(signed.copy()).to(device)

@@ -1,0 +1,95 @@
+"""What a run trains on: device, precision and threads, chosen once and then recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from charrnn.errors import InputError
+from charrnn.options import ModelOptions, TrainerOptions
+
+# below this many multiplications in a recurrent layer's product, converting to bf16 and
+# back costs a CPU more than the faster product gains (docs/performance.md)
+BF16_WORTH = 400_000
+
+
+def resolve(trainer: TrainerOptions, model: ModelOptions, batch_size: int) -> TrainerOptions:
+    """The same options with every automatic choice made.
+
+    Raises:
+        InputError: this machine lacks what was asked for (or recorded).
+    """
+    accelerator = trainer.accelerator
+    if accelerator == "auto":
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError(
+            "trainer.accelerator=gpu: this machine has no CUDA GPU that torch can use; "
+            "trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
+        )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise InputError("trainer.accelerator=mps: this machine has no Apple GPU; use cpu")
+    devices = trainer.devices
+    if devices == "auto":
+        devices = torch.cuda.device_count() if accelerator == "gpu" else 1
+    if accelerator == "gpu":
+        _check_gpus(devices)
+    count = len(devices) if isinstance(devices, list) else devices
+    if accelerator == "cpu" and isinstance(devices, list):
+        raise InputError(f"trainer.devices={devices}: give a number of processes on the CPU")
+    several = count * trainer.num_nodes > 1
+    strategy = "ddp" if several or trainer.strategy == "ddp" else "auto"
+    precision = trainer.precision
+    if precision == "auto":
+        work = batch_size * model.hidden_size * model.hidden_size
+        precision = "bf16-mixed" if _native_bf16(accelerator, work) else "32-true"
+    threads = trainer.threads or max(1, torch.get_num_threads() // count)
+    return dataclasses.replace(
+        trainer,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        precision=precision,
+        threads=threads,
+    )
+
+
+def processes(trainer: TrainerOptions) -> int:
+    """How many processes train together, of resolved options."""
+    devices = trainer.devices
+    return (len(devices) if isinstance(devices, list) else devices) * trainer.num_nodes
+
+
+def _check_gpus(devices: int | list[int]) -> None:
+    there = torch.cuda.device_count()
+    wanted = max(devices) + 1 if isinstance(devices, list) else devices
+    if wanted > there:
+        raise InputError(f"trainer.devices={devices}: this machine has {there} GPU(s)")
+
+
+def _native_bf16(accelerator: str, work: int) -> bool:
+    if accelerator == "gpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return accelerator == "cpu" and work >= BF16_WORTH and cpu_has_bf16()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 itself (AVX-512 BF16 or AMX)."""
+    # private names, which another torch may not have: then float32 is the safe answer
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def describe(trainer: TrainerOptions) -> str:
+    """One line about resolved options."""
+    if trainer.accelerator == "gpu":
+        first = trainer.devices[0] if isinstance(trainer.devices, list) else 0
+        device = torch.cuda.get_device_name(first)
+    elif trainer.accelerator == "mps":
+        device = "Apple GPU"
+    else:
+        device = f"CPU, {trainer.threads} threads"
+    count = processes(trainer)
+    several = f" x {count} processes" if count > 1 else ""
+    return f"{device}{several}, precision {trainer.precision}"

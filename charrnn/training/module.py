@@ -1,0 +1,187 @@
+"""The network as Lightning trains it: truncated backpropagation through a carried state.
+
+What makes a resume exact is here: the carried state and the random-number state of every
+process are saved with the checkpoint, and put back at the first batch after it, when
+nothing that Lightning does at start-up can disturb them any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from charrnn.checkpoint import ENTRY
+from charrnn.errors import RunError
+from charrnn.network import Network, State
+from charrnn.options import OptimizerOptions, ScheduleOptions
+from charrnn.training.schedules import learning_rate
+
+
+class LanguageModel(L.LightningModule):
+    """Trains a network on windows (ids, targets), each (N, T).
+
+    Args:
+        windows: steps in an epoch: the state starts at zero every so many steps.
+        total_steps: steps in the whole run.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: OptimizerOptions,
+        schedule: ScheduleOptions,
+        *,
+        windows: int,
+        total_steps: int,
+        fused: bool,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer_options = optimizer
+        self.schedule = schedule
+        self.windows = windows
+        self.total_steps = total_steps
+        self.fused = fused
+        self.state: State | None = None
+        self.last_loss: Tensor | None = None
+        self.last_lr = optimizer.lr
+        self._pending: dict[str, Any] | None = None
+        self._first_bad_step: Tensor | None = None
+
+    # -- a step --------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        self._first_bad_step = torch.full((), torch.inf, device=self.device)
+        # a checkpoint brings its own; the config of this run is what counts
+        for group in self._optimizer().param_groups:
+            group.update(_hyperparameters(self.optimizer_options))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self._pending is not None:
+            self._restore(self._pending)
+            self._pending = None
+        step = self.trainer.global_step
+        self.last_lr = learning_rate(
+            step, self.optimizer_options.lr, self.schedule, self.windows, self.total_steps
+        )
+        for group in self._optimizer().param_groups:
+            group["lr"] = self.last_lr
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        ids, targets = batch
+        if self.trainer.global_step % self.windows == 0:
+            self.state = None
+        logits, state = self.network(ids, self.state)  # (N, T, V)
+        self.state = [tuple(part.detach() for part in layer) for layer in state]
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.last_loss = loss.detach()
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning's own refuses fused optimizers, which are safe here: they unscale
+        # gradients only under a GradScaler, and then `fused` is off
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._watch(norm)
+        if gradient_clip_val is None:
+            return
+        if gradient_clip_algorithm == "norm":
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        else:
+            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        options = self.optimizer_options
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        values = _hyperparameters(options)
+        if options.name == "rmsprop":
+            return torch.optim.RMSprop(parameters, options.lr, foreach=True, **values)
+        kind = torch.optim.AdamW if options.name == "adamw" else torch.optim.Adam
+        return kind(parameters, options.lr, fused=self.fused, **values)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        optimizer = self.trainer.optimizers[0]
+        return optimizer
+
+    # -- divergence ----------------------------------------------------------------
+
+    def _watch(self, gradient_norm: Tensor) -> None:
+        """Note the first step whose loss or gradient was not finite, without waiting for it."""
+        assert self.last_loss is not None
+        assert self._first_bad_step is not None
+        # under a GradScaler an infinite gradient is a skipped step, not a divergence
+        finite = torch.isfinite(self.last_loss)
+        if self.trainer.scaler is None:
+            finite = finite & torch.isfinite(gradient_norm)
+        step = self.trainer.global_step + 1
+        self._first_bad_step = torch.where(
+            finite, self._first_bad_step, self._first_bad_step.clamp(max=step)
+        )
+
+    def check_finite(self) -> None:
+        """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
+        assert self._first_bad_step is not None
+        step = self._first_bad_step.item()
+        weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
+        if step == torch.inf and not torch.isfinite(weights).all():
+            step = self.trainer.global_step
+        if step != torch.inf:
+            raise RunError(
+                f"training diverged: the loss or a gradient of step {int(step)} is not finite"
+            )
+
+    # -- exact resume --------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        own = {"state": self._saved_state(), **_random_state(self.device)}
+        ranks: list[Any] = [own]
+        if self.trainer.world_size > 1:
+            ranks = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(ranks, own)
+        checkpoint.setdefault(ENTRY, {})["ranks"] = ranks
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._pending = checkpoint[ENTRY]["ranks"][self.trainer.global_rank]
+
+    def _saved_state(self) -> list[list[Tensor]]:
+        # cloned: a view would keep its whole storage in the file
+        return [[part.cpu().clone() for part in layer] for layer in self.state or []]
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        state = [tuple(part.to(self.device) for part in layer) for layer in saved["state"]]
+        self.state = state or None
+        torch.set_rng_state(saved["cpu"])
+        if self.device.type == "cuda" and saved["cuda"] is not None:
+            torch.cuda.set_rng_state(saved["cuda"], self.device)
+
+
+def _hyperparameters(options: OptimizerOptions) -> dict[str, Any]:
+    if options.name == "rmsprop":
+        return {
+            "alpha": options.alpha,
+            "eps": options.eps,
+            "weight_decay": options.weight_decay,
+        }
+    return {
+        "betas": (options.beta1, options.beta2),
+        "eps": options.eps,
+        "weight_decay": options.weight_decay,
+    }
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor | None]:
+    on_gpu = device.type == "cuda"
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if on_gpu else None,
+    }

@@ -1,0 +1,80 @@
+"""How a run tells the person before it where it is, on standard error.
+
+On a terminal a bar; elsewhere (a log file, a pipe) a line every `print_every` steps.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def say(line: str) -> None:
+    """A line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Shows epoch, step, loss, characters per second and the time left."""
+
+    def __init__(self, *, windows: int, total_steps: int, characters: int, bar: bool) -> None:
+        self.windows = windows
+        self.total_steps = total_steps
+        self.epochs = -(-total_steps // windows)
+        self.characters = characters
+        self.wants_bar = bar and sys.stderr.isatty()
+        self.speed = 0.0
+        self._bar: Any = None
+
+    def start(self, step: int) -> None:
+        if self.wants_bar:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=self.total_steps,
+                initial=step,
+                desc=self._epoch(step),
+                dynamic_ncols=True,
+                mininterval=0.25,
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+            )
+
+    def step(self, step: int) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def loss(self, step: int, loss: float, speed: float) -> None:
+        """A logged step: its loss (nats per character) and the characters per second."""
+        if self._bar is not None:
+            self._bar.set_description(self._epoch(step), refresh=False)
+            self._bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} characters/s", refresh=False)
+        else:
+            say(f"{self._epoch(step)}, step {step} / {self.total_steps}, loss {loss:.3f}")
+        self.speed = speed
+
+    def validated(self, step: int, loss: float, improved: bool, seconds: float) -> None:
+        note = ", the best so far" if improved else ""
+        left = ""
+        if self._bar is None and step < self.total_steps and self.speed:
+            left = f", {duration((self.total_steps - step) * self.characters / self.speed)} left"
+        line = f"validation after step {step}: loss {loss:.4f}{note}{left}"
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            say(line)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _epoch(self, step: int) -> str:
+        # torch-rnn's way of counting: the first epoch is 1.00 to 1.99
+        hundredths = 100 * max(0, step - 1) // self.windows
+        return f"epoch {1 + hundredths / 100:.2f} / {self.epochs}"
+
+
+def duration(seconds: float) -> str:
+    """3:07 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

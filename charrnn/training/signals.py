@@ -1,0 +1,70 @@
+"""Signals become a wish, read after the step.
+
+While a step runs, a handler only notes what came: saving from inside a handler would
+catch the run in the middle of an update. Before training begins there is nothing to
+save, and the command simply ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+from charrnn.errors import Interrupted
+
+# SIGUSR1 is what clusters send before SIGTERM; the run ends as if it had been SIGTERM
+STOPPING = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGUSR1: signal.SIGTERM,
+}
+
+
+class Signals:
+    """Handlers for Ctrl-C, SIGTERM and SIGUSR1 while a run is on its way.
+
+    Attributes:
+        received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._training = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        self._previous = {s: signal.getsignal(s) for s in STOPPING}
+        self.install()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def install(self) -> None:
+        """Take the handlers, again after Lightning has put its own in place."""
+        for signum in STOPPING:
+            signal.signal(signum, self._handle)
+
+    def defer(self) -> None:
+        """From here on a signal waits for the end of the step."""
+        self._training = True
+        self.install()
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if not self._training:
+            raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
+        if signum == signal.SIGINT and self.received == signal.SIGINT:
+            # the files are whole at any moment, so nothing needs to be waited for
+            _tell("left at once")
+            os._exit(128 + signum)
+        if self.received is None:
+            self.received = STOPPING[signal.Signals(signum)]
+            _tell(f"{signal.Signals(signum).name}: saving at the end of this step")
+
+
+def _tell(message: str) -> None:
+    # print() may be what the signal interrupted, and cannot be entered twice
+    os.write(2, f"\n{message}\n".encode())
