@@ -21,7 +21,7 @@ from charrnn.data import Ids
 from charrnn.modelfile import TrainedModel
 from charrnn.network import Network, State, network_of
 
-RUN_UP = 512
+RUN_UP = 256
 MAX_ROWS = 64
 LOGITS_AT_ONCE = 1 << 21
 IGNORED = -100  # cross_entropy's own default for targets that do not count
@@ -71,7 +71,7 @@ def stream_loss(
 def _score(network: Network, ids: Ids, report: Callable[[int, int], None] | None) -> Score:
     device = network.decoder.weight.device
     predicted = len(ids) - 1
-    rows = max(1, min(MAX_ROWS, predicted // (2 * RUN_UP)))
+    rows = max(1, min(MAX_ROWS, predicted // (4 * RUN_UP)))
     length = -(-predicted // rows)
     starts = np.arange(rows) * length
     state = _run_up(network, ids, starts, device)

@@ -1,0 +1,175 @@
+"""Streams are the corpus, and every file that is not a preprocessed text is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.data import (
+    EncodedText,
+    cut_streams,
+    fitting_sizes,
+    open_data,
+    translated,
+)
+from charrnn.errors import InputError
+from charrnn.text.vocabulary import Vocabulary
+
+
+def in_memory(train: np.ndarray, vocabulary_size: int = 200) -> EncodedText:
+    characters = [chr(0x4E00 + i) for i in range(vocabulary_size)]
+    empty = train[:0]
+    splits = {"train": train, "val": empty, "test": empty}
+    return EncodedText(Path("x.h5"), Path("x.json"), Vocabulary(characters), splits)
+
+
+def write(folder: Path, characters: str = "abc", **datasets: object) -> tuple[Path, Path]:
+    h5, json = folder / "x.h5", folder / "x.json"
+    h5.unlink(missing_ok=True)  # as `preprocess` does: never write into a mapped file
+    splits = {"train": [1, 2, 3, 2], "val": [1, 2], "test": [3], **datasets}
+    with h5py.File(h5, "w") as file:
+        for name, values in splits.items():
+            if isinstance(values, dict):
+                file.create_dataset(name, **values)
+            elif values is not None:
+                file[name] = np.asarray(values, "u1") if isinstance(values, list) else values
+    Vocabulary(list(characters)).write_json(json)
+    return h5, json
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 400), st.integers(1, 12), st.integers(1, 30))
+def test_windows_give_back_the_corpus_row_by_row(size: int, batch: int, seq: int) -> None:
+    corpus = (np.arange(size) * 7 % 199 + 1).astype("u1")
+    batch, seq = fitting_sizes(size, batch, seq)
+    streams = cut_streams(in_memory(corpus), "train", batch, seq)
+    length = (size - 1) // batch
+    assert streams.windows == length // seq >= 1
+    inputs, targets = zip(*(streams.window(k) for k in range(streams.windows)), strict=True)
+    for row in range(batch):
+        text = corpus[row * length : row * length + streams.windows * seq + 1].astype(int) - 1
+        assert np.array_equal(np.concatenate([i[row] for i in inputs]), text[:-1])
+        assert np.array_equal(np.concatenate([t[row] for t in targets]), text[1:])
+
+
+def test_torch_rnns_epoch_on_tiny_shakespeare() -> None:
+    streams = cut_streams(in_memory(np.ones(892_316, "u1")), "train", 50, 50)
+    assert streams.windows == 356
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 3000), st.integers(1, 500), st.integers(1, 500))
+def test_too_little_text_shrinks_streams_first(size: int, batch: int, seq: int) -> None:
+    fitted = fitting_sizes(size, batch, seq)
+    assert fitted == (min(batch, max(1, (size - 1) // seq)), min(seq, (size - 1) // fitted[0]))
+    if batch * seq < size:
+        assert fitted == (batch, seq)
+    assert fitted[1] >= 1
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_nothing_to_learn_from(size: int) -> None:
+    with pytest.raises(ValueError, match="2 characters"):
+        fitting_sizes(size, 50, 50)
+
+
+def test_shares_of_several_processes_are_the_rows() -> None:
+    streams = cut_streams(in_memory((np.arange(100) % 50 + 1).astype("u1")), "train", 6, 4)
+    whole, _ = streams.window(1)
+    parts = [streams.share(rank, 3).window(1)[0] for rank in range(3)]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+def test_mapped_and_chunked_files_read_the_same(tmp_path: Path) -> None:
+    ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
+    plain = open_data(*write(tmp_path, train=ids))
+    assert plain.mapping is not None
+    fingerprint = plain.fingerprint()
+    for kind in ({"chunks": (64,)}, {"chunks": (64,), "compression": "gzip"}):
+        other = open_data(*write(tmp_path, train={"data": ids, **kind}))
+        assert np.array_equal(other.splits["train"], ids)
+        assert other.fingerprint() == fingerprint
+    wide = open_data(*write(tmp_path, train=ids.astype("u4")))
+    assert wide.fingerprint() == fingerprint
+    plain.release()
+    assert np.array_equal(plain.splits["train"], ids)
+
+
+def test_the_fingerprint_sees_one_changed_id(tmp_path: Path) -> None:
+    ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
+    before = open_data(*write(tmp_path, train=ids)).fingerprint()
+    ids[2500] = ids[2500] % 3 + 1
+    assert open_data(*write(tmp_path, train=ids)).fingerprint() != before
+    with_other = open_data(*write(tmp_path, "abd", train=ids)).fingerprint()
+    assert with_other not in (before, open_data(*write(tmp_path, train=ids)).fingerprint())
+
+
+def test_empty_splits(tmp_path: Path) -> None:
+    data = open_data(*write(tmp_path, val=np.zeros(0, "u1"), test=np.zeros(0, "u1")))
+    assert [len(data.splits[s]) for s in ("train", "val", "test")] == [4, 0, 0]
+    assert data.ids("train").tolist() == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "what"),
+    [
+        ({"val": None}, "no dataset /val"),
+        ({"train": np.zeros((2, 2), "u1")}, "no row of whole numbers"),
+        ({"train": np.zeros(4, "f4")}, "no row of whole numbers"),
+        ({"train": [1, 2, 4]}, "the id 4"),
+        ({"train": [0, 1]}, "the id 0"),
+        ({"train": np.array([-1, 1], "i8")}, "the id -1"),
+        ({"train": np.array([2**40], "u8")}, f"the id {2**40}"),
+    ],
+)
+def test_wrong_files_are_named(tmp_path: Path, datasets: dict[str, object], what: str) -> None:
+    h5, json = write(tmp_path, **datasets)
+    with pytest.raises(InputError, match=what) as refused:
+        open_data(h5, json)
+    assert str(h5) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_hdf5_at_all(tmp_path: Path) -> None:
+    h5, json = write(tmp_path)
+    h5.write_bytes(b"not HDF5, just text")
+    with pytest.raises(InputError, match=r"x\.h5: not a preprocessed text"):
+        open_data(h5, json)
+    h5.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        open_data(h5, json)
+
+
+def test_mutated_files_are_refused_or_read(tmp_path: Path) -> None:
+    h5, json = write(tmp_path, train=np.tile(np.array([1, 2, 3], "u1"), 300))
+    contents = {h5: h5.read_bytes(), json: json.read_bytes()}
+    random = np.random.default_rng(7)
+    for trial in range(300):
+        path = (h5, json)[trial % 2]
+        mutated = bytearray(contents[path])
+        if trial % 3 == 0:
+            del mutated[random.integers(len(mutated)) :]
+        else:
+            for at in random.integers(len(mutated), size=random.integers(1, 8)):
+                mutated[at] = random.integers(256)
+        path.write_bytes(mutated)
+        try:
+            data = open_data(h5, json)
+            for split in ("train", "val", "test"):
+                data.ids(split)
+        except InputError as refused:
+            assert "\n" not in str(refused)
+        finally:
+            path.write_bytes(contents[path])
+
+
+def test_another_vocabulary(tmp_path: Path) -> None:
+    data = open_data(*write(tmp_path))
+    assert translated(data, "train", Vocabulary(list("xcba"))).tolist() == [3, 2, 1, 2]
+    with pytest.raises(InputError, match="'c'"):
+        translated(data, "test", Vocabulary(list("ab")))

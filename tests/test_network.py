@@ -1,0 +1,136 @@
+"""The network against the textbook's equations in float64, and torch-rnn's figures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.network import Network, network_of, weights_of
+from charrnn.text.vocabulary import Vocabulary
+
+KINDS = ("lstm", "gru", "rnn")
+
+
+def network(kind: str, **changes: object) -> Network:
+    torch.manual_seed(1)
+    values: dict = {
+        "kind": kind,
+        "vocabulary_size": 7,
+        "embedding_size": 5,
+        "hidden_size": 6,
+        "num_layers": 2,
+        "dropout": 0.0,
+        "batchnorm": False,
+    }
+    return Network(Architecture(**{**values, **changes}))
+
+
+def test_the_defaults_have_torch_rnns_parameters() -> None:
+    values = {"vocabulary_size": 65, "embedding_size": 64, "hidden_size": 128}
+    assert network("lstm", **values).num_parameters() == 242_945
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batchnorm", [False, True])
+def test_weights_are_those_of_the_architecture(kind: str, batchnorm: bool) -> None:
+    net = network(kind, batchnorm=batchnorm, num_layers=3)
+    shapes = {name: tuple(w.shape) for name, w in net.state_dict().items()}
+    assert shapes == net.architecture.shapes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_is_the_textbooks(kind: str) -> None:
+    net = network(kind).double().eval()
+    for layer in net.recurrent:
+        torch.nn.init.normal_(layer.bias_ih_l0)
+        torch.nn.init.normal_(layer.bias_hh_l0)
+    ids = torch.randint(0, 7, (3, 9))
+    logits, state = net(ids)
+    expected, expected_state = textbook(net, kind, ids)
+    torch.testing.assert_close(logits, expected)
+    for layer, theirs in zip(state, expected_state, strict=True):
+        for part, other in zip(layer, theirs, strict=True):
+            torch.testing.assert_close(part, other)
+
+
+def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, list]:
+    """Step by step: Hochreiter and Schmidhuber 1997 (with forget gates), Cho et al. 2014."""
+    N, T = ids.shape
+    H = net.architecture.hidden_size
+    states = [[torch.zeros(N, H).double() for _ in range(2)] for _ in net.recurrent]
+    outputs = []
+    for t in range(T):
+        x = net.embedding.weight[ids[:, t]]
+        for layer, state in zip(net.recurrent, states, strict=True):
+            h, c = state
+            a = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
+            b = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+            if kind == "lstm":
+                i, f, g, o = (a + b).chunk(4, 1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+            elif kind == "gru":
+                (ar, az, an), (br, bz, bn) = a.chunk(3, 1), b.chunk(3, 1)
+                r, z = torch.sigmoid(ar + br), torch.sigmoid(az + bz)
+                h = (1 - z) * torch.tanh(an + r * bn) + z * h
+            else:
+                h = torch.tanh(a + b)
+            state[:] = [h, c]
+            x = h
+        outputs.append(x @ net.decoder.weight.T + net.decoder.bias)
+    return torch.stack(outputs, 1), [s if kind == "lstm" else s[:1] for s in states]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_carried_state_continues_the_stream(kind: str) -> None:
+    net = network(kind).eval()
+    ids = torch.randint(0, 7, (2, 20))
+    whole, _ = net(ids)
+    first, state = net(ids[:, :11])
+    second, _ = net(ids[:, 11:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_second_bias_stays_zero(kind: str) -> None:
+    net = network(kind)
+    optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], 0.1)
+    logits, _ = net(torch.randint(0, 7, (2, 5)))
+    logits.square().sum().backward()
+    optimizer.step()
+    for layer in net.recurrent:
+        assert not layer.bias_hh_l0.any()
+        assert layer.bias_ih_l0.grad is not None
+
+
+def test_torch_rnns_initial_weights() -> None:
+    net = network("lstm", embedding_size=200, hidden_size=300, vocabulary_size=400)
+    layer = net.recurrent[0]
+    assert abs(layer.weight_ih_l0.std().item() * 500**0.5 - 1) < 0.02
+    assert abs(net.embedding.weight.std().item() - 1) < 0.02
+    bias = layer.bias_ih_l0
+    assert bias[300:600].eq(1).all()
+    assert bias.sum() == 300
+    assert net.decoder.weight.abs().max() <= 300**-0.5
+
+
+def test_dropout_follows_every_layer_the_last_too() -> None:
+    net = network("rnn", dropout=0.5, hidden_size=512)
+    seen = []
+    net.dropout.register_forward_hook(lambda module, args, out: seen.append(out))
+    net(torch.randint(0, 7, (2, 5)))
+    assert len(seen) == 2
+    assert all(0.4 < (out == 0).float().mean() < 0.6 for out in seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_a_trained_model_and_back(kind: str) -> None:
+    net = network(kind, batchnorm=True)
+    net(torch.randint(0, 7, (4, 5)))
+    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), weights_of(net))
+    before = torch.get_rng_state()
+    again = network_of(trained)
+    assert torch.equal(torch.get_rng_state(), before)
+    ids = torch.randint(0, 7, (2, 5))
+    assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
