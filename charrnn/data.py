@@ -70,7 +70,7 @@ class EncodedText:
             digest.update(f"{name} {len(ids)}\n".encode())
             for start in _block_starts(len(ids)):
                 block = ids[start : start + FINGERPRINT_BLOCK]
-                digest.update(np.ascontiguousarray(block, np.uint32))
+                digest.update(block.astype(np.uint32).data)
         return digest.hexdigest()
 
     def ids(self, split: str) -> Ids:

@@ -11,6 +11,7 @@ layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from charrnn.modelfile import Architecture, TrainedModel
 
-_MODULES: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 FORGET_GATE = 1  # PyTorch's order of an LSTM's gates is i, f, g, o
 
 # For each layer the tensors that it carries, each (N, H): h and c for lstm, h for gru and rnn
@@ -52,15 +53,17 @@ class Network(nn.Module):
         """torch-rnn's initial weights, from torch's global random numbers."""
         nn.init.normal_(self.embedding.weight)
         for layer in self.recurrent:
-            std = 1 / math.sqrt(layer.input_size + layer.hidden_size)
-            nn.init.normal_(layer.weight_ih_l0, std=std)
-            nn.init.normal_(layer.weight_hh_l0, std=std)
-            nn.init.zeros_(layer.bias_ih_l0)
-            nn.init.zeros_(layer.bias_hh_l0)
-            layer.bias_hh_l0.requires_grad_(False)
+            assert isinstance(layer, nn.RNNBase)
+            H = layer.hidden_size
+            for name, parameter in layer.named_parameters():
+                if name.startswith("weight"):
+                    nn.init.normal_(parameter, std=1 / math.sqrt(layer.input_size + H))
+                else:
+                    nn.init.zeros_(parameter)
+            layer.get_parameter("bias_hh_l0").requires_grad_(False)
             if isinstance(layer, nn.LSTM):
-                H = layer.hidden_size
-                nn.init.ones_(layer.bias_ih_l0.data[FORGET_GATE * H : (FORGET_GATE + 1) * H])
+                bias = layer.get_parameter("bias_ih_l0")
+                nn.init.ones_(bias.data[FORGET_GATE * H : (FORGET_GATE + 1) * H])
         bound = 1 / math.sqrt(self.decoder.in_features)
         nn.init.uniform_(self.decoder.weight, -bound, bound)
         nn.init.uniform_(self.decoder.bias, -bound, bound)

@@ -137,7 +137,8 @@ class LanguageModel(L.LightningModule):
             step = self.trainer.global_step
         if step != torch.inf:
             raise RunError(
-                f"training diverged: the loss or a gradient of step {int(step)} is not finite"
+                f"training diverged: the loss or a gradient of step {int(step)} is not finite; "
+                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
 
     # -- exact resume --------------------------------------------------------------

@@ -14,7 +14,8 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from charrnn.checkpoint import ENTRY
 from charrnn.data import EncodedText, Streams, cut_streams, fitting_sizes
@@ -102,7 +103,7 @@ def train(
         total_steps=total_steps,
         fused=options.trainer.precision != "16-mixed" and options.trainer.accelerator != "mps",
     )
-    metrics = _metrics(options, folder, start) if rank_zero else None
+    metrics = _metrics(options, config, folder, start) if rank_zero else None
     trainer, checkpoints = _trainer(
         options, config, data, streams, folder, start, signals, module, metrics, progress
     )
@@ -210,8 +211,11 @@ def _progress(options: TrainOptions, streams: Streams, total_steps: int) -> Prog
     )
 
 
-def _metrics(options: TrainOptions, folder: Path, start: Start) -> Metrics:
-    return Metrics(folder, last_step=start.step, tensorboard=options.logger.tensorboard)
+def _metrics(options: TrainOptions, config: dict[str, Any], folder: Path, start: Start) -> Metrics:
+    # in a new folder, a run that goes on from elsewhere has no rows before that
+    metrics = Metrics(folder, last_step=start.step, tensorboard=options.logger.tensorboard)
+    metrics.text("config", yaml.safe_dump(config, sort_keys=False), start.step)
+    return metrics
 
 
 def _introduce(
@@ -294,7 +298,7 @@ def _trainer(
         devices=t.devices,
         num_nodes=t.num_nodes,
         strategy=t.strategy,
-        precision=t.precision,
+        precision=t.precision,  # type: ignore[arg-type]
         max_epochs=-1,
         max_steps=module.total_steps,
         gradient_clip_val=t.gradient_clip_val,

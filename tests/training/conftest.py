@@ -1,0 +1,97 @@
+"""A small corpus and a way to train on it as a user does, within this process."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charrnn import checkpoint
+from charrnn.__main__ import main
+
+SMALL = (
+    "trainer=cpu",
+    "trainer.threads=1",
+    "trainer.precision=32-true",
+    "model.hidden_size=16",
+    "model.embedding_size=8",
+    "data.batch_size=4",
+    "data.seq_length=10",
+    "data.input_txt=corpus.txt",
+    "checkpoint_every=7",
+    "print_every=5",
+    "callbacks.sample_length=20",
+)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""
+    monkeypatch.chdir(tmp_path)
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
+    generator = random.Random(1)
+    text = " ".join(generator.choice(words) for _ in range(270))
+    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+Train = Callable[..., Path]
+
+
+@pytest.fixture
+def train(workplace: Path) -> Train:
+    """Run `charrnn train` with SMALL and more; returns the run folder."""
+
+    def run(*overrides: str, folder: str = "run", code: int = 0, small: bool = True) -> Path:
+        where = (
+            [] if any(o.startswith("resume=") for o in overrides) else [f"hydra.run.dir={folder}"]
+        )
+        words = ["train", *(SMALL if small else ()), *where, *overrides]
+        assert main(words) == code
+        return workplace / folder
+
+    return run
+
+
+def tensors(run: Path, name: str = "last.ckpt") -> dict[str, Any]:
+    """What must be equal after an interrupted run: weights, optimizer, state, random numbers."""
+    content = checkpoint.read(run / "checkpoints" / name)
+    ours = content[checkpoint.ENTRY]
+    return {
+        "weights": content["state_dict"],
+        "optimizer": content["optimizer_states"],
+        "ranks": ours["ranks"],
+        "best": ours["best"],
+        "step": content["global_step"],
+    }
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Equal to the bit, whatever is nested in it."""
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, where
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same(a, b, f"{where}/{i}")
+    else:
+        assert one == other, where
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv, all but the speed."""
+    with open(run / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["characters_per_second"]
+    return rows

@@ -1,0 +1,142 @@
+"""An interrupted and resumed run is the run that was never interrupted, to the bit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charrnn import checkpoint
+from tests.training.conftest import Train, assert_same, metrics, tensors
+
+CASES = {
+    "lstm, step": ["schedule.decay_every=1"],
+    "gru, constant, bf16": ["model=gru", "schedule=constant", "trainer.precision=bf16-mixed"],
+    "rnn, rmsprop": ["model=rnn", "optimizer=rmsprop", "schedule.decay_every=1"],
+    "lstm, adamw, bf16, one layer": [
+        "optimizer=adamw",
+        "trainer.precision=bf16-mixed",
+        "model.num_layers=1",
+    ],
+    "batchnorm": ["model.batchnorm=true"],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
+    overrides = [*CASES[case], "model.dropout=0.25", "validate_every=11"]
+    whole = train(*overrides, "trainer.max_steps=60", folder="whole")
+    parts = train(*overrides, "trainer.max_steps=9", folder="parts")
+    # off a save point, on an epoch's end (23 and 46), on both, and one step beyond
+    for stop in (20, 21, 40, 49, 60):
+        train(f"resume={parts}", f"trainer.max_steps={stop}", small=False)
+    same = tensors(whole)
+    found = tensors(parts)
+    # each part ends with a validation of its own, so the best may be another
+    for part in ("weights", "optimizer", "ranks", "step"):
+        assert_same(found[part], same[part], part)
+
+
+def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
+    """As after a kill: files of later steps lie about, and are made again."""
+    overrides = ["model.dropout=0.25", "schedule=cosine", "trainer.max_steps=50"]
+    whole = train(*overrides, "callbacks.keep_every=20", folder="whole")
+    killed = train(*overrides, "callbacks.keep_every=20", folder="killed")
+    shutil.copy(killed / "checkpoints" / "step-20.ckpt", killed / "checkpoints" / "last.ckpt")
+    train(f"resume={killed}", small=False)
+    assert_same(tensors(killed), tensors(whole))
+    assert_same(tensors(killed, "best.ckpt"), tensors(whole, "best.ckpt"))
+    assert metrics(killed) == metrics(whole)
+
+
+def test_from_a_checkpoint_in_a_new_folder(train: Train, workplace: Path) -> None:
+    whole = train("trainer.max_steps=50", "callbacks.keep_every=20", folder="whole")
+    point = whole / "checkpoints" / "step-20.ckpt"
+    train(f"resume={point}", "hydra.run.dir=new", small=False)
+    assert_same(tensors(workplace / "new"), tensors(whole))
+    assert metrics(workplace / "new")[0]["step"] == "21"
+
+
+def test_auto_goes_on_with_the_newest_unfinished_run(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def auto(*overrides: str) -> list[Path]:
+        from charrnn.__main__ import main
+        from tests.training.conftest import SMALL
+
+        assert main(["train", *SMALL, "resume=auto", "trainer.max_steps=20", *overrides]) == 0
+        return sorted(p.parent for p in workplace.glob("outputs/train/*/*/.hydra"))
+
+    (first,) = auto()
+    assert len(auto()) == 2  # the first is finished
+    content = first / "checkpoints"
+    (content / "last.ckpt").unlink()
+    (content / "best.ckpt").unlink()
+    assert len(auto("optimizer.lr=0.001")) == 3  # another config
+    assert len(auto()) == 3
+    assert (content / "last.ckpt").is_file()
+
+
+def test_changed_data_is_refused_by_name(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5")
+    text = (workplace / "corpus.txt").read_text("utf-8")
+    (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
+    train(f"resume={run}", "trainer.max_steps=9", small=False, code=2)
+    assert "the data is not what" in capfd.readouterr().err
+
+
+def test_a_change_of_shape_is_refused_by_name(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5")
+    before = (run / ".hydra" / "config.yaml").read_bytes()
+    train(f"resume={run}", "model.hidden_size=17", small=False, code=2)
+    assert "model.hidden_size=17" in capfd.readouterr().err
+    assert (run / ".hydra" / "config.yaml").read_bytes() == before
+
+
+def test_a_finished_run_says_so(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=5")
+    before = tensors(run)
+    train(f"resume={run}", small=False)
+    assert "finished, at step 5" in capfd.readouterr().err
+    assert_same(tensors(run), before)
+
+
+def test_a_damaged_checkpoint_is_set_aside(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=20", "callbacks.keep_every=15")
+    expected = tensors(run)
+    last = run / "checkpoints" / "last.ckpt"
+    damaged = bytearray(last.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    last.write_bytes(damaged)
+    (run / "checkpoints" / "best.ckpt").write_bytes(b"")
+    train(f"resume={run}", small=False)
+    err = capfd.readouterr().err
+    assert "last.ckpt.damaged" in err
+    assert (run / "checkpoints" / "last.ckpt.damaged").read_bytes() == damaged
+    assert (run / "checkpoints" / "best.ckpt.damaged").exists()
+    assert_same(tensors(run)["weights"], expected["weights"])
+
+
+def test_a_second_process_is_refused(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    from charrnn.files import lock
+
+    run = train("trainer.max_steps=5")
+    held = lock(run / ".lock", wait=False)
+    assert held is not None
+    with held:
+        train(f"resume={run}", "trainer.max_steps=9", small=False, code=2)
+    assert "another charrnn (process" in capfd.readouterr().err
+    assert checkpoint.read(run / "checkpoints" / "last.ckpt")["global_step"] == 5
+
+
+def test_a_run_is_not_overwritten(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=5")
+    before = (run / ".hydra" / "config.yaml").read_bytes()
+    train("trainer.max_steps=6", code=2)
+    assert "holds a run already" in capfd.readouterr().err
+    assert (run / ".hydra" / "config.yaml").read_bytes() == before

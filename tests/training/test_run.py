@@ -1,0 +1,217 @@
+"""A training run through the command line: what it leaves, what it says, what it must not touch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import charrnn
+from charrnn import checkpoint, modelfile
+from tests.training.conftest import Train, assert_same, metrics, tensors
+
+
+def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=30")
+    out, err = capfd.readouterr()
+    assert out == ""
+    for name in (
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "model.safetensors",
+        "metrics.csv",
+    ):
+        assert (run / name).is_file(), name
+    assert (workplace / "outputs" / "latest").resolve() == run
+    assert "epoch 1.00 / 2, step 1 / 30, loss " in err
+    assert re.search(r"best validation loss \d\.\d{4}, after step \d+", err)
+    assert "charrnn sample checkpoint=run" in err
+    steps = [int(row["step"]) for row in metrics(run)]
+    assert steps == [1, 5, 7, 10, 14, 15, 20, 21, 25, 28, 30]
+    samples = sorted(p.name for p in (run / "samples").iterdir())
+    assert samples == [f"step-{s:07d}.txt" for s in (7, 14, 21, 28, 30)]
+    model = charrnn.load(run)
+    assert len(model.generate(length=50, seed=1)) == 50
+
+
+def test_the_last_validation_is_that_of_the_exported_loss(train: Train) -> None:
+    run = train("trainer.max_steps=23")
+    rows = metrics(run)
+    best = min((float(r["val/loss"]), int(r["step"])) for r in rows if r["val/loss"])
+    facts = modelfile.load(run / "model.safetensors").facts
+    assert (facts["val_loss"], facts["step"]) == best
+    from charrnn.data import open_data
+
+    data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
+    text = charrnn.load(run).vocabulary.decode(data.ids("val"))
+    assert abs(charrnn.load(run).score(text) - best[0]) < 1e-5
+
+
+def test_tensorboard_holds_the_curves(train: Train) -> None:
+    run = train("trainer.max_steps=20")
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert {e.step for e in events.Scalars("train/loss")} == {1, 5, 10, 15, 20}
+    assert {e.step for e in events.Scalars("val/loss")} >= {7, 14, 20}
+    for name in ("val/bits_per_character", "lr", "characters_per_second"):
+        assert events.Scalars(name), name
+    assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 20}
+    config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "hidden_size: 16" in config
+    assert any("hparams" in tag for tag in events.Tags().get("tensors", [])) or (
+        events.PluginTagToContent("hparams")
+    )
+
+
+CHANGES_NOTHING = {
+    "no validation": ["validate_every=0"],
+    "validation often": ["validate_every=2"],
+    "logging often": ["print_every=1"],
+    "no logging": ["print_every=1000", "logger=none"],
+    "no samples": ["callbacks.sample_length=0"],
+    "checkpoints often": ["checkpoint_every=1", "validate_every=1000"],
+}
+
+
+def test_looking_changes_nothing(train: Train) -> None:
+    with_dropout = ["trainer.max_steps=30", "model.dropout=0.3"]
+    expected = tensors(train(*with_dropout, folder="plain"))
+    for name, overrides in CHANGES_NOTHING.items():
+        found = tensors(train(*with_dropout, *overrides, folder=name.replace(" ", "-")))
+        for part in ("weights", "optimizer", "ranks"):
+            assert_same(found[part], expected[part], name)
+
+
+def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: Train) -> None:
+    """Two epochs of 20 windows by hand, against the module's."""
+    run = train("trainer.max_steps=40", "checkpoint_every=1000", "callbacks.keep_every=1")
+    config = checkpoint.read(run / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["facts"]
+    from charrnn.data import cut_streams, open_data
+    from charrnn.network import network_of
+
+    data = open_data(Path(config["input_h5"]), Path(config["input_json"]))
+    streams = cut_streams(data, "train", 4, 10)
+    assert streams.windows == 20
+    for step in (2, 20, 21, 22, 40):
+        before = network_of(_model(run, step - 1))
+        state = _state(run, step - 1) if (step - 1) % 20 else None
+        ids, _ = streams.window((step - 1) % 20)
+        _, after = before(torch.from_numpy(ids), state)
+        for mine, theirs in zip(after, _state(run, step), strict=True):
+            for part, other in zip(mine, theirs, strict=True):
+                torch.testing.assert_close(part, other)
+
+
+def _model(run: Path, step: int) -> modelfile.TrainedModel:
+    return checkpoint.read_model(run / "checkpoints" / f"step-{step}.ckpt")
+
+
+def _state(run: Path, step: int) -> list[tuple[torch.Tensor, ...]]:
+    content = checkpoint.read(run / "checkpoints" / f"step-{step}.ckpt")
+    return [tuple(layer) for layer in content[checkpoint.ENTRY]["ranks"][0]["state"]]
+
+
+def test_without_validation_the_last_weights_are_exported(train: Train) -> None:
+    run = train("trainer.max_steps=10", "validate_every=0")
+    last, best = tensors(run), tensors(run, "best.ckpt")
+    assert_same(best["weights"], last["weights"])
+    exported = modelfile.load(run / "model.safetensors").weights
+    decoder = last["weights"]["network.decoder.weight"].numpy()
+    assert (exported["decoder.weight"] == decoder).all()
+    assert not any(row["val/loss"] for row in metrics(run))
+
+
+def test_an_empty_validation_split(train: Train) -> None:
+    run = train("trainer.max_steps=10", "data.val_frac=0")
+    assert (run / "model.safetensors").is_file()
+
+
+def test_too_little_text_shrinks_with_a_line(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "corpus.txt").write_text("tiny corpus")
+    run = train("trainer.max_steps=3")
+    assert "little text (9 characters to train on): data.batch_size is 1" in capfd.readouterr().err
+    assert (run / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_no_text_to_train_on(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    (workplace / "corpus.txt").write_text(text)
+    train(code=2)
+    err = capfd.readouterr().err
+    assert "Traceback" not in err
+    assert "charrnn train: " in err.splitlines()[-1]
+    assert not (workplace / "run" / "checkpoints").exists()
+
+
+def test_divergence_is_named_and_never_saved(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=40", "optimizer.lr=1e38", "checkpoint_every=3", code=1)
+    last_line = capfd.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"training diverged.* of step \d+ is not finite", last_line)
+    assert "optimizer.lr" in last_line
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        weights = checkpoint.read(path)["state_dict"].values()
+        assert all(torch.isfinite(w).all() for w in weights)
+
+
+def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    stopping = ["callbacks=early_stopping", "callbacks.patience=2", "callbacks.min_delta=100"]
+    run = train(*stopping, "trainer.max_steps=100", "validate_every=3")
+    # the first validation is better than none, the next two are not better by 100
+    assert tensors(run)["step"] == 9
+    capfd.readouterr()
+    train(f"resume={run}", small=False)
+    assert "finished" in capfd.readouterr().err
+
+
+def test_kept_checkpoints(train: Train) -> None:
+    run = train("trainer.max_steps=10", "callbacks.keep_every=4")
+    assert tensors(run, "step-4.ckpt")["step"] == 4
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {
+        "last.ckpt",
+        "best.ckpt",
+        "step-4.ckpt",
+        "step-8.ckpt",
+    }
+
+
+def test_init_from_starts_at_its_loss(train: Train, workplace: Path) -> None:
+    first = train("trainer.max_steps=60", folder="first")
+    second = train(
+        "trainer.max_steps=1",
+        f"init_from={first / 'checkpoints' / 'last.ckpt'}",
+        "model.hidden_size=16",
+        folder="second",
+    )
+    assert float(metrics(second)[0]["train/loss"]) < float(metrics(first)[0]["train/loss"]) - 0.2
+    assert tensors(second)["step"] == 1
+
+
+def test_init_from_with_another_order_and_fewer_characters(train: Train, workplace: Path) -> None:
+    first = train("trainer.max_steps=60", folder="first")
+    text = (workplace / "corpus.txt").read_text("utf-8")
+    (workplace / "corpus.txt").write_text(text[::-1].replace("Z", "c"), encoding="utf-8")
+    second = train("trainer.max_steps=1", f"init_from={first}", folder="second")
+    model, parent = charrnn.load(second), charrnn.load(first)
+    assert set(model.vocabulary.characters) == set(parent.vocabulary.characters) - {"Z"}
+
+
+def test_init_from_refuses_unknown_characters_and_other_shapes(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = train("trainer.max_steps=2", folder="first")
+    train(f"init_from={first}", "model.hidden_size=17", folder="second", code=2)
+    assert "model.hidden_size=17" in capfd.readouterr().err
+    with open(workplace / "corpus.txt", "a", encoding="utf-8") as corpus:
+        corpus.write("ß")
+    train(f"init_from={first}", folder="third", code=2)
+    assert "'ß'" in capfd.readouterr().err
