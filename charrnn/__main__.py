@@ -1,4 +1,84 @@
-"""The front door (being built)."""
+"""The front door: ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
 
-def main() -> int:
-    return 0
+Help and mistakes in the first word are answered here, without importing anything that
+takes time; the rest is for `charrnn.commands.compose`. ``sys.argv`` stays whole, since
+Lightning starts the other processes of a distributed run from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+
+from charrnn.commands import COMMANDS, endings
+from charrnn.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: the words after the program's name; those of this process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
+    try:
+        with _sigterm_raises():
+            code = _answer(words)
+    except BaseException as error:
+        code = endings.end(label, error)
+    return endings.flush(label, code)
+
+
+def _answer(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        from charrnn.commands import help
+
+        print(help.overview())
+        return 0
+    if "--version" in words[:2]:
+        from charrnn import __version__
+
+        print(f"charrnn {__version__}")
+        return 0
+    command, *rest = words
+    if command not in COMMANDS:
+        raise InputError(_no_such_command(command))
+    if "-h" in rest or "--help" in rest:
+        from charrnn.commands import help
+
+        print(help.of(command))
+        return 0
+    from charrnn.commands import compose
+
+    return compose.main(command, rest)
+
+
+def _no_such_command(word: str) -> str:
+    import difflib
+
+    if word.startswith("-") or "=" in word:
+        return f"{word}: the command comes first: charrnn COMMAND {word}"
+    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    return f"{word}: no such command; {hint}"
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Until a command installs its own handler, let SIGTERM unwind the stack."""
+    try:
+        before = signal.signal(signal.SIGTERM, endings.terminate)
+    except ValueError:  # not the main thread: signals are not ours
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""charrnn preprocess: a text becomes ids in HDF5 and a vocabulary in JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from charrnn.options import PreprocessOptions
+from charrnn.text.preprocessing import preprocess
+from charrnn.text.progress import byte_progress
+
+
+def run(options: PreprocessOptions) -> None:
+    """Preprocess, and print what torch-rnn's script prints.
+
+    Raises:
+        InputError, RunError: as `preprocess` does.
+    """
+    with byte_progress(options.quiet) as report:
+        made = preprocess(
+            options.input_txt,
+            None if options.output_h5 is None else Path(options.output_h5),
+            None if options.output_json is None else Path(options.output_json),
+            val_frac=options.val_frac,
+            test_frac=options.test_frac,
+            encoding=options.encoding,
+            report=report,
+        )
+    if not options.quiet:
+        print(f"Total vocabulary size: {len(made.vocabulary)}")
+        print(f"Total tokens in file: {sum(made.sizes.values())}")
+        print(f"  Training size: {made.sizes['train']}")
+        print(f"  Val size: {made.sizes['val']}")
+        print(f"  Test size: {made.sizes['test']}")
+        print(f"Using dtype {made.dtype}")
+        print(f"Wrote {made.h5} and {made.json}")

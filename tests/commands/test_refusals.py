@@ -1,0 +1,106 @@
+"""What a mistyped command line gets: one line that names it and helps on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charrnn.commands.refusals import nearest, takes
+
+LINES = [
+    ("sample temprature=1", "temprature=1: no such option; did you mean temperature?"),
+    ("train batch_size=3", "batch_size=3: no such option; did you mean data.batch_size?"),
+    ("train model.hiden_size=3", "did you mean model.hidden_size?"),
+    ("train modle.hidden_size=3", "did you mean model.hidden_size?"),
+    ("train model={hidden_sise:3}", "did you mean model.hidden_size?"),
+    ("train modle=gru", "did you mean model?"),
+    ("sample data=x", "data=x: no such option"),
+    ("train hydra.foo=1", "hydra.foo=1: no such option"),
+    ("train model=lsm", "model=lsm: no such choice; did you mean lstm? There are: gru, lstm, rnn"),
+    ("train experiment=nope", "experiment=nope: no such choice"),
+    ("train model=null", "model=null: takes one of lstm, gru, rnn"),
+    ("train ~model", "~model: takes one of lstm, gru, rnn"),
+    ("train +experiment=demo", "+experiment=demo: is an option already"),
+    ("sample length=abc", "length=abc: takes a whole number"),
+    ("sample length=1.5", "length=1.5: takes a whole number"),
+    ("sample length=null", "length=null: takes a whole number"),
+    ("train model.dropout=x", "model.dropout=x: takes a number"),
+    ("train trainer.max_steps=x", "trainer.max_steps=x: takes a whole number or null"),
+    ("evaluate json=maybe", "json=maybe: takes true or false"),
+    ("train model.hidden_size=32,64", "model.hidden_size=32,64: several values are a sweep"),
+    ("sample length=range(1,3)", "length=range(1,3): several values are a sweep"),
+    ("sample foo", "foo: options are written NAME=VALUE"),
+    ("sample length=(3", "length=(3: cannot be read in Hydra's grammar"),
+    ("preprocess input_txt=[a", None),
+    ("preprocess input_txt=[a b(,c]", "input_txt=[a b(,c]: cannot be read"),
+    ("preprocess", "input_txt is required"),
+    ("convert input=x", "output is required"),
+    ("sample ~length", "length: cannot be left out"),
+    ("sample seed=${nope}", "seed=${nope}: Interpolation key 'nope' not found"),
+    ("sample seed=${oc.env:CHARRNN_NO_SUCH}", "CHARRNN_NO_SUCH"),
+    ("train hydra.searchpath=[file:///no/such]", "/no/such is not available"),
+    ("train hydra.run.dir=", "hydra.run.dir=: takes a folder"),
+    ("train hydra.run.dir=a${b}", "hydra.run.dir=a${b}: Hydra cannot make"),
+    ("train --config-dir no/such", "--config-dir no/such: is no folder"),
+    ("train -cn nope", "nope: no such file"),
+    ("train --cfg", "--cfg"),
+    ("train --cfg jobs", "jobs"),
+    ("train --cfg job -p nope", "--package nope: no such part"),
+    ("train -p model", "--package and --resolve go with --cfg"),
+    ("train -m --cfg job", "-m and --cfg: give one of them"),
+    ("sample --temperature 0.5", "--temperature: no such flag"),
+    ("train model.dropout=1", "model.dropout=1.0: must be at least 0 and below 1"),
+    ("train model.hidden_size=-1", "model.hidden_size=-1: must be 1 or more"),
+    ("sample temperature=nan", "temperature=nan"),
+    ("sample length=-1", "length=-1"),
+    ("preprocess input_txt=x val_frac=0.5 test_frac=0.5", "test_frac"),
+    ("preprocess input_txt=x encoding=utf-9", "encoding=utf-9"),
+    ("evaluate data.input_h5=x", "data.input_json"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), LINES, ids=[line for line, _ in LINES])
+def test_one_line_that_helps(line: str, says: str | None, door: Any) -> None:
+    words = line.split(" ") if "[a b" not in line else line.split(" ", 1)
+    if says is None:
+        assert door(*words).code == 0
+        return
+    refused = door.refuses(*words)
+    assert refused.startswith(f"charrnn {words[0]}: ")
+    assert says in refused
+
+
+def test_a_refused_run_leaves_nothing_behind(door: Any, tmp_path: Any) -> None:
+    door.refuses("train", "model.hidden_size=-1")
+    door.refuses("train", "model=lsm")
+    door.refuses("train", "-m", "model.hidden_size=-1,0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_in_a_file_of_ones_own(door: Any, tmp_path: Any) -> None:
+    mine = tmp_path / "mine" / "experiment"
+    mine.mkdir(parents=True)
+    for text, says in (
+        ("# @package _global_\nmodel:\n  hidden_size: many\n", "model.hidden_size"),
+        ("# @package _global_\nmodel:\n  hiden_size: 3\n", "did you mean model.hidden_size?"),
+        ("# @package _global_\nmodel: [unclosed\n", "broken.yaml"),
+        ("# @package _global_\ndefaults:\n  - override /model: lsm\n", "did you mean lstm?"),
+    ):
+        (mine / "broken.yaml").write_text(text)
+        assert says in door.refuses("train", "experiment=broken", "--config-dir", "mine")
+
+
+def test_what_an_option_takes() -> None:
+    assert takes("train", "data.batch_size") == "takes a whole number"
+    assert takes("train", "trainer.gradient_clip_val") == "takes a number or null"
+    assert takes("sample", "until") == "takes a text or null"
+    assert takes("train", "trainer.devices") == takes("train", "data") == ""
+    assert takes("train", "no.such") == ""
+
+
+def test_the_nearest_name() -> None:
+    names = ["model", "model.hidden_size", "data.val_frac", "checkpoint"]
+    assert "model.hidden_size" in nearest("hiden_size", names)
+    assert "checkpoint?" in nearest("chekpoint", names)
+    assert "did you mean" not in nearest("xyzzy", names)

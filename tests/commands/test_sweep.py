@@ -1,0 +1,124 @@
+"""-m: many jobs of one command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from charrnn.commands import compose
+from charrnn.errors import InputError, Interrupted
+
+
+def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:
+    folders: list[Path] = []
+
+    def note(options: Any) -> None:
+        assert compose.is_multirun()
+        folders.append(compose.run_dir())
+
+    door.action = note
+    words = ["model.hidden_size=32,64", "optimizer.lr=1e-3,2e-3"]
+    answer = door("train", "-m", *words)
+    assert (answer.code, answer.out) == (0, "")
+    assert [(o.model.hidden_size, o.optimizer.lr) for o in door.asked] == [
+        (32, 1e-3),
+        (32, 2e-3),
+        (64, 1e-3),
+        (64, 2e-3),
+    ]
+    assert [folder.name for folder in folders] == ["0", "1", "2", "3"]
+    [sweep] = {folder.parent for folder in folders}
+    assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
+    assert (sweep / "multirun.yaml").exists()
+    overrides = yaml.safe_load((folders[3] / ".hydra" / "overrides.yaml").read_text())
+    assert overrides == ["model.hidden_size=64", "optimizer.lr=0.002"]
+
+
+def test_texts_and_choices(door: Any, tmp_path: Path) -> None:
+    assert door("sample", "-m", "start_text='O Romeo, Romeo',\"What's\"", "length=1,2").code == 0
+    assert [(o.start_text, o.length) for o in door.asked] == [
+        ("O Romeo, Romeo", 1),
+        ("O Romeo, Romeo", 2),
+        ("What's", 1),
+        ("What's", 2),
+    ]
+    assert list(tmp_path.iterdir()) == []
+    assert door("train", "model=gru,rnn", "--multirun", "seed=range(1,3)").code == 0
+    assert [(o.model.kind, o.seed) for o in door.asked[4:]] == [
+        ("gru", 1),
+        ("gru", 2),
+        ("rnn", 1),
+        ("rnn", 2),
+    ]
+
+
+def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
+    def fail(options: Any) -> None:
+        if options.length == 2:
+            raise InputError("x.ckpt: no such file")
+        if options.length == 3:
+            raise ZeroDivisionError
+
+    door.action = fail
+    answer = door("sample", "-m", "length=1,2,3,4")
+    assert [o.length for o in door.asked] == [1, 2, 3, 4]
+    assert answer.code == 1
+    assert "charrnn sample: job 1 (length=2): x.ckpt: no such file\n" in answer.err
+    assert "charrnn sample: job 2 (length=3): this is a fault" in answer.err
+    assert answer.err.endswith("charrnn sample: 2 of 4 jobs failed\n")
+
+
+def test_refused_jobs_are_named_first_and_the_others_keep_their_numbers(door: Any) -> None:
+    numbers: list[str] = []
+    door.action = lambda options: numbers.append(compose.run_dir().name)
+    answer = door("train", "-m", "model.hidden_size=1,-1,abc,2", "model=gru")
+    assert numbers == ["0", "3"]
+    assert answer.code == 1
+    lines = answer.err.splitlines()
+    assert lines[0].startswith("charrnn train: refused (model.hidden_size=-1 model=gru): ")
+    assert lines[1].endswith("model.hidden_size=abc: takes a whole number")
+    assert lines[-1] == "charrnn train: 2 of 4 jobs failed"
+
+
+def test_a_sweep_in_which_nothing_can_run_is_refused(door: Any, tmp_path: Path) -> None:
+    assert "did you mean" in door.refuses("train", "-m", "model.hiden_size=1,2")
+    assert "did you mean" in door.refuses("train", "-m", "model.hidden_size=1,2", "sed=1")
+    assert "must be" in door.refuses("train", "-m", "model.hidden_size=0,-1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_ends_the_sweep(door: Any) -> None:
+    for error, code in ((Interrupted("saved", 15), 143), (KeyboardInterrupt(), 130)):
+
+        def interrupt(options: Any, error: BaseException = error) -> None:
+            raise error
+
+        door.action = interrupt
+        assert door("sample", "-m", "length=1,2").code == code
+        assert len(door.asked) == 1
+        door.asked.clear()
+
+
+def test_several_processes_are_refused(door: Any) -> None:
+    for words in (
+        ["trainer=ddp"],
+        ["trainer.devices=[0,1]"],
+        ["trainer.num_nodes=2"],
+    ):
+        assert "in a sweep (-m)" in door.refuses("train", "-m", "seed=1", *words)
+    assert door("train", "-m", "seed=1", "trainer.devices=[1]").code == 0
+
+
+def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "widths.yaml").write_text(
+        "# @package _global_\n"
+        "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      model.hidden_size: 8,16\n"
+    )
+    answer = door("train", "experiment=widths", "--config-dir", "mine", "hydra.sweep.dir=out")
+    assert answer.code == 0, answer
+    assert [o.model.hidden_size for o in door.asked] == [8, 16]
+    assert (tmp_path / "out" / "1" / ".hydra").is_dir()

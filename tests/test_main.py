@@ -1,0 +1,171 @@
+"""The program as it is started: its first word, its streams, its signals."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+
+REPOSITORY = Path(charrnn.__file__).resolve().parents[1]
+HEAVY = {"numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "h5py"}
+
+# a command that says how far it is, and then waits
+WAITING = """
+import sys, time, types
+from pathlib import Path
+from charrnn.files import replacing
+def run(options):
+    with replacing(Path("result")) as path:
+        print("begun", flush=True)
+        time.sleep(60)
+module = types.ModuleType("charrnn.commands.sample")
+module.run = run
+sys.modules[module.__name__] = module
+from charrnn.__main__ import main
+sys.exit(main())
+"""
+
+
+def charrnn_command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "charrnn", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_help_from_any_folder(tmp_path: Path) -> None:
+    for words in ([], ["--help"], ["-h"]):
+        answer = charrnn_command(*words, cwd=tmp_path)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "charrnn train " in answer.stdout
+    assert charrnn_command("train", "-h").stdout == charrnn_command("train", "--help").stdout
+    assert charrnn_command("--version").stdout == f"charrnn {charrnn.__version__}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--version"], ["sample", "--help"], ["trian"]])
+def test_nothing_heavy_is_imported_for_it(words: list[str]) -> None:
+    code = f"import sys; from charrnn.__main__ import main; main({words!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_refused_command_imports_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys; from charrnn.__main__ import main; "
+        "main(['train', 'model.dropout=1']); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "charrnn train: model.dropout=1.0: must be at least 0 and below 1\n"
+    assert not {"torch", "numpy", "lightning"} & set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trian"], "charrnn: trian: no such command; did you mean train?\n"),
+        (["xyzzy"], "charrnn: xyzzy: no such command; there are preprocess, train, "),
+        (["length=3"], "charrnn: length=3: the command comes first: charrnn COMMAND length=3\n"),
+        (["-m", "train"], "charrnn: -m: the command comes first"),
+        (["tr\nain"], "charrnn: tr\\nain: no such command; did you mean train?\n"),
+    ],
+)
+def test_a_wrong_first_word(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+
+
+def test_help_and_version_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "length=3", "--help"]) == 0
+    assert "charrnn sample [OPTION=VALUE ...]" in capsys.readouterr().out
+    assert main(["sample", "--version"]) == 0
+    assert capsys.readouterr().out == f"charrnn {charrnn.__version__}\n"
+
+
+def test_bytes_that_are_no_text_on_the_command_line() -> None:
+    word = b"length=\xff\xfe"
+    done = subprocess.run([sys.executable, "-m", "charrnn", "sample", word], capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"length=" in done.stderr
+
+
+def test_a_config_with_what_the_terminal_cannot_show() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    answer = charrnn_command("sample", "--cfg", "job", "until=Zür", env=environment)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "until: Z\\xfcr" in answer.stdout
+
+
+def test_a_reader_that_leaves_early() -> None:
+    command = [sys.executable, "-m", "charrnn", "train", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_for_standard_output() -> None:
+    command = [sys.executable, "-m", "charrnn", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+)
+def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WAITING, "sample", "-m", "length=1,2"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert err.splitlines()[-1] == f"charrnn sample: {line}"
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_conf_is_found_inside_the_package(tmp_path: Path) -> None:
+    """An installed wheel has conf/ as charrnn/conf, with nothing beside the package."""
+    installed = tmp_path / "site packages"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "charrnn", installed / "charrnn", ignore=ignore)
+    shutil.copytree(REPOSITORY / "conf", installed / "charrnn" / "conf")
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    answer = charrnn_command("train", "--info", "searchpath", cwd=elsewhere, env=environment)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert f"{installed}/charrnn/conf" in answer.stdout
+    answer = charrnn_command("train", "--cfg", "job", "model=gru", cwd=elsewhere, env=environment)
+    assert "kind: gru" in answer.stdout
+
+
+def test_the_wheel_ships_conf() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    assert '[tool.hatch.build.targets.wheel.force-include]\n"conf" = "charrnn/conf"\n' in text
+    assert 'charrnn = "charrnn.__main__:main"' in text
