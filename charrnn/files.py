@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks between processes."""
+"""Files that are whole or not there, files that grow by whole pieces, locks between processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from charrnn.errors import RunError
+
+_UNFINISHED = ".part"
 
 
 @contextlib.contextmanager
@@ -26,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
         os.close(handle)
         os.chmod(temporary, 0o666 & ~_umask())
         yield Path(temporary)
@@ -35,11 +37,66 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = None
         _sync(path.parent)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise _unwritable(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
+    for path in list(folder.rglob(f".*{_UNFINISHED}")):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+class Growing:
+    """A file that grows at its end: each piece is written whole, or taken back.
+
+    Nothing is buffered here, so what was appended outlives a kill; `sync` makes it outlive
+    a power cut.
+
+    Raises:
+        RunError: at every call, names the file when it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._explaining():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+
+    def append(self, piece: bytes) -> None:
+        with self._explaining():
+            start = os.fstat(self._file.fileno()).st_size
+            rest = memoryview(piece)
+            try:
+                while rest:
+                    # a disk that is nearly full takes a part before it refuses
+                    rest = rest[self._file.write(rest) :]
+            except BaseException:
+                self._file.truncate(start)
+                raise
+
+    def sync(self) -> None:
+        with self._explaining():
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        with self._explaining():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(f"{path}: cannot be written ({error.strerror or error})")
 
 
 def _umask() -> int:
@@ -70,7 +127,7 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
         # closed by whoever takes the lock
         handle = open(path, "a+")  # noqa: SIM115
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise _unwritable(path, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

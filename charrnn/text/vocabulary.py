@@ -10,6 +10,7 @@ above 127 is the lone surrogate that ``surrogateescape`` makes of it, in JSON it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,9 @@ class Vocabulary:
             InputError: names the first character that the vocabulary lacks.
         """
         if self.is_bytes:
-            text = text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+            # a surrogate that stands for no byte stays, and is found unknown below
+            with contextlib.suppress(UnicodeEncodeError):
+                text = text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
         try:
             return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
         except KeyError as unknown:

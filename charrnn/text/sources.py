@@ -1,0 +1,256 @@
+"""Where a text comes from: finding its files, opening them, decoding them piece by piece.
+
+A text of any size passes through in small pieces, so that memory does not grow with it.
+Every file is decoded by itself, and nothing is translated: line ends stay as they are, a
+byte-order mark in UTF-8 stays the character U+FEFF.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import glob
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from charrnn.errors import InputError
+
+STDIN = Path("-")  # known by identity: ./- is a file
+_PIECE = (
+    1 << 15
+)  # bytes read at once: what is made of them then stays in cache and heap, twice as fast
+_UNPACK: dict[str, Callable[[Any], Any]] = {
+    ".gz": lambda packed: gzip.GzipFile(fileobj=packed, mode="rb"),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+
+
+def is_packed(path: Path) -> bool:
+    return path.suffix in _UNPACK
+
+
+def find(input_txt: str | Sequence[str]) -> list[Path]:
+    """The files of a text, in the order in which they are joined.
+
+    Args:
+        input_txt: a file, a folder (its ``*.txt`` below, sorted, hidden ones left out), a
+            glob (``**`` for any depth; its files sorted), ``-`` for standard input, or a
+            list of files, folders and globs. What exists under a name is never a glob.
+
+    Raises:
+        InputError: names what is missing, empty of texts or unreadable.
+    """
+    if isinstance(input_txt, str):
+        return [STDIN] if input_txt == "-" else _find(input_txt)
+    if "-" in input_txt:
+        raise InputError("-: standard input cannot be one of a list; name files, or - alone")
+    return [path for name in input_txt for path in _find(name)]
+
+
+def is_one_place(input_txt: str | Sequence[str]) -> bool:
+    """Whether a text is one file or one folder, so that something can stand beside it."""
+    return isinstance(input_txt, str) and input_txt != "-" and os.path.lexists(input_txt)
+
+
+def _find(name: str) -> list[Path]:
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.lexists(path):
+            raise InputError(f"{name}: a link to a file that does not exist") from None
+        return _match(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+    if not stat.S_ISDIR(mode):
+        return [path]
+    found = sorted(_texts_below(path), key=lambda text: text.parts)
+    if not found:
+        raise InputError(f"{name}: a folder without a *.txt file below it; name a file or a glob")
+    return found
+
+
+def _match(name: str) -> list[Path]:
+    if not glob.has_magic(name):
+        raise InputError(f"{name}: no such file or folder")
+    matches = [Path(match) for match in glob.glob(name, recursive=True)]
+    files = sorted((path for path in matches if path.is_file()), key=lambda text: text.parts)
+    if not files:
+        raise InputError(f"{name}: no file has this name or matches it as a glob")
+    return files
+
+
+def _texts_below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({_reason(error)})")
+
+    for below, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.endswith(".txt") and not name.startswith("."):
+                yield Path(below, name)
+
+
+class Text:
+    """The text of some files, decoded from start to end.
+
+    Attributes:
+        size: bytes of all files together, packed ones as they are; None when that is
+            unknown (standard input, a pipe).
+        done: bytes read so far.
+        is_regular: whether the files can be read again.
+    """
+
+    def __init__(self, files: Sequence[Path], encoding: str, stdin: BinaryIO | None = None) -> None:
+        """`encoding` is a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF."""
+        self.done = 0
+        self._files = files
+        self._encoding = encoding
+        self._stdin = stdin
+        self._digests = hashlib.sha256()
+        found = [_stat(path) for path in files if path is not STDIN]
+        self.is_regular = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
+        self.size = sum(status.st_size for status in found) if self.is_regular else None
+
+    def pieces(self) -> Iterator[str]:
+        """The text, once, in pieces of some size; none is empty.
+
+        Raises:
+            InputError: names the file that cannot be read or unpacked, or the file and the
+                offset of the byte that is not in the encoding.
+        """
+        for path in self._files:
+            yield from self._pieces_of(path)
+
+    def digest(self) -> str:
+        """Identifies the content of all files, once `pieces` is used up (see `digest_of`)."""
+        return self._digests.hexdigest()
+
+    def _pieces_of(self, path: Path) -> Iterator[str]:
+        name = "standard input" if path is STDIN else str(path)
+        codec = "latin-1" if self._encoding == "bytes" else self._encoding
+        decoder = codecs.getincrementaldecoder(codec)("strict")
+        fed, before = 0, self.done
+        file = self._open(path, name)
+        try:
+            raw = _Tap(file)
+            stream = _UNPACK[path.suffix](raw) if is_packed(path) else raw
+            at_end = False
+            while not at_end:
+                data = _read(stream, path, name)
+                at_end = not data
+                fed += len(data)
+                self.done = before + raw.done
+                try:
+                    piece = decoder.decode(data, at_end)
+                except UnicodeError as error:
+                    raise InputError(_not_in_encoding(name, self._encoding, fed, error)) from None
+                if piece:
+                    yield piece
+            # what an unpacker leaves behind the end of its data belongs to the file too
+            while raw.read(_PIECE):
+                pass
+            self._digests.update(raw.sha256.digest())
+        finally:
+            if path is not STDIN:
+                file.close()
+
+    def _open(self, path: Path, name: str) -> BinaryIO:
+        if path is STDIN:
+            stdin = self._stdin or getattr(sys.stdin, "buffer", None)
+            if stdin is None:
+                raise InputError("-: there is no standard input to read from")
+            return stdin
+        try:
+            return open(path, "rb", buffering=0)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+
+
+class _Tap:
+    """A binary file that counts and hashes what is read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.done = 0
+        self.sha256 = hashlib.sha256()
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size) or b""
+        self.sha256.update(data)
+        self.done += len(data)
+        return data
+
+
+def _read(stream: Any, path: Path, name: str) -> bytes:
+    try:
+        return stream.read(_PIECE)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if is_packed(path) and getattr(error, "errno", None) is None:
+            raise InputError(
+                f"{name}: damaged, or no {path.suffix} file ({error}); fetch or pack it again"
+            ) from None
+        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+
+
+def _not_in_encoding(name: str, encoding: str, fed: int, error: UnicodeError) -> str:
+    where, why = "", str(error)
+    if isinstance(error, UnicodeDecodeError):
+        # the decoder's object ends where the bytes fed so far end
+        offset = fed - len(error.object) + error.start
+        where, why = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
+    return (
+        f"{name}: not {encoding}{where}: {why}; give its encoding (encoding=latin-1, say), "
+        "or encoding=bytes to take each byte as a character"
+    )
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def state_of(files: Sequence[Path]) -> tuple[str, int]:
+    """What can be told of files without reading them.
+
+    Returns:
+        a digest of their names, sizes and times, and the latest of those times (nanoseconds).
+    """
+    listing, latest = hashlib.sha256(), 0
+    for path in files:
+        if path is not STDIN:
+            status = _stat(path)
+            times = (status.st_mtime_ns, status.st_ctime_ns)
+            listing.update(repr((os.fsencode(path.absolute()), status.st_size, times)).encode())
+            latest = max(latest, *times)
+    return listing.hexdigest(), latest
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """Identifies the content of files, whatever their names and times, by reading them."""
+    digests = hashlib.sha256()
+    for path in files:
+        sha256 = hashlib.sha256()
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while data := file.read(_PIECE):
+                    sha256.update(data)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+        digests.update(sha256.digest())
+    return digests.hexdigest()
