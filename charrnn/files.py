@@ -26,6 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
         RunError: names `path` when it cannot be written (full disk, no permission).
     """
     temporary: str | None = None
+    path = Path(os.path.realpath(path))  # a link stays a link
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
@@ -35,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
         temporary = None
-        _sync(path.parent)
+        with contextlib.suppress(OSError):  # not every file system syncs a folder
+            _sync(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
@@ -121,6 +125,9 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
 
     Returns:
         The open lock file, or None when another process holds it and `wait` is false.
+
+    Raises:
+        RunError: names the file when it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,10 +137,12 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
         raise _unwritable(path, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        os.ftruncate(handle.fileno(), 0)
+        os.write(handle.fileno(), f"{os.getpid()}\n".encode())
     except BlockingIOError:
         handle.close()
         return None
-    handle.truncate(0)
-    handle.write(f"{os.getpid()}\n")
-    handle.flush()
+    except OSError as error:
+        handle.close()
+        raise _unwritable(path, error) from error
     return handle

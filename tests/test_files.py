@@ -1,0 +1,67 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from charrnn.errors import RunError
+from charrnn.files import lock, replacing
+
+
+def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "x"
+    for content in ("first", "second"):
+        with replacing(path) as temporary:
+            temporary.write_text(content)
+            assert not path.exists() or path.read_text() == "first"
+        assert path.read_text() == content
+    assert [p.name for p in path.parent.iterdir()] == ["x"]
+
+
+def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    with pytest.raises(KeyError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "x"
+    with pytest.raises(RunError, match="file/x: cannot be written"), replacing(target):
+        pass
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("target")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "x"
+    with pytest.raises(RunError, match="is no regular file"), replacing(Path("/dev/null")):
+        pass
+    assert not Path("/dev/null").is_file()
+
+
+def test_permissions_are_the_usual_ones(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with replacing(tmp_path / "x"):
+        pass
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
+    held = lock(tmp_path / "lock", wait=False)
+    assert held is not None
+    assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
+    assert lock(tmp_path / "lock", wait=False) is None
+    held.close()
+    again = lock(tmp_path / "lock", wait=False)
+    assert again is not None
+    again.close()
