@@ -2,9 +2,9 @@
 
 The tensors carry the names of the network's ``state_dict``, so that anyone can load
 them with safetensors and torch alone. The metadata entry ``charrnn`` is one JSON object:
-the format's version, the architecture, the vocabulary, facts about the training, and
-a checksum over the tensors. Reading a model file parses JSON and copies numbers; there
-is nothing in it that could run.
+the format's version, the architecture, the vocabulary and facts about the training; the
+entry ``sha256`` is a checksum over that object and the tensors. Reading a model file parses
+JSON and copies numbers; there is nothing in it that could run.
 
 This module needs NumPy only, so that a text can be sampled without torch.
 """
@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.options import ModelOptions
 from charrnn.text.vocabulary import Vocabulary
@@ -28,6 +30,10 @@ from charrnn.text.vocabulary import Vocabulary
 FORMAT = "charrnn model"
 FORMAT_VERSION = 1
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+# Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
+# parsing one that is as hostile as can be takes a third of a second.
+MAX_HEADER_BYTES = 4 << 20
+_LENGTH_BYTES = 8  # the header's length, little-endian, comes first
 
 
 @dataclass
@@ -91,37 +97,47 @@ class TrainedModel:
                 f"its architecture {self.architecture.vocabulary_size}"
             )
         check_weights(self.architecture, self.weights)
+        for name, weight in self.weights.items():
+            if not np.isfinite(weight).all():
+                raise InputError(f"its weight {name} holds numbers that are not finite")
+            if name.endswith("running_var") and weight.min() < 0:
+                raise InputError(f"its {name} holds a negative variance")
 
 
-def check_weights(architecture: Architecture, weights: dict[str, Any]) -> None:
-    """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`.
+def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> None:
+    """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`."""
+    check_shapes(architecture, {name: weight.shape for name, weight in weights.items()})
 
-    The names are compared before any shape is computed for each layer, so that a file
-    that claims 2**60 layers costs nothing.
+
+def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise InputError unless `shapes` are those of `architecture`'s weights.
+
+    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
     """
-    if architecture.num_layers > len(weights):
+    if architecture.num_layers > len(shapes):
         raise InputError(f"its weights are not those of {architecture.num_layers} layers")
-    shapes = architecture.shapes()
-    for name in shapes.keys() - weights.keys():
+    demanded = architecture.shapes()
+    for name in demanded.keys() - shapes.keys():
         raise InputError(f"its weight {name} is missing")
-    for name in weights.keys() - shapes.keys():
-        raise InputError(f"its weight {name} has no place in a {architecture.kind}")
-    for name, shape in shapes.items():
-        if tuple(weights[name].shape) != shape:
-            raise InputError(f"its weight {name} is {tuple(weights[name].shape)}, not {shape}")
+    for name in shapes.keys() - demanded.keys():
+        raise InputError(f"its weight {name} has no place in this {architecture.kind}")
+    for name, shape in demanded.items():
+        if tuple(shapes[name]) != shape:
+            raise InputError(f"its weight {name} is {tuple(shapes[name])}, not {shape}")
 
 
-def architecture_from(content: dict[str, Any]) -> Architecture:
+def architecture_from(content: Mapping[str, Any]) -> Architecture:
     """An Architecture from plain values of a file, each held to its exact type.
 
     Raises:
         ValueError, KeyError, InputError: it is not one.
     """
-    types = {"kind": str, "dropout": float, "batchnorm": bool}
+    types = {"kind": (str,), "dropout": (float, int), "batchnorm": (bool,)}
     values = {f.name: content[f.name] for f in fields(Architecture)}
     for name, value in values.items():
-        if type(value) is not types.get(name, int):
-            raise ValueError(f"{name} is {value!r}")
+        if type(value) not in types.get(name, (int,)):
+            raise ValueError(f"its {name} is {value!r}")
+    values["dropout"] = float(values["dropout"])
     return Architecture(**values)
 
 
@@ -134,15 +150,22 @@ def save(path: Path, model: TrainedModel) -> None:
     from safetensors.numpy import save as to_bytes
 
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
-    header = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "architecture": asdict(model.architecture),
-        "vocabulary": {"tokens": model.vocabulary.tokens(), "bytes": model.vocabulary.is_bytes},
-        "facts": model.facts,
-        "sha256": _checksum(weights),
-    }
-    content = to_bytes(weights, {"charrnn": json.dumps(header)})
+    description = json.dumps(
+        {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "architecture": asdict(model.architecture),
+            "vocabulary": {"tokens": model.vocabulary.tokens(), "bytes": model.vocabulary.is_bytes},
+            "facts": model.facts,
+        }
+    )
+    metadata = {"charrnn": description, "sha256": _checksum(description, weights)}
+    content = to_bytes(weights, metadata)
+    if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
+        raise RunError(
+            f"{path}: not written: a model file holds {MAX_HEADER_BYTES >> 20} MB beside the "
+            f"weights, and the vocabulary and facts are more"
+        )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -153,46 +176,89 @@ def load(path: Path) -> TrainedModel:
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {})["charrnn"])
-            if header["format"] != FORMAT:
-                raise ValueError("it is another program's file")
-            if header["version"] != FORMAT_VERSION:
-                raise ValueError(
-                    f"it is of version {header['version']} and this charrnn reads "
-                    f"{FORMAT_VERSION}; update charrnn"
-                )
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if any(w.dtype != np.float32 for w in weights.values()):
-            raise ValueError("its weights are not float32")
-        architecture = architecture_from(header["architecture"])
-        vocabulary = Vocabulary.from_tokens(header["vocabulary"]["tokens"])
-        if header["sha256"] != _checksum(weights):
-            raise ValueError("its checksum does not fit its weights: it is damaged")
-        return TrainedModel(architecture, vocabulary, weights, dict(header["facts"]))
+        _check_file(path)
+        return _read(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except KeyError as error:
-        raise InputError(f"{path}: not a charrnn model file (it lacks {error})") from None
+        what = f"it lacks {error}"
     except (
         OSError,
         SafetensorError,
         ValueError,
         TypeError,
+        OverflowError,
         RecursionError,
         InputError,
     ) as error:
-        raise InputError(f"{path}: not a charrnn model file ({error})") from None
+        what = str(error)
+    # names in a hostile file may be of any length, line breaks included
+    what = " ".join(what.split())
+    raise InputError(
+        f"{path}: not a charrnn model file ({what if len(what) <= 200 else what[:200] + '...'})"
+    )
 
 
-def _checksum(weights: dict[str, npt.NDArray[np.float32]]) -> str:
-    """SHA-256 over names, shapes and little-endian numbers."""
-    digest = hashlib.sha256()
+def _check_file(path: Path) -> None:
+    """Refuse what could take long only to be opened, or to be parsed."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"its header would be {length} bytes long")
+
+
+def _read(path: Path) -> TrainedModel:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata() or {}
+        description = metadata["charrnn"]
+        header = _table("its description", json.loads(description))
+        if header["format"] != FORMAT:
+            raise ValueError("it is another program's file")
+        if header["version"] != FORMAT_VERSION:
+            raise ValueError(
+                f"it is of version {header['version']!r} and this charrnn reads "
+                f"{FORMAT_VERSION}; update charrnn"
+            )
+        architecture = architecture_from(_table("its architecture", header["architecture"]))
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        check_shapes(architecture, {name: s.get_shape() for name, s in slices.items()})
+        if any(s.get_dtype() != "F32" for s in slices.values()):
+            raise ValueError("its weights are not float32")
+        weights = {name: file.get_tensor(name) for name in slices}
+    if metadata["sha256"] != _checksum(description, weights):
+        raise ValueError("its checksum does not fit its content: it is damaged")
+    vocabulary = _vocabulary(_table("its vocabulary", header["vocabulary"]))
+    return TrainedModel(architecture, vocabulary, weights, _table("its facts", header["facts"]))
+
+
+def _table(what: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no JSON object")
+    return value
+
+
+def _vocabulary(content: dict[str, Any]) -> Vocabulary:
+    tokens, is_bytes = content["tokens"], content["bytes"]
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise ValueError("its tokens are no list of texts")
+    if not isinstance(is_bytes, bool):
+        raise ValueError(f"its bytes is {is_bytes!r}")
+    # what from_tokens cannot tell: a vocabulary of bytes that are all below 128
+    return replace(Vocabulary.from_tokens(tokens), is_bytes=is_bytes)
+
+
+def _checksum(description: str, weights: dict[str, npt.NDArray[np.float32]]) -> str:
+    """SHA-256 over the description and the weights' names, shapes and little-endian numbers."""
+    digest = hashlib.sha256(description.encode("utf-8", "surrogatepass"))
     for name in sorted(weights):
         weight = weights[name]
-        digest.update(f"{name} {weight.shape}\n".encode())
-        digest.update(np.ascontiguousarray(weight, "<f4"))
+        digest.update(f"\n{name} {weight.shape}\n".encode())
+        digest.update(np.ascontiguousarray(weight, "<f4").ravel().data)
     return digest.hexdigest()

@@ -1,0 +1,127 @@
+"""Which engine writes: plain NumPy, the compiled loop, or torch on a GPU."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Protocol
+
+from charrnn.errors import InputError
+from charrnn.generation.choosing import Choice, Floats, Ids
+from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation.state import State
+from charrnn.generation.weights import Folded, fold
+from charrnn.modelfile import TrainedModel
+
+# The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
+# 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
+COMPILED_FROM_CHARACTERS = 50_000
+# Characters a second in one run on two cores, NumPy and compiled:
+#               1 stream          4               16                64
+#   2 x 128    59,000 134,000   52,000 220,000  139,000 204,000  212,000 276,000
+#   2 x 512     9,400   7,600    6,900  19,000   21,000  21,000   27,000  26,000
+#   3 x 1024      560     360      800   1,000    2,700   1,300    4,400   1,600
+# One stream is faster compiled while a core's own cache holds its weights, several while the
+# cache that the cores share does.
+COMPILED_TO_WEIGHTS = 1_500_000
+COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
+
+# A step on a GPU is some 20 kernels, a quarter of a millisecond whatever the batch, and torch
+# with CUDA takes seconds to start: it pays where a processor core would need a minute or more
+# (at about 20 billion multiplications a second) with more than that quarter millisecond a step.
+GPU_FROM_MULTIPLICATIONS = 10**12
+GPU_FROM_MULTIPLICATIONS_A_STEP = 10**7
+
+
+class Engine(Protocol):
+    """What writes; see `NumpyEngine.write`."""
+
+    def write(
+        self, ids: Ids, state: State, uniforms: Floats, choice: Choice
+    ) -> tuple[Ids, State]: ...
+
+
+class Engines:
+    """The engines of one model, each made when it is first asked for."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._model = model
+        self._made: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _folded(self) -> Folded:
+        return fold(self._model)
+
+    @cached_property
+    def numpy(self) -> NumpyEngine:
+        """The one that can read, too."""
+        return NumpyEngine(self._folded)
+
+    def named(self, name: str) -> Engine:
+        """The engine of a name: numpy, numba or torch.
+
+        Raises:
+            InputError: what it needs is not installed.
+        """
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def _make(self, name: str) -> Engine:
+        if name == "numpy":
+            return self.numpy
+        if name == "torch":
+            from charrnn.generation.torch_engine import TorchEngine
+
+            return TorchEngine(self._model)
+        try:
+            from charrnn.generation.numba_engine import NumbaEngine
+        except ImportError as error:
+            raise InputError(
+                f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "
+                f"the option out"
+            ) from None
+        return NumbaEngine(self._folded)
+
+    def fastest(self, streams: int, length: int) -> Engine:
+        """The engine for so many texts of so many characters, start-up included."""
+        name = fastest(number_of_weights(self._model), streams, length)
+        try:
+            return self.named(name)
+        except InputError:  # a numba that is there and does not fit
+            return self.numpy
+
+
+def number_of_weights(model: TrainedModel) -> int:
+    """How many weights a step multiplies with: the embedding is only looked up."""
+    return sum(
+        w.size for name, w in model.weights.items() if w.ndim == 2 and "embedding" not in name
+    )
+
+
+def fastest(weights: int, streams: int, length: int) -> str:
+    """The name of the engine that is done first, of those that this machine has."""
+    multiplications = weights * streams * length
+    if (
+        multiplications >= GPU_FROM_MULTIPLICATIONS
+        and weights * streams >= GPU_FROM_MULTIPLICATIONS_A_STEP
+        and _has_gpu()
+    ):
+        return "torch"
+    most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
+    if (
+        streams * length >= COMPILED_FROM_CHARACTERS
+        and weights <= most
+        and find_spec("numba") is not None
+    ):
+        return "numba"
+    return "numpy"
+
+
+def _has_gpu() -> bool:
+    """Whether a CUDA GPU is likely there, without torch, which takes seconds to say so."""
+    return os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")

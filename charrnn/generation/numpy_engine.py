@@ -1,0 +1,165 @@
+"""The network stepped with NumPy alone: what writes a text a moment after the command.
+
+A step is a list of NumPy calls, made once for a number of streams, each with its operands
+and its output bound: nothing is allocated and little is looked up per character. Which calls,
+and how few, is `numpy_layers`'s business.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from charrnn.generation.choosing import Choice, Chooser, Floats, Ids
+from charrnn.generation.numpy_layers import HIDDEN_SCALE, Call, Layer, first_table, layers
+from charrnn.generation.state import State, joined, rows_of, zero_state
+from charrnn.generation.weights import Array, Folded
+
+# Below this a product with a few vectors takes longer than one product for each
+_TOGETHER_FROM = 4
+
+
+class NumpyEngine:
+    """Reads and writes N streams at once; safe to share between threads."""
+
+    def __init__(self, folded: Folded) -> None:
+        self.folded = folded
+        self.hidden_scale = np.float32(HIDDEN_SCALE[folded.kind])
+        self.layers: list[Layer] = layers(folded)
+        self.table = first_table(folded)
+        self.rows = list(self.table)
+        self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
+
+    def zero_state(self, streams: int) -> State:
+        """What the layers carry before the first character."""
+        folded = self.folded
+        return zero_state(streams, folded.num_layers, folded.carried, folded.hidden_size)
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Take in characters that are known.
+
+        Args:
+            ids: (N, T), from 0.
+            state: that before the first of them.
+
+        Returns:
+            The logits (N, T, V) of the character after each, and the state after the last.
+        """
+        steps = _Steps(self, state)
+        tops = np.empty((*ids.shape, self.folded.hidden_size), np.float32)
+        with np.errstate(all="ignore"):
+            for t in range(ids.shape[1]):
+                steps.take_in(ids[:, t])
+                tops[:, t] = steps.top
+            logits = tops @ self.decoder
+            logits += self.folded.decoder_bias
+        return logits, steps.state()
+
+    def advance(self, ids: Ids, state: State) -> State:
+        """The state after known characters (N, T)."""
+        steps = _Steps(self, state)
+        with np.errstate(all="ignore"):
+            for t in range(ids.shape[1]):
+                steps.take_in(ids[:, t])
+        return steps.state()
+
+    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+        """Go on writing.
+
+        Args:
+            ids: (N,), from 0: the last character of each stream, not yet taken in.
+            state: that before it.
+            uniforms: (N, T), in [0, 1): one for each new character.
+
+        Returns:
+            The new characters' ids (N, T), and the state before the last of them.
+
+        Raises:
+            RunError: the logits are not numbers.
+        """
+        N, T = uniforms.shape
+        if 1 < N < _TOGETHER_FROM:
+            one_by_one = [
+                self.write(ids[[n]], rows_of(state, [n]), uniforms[[n]], choice) for n in range(N)
+            ]
+            return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
+        steps = _Steps(self, state)
+        chooser = Chooser(choice, N, self.folded.vocabulary_size)
+        products = np.empty(chooser.scores.shape, np.float32)
+        decode = partial(np.matmul, steps.top, self.decoder, products)
+        add_bias = partial(np.add, products, self.folded.decoder_bias, chooser.scores)
+        written = np.empty((T, N), np.int64)
+        with np.errstate(all="ignore"):
+            if N == 1:
+                last = int(ids[0])
+                for t, uniform in enumerate(uniforms[0].tolist()):
+                    steps.take_in_one(last)
+                    decode()
+                    add_bias()
+                    written[t] = last = chooser.choose_one(uniform)
+            else:
+                for t in range(T):
+                    steps.take_in(ids)
+                    decode()
+                    add_bias()
+                    ids = written[t]
+                    chooser.choose(uniforms[:, t], ids)
+        return written.T, steps.state()
+
+
+class _Steps:
+    """The buffers of N streams, and the calls of a step on them.
+
+    With one stream all arrays lose their first axis: NumPy then does the same for less.
+
+    Attributes:
+        top: (N, H), the last layer's hidden vectors (times the engine's `hidden_scale`).
+    """
+
+    def __init__(self, engine: NumpyEngine, state: State) -> None:
+        self._engine = engine
+        H, L = engine.folded.hidden_size, engine.folded.num_layers
+        N = len(state[0][0])
+        axes = () if N == 1 else (N,)
+        hidden = np.empty((*axes, L * H), np.float32)
+        self.top = hidden[..., (L - 1) * H :]
+        self._entry = np.empty((*axes, engine.table.shape[1]), np.float32)
+        self._calls: list[Call] = []
+        self._carried: list[tuple[Array, ...]] = []
+        for i, layer in enumerate(engine.layers):
+            h = hidden[..., i * H : (i + 1) * H]
+            below = hidden[..., max(i - 1, 0) * H : (i + 1) * H]
+            calls, carried = layer.calls(below, h, self._entry)
+            self._calls += calls
+            self._carried.append(carried)
+            for buffer, value in zip(carried, state[i], strict=True):
+                buffer[...] = value.reshape(buffer.shape)
+        hidden *= engine.hidden_scale
+
+    def take_in(self, ids: Ids) -> None:
+        """Step each stream over one character (N,)."""
+        if self._entry.ndim == 1:
+            self.take_in_one(int(ids[0]))
+            return
+        # mode "clip" because "raise" goes through a copy of the output
+        self._engine.table.take(ids, 0, self._entry, "clip")
+        for call in self._calls:
+            call()
+
+    def take_in_one(self, id_: int) -> None:
+        """Step the only stream over one character."""
+        np.copyto(self._entry, self._engine.rows[id_])
+        for call in self._calls:
+            call()
+
+    def state(self) -> State:
+        """A copy of what the layers carry now."""
+        H = self._engine.folded.hidden_size
+        return [
+            (
+                (carried[0] / self._engine.hidden_scale).reshape(-1, H),
+                *(vector.copy().reshape(-1, H) for vector in carried[1:]),
+            )
+            for carried in self._carried
+        ]

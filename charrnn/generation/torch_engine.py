@@ -1,0 +1,67 @@
+"""The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
+
+The characters are chosen on the GPU too, so that a chunk runs without waiting for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
+from charrnn.generation.state import State
+from charrnn.modelfile import TrainedModel
+from charrnn.network import network_of
+
+
+class TorchEngine:
+    """Writes as `NumpyEngine` does.
+
+    Args:
+        device: by default the first CUDA GPU, or the CPU where there is none.
+    """
+
+    def __init__(self, model: TrainedModel, device: str | None = None) -> None:
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = network_of(model).eval().requires_grad_(False).to(self.device)
+
+    @torch.inference_mode()
+    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+        """As `NumpyEngine.write`."""
+        carried = [tuple(self._tensor(v) for v in layer) for layer in state]
+        last, draws = self._tensor(ids), self._tensor(uniforms)
+        written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
+        numbers = torch.tensor(True, device=self.device)
+        for t in range(uniforms.shape[1]):
+            logits, carried = self._network(last[:, None], carried)
+            numbers &= logits.amax(-1).isfinite().all()
+            last = choose(logits[:, 0], draws[:, t], choice)
+            written[:, t] = last
+        if not numbers.item():
+            raise not_numbers()
+        return written.cpu().numpy(), [tuple(v.cpu().numpy() for v in layer) for layer in carried]
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.tensor(array, device=self.device)
+
+
+def choose(logits: Tensor, uniforms: Tensor, choice: Choice) -> Tensor:
+    """The ids (N,) for logits (N, V) at uniforms (N,), as `choosing` defines them."""
+    if choice.greedy:
+        return logits.argmax(-1)
+    scores = logits.double()
+    weights = ((scores - scores.amax(-1, keepdim=True)) * choice.scale).exp()
+    if choice.restricted:
+        order = scores.sort(dim=-1, descending=True, stable=True).indices
+        ranked = weights.gather(-1, order)
+        if choice.top_k is not None:
+            ranked[:, choice.top_k :] = 0
+        if choice.top_p is not None:
+            sums = ranked.cumsum(-1)
+            reached = sums >= choice.top_p * sums[:, -1:]
+            ranked[:, 1:].masked_fill_(reached[:, :-1], 0)
+        weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
+    sums = weights.cumsum(-1)
+    chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
+    return chosen.clamp(max=logits.shape[-1] - 1)  # a sum that is no number is told of later
