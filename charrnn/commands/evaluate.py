@@ -23,10 +23,17 @@ def run(options: EvaluateOptions) -> None:
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
 
+    from tqdm import tqdm
+
     from charrnn.evaluation import stream_loss
     from charrnn.network import network_of
 
-    score = stream_loss(network_of(trained), ids)
+    with tqdm(
+        total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
+    ) as bar:
+        score = stream_loss(
+            network_of(trained), ids, report=lambda done, total: bar.update(done - bar.n)
+        )
     values = {
         "split": split,
         "characters": score.characters,

@@ -1,0 +1,93 @@
+"""`charrnn evaluate` through the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+from tests.training.conftest import Train, metrics, train, workplace
+
+__all__ = ["train", "workplace"]
+
+
+def evaluate(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:
+    capfd.readouterr()
+    assert main(["evaluate", *overrides, "json=true"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_the_splits_of_its_own_data(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=23")
+    val = evaluate(capfd, f"checkpoint={run}")
+    best = min(float(row["val/loss"]) for row in metrics(run) if row["val/loss"])
+    assert val["loss"] == pytest.approx(best, abs=1e-5)
+    assert (val["split"], val["characters"]) == ("val", 104)
+    assert val["bits_per_character"] == pytest.approx(val["loss"] / math.log(2))
+    assert val["perplexity"] == pytest.approx(math.exp(val["loss"]))
+    (run.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(run.parent / "elsewhere")
+    for name in ("checkpoints/best.ckpt", "model.safetensors"):
+        assert evaluate(capfd, f"checkpoint={run / name}") == val
+    assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
+    assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
+
+
+def test_other_data_and_a_text(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5")
+    text = "the cat saw a mat and a cat"
+    Path("other.txt").write_text(text)
+    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=other.txt")
+    assert (found["split"], found["characters"]) == ("text", len(text) - 1)
+    assert found["loss"] == pytest.approx(charrnn.load(run).score(text), abs=1e-6)
+    # another vocabulary, in another order
+    assert main(["preprocess", "input_txt=other.txt", "val_frac=0", "test_frac=0"]) == 0
+    pair = ("data.input_h5=other.h5", "data.input_json=other.json")
+    again = evaluate(capfd, f"checkpoint={run}", *pair, "split=train")
+    assert again["loss"] == pytest.approx(found["loss"], abs=1e-6)
+
+
+def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=5")
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "val: 104 characters"
+    assert lines[1].startswith("loss ")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "what"),
+    [
+        (["data.input_txt=strange.txt"], "'ß'"),
+        (["data.input_txt=missing.txt"], "missing.txt"),
+        (["data.input_txt=short.txt"], "2 or more"),
+        (["split=valid"], "split=valid"),
+        (["data.input_h5=corpus.h5"], "data.input_json"),
+        (["checkpoint=missing"], "missing"),
+    ],
+)
+def test_bad_input(
+    train: Train,
+    workplace: Path,
+    capfd: pytest.CaptureFixture[str],
+    overrides: list[str],
+    what: str,
+) -> None:
+    run = train("trainer.max_steps=2")
+    Path("strange.txt").write_text("the ß", encoding="utf-8")
+    Path("short.txt").write_text("t")
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", *overrides]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert what in err
+    assert len(err.splitlines()) == 1
