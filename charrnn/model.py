@@ -41,11 +41,12 @@ class Model:
         self.trained = trained
         self._sampler = Sampler(trained)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         a = self.trained.architecture
-        return (
-            f"Model({a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters)"
-        )
+        return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
+
+    def __repr__(self) -> str:
+        return f"Model({self})"
 
     @property
     def vocabulary(self) -> Vocabulary:

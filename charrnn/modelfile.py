@@ -2,9 +2,9 @@
 
 The tensors carry the names of the network's ``state_dict``, so that anyone can load
 them with safetensors and torch alone. The metadata entry ``charrnn`` is one JSON object:
-the format's version, the architecture, the vocabulary and facts about the training; the
-entry ``sha256`` is a checksum over that object and the tensors. Reading a model file parses
-JSON and copies numbers; there is nothing in it that could run.
+the format's version, the architecture, the vocabulary, facts about the training, and a
+checksum over all that and the tensors. Reading a model file parses JSON and copies numbers;
+there is nothing in it that could run. The same model is the same file, byte for byte.
 
 This module needs NumPy only, so that a text can be sampled without torch.
 """
@@ -33,6 +33,8 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 # Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
 # parsing one that is as hostile as can be takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
+_ENTRY = "charrnn"  # in the metadata
+_CHECKSUM = "sha256"  # in the entry
 _LENGTH_BYTES = 8  # the header's length, little-endian, comes first
 
 
@@ -117,11 +119,12 @@ def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]
     if architecture.num_layers > len(shapes):
         raise InputError(f"its weights are not those of {architecture.num_layers} layers")
     demanded = architecture.shapes()
-    for name in demanded.keys() - shapes.keys():
-        raise InputError(f"its weight {name} is missing")
-    for name in shapes.keys() - demanded.keys():
-        raise InputError(f"its weight {name} has no place in this {architecture.kind}")
+    for name in shapes:
+        if name not in demanded:
+            raise InputError(f"its weight {name} has no place in this {architecture.kind}")
     for name, shape in demanded.items():
+        if name not in shapes:
+            raise InputError(f"its weight {name} is missing")
         if tuple(shapes[name]) != shape:
             raise InputError(f"its weight {name} is {tuple(shapes[name])}, not {shape}")
 
@@ -150,17 +153,15 @@ def save(path: Path, model: TrainedModel) -> None:
     from safetensors.numpy import save as to_bytes
 
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
-    description = json.dumps(
-        {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "architecture": asdict(model.architecture),
-            "vocabulary": {"tokens": model.vocabulary.tokens(), "bytes": model.vocabulary.is_bytes},
-            "facts": model.facts,
-        }
-    )
-    metadata = {"charrnn": description, "sha256": _checksum(description, weights)}
-    content = to_bytes(weights, metadata)
+    description = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "architecture": asdict(model.architecture),
+        "vocabulary": {"tokens": model.vocabulary.tokens(), "bytes": model.vocabulary.is_bytes},
+        "facts": model.facts,
+    }
+    description[_CHECKSUM] = _checksum(description, weights)
+    content = to_bytes(weights, {_ENTRY: json.dumps(description)})
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
         raise RunError(
             f"{path}: not written: a model file holds {MAX_HEADER_BYTES >> 20} MB beside the "
@@ -216,9 +217,7 @@ def _read(path: Path) -> TrainedModel:
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
-        metadata = file.metadata() or {}
-        description = metadata["charrnn"]
-        header = _table("its description", json.loads(description))
+        header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
         if header["format"] != FORMAT:
             raise ValueError("it is another program's file")
         if header["version"] != FORMAT_VERSION:
@@ -232,7 +231,7 @@ def _read(path: Path) -> TrainedModel:
         if any(s.get_dtype() != "F32" for s in slices.values()):
             raise ValueError("its weights are not float32")
         weights = {name: file.get_tensor(name) for name in slices}
-    if metadata["sha256"] != _checksum(description, weights):
+    if header[_CHECKSUM] != _checksum(header, weights):
         raise ValueError("its checksum does not fit its content: it is damaged")
     vocabulary = _vocabulary(_table("its vocabulary", header["vocabulary"]))
     return TrainedModel(architecture, vocabulary, weights, _table("its facts", header["facts"]))
@@ -250,13 +249,17 @@ def _vocabulary(content: dict[str, Any]) -> Vocabulary:
         raise ValueError("its tokens are no list of texts")
     if not isinstance(is_bytes, bool):
         raise ValueError(f"its bytes is {is_bytes!r}")
-    # what from_tokens cannot tell: a vocabulary of bytes that are all below 128
-    return replace(Vocabulary.from_tokens(tokens), is_bytes=is_bytes)
+    vocabulary = Vocabulary.from_tokens(tokens)
+    if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in vocabulary.characters):
+        raise ValueError("its bytes are none")
+    # from_tokens cannot tell a vocabulary of bytes when all of them are below 128
+    return replace(vocabulary, is_bytes=is_bytes)
 
 
-def _checksum(description: str, weights: dict[str, npt.NDArray[np.float32]]) -> str:
-    """SHA-256 over the description and the weights' names, shapes and little-endian numbers."""
-    digest = hashlib.sha256(description.encode("utf-8", "surrogatepass"))
+def _checksum(description: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]]) -> str:
+    """SHA-256 over the rest of the description and the weights' names, shapes and numbers."""
+    rest = {name: value for name, value in description.items() if name != _CHECKSUM}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(weights):
         weight = weights[name]
         digest.update(f"\n{name} {weight.shape}\n".encode())

@@ -123,5 +123,9 @@ def fastest(weights: int, streams: int, length: int) -> str:
 
 
 def _has_gpu() -> bool:
-    """Whether a CUDA GPU is likely there, without torch, which takes seconds to say so."""
-    return os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")
+    """Whether torch can use a CUDA GPU; it is asked only where the system has one at all."""
+    if not (os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,76 @@
+"""charrnn convert."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charrnn.commands import convert
+from charrnn.errors import InputError, RunError
+from charrnn.model import Model, load
+from charrnn.options import ConvertOptions
+from tests.generation.models import trained_model
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    Model(trained_model()).save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def run(source: Path, output: Path) -> None:
+    convert.run(ConvertOptions(input=str(source), output=str(output)))
+
+
+def test_it_writes_a_model_file_and_says_so(
+    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "other.safetensors"
+    run(path, output)
+    assert output.read_bytes() == path.read_bytes()
+    out, err = capfd.readouterr()
+    assert out == ""
+    numbers = sum(w.size for w in load(path).trained.weights.values())
+    assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {numbers:,} numbers\n"
+
+
+def test_torch_rnns_checkpoint_becomes_one(shared: Path, tmp_path: Path) -> None:
+    source = shared / "torch7" / "lstm_bn.t7"
+    if not source.is_file():
+        pytest.skip("../shared/torch7/lstm_bn.t7 is missing")
+    output = tmp_path / "model.safetensors"
+    run(source, output)
+    expected, got = load(source), load(output)
+    assert got.trained.architecture == expected.trained.architecture
+    assert got.vocabulary == expected.vocabulary
+    assert got.generate(100, seed=1) == expected.generate(100, seed=1)
+
+
+def test_the_input_is_not_overwritten(path: Path, tmp_path: Path) -> None:
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(path, folder)
+    for source, output in (
+        (path, path),
+        (path, tmp_path / "run" / ".." / path.name),
+        (path, tmp_path / "link"),
+        (folder, folder / "model.safetensors"),
+    ):
+        with pytest.raises(InputError, match="is the input itself"):
+            run(source, output)
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_converted(path: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="no such file or folder"):
+        run(tmp_path / "none", tmp_path / "new.safetensors")
+    with pytest.raises(RunError, match="cannot be written"):
+        run(path, path / "below")
+    with pytest.raises((InputError, RunError), match=f"^{tmp_path}: "):
+        run(path, tmp_path)
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,0 +1,205 @@
+"""What a sample is: the text of its seed, whatever else happens around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charrnn.errors import InputError
+from charrnn.generation import sampler
+from charrnn.generation.choosing import Choice, probabilities
+from charrnn.generation.sampler import Piece, Sampler, in_order
+from charrnn.modelfile import TrainedModel
+from charrnn.options import SampleOptions
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import trained_model
+
+
+def options(**given: Any) -> SampleOptions:
+    values: dict[str, Any] = {
+        "checkpoint": "",
+        "length": 100,
+        "temperature": 1.0,
+        "start_text": "",
+        "seed": 1,
+        "sample": True,
+        "top_k": None,
+        "top_p": None,
+        "num_samples": 1,
+        "until": None,
+        "output": None,
+        "engine": "numpy",
+    }
+    return SampleOptions(**{**values, **given})
+
+
+def texts(model: TrainedModel, **given: Any) -> list[str]:
+    """The samples, after a look at their pieces: each sample has one last one."""
+    wanted = options(**given)
+    pieces = list(Sampler(model).write(wanted))
+    for n in range(wanted.num_samples):
+        assert [p.last for p in pieces if p.sample == n].index(True) == sum(
+            not p.last for p in pieces if p.sample == n
+        )
+    return ["".join(p.text for p in pieces if p.sample == n) for n in range(wanted.num_samples)]
+
+
+def plainly_written(
+    model: TrainedModel, start: str, length: int, choice: Choice, seed: int, sample: int
+) -> str:
+    """The definition: every character from the whole text before it, read anew."""
+    engine = Sampler(model).engines.numpy
+    uniforms = np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,)))
+    )
+    text = start
+    for _ in range(length):
+        ids = model.vocabulary.encode(text)[None]
+        logits = engine.read(ids, engine.zero_state(1))[0][0, -1]
+        sums = np.cumsum(probabilities(logits, choice))
+        text += model.vocabulary.characters[int(np.argmax(sums > uniforms.random()))]
+    return text[len(start) :]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_samples_are_those_of_the_definition(kind: str) -> None:
+    model = trained_model(kind)
+    got = texts(model, length=60, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)
+    for n, text in enumerate(got):
+        assert text == plainly_written(model, "Hm, ", 60, Choice(0.8), 7, n)
+
+
+def test_a_seed_says_everything() -> None:
+    model = trained_model()
+    assert texts(model, seed=3) == texts(model, seed=3)
+    assert texts(model, seed=3) != texts(model, seed=4)
+    assert texts(model, seed=None) != texts(model, seed=None)
+    five = texts(model, num_samples=5)
+    assert len(set(five)) == 5
+    assert texts(model, num_samples=9)[:5] == five
+    assert texts(model)[0] == five[0]
+    assert texts(model, length=40)[0] == five[0][:40]
+
+
+def test_batches_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained_model()
+    expected = texts(model, num_samples=11, until="e")
+    monkeypatch.setattr(sampler, "STREAMS_TOGETHER", 4)
+    monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
+    monkeypatch.setattr(sampler, "_next_steps", lambda steps, seconds: 1 + steps % 7)
+    assert texts(model, num_samples=11, until="e") == expected
+
+
+def test_every_engine_writes_it() -> None:
+    model = trained_model()
+    expected = texts(model, num_samples=6, top_p=0.9)
+    assert texts(model, num_samples=6, top_p=0.9, engine="torch") == expected
+    assert texts(model, num_samples=6, top_p=0.9, engine="auto") == expected
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    assert texts(model, num_samples=6, top_p=0.9, engine="numba") == expected
+
+
+def test_without_a_start_text_it_starts_a_line() -> None:
+    model = trained_model()
+    assert texts(model) == texts(model, start_text="\n")
+
+
+def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
+    model = trained_model(vocabulary=Vocabulary(list("abcde")), conviction=20)
+    drawn = texts(model, length=1, num_samples=2000)
+    counts = [drawn.count(c) for c in "abcde"]
+    assert sum(counts) == 2000
+    assert sum((count - 400) ** 2 / 400 for count in counts) < 18.5  # 0.999 of 4 degrees
+    longer = texts(model, length=30, num_samples=20)
+    assert [text[0] for text in longer] == drawn[:20]
+    for n, text in enumerate(longer[:3]):
+        assert len(text) == 30
+        greedy = texts(model, length=30, num_samples=n + 1, sample=False)[n]
+        assert greedy == text[0] + texts(model, length=29, start_text=text[0], sample=False)[0]
+
+
+def test_likeliest_always() -> None:
+    model = trained_model()
+    greedy = texts(model, start_text="A", sample=False, temperature=0.7)[0]
+    assert greedy == texts(model, start_text="A", temperature=0, seed=99)[0]
+    assert greedy == texts(model, start_text="A", top_k=1)[0]
+    engine = Sampler(model).engines.numpy
+    ids = model.vocabulary.encode("A" + greedy)[None]
+    logits = engine.read(ids, engine.zero_state(1))[0][0]
+    assert model.vocabulary.decode(logits.argmax(-1)[:-1]) == greedy
+
+
+def test_length() -> None:
+    model = trained_model()
+    for length in (0, 1, 2, 15, 16, 17, 333):
+        assert [len(t) for t in texts(model, length=length, num_samples=2)] == [length] * 2
+    assert texts(model, length=0, start_text="A") == [""]
+    without_newline = trained_model(vocabulary=Vocabulary(list("abc")))
+    assert texts(without_newline, length=0) == [""]
+
+
+def test_until_ends_a_text_before_it() -> None:
+    model = trained_model()
+    whole = texts(model, length=400, num_samples=5)
+    for until in ("e", whole[0][10:13], whole[1][100:130], "\n", "never in this text"):
+        cut = texts(model, length=400, num_samples=5, until=until)
+        assert cut == [text.split(until)[0] for text in whole]
+    assert any(len(text) < 400 for text in texts(model, length=400, num_samples=5, until="e"))
+    # in the start text it has no meaning
+    assert (
+        texts(model, start_text="A", until="A")[0] == texts(model, start_text="A")[0].split("A")[0]
+    )
+
+
+@given(
+    st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=5), st.lists(st.integers(1, 4))
+)
+def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
+    stream = sampler._Stream(0, np.random.default_rng(), until, len(text))
+    shown, ended, position = "", False, 0
+    for size in [*cuts, len(text)]:
+        if ended or (position and position == len(text)):
+            break
+        part = text[position : position + size]
+        piece, ended = stream.take(part)
+        position += len(part)
+        shown += piece
+        assert text.split(until)[0].startswith(shown)
+        # and nothing is kept back that cannot be a part of it
+        if not ended and not any(text[:position].endswith(until[:n]) for n in range(1, len(until))):
+            assert shown == text[:position]
+    assert ended
+    assert shown == text.split(until)[0]
+
+
+def test_bytes() -> None:
+    tokens = ["a", "\n", "[195]", "[169]", "[200]"]
+    model = trained_model(vocabulary=Vocabulary.from_tokens(tokens), conviction=1)
+    start = "é".encode().decode("ascii", "surrogateescape")
+    text = texts(model, length=300, start_text="é")[0]
+    assert text == texts(model, length=300, start_text=start)[0]
+    assert set(text) == set("a\n\udcc3\udca9\udcc8")
+    assert texts(model, length=300, start_text="é", until="é")[0] == text.split(start)[0]
+    assert texts(model, length=300, start_text="é", until="\ud800")[0] == text
+
+
+def test_an_unknown_character_is_refused_at_once() -> None:
+    model = trained_model()
+    with pytest.raises(InputError, match=r"start_text: .*'é' \(U\+00E9\)"):
+        Sampler(model).write(options(start_text="né"))
+    with pytest.raises(InputError, match="start_text"):
+        Sampler(model).write(options(start_text="\ud800"))
+
+
+def test_in_order() -> None:
+    mixed = [(0, "a"), (1, "x"), (0, "b"), (2, "p"), (1, "y."), (0, "c."), (2, "q.")]
+    pieces = [Piece(n, text, text.endswith(".")) for n, text in mixed]
+    ordered = list(in_order(pieces))
+    assert "".join(p.text for p in ordered) == "abc.xy.pq."
+    assert [p.sample for p in ordered] == sorted(p.sample for p in pieces)
+    # what can be shown is shown
+    assert [p.text for p in in_order(pieces[:6])] == ["a", "b", "c.", "x", "y.", "p"]
