@@ -91,6 +91,13 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         require_paths("data.input_txt", self.input_txt)
+        require(
+            self.input_txt != "-",
+            "data.input_txt",
+            "-",
+            "training reads its text more than once; first `charrnn preprocess input_txt=- "
+            "output_h5=FILE`, then give data.input_h5= and data.input_json=",
+        )
         require_fractions("data.", self.val_frac, self.test_frac)
         require_encoding("data.encoding", self.encoding)
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "must be 1 or more")

@@ -59,12 +59,6 @@ def prepare(options: DataOptions, say: Callable[[str], None]) -> tuple[Path, Pat
                 + ", ".join(f"data={name}" for name in CORPORA)
             )
         input_txt = str(corpus_text(options.corpus, options.url, say))
-    if input_txt == "-":
-        raise InputError(
-            "data.input_txt=-: training reads its text more than once; first "
-            "`charrnn preprocess input_txt=- output_h5=FILE`, then data.input_h5= and "
-            "data.input_json="
-        )
     made_with = options_of(options.val_frac, options.test_frac, options.encoding)
     text = _Made(input_txt, sources.find(input_txt), made_with)
     if not all(path.is_file() for path in text.files):
@@ -119,9 +113,10 @@ def _make(text: _Made, say: Callable[[str], None]) -> tuple[Path, Path]:
             try:
                 state = _state(text, h5, json_path)
                 if state == "outdated":
-                    say(f"{h5}: preprocessing {text.input_txt}")
                     with byte_progress(quiet=False) as report:
                         preprocess(text.input_txt, h5, json_path, **text.options, report=report)
+                    # afterwards, so that a text that is refused has its line alone
+                    say(f"{h5}: preprocessed from {text.input_txt}")
                 if state != "foreign":
                     return h5, json_path
             finally:

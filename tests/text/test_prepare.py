@@ -257,5 +257,5 @@ def test_jobs_started_together_do_it_once() -> None:
         for _ in range(3)
     ]
     lines = [line for job in jobs for line in job.communicate()[0].splitlines()]
-    assert sorted(lines) == ["x.h5 x.json"] * 3 + ["x.h5: preprocessing x.txt"]
+    assert sorted(lines) == ["x.h5 x.json"] * 3 + ["x.h5: preprocessed from x.txt"]
     assert names() == ["x.h5", "x.json", "x.txt"]
