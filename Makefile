@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test lint tensorboard bench clean
+.PHONY: help setup train demo test faults lint tensorboard bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,6 +25,9 @@ demo: setup  ## the same way in about a minute
 
 test: setup  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+faults: setup  ## training killed again and again in every phase, and what was lost; some minutes
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ Ids = npt.NDArray[np.int64]  # counted from 0
 
 CHECKED_AT_ONCE = 1 << 26
 FINGERPRINT_BLOCKS = 64
-FINGERPRINT_BLOCK = 1 << 20
+BLOCK = 1 << 20  # ids
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class EncodedText:
             ids = self.splits[name]
             digest.update(f"{name} {len(ids)}\n".encode())
             for start in _block_starts(len(ids)):
-                block = ids[start : start + FINGERPRINT_BLOCK]
+                block = ids[start : start + BLOCK]
                 digest.update(block.astype(np.uint32).data)
         return digest.hexdigest()
 
@@ -77,13 +77,64 @@ class EncodedText:
         """All ids of a split, from 0, shape (n,), in memory."""
         return from_file_ids(self.splits[split], len(self.vocabulary), self.path)
 
+    def unread(self, split: str) -> SplitIds:
+        """The ids of a split, read piece by piece.
+
+        An id that is not one of the vocabulary's is an InputError when it is reached.
+        """
+        size, path = len(self.vocabulary), self.path
+        return SplitIds(
+            self.splits[split], lambda part: from_file_ids(part, size, path), self.release
+        )
+
+
+def _as_they_are(ids: FileIds) -> Ids:
+    return ids.astype(np.int64)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class SplitIds:
+    """Ids (n,) from 0 that are converted as they are read: n may be larger than the memory.
+
+    Attributes:
+        stored: (n,), as they lie in a file or in memory.
+        convert: makes ids from 0 of a part of them, of any shape.
+        release: lets go of what was read of the file.
+    """
+
+    stored: FileIds
+    convert: Callable[[FileIds], Ids] = _as_they_are
+    release: Callable[[], None] = _nothing
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, part: slice) -> Ids:
+        return self.convert(self.stored[part])
+
+    def rows(self, length: int, rows: range, columns: slice) -> Ids:
+        """A block of the ids cut into rows of `length`, each with the next row's first id."""
+        count, step = len(rows), self.stored.itemsize
+        start = rows.start * length
+        view = np.lib.stride_tricks.as_strided(
+            self.stored[start : start + count * length + 1],
+            shape=(count, length + 1),
+            strides=(length * step, step),
+            writeable=False,
+        )
+        return self.convert(view[:, columns])
+
 
 def _block_starts(size: int) -> Iterator[int]:
-    whole = FINGERPRINT_BLOCKS * FINGERPRINT_BLOCK
+    whole = FINGERPRINT_BLOCKS * BLOCK
     if size <= whole:
-        yield from range(0, size, FINGERPRINT_BLOCK)
+        yield from range(0, size, BLOCK)
     else:
-        last = size - FINGERPRINT_BLOCK
+        last = size - BLOCK
         yield from (last * i // (FINGERPRINT_BLOCKS - 1) for i in range(FINGERPRINT_BLOCKS))
 
 
@@ -224,22 +275,26 @@ def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int)
     return Streams(rows, seq_length, len(data.vocabulary), data.path)
 
 
-def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> Ids:
+def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:
     """The ids (n,) of a split in another vocabulary.
 
     Raises:
         InputError: the split holds characters that the other vocabulary lacks.
     """
-    ids = data.ids(split)
+    ids = data.unread(split)
     if data.vocabulary == vocabulary:
         return ids
     theirs = {c: i for i, c in enumerate(vocabulary.characters)}
     table = np.array([theirs.get(c, -1) for c in data.vocabulary.characters])
-    result: Ids = table[ids]
-    if result.size and int(result.min()) < 0:
-        unknown = data.vocabulary.characters[ids[result < 0][0]]
-        raise InputError(
-            f"{data.path}: its {split} split holds {unknown!r}, which is not among the "
-            f"{len(vocabulary)} characters of the model"
-        )
-    return result
+    if (table < 0).any():
+        for start in range(0, len(ids), BLOCK):
+            part = ids[start : start + BLOCK]
+            unknown = part[table[part] < 0]
+            if unknown.size:
+                raise InputError(
+                    f"{data.path}: its {split} split holds "
+                    f"{data.vocabulary.characters[unknown[0]]!r}, which is not among the "
+                    f"{len(vocabulary)} characters of the model"
+                )
+            data.release()
+    return SplitIds(ids.stored, lambda part: table[ids.convert(part)], data.release)

@@ -21,8 +21,12 @@ class RunError(Exception):
     exit_code = 1
 
 
-class Interrupted(Exception):
-    """A signal ended the command after its work was brought into safety."""
+class Interrupted(BaseException):
+    """A signal ended the command after its work was brought into safety.
+
+    Raised from a signal handler, it may pass through anyone's code: as no Exception it is
+    not taken for a damaged file, a missing package or the like on its way.
+    """
 
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
         super().__init__(message)

@@ -3,28 +3,47 @@
 The loss of n characters is that of one stream from the zero state: the mean of
 -ln p(character | all before it) over every character but the first, in nats.
 
-One stream alone would use a fraction of the machine. The text is cut into R rows that
-run side by side, each of them first run over the RUN_UP characters before it, unscored,
-so that its state has forgotten that it began at zero. Row 0 needs none.
+One stream alone would use a fraction of the machine. The text is cut into R rows that run
+side by side, all from the zero state; then the beginning of each is run again, from the
+state in which the row before it ended, until that makes no difference any more. How far back
+a network remembers is thus not assumed but seen (trained ones agree after a hundred characters
+or two); where a whole row does not suffice, the rows are run again.
+
+On a CPU each thread takes some of the rows and never waits for the others. One product
+spread over all threads would make them meet a hundred times a millisecond, and stand still
+whenever another program wants a core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.data import Ids
+from charrnn.data import Ids, SplitIds
 from charrnn.modelfile import TrainedModel
 from charrnn.network import Network, State, network_of
 
-RUN_UP = 256
-MAX_ROWS = 64
+ROWS_A_THREAD = 32
+ROWS_ON_GPU = 512
+SHORTEST_ROW = 2048
+LEAST_ROWS_A_THREAD = 8
+CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21
-IGNORED = -100  # cross_entropy's own default for targets that do not count
+# another run takes at least so many characters, and ends when it changes the loss by no
+# more than this (nats per character)
+SECOND_RUN = 64
+UNCHANGED = 1e-5
+RELEASE_EVERY = 64  # chunks
 
 
 @dataclass(frozen=True)
@@ -43,9 +62,8 @@ class Score:
         return float(np.exp(self.loss))
 
 
-@torch.inference_mode()
 def stream_loss(
-    network: Network, ids: Ids, *, report: Callable[[int, int], None] | None = None
+    network: Network, ids: Ids | SplitIds, *, report: Callable[[int, int], None] | None = None
 ) -> Score:
     """The loss of a text as one stream from the zero state, on the network's own device.
 
@@ -60,58 +78,173 @@ def stream_loss(
     """
     if len(ids) < 2:
         raise ValueError("a loss needs at least 2 characters")
+    if isinstance(ids, np.ndarray):
+        ids = SplitIds(np.ascontiguousarray(ids))
+    on_cpu = network.decoder.weight.device.type == "cpu"
+    threads = torch.get_num_threads() if on_cpu else 1
+    predicted = len(ids) - 1
+    most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
+    rows = max(1, min(most, predicted // SHORTEST_ROW))
     was_training = network.training
     network.eval()
     try:
-        return _score(network, ids, report)
+        run = _Run(network, ids, rows, report or (lambda done, total: None))
+        parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
+        with _threads(parts) if on_cpu else _one() as all_of:
+            total = run.total(all_of, parts)
     finally:
         network.train(was_training)
-
-
-def _score(network: Network, ids: Ids, report: Callable[[int, int], None] | None) -> Score:
-    device = network.decoder.weight.device
-    predicted = len(ids) - 1
-    rows = max(1, min(MAX_ROWS, predicted // (4 * RUN_UP)))
-    length = -(-predicted // rows)
-    starts = np.arange(rows) * length
-    state = _run_up(network, ids, starts, device)
-
-    inputs = np.zeros((rows, length), np.int64)
-    targets = np.full((rows, length), IGNORED, np.int64)
-    for row, start in enumerate(starts):
-        part = ids[start : start + length + 1]
-        inputs[row, : len(part) - 1] = part[:-1]
-        targets[row, : len(part) - 1] = part[1:]
-
-    total = 0.0
-    step = max(1, LOGITS_AT_ONCE // (rows * network.architecture.vocabulary_size))
-    for column in range(0, length, step):
-        columns = slice(column, column + step)
-        logits, state = network(torch.from_numpy(inputs[:, columns]).to(device), state)
-        total += F.cross_entropy(
-            logits.flatten(0, 1).float(),
-            torch.from_numpy(targets[:, columns]).to(device).flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-        ).item()
-        if report is not None:
-            report(min(predicted, rows * (column + step)), predicted)
     return Score(total / predicted, predicted)
 
 
-def _run_up(network: Network, ids: Ids, starts: np.ndarray, device: torch.device) -> State | None:
-    """The state of each row at its start: zero for row 0, for the others after RUN_UP."""
-    if len(starts) == 1:
-        return None
-    before = np.stack([ids[start - RUN_UP : start] for start in starts[1:]])
-    state: State | None = None
-    for column in range(0, RUN_UP, 64):
-        block = torch.from_numpy(before[:, column : column + 64]).to(device)
-        _, state = network(block, state)
-    assert state is not None
+Task = Callable[[int], None]
+AllOf = Callable[[Task], None]  # runs a task for each part, given its number
+
+
+class _Run:
+    """The rows of a text, and their losses chunk by chunk.
+
+    Attributes:
+        losses: (chunks, R), summed over each chunk's characters.
+    """
+
+    def __init__(
+        self, network: Network, ids: SplitIds, rows: int, report: Callable[[int, int], None]
+    ) -> None:
+        self.network = network
+        self.device = network.decoder.weight.device
+        self.ids = ids
+        self.rows = rows
+        self.length = (len(ids) - 1) // rows
+        self.report = report
+        within = LOGITS_AT_ONCE // (rows * network.architecture.vocabulary_size)
+        self.chunk = max(1, min(CHUNK, within))
+        chunks = -(-self.length // self.chunk)
+        self.losses = np.zeros((chunks, rows))
+        self.ends: list[State] = []
+        self.stopped = threading.Event()
+
+    def total(self, all_of: AllOf, parts: int) -> float:
+        """The summed loss of all characters but the first."""
+        cuts = [self.rows * part // parts for part in range(parts + 1)]
+        spans = [range(*pair) for pair in itertools.pairwise(cuts)]
+        ends: dict[int, State] = {}
+
+        def first_run(part: int) -> None:
+            ends[part], _ = self._run(spans[part], None, leads=part == 0)
+
+        def next_run(part: int) -> None:
+            # the text's first row did begin at the zero state
+            span = range(max(1, spans[part].start), spans[part].stop)
+            before = _rows_of(after, slice(span.start - 1, span.stop - 1))
+            end, agreed[part] = self._run(span, before, leads=False)
+            if not agreed[part]:
+                ends[part] = (
+                    end if span == spans[part] else _joined([_rows_of(after, slice(1)), end])
+                )
+
+        try:
+            all_of(first_run)
+            after = _joined([ends[part] for part in range(parts)])  # each row's last state
+            for _ in range(self.rows - 1):
+                agreed = [False] * parts
+                all_of(next_run)
+                after = _joined([ends[part] for part in range(parts)])
+                if all(agreed):
+                    break
+        finally:
+            self.stopped.set()  # an interrupt reaches one thread only
+        self.report(len(self.ids) - 1, len(self.ids) - 1)
+        return float(self.losses.sum()) + self._rest(_rows_of(after, slice(-1, None)))
+
+    def _run(self, span: range, state: State | None, *, leads: bool) -> tuple[State, bool]:
+        """Run rows from zero to their ends, or from `state` until that makes no difference.
+
+        Returns:
+            The state where it stopped, and whether it made no difference any more.
+        """
+        again = state is not None
+        with torch.inference_mode():
+            for index, losses in enumerate(self.losses):
+                start = index * self.chunk
+                stop = min(start + self.chunk, self.length)
+                block = self.ids.rows(self.length, span, slice(start, stop + 1))
+                new, state = self._losses(block, state)
+                changed = np.abs(new - losses[span.start : span.stop]).sum()
+                losses[span.start : span.stop] = new
+                agrees = changed <= UNCHANGED * len(span) * (stop - start)
+                if again and agrees and stop >= SECOND_RUN:
+                    return state, True
+                if self.stopped.is_set():
+                    break
+                if leads:
+                    self.report(stop * self.rows, len(self.ids) - 1)
+                    if index % RELEASE_EVERY == 0:
+                        self.ids.release()
+        assert state is not None
+        return state, False
+
+    def _rest(self, state: State) -> float:
+        """The summed loss of the few characters that the rows leave over."""
+        start = self.rows * self.length
+        if start == len(self.ids) - 1:
+            return 0.0
+        with torch.inference_mode():
+            losses, _ = self._losses(self.ids[start:][None], state)
+        return float(losses.sum())
+
+    def _losses(self, block: Ids, state: State | None) -> tuple[npt.NDArray[np.float64], State]:
+        """The summed losses (R,) of a block (R, C + 1), and the state after it."""
+        ids = torch.from_numpy(block).to(self.device)
+        logits, state = self.network(ids[:, :-1], state)
+        losses = F.cross_entropy(
+            logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
+        )
+        return losses.view(len(ids), -1).sum(1, dtype=torch.float64).cpu().numpy(), state
+
+
+@contextmanager
+def _threads(parts: int) -> Iterator[AllOf]:
+    """Parts run side by side, each in one thread of its own."""
+    if parts == 1:
+        with _one() as all_of:
+            yield all_of
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(parts - 1, "evaluation") as pool:
+
+            def all_of(task: Task) -> None:
+                others = [pool.submit(task, part) for part in range(1, parts)]
+                task(0)
+                for other in others:
+                    other.result()
+
+            yield all_of
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _one() -> Iterator[AllOf]:
+    """A single part, with however many threads torch uses for each operation."""
+    yield lambda task: task(0)
+
+
+def _joined(states: list[State]) -> State:
+    """The state of all rows from those of neighbouring spans."""
     return [
-        tuple(torch.cat([torch.zeros_like(part[:1]), part]) for part in layer) for layer in state
+        tuple(torch.cat(vectors) for vectors in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
     ]
+
+
+def _rows_of(state: State, rows: slice) -> State:
+    def cut(vector: Tensor) -> Tensor:
+        return vector[rows].contiguous()
+
+    return [tuple(cut(vector) for vector in layer) for layer in state]
 
 
 def score_ids(trained: TrainedModel, ids: Ids) -> float:

@@ -48,6 +48,18 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.unlink(temporary)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        RunError: names it when it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
     for path in list(folder.rglob(f".*{_UNFINISHED}")):

@@ -170,6 +170,6 @@ def test_mutated_files_are_refused_or_read(tmp_path: Path) -> None:
 
 def test_another_vocabulary(tmp_path: Path) -> None:
     data = open_data(*write(tmp_path))
-    assert translated(data, "train", Vocabulary(list("xcba"))).tolist() == [3, 2, 1, 2]
+    assert translated(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
     with pytest.raises(InputError, match="'c'"):
         translated(data, "test", Vocabulary(list("ab")))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from charrnn import evaluation
-from charrnn.evaluation import RUN_UP, stream_loss
+from charrnn.data import SplitIds, from_file_ids
+from charrnn.errors import InputError
+from charrnn.evaluation import SHORTEST_ROW, stream_loss
 from charrnn.modelfile import Architecture
 from charrnn.network import Network
 
@@ -19,17 +23,24 @@ def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network
 
 def one_stream(net: Network, ids: np.ndarray) -> float:
     """The definition: character by character in float64, from the zero state."""
+    weights = net.state_dict()
     net = Network(net.architecture).double().eval()
-    reference = network(net.architecture.kind, 0.0, net.architecture.batchnorm)
-    net.load_state_dict(reference.state_dict())
+    net.load_state_dict(weights)
     with torch.no_grad():
         logits, _ = net(torch.from_numpy(ids[None, :-1]))
     chosen = torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]]
     return -chosen.mean().item()
 
 
+@pytest.fixture
+def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several rows in each of several threads, of a text that one stream reads in no time."""
+    monkeypatch.setattr(evaluation, "SHORTEST_ROW", 400)
+    monkeypatch.setattr(evaluation, "LEAST_ROWS_A_THREAD", 2)
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("size", [2, 3, 100, 4 * RUN_UP + 1, 30_001])
+@pytest.mark.parametrize("size", [2, 3, 100, 2 * SHORTEST_ROW + 1, 12_001])
 def test_agrees_with_one_stream(kind: str, size: int) -> None:
     ids = np.random.default_rng(size).integers(0, 11, size)
     net = network(kind)
@@ -38,13 +49,67 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
     assert abs(score.loss - one_stream(net, ids)) < 1e-4
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 64])
-def test_any_number_of_rows(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(evaluation, "MAX_ROWS", rows)
-    monkeypatch.setattr(evaluation, "LOGITS_AT_ONCE", 3000)
+@pytest.mark.usefixtures("short_rows")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 2, 7, 40])
+def test_any_number_of_rows_and_threads(
+    monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
+) -> None:
+    monkeypatch.setattr(evaluation, "ROWS_A_THREAD", rows)
+    monkeypatch.setattr(evaluation, "LOGITS_AT_ONCE", 9000)
     ids = np.random.default_rng(5).integers(0, 11, 20_011)
     net = network("lstm")
-    assert abs(stream_loss(net, ids).loss - one_stream(net, ids)) < 1e-4
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        score = stream_loss(net, ids)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert score.characters == 20_010
+    assert abs(score.loss - one_stream(net, ids)) < 1e-5
+
+
+@pytest.mark.usefixtures("short_rows")
+def test_a_long_memory_is_run_up_as_far_as_it_takes() -> None:
+    # forget gates of 0.998: what was 300 characters ago still has half its weight
+    net = network("lstm")
+    with torch.no_grad():
+        for layer in net.recurrent:
+            layer.bias_ih_l0[16:32] = 6.2
+            layer.weight_ih_l0 *= 0.3
+            layer.weight_hh_l0 *= 0.3
+    ids = np.repeat(np.random.default_rng(5).integers(0, 11, 300), 100)
+    exact = one_stream(net, ids)
+    assert abs(stream_loss(net, ids).loss - exact) < 1e-4
+    from_zero = [one_stream(net, part) for part in np.array_split(ids, 60)]
+    assert abs(np.mean(from_zero) - exact) > 1e-3
+
+
+def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
+    stored = np.random.default_rng(5).integers(1, 12, 40_003).astype("u1")
+    released = []
+    unread = SplitIds(
+        stored, lambda part: from_file_ids(part, 11, tmp_path), lambda: released.append(1)
+    )
+    net = network("gru")
+    reports: list[tuple[int, int]] = []
+    score = stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
+    assert score == stream_loss(net, stored.astype(np.int64) - 1)
+    assert released
+    assert reports == sorted(reports)
+    assert reports[-1] == (40_002, 40_002)
+
+
+@pytest.mark.parametrize("where", [100, 25_000, 39_999])
+def test_an_id_that_is_none_of_the_vocabulary(where: int) -> None:
+    stored = np.ones(40_000, "u1")
+    stored[where] = 12
+    unread = SplitIds(stored, lambda part: from_file_ids(part, 11, Path("x.h5")))
+    before = torch.get_num_threads()
+    with pytest.raises(InputError, match=r"x\.h5: holds the id 12"):
+        stream_loss(network("gru"), unread)
+    assert torch.get_num_threads() == before
 
 
 def test_disturbs_nothing() -> None:

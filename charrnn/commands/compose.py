@@ -139,10 +139,12 @@ class Call:
 
 def main(command: str, words: list[str]) -> int:
     """Run `command` with the words that follow it and return the exit code."""
+    module = importlib.import_module(f"charrnn.commands.{command}")
+    if (follow := getattr(module, "follow", None)) and (code := follow()) is not None:
+        return int(code)
     arguments = _parse(words)
     multirun = arguments.multirun or "hydra.mode=MULTIRUN" in arguments.overrides
     overrides = arguments.overrides
-    module = importlib.import_module(f"charrnn.commands.{command}")
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
     overrides = literal(overrides, multirun)

@@ -8,7 +8,7 @@ from charrnn.errors import InputError
 from charrnn.options import EvaluateOptions
 
 if TYPE_CHECKING:
-    from charrnn.data import Ids
+    from charrnn.data import Ids, SplitIds
     from charrnn.modelfile import TrainedModel
 
 
@@ -25,9 +25,11 @@ def run(options: EvaluateOptions) -> None:
 
     from tqdm import tqdm
 
+    from charrnn.allocation import keep_freed_memory
     from charrnn.evaluation import stream_loss
     from charrnn.network import network_of
 
+    keep_freed_memory()
     with tqdm(
         total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
     ) as bar:
@@ -50,7 +52,7 @@ def run(options: EvaluateOptions) -> None:
         print(f"perplexity {score.perplexity:.4f}")
 
 
-def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids]:
+def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
     from pathlib import Path
 

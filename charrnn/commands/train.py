@@ -11,158 +11,203 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from charrnn.commands.recorded import (
+    RECORDED,
+    absolute,
+    key_of,
+    options_from,
+    plain,
+    record,
+    recorded,
+    with_choices_made,
+)
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options import TrainOptions
+from charrnn.training import launchers
 
 if TYPE_CHECKING:
-    from charrnn.training.run import Result, Start
     from charrnn.training.signals import Signals
+    from charrnn.training.task import Result, Start
 
-RECORDED = Path(".hydra") / "config.yaml"
 LATEST = Path("outputs") / "latest"
-# tells the processes that Lightning starts beside the first where the run is
-FOLDER_VARIABLE = "CHARRNN_RUN_FOLDER"
+
+
+def follow() -> int | None:
+    """In all processes but the first that torchrun or srun started: train with the first.
+
+    Returns:
+        The exit code; None in a process that has to read the command line itself.
+    """
+    place = launchers.place()
+    if place.rank:
+        from charrnn.commands import rank
+
+        return rank.follow(place)
+    if place.launcher:
+        from charrnn.training import processes
+
+        processes.meet(place)  # at once: the others are waiting
+    return None
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
     """Overrides that let Hydra's run folder be the folder of this run."""
-    if FOLDER_VARIABLE in os.environ:
-        return overrides
     values = dict(o.split("=", 1) for o in overrides if "=" in o)
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
     added = []
-    if folder is None and _launcher() == "slurm":
-        folder = f"outputs/train/slurm-{os.environ['SLURM_JOB_ID']}"
-        added.append(f"hydra.run.dir={folder}")
-    if folder is None and resume is None and _launcher() == "torchrun" and _world_size() > 1:
-        raise InputError(
-            "hydra.run.dir: torchrun's processes cannot agree on a new folder by themselves; "
-            "give it: hydra.run.dir=outputs/train/NAME"
-        )
-    if resume is None and folder is not None and _is_run(Path(folder)):
-        if not _restarted():
-            raise InputError(_occupied(folder))
+    if folder is None and (resume is None or not os.path.isdir(resume)):
+        folder = launchers.slurm_job_folder()
+        if folder is not None:
+            added.append(f"hydra.run.dir={folder}")
+        elif launchers.may_be_restarted_by_torchrun() and resume != "auto":
+            raise InputError(
+                "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted run "
+                "finds its folder: hydra.run.dir=outputs/train/NAME"
+            )
+    again = resume == "auto" or launchers.restarted()
+    if folder is not None and _is_run(Path(folder)) and again:
+        # however it began, it goes on from where it was interrupted
+        overrides = [o for o in overrides if not o.startswith(("resume=", "init_from="))]
         resume = folder
         added.append(f"resume={resume}")
     if resume is not None and os.path.isdir(resume):
+        overrides = [o for o in overrides if not o.startswith("hydra.run.dir=")]
         added.append(f"hydra.run.dir={resume}")
         # what Hydra would write there is the recorded config, which must survive
         added.append("hydra.output_subdir=null")
-    elif _external_rank() > 0:
-        added.append("hydra.output_subdir=null")
+    elif folder is not None and _is_run(Path(folder)):
+        raise InputError(_occupied(folder))
     return overrides + added
 
 
 def run(options: TrainOptions) -> None:
     """Train, and say where the result is."""
+    from charrnn.training.progress import say
     from charrnn.training.signals import Signals
 
     with Signals() as signals:
         try:
             _run(options, signals)
         except Interrupted:
-            if _launcher() == "slurm" and _external_rank() == 0:
-                _requeue()
+            if line := launchers.requeue():
+                say(line)
             raise
 
 
 def _run(options: TrainOptions, signals: Signals) -> None:
     from charrnn import files
-    from charrnn.data import open_data
-    from charrnn.text.prepare import prepare
-    from charrnn.training.progress import say
+    from charrnn.training import resume
 
-    folder, config, start = _beginning(options)
-    leads = FOLDER_VARIABLE not in os.environ and _external_rank() == 0
-    held = None
-    if leads:
-        held = files.lock(folder / ".lock", wait=False)
-        if held is None:
-            owner = (folder / ".lock").read_text().strip()
-            raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
-    try:
-        if start.entry.get("finished") and not _extended(config, start):
+    place = launchers.place()
+    if options.resume is None:
+        launchers.check(options, place)
+    folder, config, source = _beginning(options)
+    launchers.check(options_from(config), place)
+    held = files.lock(folder / ".lock", wait=False)
+    if held is None:
+        owner = (folder / ".lock").read_text().strip()
+        raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
+    with held:
+        files.remove_unfinished(folder)
+        start = _start(folder, source)
+        finished = start.entry.get("finished")
+        if finished and not resume.asks_for_more(start.entry["config"], config):
             _say_end(folder, None, f"{folder}: this run is finished, at step {start.step}")
             return
-        data = open_data(*prepare(_options(config).data, say))
-        config = _with_choices_made(config)
-        if leads:
-            _record(folder, config)
-            _link_latest(folder)
-            os.environ[FOLDER_VARIABLE] = str(folder)
-        if start.path is not None and leads:
-            say(f"going on from {start.path}, step {start.step}")
-        from charrnn.training.run import train
+        try:
+            result = _train(config, folder, start, signals, place, held)
+        except Interrupted as stopped:
+            raise Interrupted(f"{stopped}; {_how_to_resume(folder)}", stopped.signum) from None
+        except RunError as error:
+            raise RunError(f"{error}; {_how_to_resume(folder)}") from error
+        _say_end(folder, result)
 
-        result = train(_options(config), config, data, folder, start, signals)
-        if leads:
-            _say_end(folder, result)
-    except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; {_how_to_resume(folder)}", stopped.signum) from None
-    except RunError as error:
-        raise RunError(f"{error}; {_how_to_resume(folder)}") from error
-    finally:
-        if leads:
-            os.environ.pop(FOLDER_VARIABLE, None)
-        if held is not None:
-            held.close()
+
+def _train(
+    config: dict[str, Any],
+    folder: Path,
+    start: Start,
+    signals: Signals,
+    place: launchers.Place,
+    held: IO[str],
+) -> Result:
+    """Train in this process alone, or in several of which this one is the first or the parent."""
+    from charrnn.data import open_data
+    from charrnn.text.prepare import prepare
+    from charrnn.training import hardware
+    from charrnn.training.plan import make_plan
+    from charrnn.training.progress import say
+    from charrnn.training.task import Task
+
+    data = open_data(*prepare(options_from(config).data, say))
+    config = with_choices_made(config, place)
+    options = options_from(config)
+    count = hardware.processes(options.trainer)
+    make_plan(options, data, start, count)  # what cannot be is refused here
+    record(folder, config)
+    _link_latest(folder)
+    if count > 1:
+        from charrnn.training import processes
+
+        files = str(data.path.resolve()), str(data.json_path.resolve())
+        task = Task(config, str(folder), *files, None if start.path is None else str(start.path))
+        if not place.launcher:
+            assert options.trainer.threads is not None
+            return processes.train_together(task, count, options.trainer.threads, held)
+        processes.meet(place).put("task", asdict(task))
+    from charrnn.training.run import train
+
+    return train(options, config, data, folder, start, signals, place)
 
 
 # -- where a run begins ----------------------------------------------------------------
 
 
-def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Start]:
-    """The run's folder, its config as plain values, and the checkpoint that it goes on from."""
+def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Path | None]:
+    """The run's folder, its config, and what it goes on from: that folder, a .ckpt, or nothing."""
     from omegaconf import OmegaConf
 
     from charrnn import checkpoint
     from charrnn.commands import compose
     from charrnn.training import resume
-    from charrnn.training.run import Start
 
-    now = _absolute(_plain(OmegaConf.to_container(compose.composed_config())))
-    given = [_key(override) for override in compose.task_overrides()]
+    now = absolute(plain(OmegaConf.to_container(compose.composed_config())))
+    given = [key_of(override) for override in compose.task_overrides()]
     folder = compose.run_dir()
-    parent_folder = os.environ.get(FOLDER_VARIABLE)
-    if parent_folder is not None:
-        path = Path(parent_folder)
-        if options.resume not in (None, "auto") and Path(str(options.resume)).is_file():
-            file = Path(str(options.resume))
-            return path, _recorded(path), Start(file, checkpoint.read(file))
-        return path, _recorded(path), _newest(path)
     if options.resume is None:
         if _is_run(folder):
             raise InputError(_occupied(str(folder)))
-        return folder, now, Start()
+        return folder, now, None
     if options.resume == "auto":
         for found in resume.run_folders(folder.parent.parent):
             if found != folder and _is_unfinished(found, now):
                 shutil.rmtree(folder, ignore_errors=True)
-                return found, _recorded(found), _newest(found)
-        return folder, {**now, "resume": None}, Start()
-    target = Path(options.resume)
+                return found, recorded(found), found
+        return folder, {**now, "resume": None}, None
+    target = Path(options.resume).resolve()
     if target.is_dir():
-        folder = target.resolve()
-        if not (folder / RECORDED).is_file():
+        if not (target / RECORDED).is_file():
             raise InputError(
-                f"{target}: not a run folder (it has no {RECORDED}); "
+                f"{options.resume}: not a run folder (it has no {RECORDED}); "
                 f"give one that `charrnn train` made, or a .ckpt"
             )
-        return folder, resume.merged(_recorded(folder), now, given), _newest(folder)
-    content = checkpoint.read(target)
-    config = resume.merged(content[checkpoint.ENTRY]["config"], now, given)
-    return folder, config, Start(target.resolve(), content)
+        return target, resume.merged(recorded(target), now, given), target
+    entry = checkpoint.read(Path(options.resume))[checkpoint.ENTRY]
+    return folder, resume.merged(entry["config"], now, given), target
 
 
-def _newest(folder: Path) -> Start:
+def _start(folder: Path, source: Path | None) -> Start:
+    """The checkpoint to go on from; of a run folder, which is locked by now, the newest."""
+    from charrnn.training.task import Start
+
+    if source != folder:
+        return Start.at(source)
     from charrnn.training.checkpoints import newest_usable
     from charrnn.training.progress import say
-    from charrnn.training.run import Start
 
     usable = newest_usable(folder)
     for note in usable.notes:
@@ -178,7 +223,7 @@ def _is_unfinished(folder: Path, now: dict[str, Any]) -> bool:
     from charrnn.training.checkpoints import LAST
 
     with contextlib.suppress(InputError):
-        if not resume.is_same_run(now, _recorded(folder)):
+        if not resume.is_same_run(now, recorded(folder)):
             return False
         last = folder / "checkpoints" / LAST
         if not last.exists():
@@ -187,14 +232,6 @@ def _is_unfinished(folder: Path, now: dict[str, Any]) -> bool:
             return not checkpoint.read(last)[checkpoint.ENTRY]["finished"]
         return True
     return False
-
-
-def _extended(config: dict[str, Any], start: Start) -> bool:
-    """Whether the config now asks for more than the finished run's did."""
-    names = ("max_epochs", "max_steps")
-    before, after = start.entry["config"], config
-    changed = any(before["trainer"][n] != after["trainer"][n] for n in names)
-    return changed or before["callbacks"]["patience"] != after["callbacks"]["patience"]
 
 
 def _is_run(folder: Path) -> bool:
@@ -208,93 +245,6 @@ def _occupied(folder: str) -> str:
     )
 
 
-# -- the config --------------------------------------------------------------------------
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    return {str(name): value for name, value in config.items() if name != "experiment"}
-
-
-def _absolute(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with its paths absolute, so that a resume may stand in any folder."""
-    data = dict(config["data"])
-    for name in ("input_txt", "input_h5", "input_json"):
-        value = data[name]
-        if isinstance(value, list):
-            data[name] = [os.path.abspath(v) for v in value]
-        elif value is not None:
-            data[name] = os.path.abspath(value)
-    init_from = config["init_from"]
-    if init_from is not None:
-        init_from = os.path.abspath(init_from)
-    return {**config, "data": data, "init_from": init_from}
-
-
-def _options(config: dict[str, Any]) -> TrainOptions:
-    """The config as its dataclass, every value checked."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainOptions), config))
-    except OmegaConfBaseException as error:
-        raise InputError(
-            f"the recorded config does not fit: {str(error).splitlines()[0]}"
-        ) from None
-    assert isinstance(options, TrainOptions)
-    return options
-
-
-def _with_choices_made(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with everything automatic decided: device, precision, threads, seed, network."""
-    import secrets
-
-    from charrnn.training import hardware
-    from charrnn.training.initial import adopt_architecture
-
-    options = _options(config)
-    if options.init_from is not None:
-        from charrnn.commands import compose
-
-        keys = [_key(override) for override in compose.task_overrides()]
-        given = {key.removeprefix("model.") for key in keys if key.startswith("model.")}
-        given |= {"kind"} if "model" in keys else set()
-        options.model = adopt_architecture(options.init_from, options.model, given)
-    trainer = hardware.resolve(options.trainer, options.model, options.data.batch_size)
-    seed = secrets.randbelow(2**31) if options.seed is None else options.seed
-    return {
-        **config,
-        "model": asdict(options.model),
-        "trainer": asdict(trainer),
-        "seed": seed,
-        "resume": None,
-    }
-
-
-def _recorded(folder: Path) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    path = folder / RECORDED
-    try:
-        return _plain(OmegaConf.to_container(OmegaConf.load(path)))
-    except Exception as error:  # YAML and OmegaConf raise many kinds
-        what = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: cannot be read ({what})") from None
-
-
-def _record(folder: Path, config: dict[str, Any]) -> None:
-    from omegaconf import OmegaConf
-
-    from charrnn.files import replacing
-
-    with replacing(folder / RECORDED) as temporary:
-        OmegaConf.save(OmegaConf.create(config), temporary)
-
-
 # -- around the run ------------------------------------------------------------------------
 
 
@@ -305,11 +255,14 @@ def _link_latest(folder: Path) -> None:
     if LATEST.exists() and not LATEST.is_symlink():
         say(f"{LATEST} is no link, so it is left as it is")
         return
-    LATEST.parent.mkdir(exist_ok=True)
     temporary = LATEST.with_name(f".latest.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(folder, LATEST.parent.resolve()))
-    os.replace(temporary, LATEST)
+    try:
+        LATEST.parent.mkdir(exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(folder, LATEST.parent.resolve()))
+        os.replace(temporary, LATEST)
+    except OSError as error:
+        say(f"{LATEST} does not link to this run ({error.strerror})")
 
 
 def _say_end(folder: Path, result: Result | None, line: str | None = None) -> None:
@@ -328,45 +281,9 @@ def _say_end(folder: Path, result: Result | None, line: str | None = None) -> No
 
 
 def _how_to_resume(folder: Path) -> str:
-    from charrnn.training.checkpoints import LAST
-
     shown = os.path.relpath(folder)
-    if (folder / "checkpoints" / LAST).exists():
+    if not (folder / RECORDED).is_file():
+        return "the run's folder is gone"
+    if any((folder / "checkpoints").glob("*.ckpt")):
         return f"the last good checkpoint stands: charrnn train resume={shown} goes on from it"
     return f"there is no checkpoint yet: charrnn train resume={shown} starts it again"
-
-
-# -- other launchers -----------------------------------------------------------------------
-
-
-def _launcher() -> str | None:
-    """What else may have started this process beside others: slurm (srun) or torchrun."""
-    if "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ:
-        return "slurm"
-    return "torchrun" if "TORCHELASTIC_RUN_ID" in os.environ else None
-
-
-def _external_rank() -> int:
-    name = {"slurm": "SLURM_PROCID", "torchrun": "RANK"}.get(_launcher() or "")
-    return int(os.environ.get(name, 0)) if name else 0
-
-
-def _world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE") or 1)
-
-
-def _restarted() -> bool:
-    """Whether SLURM or torchrun started this job again after it was interrupted."""
-    names = {"slurm": "SLURM_RESTART_COUNT", "torchrun": "TORCHELASTIC_RESTART_COUNT"}
-    return int(os.environ.get(names.get(_launcher() or "", ""), 0) or 0) > 0
-
-
-def _requeue() -> None:
-    from charrnn.training.progress import say
-
-    job = os.environ["SLURM_JOB_ID"]
-    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-    if done.returncode == 0:
-        say(f"SLURM job {job} is queued again")
-    else:
-        say(f"SLURM job {job} could not be queued again: {done.stderr.strip()}")

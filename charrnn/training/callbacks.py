@@ -2,14 +2,15 @@
 
     TrainingLog   every print_every steps: the loss, the learning rate, the speed
     Validation    every validate_every steps and at the end: the validation loss;
-                  best.ckpt and the model file if it is the best; a sample
-    Checkpoints   every checkpoint_every steps, at the end, and when a signal asked:
-                  the rolling checkpoint
+                  the model file if it is the best; a sample
+    Checkpoints   best.ckpt if it is the best; every checkpoint_every steps, at the end, and
+                  when a signal asked, the rolling checkpoint
 
-All of it hangs on `on_train_batch_end`, in this order, and last.ckpt comes last of all: a
-kill anywhere before it repeats the whole from the checkpoint before. Nothing here draws a
-random number or touches the carried state, so whether and when it happens changes nothing
-in the training.
+All of it hangs on `on_train_batch_end`, in this order: a checkpoint of a step comes after
+everything else that belongs to the step, so that a kill anywhere before it repeats the whole
+from the checkpoint before, and one after it has lost nothing. Nothing here draws a random
+number or touches the carried state, so whether and when it happens changes nothing in the
+training.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ import torch
 
 from charrnn import modelfile
 from charrnn.checkpoint import ENTRY, FORMAT_VERSION
-from charrnn.data import Ids
+from charrnn.data import SplitIds
+from charrnn.errors import RunError
 from charrnn.evaluation import Score, stream_loss
-from charrnn.files import replacing
+from charrnn.files import make_folder, replacing
 from charrnn.model import Model
 from charrnn.modelfile import TrainedModel
 from charrnn.network import weights_of
 from charrnn.options import CallbackOptions
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training.checkpoints import BEST, LAST, Best
-from charrnn.training.metrics import BITS_PER_NAT, Metrics
+from charrnn.training.checkpoints import BEST, LAST, MODEL, Best, restore_best
+from charrnn.training.metrics import BITS_PER_NAT, Metrics, paused
 from charrnn.training.module import LanguageModel
-from charrnn.training.progress import Progress
+from charrnn.training.progress import Progress, say
 from charrnn.training.signals import Signals
 
 
@@ -90,7 +92,12 @@ class TrainingLog(L.Callback):
 
 
 class Checkpoints(L.Callback):
-    """Writes checkpoints and the model file, and notices that a signal asked the run to stop."""
+    """Writes checkpoints and the model file, and notices that a signal asked the run to stop.
+
+    Attributes:
+        best_is_new: this step's validation was the best so far.
+        stopped_early: it was the last, though there would have been more steps.
+    """
 
     def __init__(
         self,
@@ -106,8 +113,8 @@ class Checkpoints(L.Callback):
         keep_every: int | None,
         validates: bool,
     ) -> None:
+        self.run_folder = folder
         self.folder = folder / "checkpoints"
-        self.model_path = folder / "model.safetensors"
         self.metrics = metrics
         self.signals = signals
         self.vocabulary = vocabulary
@@ -117,10 +124,19 @@ class Checkpoints(L.Callback):
         self.checkpoint_every = checkpoint_every
         self.keep_every = keep_every
         self.validates = validates
+        self.best_is_new = False
+        self.stopped_early = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning has installed handlers of its own since
         self.signals.defer()
+        if trainer.is_global_zero:
+            make_folder(self.folder)
+            if self.validates and trainer.ckpt_path is not None:
+                for note in restore_best(self.run_folder, self.best, Path(trainer.ckpt_path)):
+                    say(note)
+        if trainer.world_size > 1:
+            self.best = trainer.strategy.broadcast(self.best)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -130,28 +146,33 @@ class Checkpoints(L.Callback):
             trainer.should_stop = True
         ends = step == pl_module.total_steps or trainer.should_stop
         keeps = self.keep_every is not None and step % self.keep_every == 0
-        if not ends and not keeps and step % self.checkpoint_every:
+        rolls = ends or keeps or step % self.checkpoint_every == 0
+        exports = rolls and not self.validates
+        names = [BEST] if self.best_is_new or exports else []
+        names += [f"step-{step}.ckpt"] if keeps else []
+        names += [LAST] if rolls else []
+        if not names:
             return
         pl_module.check_finite()
-        if self.metrics is None:
-            self._save(trainer, keeps, step, pl_module)
-        else:
-            with self.metrics.paused():
+        self.check_folder(trainer)
+        with paused(self.metrics):
+            if exports:
+                self.export(trainer, pl_module)
+            if self.metrics is not None:
                 self.metrics.flush()
-                self._save(trainer, keeps, step, pl_module)
+            for name in names:
+                trainer.save_checkpoint(self.folder / name)
+        self.best_is_new = False
 
-    def _save(self, trainer: L.Trainer, keeps: bool, step: int, module: LanguageModel) -> None:
-        if not self.validates:
-            self.save_best(trainer, module)
-        if keeps:
-            trainer.save_checkpoint(self.folder / f"step-{step}.ckpt")
-        trainer.save_checkpoint(self.folder / LAST)
+    def check_folder(self, trainer: L.Trainer) -> None:
+        """Raise RunError if the run's folder was removed or moved: it would be made anew."""
+        if trainer.is_global_zero and not self.folder.is_dir():
+            raise RunError(f"{self.folder}: was removed while the run was on its way")
 
-    def save_best(self, trainer: L.Trainer, module: LanguageModel) -> None:
-        """Write best.ckpt and the model file from the weights as they are."""
-        trainer.save_checkpoint(self.folder / BEST)
+    def export(self, trainer: L.Trainer, module: LanguageModel) -> None:
+        """Write the model file from the weights as they are."""
         if trainer.is_global_zero:
-            modelfile.save(self.model_path, self.trained(trainer, module))
+            modelfile.save(self.run_folder / MODEL, self.trained(trainer, module))
 
     def trained(self, trainer: L.Trainer, module: LanguageModel) -> TrainedModel:
         """The model as it stands."""
@@ -180,7 +201,6 @@ class Checkpoints(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        stopped_early = trainer.should_stop and not self.signals.received
         checkpoint.setdefault(ENTRY, {}).update(
             self.entry,
             version=FORMAT_VERSION,
@@ -188,7 +208,7 @@ class Checkpoints(L.Callback):
             tokens=self.vocabulary.tokens(),
             facts=self._facts(trainer, pl_module),
             best=asdict(self.best),
-            finished=stopped_early or trainer.global_step >= pl_module.total_steps,
+            finished=self.stopped_early or trainer.global_step >= pl_module.total_steps,
         )
 
 
@@ -198,7 +218,7 @@ class Validation(L.Callback):
     def __init__(
         self,
         folder: Path,
-        ids: Ids,
+        ids: SplitIds,
         *,
         checkpoints: Checkpoints,
         metrics: Metrics | None,
@@ -221,11 +241,9 @@ class Validation(L.Callback):
         if step % self.validate_every and step != pl_module.total_steps:
             return
         pl_module.check_finite()
-        if self.metrics is None:
+        self.checkpoints.check_folder(trainer)
+        with paused(self.metrics):
             self._validate(trainer, pl_module, step)
-        else:
-            with self.metrics.paused():
-                self._validate(trainer, pl_module, step)
 
     def _validate(self, trainer: L.Trainer, module: LanguageModel, step: int) -> None:
         started = time.perf_counter()
@@ -233,12 +251,13 @@ class Validation(L.Callback):
         best = self.checkpoints.best
         improved = best.update(loss, step, self.options.min_delta)
         if self.options.patience is not None and best.waited >= self.options.patience:
-            trainer.should_stop = True
+            trainer.should_stop = self.checkpoints.stopped_early = True
         if self.metrics is not None:
             values = {"val/loss": loss, "val/bits_per_character": loss * BITS_PER_NAT}
             self.metrics.record(step, step / module.windows, values)
         if improved:
-            self.checkpoints.save_best(trainer, module)
+            self.checkpoints.best_is_new = True
+            self.checkpoints.export(trainer, module)
         if trainer.is_global_zero and self.options.sample_length:
             self._sample(trainer, module, step)
         if self.progress is not None:

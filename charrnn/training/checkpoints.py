@@ -8,7 +8,9 @@ checkpoints/step-N.ckpt     every `callbacks.keep_every` steps, kept for good
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from charrnn import checkpoint
+from charrnn import checkpoint, modelfile
+from charrnn.checkpoint import Damaged
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+MODEL = "model.safetensors"
 
 
 class WholeCheckpointIO(CheckpointIO):
@@ -31,14 +35,25 @@ class WholeCheckpointIO(CheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+        self, content: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
+        # a plain dict: what torch adds to its OrderedDict is of no use here
+        content = {**content, "state_dict": dict(content["state_dict"])}
         with replacing(Path(path)) as temporary:
             try:
-                torch.save(checkpoint, temporary)
+                # into an open file: torch's own gives no reason when a write fails
+                with open(temporary, "w+b") as file:
+                    torch.save(content, file, pickle_protocol=2)
+                    checkpoint.seal(file)
             except RuntimeError as error:
-                # torch's zip writer reports a full disk as a RuntimeError of its own
-                raise RunError(f"{path}: cannot be written ({_first_line(error)})") from error
+                raise _reason(error) from error
+            try:
+                checkpoint.check_size(temporary)
+            except ValueError as error:
+                raise RunError(
+                    f"{path}: not written ({error}: the vocabulary or the config is larger "
+                    f"than a checkpoint holds)"
+                ) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -49,8 +64,14 @@ class WholeCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n")[0][:200]
+def _reason(error: RuntimeError) -> Exception:
+    """The failed write because of which torch's zip writer raised an error of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        cause = cause.__context__
+    return error
 
 
 @dataclass
@@ -80,6 +101,10 @@ class Best:
             return True
         return False
 
+    def forget(self) -> None:
+        """Let the next validation be the best, whatever it is; early stopping counts on."""
+        self.loss, self.step = float("inf"), 0
+
 
 @dataclass
 class Usable:
@@ -96,19 +121,18 @@ class Usable:
 
 
 def newest_usable(folder: Path) -> Usable:
-    """The newest whole checkpoint of a run folder; damaged ones are renamed, never deleted."""
+    """The newest whole checkpoint of a run folder; damaged ones are renamed, never deleted.
+
+    Raises:
+        InputError: one is whole but cannot be read here (no permission, another version).
+    """
     checkpoints = folder / "checkpoints"
     kept = sorted(checkpoints.glob("step-*.ckpt"), key=_step_in_name, reverse=True)
     notes: list[str] = []
     found: list[tuple[int, Path, dict[str, Any]]] = []
     for path in (checkpoints / LAST, checkpoints / BEST, *kept):
-        if not path.exists():
-            continue
-        try:
-            content = checkpoint.read(path)
-        except InputError as error:
-            aside = _set_aside(path)
-            notes.append(f"{error}; it is set aside as {aside.name}")
+        content = _whole(path, notes)
+        if content is None:
             continue
         if path.name == LAST:
             return Usable(path, content, notes)
@@ -121,12 +145,65 @@ def newest_usable(folder: Path) -> Usable:
     return Usable(path, content, notes)
 
 
+def restore_best(folder: Path, best: Best, start: Path) -> list[str]:
+    """Make sure that a run which goes on has the files of its best model so far.
+
+    They are missing in the new folder of a ``resume=X.ckpt``, and when they were damaged or
+    deleted. Where they cannot be had, `best` is forgotten: the next validation makes new ones.
+
+    Args:
+        best: as the checkpoint `start` has it; step 0 for none so far.
+
+    Returns:
+        Lines about what was found damaged or lost.
+    """
+    notes: list[str] = []
+    if not best.step:
+        return notes
+    path = folder / "checkpoints" / BEST
+    # a kill may have left the best of a later step, which this run will come to again
+    content = _whole(path, notes)
+    trained = checkpoint.read_model(path) if content is not None else None
+    for source in (start, start.parent / BEST):
+        if trained is not None:
+            break
+        with contextlib.suppress(InputError):
+            content = checkpoint.read(source)
+            if content["global_step"] == best.step:
+                trained = checkpoint.model_in(content)
+                with replacing(path) as temporary:
+                    shutil.copyfile(source, temporary)
+    if trained is None:
+        notes.append(f"the best model so far, of step {best.step}, is lost: the next one counts")
+        best.forget()
+        return notes
+    model = folder / MODEL
+    try:
+        modelfile.load(model)
+    except InputError as error:
+        if model.exists():
+            notes.append(_set_aside(model, error))
+        modelfile.save(model, trained)
+    return notes
+
+
+def _whole(path: Path, notes: list[str]) -> dict[str, Any] | None:
+    """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
+    if not path.exists():
+        return None
+    try:
+        return checkpoint.read(path)
+    except Damaged as error:
+        notes.append(_set_aside(path, error))
+        return None
+
+
 def _step_in_name(path: Path) -> int:
     number = path.stem.removeprefix("step-")
     return int(number) if number.isdecimal() else -1
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(path: Path, why: InputError) -> str:
     for number in range(1, 1000):
         aside = path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")
         if not aside.exists():
@@ -135,4 +212,4 @@ def _set_aside(path: Path) -> Path:
         os.rename(path, aside)
     except OSError as error:
         raise RunError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
-    return aside
+    return f"{why}; it is set aside as {aside.name}"

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import torch
 
 from charrnn.errors import InputError
 from charrnn.options import ModelOptions, TrainerOptions
+from charrnn.training.launchers import ALONE, Place, check_count
 
 # below this many multiplications in a recurrent layer's product, converting to bf16 and
 # back costs a CPU more than the faster product gains (docs/performance.md)
 BF16_WORTH = 400_000
 
 
-def resolve(trainer: TrainerOptions, model: ModelOptions, batch_size: int) -> TrainerOptions:
+def resolve(
+    trainer: TrainerOptions, model: ModelOptions, batch_size: int, place: Place = ALONE
+) -> TrainerOptions:
     """The same options with every automatic choice made.
+
+    Args:
+        batch_size: of all processes together.
 
     Raises:
         InputError: this machine lacks what was asked for (or recorded).
@@ -31,28 +38,41 @@ def resolve(trainer: TrainerOptions, model: ModelOptions, batch_size: int) -> Tr
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise InputError("trainer.accelerator=mps: this machine has no Apple GPU; use cpu")
     devices = trainer.devices
-    if devices == "auto":
+    if devices == "auto" and place.launcher:
+        devices = place.local_processes
+    elif devices == "auto":
         devices = torch.cuda.device_count() if accelerator == "gpu" else 1
     if accelerator == "gpu":
         _check_gpus(devices)
-    count = len(devices) if isinstance(devices, list) else devices
-    if accelerator == "cpu" and isinstance(devices, list):
-        raise InputError(f"trainer.devices={devices}: give a number of processes on the CPU")
-    several = count * trainer.num_nodes > 1
-    strategy = "ddp" if several or trainer.strategy == "ddp" else "auto"
+    here = len(devices) if isinstance(devices, list) else devices
+    if accelerator != "gpu" and isinstance(devices, list):
+        raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
+    count = here * trainer.num_nodes
+    if accelerator == "mps" and count > 1:
+        raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
+    check_count(model, batch_size, count)
     precision = trainer.precision
     if precision == "auto":
-        work = batch_size * model.hidden_size * model.hidden_size
+        work = batch_size // count * model.hidden_size * model.hidden_size
         precision = "bf16-mixed" if _native_bf16(accelerator, work) else "32-true"
-    threads = trainer.threads or max(1, torch.get_num_threads() // count)
     return dataclasses.replace(
         trainer,
         accelerator=accelerator,
         devices=devices,
-        strategy=strategy,
+        strategy="ddp" if count > 1 else "auto",
         precision=precision,
-        threads=threads,
+        threads=trainer.threads or _threads(here, place),
     )
+
+
+def _threads(here: int, place: Place) -> int:
+    """CPU threads of each process, of which there are `here` on this machine."""
+    if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
+        return max(1, int(os.environ["OMP_NUM_THREADS"]))
+    if os.environ.get("SLURM_CPUS_PER_TASK", "").isdecimal():
+        cpus = int(os.environ["SLURM_CPUS_PER_TASK"])
+        return max(1, cpus if place.launcher == "srun" else cpus // here)
+    return max(1, torch.get_num_threads() // here)
 
 
 def processes(trainer: TrainerOptions) -> int:
@@ -89,7 +109,7 @@ def describe(trainer: TrainerOptions) -> str:
     elif trainer.accelerator == "mps":
         device = "Apple GPU"
     else:
-        device = f"CPU, {trainer.threads} threads"
+        device = f"CPU, {trainer.threads} thread" + ("s" if trainer.threads != 1 else "")
     count = processes(trainer)
-    several = f" x {count} processes" if count > 1 else ""
+    several = f", {count} processes" if count > 1 else ""
     return f"{device}{several}, precision {trainer.precision}"

@@ -1,7 +1,8 @@
 """The numbers of a run: metrics.csv and TensorBoard, one row a logged step.
 
 After a resume both go on from the checkpoint's step: later rows, which an interrupted run
-had written before it was killed, are cut off, since they will be written again.
+had written before it was killed, are cut off, since they will be written again. A row is in
+the file as soon as the next one is begun, or a checkpoint is about to be written.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from charrnn.files import replacing
+from charrnn.errors import RunError
+from charrnn.files import Growing, replacing
+
+if TYPE_CHECKING:
+    from charrnn.training.events import EventFile
 
 COLUMNS = (
     "step",
@@ -38,19 +42,25 @@ class Metrics:
         folder: the run folder.
         last_step: rows after this step are dropped (0: a new run).
         tensorboard: whether event files are written.
+
+    Raises:
+        RunError: at every call, names a file that cannot be written.
     """
 
     def __init__(self, folder: Path, *, last_step: int, tensorboard: bool) -> None:
-        self.path = folder / "metrics.csv"
+        path = folder / "metrics.csv"
+        _cut(path, last_step)
         self._row: dict[str, Any] = {}
-        _cut(self.path, last_step)
-        self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115
-        self._writer: Any = None
+        self._table = Growing(path)
+        self._events: EventFile | None = None
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            from charrnn.training.events import EventFile
 
-            purge = last_step + 1 if last_step else None
-            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+            try:
+                self._events = EventFile(folder / "tensorboard", last_step + 1)
+            except BaseException:
+                self._table.close()
+                raise
         self._paused = 0.0
         self._since = time.perf_counter()
 
@@ -60,55 +70,61 @@ class Metrics:
             self._write_row()
             self._row = {"step": step, "epoch": epoch}
         self._row.update(values)
-        if self._writer is not None:
+        if self._events is not None:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+                self._events.scalar(name, value, step)
 
     def text(self, name: str, text: str, step: int) -> None:
         """Show a text in TensorBoard, as it is."""
-        if self._writer is not None:
+        if self._events is not None:
             # indented, so that its Markdown leaves the text alone
             indented = "\n".join("    " + line for line in text.split("\n"))
             safe = indented.encode("utf-8", "replace").decode("utf-8")
-            self._writer.add_text(name, safe, step)
+            self._events.text(name, safe, step)
 
-    def hyperparameters(self, config: dict[str, Any], loss: float) -> None:
+    def hyperparameters(self, config: dict[str, Any], step: int) -> None:
         """Give TensorBoard's HParams page this run's config beside its validation loss."""
-        if self._writer is not None:
-            from torch.utils.tensorboard.summary import hparams
+        if self._events is not None:
+            self._events.hyperparameters(dict(_flat(config)), ["val/loss"], step)
 
-            # SummaryWriter.add_hparams would put them into a run of their own
-            for summary in hparams(dict(_flat(config)), {"val/loss": loss}):
-                self._writer._get_file_writer().add_summary(summary)
+    def finished(self, step: int) -> None:
+        """The run came to its end."""
+        if self._events is not None:
+            self._events.finished(step)
 
     def flush(self) -> None:
         """Bring everything recorded so far to the disk: a checkpoint is about to rely on it."""
         self._write_row()
-        self._row = {}
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if self._writer is not None:
-            self._writer.flush()
+        self._table.sync()
+        if self._events is not None:
+            self._events.sync()
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # what ended the run is to be told, and not that this fails as well
+        with contextlib.suppress(*[RunError] if kind else []):
+            self.close()
 
     def close(self) -> None:
-        self._write_row()
-        self._file.close()
-        if self._writer is not None:
-            self._writer.close()
+        with contextlib.ExitStack() as files:
+            files.callback(self._table.close)
+            if self._events is not None:
+                files.callback(self._events.close)
+            self._write_row()
 
     def _write_row(self) -> None:
-        if self._row:
-            csv.DictWriter(self._file, COLUMNS, lineterminator="\n").writerow(self._row)
-            self._row = {}
+        # taken first: a row that cannot be written is not tried again when the run ends by it
+        row, self._row = self._row, {}
+        if row:
+            self._table.append(_csv([row]))
 
     # -- speed ---------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time spent in here is no training time."""
-        start = time.perf_counter()
-        yield
-        self._paused += time.perf_counter() - start
+    def pause(self, seconds: float) -> None:
+        """These were no training time."""
+        self._paused += seconds
 
     def seconds_of_training(self) -> float:
         """Training seconds since the last call."""
@@ -118,21 +134,46 @@ class Metrics:
         return seconds
 
 
+@contextlib.contextmanager
+def paused(metrics: Metrics | None) -> Iterator[None]:
+    """Time spent in here is no training time."""
+    start = time.perf_counter()
+    yield
+    if metrics is not None:
+        metrics.pause(time.perf_counter() - start)
+
+
 def _cut(path: Path, last_step: int) -> None:
     """Leave a metrics.csv with its header and the whole rows up to `last_step`."""
-    kept: list[dict[str, str]] = []
-    if last_step and path.is_file():
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
-                step = row.get("step") or ""
-                if step.isdecimal() and int(step) <= last_step:
-                    kept.append({name: row.get(name) or "" for name in COLUMNS})
-    content = io.StringIO()
-    writer = csv.DictWriter(content, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(kept)
+    kept = _rows(path, last_step) if last_step else []
+    header = ",".join(COLUMNS) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(content.getvalue(), encoding="utf-8")
+        temporary.write_bytes(header.encode() + _csv(kept))
+
+
+def _rows(path: Path, last_step: int) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return rows
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    # a last line without its end may have lost digits, of its step even
+    whole, _, _ = text.rpartition("\n")
+    names, *lines = [line.split(",") for line in whole.split("\n")]
+    for line in lines:
+        row = dict(zip(names, line, strict=False))
+        step = row.get("step", "")
+        if len(line) == len(names) and step.isdecimal() and int(step[:20]) <= last_step:
+            rows.append(row)
+    return rows
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    content = io.StringIO()
+    csv.DictWriter(content, COLUMNS, extrasaction="ignore", lineterminator="\n").writerows(rows)
+    return content.getvalue().encode("utf-8")
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -56,9 +56,6 @@ class LanguageModel(L.LightningModule):
 
     def on_train_start(self) -> None:
         self._first_bad_step = torch.full((), torch.inf, device=self.device)
-        # a checkpoint brings its own; the config of this run is what counts
-        for group in self._optimizer().param_groups:
-            group.update(_hyperparameters(self.optimizer_options))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
@@ -131,7 +128,11 @@ class LanguageModel(L.LightningModule):
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
         assert self._first_bad_step is not None
-        step = self._first_bad_step.item()
+        first = self._first_bad_step.clone()
+        if self.trainer.world_size > 1:
+            # one loss may be infinite alone, and all must stop
+            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
+        step = first.item()
         weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
         if step == torch.inf and not torch.isfinite(weights).all():
             step = self.trainer.global_step
@@ -152,7 +153,11 @@ class LanguageModel(L.LightningModule):
         checkpoint.setdefault(ENTRY, {})["ranks"] = ranks
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._pending = checkpoint[ENTRY]["ranks"][self.trainer.global_rank]
+        rank, processes = self.trainer.global_rank, self.trainer.world_size
+        self._pending = _share(checkpoint[ENTRY]["ranks"], rank, processes)
+        # a checkpoint brings its own hyperparameters; the config of this run is what counts
+        fresh = self.configure_optimizers().state_dict()
+        checkpoint["optimizer_states"][0]["param_groups"] = fresh["param_groups"]
 
     def _saved_state(self) -> list[list[Tensor]]:
         # cloned: a view would keep its whole storage in the file
@@ -164,6 +169,21 @@ class LanguageModel(L.LightningModule):
         torch.set_rng_state(saved["cpu"])
         if self.device.type == "cuda" and saved["cuda"] is not None:
             torch.cuda.set_rng_state(saved["cuda"], self.device)
+
+
+def _share(ranks: list[dict[str, Any]], rank: int, processes: int) -> dict[str, Any]:
+    """What one of `processes` goes on from, saved by as many or, without dropout, by others.
+
+    The rows of the carried state stand in the order of the ranks, as the streams do.
+    """
+    if len(ranks) == processes:
+        return ranks[rank]
+    state = []
+    for layers in zip(*(saved["state"] for saved in ranks), strict=True):
+        whole = [torch.cat(parts) for parts in zip(*layers, strict=True)]  # (N, H) each
+        state.append([part.tensor_split(processes)[rank] for part in whole])
+    # no random number is drawn without dropout, so any will do
+    return {**ranks[0], "state": state}
 
 
 def _hyperparameters(options: OptimizerOptions) -> dict[str, Any]:

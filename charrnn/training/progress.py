@@ -5,13 +5,17 @@ On a terminal a bar; elsewhere (a log file, a pipe) a line every `print_every` s
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 
 def say(line: str) -> None:
-    """A line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """A line on standard error; where nobody reads that any more, a run goes on in silence."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 class Progress:

@@ -32,6 +32,7 @@ FIXED = (
 )
 # given on the command line, these say where to go on rather than how
 ABOUT_THE_RESUME = ("resume", "experiment")
+MISSING = object()
 
 
 def merged(recorded: dict[str, Any], now: dict[str, Any], given: list[str]) -> dict[str, Any]:
@@ -42,9 +43,15 @@ def merged(recorded: dict[str, Any], now: dict[str, Any], given: list[str]) -> d
         given: keys of its overrides, dotted, groups included.
 
     Raises:
-        InputError: names one that a resume cannot change.
+        InputError: names one that a resume cannot change; or `recorded` is not whole.
     """
     result = copy.deepcopy(recorded)
+    for key, _ in _leaves(now):
+        if key not in ABOUT_THE_RESUME and _found(recorded, key) is MISSING:
+            raise InputError(
+                f"the recorded config lacks {key}: the run was ended before it began, or this is "
+                f"another version's; start it anew, with init_from= for its weights if it has any"
+            )
     for key in given:
         if key in ABOUT_THE_RESUME:
             continue
@@ -64,6 +71,12 @@ def merged(recorded: dict[str, Any], now: dict[str, Any], given: list[str]) -> d
     return result
 
 
+def asks_for_more(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether a finished run is to be longer now than it was."""
+    names = ("trainer.max_epochs", "trainer.max_steps", "callbacks.patience")
+    return any(_found(before, name) != _found(now, name) for name in names)
+
+
 def is_same_run(now: dict[str, Any], recorded: dict[str, Any]) -> bool:
     """Whether a recorded config is what `now` would become.
 
@@ -72,10 +85,7 @@ def is_same_run(now: dict[str, Any], recorded: dict[str, Any]) -> bool:
     for key, value in _leaves(now):
         if key in ABOUT_THE_RESUME or value is None or value == "auto":
             continue
-        try:
-            if _value(recorded, key) != value:
-                return False
-        except (KeyError, TypeError):
+        if _found(recorded, key) != value:
             return False
     return True
 
@@ -92,6 +102,14 @@ def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _found(config: dict[str, Any], key: str) -> Any:
+    """The value of a key in a config that may lack it."""
+    try:
+        return _value(config, key)
+    except (KeyError, TypeError):
+        return MISSING
 
 
 def _value(config: dict[str, Any], key: str) -> Any:

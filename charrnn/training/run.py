@@ -5,20 +5,20 @@ options, data -> network, streams -> Lightning's Trainer with our callbacks -> R
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import yaml
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-from charrnn.checkpoint import ENTRY
-from charrnn.data import EncodedText, Streams, cut_streams, fitting_sizes
+from charrnn.allocation import keep_freed_memory
+from charrnn.data import EncodedText, Streams
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.modelfile import Architecture
 from charrnn.network import Network
@@ -27,42 +27,16 @@ from charrnn.training import hardware
 from charrnn.training.callbacks import Checkpoints, TrainingLog, Validation
 from charrnn.training.checkpoints import Best, WholeCheckpointIO
 from charrnn.training.datamodule import TextDataModule
+from charrnn.training.group import Group, joined, lost, means_lost
 from charrnn.training.initial import initial_weights
+from charrnn.training.launchers import ALONE, Place
 from charrnn.training.metrics import Metrics
 from charrnn.training.module import LanguageModel
+from charrnn.training.plan import make_plan
 from charrnn.training.progress import Progress, say
 from charrnn.training.signals import Signals
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a run begins: a checkpoint that it goes on from, or nothing.
-
-    Attributes:
-        path: the checkpoint file; None for a new run.
-        content: what `charrnn.checkpoint.read` made of it.
-    """
-
-    path: Path | None = None
-    content: dict[str, Any] | None = None
-
-    @property
-    def step(self) -> int:
-        return int(self.content["global_step"]) if self.content else 0
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        return dict(self.content[ENTRY]) if self.content else {}
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended: the best validation loss (None without validation), at which step."""
-
-    best_loss: float | None
-    best_step: int
-    seconds: float
-    finished: bool
+from charrnn.training.state import check_loops, check_state
+from charrnn.training.task import Result, Start
 
 
 def train(
@@ -72,8 +46,12 @@ def train(
     folder: Path,
     start: Start,
     signals: Signals,
+    place: Place = ALONE,
 ) -> Result:
     """Train in `folder` until the end, a signal, or a failure.
+
+    Several processes call it with the same arguments but for their own `place`; the one of
+    rank 0 writes and speaks, the others do neither.
 
     Args:
         options: with every automatic choice made (`hardware.resolve`).
@@ -82,19 +60,28 @@ def train(
     Raises:
         InputError: the data or the checkpoint does not fit.
         RunError: training diverged, or a file could not be written.
+        LostProcess: another process of the run is gone.
         Interrupted: a signal ended it; the checkpoint is written.
     """
     _quiet_lightning()
     assert options.trainer.threads is not None
     torch.set_num_threads(options.trainer.threads)
-    streams = _streams(options, data)
-    total_steps = _total_steps(options, streams.windows)
-    _check_fits(data, streams, start)
-    rank_zero = _rank() == 0
-    network = _network(options, data)
+    keep_freed_memory()
+    if place.launcher:
+        # else Lightning sets a number of its own
+        os.environ["OMP_NUM_THREADS"] = str(options.trainer.threads)
+    plan = make_plan(options, data, start, place.processes)
+    streams, total_steps = plan.streams, plan.total_steps
+    rank_zero = place.rank == 0
+    network = _network(options, data, place)
+    if start.content is not None:
+        try:
+            check_state(start.content, network, options.optimizer.name)
+        except (ValueError, InputError) as error:
+            raise InputError(f"{start.path}: cannot be resumed from ({error})") from None
     progress = _progress(options, streams, total_steps) if rank_zero else None
     if progress is not None:
-        _introduce(options, data, streams, network)
+        _introduce(options, data, streams, network, start)
     module = LanguageModel(
         network,
         options.optimizer,
@@ -105,19 +92,18 @@ def train(
     )
     metrics = _metrics(options, config, folder, start) if rank_zero else None
     trainer, checkpoints = _trainer(
-        options, config, data, streams, folder, start, signals, module, metrics, progress
+        options, config, data, streams, folder, start, signals, module, metrics, progress, place
     )
     began = time.perf_counter()
     try:
-        _fit(trainer, module, TextDataModule(data, streams, total_steps), start)
-        best = checkpoints.best
-        if metrics is not None and best.step:
-            metrics.hyperparameters(config, best.loss)
+        with metrics or contextlib.nullcontext(), joined(place, options.trainer):
+            _fit(trainer, module, TextDataModule(data, streams, total_steps), start)
+            best = checkpoints.best
+            if metrics is not None and not signals.received:
+                metrics.finished(trainer.global_step)
     finally:
         if progress is not None:
             progress.close()
-        if metrics is not None:
-            metrics.close()
     if signals.received:
         raise Interrupted(f"stopped after step {trainer.global_step}", signals.received)
     return Result(
@@ -137,68 +123,21 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
 
 
-def _rank() -> int:
-    """This process's rank before the process group exists, as every launcher tells it."""
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-    return getattr(rank_zero_only, "rank", None) or 0
-
-
-def _streams(options: TrainOptions, data: EncodedText) -> Streams:
-    wanted = (options.data.batch_size, options.data.seq_length)
-    size = len(data.splits["train"])
-    try:
-        batch_size, seq_length = fitting_sizes(size, *wanted)
-    except ValueError:
-        raise InputError(
-            f"{data.path}: its training split has {size} characters, and training needs 2 or "
-            f"more; give a longer text, or smaller data.val_frac and data.test_frac"
-        ) from None
-    count = hardware.processes(options.trainer)
-    if batch_size % count:
-        raise InputError(
-            f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "
-            f"make it a multiple of {count}"
-        )
-    if (batch_size, seq_length) != wanted and _rank() == 0:
-        say(
-            f"little text ({size} characters to train on): data.batch_size is {batch_size} "
-            f"and data.seq_length {seq_length} here, not {wanted[0]} and {wanted[1]}"
-        )
-    return cut_streams(data, "train", batch_size, seq_length)
-
-
-def _total_steps(options: TrainOptions, windows: int) -> int:
-    trainer = options.trainer
-    by_epochs = trainer.max_epochs * windows if trainer.max_epochs is not None else None
-    bounds = [b for b in (by_epochs, trainer.max_steps) if b is not None]
-    return min(bounds)
-
-
-def _check_fits(data: EncodedText, streams: Streams, start: Start) -> None:
-    """Refuse to go on with other data than the checkpoint's."""
-    if start.content is None:
-        return
-    if start.entry["fingerprint"] != data.fingerprint():
-        raise InputError(
-            f"{data.path}: the data is not what {start.path} was trained on; bring it back "
-            f"to resume, or start anew from its weights with init_from={start.path}"
-        )
-    if start.entry["sizes"] != [streams.batch_size, streams.seq_length]:
-        raise InputError(
-            f"{start.path}: was trained with data.batch_size={start.entry['sizes'][0]} "
-            f"data.seq_length={start.entry['sizes'][1]}, which a resume cannot change"
-        )
-
-
-def _network(options: TrainOptions, data: EncodedText) -> Network:
+def _network(options: TrainOptions, data: EncodedText, place: Place) -> Network:
     assert options.seed is not None
     torch.manual_seed(options.seed)
-    network = Network(Architecture.of(options.model, len(data.vocabulary)))
+    try:
+        network = Network(Architecture.of(options.model, len(data.vocabulary)))
+    except (RuntimeError, TypeError, MemoryError) as error:
+        raise InputError(
+            f"model.hidden_size={options.model.hidden_size}: {options.model.num_layers} layers of "
+            f"this size do not fit into this machine's memory"
+        ) from error
     if options.init_from is not None:
         network.load_state_dict(initial_weights(options.init_from, options.model, data.vocabulary))
-    if _rank():
-        torch.manual_seed(options.seed + _rank())
+    if place.rank:
+        # the same weights everywhere, but dropout of their own
+        torch.manual_seed(options.seed + place.rank)
     return network
 
 
@@ -214,13 +153,15 @@ def _progress(options: TrainOptions, streams: Streams, total_steps: int) -> Prog
 def _metrics(options: TrainOptions, config: dict[str, Any], folder: Path, start: Start) -> Metrics:
     # in a new folder, a run that goes on from elsewhere has no rows before that
     metrics = Metrics(folder, last_step=start.step, tensorboard=options.logger.tensorboard)
-    metrics.text("config", yaml.safe_dump(config, sort_keys=False), start.step)
+    metrics.text("config", yaml.safe_dump(config, sort_keys=False), start.step + 1)
+    metrics.hyperparameters(config, start.step + 1)
     return metrics
 
 
 def _introduce(
-    options: TrainOptions, data: EncodedText, streams: Streams, network: Network
+    options: TrainOptions, data: EncodedText, streams: Streams, network: Network, start: Start
 ) -> None:
+    wanted = (options.data.batch_size, options.data.seq_length)
     sizes = {name: len(ids) for name, ids in data.splits.items()}
     m = options.model
     say(f"corpus: {data.path}")
@@ -230,11 +171,19 @@ def _introduce(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
         f"dropout {m.dropout:g}; {network.num_parameters():,} parameters"
     )
+    if (streams.batch_size, streams.seq_length) != wanted:
+        say(
+            f"little text ({sizes['train']} characters to train on): data.batch_size is "
+            f"{streams.batch_size} and data.seq_length {streams.seq_length} here, not "
+            f"{wanted[0]} and {wanted[1]}"
+        )
     say(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
     )
     say(f"device: {hardware.describe(options.trainer)}")
+    if start.path is not None:
+        say(f"going on from {start.path}, step {start.step}")
 
 
 def _trainer(
@@ -248,10 +197,11 @@ def _trainer(
     module: LanguageModel,
     metrics: Metrics | None,
     progress: Progress | None,
+    place: Place,
 ) -> tuple[L.Trainer, Checkpoints]:
     every = options.checkpoint_every
     validate_every = every if options.validate_every is None else options.validate_every
-    val_ids = data.ids("val") if validate_every else None
+    val_ids = data.unread("val") if validate_every else None
     validates = val_ids is not None and len(val_ids) >= 2
     checkpoints = Checkpoints(
         folder,
@@ -290,9 +240,6 @@ def _trainer(
         )
     callbacks.append(checkpoints)
     t = options.trainer
-    plugins: list[Any] = [WholeCheckpointIO()]
-    if SLURMEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
     trainer = L.Trainer(
         accelerator=t.accelerator,
         devices=t.devices,
@@ -304,7 +251,7 @@ def _trainer(
         gradient_clip_val=t.gradient_clip_val,
         gradient_clip_algorithm=t.gradient_clip_algorithm,
         callbacks=callbacks,
-        plugins=plugins,
+        plugins=[WholeCheckpointIO(), Group(place)],
         default_root_dir=folder,
         logger=False,
         enable_checkpointing=False,
@@ -315,23 +262,36 @@ def _trainer(
         use_distributed_sampler=False,
         log_every_n_steps=1,
     )
+    # its handler of SIGTERM talks to the other processes, in the middle of whatever they do;
+    # without it there is nothing that they would have to ask each other before every step
+    trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
     return trainer, checkpoints
+
+
+def _nothing() -> None:
+    pass
 
 
 def _fit(
     trainer: L.Trainer, module: LanguageModel, datamodule: TextDataModule, start: Start
 ) -> None:
     try:
+        if start.content is not None:
+            check_loops(start.content, trainer, datamodule)
         trainer.fit(module, datamodule, ckpt_path=start.path, weights_only=True)
     except (InputError, RunError, Interrupted):
         raise
     except Exception as error:
+        if trainer.world_size > 1 and means_lost(error):
+            raise lost(error) from error
         what = " ".join(str(error).split())[:200]
         if start.path is not None and trainer.global_step <= start.step and module.state is None:
             raise InputError(f"{start.path}: cannot be resumed from ({what})") from error
-        if trainer.world_size > 1 and isinstance(error, RuntimeError):
+        # torch has an error of its own for a GPU's memory, and only a text for other memory
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in what:
             raise RunError(
-                f"a process of this run ended or lost its connection ({what}); "
-                f"resume={trainer.default_root_dir} goes on from the last checkpoint"
+                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
+                "model.hidden_size"
             ) from error
         raise

@@ -7,6 +7,7 @@ save, and the command simply ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType
@@ -25,11 +26,15 @@ STOPPING = {
 class Signals:
     """Handlers for Ctrl-C, SIGTERM and SIGUSR1 while a run is on its way.
 
+    Args:
+        speaks: whether they say what they do; of several processes, one does.
+
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, speaks: bool = True) -> None:
+        self.speaks = speaks
         self.received: int | None = None
         self._training = False
         self._previous: dict[int, Any] = {}
@@ -39,9 +44,12 @@ class Signals:
         self.install()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        if self.received is not None and kind is None:
+            # after the last step; in a sweep, another run would follow
+            raise Interrupted("stopped when the run had ended", self.received)
 
     def install(self) -> None:
         """Take the handlers, again after Lightning has put its own in place."""
@@ -58,13 +66,14 @@ class Signals:
             raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
         if signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
-            _tell("left at once")
+            self._tell("left at once")
             os._exit(128 + signum)
         if self.received is None:
             self.received = STOPPING[signal.Signals(signum)]
-            _tell(f"{signal.Signals(signum).name}: saving at the end of this step")
+            self._tell(f"{signal.Signals(signum).name}: saving at the end of this step")
 
-
-def _tell(message: str) -> None:
-    # print() may be what the signal interrupted, and cannot be entered twice
-    os.write(2, f"\n{message}\n".encode())
+    def _tell(self, message: str) -> None:
+        # print() may be what the signal interrupted, and cannot be entered twice
+        if self.speaks:
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{message}\n".encode())

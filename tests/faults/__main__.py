@@ -1,0 +1,266 @@
+"""`python -m tests.faults [WORD ...]`: all cases, or those with a word in their name; minutes.
+
+Prints the table and exits with 1 if anything was lost.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.faults.child import PHASES, Fault, fail, send
+from tests.faults.runs import (
+    Broken,
+    Failed,
+    differences,
+    go_on,
+    points,
+    run,
+    start,
+    write_corpus,
+)
+
+KILLS = 14  # of each case that is killed
+
+
+@dataclass
+class Row:
+    """A line of the table: what was done, and what was lost by it."""
+
+    name: str
+    faults: collections.Counter[str] = field(default_factory=collections.Counter)
+    resumes: int = 0
+    lost: list[str] = field(default_factory=list)
+
+
+# -- kills -----------------------------------------------------------------------------
+
+BF16 = "trainer.precision=bf16-mixed"
+# epochs have 20 windows
+ON_ENDS = ("checkpoint_every=20", "validate_every=10", "print_every=5")
+KILLED = {
+    "lstm, step": ("schedule.decay_every=1",),
+    "lstm, step, saved on epoch ends": ("schedule.decay_every=1", *ON_ENDS),
+    "lstm, cosine, bf16": ("schedule=cosine", BF16),
+    "gru, cosine": ("model=gru", "schedule=cosine", "schedule.warmup_steps=5"),
+    "gru, constant, bf16, norm clipping": (
+        "model=gru", "schedule=constant", BF16,
+        "trainer.gradient_clip_val=1", "trainer.gradient_clip_algorithm=norm",
+    ),
+    "rnn, constant, rmsprop": ("model=rnn", "schedule=constant", "optimizer=rmsprop"),
+    "rnn, step, adamw, bf16": ("model=rnn", "schedule.decay_every=1", "optimizer=adamw", BF16),
+    "best before the first last": ("checkpoint_every=40", "validate_every=6"),
+    "every 9th kept, batchnorm": ("callbacks.keep_every=9", "model.batchnorm=true"),
+    "no validation": ("validate_every=0",),
+    "early stopping": (
+        "validate_every=4", "callbacks.patience=3", "callbacks.min_delta=0.05",
+        "trainer.max_steps=200",
+    ),
+}  # fmt: skip
+
+
+def killed(folder: Path, name: str) -> Row:
+    """A run killed in every phase, and at random moments from outside."""
+    overrides = KILLED[name]
+    generator = random.Random(name)
+    row = Row(name)
+    run(start("whole", *overrides), folder)
+    where = points(generator)
+    number = 0
+    while sum(row.faults.values()) < KILLS:
+        number += 1
+        broken = Broken(folder, f"broken-{number}", overrides, generator.random())
+        while sum(row.faults.values()) + broken.kills.total() < KILLS:
+            from_outside = generator.random() < 0.25
+            killed = broken.kill_sometime() if from_outside else broken.kill_at(*next(where))
+            if not killed:
+                break  # it came to its end
+        broken.finish()
+        row.faults += broken.kills
+        row.resumes += broken.resumes
+        row.lost += differences(folder / "whole", folder / broken.name)
+    return row
+
+
+# -- extensions ------------------------------------------------------------------------
+
+
+def _extended(folder: Path, name: str, *overrides: str) -> Row:
+    """Killed on the way to 2 epochs and after an extension to 4, against straight to 4."""
+    steps = ("trainer.max_steps=null", "trainer.max_epochs=4")
+    row = Row(f"extended from 2 to 4 epochs: {name}")
+    run(start("whole", *ON_ENDS, *overrides, *steps), folder)
+    _two_and_two(folder, row, *overrides)
+    row.lost += differences(folder / "whole", folder / "broken")
+    return row
+
+
+def _two_and_two(folder: Path, row: Row, *overrides: str) -> None:
+    words = (*ON_ENDS, *overrides, "trainer.max_steps=null", "trainer.max_epochs=2")
+    broken = Broken(folder, "broken", words)
+    broken.kill_at("step", "backward", 7)
+    broken.kill_at("checkpoint", "half", 2)
+    broken.finish()
+    broken.overrides = ("trainer.max_epochs=4",)
+    broken.kill_at("validation", "loss", 2)
+    broken.kill_at("checkpoint", "replaced", 2)
+    broken.finish()
+    row.faults += broken.kills
+    row.resumes += broken.resumes
+
+
+def extended_constant(folder: Path) -> Row:
+    return _extended(folder, "constant", "schedule=constant")
+
+
+def extended_step(folder: Path) -> Row:
+    return _extended(folder, "step", "schedule.decay_every=1")
+
+
+def extended_cosine(folder: Path) -> Row:
+    """The schedule depends on the length, so the other was extended at the same step."""
+    row = Row("extended from 2 to 4 epochs: cosine, against one extended then")
+    words = (*ON_ENDS, "schedule=cosine", "trainer.max_steps=null", "trainer.max_epochs=2")
+    run(start("whole", *words), folder)
+    run(go_on(folder, "whole", "trainer.max_epochs=4"), folder)
+    _two_and_two(folder, row, "schedule=cosine")
+    row.lost += differences(folder / "whole", folder / "broken")
+    return row
+
+
+# -- other endings ---------------------------------------------------------------------
+
+
+def chained(folder: Path) -> Row:
+    """Stopped by a signal again and again, on and off save points and epoch ends."""
+    row = Row("stopped by signals, 12 resumes in a chain")
+    run(start("whole"), folder)
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    for number, steps in enumerate((1, 1, 5, 7, 6, 1, 2, 7, 3, 7, 1, 1)):
+        signum = signals[number % 3]
+        code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
+        run(
+            go_on(folder, "broken"),
+            folder,
+            Fault("step", "forward", steps, partial(send, signum)),
+            code=code,
+        )
+        row.faults["step"] += 1
+        row.resumes += 1
+    run(go_on(folder, "broken"), folder)
+    row.lost += differences(folder / "whole", folder / "broken")
+    return row
+
+
+def exceptions(folder: Path) -> Row:
+    """An exception inside a step, before and after its backward pass and its update."""
+    row = Row("an exception inside a step, in a validation, before a save")
+    run(start("whole"), folder)
+    faults = [
+        Fault("step", "forward", 8, fail),
+        Fault("step", "backward", 1, fail),
+        Fault("step", "backward", 8, fail),
+        Fault("step", "update", 8, fail),
+        Fault("validation", "loss", 1, fail),
+        Fault("checkpoint", "begin", 2, fail),
+        Fault("checkpoint", "half", 1, fail),
+    ]
+    for fault in faults:
+        run(go_on(folder, "broken"), folder, fault, code=1)
+        row.faults[fault.phase] += 1
+        row.resumes += 1
+    run(go_on(folder, "broken"), folder)
+    row.lost += differences(folder / "whole", folder / "broken")
+    return row
+
+
+def from_a_kept_checkpoint(folder: Path) -> Row:
+    """resume=X.ckpt goes on in a new folder, whose metrics begin there."""
+    row = Row("resume=step-18.ckpt, in a new folder")
+    words = ("callbacks.keep_every=9", "model=gru")
+    run(start("whole", *words), folder)
+    point = folder / "whole" / "checkpoints" / "step-18.ckpt"
+    new = ["train", f"resume={point}", "hydra.run.dir=new"]
+    run(new, folder, Fault("checkpoint", "half", 3), code=-signal.SIGKILL)
+    row.faults["checkpoint"] += 1
+    run(go_on(folder, "new"), folder)
+    row.resumes += 2
+    parts = ("metrics.csv", "TensorBoard", "samples")
+    row.lost += differences(folder / "whole", folder / "new", but=parts)
+    return row
+
+
+# -- the table -------------------------------------------------------------------------
+
+
+def _cases() -> Iterator[tuple[str, Callable[[Path], Row]]]:
+    for name in KILLED:
+        yield name, lambda folder, name=name: killed(folder, name)
+    extensions = extended_constant, extended_step, extended_cosine
+    for case in (*extensions, chained, exceptions, from_a_kept_checkpoint):
+        yield case.__name__, case
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    return (
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        + " |"
+    )
+
+
+def _table(rows: list[Row]) -> str:
+    heads = ["case", *PHASES, "faults", "resumes", "lost"]
+    body = [
+        [
+            row.name,
+            *(str(row.faults[phase]) for phase in PHASES),
+            str(row.faults.total()),
+            str(row.resumes),
+            "; ".join(row.lost) or "nothing",
+        ]
+        for row in rows
+    ]
+    whole: collections.Counter[str] = sum((row.faults for row in rows), collections.Counter())
+    resumes = sum(row.resumes for row in rows)
+    lost = sum(len(row.lost) for row in rows)
+    counts = [str(whole[phase]) for phase in PHASES]
+    body.append(["all", *counts, str(whole.total()), str(resumes), str(lost or "nothing")])
+    widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([_line(heads, widths), rule, *(_line(cells, widths) for cells in body)])
+
+
+def main() -> int:
+    began = time.monotonic()
+    rows: list[Row] = []
+    chosen = sys.argv[1:]
+    for name, case in _cases():
+        if chosen and not any(word in name for word in chosen):
+            continue
+        with tempfile.TemporaryDirectory(prefix="charrnn-faults-") as place:
+            folder = Path(place)
+            write_corpus(folder)
+            try:
+                row = case(folder)
+            except Failed as failure:
+                print(failure, file=sys.stderr)
+                row = Row(name, lost=["the run"])
+        rows.append(row)
+        lost = "; ".join(row.lost) or "nothing"
+        print(f"{row.name}: {row.faults.total()} faults, lost: {lost}", file=sys.stderr)
+    print(_table(rows))
+    print(f"\n{time.monotonic() - began:.0f} seconds")
+    return int(any(row.lost for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

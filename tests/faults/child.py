@@ -1,0 +1,233 @@
+"""A command line in a real process, with a fault put into it, at the cost of a fork.
+
+multiprocessing's fork server imports torch and Lightning once and forks itself for each
+process. A fault is a point in a phase of the run (`POINTS`) and what happens there; the phase
+that the process is in can be seen from outside, so that a kill at a random moment can be
+counted where it fell.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from torch.nn import functional
+
+from charrnn import checkpoint, evaluation, files, modelfile
+from charrnn.__main__ import main
+from charrnn.commands import train as train_command
+from charrnn.training import callbacks, checkpoints, events, metrics, module, run  # noqa: F401
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__])
+
+IN_A_WRITE = ("begin", "half", "sync", "replace", "replaced", "end")
+# the phases of a run, and the points in each at which a fault can be put
+POINTS = {
+    "start": ("read", "cut", "record"),
+    "step": ("forward", "backward", "update"),
+    "validation": ("begin", "loss", "end"),
+    "checkpoint": IN_A_WRITE,
+    "export": IN_A_WRITE,
+    "sample": IN_A_WRITE,
+    "metrics": ("half", "flush"),
+}
+PHASES = tuple(POINTS)
+
+
+def kill() -> None:
+    send(signal.SIGKILL)
+
+
+def send(signum: int) -> None:
+    os.kill(os.getpid(), signum)
+
+
+def fail() -> None:
+    raise RuntimeError("an injected fault")
+
+
+def limit_files(size: int) -> None:
+    """Let every write beyond `size` bytes of a file fail."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@dataclass
+class Fault:
+    """Something is done when the process comes to a point of a phase for the n-th time."""
+
+    phase: str
+    point: str
+    count: int = 1
+    act: Callable[[], object] = kill
+
+
+class Process:
+    """`charrnn WORDS` in a process of its own, which stands in `folder` and speaks to log.txt."""
+
+    def __init__(
+        self, words: list[str], folder: Path, *faults: Fault, env: dict[str, str] | None = None
+    ) -> None:
+        self.log = folder / "log.txt"
+        self._phase = CONTEXT.RawValue("i", 0)
+        # a pipe, which is neither limited in size nor on a full disk
+        said, speaking = CONTEXT.Pipe(duplex=False)
+        arguments = (words, folder, faults, self._phase, env or {}, speaking)
+        self._process = CONTEXT.Process(target=_work, args=arguments)
+        self._process.start()
+        speaking.close()
+        self._listener = threading.Thread(target=self._listen, args=(said,))
+        self._listener.start()
+
+    def _listen(self, said: Connection) -> None:
+        with said, open(self.log, "ab") as log:
+            while piece := os.read(said.fileno(), 65536):
+                log.write(piece)
+
+    @property
+    def phase(self) -> str:
+        """Where it is, or was when it ended."""
+        return PHASES[self._phase.value]
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit code, negative for a signal; None if it is still on its way."""
+        self._process.join(seconds)
+        if self._process.exitcode is not None:
+            self._listener.join()
+        return self._process.exitcode
+
+    def signal(self, signum: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, signum)
+
+
+def _work(
+    words: list[str],
+    folder: Path,
+    faults: tuple[Fault, ...],
+    phase: Any,
+    env: dict[str, str],
+    speaking: Connection,
+) -> None:
+    os.chdir(folder)
+    os.environ.update(env)
+    os.dup2(speaking.fileno(), 1)
+    os.dup2(speaking.fileno(), 2)
+    speaking.close()
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    _Injection(faults, phase).install()
+    sys.exit(main(words))
+
+
+class _Injection:
+    """The hooks in a process: which phase it is in, and where a fault strikes."""
+
+    def __init__(self, faults: tuple[Fault, ...], phase: Any) -> None:
+        self.faults = faults
+        self.phase = phase
+
+    def reach(self, point: str) -> None:
+        for fault in self._here(point):
+            fault.count -= 1
+            if fault.count == 0:
+                fault.act()
+
+    def strikes_next(self, point: str) -> bool:
+        return any(fault.count == 1 for fault in self._here(point))
+
+    def _here(self, point: str) -> list[Fault]:
+        phase = PHASES[self.phase.value]
+        return [fault for fault in self.faults if (fault.phase, fault.point) == (phase, point)]
+
+    def install(self) -> None:
+        self._wrap(checkpoint, "read", before="read")
+        self._wrap(metrics, "_cut", before="cut")
+        self._wrap(train_command, "record", before="record")
+        self._wrap(module.LanguageModel, "on_train_batch_start", phase="step", stays=True)
+        self._wrap(module.LanguageModel, "training_step", before="forward")
+        self._wrap(module.LanguageModel, "configure_gradient_clipping", before="backward")
+        self._wrap(callbacks.TrainingLog, "on_train_batch_end", before="update")
+        self._wrap(callbacks, "stream_loss", phase="validation", before="begin", after="end")
+        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(
+            checkpoints.WholeCheckpointIO, "save_checkpoint",
+            phase="checkpoint", before="begin", after="end",
+        )  # fmt: skip
+        self._wrap(modelfile, "save", phase="export", before="begin", after="end")
+        self._wrap(callbacks.Validation, "_sample", phase="sample", before="begin", after="end")
+        self._wrap(metrics.Metrics, "record", phase="metrics")
+        self._wrap(metrics.Metrics, "flush", phase="metrics", after="flush")
+        self._wrap(files, "_sync", before="sync")
+        self._wrap(os, "replace", before="replace", after="replaced")
+        self._write_in_halves()
+
+    def _wrap(
+        self,
+        owner: Any,
+        name: str,
+        *,
+        phase: str | None = None,
+        stays: bool = False,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> None:
+        """Let a function set the phase while it runs, and tell of points before and after it."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        @functools.wraps(function)
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            outer = self.phase.value
+            if phase is not None:
+                self.phase.value = PHASES.index(phase)
+            if before is not None:
+                self.reach(before)
+            result = function(*arguments, **named)
+            if after is not None:
+                self.reach(after)
+            if not stays:
+                self.phase.value = outer
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def _write_in_halves(self) -> None:
+        """Let files grow in two steps, with a point between them."""
+        save, write_bytes, append = checkpoints.torch.save, Path.write_bytes, files.Growing.append
+
+        def save_in_halves(content: Any, file: Any, **named: Any) -> None:
+            whole = io.BytesIO()
+            save(content, whole, **named)
+            data = whole.getvalue()
+            file.write(data[: len(data) // 2])
+            file.flush()
+            self.reach("half")
+            file.write(data[len(data) // 2 :])
+
+        def write_bytes_in_halves(path: Path, data: bytes) -> int:
+            write_bytes(path, data[: len(data) // 2])
+            self.reach("half")
+            return write_bytes(path, data)
+
+        def append_in_halves(growing: files.Growing, piece: bytes) -> None:
+            if self.strikes_next("half"):
+                growing._file.write(piece[: len(piece) // 2])
+            self.reach("half")
+            append(growing, piece)
+
+        checkpoints.torch.save = save_in_halves
+        Path.write_bytes = write_bytes_in_halves  # type: ignore[assignment,method-assign]
+        files.Growing.append = append_in_halves  # type: ignore[method-assign]
+
+
+assert evaluation.F is functional

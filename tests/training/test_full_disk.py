@@ -1,0 +1,179 @@
+"""A disk that is full, and folders that cannot be written or are removed under a run.
+
+CI runs as root, for whom no mode bits make anything unwritable: limits on a file's size, small
+file systems in memory, files in the place of folders and read-only mounts do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from charrnn import checkpoint
+from tests.faults.child import Fault, limit_files
+from tests.faults.runs import differences, go_on, run, start, write_corpus
+
+SHORT = "trainer.max_steps=20"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    write_corpus(tmp_path)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    command = ["mount", *options, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this user cannot mount ({done.stderr.strip()})")
+    try:
+        yield folder
+    finally:
+        while os.path.ismount(folder):
+            subprocess.run(["umount", folder], check=True)
+
+
+def ends_with(place: Path, *expected: str) -> None:
+    """The last line says all of it; there was no traceback; nothing half-written is left."""
+    log = (place / "log.txt").read_text("utf-8")
+    for text in expected:
+        assert text in log.rstrip().splitlines()[-1]
+    assert "Traceback" not in log
+    assert not list(place.rglob("*.part"))
+
+
+def step_of(run_folder: Path) -> int:
+    return int(checkpoint.read(run_folder / "checkpoints" / "last.ckpt")["global_step"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "size", "named", "overrides"),
+    [
+        (("checkpoint", "begin", 4), 30_000, "run/checkpoints/last.ckpt", ()),
+        (("checkpoint", "begin", 4), 0, "run/checkpoints/last.ckpt", ()),
+        (("export", "begin", 2), 10_000, "run/model.safetensors", ()),
+        (("step", "backward", 10), 100, "run/metrics.csv", ("logger=none",)),
+        (("step", "backward", 10), 700, "run/tensorboard/events.out", ()),
+        (("sample", "begin", 2), 10, "run/samples/step-0000014.txt", ()),
+    ],
+)
+def test_a_write_that_fails_is_named_and_nothing_is_lost(
+    place: Path, fault: tuple[str, str, int], size: int, named: str, overrides: tuple[str, ...]
+) -> None:
+    words = start("run", SHORT, *overrides)
+    run(words, place, Fault(*fault, partial(limit_files, size)), code=1)
+    ends_with(place, named, "cannot be written (File too large)", "resume=run")
+    assert step_of(place / "run") == 7
+    for line in (place / "run" / "metrics.csv").read_text().splitlines():
+        assert line.count(",") == 6
+    run(start("whole", SHORT, *overrides), place)
+    run(go_on(place, "run"), place)
+    assert differences(place / "whole", place / "run") == []
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on a file system."""
+    with open(folder / "ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_a_full_disk(place: Path) -> None:
+    run(start("whole", SHORT), place)
+    with mounted(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
+        full = Fault("step", "forward", 12, partial(fill, small))
+        run(start("small/run", SHORT), place, full, code=1)
+        ends_with(place, "small/run/", "cannot be written (No space left on device)")
+        assert step_of(small / "run") == 7
+        # still full: it starts, and fails again with a line
+        run(go_on(place, "small/run"), place, code=1)
+        ends_with(place, "small/run/", "cannot be written (No space left on device)")
+        assert step_of(small / "run") == 7
+        (small / "ballast").unlink()
+        run(go_on(place, "small/run"), place)
+        assert differences(place / "whole", small / "run") == []
+
+
+def test_a_read_only_file_system(place: Path) -> None:
+    with mounted(place / "fixed", "-t", "tmpfs", "-o", "ro", "none"):
+        run(start("fixed/run", SHORT), place, code=1)
+        ends_with(place, "fixed/run", "cannot be written (Read-only file system)")
+
+
+def test_it_becomes_read_only_under_the_run(place: Path) -> None:
+    with mounted(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
+        run(
+            start("small/run", SHORT),
+            place,
+            Fault("step", "forward", 9, partial(freeze, small)),
+            code=1,
+        )
+        ends_with(place, "small/run/", "cannot be written (Read-only file system)")
+        assert step_of(small / "run") == 7
+
+
+def freeze(folder: Path) -> None:
+    # open files forbid a remount: what is open stays writable through a bind mount over it
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+
+
+@pytest.mark.parametrize("blocked", ["run", "run/checkpoints", "run/samples", "run/metrics.csv"])
+def test_a_file_or_folder_in_the_way(place: Path, blocked: str) -> None:
+    path = place / blocked
+    path.parent.mkdir(exist_ok=True)
+    is_folder = blocked == "run/metrics.csv"
+    if is_folder:
+        path.mkdir()
+    else:
+        path.touch()
+    run(start("run", SHORT), place, code=1)
+    ends_with(place, blocked, "is no regular file" if is_folder else "cannot be written (")
+
+
+def test_a_folder_below_a_file(place: Path) -> None:
+    run(start("corpus.txt/run", SHORT), place, code=1)
+    ends_with(place, "corpus.txt/run: cannot be written (Not a directory)")
+
+
+def test_the_folder_is_removed_under_the_run(place: Path) -> None:
+    gone = Fault("step", "forward", 9, partial(shutil.rmtree, place / "run"))
+    run(start("run", SHORT), place, gone, code=1)
+    ends_with(place, "run/checkpoints: was removed while the run was on its way")
+    assert not (place / "run").exists()
+
+
+def test_the_folder_is_moved_under_the_run(place: Path) -> None:
+    run(start("whole", SHORT), place)
+    moved = Fault("step", "forward", 9, partial(os.rename, place / "run", place / "elsewhere"))
+    run(start("run", SHORT), place, moved, code=1)
+    ends_with(place, "run/checkpoints: was removed")
+    run(go_on(place, "elsewhere"), place)
+    assert differences(place / "whole", place / "elsewhere") == []
+
+
+def test_on_another_file_system_than_temporary_files(place: Path) -> None:
+    if not os.access("/dev/shm", os.W_OK) or os.stat("/dev/shm").st_dev == os.stat(place).st_dev:
+        pytest.skip("there is no second file system at /dev/shm")
+    env = {"TMPDIR": str(place / "there is no such folder")}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        run(start(f"{other}/run", SHORT), place, env=env)
+        run(start("whole", SHORT), place, env=env)
+        assert differences(place / "whole", Path(other) / "run") == []
+
+
+def test_no_link_to_the_latest_run_is_no_failure(place: Path) -> None:
+    (place / "outputs").touch()
+    run(start("run", "trainer.max_steps=1"), place)
+    assert "outputs/latest does not link to this run (" in (place / "log.txt").read_text()

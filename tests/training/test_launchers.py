@@ -1,0 +1,176 @@
+"""What the environment tells about the processes beside this one."""
+
+from __future__ import annotations
+
+import subprocess
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from charrnn.commands import train
+from charrnn.errors import InputError
+from charrnn.training import launchers
+from charrnn.training.launchers import ALONE, Place, check, first_node, place
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
+SRUN = {
+    **{"SLURM_JOB_ID": "12", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": "2"},
+    **{"SLURM_PROCID": "3", "SLURM_LOCALID": "1"},
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in (*TORCHRUN, *SRUN, "SLURM_STEP_NUM_TASKS", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def set_all(values: dict[str, str]) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def test_alone(environment: Any) -> None:
+    assert place() == ALONE
+    # what a batch script without srun has
+    environment({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"})
+    assert place() == ALONE
+
+
+def test_torchrun(environment: Any) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
+    found = place()
+    assert found == Place("torchrun", 5, 1, 8, 4)
+    assert (found.nodes, found.node) == (2, 1)
+
+
+def test_srun(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
+    assert place() == Place("srun", 3, 1, 4, 2)
+
+
+def test_one_task_is_alone(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
+    assert place() == ALONE
+
+
+def test_uneven_tasks(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "3"})
+    with pytest.raises(InputError, match="--ntasks-per-node"):
+        place()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("vm", "vm"),
+        ("a,b", "a"),
+        ("gpu[03-05,9],x", "gpu03"),
+        ("n[1,3]-ib", "n1-ib"),
+        ("n[7]", "n7"),
+    ],
+)
+def test_first_node(nodes: str, first: str) -> None:
+    assert first_node(nodes) == first
+
+
+def options(batchnorm: bool = False, **trainer: Any) -> Any:
+    return SimpleNamespace(
+        trainer=SimpleNamespace(**{"devices": 1, "num_nodes": 1, **trainer}),
+        model=SimpleNamespace(batchnorm=batchnorm),
+        data=SimpleNamespace(batch_size=12),
+    )
+
+
+FOUR = Place("torchrun", 0, 0, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "place"),
+    [
+        ({}, ALONE),
+        ({"devices": 3}, ALONE),
+        ({"devices": [0, 2]}, ALONE),
+        ({"devices": "auto"}, ALONE),
+        ({"devices": 2, "num_nodes": 2}, FOUR),
+        ({"devices": "auto", "num_nodes": 2}, FOUR),
+    ],
+)
+def test_what_can_be(trainer: dict[str, Any], place: Place) -> None:
+    check(options(**trainer), place)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "place", "line"),
+    [
+        ({"devices": 5}, ALONE, "data.batch_size=12: .* over 5 processes; make it a multiple of 5"),
+        ({"num_nodes": 2}, ALONE, "trainer.num_nodes=2: .* with torchrun or srun"),
+        ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
+        ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
+    ],
+)
+def test_what_cannot(trainer: dict[str, Any], place: Place, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        check(options(**trainer), place)
+
+
+def test_batchnorm_is_for_one_process() -> None:
+    check(options(batchnorm=True), ALONE)
+    with pytest.raises(InputError, match=r"model\.batchnorm=true: its statistics would differ"):
+        check(options(batchnorm=True, devices=2), ALONE)
+
+
+class Slurm:
+    """Stands in for scontrol."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+        self.asked: list[list[str]] = []
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.asked.append(command)
+        return subprocess.CompletedProcess(command, 0, self.said, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "requeued"),
+    [
+        ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again", True),
+        # cancelled, or out of time: it must not come back from the dead
+        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is ending job 12", False),
+        ("JobId=12 JobState=RUNNING BatchFlag=0", None, False),
+        ("", None, False),
+    ],
+)
+def test_requeue(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, said: str, line: str | None, requeued: bool
+) -> None:
+    environment(SRUN)
+    slurm = Slurm(said)
+    monkeypatch.setattr(launchers.subprocess, "run", slurm)
+    answer = launchers.requeue()
+    assert (answer or "").startswith(line or "")
+    assert (answer is None) == (line is None)
+    assert (["scontrol", "requeue", "12"] in slurm.asked) == requeued
+
+
+def test_a_job_finds_its_folder_again(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment(SRUN)
+    launchers._slurm_job.cache_clear()
+    monkeypatch.setattr(launchers.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
+    folder = "outputs/train/slurm/12-0"
+    given = ["model=gru", "init_from=other.ckpt"]
+    assert train.prepare_overrides(given) == [*given, f"hydra.run.dir={folder}"]
+    (tmp_path / folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds a run already"):
+        train.prepare_overrides(given)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    again = train.prepare_overrides(given)
+    assert again[0] == "model=gru"
+    assert set(again[1:]) >= {f"resume={folder}", "hydra.output_subdir=null"}
+    launchers._slurm_job.cache_clear()

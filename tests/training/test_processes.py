@@ -1,0 +1,332 @@
+"""Several processes: the same training as one, exact resumes, and an end for all when one ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charrnn import checkpoint
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.training.launchers import Place
+from charrnn.training.module import _share
+from charrnn.training.processes import _error_of, report_on
+from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
+
+SMALL_DDP = ("trainer=ddp", *SMALL[1:])
+LONG = ("trainer.max_steps=260", "checkpoint_every=50", "logger=none")
+LOST = "the last good checkpoint stands: charrnn train resume=run goes on from it"
+
+
+@contextmanager
+def running(*words: str, program: tuple[str, ...] = (), env: Any = None) -> Iterator[Any]:
+    """`charrnn train` with SMALL_DDP and more in processes of its own, up to step 105 or so."""
+    command = [*(program or (sys.executable, "-m", "charrnn")), "train", *SMALL_DDP, *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "step 105 /" in line:
+                break
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def children(parent: int) -> list[int]:
+    """Its processes, in the order of their ranks."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return sorted(int(pid) for pid, ppid in pairs if int(ppid) == parent)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def column(run: Path, name: str) -> dict[int, float]:
+    return {int(row["step"]): float(row[name]) for row in metrics(run) if row[name]}
+
+
+def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
+    assert one.keys() == other.keys()
+    assert max(abs(one[step] - other[step]) for step in one) < 1e-4
+
+
+# -- one training ----------------------------------------------------------------------
+
+
+def test_two_processes_train_as_one_does(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.keep_every=50"]
+    one = train(*wanted, folder="one")
+    capfd.readouterr()
+    beside = set(os.listdir(workplace))
+    two = train(*wanted, "trainer.devices=2", folder="two")
+    out, err = capfd.readouterr()
+
+    assert len(checkpoint.read(two / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["ranks"]) == 2
+    for name in ("train/loss", "val/loss"):
+        assert_near(column(one, name), column(two, name))
+
+    # the second rank neither speaks nor leaves anything behind
+    assert out == ""
+    assert "device: CPU, 1 thread, 2 processes, precision 32-true" in err
+    assert [line for line in err.splitlines() if ", step " in line] == [
+        line for line in err.splitlines() if line.startswith("epoch ")
+    ]
+    assert err.count("step 50 /") == err.count("best validation loss") == 1
+    assert set(os.listdir(workplace)) == beside | {"two"}
+    assert {p.name for p in two.iterdir()} == {p.name for p in one.iterdir()}
+
+    # without dropout, others may go on from there
+    point = two / "checkpoints" / "step-50.ckpt"
+    there = [f"resume={point}", "hydra.run.dir=back"]
+    train(*there, "trainer.devices=1", "model.dropout=0.2", small=False, code=2)
+    assert "was trained by 2 process(es)" in capfd.readouterr().err
+    train(*there, "trainer.devices=1", small=False)
+    whole = column(one, "train/loss")
+    assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(51, 101)})
+
+
+@pytest.mark.slow
+def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
+    one = train("trainer.max_steps=100", "callbacks.keep_every=50", folder="one")
+    point = one / "checkpoints" / "step-50.ckpt"
+    for count in (2, 4):
+        train(f"resume={point}", f"trainer.devices={count}", f"hydra.run.dir={count}", small=False)
+        whole = column(one, "train/loss")
+        later = {step: loss for step, loss in whole.items() if step > 50}
+        assert_near(column(workplace / str(count), "train/loss"), later)
+
+
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
+    train: Train, workplace: Path, victim: int
+) -> None:
+    whole = train(*LONG, "trainer.devices=2", "model.dropout=0.25", folder="whole")
+    with running(*LONG, "model.dropout=0.25", "hydra.run.dir=run") as process:
+        ranks = children(process.pid)
+        os.kill(ranks[victim], signal.SIGKILL)
+        said = process.stderr.read()
+        assert process.wait() == 1
+    assert len(ranks) == 2
+    assert not any(map(is_there, ranks))
+    assert said.rstrip().splitlines()[-1] == (
+        f"charrnn train: rank {victim} (process {ranks[victim]}) was killed by SIGKILL; {LOST}"
+    )
+    assert said.count("charrnn train:") == 1
+    assert "Traceback" not in said
+    run = workplace / "run"
+    assert 100 <= tensors(run)["step"] < 260
+    train(f"resume={run}", small=False)
+    assert_same(tensors(run), tensors(whole))
+    assert metrics(run) == metrics(whole)
+
+
+SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+
+
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_stops_all_at_the_same_step(workplace: Path, signum: int) -> None:
+    with running(*LONG, "hydra.run.dir=run") as process:
+        process.send_signal(signum)
+        said = process.stderr.read()
+        assert process.wait() == SIGNALS[signal.Signals(signum)]
+    lines = [line for line in said.splitlines() if line and not line.startswith("epoch")]
+    match = re.fullmatch(rf"charrnn train: stopped after step (\d+); {LOST}", lines[-1])
+    assert match is not None
+    assert lines[-2] == f"{signal.Signals(signum).name}: saving at the end of this step"
+    assert tensors(workplace / "run")["step"] == int(match[1])
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_them_stops_all(workplace: Path) -> None:
+    with running(*LONG, "hydra.run.dir=run") as process:
+        os.kill(children(process.pid)[1], signal.SIGTERM)
+        assert "stopped after step" in process.stderr.read()
+        assert process.wait() == 143
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_for_one_that_hangs(workplace: Path) -> None:
+    with running(*LONG, "hydra.run.dir=run") as process:
+        ranks = children(process.pid)
+        os.kill(ranks[1], signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert f"charrnn train: stopped; {LOST}" in process.stderr.read()
+        assert process.wait() == 130
+    assert not any(map(is_there, ranks))
+    assert tensors(workplace / "run")["step"] >= 100
+
+
+@pytest.mark.slow
+def test_they_leave_when_the_one_that_started_them_is_killed(workplace: Path) -> None:
+    with running("trainer.max_steps=100000", "logger=none", "hydra.run.dir=run") as process:
+        ranks = children(process.pid)
+        process.kill()
+        process.stderr.read()  # ends when the last of them has ended
+    assert len(ranks) == 2
+    assert tensors(workplace / "run")["step"] >= 105
+
+
+def test_what_cannot_be_split_is_refused(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("data.batch_size=5", "model.batchnorm=true", "trainer.num_nodes=2"):
+        train("trainer.devices=2", option, code=2)
+        assert capfd.readouterr().err.startswith(f"charrnn train: {option}: ")
+    train("trainer.devices=3", "data.batch_size=3", "data.seq_length=500", code=2)
+    assert "has text for 1 stream(s) of data.seq_length=500" in capfd.readouterr().err
+    assert not (workplace / "run").exists()
+
+
+# -- torchrun --------------------------------------------------------------------------
+
+
+def torchrun(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "torch.distributed.run", *words, "-m", "charrnn")
+
+
+@pytest.mark.slow
+def test_torchrun(train: Train, workplace: Path) -> None:
+    one = train("trainer.max_steps=30", folder="one")
+    words = ["train", *SMALL_DDP, "trainer.max_steps=30"]
+    done = subprocess.run(
+        [*torchrun("--standalone", "--nproc-per-node=2"), *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("best validation loss") == 1
+    # all of them found the folder that the first had made
+    (run,) = (p.parent for p in workplace.glob("outputs/train/*/*/checkpoints"))
+    assert_near(column(one, "train/loss"), column(run, "train/loss"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["data.batch_size=5"], ["nonsense=1"], ["trainer.devices=3"]])
+def test_torchrun_refused(workplace: Path, words: list[str]) -> None:
+    command = [*torchrun("--standalone", "--nproc-per-node=2"), "train", *SMALL_DDP, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1  # torchrun's own
+    assert done.stderr.count("charrnn train:") == 1
+    assert not list(workplace.glob("outputs/train/*/*"))
+
+
+@pytest.mark.slow
+def test_two_machines(train: Train, workplace: Path) -> None:
+    """Two torchruns that meet over the network, here over the loopback device."""
+    one = train("trainer.max_steps=30", folder="one")
+    port = 20000 + os.getpid() % 10000
+    where = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    words = ["train", *SMALL_DDP, "trainer.devices=1", "trainer.num_nodes=2"]
+    words += ["trainer.max_steps=30", "hydra.run.dir=two"]
+    nodes = [
+        subprocess.Popen(
+            [*torchrun(*where, f"--node-rank={number}"), *words], stderr=subprocess.PIPE, text=True
+        )
+        for number in (0, 1)
+    ]
+    said = [node.communicate(timeout=120)[1] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert said[0].count("best validation loss") == 1
+    assert "epoch" not in said[1]
+    assert_near(column(one, "train/loss"), column(workplace / "two", "train/loss"))
+
+
+@pytest.mark.slow
+def test_a_restart_by_torchrun_is_exact(train: Train, workplace: Path) -> None:
+    whole = train(*LONG, "trainer.devices=2", "model.dropout=0.25", folder="whole")
+    program = torchrun("--standalone", "--nproc-per-node=2", "--max-restarts=1")
+    words = (*LONG, "model.dropout=0.25", "hydra.run.dir=run")
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with running(*words, program=program, env=env) as process:
+        os.kill(children(process.pid)[1], signal.SIGKILL)
+        said = process.stderr.read()
+        assert process.wait() == 0
+    assert "another process of this run ended or cannot be reached" in said
+    assert "going on from" in said
+    assert_same(tensors(workplace / "run"), tensors(whole))
+    assert metrics(workplace / "run") == metrics(whole)
+
+
+@pytest.mark.slow
+def test_torchrun_restarts_need_a_folder(workplace: Path) -> None:
+    command = [*torchrun("--standalone", "--max-restarts=1"), "train", *SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "hydra.run.dir: with torchrun's --max-restarts give it" in done.stderr
+
+
+# -- the parts -------------------------------------------------------------------------
+
+
+def test_carried_state_keeps_its_rows_in_other_shares() -> None:
+    rows = torch.arange(12.0).view(12, 1)
+
+    def ranks(count: int) -> list[dict[str, Any]]:
+        parts = rows.tensor_split(count)
+        return [
+            {"state": [[part, -part], [2 * part, 3 * part]], "cpu": i}
+            for i, part in enumerate(parts)
+        ]
+
+    for before in (1, 2, 3):
+        for after in (1, 2, 4, 6):
+            shares = [_share(ranks(before), rank, after)["state"] for rank in range(after)]
+            assert_same(shares, [saved["state"] for saved in ranks(after)])
+    assert _share(ranks(3), 2, 3)["cpu"] == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a.txt: no such file"),
+        RunError("diverged"),
+        Interrupted("stopped", signal.SIGTERM),
+        MemoryError("too much"),
+    ],
+)
+def test_errors_travel(error: BaseException) -> None:
+    found = _error_of(report_on(error))
+    assert (type(found), str(found)) == (type(error), str(error))
+    assert getattr(found, "exit_code", 1) == getattr(error, "exit_code", 1)
+
+
+def test_a_file_error_travels_as_its_line() -> None:
+    found = _error_of(report_on(FileNotFoundError(2, "No such file", "a.h5")))
+    assert isinstance(found, RunError)
+    assert str(found) == "a.h5: No such file"
+
+
+def test_a_fault_travels_with_its_traceback() -> None:
+    try:
+        Place().nope  # type: ignore[attr-defined]  # noqa: B018
+    except AttributeError as error:
+        found = _error_of(report_on(error))
+    assert "test_a_fault_travels_with_its_traceback" in str(found.__cause__)

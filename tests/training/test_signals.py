@@ -1,0 +1,137 @@
+"""Signals to real processes: the exit code, the line, the checkpoint, and what comes of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from charrnn import checkpoint
+from tests.faults.child import Fault, send
+from tests.faults.runs import OPTIONS, differences, go_on, run, start, write_corpus
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    write_corpus(tmp_path)
+    return tmp_path
+
+
+def sent(signum: int, phase: str, point: str, count: int = 1) -> Fault:
+    return Fault(phase, point, count, partial(send, signum))
+
+
+def last_line(place: Path) -> str:
+    return (place / "log.txt").read_text("utf-8").rstrip().splitlines()[-1]
+
+
+def step_of(place: Path, name: str = "last.ckpt") -> int:
+    return int(checkpoint.read(place / "run" / "checkpoints" / name)["global_step"])
+
+
+@pytest.mark.parametrize("signum", CODES)
+def test_a_signal_saves_at_the_end_of_the_step(place: Path, signum: int) -> None:
+    run(start("whole", "trainer.max_steps=20"), place)
+    words = start("run", "trainer.max_steps=20")
+    run(words, place, sent(signum, "step", "forward", 9), code=CODES[signum])
+    assert last_line(place) == (
+        "charrnn train: stopped after step 9; the last good checkpoint stands: "
+        "charrnn train resume=run goes on from it"
+    )
+    assert step_of(place) == 9
+    run(go_on(place, "run"), place)
+    assert differences(place / "whole", place / "run") == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "point", "count"),
+    [("validation", "loss", 1), ("checkpoint", "half", 2), ("sample", "sync", 1)],
+)
+def test_a_signal_while_something_is_written(
+    place: Path, phase: str, point: str, count: int
+) -> None:
+    words = start("run", "trainer.max_steps=20")
+    run(words, place, sent(signal.SIGTERM, phase, point, count), code=143)
+    # one that comes in the last write of a step is seen after the next one
+    assert step_of(place) in (7, 8)
+    assert not list((place / "run").rglob("*.part"))
+
+
+def test_a_second_ctrl_c_leaves_at_once(place: Path) -> None:
+    first = sent(signal.SIGINT, "step", "forward", 9)
+    second = sent(signal.SIGINT, "step", "backward", 9)
+    run(start("run", "trainer.max_steps=20"), place, first, second, code=130)
+    assert last_line(place) == "left at once"
+    assert step_of(place) == 7
+    run(start("whole", "trainer.max_steps=20"), place)
+    run(go_on(place, "run"), place)
+    assert differences(place / "whole", place / "run") == []
+
+
+def test_a_second_ctrl_c_in_the_midst_of_a_save(place: Path) -> None:
+    first = sent(signal.SIGINT, "step", "forward", 9)
+    # best.ckpt, last.ckpt of step 7, and this is last.ckpt of step 9
+    second = sent(signal.SIGINT, "checkpoint", "half", 3)
+    run(start("run", "trainer.max_steps=20"), place, first, second, code=130)
+    assert step_of(place) == 7
+    run(go_on(place, "run"), place)
+    assert not list((place / "run").rglob("*.part"))
+
+
+@pytest.mark.parametrize("point", ["cut", "record"])
+def test_a_signal_before_training_begins(place: Path, point: str) -> None:
+    words = start("run", "trainer.max_steps=20")
+    run(words, place, sent(signal.SIGTERM, "start", point), code=143)
+    assert "stopped before training began; " in last_line(place)
+    run(go_on(place, "run"), place)
+    run(start("whole", "trainer.max_steps=20"), place)
+    assert differences(place / "whole", place / "run") == []
+
+
+def test_a_signal_while_a_checkpoint_is_read_damages_nothing(place: Path) -> None:
+    run(start("run", "trainer.max_steps=7"), place)
+    words = go_on(place, "run", "trainer.max_steps=9")
+    run(words, place, sent(signal.SIGINT, "start", "read"), code=130)
+    assert step_of(place) == 7
+    assert not list((place / "run").rglob("*.damaged"))
+
+
+def test_ctrl_c_ends_a_sweep(place: Path) -> None:
+    words = ["train", "-m", *OPTIONS, "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,2e-3,4e-3"]
+    run(words, place, sent(signal.SIGINT, "step", "forward", 60), code=130)
+    # the first job has 50 steps, so it is the second that was stopped
+    assert {p.parent.name for p in (place / "sweep").glob("*/checkpoints")} == {"0", "1"}
+    content = checkpoint.read(place / "sweep" / "1" / "checkpoints" / "last.ckpt")
+    assert content["global_step"] == 10
+
+
+def test_from_a_shell(place: Path) -> None:
+    """Start-up and all, as a user sees it."""
+    limits = "trainer.max_steps=2000", "trainer.max_epochs=1000"
+    command = [sys.executable, "-m", "charrnn", *start("run", *limits)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while "step 30 / 2000" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in rest
+    stopped = re.search(r"charrnn train: stopped after step (\d+); .*resume=run goes on", rest)
+    assert stopped is not None
+    assert step_of(place) == int(stopped[1])
