@@ -28,7 +28,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
 from types import FrameType
 from typing import IO, Any
 
@@ -43,8 +42,6 @@ from charrnn.training.task import Result, Task
 # once one process has ended badly, the others get this long to end by themselves (seconds)
 GRACE = 5.0
 LOOK_EVERY = 0.05
-# the leader may have a text of gigabytes to prepare before it tells the task
-PATIENCE = timedelta(days=2)
 LOOPBACK = "127.0.0.1"
 
 
@@ -73,8 +70,10 @@ class Board:
             LostProcess: whoever keeps the board is gone.
         """
         try:
-            self.store.wait([name], PATIENCE)
-            return json.loads(self.store.get(name))
+            # its own waiting would keep signals waiting too
+            while (note := self.look(name)) is _NOTHING:
+                time.sleep(LOOK_EVERY)
+            return note
         except RuntimeError as error:
             raise LostProcess(f"the first process ended ({_first_line(error)})") from error
 

@@ -1,0 +1,27 @@
+"""The same seed gives the same run, in processes that share nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.faults.runs import OPTIONS, differences, write_corpus
+
+
+def test_two_processes_with_two_threads_each(tmp_path: Path) -> None:
+    """Of a size at which products are split over threads; in float32 and in bf16."""
+    words = [
+        *("train", "-m", *OPTIONS, "trainer.threads=2", "trainer.max_steps=30"),
+        *("model.hidden_size=128", "model.embedding_size=64", "data.batch_size=20"),
+        "trainer.precision=32-true,bf16-mixed",
+    ]
+    write_corpus(tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for name in ("one", "other"):
+        command = [sys.executable, "-m", "charrnn", *words, f"hydra.sweep.dir={name}"]
+        subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    for job in ("0", "1"):
+        assert differences(tmp_path / "one" / job, tmp_path / "other" / job) == []
+    assert "weights" in differences(tmp_path / "one" / "0", tmp_path / "one" / "1")
