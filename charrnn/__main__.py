@@ -1,8 +1,7 @@
 """The front door: ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
 
 Help and mistakes in the first word are answered here, without importing anything that
-takes time; the rest is for `charrnn.commands.compose`. ``sys.argv`` stays whole, since
-Lightning starts the other processes of a distributed run from it.
+takes time; the rest is for `charrnn.commands.compose`.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.files import lock, replacing
+from charrnn.files import Growing, lock, remove_unfinished, replacing
 
 
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
@@ -65,3 +66,31 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
     again = lock(tmp_path / "lock", wait=False)
     assert again is not None
     again.close()
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    context = replacing(tmp_path / "deep" / "x")
+    context.__enter__().write_text("half")
+    (tmp_path / "deep" / "y.part").touch()  # a name of somebody else's
+    (tmp_path / ".hidden").touch()
+    remove_unfinished(tmp_path)
+    assert {p.name for p in tmp_path.rglob("*")} == {"deep", "y.part", ".hidden"}
+
+
+def test_a_file_grows_by_whole_pieces(tmp_path: Path) -> None:
+    growing = Growing(tmp_path / "new folder" / "x")
+    growing.append(b"one,")
+    assert growing.path.read_bytes() == b"one,"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"x: cannot be written \(File too large\)"):
+            growing.append(b"two,")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert growing.path.read_bytes() == b"one,"
+    growing.append(b"three")
+    growing.sync()
+    growing.close()
+    assert growing.path.read_bytes() == b"one,three"

@@ -62,8 +62,9 @@ def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | Sp
     if data.input_txt is not None:
         from charrnn.text.preprocessing import read_text
 
-        encoding = "bytes" if trained.vocabulary.is_bytes else "utf-8"
-        text = read_text(data.input_txt, encoding)
+        # the encoding of the text that the model was trained on
+        default = "bytes" if trained.vocabulary.is_bytes else "utf-8"
+        text = read_text(data.input_txt, str(trained.facts.get("encoding", default)))
         try:
             return "text", trained.vocabulary.encode(text)
         except InputError as error:

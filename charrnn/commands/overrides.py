@@ -38,7 +38,7 @@ _SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
 
 def literal(overrides: list[str], multirun: bool) -> list[str]:
     """Quote the texts and paths among `overrides` for Hydra; leave the others as they are."""
-    return [_literal(override, multirun) for override in _from_lightning(overrides)]
+    return [_literal(override, multirun) for override in overrides]
 
 
 def _literal(override: str, multirun: bool) -> str:
@@ -65,18 +65,6 @@ def quoted(text: str) -> str:
     text = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", text)
     text = re.sub(r"\\+\Z", lambda run: run[0] * 2, text)
     return f"'{text}'"
-
-
-def _from_lightning(overrides: list[str]) -> list[str]:
-    """Read the run folder as Lightning hands it to DDP's other ranks: raw, in double quotes."""
-    if not any(o.startswith("hydra.job.name=train_ddp_process_") for o in overrides):
-        return overrides
-    return [
-        f"hydra.run.dir={quoted(o[len('hydra.run.dir=') + 1 : -1])}"
-        if o.startswith('hydra.run.dir="') and o.endswith('"')
-        else o
-        for o in overrides
-    ]
 
 
 def refuse_flags(arguments: list[str], known: set[str]) -> None:

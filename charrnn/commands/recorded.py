@@ -39,7 +39,8 @@ def absolute(config: dict[str, Any]) -> dict[str, Any]:
             data[name] = os.path.abspath(value)
     init_from = config["init_from"]
     if init_from is not None:
-        init_from = os.path.abspath(init_from)
+        # outputs/latest will be another run once this one has begun
+        init_from = os.path.realpath(init_from)
     return {**config, "data": data, "init_from": init_from}
 
 
@@ -58,15 +59,19 @@ def options_from(config: dict[str, Any]) -> TrainOptions:
     return options
 
 
-def with_choices_made(config: dict[str, Any], place: Place) -> dict[str, Any]:
-    """The config with everything automatic decided: device, precision, threads, seed, network."""
+def with_choices_made(config: dict[str, Any], place: Place, *, is_new: bool) -> dict[str, Any]:
+    """The config with everything automatic decided: device, precision, threads, seed, network.
+
+    Args:
+        is_new: whether the run starts, and so from `init_from`; a resume does without that file.
+    """
     import secrets
 
     from charrnn.training import hardware
     from charrnn.training.initial import adopt_architecture
 
     options = options_from(config)
-    if options.init_from is not None:
+    if options.init_from is not None and is_new:
         from charrnn.commands import compose
 
         keys = [key_of(override) for override in compose.task_overrides()]

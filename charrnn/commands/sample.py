@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from charrnn.errors import RunError
 from charrnn.options import SampleOptions
+from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.sampler import Piece
@@ -76,17 +77,6 @@ def _print(output: BinaryIO, text: str) -> None:
         raise
     except OSError as error:
         raise RunError(f"standard output: cannot be written ({error.strerror})") from error
-
-
-def as_bytes(text: str) -> bytes:
-    """UTF-8; a byte of `encoding=bytes`, a lone surrogate in Python, is that byte again.
-
-    Another lone surrogate is no character and no byte; it is written as UTF-8 would write it.
-    """
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _reported(pieces: Iterable[Piece], total: int) -> Iterator[Piece]:

@@ -88,9 +88,9 @@ def _refuse_processes(options: Any) -> None:
         return
     trainer = options.trainer
     devices = len(trainer.devices) if isinstance(trainer.devices, list) else trainer.devices
-    # Lightning starts the other processes with this same command line
+    # a sweep of distributed runs would have to share its devices out among its jobs
     for name, value, single in (
-        ("devices", trainer.devices, devices in (1, "auto")),
+        ("devices", trainer.devices, devices == 1),
         ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
         ("strategy", trainer.strategy, trainer.strategy != "ddp"),
     ):

@@ -56,7 +56,7 @@ def follow() -> int | None:
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
     """Overrides that let Hydra's run folder be the folder of this run."""
-    values = dict(o.split("=", 1) for o in overrides if "=" in o)
+    values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
     added = []
     if folder is None and (resume is None or not os.path.isdir(resume)):
@@ -144,7 +144,7 @@ def _train(
     from charrnn.training.task import Task
 
     data = open_data(*prepare(options_from(config).data, say))
-    config = with_choices_made(config, place)
+    config = with_choices_made(config, place, is_new=start.content is None)
     options = options_from(config)
     count = hardware.processes(options.trainer)
     make_plan(options, data, start, count)  # what cannot be is refused here
@@ -234,8 +234,15 @@ def _is_unfinished(folder: Path, now: dict[str, Any]) -> bool:
     return False
 
 
+def _unquoted(value: str) -> str:
+    """The text of a value that stands in quotes of Hydra's grammar."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
 def _is_run(folder: Path) -> bool:
-    return (folder / "checkpoints").is_dir()
+    # a run holds its lock long before it has a checkpoint
+    return any((folder / name).exists() for name in (".lock", "checkpoints"))
 
 
 def _occupied(folder: str) -> str:

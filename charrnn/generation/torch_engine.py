@@ -24,6 +24,8 @@ class TorchEngine:
 
     def __init__(self, model: TrainedModel, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        # TF32 would leave the other engines' text far sooner than rounding does
+        torch.backends.cudnn.allow_tf32 = False
         self._network = network_of(model).eval().requires_grad_(False).to(self.device)
 
     @torch.inference_mode()

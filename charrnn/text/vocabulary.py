@@ -129,3 +129,14 @@ def _character(token: str) -> str:
     if byte and int(byte[1]) < 256:
         return bytes([int(byte[1])]).decode("ascii", "surrogateescape")
     return token
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8; a byte of `encoding=bytes`, a lone surrogate in Python, is that byte again.
+
+    Another lone surrogate is no character and no byte; it is written as UTF-8 would write it.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

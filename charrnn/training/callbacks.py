@@ -33,7 +33,7 @@ from charrnn.model import Model
 from charrnn.modelfile import TrainedModel
 from charrnn.network import weights_of
 from charrnn.options import CallbackOptions
-from charrnn.text.vocabulary import Vocabulary
+from charrnn.text.vocabulary import Vocabulary, as_bytes
 from charrnn.training.checkpoints import BEST, LAST, MODEL, Best, restore_best
 from charrnn.training.metrics import BITS_PER_NAT, Metrics, paused
 from charrnn.training.module import LanguageModel
@@ -279,6 +279,6 @@ class Validation(L.Callback):
             seed=step,
         )
         with replacing(self.folder / f"step-{step:07d}.txt") as temporary:
-            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+            temporary.write_bytes(as_bytes(text))
         if self.metrics is not None:
             self.metrics.text("sample", text, step)

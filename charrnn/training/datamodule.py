@@ -21,6 +21,7 @@ from charrnn.text.vocabulary import FIRST_FILE_ID
 RELEASE_EVERY = 256
 # a corpus up to this share of the GPU's free memory is kept there whole
 GPU_SHARE = 4
+COPIED_AT_ONCE = 1 << 16  # columns
 
 
 class TextDataModule(L.LightningDataModule):
@@ -99,8 +100,13 @@ def _on_gpu(streams: Streams, device: torch.device) -> Tensor | None:
         return None
     free, _ = torch.cuda.mem_get_info(device)
     rows = streams.rows
-    if rows.size * rows.itemsize > free // GPU_SHARE:
+    if rows.size * (1 if rows.itemsize == 1 else 4) > free // GPU_SHARE:
         return None
-    from_file_ids(rows.ravel(), streams.vocabulary_size, streams.path)
-    signed = rows if rows.itemsize == 1 else rows.astype("int32")
-    return torch.from_numpy(signed.copy()).to(device)
+    kind = torch.uint8 if rows.itemsize == 1 else torch.int32
+    resident = torch.empty(rows.shape, dtype=kind, device=device)
+    # a part at a time, since the ids are checked as int64 first
+    for start in range(0, rows.shape[1], COPIED_AT_ONCE):
+        part = slice(start, start + COPIED_AT_ONCE)
+        ids = from_file_ids(rows[:, part], streams.vocabulary_size, streams.path)
+        resident[:, part] = (torch.from_numpy(ids) + FIRST_FILE_ID).to(device, kind)
+    return resident

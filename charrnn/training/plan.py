@@ -44,6 +44,16 @@ def make_plan(options: TrainOptions, data: EncodedText, start: Start, processes:
     trainer = options.trainer
     by_epochs = trainer.max_epochs * streams.windows if trainer.max_epochs is not None else None
     bounds = [bound for bound in (by_epochs, trainer.max_steps) if bound is not None]
+    if options.model.batchnorm and batch_size * seq_length // processes == 1:
+        raise InputError(
+            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
+            "or a larger data.batch_size or data.seq_length"
+        )
+    if start.step > min(bounds):
+        raise InputError(
+            f"trainer.max_steps={min(bounds)}: {start.path} is at step {start.step} already; "
+            f"a resume can only go on"
+        )
     return Plan(streams, min(bounds))
 
 

@@ -71,9 +71,9 @@ class Board:
         """
         try:
             # its own waiting would keep signals waiting too
-            while (note := self.look(name)) is _NOTHING:
+            while not self.store.check([name]):
                 time.sleep(LOOK_EVERY)
-            return note
+            return json.loads(self.store.get(name))
         except RuntimeError as error:
             raise LostProcess(f"the first process ended ({_first_line(error)})") from error
 

@@ -66,6 +66,8 @@ def train(
     _quiet_lightning()
     assert options.trainer.threads is not None
     torch.set_num_threads(options.trainer.threads)
+    if options.trainer.accelerator == "gpu":
+        hardware.make_deterministic()
     keep_freed_memory()
     if place.launcher:
         # else Lightning sets a number of its own
@@ -73,7 +75,7 @@ def train(
     plan = make_plan(options, data, start, place.processes)
     streams, total_steps = plan.streams, plan.total_steps
     rank_zero = place.rank == 0
-    network = _network(options, data, place)
+    network = _network(options, data, start, place)
     if start.content is not None:
         try:
             check_state(start.content, network, options.optimizer.name)
@@ -123,7 +125,7 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
 
 
-def _network(options: TrainOptions, data: EncodedText, place: Place) -> Network:
+def _network(options: TrainOptions, data: EncodedText, start: Start, place: Place) -> Network:
     assert options.seed is not None
     torch.manual_seed(options.seed)
     try:
@@ -133,7 +135,7 @@ def _network(options: TrainOptions, data: EncodedText, place: Place) -> Network:
             f"model.hidden_size={options.model.hidden_size}: {options.model.num_layers} layers of "
             f"this size do not fit into this machine's memory"
         ) from error
-    if options.init_from is not None:
+    if options.init_from is not None and start.content is None:
         network.load_state_dict(initial_weights(options.init_from, options.model, data.vocabulary))
     if place.rank:
         # the same weights everywhere, but dropout of their own
@@ -216,6 +218,7 @@ def _trainer(
         facts={
             "input_h5": str(data.path.resolve()),
             "input_json": str(data.json_path.resolve()),
+            "encoding": options.data.encoding,
         },
         best=Best(**start.entry["best"]) if start.content else Best(),
         checkpoint_every=every,

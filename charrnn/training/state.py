@@ -39,7 +39,11 @@ def check_state(content: dict[str, Any], network: Network, optimizer: str) -> No
     model_in(content)
     _check_best(ours["best"])
     _check_weights(content["state_dict"], network)
-    _check_optimizer(content["optimizer_states"], network, OPTIMIZER_STATE[optimizer])
+    # Lightning keeps the scaler's state under the name of its plugin
+    scaled = "MixedPrecision" in content
+    _check_optimizer(
+        content["optimizer_states"], network, OPTIMIZER_STATE[optimizer], scaled=scaled
+    )
     rows, _ = ours["sizes"]
     ranks = ours["ranks"]
     _require(bool(ranks) and rows % len(ranks) == 0, "ranks")
@@ -79,11 +83,15 @@ def _check_weights(weights: dict[str, Any], network: Network) -> None:
         _require(_is_like(weights[name], weight), name)
 
 
-def _check_optimizer(states: list[Any], network: Network, names: tuple[str, ...]) -> None:
+def _check_optimizer(
+    states: list[Any], network: Network, names: tuple[str, ...], *, scaled: bool
+) -> None:
     parameters = [p for p in network.parameters() if p.requires_grad]
     _require(len(states) == 1 and isinstance(states[0], dict), "optimizer_states")
     state = states[0].get("state")
     _require(isinstance(state, dict), "optimizer_states")
+    if scaled and state == {}:
+        return  # every step so far was skipped
     _require(list(state) == list(range(len(parameters))), "optimizer_states")
     for parameter, values in zip(parameters, state.values(), strict=True):
         _require(isinstance(values, dict) and set(values) == set(names), "optimizer_states")

@@ -55,6 +55,16 @@ def test_other_data_and_a_text(
     assert again["loss"] == pytest.approx(found["loss"], abs=1e-6)
 
 
+def test_a_text_is_read_in_the_encoding_that_was_trained_on(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = Path("corpus.txt").read_text("utf-8")
+    Path("corpus.txt").write_text(text, encoding="latin-1")
+    run = train("trainer.max_steps=5", "data.encoding=latin-1")
+    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
+    assert found["characters"] == len(text) - 1
+
+
 def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     run = train("trainer.max_steps=5")
     capfd.readouterr()

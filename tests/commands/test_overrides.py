@@ -170,17 +170,6 @@ def test_adding_and_forcing_keep_their_signs() -> None:
     assert literal(["++until=a b", "+until=(x)"], False) == ["++until='a b'", "+until='(x)'"]
 
 
-def test_the_run_folder_from_lightning_is_raw() -> None:
-    # what lightning.fabric's subprocess launcher appends for each further rank
-    folder = 'runs/a"b ${c}'
-    rank = [f'hydra.run.dir="{folder}"', "hydra.job.name=train_ddp_process_1"]
-    override, _, last = literal([*rank, "hydra.output_subdir=null"], multirun=False)
-    assert read_back(override) == folder
-    assert last == "hydra.output_subdir=null"
-    # a user's own quoted one is Hydra's
-    assert literal(rank[:1], multirun=False) != [override]
-
-
 def test_the_names_are_those_of_the_schemas() -> None:
     kinds: dict[str, set[object]] = {}
 

@@ -122,6 +122,33 @@ def test_a_damaged_checkpoint_is_set_aside(train: Train, capfd: pytest.CaptureFi
     assert_same(tensors(run)["weights"], expected["weights"])
 
 
+def test_a_resume_can_only_go_on(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=10")
+    before = (run / ".hydra" / "config.yaml").read_bytes()
+    train(f"resume={run}", "trainer.max_steps=5", small=False, code=2)
+    assert "at step 10 already" in capfd.readouterr().err
+    assert (run / ".hydra" / "config.yaml").read_bytes() == before
+
+
+def test_a_quoted_folder_is_the_same_folder(train: Train, workplace: Path) -> None:
+    run = train("trainer.max_steps=5")
+    before = sorted(p.name for p in workplace.iterdir())
+    train(f"resume='{run}'", "trainer.max_steps=7", small=False)
+    assert tensors(run)["step"] == 7
+    assert sorted(p.name for p in workplace.iterdir()) == before
+
+
+def test_a_run_that_has_no_checkpoint_yet_is_a_run(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5")
+    shutil.rmtree(run / "checkpoints")
+    before = (run / ".hydra" / "config.yaml").read_bytes()
+    train("trainer.max_steps=6", "model=gru", code=2)
+    assert "holds a run already" in capfd.readouterr().err
+    assert (run / ".hydra" / "config.yaml").read_bytes() == before
+
+
 def test_a_second_process_is_refused(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     from charrnn.files import lock
 

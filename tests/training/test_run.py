@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,28 @@ def test_init_from_starts_at_its_loss(train: Train, workplace: Path) -> None:
     )
     assert float(metrics(second)[0]["train/loss"]) < float(metrics(first)[0]["train/loss"]) - 0.2
     assert tensors(second)["step"] == 1
+
+
+def test_init_from_the_latest_run_which_the_new_one_then_is(train: Train) -> None:
+    train("trainer.max_steps=3", folder="first")
+    second = train("trainer.max_steps=3", "init_from=outputs/latest", folder="second")
+    config = (second / ".hydra" / "config.yaml").read_text()
+    assert f"init_from: {second.parent / 'first'}\n" in config
+
+
+def test_a_resume_does_without_the_model_that_it_began_from(train: Train) -> None:
+    first = train("trainer.max_steps=3", folder="first")
+    second = train("trainer.max_steps=3", f"init_from={first}", folder="second")
+    shutil.rmtree(first)
+    train(f"resume={second}", "trainer.max_steps=6", small=False)
+    assert tensors(second)["step"] == 6
+
+
+def test_batchnorm_needs_more_than_one_character(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train("model.batchnorm=true", "data.batch_size=1", "data.seq_length=1", code=2)
+    assert "model.batchnorm=true" in capfd.readouterr().err
 
 
 def test_init_from_with_another_order_and_fewer_characters(train: Train, workplace: Path) -> None:
