@@ -1,49 +1,84 @@
-"""`python -m benchmarks [--quick] [SECTION ...]`: measure, print a table, write it as JSON."""
+"""`python -m benchmarks [SECTION ...]`: measure, print one table, write it and the curves."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measuring import FULL, QUICK, TINY
-from benchmarks.report import machine, markdown
-from benchmarks.sections import SECTIONS, Corpus
+from benchmarks import report
+from benchmarks.measuring import FULL, QUICK, TINY, Effort
+from benchmarks.results import part_of
+from benchmarks.sections import SECTIONS, section
+from benchmarks.workplace import REPOSITORY, Workplace
+
+EFFORTS = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
-    parser.add_argument("--tiny", action="store_true", help="only to see that it runs")
-    parser.add_argument("--text", type=Path, help="the text to train on; default: shakespeare")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"))
-    options = parser.parse_args()
-    unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown:
-        parser.error(f"{unknown[0]}: no such section; there are {', '.join(SECTIONS)}")
-    effort = TINY if options.tiny else QUICK if options.quick else FULL
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="charrnn-benchmarks-") as folder:
-        corpus = Corpus.prepared(options.text, Path(folder))
-        for name in options.sections or SECTIONS:
-            print(f"measuring {name}", file=sys.stderr, flush=True)
-            rows += SECTIONS[name](corpus, effort)
-    table = markdown(rows)
-    print(table)
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "table.md").write_text(table)
-    content = {
-        "machine": machine(),
-        "text": corpus.name,
-        "effort": dataclasses.asdict(effort),
-        "rows": [dataclasses.asdict(row) for row in rows],
-    }
-    (options.output / "table.json").write_text(json.dumps(content, indent=1))
+def main(words: list[str] | None = None) -> int:
+    """Run sections; the table goes to standard output, what happens to standard error."""
+    options = _parser().parse_args(words)
+    effort = EFFORTS["quick" if options.quick else "tiny" if options.tiny else "full"]
+    docs = REPOSITORY / "docs"
+    output = docs if options.docs else options.output
+    prefix = "performance" if options.docs else "benchmarks"
+    names = options.sections or list(SECTIONS)
+    everything = measure(names, effort, options.text, output / f"{prefix}.json", options.folder)
+    for name in names:
+        part = part_of({k: everything[name][k] for k in ("rows", "curves", "notes")})
+        for curve in part.curves:
+            report.draw(curve, output / f"{prefix}-{curve.name}.png")
+    if options.docs:
+        report.replace_table(docs / "performance.md", everything)
+    else:
+        tables = f"{report.machines(everything)}\n\n{report.markdown(everything)}"
+        (output / f"{prefix}.md").write_text(tables, encoding="utf-8")
+    print(report.markdown({name: everything[name] for name in SECTIONS if name in names}))
     return 0
+
+
+def measure(
+    names: list[str], effort: Effort, text: Path | None, results: Path, folder: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Measure sections one after another; each is in the JSON file as soon as it is done."""
+    everything: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=folder) as work:
+        place = Workplace(Path(work), effort, text)
+        for name in names:
+            began = time.perf_counter()
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            part = section(name)(place)
+            ceilings = place.ceilings if "ceilings" in vars(place) else None
+            everything = report.update(results, name, part, ceilings)
+            took = time.perf_counter() - began
+            print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
+    return everything
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; default: all"
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, a few minutes")
+    parser.add_argument(
+        "--tiny", action="store_true", help="to see that it runs; figures mean nothing"
+    )
+    parser.add_argument("--text", type=Path, help="the corpus; default: tiny-shakespeare")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=REPOSITORY / "outputs" / "benchmarks",
+        help="folder of the results; default: outputs/benchmarks",
+    )
+    parser.add_argument(
+        "--docs", action="store_true", help="into docs/performance.md and its pictures instead"
+    )
+    parser.add_argument("--folder", type=Path, help="where to work; it needs 10 GB for a full run")
+    return parser
 
 
 if __name__ == "__main__":

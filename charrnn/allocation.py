@@ -3,7 +3,7 @@
 A training step frees some 20 MB of activations and asks for as much again a moment later.
 glibc hands freed memory of that size back to the system, which has to clear it, page by
 page, when it is next touched: 3,000 to 5,000 page faults a step at 2 x 128, or a third of the
-step (docs/performance.md). Which steps are hit depends on how the heap happens to lie.
+step. Which steps are hit depends on how the heap happens to lie.
 """
 
 from __future__ import annotations

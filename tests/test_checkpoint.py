@@ -320,7 +320,7 @@ def test_wrong_values(path: Path, content: Content, count: int) -> None:
                 assert isinstance(found, dict | TrainedModel)
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [25, pytest.param(300, marks=pytest.mark.slow)])
 def test_resuming_from_wrong_values(
     run_folder: Path, content: Content, count: int, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -116,7 +115,7 @@ def _run(options: TrainOptions, signals: Signals) -> None:
         start = _start(folder, source)
         finished = start.entry.get("finished")
         if finished and not resume.asks_for_more(start.entry["config"], config):
-            _say_end(folder, None, f"{folder}: this run is finished, at step {start.step}")
+            _say_finished(folder, start)
             return
         try:
             result = _train(config, folder, start, signals, place, held)
@@ -185,7 +184,7 @@ def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Path | None
     if options.resume == "auto":
         for found in resume.run_folders(folder.parent.parent):
             if found != folder and _is_unfinished(found, now):
-                shutil.rmtree(folder, ignore_errors=True)
+                _unmake(folder)
                 return found, recorded(found), found
         return folder, {**now, "resume": None}, None
     target = Path(options.resume).resolve()
@@ -240,6 +239,16 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if quoted else value
 
 
+def _unmake(folder: Path) -> None:
+    """Remove a run folder in which nothing has begun, but none that held something before."""
+    with contextlib.suppress(OSError):
+        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+            (folder / ".hydra" / name).unlink(missing_ok=True)
+        (folder / ".hydra").rmdir()
+        (folder / ".lock").unlink(missing_ok=True)
+        folder.rmdir()
+
+
 def _is_run(folder: Path) -> bool:
     # a run holds its lock long before it has a checkpoint
     return any((folder / name).exists() for name in (".lock", "checkpoints"))
@@ -285,6 +294,19 @@ def _say_end(folder: Path, result: Result | None, line: str | None = None) -> No
         say(f"trained in {duration(result.seconds)}")
     say(f"run folder: {shown}")
     say(f"sample from it: charrnn sample checkpoint={shown}")
+
+
+def _say_finished(folder: Path, start: Start) -> None:
+    from charrnn.training.progress import say
+
+    if start.path is not None and start.path.parent.parent == folder:
+        _say_end(folder, None, f"{folder}: this run is finished, at step {start.step}")
+        return
+    _unmake(folder)
+    say(
+        f"{start.path}: its run is finished, at step {start.step}; a larger trainer.max_epochs or "
+        f"trainer.max_steps goes on from there"
+    )
 
 
 def _how_to_resume(folder: Path) -> str:

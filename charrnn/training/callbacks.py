@@ -195,7 +195,8 @@ class Checkpoints(L.Callback):
             highest = torch.tensor(received, device=trainer.strategy.root_device)
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
             received = int(highest.item())
-            self.signals.received = received or None
+            if received:  # else one that came in the meantime would be forgotten
+                self.signals.received = received
         return bool(received)
 
     def on_save_checkpoint(

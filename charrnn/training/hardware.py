@@ -12,7 +12,7 @@ from charrnn.options import ModelOptions, TrainerOptions
 from charrnn.training.launchers import ALONE, Place, check_count
 
 # below this many multiplications in a recurrent layer's product, converting to bf16 and
-# back costs a CPU more than the faster product gains (docs/performance.md)
+# back costs a CPU more than the faster product gains
 BF16_WORTH = 400_000
 
 

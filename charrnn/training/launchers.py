@@ -160,7 +160,7 @@ def requeue() -> str | None:
     if known.get("BatchFlag") != "1":
         return None
     if known.get("JobState") != "RUNNING":
-        return f"SLURM is ending job {job}, so it is not queued again"
+        return f"SLURM is ending job {job} already, and is not asked to queue it again"
     done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if done.returncode == 0:
         return f"SLURM job {job} is queued again"

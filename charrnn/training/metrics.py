@@ -79,8 +79,7 @@ class Metrics:
         if self._events is not None:
             # indented, so that its Markdown leaves the text alone
             indented = "\n".join("    " + line for line in text.split("\n"))
-            safe = indented.encode("utf-8", "replace").decode("utf-8")
-            self._events.text(name, safe, step)
+            self._events.text(name, _encodable(indented), step)
 
     def hyperparameters(self, config: dict[str, Any], step: int) -> None:
         """Give TensorBoard's HParams page this run's config beside its validation loss."""
@@ -182,5 +181,10 @@ def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            plain = isinstance(value, (bool, int, float, str))
-            yield prefix + name, value if plain else str(value)
+            number = isinstance(value, (bool, int, float))
+            yield prefix + name, value if number else _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+    """The text without what stands for bytes that are no UTF-8, in names of files say."""
+    return text.encode("utf-8", "replace").decode("utf-8")

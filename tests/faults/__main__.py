@@ -6,6 +6,7 @@ Prints the table and exits with 1 if anything was lost.
 from __future__ import annotations
 
 import collections
+import logging
 import random
 import signal
 import sys
@@ -240,6 +241,8 @@ def _table(rows: list[Row]) -> str:
 
 
 def main() -> int:
+    # TensorBoard remarks on every record that a resume replaces
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
     began = time.monotonic()
     rows: list[Row] = []
     chosen = sys.argv[1:]

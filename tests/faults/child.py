@@ -8,6 +8,7 @@ counted where it fell.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import multiprocessing
@@ -109,7 +110,8 @@ class Process:
 
     def signal(self, signum: int) -> None:
         assert self._process.pid is not None
-        os.kill(self._process.pid, signum)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(self._process.pid, signum)
 
 
 def _work(

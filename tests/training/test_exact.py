@@ -106,6 +106,21 @@ def test_a_finished_run_says_so(train: Train, capfd: pytest.CaptureFixture[str])
     assert_same(tensors(run), before)
 
 
+def test_the_checkpoint_of_a_finished_run_says_so(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    last = train("trainer.max_steps=5") / "checkpoints" / "last.ckpt"
+    train(f"resume={last}", "hydra.run.dir=new", small=False)
+    assert "last.ckpt: its run is finished, at step 5; a larger" in capfd.readouterr().err
+    assert not (workplace / "new").exists()
+    (workplace / "new").mkdir()
+    (workplace / "new" / "mine.txt").touch()
+    train(f"resume={last}", "hydra.run.dir=new", small=False)
+    assert [path.name for path in (workplace / "new").iterdir()] == ["mine.txt"]
+    train(f"resume={last}", "hydra.run.dir=new", "trainer.max_steps=6", small=False)
+    assert tensors(workplace / "new")["step"] == 6
+
+
 def test_a_damaged_checkpoint_is_set_aside(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     run = train("trainer.max_steps=20", "callbacks.keep_every=15")
     expected = tensors(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -238,3 +239,15 @@ def test_init_from_refuses_unknown_characters_and_other_shapes(
         corpus.write("ß")
     train(f"init_from={first}", folder="third", code=2)
     assert "'ß'" in capfd.readouterr().err
+
+
+def test_names_that_are_no_utf8(train: Train, workplace: Path) -> None:
+    """As files from a disk of old have them: they are in the config, and so everywhere."""
+    name = os.fsdecode(b"Z\xfcrich.txt")
+    try:
+        (workplace / "corpus.txt").rename(workplace / name)
+    except OSError:
+        pytest.skip("this file system has names in Unicode only")
+    run = train(f"data.input_txt={name}", "trainer.max_steps=7")
+    train(f"resume={run}", "trainer.max_steps=9", small=False)
+    assert tensors(run)["step"] == 9

@@ -1,0 +1,211 @@
+"""Under SLURM: a cluster of one machine, started for these tests.
+
+It takes the programs of SLURM 23.11 or newer (Debian: slurmctld, slurmd, slurm-client), since
+an older one needs munge set up, and the rights of root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+SMALL_DDP = ("trainer=ddp", *SMALL[1:])
+CONFIG = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+AuthType=auth/slurm
+CredType=cred/slurm
+AuthInfo=use_client_ids
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+ReturnToService=2
+SchedulerParameters=sched_interval=1
+MailProg=/bin/true
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    for program in ("slurmctld", "slurmd", "srun", "sbatch", "sinfo", "scontrol"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    if "PARTITION" in said("sinfo"):
+        pytest.skip("a SLURM runs here already, and would be disturbed")
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a SLURM cluster")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    key = folder / "slurm.key"
+    key.write_bytes(secrets.token_bytes(128))
+    key.chmod(0o600)
+    host = socket.gethostname().split(".")[0]
+    config = folder / "slurm.conf"
+    config.write_text(
+        CONFIG.format(host=host, ports=free_ports(), folder=folder, cpus=os.cpu_count())
+    )
+    with pytest.MonkeyPatch.context() as environment, open(folder / "log", "w") as log:
+        environment.setenv("SLURM_CONF", str(config))
+        commands = (["slurmctld", "-D"], ["slurmd", "-D", "-N", host])
+        daemons = [subprocess.Popen(c, stdout=log, stderr=log) for c in commands]
+        try:
+            if not within(20, lambda: "idle" in said("sinfo")):
+                pytest.skip(f"SLURM does not start here: {last_line(folder / 'log')}")
+            yield
+        finally:
+            subprocess.run(["scancel", "--state=RUNNING,PENDING"], capture_output=True)
+            for daemon in reversed(daemons):
+                daemon.terminate()
+                daemon.wait()
+
+
+def free_ports() -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def last_line(path: Path) -> str:
+    return path.read_text().rstrip().rpartition("\n")[2]
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+class Job:
+    """A batch job that trains, in the current folder."""
+
+    def __init__(self, *words: str, tasks: int = 2, launcher: str = "srun") -> None:
+        self.log = Path("job.log")
+        command = [*launcher.split(), sys.executable, "-m", "charrnn", "train", *words]
+        script = Path("job.sh")
+        script.write_text("#!/bin/bash\nexport OMP_NUM_THREADS=1\n" + " ".join(command) + "\n")
+        options = ["--nodes=1", f"--ntasks-per-node={tasks}", "--requeue", "--open-mode=append"]
+        options += ["--parsable", f"--output={self.log}", "--overcommit"]
+        self.number = said("sbatch", *options, str(script)).strip()
+        assert self.number.isdecimal()
+
+    def wait_for(self, text: str) -> None:
+        there = within(60, lambda: self.log.exists() and text in self.log.read_text())
+        assert there, self.log.read_text()
+
+    def state(self) -> str:
+        shown = said("scontrol", "--oneliner", "show", "job", self.number)
+        match = re.search(r"JobState=(\w+)", shown)
+        return match[1] if match else ""
+
+    def wait_until(self, *states: str) -> str:
+        assert within(90, lambda: self.state() in states), (self.state(), self.log.read_text())
+        return self.log.read_text()
+
+    def release(self) -> None:
+        """Do not wait the two minutes that SLURM keeps a requeued job back."""
+        self.wait_until("PENDING")
+        assert within(60, lambda: "StartTime" in said("scontrol", "show", "job", self.number))
+        subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
+
+
+LONG = ("checkpoint_every=50", "logger=none", "model.dropout=0.25")
+
+
+@pytest.mark.parametrize("signum", ["USR1", "TERM"])
+def test_a_preempted_job_is_queued_again_and_goes_on(
+    cluster: None, train: Train, workplace: Path, signum: str
+) -> None:
+    whole = train(*LONG, "trainer.max_steps=1000", "trainer.devices=2", folder="whole")
+    job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=1000")
+    job.wait_for("step 105 /")
+    subprocess.run(["scancel", f"--signal={signum}", job.number], check=True)
+    job.wait_for(f"SLURM job {job.number} is queued again")
+    job.release()
+    log = job.wait_until("COMPLETED")
+    assert log.count("charrnn train:") == 1
+    match = re.search(r"charrnn train: stopped after step (\d+); the last good", log)
+    assert match is not None
+    assert f"going on from {workplace}/outputs/train/slurm/{job.number}-0/checkpoints" in log
+    assert f"last.ckpt, step {match[1]}" in log
+    run = workplace / "outputs" / "train" / "slurm" / f"{job.number}-0"
+    assert_same(tensors(run)["weights"], tensors(whole)["weights"])
+    assert_same(tensors(run)["optimizer"], tensors(whole)["optimizer"])
+    assert metrics(run) == metrics(whole)
+    assert {p.name for p in workplace.iterdir() if p.is_dir()} == {"whole", "outputs"}
+
+
+def test_without_srun_the_job_starts_them_itself(cluster: None, workplace: Path) -> None:
+    job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=1000", launcher="exec")
+    job.wait_for("step 105 /")
+    subprocess.run(["scancel", "--batch", "--signal=USR1", job.number], check=True)
+    job.wait_for(f"SLURM job {job.number} is queued again")
+    job.release()
+    log = job.wait_until("COMPLETED")
+    assert f"going on from {workplace}/outputs/train/slurm/{job.number}/checkpoints" in log
+
+
+def test_a_cancelled_job_does_not_come_back(cluster: None, workplace: Path) -> None:
+    job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=100000")
+    job.wait_for("step 105 /")
+    subprocess.run(["scancel", job.number], check=True)
+    log = job.wait_until("CANCELLED")
+    assert within(30, lambda: "stopped after step" in job.log.read_text()), log
+    assert "is queued again" not in job.log.read_text()
+    run = workplace / "outputs" / "train" / "slurm" / f"{job.number}-0"
+    assert tensors(run)["step"] >= 105
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_task_ends_the_job(cluster: None, workplace: Path, victim: int) -> None:
+    job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=100000", launcher="srun --kill-on-bad-exit=1")
+    job.wait_for("step 105 /")
+    pids = said("scontrol", "listpids", f"{job.number}.0").splitlines()[1:]
+    pid = next(line.split()[0] for line in pids if line.split()[3] == str(victim))
+    os.kill(int(pid), 9)
+    log = job.wait_until("FAILED")
+    assert "Traceback" not in log
+    if victim == 1:
+        assert "charrnn train: another process of this run ended or cannot be reached" in log
+    run = workplace / "outputs" / "train" / "slurm" / f"{job.number}-0"
+    assert tensors(run)["step"] >= 100
+
+
+def test_tasks_that_do_not_fit_are_refused_once(cluster: None, workplace: Path) -> None:
+    job = Job(*SMALL, "trainer.max_steps=5")
+    log = job.wait_until("FAILED")
+    assert log.count("charrnn train:") == 1
+    assert "srun started 2 process(es) on each of 1 machine(s); give trainer.devices=2" in log
+    assert not (workplace / "outputs").exists()
