@@ -7,6 +7,7 @@ takes time; the rest is for `charrnn.commands.compose`.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; those of this process by default.
     """
+    _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
     try:
@@ -29,6 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         code = endings.end(label, error)
     return endings.flush(label, code)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: else the next file takes its place."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _answer(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import IO
 
 from charrnn.errors import RunError
 
-_UNFINISHED = ".part"
+_UNFINISHED = ".charrnn.part"
 
 
 @contextlib.contextmanager
@@ -26,6 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
         RunError: names `path` when it cannot be written (full disk, no permission).
     """
     temporary: str | None = None
+    if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        raise RunError(f"{path}: is a stream that is open already, not a file to replace")
     path = Path(os.path.realpath(path))  # a link stays a link
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
@@ -62,9 +64,10 @@ def make_folder(path: Path) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
-    for path in list(folder.rglob(f".*{_UNFINISHED}")):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    for place in (folder, *(folder / name for name in ("checkpoints", "samples", ".hydra"))):
+        for path in place.glob(f".*{_UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class Growing:

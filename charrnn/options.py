@@ -18,6 +18,7 @@ from charrnn.errors import InputError
 MISSING: Any = "???"  # OmegaConf's mark for a value that the config must bring
 
 KINDS = ("lstm", "gru", "rnn")
+MAX_THREADS = 512  # far beyond, torch crashes
 SPLITS = ("train", "val", "test")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -223,7 +224,7 @@ class TrainerOptions:
         require(
             self.devices == "auto"
             or (type(self.devices) is int and self.devices >= 1)
-            or (isinstance(self.devices, list) and all(type(d) is int for d in self.devices)),
+            or _are_indices(self.devices),
             "trainer.devices",
             self.devices,
             "must be auto, a number of devices or a list of their indices",
@@ -246,6 +247,12 @@ class TrainerOptions:
             value = getattr(self, name)
             require(value is None or value >= 1, f"trainer.{name}", value, "must be 1 or more")
         require(
+            self.threads is None or self.threads <= MAX_THREADS,
+            "trainer.threads",
+            self.threads,
+            f"must be {MAX_THREADS} or less",
+        )
+        require(
             self.max_epochs is not None or self.max_steps is not None,
             "trainer.max_epochs",
             self.max_epochs,
@@ -264,6 +271,16 @@ class TrainerOptions:
             self.gradient_clip_algorithm,
             "must be value or norm",
         )
+
+
+def _are_indices(devices: Any) -> bool:
+    """Whether these are the indices of one device or more, each named once."""
+    return (
+        isinstance(devices, list)
+        and bool(devices)
+        and all(type(d) is int and d >= 0 for d in devices)
+        and len(set(devices)) == len(devices)
+    )
 
 
 @dataclass

@@ -48,6 +48,8 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is no regular file"), replacing(Path("/dev/null")):
         pass
     assert not Path("/dev/null").is_file()
+    with pytest.raises(RunError, match="is a stream"), replacing(Path("/dev/stdout")):
+        pass
 
 
 def test_permissions_are_the_usual_ones(tmp_path: Path) -> None:
@@ -69,13 +71,13 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    context = replacing(tmp_path / "deep" / "x")
+    (tmp_path / "checkpoints").mkdir()
+    context = replacing(tmp_path / "checkpoints" / "x")
     context.__enter__().write_text("half")
-    (tmp_path / "deep" / "y.part").touch()  # a name of somebody else's
+    (tmp_path / "checkpoints" / ".y.part").touch()  # a name of somebody else's
     (tmp_path / ".hidden").touch()
     remove_unfinished(tmp_path)
-    assert {p.name for p in tmp_path.rglob("*")} == {"deep", "y.part", ".hidden"}
+    assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", ".y.part", ".hidden"}
 
 
 def test_a_file_grows_by_whole_pieces(tmp_path: Path) -> None:

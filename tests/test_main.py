@@ -20,9 +20,11 @@ HEAVY = {"numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "h5py"}
 
 # a command that says how far it is, and then waits
 WAITING = """
-import sys, time, types
+import signal, sys, time, types
 from pathlib import Path
 from charrnn.files import replacing
+# what starts the tests in the background may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(options):
     with replacing(Path("result")) as path:
         print("begun", flush=True)

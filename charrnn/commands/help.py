@@ -9,7 +9,7 @@ A text or a path is taken as it stands after the equals sign, character for char
 (quote it for the shell only): start_text="What's (this), Romeo?". A value that is wholly in
 quotes of its own is read by Hydra's grammar, and so is a [list,of,paths].{unset}
 
--m, --multirun      run once for each of NAME=1,2 and all combinations; texts: NAME='a','b'
+-m, --multirun      run once for each of NAME=1,2 and all combinations; texts: "NAME='a','b'"
 -c, --cfg job       print the options as they would be, and do nothing else
 -p, --package NAME  of these, print one group
 --config-dir DIR    look here too for {where}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError
 from charrnn.options import SampleOptions
 from charrnn.text.vocabulary import as_bytes
 
@@ -29,8 +30,12 @@ def run(options: SampleOptions) -> None:
     it is comes as it is written.
     """
     from charrnn.generation.sampler import Sampler, drawn_seed, in_order
-    from charrnn.model import load
+    from charrnn.model import find, load
 
+    output = options.output
+    is_there = output is not None and os.path.exists(output)
+    if is_there and os.path.samefile(str(output), find(options.checkpoint)):
+        raise InputError(f"output={output}: is the model itself; name another file")
     sampler = Sampler(load(options.checkpoint).trained)
     drawn = options.seed is None
     if drawn:

@@ -3,13 +3,15 @@
 a new run         the folder that Hydra made
 resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
 resume=X.ckpt     a new folder, the config in the checkpoint
-resume=auto       the newest unfinished run of this config, else a new one
+resume=auto       the newest unfinished run of this config, else a new one;
+                  with hydra.run.dir=FOLDER the run in that folder, which it may begin
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -67,8 +69,11 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
                 "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted run "
                 "finds its folder: hydra.run.dir=outputs/train/NAME"
             )
-    again = resume == "auto" or launchers.restarted()
-    if folder is not None and _is_run(Path(folder)) and again:
+    named = resume == "auto" and "hydra.run.dir" in values
+    if named:  # this very run, which may have to begin
+        overrides = [o for o in overrides if not o.startswith("resume=")]
+        resume = None
+    if folder is not None and _is_run(Path(folder)) and (named or launchers.restarted()):
         # however it began, it goes on from where it was interrupted
         overrides = [o for o in overrides if not o.startswith(("resume=", "init_from="))]
         resume = folder
@@ -186,6 +191,8 @@ def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Path | None
             if found != folder and _is_unfinished(found, now):
                 _unmake(folder)
                 return found, recorded(found), found
+        if _is_run(folder):
+            raise InputError(_occupied(str(folder)))
         return folder, {**now, "resume": None}, None
     target = Path(options.resume).resolve()
     if target.is_dir():
@@ -251,7 +258,7 @@ def _unmake(folder: Path) -> None:
 
 def _is_run(folder: Path) -> bool:
     # a run holds its lock long before it has a checkpoint
-    return any((folder / name).exists() for name in (".lock", "checkpoints"))
+    return (folder / ".lock").exists() or (folder / "checkpoints").is_dir()
 
 
 def _occupied(folder: str) -> str:
@@ -293,7 +300,7 @@ def _say_end(folder: Path, result: Result | None, line: str | None = None) -> No
             say(f"best validation loss {result.best_loss:.4f}, after step {result.best_step}")
         say(f"trained in {duration(result.seconds)}")
     say(f"run folder: {shown}")
-    say(f"sample from it: charrnn sample checkpoint={shown}")
+    say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
 
 
 def _say_finished(folder: Path, start: Start) -> None:
@@ -310,7 +317,7 @@ def _say_finished(folder: Path, start: Start) -> None:
 
 
 def _how_to_resume(folder: Path) -> str:
-    shown = os.path.relpath(folder)
+    shown = shlex.quote(os.path.relpath(folder))
     if not (folder / RECORDED).is_file():
         return "the run's folder is gone"
     if any((folder / "checkpoints").glob("*.ckpt")):

@@ -174,3 +174,16 @@ def test_a_job_finds_its_folder_again(
     assert again[0] == "model=gru"
     assert set(again[1:]) >= {f"resume={folder}", "hydra.output_subdir=null"}
     launchers._slurm_job.cache_clear()
+
+
+def test_auto_in_a_named_folder_begins_it_or_goes_on(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["resume=auto", "hydra.run.dir=run", "model=gru"]
+    assert train.prepare_overrides(given) == ["hydra.run.dir=run", "model=gru"]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    again = train.prepare_overrides(given)
+    assert set(again) == {
+        *("model=gru", "resume=run", "hydra.run.dir=run", "hydra.output_subdir=null")
+    }
