@@ -79,8 +79,8 @@ class Board:
 
     def close(self) -> None:
         """Let those who wait for a task go home, if there was none."""
-        if self.look("task") is None:
-            with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError):  # whoever keeps the board is gone
+            if self.look("task") is None:
                 self.put("task", None)
 
     def look(self, name: str) -> Any:

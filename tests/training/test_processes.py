@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ END = "trainer.max_steps=160"
 LOST = "the last good checkpoint stands: charrnn train resume=run goes on from it"
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(*words: str, program: tuple[str, ...] = ()) -> Iterator[tuple[Any, list[int]]]:
     """`charrnn train` with SMALL_DDP and more, at about step 105, and the ids of its ranks.
 
@@ -147,6 +148,36 @@ def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
     train(f"resume={run}", END, small=False)
     assert_same(tensors(run), tensors(whole))
     assert metrics(run) == metrics(whole)
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing(train: Train, workplace: Path) -> None:
+    """While they start, step, validate and save; one of the two, over and over."""
+    wanted = ["trainer.max_steps=500", "checkpoint_every=3", "model.dropout=0.25", "logger=none"]
+    whole = train(*wanted, "trainer.devices=2", folder="whole")
+    generator = random.Random(1)
+    words = [*SMALL_DDP, *wanted, "hydra.run.dir=run"]
+    codes = []
+    for _ in range(8):
+        command = [sys.executable, "-m", "charrnn", "train", *words]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            next(line for line in process.stderr if line.startswith("device"))
+            ranks = children(process.pid)
+            time.sleep(generator.random() * 2)
+            with contextlib.suppress(ProcessLookupError):  # it had ended
+                os.kill(ranks[generator.randrange(2)], signal.SIGKILL)
+            said = process.stderr.read()
+            codes.append(process.wait())
+        if codes[-1] == 0:
+            break
+        assert " was killed by SIGKILL; the" in said.rstrip().splitlines()[-1]
+        words = ["resume=run"]
+    assert codes.count(1) >= 2
+    if codes[-1]:
+        train("resume=run", small=False)
+    assert_same(tensors(workplace / "run"), tensors(whole))
+    assert metrics(workplace / "run") == metrics(whole)
 
 
 SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}

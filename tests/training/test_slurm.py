@@ -131,13 +131,14 @@ class Job:
         return match[1] if match else ""
 
     def wait_until(self, *states: str) -> str:
-        assert within(90, lambda: self.state() in states), (self.state(), self.log.read_text())
+        ended = within(90, lambda: self.state() in states)
+        assert ended, said("scontrol", "show", "job", self.number) + self.log.read_text()
         return self.log.read_text()
 
     def release(self) -> None:
         """Do not wait the two minutes that SLURM keeps a requeued job back."""
         self.wait_until("PENDING")
-        assert within(60, lambda: "StartTime" in said("scontrol", "show", "job", self.number))
+        time.sleep(3)  # within the same second, slurmd takes the new start for the killed one
         subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
 
 
