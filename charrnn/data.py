@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ Ids = npt.NDArray[np.int64]  # counted from 0
 CHECKED_AT_ONCE = 1 << 26
 FINGERPRINT_BLOCKS = 64
 BLOCK = 1 << 20  # ids
+ROWS_MAPPED = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class EncodedText:
         if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of vocabulary, sizes and ids (all of a small corpus, 64 MB spread over a large).
 
@@ -71,6 +74,7 @@ class EncodedText:
             for start in _block_starts(len(ids)):
                 block = ids[start : start + BLOCK]
                 digest.update(block.astype(np.uint32).data)
+                self.release()
         return digest.hexdigest()
 
     def ids(self, split: str) -> Ids:
@@ -217,12 +221,14 @@ class Streams:
         rows: (N, L + 1) ids as files hold them, each row one character into the next row,
             so that its last target is there; a view, nothing is copied.
         seq_length: T, the columns of a window.
+        release: lets go of what was read of the file.
     """
 
     rows: FileIds
     seq_length: int
     vocabulary_size: int
     path: Path
+    release: Callable[[], None] = _nothing
 
     @property
     def batch_size(self) -> int:
@@ -240,11 +246,24 @@ class Streams:
         ids = from_file_ids(block, self.vocabulary_size, self.path)
         return ids[:, :-1], ids[:, 1:]
 
+    def copied(self, first: int, count: int) -> Streams:
+        """The same streams from window `first` on, `count` windows long, in memory.
+
+        The system maps up to 2 MB around a character that is read, once for each row: with
+        hundreds of rows a mapped file would fill a gigabyte. Few rows are mapped at a time.
+        """
+        start = first * self.seq_length
+        rows = np.empty((self.batch_size, count * self.seq_length + 1), self.rows.dtype)
+        for group in range(0, self.batch_size, ROWS_MAPPED):
+            part = slice(group, group + ROWS_MAPPED)
+            rows[part] = self.rows[part, start : start + rows.shape[1]]
+            self.release()
+        return replace(self, rows=rows, release=_nothing)
+
     def share(self, rank: int, world_size: int) -> Streams:
         """The streams of one process out of several: N / world_size neighbouring rows."""
         each = self.batch_size // world_size
-        rows = self.rows[rank * each : (rank + 1) * each]
-        return Streams(rows, self.seq_length, self.vocabulary_size, self.path)
+        return replace(self, rows=self.rows[rank * each : (rank + 1) * each])
 
 
 def fitting_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
@@ -272,7 +291,7 @@ def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int)
         strides=(length * ids.itemsize, ids.itemsize),
         writeable=False,
     )
-    return Streams(rows, seq_length, len(data.vocabulary), data.path)
+    return Streams(rows, seq_length, len(data.vocabulary), data.path, data.release)
 
 
 def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:

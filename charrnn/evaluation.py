@@ -63,7 +63,11 @@ class Score:
 
 
 def stream_loss(
-    network: Network, ids: Ids | SplitIds, *, report: Callable[[int, int], None] | None = None
+    network: Network,
+    ids: Ids | SplitIds,
+    *,
+    threads: int | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Score:
     """The loss of a text as one stream from the zero state, on the network's own device.
 
@@ -71,6 +75,7 @@ def stream_loss(
 
     Args:
         ids: (n,) from 0, n >= 2.
+        threads: of a CPU; by default as many as torch is set to.
         report: called with the characters done and the characters in all.
 
     Raises:
@@ -81,7 +86,7 @@ def stream_loss(
     if isinstance(ids, np.ndarray):
         ids = SplitIds(np.ascontiguousarray(ids))
     on_cpu = network.decoder.weight.device.type == "cpu"
-    threads = torch.get_num_threads() if on_cpu else 1
+    threads = (threads or torch.get_num_threads()) if on_cpu else 1
     predicted = len(ids) - 1
     most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = max(1, min(most, predicted // SHORTEST_ROW))

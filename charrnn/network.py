@@ -2,7 +2,7 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
-The layers are single nn.LSTM, nn.GRU or nn.RNN modules with nn.Dropout after each, rather
+The layers are single nn.LSTM, nn.GRU or nn.RNN modules with dropout after each, rather
 than one deep module: cuDNN's own dropout keeps a random state outside torch's, and then
 no resume could be exact. torch-rnn drops after the last layer too, and has one bias a
 layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
@@ -32,7 +32,8 @@ class Network(nn.Module):
     """A character-level recurrent language model.
 
     Call it with ids (N, T) and a state, or None for the zero state; it returns the
-    logits (N, T, V) of the next characters and the state after the last one.
+    logits (N, T, V) of the next characters and the state after the last one. Dropout draws
+    from `generator`, without one from torch's global random numbers.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -45,7 +46,7 @@ class Network(nn.Module):
         )
         if a.batchnorm:
             self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
-        self.dropout = nn.Dropout(a.dropout)
+        self.dropout = _Dropout(a.dropout)
         self.decoder = nn.Linear(a.hidden_size, a.vocabulary_size)
         self.initialize()
 
@@ -68,7 +69,12 @@ class Network(nn.Module):
         nn.init.uniform_(self.decoder.weight, -bound, bound)
         nn.init.uniform_(self.decoder.bias, -bound, bound)
 
-    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self,
+        ids: Tensor,
+        state: State | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, State]:
         hidden = self.embedding(ids)  # (N, T, D)
         next_state: State = []
         for i, layer in enumerate(self.recurrent):
@@ -77,7 +83,7 @@ class Network(nn.Module):
             next_state.append(_from_module(carried))
             if self.architecture.batchnorm:
                 hidden = self.norms[i](hidden)
-            hidden = self.dropout(hidden)
+            hidden = self.dropout(hidden, generator)
         return self.decoder(hidden), next_state
 
     def num_parameters(self) -> int:
@@ -94,6 +100,16 @@ def _to_module(layer_state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
 def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     tensors = carried if isinstance(carried, tuple) else (carried,)
     return tuple(t.squeeze(0) for t in tensors)
+
+
+class _Dropout(nn.Dropout):
+    """Dropout that may draw from a generator of its own."""
+
+    def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if generator is None or not self.training or not self.p:
+            return super().forward(hidden)
+        kept = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
+        return hidden * kept / (1 - self.p)
 
 
 class _BatchNorm(nn.BatchNorm1d):

@@ -89,24 +89,24 @@ def test_mapped_and_chunked_files_read_the_same(tmp_path: Path) -> None:
     ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
     plain = open_data(*write(tmp_path, train=ids))
     assert plain.mapping is not None
-    fingerprint = plain.fingerprint()
+    fingerprint = plain.fingerprint
     for kind in ({"chunks": (64,)}, {"chunks": (64,), "compression": "gzip"}):
         other = open_data(*write(tmp_path, train={"data": ids, **kind}))
         assert np.array_equal(other.splits["train"], ids)
-        assert other.fingerprint() == fingerprint
+        assert other.fingerprint == fingerprint
     wide = open_data(*write(tmp_path, train=ids.astype("u4")))
-    assert wide.fingerprint() == fingerprint
+    assert wide.fingerprint == fingerprint
     plain.release()
     assert np.array_equal(plain.splits["train"], ids)
 
 
 def test_the_fingerprint_sees_one_changed_id(tmp_path: Path) -> None:
     ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
-    before = open_data(*write(tmp_path, train=ids)).fingerprint()
+    before = open_data(*write(tmp_path, train=ids)).fingerprint
     ids[2500] = ids[2500] % 3 + 1
-    assert open_data(*write(tmp_path, train=ids)).fingerprint() != before
-    with_other = open_data(*write(tmp_path, "abd", train=ids)).fingerprint()
-    assert with_other not in (before, open_data(*write(tmp_path, train=ids)).fingerprint())
+    assert open_data(*write(tmp_path, train=ids)).fingerprint != before
+    with_other = open_data(*write(tmp_path, "abd", train=ids)).fingerprint
+    assert with_other not in (before, open_data(*write(tmp_path, train=ids)).fingerprint)
 
 
 def test_empty_splits(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def preprocess(
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
     Both files appear whole, the JSON just before the HDF5, in place of what had these names.
-    The HDF5's attribute ``fingerprint`` identifies the data (see `fingerprint`), ``vocabulary``
-    the JSON file that belongs to it (its sha256), and ``source`` says what it was made from.
+    The HDF5's attribute ``vocabulary`` identifies the JSON file that belongs to it (its sha256),
+    and ``source`` says what it was made from.
 
     Args:
         input_txt: see `charrnn.text.sources.find`.
@@ -127,7 +127,7 @@ def preprocess(
                 "vocabulary": hashlib.sha256(new_json.read_bytes()).hexdigest(),
             }
             with _writing(h5):
-                _write_h5(new_h5, spool, sizes, dtype, vocabulary, attributes, report)
+                _write_h5(new_h5, spool, sizes, dtype, attributes, report)
     return Preprocessed(h5, json, vocabulary, sizes, dtype.name)
 
 
@@ -184,16 +184,6 @@ def options_of(val_frac: float, test_frac: float, encoding: str) -> dict[str, An
     """The options that a preprocessed file depends on, as it records them."""
     encoding = encoding if encoding == "bytes" else codecs.lookup(encoding).name
     return {"val_frac": val_frac, "test_frac": test_frac, "encoding": encoding}
-
-
-def fingerprint(sizes: dict[str, int], dtype: str, vocabulary: Vocabulary) -> Any:
-    """A sha256 of all that training sees of its data, begun; the ids come on top.
-
-    Feed it the ids of train, val and test in this order, little-endian in `dtype`; then its
-    ``hexdigest()`` is what `preprocess` records.
-    """
-    head = [[sizes[split] for split in SPLITS], dtype, vocabulary.tokens()]
-    return hashlib.sha256(json_format.dumps(head).encode("ascii") + b"\n")
 
 
 def source_name(input_txt: str | list[str]) -> str:
@@ -300,7 +290,6 @@ def _write_h5(
     spool: _Spool,
     sizes: dict[str, int],
     dtype: np.dtype[Any],
-    vocabulary: Vocabulary,
     attributes: dict[str, str],
     report: Report,
 ) -> None:
@@ -310,7 +299,6 @@ def _write_h5(
     library takes, and a full disk is an ordinary OSError.
     """
     offsets = _lay_out(path, sizes, dtype)
-    digest = fingerprint(sizes, dtype.name, vocabulary)
     done, total = 0, spool.count * dtype.itemsize
     blocks = spool.blocks(list(sizes.values()))
     with open(path, "r+b", buffering=0) as file:
@@ -320,12 +308,11 @@ def _write_h5(
                 ids = next(blocks).astype(dtype)
                 file.seek(offsets[split] + written * dtype.itemsize)
                 _write_all(file, ids.data.cast("B"))
-                digest.update(ids)
                 written += len(ids)
                 report(done := done + ids.nbytes, total)
         os.fsync(file.fileno())
     with _plain_errors(), h5py.File(path, "r+") as h5:
-        h5.attrs.update(attributes | {"fingerprint": digest.hexdigest()})
+        h5.attrs.update(attributes)
     # so that the two names change hands within an instant
     with open(path, "rb") as file:
         os.fsync(file.fileno())

@@ -225,6 +225,7 @@ class Validation(L.Callback):
         metrics: Metrics | None,
         progress: Progress | None,
         validate_every: int,
+        threads: int | None,
         options: CallbackOptions,
     ) -> None:
         self.folder = folder / "samples"
@@ -233,6 +234,7 @@ class Validation(L.Callback):
         self.metrics = metrics
         self.progress = progress
         self.validate_every = validate_every
+        self.threads = threads
         self.options = options
 
     def on_train_batch_end(
@@ -267,7 +269,7 @@ class Validation(L.Callback):
     def _loss(self, trainer: L.Trainer, module: LanguageModel) -> float:
         score: Score | None = None
         if trainer.is_global_zero:
-            score = stream_loss(module.network, self.ids)
+            score = stream_loss(module.network, self.ids, threads=self.threads)
         if trainer.world_size > 1:
             score = trainer.strategy.broadcast(score)
         assert score is not None

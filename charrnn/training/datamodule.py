@@ -14,11 +14,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import EncodedText, Streams, from_file_ids
+from charrnn.data import Streams, from_file_ids
 from charrnn.text.vocabulary import FIRST_FILE_ID
 
-# mapped pages are let go of this often (steps)
-RELEASE_EVERY = 256
+# ids of a corpus that are copied into memory at once
+COPIED_IDS = 1 << 20
 # a corpus up to this share of the GPU's free memory is kept there whole
 GPU_SHARE = 4
 COPIED_AT_ONCE = 1 << 16  # columns
@@ -27,9 +27,8 @@ COPIED_AT_ONCE = 1 << 16  # columns
 class TextDataModule(L.LightningDataModule):
     """Feeds windows (ids, targets), each (N, T) int64 from 0, in the order of the text."""
 
-    def __init__(self, data: EncodedText, streams: Streams, total_steps: int) -> None:
+    def __init__(self, streams: Streams, total_steps: int) -> None:
         super().__init__()
-        self.data = data
         self.streams = streams
         self.total_steps = total_steps
         self.trained_steps = 0
@@ -38,7 +37,6 @@ class TextDataModule(L.LightningDataModule):
         assert self.trainer is not None
         world_size, rank = self.trainer.world_size, self.trainer.global_rank
         return Windows(
-            self.data,
             self.streams.share(rank, world_size),
             first_step=self.trained_steps,
             total_steps=self.total_steps,
@@ -63,14 +61,12 @@ class Windows:
 
     def __init__(
         self,
-        data: EncodedText,
         streams: Streams,
         *,
         first_step: int,
         total_steps: int,
         device: torch.device,
     ) -> None:
-        self.data = data
         self.streams = streams
         self.first_step = first_step
         self.total_steps = total_steps
@@ -80,18 +76,28 @@ class Windows:
         return self.total_steps + 1
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self.resident is not None:
+            yield from self._resident_windows(self.resident)
+            return
+        streams = self.streams
+        count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
+        step = self.first_step
+        while step <= self.total_steps:
+            first = step % streams.windows
+            here = min(count, streams.windows - first, self.total_steps + 1 - step)
+            part = streams.copied(first, here)
+            for index in range(here):
+                inputs, targets = part.window(index)
+                yield torch.from_numpy(inputs), torch.from_numpy(targets)
+            step += here
+
+    def _resident_windows(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Windows of rows (N, L + 1) that lie on the GPU."""
         for step in range(self.first_step, self.total_steps + 1):
-            index = step % self.streams.windows
-            if self.resident is not None:
-                start = index * self.streams.seq_length
-                block = self.resident[:, start : start + self.streams.seq_length + 1]
-                ids = block.to(torch.int64) - FIRST_FILE_ID
-                yield ids[:, :-1], ids[:, 1:]
-                continue
-            inputs, targets = self.streams.window(index)
-            yield torch.from_numpy(inputs), torch.from_numpy(targets)
-            if step % RELEASE_EVERY == 0:
-                self.data.release()
+            start = step % self.streams.windows * self.streams.seq_length
+            block = rows[:, start : start + self.streams.seq_length + 1]
+            ids = block.to(torch.int64) - FIRST_FILE_ID
+            yield ids[:, :-1], ids[:, 1:]
 
 
 def _on_gpu(streams: Streams, device: torch.device) -> Tensor | None:

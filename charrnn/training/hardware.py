@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import NamedTuple
 
 import torch
 
@@ -11,9 +12,37 @@ from charrnn.errors import InputError
 from charrnn.options import ModelOptions, TrainerOptions
 from charrnn.training.launchers import ALONE, Place, check_count
 
-# below this many multiplications in a recurrent layer's product, converting to bf16 and
-# back costs a CPU more than the faster product gains
-BF16_WORTH = 400_000
+
+class Worth(NamedTuple):
+    """From which sizes on something pays on a CPU, by measurement.
+
+    docs/performance.md has the grid (32 to 512 units, 1 to 200 streams, two cores), and
+    `python -m benchmarks precision` measures it again.
+
+    Attributes:
+        bf16: multiplications in the product of a time step, streams * hidden_size ** 2, from
+            which on bf16 is faster than float32: below, converting costs more than it gains.
+        bf16_streams: and so many streams.
+        products: units from which on threads may share out each product.
+    """
+
+    bf16: int
+    bf16_streams: int
+    products: int
+
+
+# oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small operations,
+# with a conversion each
+WORTH = {
+    "lstm": Worth(bf16=0, bf16_streams=8, products=128),
+    "gru": Worth(bf16=800_000, bf16_streams=1, products=256),
+    "rnn": Worth(bf16=1_600_000, bf16_streams=1, products=512),
+}
+# multiplications of such a product that a thread needs to have
+PRODUCT = 32_000
+# up to so many units threads share out the streams instead (charrnn.training.shares), if each
+# gets so many
+SHARED_HIDDEN, SHARED_STREAMS = 256, 12
 
 
 def resolve(
@@ -55,27 +84,57 @@ def resolve(
     precision = trainer.precision
     if precision == "16-mixed" and accelerator != "gpu":
         raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
+    streams = batch_size // count
     if precision == "auto":
-        work = batch_size // count * model.hidden_size * model.hidden_size
-        precision = "bf16-mixed" if _native_bf16(accelerator, work) else "32-true"
+        precision = chosen_precision(accelerator, model, streams)
+    threads = trainer.threads or _threads_asked_for(here, place)
+    if not threads:
+        threads = max(1, torch.get_num_threads() // here)
+        if accelerator == "cpu":
+            threads = chosen_threads(model, streams, threads)
     return dataclasses.replace(
         trainer,
         accelerator=accelerator,
         devices=devices,
         strategy="ddp" if count > 1 else "auto",
         precision=precision,
-        threads=trainer.threads or _threads(here, place),
+        threads=threads,
     )
 
 
-def _threads(here: int, place: Place) -> int:
-    """CPU threads of each process, of which there are `here` on this machine."""
+def chosen_precision(accelerator: str, model: ModelOptions, streams: int) -> str:
+    """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
+    worth = WORTH[model.kind]
+    large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
+    pays = accelerator == "gpu" or large
+    return "bf16-mixed" if pays and _has_bf16(accelerator) else "32-true"
+
+
+def chosen_threads(model: ModelOptions, streams: int, available: int) -> int:
+    """As many of a CPU's available threads as have enough to do."""
+    shares = chosen_shares(model, streams, available)
+    if shares > 1:
+        return shares
+    if model.hidden_size < WORTH[model.kind].products:
+        return 1
+    return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
+
+
+def chosen_shares(model: ModelOptions, streams: int, threads: int) -> int:
+    """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
+    if model.batchnorm or model.hidden_size > SHARED_HIDDEN:
+        return 1
+    return max(1, min(threads, streams // SHARED_STREAMS))
+
+
+def _threads_asked_for(here: int, place: Place) -> int:
+    """What the environment gives each of `here` processes on this machine; 0: nothing."""
     if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     if os.environ.get("SLURM_CPUS_PER_TASK", "").isdecimal():
         cpus = int(os.environ["SLURM_CPUS_PER_TASK"])
         return max(1, cpus if place.launcher == "srun" else cpus // here)
-    return max(1, torch.get_num_threads() // here)
+    return 0
 
 
 def make_deterministic() -> None:
@@ -102,11 +161,6 @@ def _check_gpus(devices: int | list[int]) -> None:
     wanted = max(devices) + 1 if isinstance(devices, list) else devices
     if wanted > there:
         raise InputError(f"trainer.devices={devices}: this machine has {there} GPU(s)")
-
-
-def _native_bf16(accelerator: str, work: int) -> bool:
-    """Whether bf16 is native and pays."""
-    return _has_bf16(accelerator) and (accelerator == "gpu" or work >= BF16_WORTH)
 
 
 def _has_bf16(accelerator: str) -> bool:

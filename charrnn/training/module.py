@@ -7,18 +7,19 @@ nothing that Lightning does at start-up can disturb them any more.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from charrnn.checkpoint import ENTRY
 from charrnn.errors import RunError
 from charrnn.network import Network, State
 from charrnn.options import OptimizerOptions, ScheduleOptions
 from charrnn.training.schedules import learning_rate
+from charrnn.training.shares import SharedLoss, window_loss
 
 
 class LanguageModel(L.LightningModule):
@@ -27,6 +28,7 @@ class LanguageModel(L.LightningModule):
     Args:
         windows: steps in an epoch: the state starts at zero every so many steps.
         total_steps: steps in the whole run.
+        shares: CPU threads that share out the streams of a step.
     """
 
     def __init__(
@@ -38,9 +40,13 @@ class LanguageModel(L.LightningModule):
         windows: int,
         total_steps: int,
         fused: bool,
+        shares: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
+        self.loss = (
+            SharedLoss(network, shares) if shares > 1 else functools.partial(window_loss, network)
+        )
         self.optimizer_options = optimizer
         self.schedule = schedule
         self.windows = windows
@@ -72,9 +78,7 @@ class LanguageModel(L.LightningModule):
         ids, targets = batch
         if self.trainer.global_step % self.windows == 0:
             self.state = None
-        logits, state = self.network(ids, self.state)  # (N, T, V)
-        self.state = [tuple(part.detach() for part in layer) for layer in state]
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss, self.state = self.loss(ids, targets, self.state)
         self.last_loss = loss.detach()
         return loss
 

@@ -64,7 +64,7 @@ def _check_fits(
     if start.content is None:
         return
     entry = start.entry
-    if entry["fingerprint"] != data.fingerprint():
+    if entry["fingerprint"] != data.fingerprint:
         raise InputError(
             f"{data.path}: the data is not what {start.path} was trained on; bring it back "
             f"to resume, or start anew from its weights with init_from={start.path}"

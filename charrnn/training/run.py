@@ -64,8 +64,6 @@ def train(
         Interrupted: a signal ended it; the checkpoint is written.
     """
     _quiet_lightning()
-    assert options.trainer.threads is not None
-    torch.set_num_threads(options.trainer.threads)
     if options.trainer.accelerator == "gpu":
         hardware.make_deterministic()
     keep_freed_memory()
@@ -74,6 +72,12 @@ def train(
         os.environ["OMP_NUM_THREADS"] = str(options.trainer.threads)
     plan = make_plan(options, data, start, place.processes)
     streams, total_steps = plan.streams, plan.total_steps
+    threads, shares = options.trainer.threads, 1
+    assert threads is not None
+    if options.trainer.accelerator == "cpu":
+        each = streams.batch_size // place.processes
+        shares = hardware.chosen_shares(options.model, each, threads)
+    torch.set_num_threads(threads // shares)
     rank_zero = place.rank == 0
     network = _network(options, data, start, place)
     if start.content is not None:
@@ -91,6 +95,7 @@ def train(
         windows=streams.windows,
         total_steps=total_steps,
         fused=options.trainer.precision != "16-mixed" and options.trainer.accelerator != "mps",
+        shares=shares,
     )
     metrics = _metrics(options, config, folder, start) if rank_zero else None
     trainer, checkpoints = _trainer(
@@ -99,7 +104,7 @@ def train(
     began = time.perf_counter()
     try:
         with metrics or contextlib.nullcontext(), joined(place, options.trainer):
-            _fit(trainer, module, TextDataModule(data, streams, total_steps), start)
+            _fit(trainer, module, TextDataModule(streams, total_steps), start)
             best = checkpoints.best
             if metrics is not None and not signals.received:
                 metrics.finished(trainer.global_step)
@@ -212,7 +217,7 @@ def _trainer(
         vocabulary=data.vocabulary,
         entry={
             "config": config,
-            "fingerprint": data.fingerprint(),
+            "fingerprint": data.fingerprint,
             "sizes": [streams.batch_size, streams.seq_length],
         },
         facts={
@@ -238,6 +243,7 @@ def _trainer(
                 metrics=metrics,
                 progress=progress,
                 validate_every=validate_every,
+                threads=options.trainer.threads,
                 options=options.callbacks,
             )
         )

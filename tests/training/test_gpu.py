@@ -46,7 +46,7 @@ def test_a_corpus_that_fits_is_kept_there_whole(train: Train) -> None:
     run = train(*GPU, "trainer.max_steps=1")
     data = open_data(run.parent / "corpus.h5", run.parent / "corpus.json")
     streams = cut_streams(data, "train", 4, 10)
-    windows = Windows(data, streams, first_step=0, total_steps=50, device=torch.device("cuda"))
+    windows = Windows(streams, first_step=0, total_steps=50, device=torch.device("cuda"))
     assert windows.resident is not None
     for step, (inputs, targets) in enumerate(windows):
         assert inputs.device.type == "cuda"
