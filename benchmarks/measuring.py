@@ -46,8 +46,8 @@ class Effort:
         return max(least, round(full * self.scale))
 
 
-FULL = Effort(rounds=5, most_rounds=15, patience=30, scale=1)
-QUICK = Effort(rounds=3, most_rounds=6, patience=3, scale=0.1)
+FULL = Effort(rounds=5, most_rounds=12, patience=60, scale=1)
+QUICK = Effort(rounds=2, most_rounds=3, patience=3, scale=0.25)
 TINY = Effort(rounds=1, most_rounds=1, patience=0, scale=0.002)
 
 

@@ -1,30 +1,124 @@
-"""The benchmarks run; what they measure is not asserted."""
+"""The benchmarks run: what they say of times is not looked at."""
 
 from __future__ import annotations
 
 import json
-import subprocess
+import math
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+pytest.importorskip("psutil", reason="benchmarks need the extra bench")
+pytest.importorskip("matplotlib", reason="benchmarks need the extra bench")
+
+from benchmarks import report
+from benchmarks.__main__ import main
+from benchmarks.limits import Shape
+from benchmarks.measuring import Effort, Measured, interleaved, others, run
+from benchmarks.results import Part, part_of, row
+from benchmarks.sections import SECTIONS, section
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("To be, or not to be, that is the question:\n" * 1500, encoding="utf-8")
+    return path
+
+
+def test_a_section_from_the_command_line(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "found"
+    words = ["sampling", "--tiny", "--text", str(text), "--output", str(output)]
+    assert main([*words, "--folder", str(tmp_path)]) == 0
+    found = json.loads((output / "benchmarks.json").read_text(encoding="utf-8"))
+    part = part_of({key: found["sampling"][key] for key in ("rows", "curves", "notes")})
+    assert {row.unit for row in part.rows} == {"characters/s", "s"}
+    assert all(math.isfinite(row.value) and row.value > 0 for row in part.rows)
+    table = capsys.readouterr().out
+    assert "| one stream, NumPy |" in table
+    assert table.strip() in (output / "benchmarks.md").read_text(encoding="utf-8")
+    assert (output / "benchmarks-streams.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(tmp_path.glob("charrnn-bench-*"))
 
 
 @pytest.mark.slow
-def test_a_tiny_run(tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text("a text for the benchmarks, over and over again. " * 200)
-    command = [sys.executable, "-m", "benchmarks", "--tiny", "--text", str(text)]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path), "start", "sampling", "evaluation"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    content = json.loads((tmp_path / "table.json").read_text())
-    assert {row["section"] for row in content["rows"]} == {"start", "sampling", "evaluation"}
-    assert all(row["value"] > 0 for row in content["rows"])
-    assert (tmp_path / "table.md").read_text() == done.stdout.removesuffix("\n")
+@pytest.mark.parametrize("name", [name for name in SECTIONS if name != "sampling"])
+def test_every_section(name: str, text: Path, tmp_path: Path) -> None:
+    words = [name, "--tiny", "--text", str(text), "--output", str(tmp_path / "found")]
+    assert main([*words, "--folder", str(tmp_path)]) == 0
+
+
+def test_sections_are_modules() -> None:
+    assert all(callable(section(name)) for name in SECTIONS)
+
+
+def test_parts_take_turns() -> None:
+    order: list[str] = []
+
+    def part(name: str) -> float:
+        order.append(name)
+        return len(order)
+
+    effort = Effort(rounds=3, most_rounds=3, patience=0, scale=1)
+    found = interleaved({"a": lambda: part("a"), "b": lambda: part("b")}, effort)
+    assert order == list("ababab")
+    assert found["a"].values == [1, 3, 5]
+
+
+def test_disturbed_rounds_are_told_and_do_not_count() -> None:
+    measured = Measured([1.0, 9.0, 2.0, 3.0], [True, False, True, True])
+    assert measured.median == 2
+    assert row("x", "ms", measured).rounds == "3 of 4"
+    assert Measured([1.0, 9.0], [False, False]).median == 5
+
+
+def test_what_we_do_ourselves_is_not_others() -> None:
+    with others() as taken:
+        run([sys.executable, "-c", "sum(range(10_000_000))"], Path())
+    assert 0 <= taken() <= 64
+
+
+def test_child_processes(tmp_path: Path) -> None:
+    code = "import sys; x = bytearray(80 << 20); print('out'); print('step 1', file=sys.stderr)"
+    ended = run([sys.executable, "-c", f"{code}; import time; time.sleep(0.2)"], tmp_path)
+    assert ended.output == "out\n"
+    assert 0 < ended.at("step 1") < ended.seconds
+    assert ended.peak_bytes > 80 << 20
+    with pytest.raises(RuntimeError, match="exit code 3: why"):
+        run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); exit(3)"], tmp_path)
+
+
+def test_operations_are_those_of_the_network() -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from charrnn.modelfile import Architecture
+    from charrnn.network import Network
+
+    # layer by layer as plain products, which the counter knows
+    shape = Shape(num_layers=3, hidden_size=24, embedding_size=10, vocabulary_size=7)
+    network = Network(Architecture("lstm", 10, 24, 3, 0.0, False, 7))
+    matrices = [p for n, p in network.named_parameters() if p.ndim == 2 and "embedding" not in n]
+    with FlopCounterMode(display=False) as counter:
+        for matrix in matrices:
+            torch.ones(shape.characters, matrix.shape[1]) @ matrix.T
+    assert shape.step_operations() == 3 * counter.get_total_flops()
+
+
+def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
+    page, results = tmp_path / "page.md", tmp_path / "page.json"
+    page.write_text(f"before\n{report.BEGIN}\nstale\n{report.END}\nafter\n", encoding="utf-8")
+    measured = Measured([0.5], [True])
+    part = Part([row("help", "s", measured, bar="<= 0.2", limit=0.1, counted="python")])
+    for name in ("sampling", "startup"):  # the order of the table is its own
+        everything = report.update(results, name, part, None)
+    report.replace_table(page, everything)
+    written = page.read_text(encoding="utf-8")
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
+    assert "stale" not in written
+    assert written.index("### Start-up") < written.index("### Sampling")
+    assert "| help | 0.5 s | ≤ 0.2, **missed** | 0.1 s: python | 20% | 1 of 1 |" in written

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from charrnn.allocation import keep_freed_memory
 from charrnn.data import cut_streams, open_data
 from charrnn.modelfile import Architecture
 from charrnn.network import Network, State
+
+Loss = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]
 
 
 def loop(
@@ -28,12 +31,14 @@ def loop(
     windows: int,
     lr: float = 2e-3,
     clip: float = 5.0,
+    loss_of: Loss | None = None,
 ) -> Callable[[], Tensor]:
     """A function that trains one step and returns its loss, on the network's own device.
 
     Args:
         window: inputs and targets (N, T) of a step.
         windows: steps in an epoch; the state starts at zero every so many.
+        loss_of: computes the loss and the next state in another way than the usual one.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
     device = parameters[0].device.type
@@ -47,8 +52,11 @@ def loop(
             state = None
         inputs, targets = window(step % windows)
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            logits, state = network(inputs, state)
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            if loss_of is not None:
+                loss, state = loss_of(inputs, targets, state)
+            else:
+                logits, state = network(inputs, state)
+                loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         state = [tuple(part.detach() for part in layer) for layer in state]
         optimizer.zero_grad()
         loss.backward()
@@ -72,8 +80,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--seq-length", type=int, default=50)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep", action="store_true", help="keep freed memory, as charrnn does")
     options = parser.parse_args()
 
+    if options.keep:
+        keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     data = open_data(options.h5, options.json)

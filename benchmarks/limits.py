@@ -1,0 +1,58 @@
+"""Operations and bytes that each part needs at least, counted.
+
+A multiplication with its addition is two operations. The look-up of the embedding, the
+gates' functions and the optimizer are left out: a limit is what nothing can go below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A network and the windows that it is trained in; the default recipe's by default."""
+
+    kind: str = "lstm"
+    hidden_size: int = 128
+    num_layers: int = 2
+    embedding_size: int = 64
+    vocabulary_size: int = 65
+    batch_size: int = 50
+    seq_length: int = 50
+
+    def with_size(self, name: str, size: int) -> Shape:
+        """The same with another size."""
+        return Shape(**{**dataclasses.asdict(self), name: size})
+
+    @property
+    def characters(self) -> int:
+        """In a training step."""
+        return self.batch_size * self.seq_length
+
+    @property
+    def weights(self) -> int:
+        """Multiplications a character, forward."""
+        H = self.hidden_size
+        sizes = [self.embedding_size] + [H] * (self.num_layers - 1)
+        gates = GATES[self.kind] * H
+        return sum(gates * (size + H) for size in sizes) + H * self.vocabulary_size
+
+    @property
+    def folded_weights(self) -> int:
+        """The same where the first layer's inputs are looked up in a table."""
+        return self.weights - GATES[self.kind] * self.hidden_size * self.embedding_size
+
+    def step_operations(self) -> int:
+        """A training step: forward once, backward twice, towards inputs and weights."""
+        return 3 * 2 * self.weights * self.characters
+
+    def evaluation_operations(self) -> int:
+        """One character, scored."""
+        return 2 * self.folded_weights
+
+    def weight_bytes(self) -> int:
+        """What one sampled character reads in float32, however little it computes."""
+        return 4 * (self.folded_weights + GATES[self.kind] * self.hidden_size)

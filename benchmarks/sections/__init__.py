@@ -1,0 +1,30 @@
+"""One file a part of the way; each has `measure(place) -> Part`. In the order of the table."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from benchmarks.results import Part
+from benchmarks.workplace import Workplace
+
+SECTIONS = {
+    "startup": "Start-up",
+    "training": "Training",
+    "corpus": "Corpora of any size",
+    "evaluation": "Evaluation",
+    "sampling": "Sampling",
+    "preprocessing": "Preprocessing",
+    "loss": "Time to a loss",
+    "precision": "Precision",
+    "growth": "How cost grows",
+    "gpu": "On a GPU",
+}
+
+
+def section(name: str) -> Callable[[Workplace], Part]:
+    """The function that measures a section."""
+    measure: Callable[[Workplace], Part] = importlib.import_module(
+        f"benchmarks.sections.{name}"
+    ).measure
+    return measure

@@ -1,0 +1,83 @@
+"""Text to HDF5: 1 GB of ASCII, and 1 GB in which every third character takes several bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from benchmarks.measuring import Measured, interleaved, seconds
+from benchmarks.results import Part, Row, rounds_of, row
+from benchmarks.workplace import Workplace
+
+SIZE = 1_000_000_000
+MULTIBYTE = (
+    "äöüßéèñçøłžđžščцыйжшλμπσωאבגדהו的一是不了人我在有他这あいうえおかきくけこ한국어글자😀🎉🚀"
+)
+
+
+def measure(place: Workplace) -> Part:
+    size = place.effort.size(SIZE, least=100_000)
+    if shutil.disk_usage(place.folder).free < 5 * size:
+        return Part(notes=["Left out: no room for a text of 1 GB and its ids."])
+    ascii_text = place.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
+    texts = {"ASCII": _repeated(place.folder / "ascii.txt", ascii_text, size)}
+    mixed = "".join(
+        MULTIBYTE[i // 3 % len(MULTIBYTE)] if i % 3 == 0 else c
+        for i, c in enumerate(ascii_text[:300_000])
+    )
+    texts["multi-byte"] = _repeated(place.folder / "multibyte.txt", mixed, size)
+    peaks: dict[str, list[float]] = {name: [] for name in texts}
+
+    def preprocess(name: str) -> float:
+        output = place.folder / "preprocessed.h5"
+        ended = place.charrnn(
+            "preprocess", f"input_txt={texts[name]}", f"output_h5={output}", "quiet=true"
+        )
+        output.unlink()
+        peaks[name].append(ended.peak_bytes / 1e6)
+        return texts[name].stat().st_size / 1e6 / ended.seconds
+
+    def copy() -> float:
+        """Reading the text and writing as many bytes as an ASCII text has ids."""
+        target = place.folder / "copied"
+        took = seconds(lambda: _copy(texts["ASCII"], target))
+        target.unlink()
+        return size / 1e6 / took
+
+    parts = interleaved(
+        {
+            "ASCII": lambda: preprocess("ASCII"),
+            "multi-byte": lambda: preprocess("multi-byte"),
+            "copy": copy,
+        },
+        place.effort,
+    )
+    limit = parts["copy"].median
+    rows: list[Row] = [
+        row(f"`charrnn preprocess`, {size / 1e6:.0f} MB of {name}", "MB/s", parts[name],
+            bar=f">= {bar}", limit=limit, counted="copying the file, to the disk")
+        for name, bar in (("ASCII", 60), ("multi-byte", 30))
+    ]  # fmt: skip
+    both = [peak for values in peaks.values() for peak in values]
+    calm = Measured([], parts["copy"].calm)
+    rows.append(Row("peak memory", max(both), "MB", "<= 300", rounds=rounds_of(calm), values=peaks))
+    for path in texts.values():
+        path.unlink()
+    return Part(rows)
+
+
+def _repeated(path: Path, text: str, size: int) -> Path:
+    """A file of about so many bytes."""
+    block = text.encode()
+    with path.open("wb") as file:
+        for _ in range(max(1, size // len(block))):
+            file.write(block)
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("wb") as new:
+        shutil.copyfileobj(old, new, 1 << 20)
+        new.flush()
+        os.fsync(new.fileno())

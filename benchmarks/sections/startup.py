@@ -1,0 +1,54 @@
+"""How long a command takes before it does anything."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.measuring import interleaved, run
+from benchmarks.results import Part, Row, row
+from benchmarks.workplace import CHARRNN, Workplace
+
+
+def measure(place: Workplace) -> Part:
+    data = place.data_options
+
+    def python(code: str) -> float:
+        return run([sys.executable, "-c", code], place.folder).seconds
+
+    def first_step() -> float:
+        ended, _ = place.train(*data, "trainer.max_steps=1", "validate_every=0")
+        return ended.at("step 1 /")
+
+    quick = interleaved(
+        {
+            "charrnn --help": lambda: run([*CHARRNN, "--help"], place.folder).seconds,
+            "python": lambda: python("pass"),
+        },
+        place.effort,
+    )
+    slow = interleaved(
+        {
+            "charrnn train": first_step,
+            "imports": lambda: python("import torch, lightning.pytorch, hydra, h5py"),
+        },
+        place.effort,
+    )
+    rows: list[Row] = [
+        row(
+            "`charrnn --help`, the whole process",
+            "s",
+            quick["charrnn --help"],
+            bar="<= 0.2",
+            limit=quick["python"].median,
+            counted="`python -c pass`",
+        ),
+        row(
+            "`charrnn train` until its first training step is done",
+            "s",
+            slow["charrnn train"],
+            bar="<= 7",
+            limit=slow["imports"].median,
+            counted="importing torch, Lightning, Hydra and h5py",
+        ),
+    ]
+    return Part(rows)

@@ -1,0 +1,121 @@
+"""The training step of the default recipe, through `charrnn train` and through its peers.
+
+Everything is on in `charrnn train`: validation, samples, logging, checkpoints, TensorBoard.
+What it takes from the end of the first step to the end of the run, validation and files
+included, is divided by the steps.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from benchmarks.measuring import Ended, Measured, interleaved, run
+from benchmarks.results import Part, Row, ratio, rounds_of, row
+from benchmarks.workplace import Workplace, seconds_a_step
+
+MEGABYTE = 1e6
+
+
+def measure(place: Workplace) -> Part:
+    steps = place.effort.size(1000, least=12)
+    first, _ = place.train(*place.data_options, "trainer.max_steps=2")
+    threads, precision = chosen(first)
+    peaks: dict[str, list[int]] = {"charrnn": [], "bare": [], "plain": [], "keeping": []}
+
+    def charrnn() -> float:
+        ended, _ = place.train(*place.data_options, f"trainer.max_steps={steps}")
+        peaks["charrnn"].append(ended.peak_bytes)
+        return seconds_a_step(ended, steps, "run folder:")
+
+    def bare(name: str, *more: str) -> float:
+        ended = bare_loop(place, steps, precision, threads, *more)
+        peaks[name].append(ended.peak_bytes)
+        return seconds_a_step(ended, steps, "done")
+
+    def plain() -> float:
+        ended = peer(place, "plain", str(place.text), "--steps", str(steps))
+        peaks["plain"].append(ended.peak_bytes)
+        return seconds_a_step(ended, steps, "done")
+
+    parts = interleaved(
+        {
+            "charrnn": charrnn,
+            "bare": lambda: bare("bare"),
+            "keeping": lambda: bare("keeping", "--keep"),
+            "plain": plain,
+        },
+        place.effort,
+    )
+    ceilings = place.ceilings
+    operations = place.shape.step_operations()
+
+    def step(name: str, what: str, ceiling: float, precision: str) -> Row:
+        counted = f"{operations / 1e9:.2f} GFLOP at {ceiling / 1e9:.0f} GFLOP/s ({precision})"
+        return row(
+            f"{what}, a step",
+            "ms",
+            parts[name],
+            value=parts[name].median * 1e3,
+            limit=operations / ceiling * 1e3,
+            counted=counted,
+        )
+
+    ceiling = ceilings.bf16 if precision == "bf16-mixed" else ceilings.float32
+    peak = Measured([float(p) for p in peaks["charrnn"]], parts["charrnn"].calm)
+    bare_peak = max(peaks["bare"]) / MEGABYTE
+    rows = [
+        step("charrnn", f"`charrnn train`, everything on ({precision}, {threads} threads)",
+             ceiling, precision),
+        step("bare", f"bare PyTorch loop over the same network ({precision})", ceiling, precision),
+        step("keeping", f"the same, keeping its freed memory as charrnn does ({precision})",
+             ceiling, precision),
+        step("plain", "plain nn.LSTM script (float32)", ceilings.float32, "float32"),
+        ratio("`charrnn train` / bare loop", parts, "charrnn", "bare", "<= 1.10"),
+        ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
+              "keeping", "<= 1.10"),
+        ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.55"),
+        Row(
+            "`charrnn train`, peak memory",
+            max(peaks["charrnn"]) / MEGABYTE,
+            "MB",
+            "<= 700",
+            bare_peak,
+            "that of the bare loop",
+            bare_peak / (max(peaks["charrnn"]) / MEGABYTE),
+            rounds_of(peak),
+            {"": [p / MEGABYTE for p in peak.values]},
+        ),
+    ]  # fmt: skip
+    return Part(rows, notes=[f"Corpus: {place.corpus[0]}. {steps} steps a round."])
+
+
+def chosen(ended: Ended) -> tuple[int, str]:
+    """The threads and the precision that `charrnn train` says it chose."""
+    for _, line in ended.lines:
+        found = re.search(r"CPU, (\d+) threads?.*precision (\S+)", line)
+        if found:
+            return int(found[1]), found[2]
+    raise ValueError(f"no line names the device: {ended.lines}")
+
+
+def bare_loop(
+    place: Workplace, steps: int, precision: str, threads: int, *more: str, data: Path | None = None
+) -> Ended:
+    h5, json = place.data
+    return peer(
+        place,
+        "bare",
+        *(str(data or h5), str(json)),
+        *("--steps", str(steps), "--precision", precision, "--threads", str(threads)),
+        *more,
+    )
+
+
+def peer(place: Workplace, name: str, *words: str) -> Ended:
+    """Run one of `benchmarks.peers`."""
+    from benchmarks.workplace import REPOSITORY
+
+    command = [sys.executable, "-m", f"benchmarks.peers.{name}", *words]
+    return run(command, place.folder, {"PYTHONPATH": str(REPOSITORY)})
