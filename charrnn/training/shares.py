@@ -15,6 +15,7 @@ has the same bits each time, and a resume needs nothing more.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -83,7 +84,7 @@ class SharedLoss:
         others = [self.pool.submit(part, i) for i in range(1, self.shares)]
         parts = [part(0), *(other.result() for other in others)]
         losses, gradients, states = zip(*parts, strict=True)
-        summed = [torch.stack(g).sum(0) for g in zip(*gradients, strict=True)]
+        summed = [functools.reduce(torch.add, each) for each in zip(*gradients, strict=True)]
         loss: Tensor = _WithGradients.apply(sum(losses), summed, *self.parameters)
         return loss, list(_joined(states))
 
@@ -98,7 +99,10 @@ class _WithGradients(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *(gradient * outputs[0] for gradient in ctx.gradients)
+        # let go of them here, so that they become the parameters' without a copy
+        gradients, ctx.gradients = ctx.gradients, None
+        scale = outputs[0].item()
+        return None, None, *(gradients if scale == 1 else [g * scale for g in gradients])
 
 
 def _autocast() -> dict[str, Any]:
