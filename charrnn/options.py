@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import codecs
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from charrnn.errors import InputError
 
@@ -29,9 +30,35 @@ def require(holds: bool, option: str, value: object, demand: str) -> None:
         raise InputError(f"{option}={value}: {demand}")
 
 
+class Range(NamedTuple):
+    """Which values an option may have, and how to say so."""
+
+    admits: Callable[[Any], bool]
+    demand: str
+
+
+def one_of(*names: str) -> Range:
+    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
+
+
+POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
+NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
+AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
+BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
+SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
+
+
+def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
+    """Raise InputError for the first of these options that is out of its range; None is in any."""
+    for name, allowed in ranges.items():
+        value = getattr(options, name)
+        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
+
+
 def require_fractions(prefix: str, val_frac: float, test_frac: float) -> None:
     for name, fraction in (("val_frac", val_frac), ("test_frac", test_frac)):
-        require(0 <= fraction < 1, prefix + name, fraction, "must be at least 0 and below 1")
+        require(BELOW_1.admits(fraction), prefix + name, fraction, BELOW_1.demand)
     require(
         val_frac + test_frac < 1,
         f"{prefix}val_frac={val_frac} {prefix}test_frac",
@@ -101,8 +128,7 @@ class DataOptions:
         )
         require_fractions("data.", self.val_frac, self.test_frac)
         require_encoding("data.encoding", self.encoding)
-        require(self.batch_size >= 1, "data.batch_size", self.batch_size, "must be 1 or more")
-        require(self.seq_length >= 1, "data.seq_length", self.seq_length, "must be 1 or more")
+        require_ranges("data.", self, batch_size=AT_LEAST_1, seq_length=AT_LEAST_1)
         require_h5_pair("data.", self.input_h5, self.input_json, self.input_txt)
 
 
@@ -134,12 +160,14 @@ class ModelOptions:
     batchnorm: bool = MISSING
 
     def __post_init__(self) -> None:
-        require(self.kind in KINDS, "model.kind", self.kind, f"must be one of {', '.join(KINDS)}")
-        for name in ("embedding_size", "hidden_size", "num_layers"):
-            value = getattr(self, name)
-            require(value >= 1, f"model.{name}", value, "must be 1 or more")
-        require(
-            0 <= self.dropout < 1, "model.dropout", self.dropout, "must be at least 0 and below 1"
+        require_ranges(
+            "model.",
+            self,
+            kind=one_of(*KINDS),
+            embedding_size=AT_LEAST_1,
+            hidden_size=AT_LEAST_1,
+            num_layers=AT_LEAST_1,
+            dropout=BELOW_1,
         )
 
 
@@ -154,19 +182,17 @@ class OptimizerOptions:
     eps: float = MISSING
 
     def __post_init__(self) -> None:
-        names = ("adam", "adamw", "rmsprop")
-        require(self.name in names, "optimizer.name", self.name, f"must be one of {names}")
-        require(0 < self.lr < math.inf, "optimizer.lr", self.lr, "must be above 0")
-        require(
-            0 <= self.weight_decay < math.inf,
-            "optimizer.weight_decay",
-            self.weight_decay,
-            "must be 0 or more",
+        require_ranges(
+            "optimizer.",
+            self,
+            name=one_of("adam", "adamw", "rmsprop"),
+            lr=POSITIVE,
+            weight_decay=NOT_NEGATIVE,
+            eps=POSITIVE,
+            beta1=BELOW_1,
+            beta2=BELOW_1,
+            alpha=BELOW_1,
         )
-        require(0 < self.eps < math.inf, "optimizer.eps", self.eps, "must be above 0")
-        for name in ("beta1", "beta2", "alpha"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"optimizer.{name}", value, "must be at least 0 and below 1")
 
 
 @dataclass
@@ -178,25 +204,14 @@ class ScheduleOptions:
     final_factor: float = MISSING
 
     def __post_init__(self) -> None:
-        names = ("step", "cosine", "constant")
-        require(self.name in names, "schedule.name", self.name, f"must be one of {names}")
-        require(
-            self.decay_every >= 1, "schedule.decay_every", self.decay_every, "must be 1 or more"
-        )
-        require(
-            0 < self.decay_factor <= 1,
-            "schedule.decay_factor",
-            self.decay_factor,
-            "must be above 0 and at most 1",
-        )
-        require(
-            self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "must be 0 or more"
-        )
-        require(
-            0 <= self.final_factor <= 1,
-            "schedule.final_factor",
-            self.final_factor,
-            "must be between 0 and 1",
+        require_ranges(
+            "schedule.",
+            self,
+            name=one_of("step", "cosine", "constant"),
+            decay_every=AT_LEAST_1,
+            decay_factor=SHARE,
+            warmup_steps=NOT_NEGATIVE,
+            final_factor=Range(lambda value: 0 <= value <= 1, "must be between 0 and 1"),
         )
 
 
@@ -214,43 +229,26 @@ class TrainerOptions:
     gradient_clip_algorithm: str = MISSING
 
     def __post_init__(self) -> None:
-        accelerators = ("auto", "cpu", "gpu", "mps")
-        require(
-            self.accelerator in accelerators,
-            "trainer.accelerator",
-            self.accelerator,
-            f"must be one of {', '.join(accelerators)}",
+        require_ranges(
+            "trainer.",
+            self,
+            accelerator=one_of("auto", "cpu", "gpu", "mps"),
+            num_nodes=AT_LEAST_1,
+            strategy=one_of("auto", "ddp"),
+            precision=one_of(*PRECISIONS),
+            threads=Range(
+                lambda value: 1 <= value <= MAX_THREADS, f"must be between 1 and {MAX_THREADS}"
+            ),
+            max_epochs=AT_LEAST_1,
+            max_steps=AT_LEAST_1,
+            gradient_clip_val=Range(POSITIVE.admits, "must be above 0; null turns clipping off"),
+            gradient_clip_algorithm=one_of("value", "norm"),
         )
         require(
-            self.devices == "auto"
-            or (type(self.devices) is int and self.devices >= 1)
-            or _are_indices(self.devices),
+            _are_devices(self.devices),
             "trainer.devices",
             self.devices,
             "must be auto, a number of devices or a list of their indices",
-        )
-        require(self.num_nodes >= 1, "trainer.num_nodes", self.num_nodes, "must be 1 or more")
-        strategies = ("auto", "ddp")
-        require(
-            self.strategy in strategies,
-            "trainer.strategy",
-            self.strategy,
-            f"must be one of {', '.join(strategies)}",
-        )
-        require(
-            self.precision in PRECISIONS,
-            "trainer.precision",
-            self.precision,
-            f"must be one of {', '.join(PRECISIONS)}",
-        )
-        for name in ("threads", "max_epochs", "max_steps"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"trainer.{name}", value, "must be 1 or more")
-        require(
-            self.threads is None or self.threads <= MAX_THREADS,
-            "trainer.threads",
-            self.threads,
-            f"must be {MAX_THREADS} or less",
         )
         require(
             self.max_epochs is not None or self.max_steps is not None,
@@ -258,29 +256,14 @@ class TrainerOptions:
             self.max_epochs,
             "give trainer.max_epochs or trainer.max_steps, so that training ends",
         )
-        clip = self.gradient_clip_val
-        require(
-            clip is None or 0 < clip < math.inf,
-            "trainer.gradient_clip_val",
-            clip,
-            "must be above 0; null turns clipping off",
-        )
-        require(
-            self.gradient_clip_algorithm in ("value", "norm"),
-            "trainer.gradient_clip_algorithm",
-            self.gradient_clip_algorithm,
-            "must be value or norm",
-        )
 
 
-def _are_indices(devices: Any) -> bool:
-    """Whether these are the indices of one device or more, each named once."""
-    return (
-        isinstance(devices, list)
-        and bool(devices)
-        and all(type(d) is int and d >= 0 for d in devices)
-        and len(set(devices)) == len(devices)
-    )
+def _are_devices(devices: Any) -> bool:
+    """Whether these are devices: auto, a number, or indices, each named once."""
+    if isinstance(devices, list):
+        indices = all(type(d) is int and d >= 0 for d in devices)
+        return indices and 0 < len(devices) == len(set(devices))
+    return devices == "auto" or (type(devices) is int and devices >= 1)
 
 
 @dataclass
@@ -293,26 +276,14 @@ class CallbackOptions:
     min_delta: float = MISSING
 
     def __post_init__(self) -> None:
-        require(
-            self.sample_length >= 0,
-            "callbacks.sample_length",
-            self.sample_length,
-            "must be 0 or more",
-        )
-        require(
-            0 <= self.sample_temperature < math.inf,
-            "callbacks.sample_temperature",
-            self.sample_temperature,
-            "must be 0 or more",
-        )
-        for name in ("keep_every", "patience"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"callbacks.{name}", value, "must be 1 or more")
-        require(
-            0 <= self.min_delta < math.inf,
-            "callbacks.min_delta",
-            self.min_delta,
-            "must be 0 or more",
+        require_ranges(
+            "callbacks.",
+            self,
+            sample_length=NOT_NEGATIVE,
+            sample_temperature=NOT_NEGATIVE,
+            keep_every=AT_LEAST_1,
+            patience=AT_LEAST_1,
+            min_delta=NOT_NEGATIVE,
         )
 
 
@@ -338,21 +309,13 @@ class TrainOptions:
     init_from: str | None = MISSING
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint_every", "print_every"):
-            value = getattr(self, name)
-            require(value >= 1, name, value, "must be 1 or more")
-        every = self.validate_every
-        require(
-            every is None or every >= 0,
-            "validate_every",
-            every,
-            "must be 1 or more, or 0 for never",
-        )
-        require(
-            self.seed is None or 0 <= self.seed < 2**63,
-            "seed",
-            self.seed,
-            "must be between 0 and 2**63 - 1",
+        require_ranges(
+            "",
+            self,
+            checkpoint_every=AT_LEAST_1,
+            print_every=AT_LEAST_1,
+            validate_every=Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never"),
+            seed=SEED,
         )
         require(
             self.resume is None or self.init_from is None,
@@ -381,7 +344,7 @@ class EvaluateOptions:
     json: bool = MISSING
 
     def __post_init__(self) -> None:
-        require(self.split in SPLITS, "split", self.split, f"must be one of {', '.join(SPLITS)}")
+        require_ranges("", self, split=one_of(*SPLITS))
 
 
 @dataclass
@@ -400,32 +363,21 @@ class SampleOptions:
     engine: str = MISSING
 
     def __post_init__(self) -> None:
-        require(self.length >= 0, "length", self.length, "must be 0 or more")
-        require(
-            0 <= self.temperature < math.inf,
-            "temperature",
-            self.temperature,
-            "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild",
+        require_ranges(
+            "",
+            self,
+            length=NOT_NEGATIVE,
+            temperature=Range(
+                NOT_NEGATIVE.admits,
+                "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild",
+            ),
+            seed=SEED,
+            top_k=AT_LEAST_1,
+            top_p=SHARE,
+            num_samples=AT_LEAST_1,
+            engine=one_of("auto", "numpy", "numba", "torch"),
         )
-        require(
-            self.seed is None or 0 <= self.seed < 2**63,
-            "seed",
-            self.seed,
-            "must be between 0 and 2**63 - 1",
-        )
-        require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "must be 1 or more")
-        require(
-            self.top_p is None or 0 < self.top_p <= 1,
-            "top_p",
-            self.top_p,
-            "must be above 0 and at most 1",
-        )
-        require(self.num_samples >= 1, "num_samples", self.num_samples, "must be 1 or more")
         require(self.until != "", "until", "", "must be a text of one character or more")
-        engines = ("auto", "numpy", "numba", "torch")
-        require(
-            self.engine in engines, "engine", self.engine, f"must be one of {', '.join(engines)}"
-        )
 
 
 @dataclass

@@ -269,7 +269,10 @@ class Validation(L.Callback):
     def _loss(self, trainer: L.Trainer, module: LanguageModel) -> float:
         score: Score | None = None
         if trainer.is_global_zero:
-            score = stream_loss(module.network, self.ids, threads=self.threads)
+            report = None
+            if self.progress is not None:
+                report = self.progress.validating(trainer.global_step)
+            score = stream_loss(module.network, self.ids, threads=self.threads, report=report)
         if trainer.world_size > 1:
             score = trainer.strategy.broadcast(score)
         assert score is not None

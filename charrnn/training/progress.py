@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
+
+# seconds between two states of a bar, and between two lines about a validation elsewhere
+REDRAW, TELL_EVERY = 0.25, 5.0
 
 
 def say(line: str) -> None:
@@ -39,7 +44,7 @@ class Progress:
                 initial=step,
                 desc=self._epoch(step),
                 dynamic_ncols=True,
-                mininterval=0.25,
+                mininterval=REDRAW,
                 bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
             )
 
@@ -55,6 +60,23 @@ class Progress:
         else:
             say(f"{self._epoch(step)}, step {step} / {self.total_steps}, loss {loss:.3f}")
         self.speed = speed
+
+    def validating(self, step: int) -> Callable[[int, int], None]:
+        """What to call with the characters done and in all, while a validation runs."""
+        told = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - told < (REDRAW if self._bar is not None else TELL_EVERY):
+                return
+            told = now
+            if self._bar is not None:
+                self._bar.set_postfix_str(f"validating {done / total:.0%}")
+            else:
+                say(f"validating after step {step}: {done / total:.0%} of {total:,} characters")
+
+        return report
 
     def validated(self, step: int, loss: float, improved: bool, seconds: float) -> None:
         note = ", the best so far" if improved else ""

@@ -55,6 +55,12 @@ class TestFinding:
         expected = ["t/a/g.txt", "t/a/z.txt", "t/a-b/y.txt", "t/b.txt"]
         assert find("t") == [Path(name) for name in expected]
 
+    def test_a_pipe_in_a_folder_is_not_waited_for(self, folder: Path) -> None:
+        Path("all").mkdir()
+        Path("all/a.txt").write_text("a")
+        os.mkfifo("all/pipe.txt")
+        assert find("all") == [Path("all/a.txt")]
+
     def test_a_glob_is_sorted_and_reaches_down(self, folder: Path) -> None:
         for name in ("x/2.md", "x/y/1.md", "x/10.md"):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
