@@ -130,7 +130,7 @@ def draw(curve: Curve, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for (label, points), colour in zip(curve.lines.items(), COLOURS, strict=False):
@@ -155,7 +155,7 @@ def draw(curve: Curve, path: Path) -> None:
     axes.set_ylabel(curve.up)
     axes.set_title(curve.title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

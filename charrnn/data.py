@@ -31,7 +31,7 @@ from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
 Ids = npt.NDArray[np.int64]  # counted from 0
 
-CHECKED_AT_ONCE = 1 << 26
+CHECKED = 1 << 26  # ids; larger texts are checked as they are read
 FINGERPRINT_BLOCKS = 64
 BLOCK = 1 << 20  # ids
 ROWS_MAPPED = 8
@@ -175,9 +175,10 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         raise InputError(
             f"{h5}: not a preprocessed text ({what}); `charrnn preprocess` makes one"
         ) from None
-    if sum(len(ids) for ids in splits.values()) <= CHECKED_AT_ONCE:
+    if sum(len(ids) for ids in splits.values()) <= CHECKED:
         for ids in splits.values():
-            from_file_ids(ids, len(vocabulary), h5)
+            for start in range(0, len(ids), BLOCK):
+                from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
     return EncodedText(h5, json, vocabulary, splits, mapping)
 
 
