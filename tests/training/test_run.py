@@ -133,7 +133,7 @@ def test_a_long_validation_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(progress, "TELL_EVERY", 0)
     train("trainer.max_steps=1")
-    found = re.findall(r"validating after step 1: (\d+)% of 135 characters", capfd.readouterr().err)
+    found = re.findall(r"validating after step 1: (\d+)% of \d+ characters", capfd.readouterr().err)
     assert found
     assert found[-1] == "100"
     assert sorted(found, key=int) == found
