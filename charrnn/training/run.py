@@ -10,6 +10,7 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ from charrnn.training.state import check_loops, check_state
 from charrnn.training.task import Result, Start
 
 
+@contextlib.contextmanager
+def _threads_put_back() -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)  # a sweep's next run chooses anew
+
+
+@_threads_put_back()
 def train(
     options: TrainOptions,
     config: dict[str, Any],

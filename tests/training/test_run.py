@@ -139,6 +139,19 @@ def test_a_long_validation_says_how_far_it_is(
     assert sorted(found, key=int) == found
 
 
+@pytest.mark.parametrize("overrides", [(), ("optimizer.lr=1e38",)])
+def test_the_next_run_in_this_process_finds_torchs_threads_as_they_were(
+    train: Train, overrides: tuple[str, ...]
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        train("trainer.max_steps=40", *overrides, code=1 if overrides else 0)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_empty_validation_split(train: Train) -> None:
     run = train("trainer.max_steps=10", "data.val_frac=0")
     assert (run / "model.safetensors").is_file()
