@@ -1,55 +1,241 @@
-"""Training on a CUDA GPU: where there is none, these say so and are skipped."""
+"""Training on a CUDA GPU: what is kept there, what it computes, and how exactly it goes on.
+
+Everything here is skipped on a machine without one.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+import yaml
 
 import charrnn
+from charrnn import checkpoint
 from charrnn.data import cut_streams, open_data
+from charrnn.training import datamodule
 from charrnn.training.datamodule import Windows
-from tests.training.conftest import Train, assert_same, metrics, tensors
+from charrnn.training.module import LanguageModel
+from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here"),
 ]
-GPU = ["trainer=gpu", "model.dropout=0.25"]
+
+GPU = ("trainer=gpu", *SMALL[1:])
+AUTO = ("trainer=auto", *(o for o in SMALL[1:] if not o.startswith("trainer.precision")))
+STEPS = "trainer.max_steps=50"
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-def test_a_resume_is_exact(train: Train, precision: str) -> None:
-    wanted = [*GPU, f"trainer.precision={precision}"]
-    whole = train(*wanted, "trainer.max_steps=40", folder="whole")
-    parts = train(*wanted, "trainer.max_steps=21", folder="parts")
-    train(f"resume={parts}", "trainer.max_steps=40", small=False)
+def recorded(run: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
+    return config
+
+
+def losses(run: Path) -> list[float]:
+    return [float(row["train/loss"]) for row in metrics(run) if row["train/loss"]]
+
+
+# -- where things are ------------------------------------------------------------------
+
+
+def test_the_gpu_is_taken_without_a_flag(
+    train: Train, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: set[str] = set()
+    training_step = LanguageModel.training_step
+
+    def watched(self: LanguageModel, batch: Any, index: int) -> Any:
+        devices.update(tensor.device.type for tensor in batch)
+        devices.update(parameter.device.type for parameter in self.network.parameters())
+        loss = training_step(self, batch, index)
+        assert self.state is not None
+        devices.update(part.device.type for layer in self.state for part in layer)
+        return loss
+
+    monkeypatch.setattr(LanguageModel, "training_step", watched)
+    run = train(*AUTO, STEPS, small=False)
+    assert devices == {"cuda"}
+    trainer = recorded(run)["trainer"]
+    assert trainer["accelerator"] == "gpu"
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    assert trainer["precision"] == ("bf16-mixed" if native else "32-true")
+    assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_corpus_is_kept_on_the_gpu_where_it_fits(
+    train: Train, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = checkpoint.read(train(*GPU, STEPS, small=False) / "checkpoints" / "last.ckpt")
+    data_files = facts[checkpoint.ENTRY]["facts"]
+    data = open_data(Path(data_files["input_h5"]), Path(data_files["input_json"]))
+    streams = cut_streams(data, "train", 4, 10)
+    if not fits:
+        # of the free memory, nothing is left for it
+        monkeypatch.setattr(datamodule, "GPU_SHARE", 1 << 60)
+
+    def windows(device: str) -> Windows:
+        return Windows(streams, first_step=3, total_steps=45, device=torch.device(device))
+
+    on_gpu = windows("cuda:0")
+    assert (on_gpu.resident is not None) == fits
+    for (ids, targets), (other_ids, other_targets) in zip(on_gpu, windows("cpu"), strict=True):
+        assert ids.is_cuda == targets.is_cuda == fits
+        assert_same(ids.cpu(), other_ids)
+        assert_same(targets.cpu(), other_targets)
+
+
+# -- what is computed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_float32_is_the_cpus(train: Train, kind: str) -> None:
+    wanted = (STEPS, "print_every=1", f"model={kind}")
+    on_cpu = train(*wanted, folder="cpu")
+    on_gpu = train(*GPU, *wanted, small=False, folder="gpu")
+    assert losses(on_gpu) == pytest.approx(losses(on_cpu), abs=1e-3)
+    assert losses(on_gpu)[0] == pytest.approx(losses(on_cpu)[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_half_precision_learns_as_well(train: Train, precision: str) -> None:
+    if precision == "bf16-mixed" and not torch.cuda.is_bf16_supported():
+        pytest.skip("this GPU has no bf16")
+    exact = train(*GPU, STEPS, small=False, folder="exact")
+    half = train(*GPU, STEPS, f"trainer.precision={precision}", small=False, folder="half")
+    assert recorded(half)["trainer"]["precision"] == precision
+    # a GradScaler's first steps may be skipped ones, until its scale fits
+    assert losses(half)[-1] == pytest.approx(losses(exact)[-1], abs=0.3)
+    assert losses(half)[-1] < losses(half)[0] - 0.1
+    weights = tensors(half)["weights"].values()
+    assert all(weight.dtype == torch.float32 for weight in weights)
+
+
+def test_the_same_seed_gives_the_same_weights(train: Train) -> None:
+    wanted = (*GPU, STEPS, "model.dropout=0.25")
+    one = train(*wanted, small=False, folder="one")
+    other = train(*wanted, small=False, folder="other")
+    assert_same(tensors(one), tensors(other))
+
+
+def test_looking_changes_nothing(train: Train) -> None:
+    wanted = (*GPU, STEPS, "model.dropout=0.25")
+    plain = tensors(train(*wanted, small=False, folder="plain"))
+    for option in ("validate_every=0", "validate_every=2", "print_every=1"):
+        found = tensors(train(*wanted, option, small=False, folder=option))
+        for part in ("weights", "optimizer", "ranks"):
+            assert_same(found[part], plain[part], option)
+
+
+# -- exact resume ----------------------------------------------------------------------
+
+
+CASES = {
+    "lstm": [],
+    "gru, bf16": ["model=gru", "trainer.precision=bf16-mixed"],
+    "rnn, rmsprop": ["model=rnn", "optimizer=rmsprop"],
+    "lstm, with a GradScaler": ["trainer.precision=16-mixed"],
+    "batchnorm, norm clipping": [
+        "model.batchnorm=true",
+        "trainer.gradient_clip_algorithm=norm",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
+    if "bf16" in case and not torch.cuda.is_bf16_supported():
+        pytest.skip("this GPU has no bf16")
+    wanted = (*GPU, *CASES[case], "model.dropout=0.25", "validate_every=11")
+    whole = train(*wanted, "trainer.max_steps=60", small=False, folder="whole")
+    parts = train(*wanted, "trainer.max_steps=9", small=False, folder="parts")
+    for stop in (20, 21, 40, 49, 60):  # on an epoch's end, beyond it, and off it
+        train(f"resume={parts}", f"trainer.max_steps={stop}", small=False)
     for part in ("weights", "optimizer", "ranks", "step"):
         assert_same(tensors(parts)[part], tensors(whole)[part], part)
+    precision = "MixedPrecision"  # Lightning's name for the scaler's entry
+    states = [checkpoint.read(run / "checkpoints" / "last.ckpt") for run in (parts, whole)]
+    assert_same(states[0].get(precision), states[1].get(precision))
+    assert ("GradScaler" in case) == bool(states[0].get(precision))
 
 
-def test_the_loss_is_the_cpus(train: Train) -> None:
-    steps = ["trainer.max_steps=30", "model.dropout=0"]
-    on_gpu = train("trainer=gpu", *steps, folder="gpu")
-    on_cpu = train(*steps, folder="cpu")
-    for one, other in zip(metrics(on_gpu), metrics(on_cpu), strict=True):
-        for name in ("train/loss", "val/loss"):
-            if one[name]:
-                assert float(one[name]) == pytest.approx(float(other[name]), abs=1e-3)
+def test_the_gpus_random_numbers_are_kept(train: Train) -> None:
+    wanted = (*GPU, "model.dropout=0.25", "callbacks.keep_every=10", "trainer.max_steps=20")
+    run = train(*wanted, small=False)
+    earlier = tensors(run, "step-10.ckpt")["ranks"][0]["cuda"]
+    later = tensors(run)["ranks"][0]["cuda"]
+    assert earlier.device.type == "cpu"
+    assert not torch.equal(earlier, later)
+    torch.cuda.set_rng_state(earlier, "cuda:0")  # what a resume does
+    assert torch.equal(torch.cuda.get_rng_state("cuda:0"), earlier)
 
 
-def test_what_was_trained_there_is_sampled_without(train: Train) -> None:
-    run = train(*GPU, "trainer.max_steps=20")
-    assert len(charrnn.load(run / "checkpoints" / "last.ckpt").generate(length=30, seed=1)) == 30
+# -- away from the GPU -----------------------------------------------------------------
 
 
-def test_a_corpus_that_fits_is_kept_there_whole(train: Train) -> None:
-    run = train(*GPU, "trainer.max_steps=1")
-    data = open_data(run.parent / "corpus.h5", run.parent / "corpus.json")
-    streams = cut_streams(data, "train", 4, 10)
-    windows = Windows(streams, first_step=0, total_steps=50, device=torch.device("cuda"))
-    assert windows.resident is not None
-    for step, (inputs, targets) in enumerate(windows):
-        assert inputs.device.type == "cuda"
-        expected = streams.window(step % streams.windows)
-        assert (inputs.cpu().numpy() == expected[0]).all()
-        assert (targets.cpu().numpy() == expected[1]).all()
+def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(train: Train) -> None:
+    run = train(*GPU, STEPS, small=False)
+    for where in (run, run / "checkpoints" / "best.ckpt", run / "model.safetensors"):
+        model = charrnn.load(where)
+        assert len(model.generate(length=50, seed=1)) == 50
+    content = checkpoint.read(run / "checkpoints" / "last.ckpt")
+    assert {weight.device.type for weight in content["state_dict"].values()} == {"cpu"}
+    facts = content[checkpoint.ENTRY]["facts"]
+    data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
+    model = charrnn.load(run)
+    loss = min(float(row["val/loss"]) for row in metrics(run) if row["val/loss"])
+    assert abs(model.score(model.vocabulary.decode(data.ids("val"))) - loss) < 1e-4
+
+
+def test_a_run_may_move_between_gpu_and_cpu(train: Train, workplace: Path) -> None:
+    wanted = (STEPS, "callbacks.keep_every=20", "print_every=1")
+    whole = train(*wanted, folder="cpu")
+    for here, there in (("cpu", "gpu"), ("gpu", "cpu")):
+        run = whole if here == "cpu" else train(*GPU, *wanted, small=False, folder="gpu")
+        point = run / "checkpoints" / "step-20.ckpt"
+        words = [f"resume={point}", f"trainer.accelerator={there}", f"hydra.run.dir=to-{there}"]
+        train(*words, small=False)
+        moved = workplace / f"to-{there}"
+        assert recorded(moved)["trainer"]["accelerator"] == there
+        assert losses(moved) == pytest.approx(losses(whole)[20:], abs=1e-3)
+
+
+def test_more_than_the_memory_is_one_line(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.001)
+    try:
+        train(*GPU, STEPS, "model.hidden_size=4000", small=False, code=1)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    err = capfd.readouterr().err
+    assert "there is too little memory" in err.rstrip().splitlines()[-1]
+    assert "Traceback" not in err
+
+
+# -- several GPUs ----------------------------------------------------------------------
+
+
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs here")
+
+
+@two_gpus
+def test_two_gpus_train_as_one_does(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    wanted = (*GPU, "trainer.max_steps=100", "print_every=1")
+    one = train(*wanted, small=False, folder="one")
+    two = train(*wanted, "trainer.devices=2", small=False, folder="two")
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+    assert "2 processes" in capfd.readouterr().err
+
+
+@two_gpus
+def test_two_gpus_resume_exactly(train: Train) -> None:
+    wanted = (*GPU, "trainer.devices=2", "model.dropout=0.25")
+    whole = train(*wanted, STEPS, small=False, folder="whole")
+    parts = train(*wanted, "trainer.max_steps=9", small=False, folder="parts")
+    train(f"resume={parts}", STEPS, small=False)
+    for part in ("weights", "optimizer", "ranks", "step"):
+        assert_same(tensors(parts)[part], tensors(whole)[part], part)
