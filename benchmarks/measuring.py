@@ -73,10 +73,6 @@ class Measured:
     def median(self) -> float:
         return statistics.median(self.counted)
 
-    @property
-    def disturbed(self) -> int:
-        return self.calm.count(False)
-
 
 def interleaved(parts: Mapping[str, Callable[[], float]], effort: Effort) -> dict[str, Measured]:
     """Measure parts in turns, round by round.
@@ -93,11 +89,6 @@ def interleaved(parts: Mapping[str, Callable[[], float]], effort: Effort) -> dic
                 values[name].append(part())
         calm.append(taken() < CALM)
     return {name: Measured(v, list(calm)) for name, v in values.items()}
-
-
-def measured(part: Callable[[], float], effort: Effort) -> Measured:
-    """Measure one thing as often as `interleaved` would."""
-    return interleaved({"it": part}, effort)["it"]
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -26,12 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.modelfile import TrainedModel
-from charrnn.network import Network, State, network_of
+from charrnn.network import Network, State, joined, network_of, streams_of
 
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
@@ -141,26 +140,26 @@ class _Run:
         def next_run(part: int) -> None:
             # the text's first row did begin at the zero state
             span = range(max(1, spans[part].start), spans[part].stop)
-            before = _rows_of(after, slice(span.start - 1, span.stop - 1))
+            before = streams_of(after, slice(span.start - 1, span.stop - 1))
             end, agreed[part] = self._run(span, before, leads=False)
             if not agreed[part]:
                 ends[part] = (
-                    end if span == spans[part] else _joined([_rows_of(after, slice(1)), end])
+                    end if span == spans[part] else joined([streams_of(after, slice(1)), end])
                 )
 
         try:
             all_of(first_run)
-            after = _joined([ends[part] for part in range(parts)])  # each row's last state
+            after = joined([ends[part] for part in range(parts)])  # each row's last state
             for _ in range(self.rows - 1):
                 agreed = [False] * parts
                 all_of(next_run)
-                after = _joined([ends[part] for part in range(parts)])
+                after = joined([ends[part] for part in range(parts)])
                 if all(agreed):
                     break
         finally:
             self.stopped.set()  # an interrupt reaches one thread only
         self.report(len(self.ids) - 1, len(self.ids) - 1)
-        return float(self.losses.sum()) + self._rest(_rows_of(after, slice(-1, None)))
+        return float(self.losses.sum()) + self._rest(streams_of(after, slice(-1, None)))
 
     def _run(self, span: range, state: State | None, *, leads: bool) -> tuple[State, bool]:
         """Run rows from zero to their ends, or from `state` until that makes no difference.
@@ -235,21 +234,6 @@ def _threads(parts: int) -> Iterator[AllOf]:
 def _one() -> Iterator[AllOf]:
     """A single part, with however many threads torch uses for each operation."""
     yield lambda task: task(0)
-
-
-def _joined(states: list[State]) -> State:
-    """The state of all rows from those of neighbouring spans."""
-    return [
-        tuple(torch.cat(vectors) for vectors in zip(*layers, strict=True))
-        for layers in zip(*states, strict=True)
-    ]
-
-
-def _rows_of(state: State, rows: slice) -> State:
-    def cut(vector: Tensor) -> Tensor:
-        return vector[rows].contiguous()
-
-    return [tuple(cut(vector) for vector in layer) for layer in state]
 
 
 def score_ids(trained: TrainedModel, ids: Ids) -> float:

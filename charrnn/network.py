@@ -11,7 +11,7 @@ layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,6 +129,19 @@ class _BatchNorm(nn.BatchNorm1d):
         # to which the missing count has to be added
         versioned = {**local_metadata, "version": self._version}
         super()._load_from_state_dict(state_dict, prefix, versioned, *rest)
+
+
+def joined(states: Sequence[State]) -> State:
+    """The state of all streams from those of neighbouring ones."""
+    return [
+        tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
+
+
+def streams_of(state: State, rows: slice) -> State:
+    """The state of some streams, as views."""
+    return [tuple(part[rows] for part in layer) for layer in state]
 
 
 def network_of(trained: TrainedModel) -> Network:

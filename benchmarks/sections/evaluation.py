@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+
 from benchmarks.measuring import interleaved, seconds
 from benchmarks.results import Part, ratio, row
-from benchmarks.sections.training import chosen
-from benchmarks.workplace import Workplace, seconds_a_step
+from benchmarks.sections.training import chosen, training_step
+from benchmarks.workplace import Workplace
 
 
 def measure(place: Workplace) -> Part:
@@ -20,21 +22,17 @@ def measure(place: Workplace) -> Part:
     keep_freed_memory()  # as `charrnn train` and `charrnn evaluate` do
     ids = open_data(*place.data).unread("val")
     network = network_of(load(place.trained).trained)
-    first, _ = place.train(*place.data_options, "trainer.max_steps=2")
-    threads, _ = chosen(first)
+    threads, _ = chosen(place)
     torch.set_num_threads(threads)
     steps = place.effort.size(600, least=12)
     stream_loss(network, ids)
 
     def train() -> float:
-        ended, _ = place.train(
-            *place.data_options, f"trainer.max_steps={steps}", "validate_every=0"
-        )
-        return place.shape.characters / seconds_a_step(ended, steps, f"step {steps} /")
+        return place.shape.characters / training_step(place, steps)
 
     def evaluate() -> float:
         times = [seconds(lambda: stream_loss(network, ids)) for _ in range(5)]
-        return (len(ids) - 1) / sorted(times)[2]
+        return (len(ids) - 1) / statistics.median(times)
 
     parts = interleaved({"evaluation": evaluate, "training": train}, place.effort)
     operations = place.shape.evaluation_operations()

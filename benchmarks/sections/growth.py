@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import statistics
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -54,7 +55,8 @@ def _curve(place: Workplace, name: str, sizes: list[int]) -> Curve:
             lines[line].append((float(size), seconds / shape.characters * 1e6))
         ceilings = place.ceilings
         ceiling = ceilings.float32 if precision == "32-true" else ceilings.bf16
-        limits.append((float(size), 6 * shape.weights / ceiling * 1e6))
+        seconds = shape.step_operations() / shape.characters / ceiling
+        limits.append((float(size), seconds * 1e6))
     label = name.replace("_", " ")
     return Curve(
         name.replace("_", "-"),
@@ -131,6 +133,6 @@ def timed(shape: Shape, how: Choice, scale: float) -> Callable[[], float]:
             began = time.perf_counter()
             train()
             times.append(time.perf_counter() - began)
-        return sorted(times)[len(times) // 2]
+        return statistics.median(times)
 
     return steps

@@ -8,20 +8,16 @@ from collections.abc import Callable
 
 from benchmarks.measuring import interleaved
 from benchmarks.results import Part, ratio, row
-from benchmarks.sections.training import bare_loop, chosen
+from benchmarks.sections.training import bare_loop, chosen, training_step
 from benchmarks.workplace import Workplace, seconds_a_step
 
 
 def measure(place: Workplace) -> Part:
     steps = place.effort.size(300, least=12)
-    first, _ = place.train(*place.data_options, "trainer.max_steps=2")
-    threads, precision = chosen(first)
+    threads, precision = chosen(place)
 
     def charrnn() -> float:
-        ended, _ = place.train(
-            *place.data_options, f"trainer.max_steps={steps}", "validate_every=0"
-        )
-        return seconds_a_step(ended, steps, f"step {steps} /")
+        return training_step(place, steps)
 
     def bare() -> float:
         return seconds_a_step(bare_loop(place, steps, precision, threads, "--keep"), steps, "done")

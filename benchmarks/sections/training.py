@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 from benchmarks.measuring import Ended, Measured, interleaved, run
 from benchmarks.results import Part, Row, ratio, rounds_of, row
-from benchmarks.workplace import Workplace, seconds_a_step
+from benchmarks.workplace import REPOSITORY, Workplace, seconds_a_step
 
 MEGABYTE = 1e6
 
 
 def measure(place: Workplace) -> Part:
     steps = place.effort.size(1000, least=12)
-    first, _ = place.train(*place.data_options, "trainer.max_steps=2")
-    threads, precision = chosen(first)
+    threads, precision = chosen(place)
     peaks: dict[str, list[int]] = {"charrnn": [], "bare": [], "plain": [], "keeping": []}
 
     def charrnn() -> float:
@@ -91,8 +89,15 @@ def measure(place: Workplace) -> Part:
     return Part(rows, notes=[f"Corpus: {place.corpus[0]}. {steps} steps a round."])
 
 
-def chosen(ended: Ended) -> tuple[int, str]:
-    """The threads and the precision that `charrnn train` says it chose."""
+def training_step(place: Workplace, steps: int) -> float:
+    """Seconds a step of `charrnn train`, without validation."""
+    ended, _ = place.train(*place.data_options, f"trainer.max_steps={steps}", "validate_every=0")
+    return seconds_a_step(ended, steps, f"step {steps} /")
+
+
+def chosen(place: Workplace) -> tuple[int, str]:
+    """The threads and the precision that `charrnn train` says it chooses."""
+    ended, _ = place.train(*place.data_options, "trainer.max_steps=2")
     for _, line in ended.lines:
         found = re.search(r"CPU, (\d+) threads?.*precision (\S+)", line)
         if found:
@@ -100,14 +105,12 @@ def chosen(ended: Ended) -> tuple[int, str]:
     raise ValueError(f"no line names the device: {ended.lines}")
 
 
-def bare_loop(
-    place: Workplace, steps: int, precision: str, threads: int, *more: str, data: Path | None = None
-) -> Ended:
+def bare_loop(place: Workplace, steps: int, precision: str, threads: int, *more: str) -> Ended:
     h5, json = place.data
     return peer(
         place,
         "bare",
-        *(str(data or h5), str(json)),
+        *(str(h5), str(json)),
         *("--steps", str(steps), "--precision", precision, "--threads", str(threads)),
         *more,
     )
@@ -115,7 +118,5 @@ def bare_loop(
 
 def peer(place: Workplace, name: str, *words: str) -> Ended:
     """Run one of `benchmarks.peers`."""
-    from benchmarks.workplace import REPOSITORY
-
     command = [sys.executable, "-m", f"benchmarks.peers.{name}", *words]
     return run(command, place.folder, {"PYTHONPATH": str(REPOSITORY)})

@@ -96,10 +96,11 @@ def _texts_below(folder: Path) -> Iterator[Path]:
     for below, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
+            if not name.endswith(".txt") or name.startswith("."):
+                continue
             path = Path(below, name)
             # a pipe would be waited for; a broken link is refused when it is opened
-            is_text = path.is_file() or not path.exists()
-            if is_text and name.endswith(".txt") and not name.startswith("."):
+            if path.is_file() or not path.exists():
                 yield path
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from charrnn.checkpoint import ENTRY
 from charrnn.errors import RunError
-from charrnn.network import Network, State
+from charrnn.network import Network, State, joined
 from charrnn.options import OptimizerOptions, ScheduleOptions
 from charrnn.training.schedules import learning_rate
 from charrnn.training.shares import SharedLoss, window_loss
@@ -182,10 +182,8 @@ def _share(ranks: list[dict[str, Any]], rank: int, processes: int) -> dict[str, 
     """
     if len(ranks) == processes:
         return ranks[rank]
-    state = []
-    for layers in zip(*(saved["state"] for saved in ranks), strict=True):
-        whole = [torch.cat(parts) for parts in zip(*layers, strict=True)]  # (N, H) each
-        state.append([part.tensor_split(processes)[rank] for part in whole])
+    whole = joined([saved["state"] for saved in ranks])
+    state = [[part.tensor_split(processes)[rank] for part in layer] for layer in whole]
     # no random number is drawn without dropout, so any will do
     return {**ranks[0], "state": state}
 

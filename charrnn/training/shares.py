@@ -16,7 +16,6 @@ has the same bits each time, and a resume needs nothing more.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.network import Network, State
+from charrnn.network import Network, State, joined, streams_of
 
 SEEDS = 1 << 62
 
@@ -72,7 +71,7 @@ class SharedLoss:
 
         def part(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
             rows = slice(len(ids) * i // self.shares, len(ids) * (i + 1) // self.shares)
-            before = None if state is None else [tuple(s[rows] for s in layer) for layer in state]
+            before = None if state is None else streams_of(state, rows)
             # both are a thread's own
             with torch.enable_grad(), torch.autocast("cpu", **precision):
                 loss, after = window_loss(
@@ -86,7 +85,7 @@ class SharedLoss:
         losses, gradients, states = zip(*parts, strict=True)
         summed = [functools.reduce(torch.add, each) for each in zip(*gradients, strict=True)]
         loss: Tensor = _WithGradients.apply(sum(losses), summed, *self.parameters)
-        return loss, list(_joined(states))
+        return loss, joined(states)
 
 
 class _WithGradients(torch.autograd.Function):
@@ -108,9 +107,3 @@ class _WithGradients(torch.autograd.Function):
 def _autocast() -> dict[str, Any]:
     """The calling thread's precision."""
     return {"dtype": torch.get_autocast_dtype("cpu"), "enabled": torch.is_autocast_enabled("cpu")}
-
-
-def _joined(states: tuple[State, ...]) -> Iterator[tuple[Tensor, ...]]:
-    """Of each layer the state of all streams."""
-    for layers in zip(*states, strict=True):
-        yield tuple(torch.cat(vectors) for vectors in zip(*layers, strict=True))
