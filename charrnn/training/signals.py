@@ -15,16 +15,21 @@ from typing import Any
 
 from charrnn.errors import Interrupted
 
-# SIGUSR1 is what clusters send before SIGTERM; the run ends as if it had been SIGTERM
+# What a received signal means. Clusters and their launchers send SIGUSR1 or SIGUSR2 before
+# SIGTERM; SIGHUP says that the terminal is gone, which a run may outlive with nohup only.
 STOPPING = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
     signal.SIGUSR1: signal.SIGTERM,
+    signal.SIGUSR2: signal.SIGTERM,
 }
 
 
 class Signals:
-    """Handlers for Ctrl-C, SIGTERM and SIGUSR1 while a run is on its way.
+    """Handlers for the stopping signals while a run is on its way.
+
+    A signal that is ignored already (SIGHUP under nohup) stays ignored.
 
     Args:
         speaks: whether they say what they do; of several processes, one does.
@@ -40,26 +45,32 @@ class Signals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._previous = {s: signal.getsignal(s) for s in STOPPING}
-        self.install()
+        before = {s: signal.getsignal(s) for s in STOPPING}
+        self._previous = {s: h for s, h in before.items() if h != signal.SIG_IGN}
+        self._install()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         if self.received is not None and kind is None:
             # after the last step; in a sweep, another run would follow
             raise Interrupted("stopped when the run had ended", self.received)
 
-    def install(self) -> None:
-        """Take the handlers, again after Lightning has put its own in place."""
-        for signum in STOPPING:
-            signal.signal(signum, self._handle)
+    def hold(self) -> None:
+        """Keep signals waiting while Lightning takes the handlers, until `defer`."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def defer(self) -> None:
         """From here on a signal waits for the end of the step."""
         self._training = True
-        self.install()
+        self._install()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    def _install(self) -> None:
+        for signum in self._previous:
+            signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
