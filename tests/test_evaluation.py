@@ -12,7 +12,7 @@ from charrnn import evaluation
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import SHORTEST_ROW, stream_loss
-from charrnn.modelfile import Architecture
+from charrnn.models.trained import Architecture
 from charrnn.network import Network
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from charrnn import checkpoint, modelfile
+from charrnn import checkpoint
 from charrnn.checkpoint import Damaged
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
+from charrnn.models import model_file as modelfile
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
