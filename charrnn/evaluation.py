@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
-from charrnn.modelfile import TrainedModel
+from charrnn.models.trained import TrainedModel
 from charrnn.network import Network, State, joined, network_of, streams_of
 
 ROWS_A_THREAD = 32

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError
 
 MISSING: Any = "???"  # OmegaConf's mark for a value that the config must bring
 
-KINDS = ("lstm", "gru", "rnn")
+KINDS = tuple(CELLS)
 MAX_THREADS = 512  # far beyond, torch crashes
 SPLITS = ("train", "val", "test")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.modelfile import Architecture, TrainedModel, save
+from charrnn.models.model_file import save
+from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 PAIR = "data.input_h5=good.h5 data.input_json=good.json"

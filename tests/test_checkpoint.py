@@ -30,7 +30,7 @@ from charrnn import checkpoint
 from charrnn.__main__ import main
 from charrnn.checkpoint import ENTRY, Damaged
 from charrnn.errors import InputError, Interrupted
-from charrnn.modelfile import TrainedModel
+from charrnn.models.trained import TrainedModel
 from tests.faults.child import CONTEXT
 from tests.faults.runs import same, start, write_corpus
 

@@ -12,7 +12,7 @@ from charrnn import evaluation
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import SHORTEST_ROW, part_loss, stream_loss
-from charrnn.modelfile import Architecture
+from charrnn.models.trained import Architecture
 from charrnn.network import Network
 
 
@@ -86,7 +86,7 @@ def test_a_long_memory_is_run_up_as_far_as_it_takes() -> None:
     assert abs(np.mean(from_zero) - exact) > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("world_size", [2, 3, 50])
 def test_parts_of_several_processes_are_the_whole(kind: str, world_size: int) -> None:
     size = 20_011 if world_size < 10 else 40

@@ -13,7 +13,8 @@ import pytest
 
 import charrnn
 from charrnn.errors import InputError, RunError
-from charrnn.model import Model, find, load
+from charrnn.model import Model, load
+from charrnn.models import find_model
 from tests.generation.models import trained_model
 
 # In a process of its own: what sampling from a model file imports
@@ -163,7 +164,7 @@ def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
     assert "has no model yet" in refusal(run)
     for name in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "model.safetensors"):
         shutil.copy(path, run / name)
-        assert find(run) == run / name
+        assert find_model(run) == run / name
     assert load(run).generate(50, seed=1) == model.generate(50, seed=1)
     latest = path.parent / "latest"
     latest.symlink_to(run)

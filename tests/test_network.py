@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.cells import CELLS
+from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, network_of, weights_of
 from charrnn.text.vocabulary import Vocabulary
-
-KINDS = ("lstm", "gru", "rnn")
 
 
 def network(kind: str, **changes: object) -> Network:
@@ -31,7 +30,7 @@ def test_the_defaults_have_torch_rnns_parameters() -> None:
     assert network("lstm", **values).num_parameters() == 242_945
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("batchnorm", [False, True])
 def test_weights_are_those_of_the_architecture(kind: str, batchnorm: bool) -> None:
     net = network(kind, batchnorm=batchnorm, num_layers=3)
@@ -39,7 +38,7 @@ def test_weights_are_those_of_the_architecture(kind: str, batchnorm: bool) -> No
     assert shapes == net.architecture.shapes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_forward_is_the_textbooks(kind: str) -> None:
     net = network(kind).double().eval()
     for layer in net.recurrent:
@@ -82,7 +81,7 @@ def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, 
     return torch.stack(outputs, 1), [s if kind == "lstm" else s[:1] for s in states]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_carried_state_continues_the_stream(kind: str) -> None:
     net = network(kind).eval()
     ids = torch.randint(0, 7, (2, 20))
@@ -92,7 +91,7 @@ def test_a_carried_state_continues_the_stream(kind: str) -> None:
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_the_second_bias_stays_zero(kind: str) -> None:
     net = network(kind)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], 0.1)
@@ -124,7 +123,7 @@ def test_dropout_follows_every_layer_the_last_too() -> None:
     assert all(0.4 < (out == 0).float().mean() < 0.6 for out in seen)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_to_a_trained_model_and_back(kind: str) -> None:
     net = network(kind, batchnorm=True)
     net(torch.randint(0, 7, (4, 5)))

@@ -99,7 +99,7 @@ def timed(shape: Shape, how: Choice, scale: float) -> Callable[[], float]:
     import torch
 
     from benchmarks.peers.bare import loop
-    from charrnn.modelfile import Architecture
+    from charrnn.models.trained import Architecture
     from charrnn.network import Network
     from charrnn.training.shares import SharedLoss
 

@@ -15,7 +15,8 @@ from charrnn.options import ConvertOptions
 
 def run(options: ConvertOptions) -> None:
     """Write the model of `input` to the model file `output`."""
-    from charrnn.model import find, load
+    from charrnn.model import load
+    from charrnn.models import find_model as find
 
     source, output = find(options.input), Path(options.output)
     if output.exists() and output.samefile(source):
@@ -30,7 +31,7 @@ def run(options: ConvertOptions) -> None:
 
 
 def _convert_history(history: Path, folder: Path) -> None:
-    from charrnn.torch7 import read_history
+    from charrnn.models.torch7 import read_history
 
     metrics = folder / "metrics.csv"
     if metrics.exists():

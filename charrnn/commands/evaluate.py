@@ -9,7 +9,7 @@ from charrnn.options import EvaluateOptions
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
-    from charrnn.modelfile import TrainedModel
+    from charrnn.models.trained import TrainedModel
 
 
 def run(options: EvaluateOptions) -> None:

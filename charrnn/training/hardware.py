@@ -5,41 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.options import ModelOptions, TrainerOptions
 from charrnn.training.launchers import ALONE, Place, check_count
 
-
-class Worth(NamedTuple):
-    """From which sizes on something pays on a CPU, by measurement.
-
-    docs/performance.md has the grid (32 to 512 units, 1 to 200 streams, two cores), and
-    `python -m benchmarks precision` measures it again.
-
-    Attributes:
-        bf16: multiplications in the product of a time step, streams * hidden_size ** 2, from
-            which on bf16 is faster than float32: below, converting costs more than it gains.
-        bf16_streams: and so many streams.
-        products: units from which on threads may share out each product.
-    """
-
-    bf16: int
-    bf16_streams: int
-    products: int
-
-
-# oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small operations,
-# with a conversion each
-WORTH = {
-    "lstm": Worth(bf16=0, bf16_streams=8, products=128),
-    "gru": Worth(bf16=800_000, bf16_streams=1, products=256),
-    "rnn": Worth(bf16=1_600_000, bf16_streams=1, products=512),
-}
 # multiplications of such a product that a thread needs to have
 PRODUCT = 32_000
 # up to so many units threads share out the streams instead (charrnn.training.shares), if each
@@ -111,7 +85,7 @@ def resolve(
 
 def chosen_precision(accelerator: str, model: ModelOptions, streams: int) -> str:
     """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
-    worth = WORTH[model.kind]
+    worth = CELLS[model.kind].cpu
     large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
     pays = accelerator == "gpu" or large
     has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
@@ -123,7 +97,7 @@ def chosen_threads(model: ModelOptions, streams: int, available: int) -> int:
     shares = chosen_shares(model, streams, available)
     if shares > 1:
         return shares
-    if model.hidden_size < WORTH[model.kind].products:
+    if model.hidden_size < CELLS[model.kind].cpu.products:
         return 1
     return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
 

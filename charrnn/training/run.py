@@ -21,7 +21,7 @@ import yaml
 from charrnn.allocation import keep_freed_memory
 from charrnn.data import EncodedText, Streams
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.modelfile import Architecture
+from charrnn.models.trained import Architecture
 from charrnn.network import Network
 from charrnn.options import TrainOptions
 from charrnn.training import hardware
@@ -145,7 +145,7 @@ def _network(options: TrainOptions, data: EncodedText, start: Start, place: Plac
     assert options.seed is not None
     torch.manual_seed(options.seed)
     try:
-        network = Network(Architecture.of(options.model, len(data.vocabulary)))
+        network = Network(Architecture(**vars(options.model), vocabulary_size=len(data.vocabulary)))
     except (RuntimeError, TypeError, MemoryError) as error:
         raise InputError(
             f"model.hidden_size={options.model.hidden_size}: {options.model.num_layers} layers of "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
 from charrnn.generation import engines
 from charrnn.generation.choosing import Choice
@@ -15,13 +16,12 @@ from charrnn.generation.engines import Engines, fastest
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import rows_of
 from charrnn.generation.weights import fold
-from charrnn.modelfile import TrainedModel
+from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
 
-KINDS = ("lstm", "gru", "rnn")
 ARCHITECTURES = [
     pytest.param(kind, layers, batchnorm, id=f"{kind}-{layers}{'-batchnorm' * batchnorm}")
-    for kind in KINDS
+    for kind in CELLS
     for layers in (1, 2, 3)
     for batchnorm in (False, True)
 ]
@@ -101,7 +101,7 @@ def test_reading_follows_the_network(kind: str, layers: int, batchnorm: bool) ->
             assert np.abs(vectors - expected_vectors.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_state_is_all_that_is_carried(kind: str, streams: int) -> None:
     model = trained_model(kind)
@@ -148,7 +148,7 @@ WRITERS = [
     for seed, choice in enumerate(
         [Choice(), Choice(temperature=0.5), Choice(temperature=1.5, top_k=20, top_p=0.9)]
     )
-    for kind in KINDS
+    for kind in CELLS
 ]
 
 
@@ -179,7 +179,7 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
             assert np.abs(vectors - numpy_vectors).max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch"])
 def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> None:
     if name == "numba":
@@ -214,7 +214,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
     pytest.importorskip("numba", reason="the extra fast is not installed")
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-    from charrnn.generation import numba_engine
+    from charrnn.generation import numba_engine, numba_loop
 
     def double(x):  # type: ignore[no-untyped-def]
         return 2 * x
@@ -224,19 +224,19 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert numba_engine._cached(double)(21) == 42  # no folder at all
+        assert numba_loop._cached(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = numba_engine._cached(double)
+    compiled = numba_loop._cached(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert numba_engine._call(numba_engine._cached(double), 21) == 42
+    assert numba_engine.call(numba_loop._cached(double), 21) == 42
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "charrnn.generation.numba_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "charrnn.generation.numba_loop", raising=False)
     both = Engines(trained_model())
     with pytest.raises(InputError, match=r"engine=numba: .*charrnn\[fast\]"):
         both.named("numba")
@@ -270,7 +270,7 @@ def test_a_gpu_writes_the_same() -> None:
         pytest.skip("needs a CUDA GPU")
     from charrnn.generation.torch_engine import TorchEngine
 
-    for kind in KINDS:
+    for kind in CELLS:
         model = trained_model(kind, batchnorm=True)
         engine = TorchEngine(model)
         assert engine.device == "cuda"

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrnn.errors import RunError
-from charrnn.torch7 import read_history
+from charrnn.models.torch7 import read_history
 from charrnn.training import history
 from charrnn.training.history import write_history
 

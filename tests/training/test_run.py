@@ -12,7 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import charrnn
-from charrnn import checkpoint, modelfile
+from charrnn import checkpoint
+from charrnn.models import model_file as modelfile
 from charrnn.training import progress
 from tests.training.conftest import Train, assert_same, metrics, tensors
 

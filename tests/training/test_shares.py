@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from charrnn.modelfile import Architecture
+from charrnn.models.trained import Architecture
 from charrnn.network import Network, State
 from charrnn.training.shares import SharedLoss, window_loss
 from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors

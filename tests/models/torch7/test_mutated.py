@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.modelfile import TrainedModel
-from charrnn.torch7 import read_model
+from charrnn.models.torch7 import read_model
+from charrnn.models.trained import TrainedModel
 from tests import torch7_writer as t7
 
 MEMORY = 20_000_000  # bytes; the files have 160,000 at most

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.torch7 import read_model
+from charrnn.models.torch7 import read_model
 from tests import torch7_writer as t7
 
 TOKENS = list("First Czen:\nBfowpcdayuh,mk")

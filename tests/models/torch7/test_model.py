@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional as F
 
 import charrnn
-from charrnn.modelfile import TrainedModel
+from charrnn.models.torch7 import read_model
+from charrnn.models.trained import TrainedModel
 from charrnn.network import Network, network_of
-from charrnn.torch7 import read_model
 from tests import torch7_writer as t7
 
 CHECKPOINTS = ["lstm", "lstm.ascii", "lstm_bn", "rnn"]
@@ -138,7 +138,7 @@ def test_needs_numpy_alone(tmp_path: Path) -> None:
     """A sample of a .t7 does not wait for torch."""
     saved, _ = t7.checkpoint(TOKENS)
     code = (
-        "import sys; from pathlib import Path; from charrnn.torch7 import read_model; "
+        "import sys; from pathlib import Path; from charrnn.models.torch7 import read_model; "
         "read_model(Path(sys.argv[1])); assert 'torch' not in sys.modules"
     )
     path = t7.written(tmp_path, saved)

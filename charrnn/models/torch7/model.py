@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError
-from charrnn.modelfile import GATES, Architecture, TrainedModel
+from charrnn.models.torch7.serialization import DAMAGED, Object, Refused, Table, Tensor, read, shown
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
-from charrnn.torch7.serialization import DAMAGED, Object, Refused, Table, Tensor, read, shown
 
 LANGUAGE_MODEL = "nn.LanguageModel"
 SEQUENTIAL = "nn.Sequential"
@@ -41,10 +42,9 @@ MODULES = {
     "nn.Linear": "L",
 }
 NETWORK = re.compile(r"E(RB?D?)\1*L")
-KINDS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
-GATE_ORDER = {"lstm": [0, 1, 3, 2], "rnn": [0]}
+# what we call its layers, and the order of their gates
+LAYERS = {"nn.LSTM": ("lstm", "ifog"), "nn.VanillaRNN": ("rnn", "h")}
 WEIGHTS = (b"weight", b"bias", b"running_mean", b"running_var", b"running_std")
-BATCHNORM_EPS = 1e-5  # PyTorch's default, which the network keeps; torch-rnn's too
 CHAR_RNN = (
     "a checkpoint of char-rnn, not of torch-rnn; its network is an nngraph program, "
     "which charrnn does not run: train it anew with `charrnn train`"
@@ -94,7 +94,7 @@ def _modules(model: Object) -> list[Object]:
     if not all(isinstance(m, Object) and m.class_name in MODULES for m in modules):
         raise InputError("model.net.modules: not a network of torch-rnn")
     letters = "".join(MODULES[m.class_name] for m in modules)
-    if not NETWORK.fullmatch(letters) or len({m.class_name for m in modules} & KINDS.keys()) > 1:
+    if not NETWORK.fullmatch(letters) or len({m.class_name for m in modules} & LAYERS.keys()) > 1:
         names = ", ".join(m.class_name for m in modules[:20])
         raise InputError(f"model.net.modules: not a network of torch-rnn ({names})")
     return [m for m in modules if MODULES[m.class_name]]
@@ -132,7 +132,7 @@ def _network(modules: list[Object], vocabulary_size: int) -> tuple[Architecture,
     for module in modules:
         by_letter[MODULES[module.class_name]].append(module)
     (embedding,), (decoder,), layers = by_letter["E"], by_letter["L"], by_letter["R"]
-    kind = KINDS[layers[0].class_name]
+    kind, gates = LAYERS[layers[0].class_name]
 
     weights = {
         "embedding.weight": _weight(embedding, b"weight", 2),
@@ -140,7 +140,7 @@ def _network(modules: list[Object], vocabulary_size: int) -> tuple[Architecture,
         "decoder.bias": _weight(decoder, b"bias", 1),
     }
     for i, layer in enumerate(layers):
-        for name, weight in _recurrent(layer, kind).items():
+        for name, weight in _recurrent(layer, [gates.index(g) for g in CELLS[kind].gates]).items():
             weights[f"recurrent.{i}.{name}_l0"] = weight
     for i, norm in enumerate(by_letter["B"]):
         for name, weight in _norm(norm).items():
@@ -157,17 +157,18 @@ def _network(modules: list[Object], vocabulary_size: int) -> tuple[Architecture,
     return architecture, weights
 
 
-def _recurrent(layer: Object, kind: str) -> dict[str, Array]:
+def _recurrent(layer: Object, order: list[int]) -> dict[str, Array]:
+    """Its weights by our names, the gates put in this order."""
     weight = _weight(layer, b"weight", 2)  # (D + H, gates * H)
     bias = _weight(layer, b"bias", 1)  # (gates * H,)
-    gates = GATES[kind]
+    gates = len(order)
     H = bias.size // gates
     if weight.shape[1] != bias.size or H * gates != bias.size or weight.shape[0] <= H:
         raise InputError(
             f"{layer.class_name}: a weight {weight.shape} and a bias {bias.shape} that are "
             "not of a layer of torch-rnn"
         )
-    D, order = len(weight) - H, GATE_ORDER[kind]
+    D = len(weight) - H
     ordered = weight.reshape(D + H, gates, H)[:, order].reshape(D + H, gates * H)
     return {
         "weight_ih": np.ascontiguousarray(ordered[:D].T),

@@ -14,8 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,124 +23,17 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
-from charrnn.options import ModelOptions
+from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
 FORMAT_VERSION = 1
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 # Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
 # parsing one that is as hostile as can be takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
 _ENTRY = "charrnn"  # in the metadata
 _CHECKSUM = "sha256"  # in the entry
 _LENGTH_BYTES = 8  # the header's length, little-endian, comes first
-
-
-@dataclass
-class Architecture(ModelOptions):
-    """Everything that fixes the shapes of a network's weights."""
-
-    vocabulary_size: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.vocabulary_size < 1:
-            raise InputError("the vocabulary is empty")
-
-    @classmethod
-    def of(cls, options: ModelOptions, vocabulary_size: int) -> Architecture:
-        own = {f.name: getattr(options, f.name) for f in fields(ModelOptions)}
-        return cls(**own, vocabulary_size=vocabulary_size)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every weight, as in the network's ``state_dict``.
-
-        Gates are stacked along the first axis in PyTorch's order: lstm i, f, g, o;
-        gru r, z, n.
-        """
-        V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
-        G = GATES[self.kind] * H
-        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
-        for layer in range(self.num_layers):
-            prefix = f"recurrent.{layer}."
-            shapes[prefix + "weight_ih_l0"] = (G, D if layer == 0 else H)
-            shapes[prefix + "weight_hh_l0"] = (G, H)
-            shapes[prefix + "bias_ih_l0"] = (G,)
-            shapes[prefix + "bias_hh_l0"] = (G,)
-        if self.batchnorm:
-            for layer in range(self.num_layers):
-                for name in ("weight", "bias", "running_mean", "running_var"):
-                    shapes[f"norms.{layer}.{name}"] = (H,)
-        shapes["decoder.weight"] = (V, H)
-        shapes["decoder.bias"] = (V,)
-        return shapes
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """Weights with what is needed to use them; what every checkpoint format is read into.
-
-    Attributes:
-        weights: float32 arrays, named and shaped as `Architecture.shapes` says.
-        facts: plain values about how it came to be (step, val_loss, data, ...).
-    """
-
-    architecture: Architecture
-    vocabulary: Vocabulary
-    weights: dict[str, npt.NDArray[np.float32]]
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.architecture.vocabulary_size != len(self.vocabulary):
-            raise InputError(
-                f"its vocabulary has {len(self.vocabulary)} characters, "
-                f"its architecture {self.architecture.vocabulary_size}"
-            )
-        check_weights(self.architecture, self.weights)
-        for name, weight in self.weights.items():
-            if not np.isfinite(weight).all():
-                raise InputError(f"its weight {name} holds numbers that are not finite")
-            if name.endswith("running_var") and weight.min() < 0:
-                raise InputError(f"its {name} holds a negative variance")
-
-
-def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> None:
-    """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`."""
-    check_shapes(architecture, {name: weight.shape for name, weight in weights.items()})
-
-
-def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Raise InputError unless `shapes` are those of `architecture`'s weights.
-
-    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
-    """
-    if architecture.num_layers > len(shapes):
-        raise InputError(f"its weights are not those of {architecture.num_layers} layers")
-    demanded = architecture.shapes()
-    for name in shapes:
-        if name not in demanded:
-            raise InputError(f"its weight {name} has no place in this {architecture.kind}")
-    for name, shape in demanded.items():
-        if name not in shapes:
-            raise InputError(f"its weight {name} is missing")
-        if tuple(shapes[name]) != shape:
-            raise InputError(f"its weight {name} is {tuple(shapes[name])}, not {shape}")
-
-
-def architecture_from(content: Mapping[str, Any]) -> Architecture:
-    """An Architecture from plain values of a file, each held to its exact type.
-
-    Raises:
-        ValueError, KeyError, InputError: it is not one.
-    """
-    types = {"kind": (str,), "dropout": (float, int), "batchnorm": (bool,)}
-    values = {f.name: content[f.name] for f in fields(Architecture)}
-    for name, value in values.items():
-        if type(value) not in types.get(name, (int,)):
-            raise ValueError(f"its {name} is {value!r}")
-    values["dropout"] = float(values["dropout"])
-    return Architecture(**values)
 
 
 def save(path: Path, model: TrainedModel) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.torch7.encodings import Ascii, Binary, Damage
+from charrnn.models.torch7.encodings import Ascii, Binary, Damage
 
 NIL, NUMBER, STRING, TABLE, OBJECT, BOOLEAN = range(6)
 FUNCTIONS = (6, 7, 8)  # three forms, of different ages

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.torch7 import read_history
+from charrnn.models.torch7 import read_history
 
 
 def test_of_torch_rnn(shared: Path) -> None:

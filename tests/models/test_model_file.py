@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn import modelfile
+from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
-from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.models import model_file
+from charrnn.models.trained import Architecture, TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -40,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 def refusal(path: Path) -> str:
     """The line with which a file is refused: one, short, that names it."""
     with pytest.raises(InputError) as refused:
-        modelfile.load(path)
+        model_file.load(path)
     message = str(refused.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -61,12 +62,12 @@ def assert_same(one: TrainedModel, other: TrainedModel) -> None:
 # Writing and reading
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("batchnorm", [False, True])
 def test_what_is_written_is_read(path: Path, kind: str, batchnorm: bool) -> None:
     model = small_model(kind=kind, batchnorm=batchnorm, num_layers=3)
-    modelfile.save(path, model)
-    assert_same(modelfile.load(path), model)
+    model_file.save(path, model)
+    assert_same(model_file.load(path), model)
 
 
 @pytest.mark.parametrize(
@@ -82,42 +83,42 @@ def test_what_is_written_is_read(path: Path, kind: str, batchnorm: bool) -> None
 )
 def test_any_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     model = small_model(vocabulary=vocabulary)
-    modelfile.save(path, model)
-    assert_same(modelfile.load(path), model)
+    model_file.save(path, model)
+    assert_same(model_file.load(path), model)
 
 
 def test_other_programs_read_the_weights(path: Path) -> None:
     from safetensors.numpy import load_file
 
     model = small_model()
-    modelfile.save(path, model)
+    model_file.save(path, model)
     weights = load_file(path)
     assert all(np.array_equal(weights[name], model.weights[name]) for name in model.weights)
 
 
 def test_the_same_model_is_the_same_file(path: Path) -> None:
-    modelfile.save(path, small_model())
+    model_file.save(path, small_model())
     first = path.read_bytes()
     for _ in range(5):
-        modelfile.save(path, modelfile.load(path))
+        model_file.save(path, model_file.load(path))
         assert path.read_bytes() == first
 
 
 def test_what_cannot_be_written_leaves_nothing(path: Path) -> None:
     (path.parent / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        modelfile.save(path.parent / "file" / "model.safetensors", small_model())
-    long = replace(small_model(), facts={"text": "x" * modelfile.MAX_HEADER_BYTES})
+        model_file.save(path.parent / "file" / "model.safetensors", small_model())
+    long = replace(small_model(), facts={"text": "x" * model_file.MAX_HEADER_BYTES})
     with pytest.raises(RunError, match="not written"):
-        modelfile.save(path, long)
+        model_file.save(path, long)
     assert not path.exists()
 
 
 def test_a_whole_plane_of_unicode_fits(path: Path) -> None:
     vocabulary = Vocabulary([chr(c) for c in range(0x10000, 0x20000)])
     model = small_model(vocabulary=vocabulary, num_layers=1)
-    modelfile.save(path, model)
-    assert_same(modelfile.load(path), model)
+    model_file.save(path, model)
+    assert_same(model_file.load(path), model)
 
 
 # Models that are none
@@ -161,7 +162,7 @@ def test_so_many_layers_cost_nothing() -> None:
 
 def test_an_architecture_is_held_to_its_types() -> None:
     good: dict[str, Any] = vars(small_model().architecture)
-    assert modelfile.architecture_from({**good, "dropout": 0}) == Architecture(**good)
+    assert architecture_from({**good, "dropout": 0}) == Architecture(**good)
     for name, value in (
         ("kind", 3),
         ("kind", "transformer"),
@@ -178,7 +179,7 @@ def test_an_architecture_is_held_to_its_types() -> None:
         ("vocabulary_size", 0),
     ):
         with pytest.raises((InputError, ValueError)):
-            modelfile.architecture_from({**good, name: value})
+            architecture_from({**good, name: value})
 
 
 # Files that are none
@@ -189,13 +190,13 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], Any], sign: bool = 
     from safetensors.numpy import save
 
     model = small_model()
-    modelfile.save(path, model)
+    model_file.save(path, model)
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description = json.loads(header["__metadata__"]["charrnn"])
     changed = change(description)
     if sign:
-        description["sha256"] = modelfile._checksum(description, model.weights)
+        description["sha256"] = model_file._checksum(description, model.weights)
     text = changed if isinstance(changed, str) else json.dumps(description)
     path.write_bytes(save(model.weights, {"charrnn": text}))
 
@@ -241,7 +242,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def test_a_rewritten_file_is_read(path: Path) -> None:
     rewritten(path, lambda d: d["facts"].update(step=301))
-    assert modelfile.load(path).facts["step"] == 301
+    assert model_file.load(path).facts["step"] == 301
     for change in (
         lambda d: d["facts"].update(step=301),
         lambda d: d["vocabulary"]["tokens"].reverse(),
@@ -301,7 +302,7 @@ def test_a_header_that_is_wrong_is_refused(path: Path, header: bytes | dict[str,
 def test_weights_of_another_kind_are_refused(path: Path) -> None:
     from safetensors.numpy import save
 
-    modelfile.save(path, small_model())
+    model_file.save(path, small_model())
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     doubles = {n: w.astype(np.float64) for n, w in small_model().weights.items()}
@@ -310,7 +311,7 @@ def test_weights_of_another_kind_are_refused(path: Path) -> None:
 
 
 def test_a_header_of_any_length_is_refused_at_once(path: Path) -> None:
-    for length in (2**63, 2**40, modelfile.MAX_HEADER_BYTES + 1):
+    for length in (2**63, 2**40, model_file.MAX_HEADER_BYTES + 1):
         path.write_bytes(length.to_bytes(8, "little") + b"{}" + b" " * 100)
         assert f"{length} bytes" in refusal(path)
     with path.open("wb") as file:  # really there, as a hole in the file
@@ -322,7 +323,7 @@ def test_a_header_of_any_length_is_refused_at_once(path: Path) -> None:
 def test_the_largest_hostile_header_is_refused_in_a_moment(path: Path) -> None:
     entries = b",".join(b'"%d":""' % i for i in range(330_000))
     with_header(path, b'{"__metadata__":{' + entries + b"}}")
-    assert 8 * modelfile.MAX_HEADER_BYTES // 10 < path.stat().st_size < modelfile.MAX_HEADER_BYTES
+    assert 8 * model_file.MAX_HEADER_BYTES // 10 < path.stat().st_size < model_file.MAX_HEADER_BYTES
     refusal(path)
     description = "[" + "[]," * 1_000_000 + "[]]"
     with_header(path, {"__metadata__": {"charrnn": description}})
@@ -349,7 +350,7 @@ def test_other_files_are_refused(path: Path) -> None:
 def test_damage_anywhere_is_noticed(path: Path) -> None:
     """Flipped, cut, inserted, repeated, exchanged: refused, or read as what it was."""
     model = small_model(num_layers=1)
-    modelfile.save(path, model)
+    model_file.save(path, model)
     whole = path.read_bytes()
     dice = random.Random(0)
     outcomes = {"refused": 0, "the same": 0}
@@ -377,7 +378,7 @@ def test_damage_anywhere_is_noticed(path: Path) -> None:
             )
         path.write_bytes(damaged)
         try:
-            loaded = modelfile.load(path)
+            loaded = model_file.load(path)
         except InputError as error:
             assert "\n" not in str(error)
             outcomes["refused"] += 1
