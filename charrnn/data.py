@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.options import SPLITS
+from charrnn.text.checks import SPLITS
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1

@@ -31,8 +31,8 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
-from charrnn.options import SPLITS, require_fractions
 from charrnn.text import sources
+from charrnn.text.checks import SPLITS, require_fractions
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 Report = Callable[[int, "int | None"], None]

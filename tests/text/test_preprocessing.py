@@ -26,8 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError, RunError
-from charrnn.options import SPLITS
 from charrnn.text import preprocessing, sources
+from charrnn.text.checks import SPLITS
 from charrnn.text.preprocessing import Preprocessed, preprocess, read_text
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
