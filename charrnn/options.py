@@ -8,7 +8,6 @@ before any data is read and before torch is imported.
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +15,18 @@ from typing import Any, NamedTuple
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
+from charrnn.text.checks import (
+    SPLITS,
+    require_encoding,
+    require_fractions,
+    require_h5_pair,
+    require_paths,
+)
 
 MISSING: Any = "???"  # OmegaConf's mark for a value that the config must bring
 
 KINDS = tuple(CELLS)
 MAX_THREADS = 512  # far beyond, torch crashes
-SPLITS = ("train", "val", "test")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -57,36 +62,6 @@ def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
         require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
 
 
-def require_fractions(prefix: str, val_frac: float, test_frac: float) -> None:
-    for name, fraction in (("val_frac", val_frac), ("test_frac", test_frac)):
-        require(BELOW_1.admits(fraction), prefix + name, fraction, BELOW_1.demand)
-    require(
-        val_frac + test_frac < 1,
-        f"{prefix}val_frac={val_frac} {prefix}test_frac",
-        test_frac,
-        "together they must be below 1, so that a part is left to train on",
-    )
-
-
-def require_encoding(option: str, encoding: str) -> None:
-    if encoding != "bytes":
-        try:
-            known = codecs.lookup(encoding)._is_text_encoding
-        except (LookupError, ValueError):
-            known = False
-        require(known, option, encoding, "is no text encoding; try utf-8, latin-1 or bytes")
-
-
-def require_paths(option: str, value: Any) -> None:
-    is_list = isinstance(value, list) and value and all(isinstance(v, str) and v for v in value)
-    require(
-        value is None or is_list or (isinstance(value, str) and value != ""),
-        option,
-        value,
-        "takes a path or a list of paths: [a.txt,b.txt]",
-    )
-
-
 @dataclass
 class PreprocessOptions:
     input_txt: Any = MISSING
@@ -109,6 +84,7 @@ class DataOptions:
 
     corpus: str | None = MISSING
     url: str | None = MISSING
+    sha256: str | None = MISSING
     input_txt: Any = MISSING
     input_h5: str | None = MISSING
     input_json: str | None = MISSING
@@ -131,22 +107,6 @@ class DataOptions:
         require_encoding("data.encoding", self.encoding)
         require_ranges("data.", self, batch_size=AT_LEAST_1, seq_length=AT_LEAST_1)
         require_h5_pair("data.", self.input_h5, self.input_json, self.input_txt)
-
-
-def require_h5_pair(prefix: str, h5: str | None, json: str | None, txt: Any) -> None:
-    """An HDF5 file comes with its JSON, and not with a text."""
-    require(
-        (h5 is None) == (json is None),
-        f"{prefix}input_h5" if json is None else f"{prefix}input_json",
-        h5 if json is None else json,
-        f"{prefix}input_h5 and {prefix}input_json belong together; give both",
-    )
-    require(
-        h5 is None or txt is None,
-        f"{prefix}input_h5",
-        h5,
-        f"give either this pair or {prefix}input_txt, not both",
-    )
 
 
 @dataclass

@@ -146,14 +146,24 @@ def _train(
     held: IO[str],
 ) -> Result:
     """Train in this process alone, or in several of which this one is the first or the parent."""
+    from dataclasses import fields
+
     from charrnn.data import open_data
-    from charrnn.text.prepare import prepare
+    from charrnn.text.checks import without_default_corpus
+    from charrnn.text.prepare import Corpus, prepare
     from charrnn.training import hardware
     from charrnn.training.plan import make_plan
     from charrnn.training.progress import say
     from charrnn.training.task import Task
 
-    data = open_data(*prepare(options_from(config).data, say))
+    data_options = options_from(config).data
+    if data_options.input_h5 is not None and data_options.input_json is not None:
+        pair = Path(data_options.input_h5), Path(data_options.input_json)
+    else:
+        chosen = without_default_corpus(vars(data_options), ())
+        names = [field.name for field in fields(Corpus)]
+        pair = prepare(Corpus(**{name: chosen[name] for name in names}), say)
+    data = open_data(*pair)
     config = with_choices_made(config, place, is_new=start.content is None)
     options = options_from(config)
     count = hardware.processes(options.trainer)

@@ -20,10 +20,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
+from charrnn.text.checks import require_regular_file
 
 FIRST_FILE_ID = 1
-_BYTE_TOKEN = re.compile(r"\[(\d{1,3})\]")
+LARGEST_JSON = 1 << 26  # bytes: more than a vocabulary of every character there is
+_BYTE_TOKEN = re.compile(r"\[([0-9]{1,3})\]")
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,22 @@ class Vocabulary:
         Raises:
             InputError: names the file and what is wrong with it.
         """
+        hint = "`charrnn preprocess` writes it beside the HDF5"
+        size = require_regular_file(path, hint).st_size
         try:
-            content = json.loads(path.read_bytes())
+            if size > LARGEST_JSON:
+                raise ValueError(f"it has {size >> 20} MB")
+            # the numbers in it are not used, and one may have thousands of digits
+            content = json.loads(path.read_bytes(), parse_int=float)
             table = content["idx_to_token"]
             if not isinstance(table, dict) or not all(isinstance(t, str) for t in table.values()):
                 raise ValueError("idx_to_token is not a table of characters")
             tokens = [table[str(i)] for i in range(FIRST_FILE_ID, FIRST_FILE_ID + len(table))]
             return cls.from_tokens(tokens)
-        except FileNotFoundError:
-            raise InputError(
-                f"{path}: no such file; `charrnn preprocess` writes it beside the HDF5"
-            ) from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(
-                f"{path}: not a vocabulary ({what}); `charrnn preprocess` writes one"
+                f"{shown(path)}: not a vocabulary ({shown(what)}); `charrnn preprocess` writes one"
             ) from None
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def silent(line: str) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, folder: Path, cache: Path) -> Path:
     """Stands for tiny_shakespeare: a small file with that name's checksum."""
-    monkeypatch.setitem(corpora._SHA256, "tiny_shakespeare", SHA256)
+    tiny = replace(CORPORA["tiny_shakespeare"], sha256=SHA256)
+    monkeypatch.setitem(CORPORA, "tiny_shakespeare", tiny)
     Path("small.txt").write_bytes(CONTENT)
     return Path("small.txt")
 
@@ -96,9 +98,8 @@ class TestCache:
             thread.start()
             program = (
                 "from charrnn.text import corpora;"
-                f"corpora._SHA256['tiny_shakespeare'] = '{SHA256}';"
                 f"url = 'http://127.0.0.1:{server.server_address[1]}/';"
-                "print(corpora.corpus_text('tiny_shakespeare', url, lambda line: None))"
+                f"print(corpora.downloaded_text(url, '{SHA256}', lambda line: None))"
             )
             jobs = [
                 subprocess.Popen(
@@ -112,7 +113,7 @@ class TestCache:
             outputs = [job.communicate()[0] for job in jobs]
             server.shutdown()
             thread.join()
-        path = cache / "corpora" / "tiny_shakespeare.txt"
+        path = cache / "corpora" / f"{SHA256}.txt"
         assert outputs == [f"{path}\n"] * 2
         assert path.read_bytes() == CONTENT
         assert asked == ["/"]

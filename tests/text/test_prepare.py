@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +15,10 @@ import h5py
 import pytest
 
 from charrnn.errors import InputError, RunError
-from charrnn.options import DataOptions
 from charrnn.text import corpora
-from charrnn.text.prepare import prepare
+from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
-
-DEFAULTS: dict[str, Any] = {
-    "corpus": None,
-    "url": None,
-    "input_txt": None,
-    "input_h5": None,
-    "input_json": None,
-    "val_frac": 0.1,
-    "test_frac": 0.1,
-    "encoding": "utf-8",
-    "batch_size": 50,
-    "seq_length": 50,
-}
 
 
 def silent(line: str) -> None:
@@ -37,7 +26,7 @@ def silent(line: str) -> None:
 
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
-    return prepare(DataOptions(**{**DEFAULTS, "input_txt": input_txt, **options}), silent)
+    return prepare(Corpus(input_txt, **options), silent)
 
 
 def text_of(pair: tuple[Path, Path]) -> str:
@@ -157,7 +146,7 @@ class TestInTheCache:
     def test_what_is_not_ours_is_left_alone(self, cache: Path, name: str) -> None:
         Path(name).write_bytes(b'{"mine": 1}')
         said: list[str] = []
-        pair = prepare(DataOptions(**{**DEFAULTS, "input_txt": "x.txt"}), said.append)
+        pair = prepare(Corpus("x.txt"), said.append)
         assert self.is_in_cache(pair, cache)
         assert text_of(pair) == "the text"
         assert Path(name).read_bytes() == b'{"mine": 1}'
@@ -209,16 +198,29 @@ class TestInTheCache:
 
 
 class TestWhatIsAsked:
-    def test_given_files_are_taken_as_they_are(self) -> None:
-        pair = (Path("a.h5"), Path("b.json"))
-        assert ready(None, input_h5="a.h5", input_json="b.json") == pair
-
     def test_a_named_corpus(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-        monkeypatch.setitem(corpora.CORPORA, "shakespeare", lambda url, say: Path("x.txt"))
-        assert text_of(ready(None, corpus="shakespeare")) == "the text"
-        Path("y.txt").write_text("mine")
-        # a text of one's own goes before the corpus that the config names
-        assert text_of(ready("y.txt", corpus="shakespeare")) == "mine"
+        content = Path("x.txt").read_bytes()
+        tiny = replace(
+            corpora.CORPORA["tiny_shakespeare"], sha256=hashlib.sha256(content).hexdigest()
+        )
+        monkeypatch.setitem(corpora.CORPORA, "tiny_shakespeare", tiny)
+        pair = ready(None, corpus="tiny_shakespeare", url="x.txt")
+        assert text_of(pair) == "the text"
+        assert pair[0] == cache / "corpora" / "tiny_shakespeare.h5"
+
+    @pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
+    def test_a_text_of_ones_own_that_is_downloaded(self, cache: Path, name: str) -> None:
+        content = gzip.compress(b"the text") if name.endswith(".gz") else b"the text"
+        Path(name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest().upper()
+        said: list[str] = []
+        corpus = Corpus(url=name, sha256=sha256)
+        pair = prepare(corpus, said.append)
+        assert text_of(pair) == "the text"
+        assert pair[0] == cache / "corpora" / f"{sha256.lower()}.h5"
+        assert said[0] == f"the text: fetching {name}"
+        Path(name).unlink()
+        assert prepare(corpus, pytest.fail) == pair
 
     def test_standard_input_is_refused_with_the_way_round(self) -> None:
         with pytest.raises(InputError, match="charrnn preprocess input_txt=-"):
@@ -242,10 +244,7 @@ class TestWhatIsAsked:
 
 def test_jobs_started_together_do_it_once() -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
-    program = (
-        "from tests.text.test_prepare import *;"
-        "print(*prepare(DataOptions(**{**DEFAULTS, 'input_txt': 'x.txt'}), print))"
-    )
+    program = "from tests.text.test_prepare import *;print(*prepare(Corpus('x.txt'), print))"
     repository = Path(__file__).parents[2]
     jobs = [
         subprocess.Popen(
