@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from charrnn import evaluation
+from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import SHORTEST_ROW, part_loss, stream_loss

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def save(path: Path, model: TrainedModel) -> None:
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "architecture": asdict(model.architecture),
-        "vocabulary": {"tokens": model.vocabulary.tokens(), "bytes": model.vocabulary.is_bytes},
+        "vocabulary": model.vocabulary.plain(),
         "facts": model.facts,
     }
     description[_CHECKSUM] = _checksum(description, weights)
@@ -125,7 +125,7 @@ def _read(path: Path) -> TrainedModel:
         weights = {name: file.get_tensor(name) for name in slices}
     if header[_CHECKSUM] != _checksum(header, weights):
         raise ValueError("its checksum does not fit its content: it is damaged")
-    vocabulary = _vocabulary(_table("its vocabulary", header["vocabulary"]))
+    vocabulary = Vocabulary.from_plain(_table("its vocabulary", header["vocabulary"]))
     return TrainedModel(architecture, vocabulary, weights, _table("its facts", header["facts"]))
 
 
@@ -133,19 +133,6 @@ def _table(what: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} is no JSON object")
     return value
-
-
-def _vocabulary(content: dict[str, Any]) -> Vocabulary:
-    tokens, is_bytes = content["tokens"], content["bytes"]
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise ValueError("its tokens are no list of texts")
-    if not isinstance(is_bytes, bool):
-        raise ValueError(f"its bytes is {is_bytes!r}")
-    vocabulary = Vocabulary.from_tokens(tokens)
-    if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in vocabulary.characters):
-        raise ValueError("its bytes are none")
-    # from_tokens cannot tell a vocabulary of bytes when all of them are below 128
-    return replace(vocabulary, is_bytes=is_bytes)
 
 
 def _checksum(description: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]]) -> str:

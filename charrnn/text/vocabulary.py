@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,29 @@ class Vocabulary:
         """The inverse of `tokens`."""
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
         return cls([_character(t) for t in tokens], is_bytes)
+
+    def plain(self) -> dict[str, Any]:
+        """As files of models hold it: plain values, from which `from_plain` makes it again."""
+        return {"tokens": self.tokens(), "bytes": self.is_bytes}
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of `plain`.
+
+        Raises:
+            KeyError, ValueError, InputError: it is no vocabulary.
+        """
+        tokens, is_bytes = content["tokens"], content["bytes"]
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ValueError("its tokens are no list of texts")
+        if not isinstance(is_bytes, bool):
+            raise ValueError(f"its bytes is {is_bytes!r}")
+        vocabulary = cls.from_tokens(tokens)
+        characters = vocabulary.characters
+        if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
+            raise ValueError("its bytes are none")
+        # from_tokens cannot tell a vocabulary of bytes when all of them are below 128
+        return replace(vocabulary, is_bytes=is_bytes)
 
     def write_json(self, path: Path) -> None:
         """Write torch-rnn's JSON beside the HDF5 file."""

@@ -143,22 +143,28 @@ class TextDataModule(L.LightningDataModule):
         share = self.streams.share(self.trainer.global_rank, self.trainer.world_size)
         return Windows(share, self.trainer)
 
-    def val_dataloader(self) -> list[WholeText]:
+    def val_dataloader(self) -> WholeText | list[Any]:
         return self._whole("val")
 
-    def test_dataloader(self) -> list[WholeText]:
+    def test_dataloader(self) -> WholeText | list[Any]:
         return self._whole("test")
 
-    def _whole(self, name: str) -> list[WholeText]:
+    def _whole(self, name: str) -> WholeText | list[Any]:
         ids = self.split(name)
-        return [] if ids is None else [WholeText(ids)]
+        return [] if ids is None else WholeText(ids)
 
 
 class WholeText:
-    """A batch that is a whole text, which is scored as one stream, by all processes together."""
+    """A loader of one batch, itself: a text that is scored whole, by all processes together."""
 
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[WholeText]:
+        yield self
 
 
 class Windows:
@@ -190,7 +196,8 @@ class Windows:
         if self.resident is not None:
             yield from self._resident_windows(self.resident, first)
             return
-        streams, last = self.streams, len(self)
+        streams = self.streams
+        last = self._last()
         count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
         while first < last:
             here = min(count, last - first)
@@ -201,9 +208,13 @@ class Windows:
                 yield torch.from_numpy(inputs), torch.from_numpy(targets), begins
             first += here
 
+    def _last(self) -> int:
+        """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
+        return int(min(len(self), self.trainer.num_training_batches))
+
     def _resident_windows(self, rows: Tensor, first: int) -> Iterator[Window]:
         """Windows of rows (N, L + 1) that lie on the GPU."""
-        for index in range(first, len(self)):
+        for index in range(first, self._last()):
             start = index * self.streams.seq_length
             block = rows[:, start : start + self.streams.seq_length + 1]
             ids = block.to(torch.int64) - FIRST_FILE_ID

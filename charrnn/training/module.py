@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from dataclasses import asdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from charrnn.evaluation import part_loss
 from charrnn.model import Model
-from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
+from charrnn.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, weights_of
 from charrnn.text.vocabulary import Vocabulary
@@ -295,7 +296,7 @@ class LanguageModel(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
-            architecture=self.network.architecture.plain(),
+            architecture=asdict(self.network.architecture),
             tokens=self.vocabulary.tokens(),
             facts=self.facts,
             best=self.best.plain(),
@@ -317,7 +318,9 @@ class LanguageModel(L.LightningModule):
             groups = optimizer.state_dict()["param_groups"]
             checkpoint["optimizer_states"][0]["param_groups"] = groups
         if isinstance(scheduler, OfStep):
-            checkpoint["lr_schedulers"] = [{"last_epoch": checkpoint["global_step"]}]
+            saved = (checkpoint.get("lr_schedulers") or [{}])[0]
+            step = checkpoint["global_step"]
+            checkpoint["lr_schedulers"] = [{**saved, "last_epoch": step}]
 
 
 def _window(batch: Any) -> tuple[Tensor, Tensor, bool]:

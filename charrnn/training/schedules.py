@@ -19,7 +19,8 @@ class OfStep(LambdaLR):
     """The optimizer's initial learning rate, times a factor that depends on the step alone."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.last_epoch = state_dict["last_epoch"]
+        nothing = {"lr_lambdas": [None] * len(self.lr_lambdas)}
+        super().load_state_dict({**nothing, **state_dict, "base_lrs": self.base_lrs})
         rates = [
             base * factor(self.last_epoch)
             for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
