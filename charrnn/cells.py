@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -90,29 +89,33 @@ class Cell:
         return layer
 
 
-CELLS: Mapping[str, Cell] = MappingProxyType(
-    {
-        # oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small
-        # operations, with a conversion each
-        "lstm": Cell(
-            gates="ifgo",
-            carried=("h", "c"),
-            module="torch.nn.LSTM",
-            initial_biases={"f": 1.0},
-            cpu=CpuThresholds(bf16=0, bf16_streams=8, products=128),
-        ),
-        "gru": Cell(
-            gates="rzn",
-            carried=("h",),
-            module="torch.nn.GRU",
-            apart="n",  # r is multiplied with it first
-            cpu=CpuThresholds(bf16=800_000, products=256),
-        ),
-        "rnn": Cell(
-            gates="h",
-            carried=("h",),
-            module="torch.nn.RNN",
-            cpu=CpuThresholds(bf16=1_600_000, products=512),
-        ),
-    }
-)
+CELLS: dict[str, Cell] = {
+    # oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small
+    # operations, with a conversion each
+    "lstm": Cell(
+        gates="ifgo",
+        carried=("h", "c"),
+        module="torch.nn.LSTM",
+        initial_biases={"f": 1.0},
+        cpu=CpuThresholds(bf16=0, bf16_streams=8, products=128),
+    ),
+    "gru": Cell(
+        gates="rzn",
+        carried=("h",),
+        module="torch.nn.GRU",
+        apart="n",  # r is multiplied with it first
+        cpu=CpuThresholds(bf16=800_000, products=256),
+    ),
+    "rnn": Cell(
+        gates="h",
+        carried=("h",),
+        module="torch.nn.RNN",
+        cpu=CpuThresholds(bf16=1_600_000, products=512),
+    ),
+    "mingru": Cell(
+        gates="zh",
+        carried=("h",),
+        module="charrnn.mingru.MinGRU",
+        recurrent=False,
+    ),
+}

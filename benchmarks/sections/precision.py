@@ -14,8 +14,8 @@ from benchmarks.measuring import interleaved
 from benchmarks.results import Part, Row
 from benchmarks.sections.growth import Choice, choice, timed
 from benchmarks.workplace import Workplace
+from charrnn.cells import CELLS
 
-KINDS = ("lstm", "gru", "rnn")
 HIDDEN = (32, 64, 128, 256, 512)
 BATCH = (1, 5, 10, 25, 50, 100, 200)
 # larger ones would take minutes, and leave no doubt
@@ -39,7 +39,7 @@ def measure(place: Workplace) -> Part:
     if torch.get_num_threads() < 2:
         return Part(rows, notes=[*notes, "One core only: there is nothing to choose."])
     keep_freed_memory()  # as `charrnn train` does
-    for kind in KINDS:
+    for kind in CELLS:
         costs, table = _grid(place, kind)
         rows.append(
             Row(f"{kind}: the rule's choice over the best, worst of {len(costs)} sizes",

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from charrnn.errors import InputError
-from charrnn.generation import numba_engine, numpy_layers
+from charrnn.generation import numpy_layers
 from charrnn.generation.choosing import Choice, Floats, Ids
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.options import ENGINES
@@ -62,7 +62,11 @@ def has_kernel(engine: str, kind: str) -> bool:
     """Whether an engine can step a kind of cell."""
     if engine == "numpy":
         return kind in numpy_layers.KERNELS
-    return engine != "numba" or kind in numba_engine.KERNELS
+    if engine == "numba":
+        from charrnn.generation import numba_engine
+
+        return kind in numba_engine.KERNELS
+    return True
 
 
 class Engines:
@@ -115,8 +119,10 @@ class Engines:
 
     @cached_property
     def _numba(self) -> Engine:
+        from charrnn.generation.numba_engine import NumbaEngine
+
         try:
-            return numba_engine.NumbaEngine(self._folded)
+            return NumbaEngine(self._folded)
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "

@@ -52,7 +52,8 @@ class Layer(Protocol):
             below: the hidden vectors of the layer below and then this one's, (N, 2H);
                 for the first layer this one's alone, (N, H).
             h: this layer's part of `below`, (N, H).
-            entry: (N, G*H), the first layer's row of the table; other layers leave it alone.
+            entry: (N, G*H), the first layer's row of the table, which it may overwrite; other
+                layers leave it alone.
         """
         ...
 
@@ -171,6 +172,42 @@ class _GRU:
         return calls, (h,)
 
 
+class _MinGRU:
+    hidden_scale = 1.0
+
+    def __init__(self, folded: Folded, layer: int) -> None:
+        self._input = _operand(self.rows(folded.inputs[layer - 1])) if layer else None
+        self._bias = self.rows(folded.biases[layer - 1]) if layer else None
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        """Rows of z, h with the sigmoid's inner half."""
+        z, candidate = np.split(stacked, 2)
+        return np.concatenate([z * _HALF, candidate])
+
+    def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
+        H = h.shape[-1]
+        sums = entry  # the first layer's own, made anew for each character
+        calls: list[Call] = []
+        if self._input is not None:
+            sums = _like(h, 2 * H)
+            calls += [
+                partial(np.matmul, below[..., :H], self._input, sums),
+                partial(np.add, sums, self._bias, sums),
+            ]
+        z, candidate = sums[..., :H], sums[..., H:]
+        calls += [
+            partial(np.tanh, z, z),
+            partial(np.add, z, _ONE, z),  # doubled
+            # h = h + z * (h~ - h)
+            partial(np.subtract, candidate, h, candidate),
+            partial(np.multiply, candidate, z, candidate),
+            partial(np.multiply, candidate, _HALF, candidate),
+            partial(np.add, h, candidate, h),
+        ]
+        return calls, (h,)
+
+
 def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
     """Weights (G*H, H or 2H) that read the layer below and the layer itself, and the bias."""
     if layer == 0:
@@ -180,4 +217,4 @@ def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
 
 
 # The cells that can be stepped here
-KERNELS: dict[str, type[Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}
+KERNELS: dict[str, type[Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN, "mingru": _MinGRU}

@@ -7,7 +7,6 @@ import functools
 import os
 
 import torch
-from torch import nn
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
@@ -164,9 +163,8 @@ def cpu_runs_bf16(kind: str) -> bool:
 
     Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
     """
-    module = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[kind]
     with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
-        layer = module(1, 1, batch_first=True)
+        layer = CELLS[kind].layer(1, 1)
         try:
             layer(torch.zeros(1, 1, 1))
         except RuntimeError:

@@ -104,7 +104,7 @@ def _check_rank(rank: Any, rows: int, network: Network) -> None:
     _require(isinstance(rank, dict) and rank.keys() == {"state", "cpu", "cuda"}, "ranks")
     architecture = network.architecture
     shape = (rows, architecture.hidden_size)
-    parts = 2 if architecture.kind == "lstm" else 1
+    parts = len(architecture.cell.carried)
     layers = rank["state"]
     _require(isinstance(layers, list) and len(layers) == architecture.num_layers, "carried state")
     for layer in layers:

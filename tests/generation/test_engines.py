@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
-from charrnn.generation import engines
+from charrnn.generation import engines, numba_engine, numpy_layers
 from charrnn.generation.choosing import Choice
-from charrnn.generation.engines import Engines, fastest
+from charrnn.generation.engines import Engines, fastest, has_kernel
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import rows_of
 from charrnn.generation.weights import fold
+from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
 
@@ -42,7 +44,8 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
         x = w["embedding.weight"][id_]
         for k in range(a.num_layers):
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
-            own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
+            if a.cell.recurrent:
+                own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
             if a.kind == "lstm":
                 i, f, g, o = np.split(read + own, 4)
                 cell[k] = sigmoid(f) * cell[k] + sigmoid(i) * np.tanh(g)
@@ -55,7 +58,11 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
                 z = sigmoid(z_read + z_own)
                 n = np.tanh(n_read + sigmoid(r_read + r_own) * n_own)
                 hidden[k] = (1 - z) * n + z * hidden[k]
+            elif a.kind == "mingru":
+                z_read, new = np.split(read, 2)
+                hidden[k] = (1 - sigmoid(z_read)) * hidden[k] + sigmoid(z_read) * new
             else:
+                assert a.kind == "rnn", "its equations are missing here"
                 hidden[k] = np.tanh(read + own)
             x = hidden[k]
             if a.batchnorm:
@@ -148,7 +155,7 @@ WRITERS = [
     for seed, choice in enumerate(
         [Choice(), Choice(temperature=0.5), Choice(temperature=1.5, top_k=20, top_p=0.9)]
     )
-    for kind in CELLS
+    for kind in numba_engine.KERNELS
 ]
 
 
@@ -184,6 +191,8 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
 def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> None:
     if name == "numba":
         pytest.importorskip("numba", reason="the extra fast is not installed")
+    if not has_kernel(name, kind):
+        pytest.skip(f"{name} has no kernel for {kind}")
     model = trained_model(kind, hidden_size=33)
     both = Engines(model)
     alone, _ = written_by(both.numpy, model, 11, 200, Choice(top_p=0.95))
@@ -241,6 +250,41 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match=r"engine=numba: .*charrnn\[fast\]"):
         both.named("numba")
     assert isinstance(both.fastest(1, 10**6), NumpyEngine)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_engine.KERNELS])
+def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -> None:
+    both = Engines(trained_model(kind))
+    with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
+        both.named("numba")
+    assert both.fastest(1, 10**6) is both.numpy
+
+
+def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained_model("lstm", batchnorm=True)
+    text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
+    logits = Model(model).logits("Hm")
+    monkeypatch.delitem(numpy_layers.KERNELS, "lstm")
+    monkeypatch.delitem(numba_engine.KERNELS, "lstm")
+    without = Model(model)
+    assert without.generate(100, "Hm", seed=1) == text
+    assert len(without.generate(60_000, seed=1, until=text[20:40])) > 0
+    assert np.abs(without.logits("Hm") - logits).max() < 2e-5
+    assert without.logits("").shape == (0, 65)
+    for name in ("numpy", "numba"):
+        with pytest.raises(InputError, match=f"engine={name}: .* lstm; use torch"):
+            without.generate(engine=name)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_weights_too_large_warn_of_nothing(kind: str) -> None:
+    model = trained_model(kind, batchnorm=True)
+    large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RunError, match="not numbers"):
+            Model(replace(model, weights=large)).generate(20)
+        assert Model(replace(model, weights=large)).logits("Hm").shape == (2, 65)
 
 
 def test_the_fastest_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
 from charrnn.models import model_file
-from charrnn.models.trained import Architecture, TrainedModel, architecture_from
+from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -119,67 +119,6 @@ def test_a_whole_plane_of_unicode_fits(path: Path) -> None:
     model = small_model(vocabulary=vocabulary, num_layers=1)
     model_file.save(path, model)
     assert_same(model_file.load(path), model)
-
-
-# Models that are none
-
-
-def test_weights_that_do_not_fit_are_named() -> None:
-    model = small_model()
-    weights = dict(model.weights)
-    del weights["decoder.bias"]
-    with pytest.raises(InputError, match=r"decoder\.bias is missing"):
-        replace(model, weights=weights)
-    with pytest.raises(InputError, match="extra has no place"):
-        replace(model, weights={**model.weights, "extra": np.zeros(3, np.float32)})
-    with pytest.raises(InputError, match=r"decoder\.bias is \(3,\), not \(65,\)"):
-        replace(model, weights={**model.weights, "decoder.bias": np.zeros(3, np.float32)})
-    with pytest.raises(InputError, match="65 characters"):
-        replace(model, architecture=replace(model.architecture, vocabulary_size=66))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_none_are_refused(bad: float) -> None:
-    model = small_model()
-    weight = model.weights["decoder.weight"].copy()
-    weight[2, 1] = bad
-    with pytest.raises(InputError, match=r"decoder\.weight holds numbers that are not finite"):
-        replace(model, weights={**model.weights, "decoder.weight": weight})
-
-
-def test_a_negative_variance_is_refused() -> None:
-    model = small_model(batchnorm=True)
-    variance = np.array([1, -0.1, 1], np.float32)
-    with pytest.raises(InputError, match="negative variance"):
-        replace(model, weights={**model.weights, "norms.0.running_var": variance})
-
-
-def test_so_many_layers_cost_nothing() -> None:
-    model = small_model()
-    with pytest.raises(InputError, match="layers"):
-        replace(model, architecture=replace(model.architecture, num_layers=2**60))
-
-
-def test_an_architecture_is_held_to_its_types() -> None:
-    good: dict[str, Any] = vars(small_model().architecture)
-    assert architecture_from({**good, "dropout": 0}) == Architecture(**good)
-    for name, value in (
-        ("kind", 3),
-        ("kind", "transformer"),
-        ("hidden_size", "3"),
-        ("hidden_size", 3.0),
-        ("hidden_size", True),
-        ("hidden_size", -3),
-        ("hidden_size", None),
-        ("num_layers", 0),
-        ("dropout", "0"),
-        ("dropout", float("nan")),
-        ("dropout", True),
-        ("batchnorm", 0),
-        ("vocabulary_size", 0),
-    ):
-        with pytest.raises((InputError, ValueError)):
-            architecture_from({**good, name: value})
 
 
 # Files that are none

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from charrnn.model import load
-from charrnn.models.trained import Architecture, architecture_from
+from charrnn.models.trained import Architecture
 
 FOLDER = Path(__file__).parents[1] / "data" / "models"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -40,18 +39,3 @@ def test_it_is_written_again_as_it_was(kind: str, tmp_path: Path) -> None:
     load(before).save(after)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (before, after)]
     assert digests[0] == digests[1]
-
-
-def test_a_field_that_a_file_lacks_has_its_default() -> None:
-    whole = asdict(Architecture("gru", 4, 5, 2, 0.0, False, 10))
-    without = {name: whole[name] for name in whole if name not in ("dropout", "batchnorm")}
-    assert architecture_from(without) == architecture_from(whole)
-    for name in ("kind", "embedding_size", "hidden_size", "num_layers", "vocabulary_size"):
-        with pytest.raises(KeyError, match=name):
-            architecture_from({n: v for n, v in whole.items() if n != name})
-
-
-def test_a_field_that_this_version_does_not_know_is_refused() -> None:
-    whole = asdict(Architecture("gru", 4, 5, 2, 0.0, False, 10))
-    with pytest.raises(ValueError, match="its tied is unknown to this charrnn; update"):
-        architecture_from({**whole, "tied": True})

@@ -17,7 +17,7 @@ import charrnn
 from charrnn.models.torch7 import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.network import Network, network_of
-from tests import torch7_writer as t7
+from tests.models.torch7 import writer as t7
 
 CHECKPOINTS = ["lstm", "lstm.ascii", "lstm_bn", "rnn"]
 TOKENS = list("First Czen:\nBfowpcdayuh,mk")

@@ -22,7 +22,7 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.models.torch7 import read_model
 from charrnn.models.trained import TrainedModel
-from tests import torch7_writer as t7
+from tests.models.torch7 import writer as t7
 
 MEMORY = 20_000_000  # bytes; the files have 160,000 at most
 SIZES = [2**62, 2**63 - 1, -1, 0, 1, 2, 3, 2**31 - 1, -(2**31), 2**40]

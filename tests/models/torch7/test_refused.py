@@ -10,7 +10,7 @@ import pytest
 
 from charrnn.errors import InputError
 from charrnn.models.torch7 import read_model
-from tests import torch7_writer as t7
+from tests.models.torch7 import writer as t7
 
 TOKENS = list("First Czen:\nBfowpcdayuh,mk")
 
