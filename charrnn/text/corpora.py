@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, replacing
 from charrnn.text import shakespeare, sources
-from charrnn.text.download import download
+from charrnn.text.download import address_of, download
 from charrnn.text.progress import ByteProgress
 
 Say = Callable[[str], None]
@@ -147,6 +147,7 @@ def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
         if address is None:
             _pip_download(name, wanted, new, say)
             return
+        address_of(address, _ELSEWHERE)  # so that what is no address has its line alone
         say(f"{name}: fetching {shown(address)}")
         with ByteProgress(f"fetching {name}") as report:
             download(address, new, _ELSEWHERE, report)
