@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from charrnn.errors import InputError, RunError, shown
-from charrnn.text.checks import reason_of
+from charrnn.text.checks import reason_of, url_problem
 
 Report = Callable[[int, "int | None"], None]
 
@@ -67,16 +67,15 @@ def address_of(url: str, hint: str) -> str:
         InputError: it is neither.
     """
     name = shown(url)
-    try:
-        if os.path.isfile(url):
-            # a file may have a colon in its name
-            return Path(url).absolute().as_uri()
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https"):
-            _require_address(url, parts.hostname, parts.port)
-            return url
-    except ValueError as error:
-        raise InputError(f"{name}: is no address ({reason_of(error)}); {hint}") from None
+    if os.path.isfile(url):
+        # a file may have a colon in its name
+        return Path(url).absolute().as_uri()
+    problem = url_problem(url)
+    if problem is not None:
+        raise InputError(f"{name}: is no address ({problem}); {hint}")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return url
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise InputError(f"{name}: names another machine; {hint}")
@@ -89,14 +88,3 @@ def address_of(url: str, hint: str) -> str:
         what = "is no regular file" if os.path.exists(path) else "no such file"
         raise InputError(f"{name}: {what}; {hint}")
     return path.absolute().as_uri()
-
-
-def _require_address(url: str, host: str | None, port: int | None) -> None:
-    """Look at an http address before it is asked for; `port` was read, so it is a number."""
-    if not host:
-        raise ValueError("it names no host")
-    for character in url:
-        if not "!" <= character <= "~":
-            raise ValueError(
-                f"it holds {character!r}, which is written {quote(character, errors='replace')}"
-            )

@@ -43,6 +43,9 @@ class TestCache:
         monkeypatch.setenv("XDG_CACHE_HOME", "/x")
         monkeypatch.setenv("CHARRNN_CACHE", "~/c")
         assert cache_folder() == Path("/home/someone/c")
+        monkeypatch.setenv("CHARRNN_CACHE", "~nobody-of-this-name/c")
+        with pytest.raises(InputError, match="no such user"):
+            cache_folder()
         monkeypatch.delenv("CHARRNN_CACHE")
         assert cache_folder() == Path("/x/charrnn")
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
@@ -113,7 +116,7 @@ class TestCache:
             outputs = [job.communicate()[0] for job in jobs]
             server.shutdown()
             thread.join()
-        path = cache / "corpora" / f"{SHA256}.txt"
+        path = cache / "corpora" / f"text-{SHA256[:16]}.txt"
         assert outputs == [f"{path}\n"] * 2
         assert path.read_bytes() == CONTENT
         assert asked == ["/"]
@@ -125,7 +128,7 @@ class TestOnesOwn:
     def test_is_fetched_once(self, small: Path, cache: Path) -> None:
         said: list[str] = []
         path = downloaded_text(str(small), SHA256, said.append)
-        assert path == cache / "corpora" / f"{SHA256}.txt"
+        assert path == cache / "corpora" / f"text-{SHA256[:16]}.txt"
         assert path.read_bytes() == CONTENT
         assert said == ["the text: fetching small.txt"]
         small.unlink()

@@ -262,7 +262,7 @@ class TestWhatIsAsked:
         corpus = Corpus(url=name, sha256=sha256)
         pair = prepare(corpus, said.append)
         assert text_of(pair) == "the text"
-        assert pair[0] == cache / "corpora" / f"{sha256.lower()}.h5"
+        assert pair[0] == cache / "corpora" / f"text-{sha256[:16].lower()}.h5"
         assert said[0] == f"the text: fetching {name}"
         Path(name).unlink()
         assert prepare(corpus, pytest.fail) == pair
