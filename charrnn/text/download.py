@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from charrnn.errors import InputError, RunError, shown
-from charrnn.text.checks import reason_of
+from charrnn.text.checks import reason_of, url_problem
 
 Report = Callable[[int, "int | None"], None]
 
@@ -32,8 +33,7 @@ def download(url: str, new: Path, hint: str, report: Report | None = None) -> No
         RunError: it cannot be reached, refuses, breaks off, or holds far too much.
     """
     name = shown(url)
-    file = _file_of(url, hint)
-    address = url if file is None else file.absolute().as_uri()
+    address = address_of(url, hint)
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as source:
             length = source.headers.get("Content-Length") or ""
@@ -60,43 +60,31 @@ def download(url: str, new: Path, hint: str, report: Report | None = None) -> No
         raise RunError(f"{name}: ends after {received} of {announced} bytes; {hint}")
 
 
-def _file_of(url: str, hint: str) -> Path | None:
-    """The file that a path or a ``file:`` address names; None for an address of a server.
+def address_of(url: str, hint: str) -> str:
+    """The address of a server as it is, that of a file for a path; both looked at, not opened.
 
     Raises:
         InputError: it is neither.
     """
     name = shown(url)
-    try:
-        if Path(url).is_file():
-            # a file may have a colon in its name
-            return Path(url)
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https"):
-            _require_address(url, parts.hostname, parts.port)
-            return None
-    except ValueError as error:
-        raise InputError(f"{name}: is no address ({reason_of(error)}); {hint}") from None
+    if os.path.isfile(url):
+        # a file may have a colon in its name
+        return Path(url).absolute().as_uri()
+    problem = url_problem(url)
+    if problem is not None:
+        raise InputError(f"{name}: is no address ({problem}); {hint}")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return url
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise InputError(f"{name}: names another machine; {hint}")
         path = Path(unquote(parts.path))
-    elif parts.scheme and "/" not in url.partition(":")[0]:
+    elif parts.scheme:
         raise InputError(f"{name}: neither an http(s) or file address nor a file; {hint}")
     else:
         path = Path(url)
-    if not path.is_file():
-        what = "is no regular file" if path.exists() else "no such file"
+    if not os.path.isfile(path):
+        what = "is no regular file" if os.path.exists(path) else "no such file"
         raise InputError(f"{name}: {what}; {hint}")
-    return path
-
-
-def _require_address(url: str, host: str | None, port: int | None) -> None:
-    """Look at an http address before it is asked for; `port` was read, so it is a number."""
-    if not host:
-        raise ValueError("it names no host")
-    for character in url:
-        if not "!" <= character <= "~":
-            raise ValueError(
-                f"it holds {character!r}, which is written {quote(character, errors='replace')}"
-            )
+    return path.absolute().as_uri()

@@ -18,7 +18,7 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.text import corpora
-from charrnn.text.corpora import CORPORA, cache_folder, corpus_text
+from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
 
 CONTENT = b"To be, or not to be.\n" * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -43,6 +43,9 @@ class TestCache:
         monkeypatch.setenv("XDG_CACHE_HOME", "/x")
         monkeypatch.setenv("CHARRNN_CACHE", "~/c")
         assert cache_folder() == Path("/home/someone/c")
+        monkeypatch.setenv("CHARRNN_CACHE", "~nobody-of-this-name/c")
+        with pytest.raises(InputError, match="no such user"):
+            cache_folder()
         monkeypatch.delenv("CHARRNN_CACHE")
         assert cache_folder() == Path("/x/charrnn")
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
@@ -113,10 +116,35 @@ class TestCache:
             outputs = [job.communicate()[0] for job in jobs]
             server.shutdown()
             thread.join()
-        path = cache / "corpora" / f"{SHA256}.txt"
+        path = cache / "corpora" / f"text-{SHA256[:16]}.txt"
         assert outputs == [f"{path}\n"] * 2
         assert path.read_bytes() == CONTENT
         assert asked == ["/"]
+
+
+class TestOnesOwn:
+    """A text that is known by nothing but an address and a checksum."""
+
+    def test_is_fetched_once(self, small: Path, cache: Path) -> None:
+        said: list[str] = []
+        path = downloaded_text(str(small), SHA256, said.append)
+        assert path == cache / "corpora" / f"text-{SHA256[:16]}.txt"
+        assert path.read_bytes() == CONTENT
+        assert said == ["the text: fetching small.txt"]
+        small.unlink()
+        # whoever else has it: the content is what counts
+        assert downloaded_text("elsewhere.txt", SHA256.upper(), pytest.fail) == path
+
+    def test_a_wrong_checksum_names_both_and_keeps_nothing(self, small: Path, cache: Path) -> None:
+        other = hashlib.sha256(b"other").hexdigest()
+        with pytest.raises(InputError, match=r"^small\.txt: ") as refused:
+            downloaded_text(str(small), other, silent)
+        assert f"(its sha256 is {SHA256}, not {other})" in str(refused.value)
+        assert not [p for p in (cache / "corpora").iterdir() if not p.name.endswith(".lock")]
+
+    def test_what_is_no_address(self, cache: Path) -> None:
+        with pytest.raises(InputError, match=r"http://\[: is no address"):
+            downloaded_text("http://[", SHA256, silent)
 
 
 class TestRefusals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from charrnn.errors import InputError, RunError
@@ -157,6 +159,49 @@ class TestInTheCache:
             file["train"] = [1]
         assert self.is_in_cache(ready(), cache)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("source", b"bytes"),
+            ("source", b"\xff\xfe"),
+            ("source", 5),
+            ("source", [1, 2, 3]),
+            ("source", ["a", "b"]),
+            ("source", h5py.Empty("f4")),
+            ("source", "null"),
+            ("source", "[" * 30_000),
+            ("source", "9" * 30_000),
+            ("source", '{"read_at": 1e999}'),
+            ("source", "RECORDED with read_at 1" + "0" * 5000),
+            ("source", "RECORDED with read_at NaN"),
+            ("source", "RECORDED with read_at 1e999"),
+            ("source", "RECORDED with read_at null"),
+            ("vocabulary", [1, 2]),
+            ("vocabulary", np.zeros((2, 2))),
+            ("time", np.void(b"12345678")),
+        ],
+    )
+    def test_whatever_its_attributes_are(self, name: str, value: Any) -> None:
+        ready()
+        with h5py.File("x.h5", "a") as file:
+            if isinstance(value, str) and value.startswith("RECORDED"):
+                source = json.loads(file.attrs["source"])
+                source["read_at"] = "@"
+                value = json.dumps(source).replace('"@"', value.rpartition(" ")[2])
+            file.attrs[name] = value
+        assert text_of(ready()) == "the text"
+
+    def test_an_attribute_of_a_type_that_numpy_lacks(self, cache: Path) -> None:
+        with h5py.File("x.h5", "w") as file:
+            space = h5py.h5s.create(h5py.h5s.SCALAR)
+            h5py.h5a.create(file.id, b"source", h5py.h5t.UNIX_D32LE, space)
+        assert self.is_in_cache(ready(), cache)
+
+    @pytest.mark.parametrize("name", ["x.h5", "x.json"])
+    def test_a_pipe_of_its_name_is_not_waited_for(self, cache: Path, name: str) -> None:
+        os.mkfifo(name)
+        assert self.is_in_cache(ready(), cache)
+
     def test_files_of_another_text_are_left_alone(self, cache: Path) -> None:
         Path("y.txt").write_text("other")
         preprocess("y.txt", Path("x.h5"), None, val_frac=0.1, test_frac=0.1, encoding="utf-8")
@@ -217,7 +262,7 @@ class TestWhatIsAsked:
         corpus = Corpus(url=name, sha256=sha256)
         pair = prepare(corpus, said.append)
         assert text_of(pair) == "the text"
-        assert pair[0] == cache / "corpora" / f"{sha256.lower()}.h5"
+        assert pair[0] == cache / "corpora" / f"text-{sha256[:16].lower()}.h5"
         assert said[0] == f"the text: fetching {name}"
         Path(name).unlink()
         assert prepare(corpus, pytest.fail) == pair
@@ -230,6 +275,14 @@ class TestWhatIsAsked:
         os.mkfifo("pipe")
         with pytest.raises(InputError, match="read twice"):
             ready("pipe")
+
+    def test_line_ends_of_windows_are_told(self) -> None:
+        Path("x.txt").write_bytes(b"one\r\ntwo\r\n")
+        said: list[str] = []
+        prepare(Corpus("x.txt"), said.append)
+        assert said[0] == "x.h5: preprocessed from x.txt"
+        assert said[1].startswith("the text has line ends of Windows (\\r\\n)")
+        prepare(Corpus("x.txt"), pytest.fail)
 
     def test_nothing_at_all(self) -> None:
         with pytest.raises(InputError, match="data=shakespeare"):

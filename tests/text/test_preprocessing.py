@@ -242,7 +242,50 @@ class TestOutputs:
         assert made.json.is_file()
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding", "remark"),
+    [
+        (b"one\ntwo", "utf-8", None),
+        (b"one\r\ntwo", "utf-8", "line ends of Windows"),
+        (b"one\r\ntwo\0", "bytes", None),
+        ("one".encode("utf-16-le"), "utf-8", "encoding=utf-16-le"),
+    ],
+)
+def test_characters_that_few_want_are_told(
+    folder: Path, content: bytes, encoding: str, remark: str | None
+) -> None:
+    Path("x.txt").write_bytes(content)
+    told = run("x.txt", encoding=encoding).remark
+    assert told == remark or (remark is not None and told is not None and remark in told)
+
+
+def test_a_mark_of_the_encoding_is_no_text(folder: Path) -> None:
+    Path("x.txt").write_bytes(b"\xef\xbb\xbfab\xef\xbb\xbf")
+    assert contents(run("x.txt"))["tokens"] == ["a", "b", "\ufeff"]
+    assert contents(run("x.txt", encoding="bytes"))["tokens"] == (
+        ["[239]", "[187]", "[191]", "a", "b"]
+    )
+    assert read_text("x.txt", "utf-8") == "ab\ufeff"
+    Path("x.txt").write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(InputError, match="the text is empty"):
+        run("x.txt")
+
+
 class TestFailure:
+    @pytest.mark.parametrize("name", ["a\0b", "a\0b.h5"])
+    def test_a_nul_in_an_outputs_name(self, folder: Path, name: str) -> None:
+        Path("x.txt").write_text("text")
+        for option in ("output_h5", "output_json"):
+            json_name = Path(name) if option == "output_json" else None
+            with pytest.raises(InputError, match=f"{option}=.*holds a NUL"):
+                run("x.txt", "y.h5" if json_name else name, json=json_name)
+
+    @pytest.mark.parametrize("name", [".", "/"])
+    def test_an_output_that_is_a_folder(self, folder: Path, name: str) -> None:
+        Path("x.txt").write_text("text")
+        with pytest.raises(InputError, match="output_h5="):
+            run("x.txt", name)
+
     @pytest.mark.parametrize(
         ("content", "reason"),
         [(b"", "empty"), (b"fine so far " * 9000 + b"\xff", "not utf-8 at byte 108000")],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
 import os
+import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -147,6 +149,44 @@ class TestDecoding:
         assert read(Path("a.txt"), Path("b.txt")) == "one\r\ntwo\rthree\0\n"
         # each has its own mark in an encoding that drops it
         assert read(Path("a.txt"), Path("b.txt"), encoding="utf-8-sig") == "one\r\ntwo\rthree\0\n"
+
+
+def office_document() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", os.urandom(1000))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("text".encode("utf-16"), "is UTF-16; give encoding=utf-16"),
+        (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; give encoding=utf-16"),
+        ("text".encode("utf-32"), "is UTF-32; give encoding=utf-32"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
+        (office_document(), "is a zip archive, as .docx"),
+        (gzip.compress(b"text"), "is packed by gzip; let its name end in .gz"),
+        (lzma.compress(b"text"), "is packed by xz; let its name end in .xz"),
+        (b"\x89HDF\r\n\x1a\n", "is HDF5"),
+    ],
+)
+def test_files_of_other_kinds_are_named(folder: Path, content: bytes, what: str) -> None:
+    Path("a.txt").write_bytes(content)
+    line = refusal(Path("a.txt"))
+    assert line.startswith(f"a.txt: {what}")
+    assert "latin-1" not in line
+
+
+def test_a_text_in_utf_16_that_is_damaged_is_not_told_what_it_is(folder: Path) -> None:
+    Path("a.txt").write_bytes("text".encode("utf-16") + b"\0")
+    assert "not utf-16" in refusal(Path("a.txt"), encoding="utf-16")
+
+
+def test_a_very_long_name_is_cut() -> None:
+    with pytest.raises(InputError) as refused:
+        find_files("x" * 100_000)
+    assert len(str(refused.value)) < 500
 
 
 class TestPacked:
