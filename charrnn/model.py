@@ -241,7 +241,7 @@ def _read(path: Path, start: bytes) -> TrainedModel:
     if start[8:] == b"{" or path.suffix == ".safetensors":
         return modelfile.load(path)
     if start.startswith(_ZIP) or path.suffix == ".ckpt":
-        from charrnn import checkpoint
+        from charrnn.models import checkpoint
 
         return checkpoint.read_model(path)
     if start.startswith(_TORCH7) or path.suffix == ".t7":

@@ -24,13 +24,13 @@ import lightning as L
 import torch
 
 from charrnn import modelfile
-from charrnn.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.data import SplitIds
 from charrnn.errors import RunError
 from charrnn.evaluation import Score, stream_loss
 from charrnn.files import make_folder, replacing
 from charrnn.model import Model
 from charrnn.modelfile import TrainedModel
+from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.network import weights_of
 from charrnn.options import CallbackOptions
 from charrnn.text.vocabulary import Vocabulary, as_bytes

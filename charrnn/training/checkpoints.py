@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from charrnn import checkpoint, modelfile
-from charrnn.checkpoint import Damaged
+from charrnn import modelfile
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import Damaged
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -48,17 +49,16 @@ class WholeCheckpointIO(CheckpointIO):
             except RuntimeError as error:
                 raise _reason(error) from error
             try:
-                checkpoint.check_size(temporary)
+                checkpoint.check_written(temporary)
             except ValueError as error:
                 raise RunError(
-                    f"{path}: not written ({error}: the vocabulary or the config is larger "
-                    f"than a checkpoint holds)"
+                    f"{path}: not written, since it could not be read again ({error})"
                 ) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return checkpoint.read(Path(path))
+        return checkpoint.read_run(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
@@ -192,7 +192,7 @@ def _whole(path: Path, notes: list[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return checkpoint.read(path)
+        return checkpoint.read_run(path)
     except Damaged as error:
         notes.append(_set_aside(path, error))
         return None

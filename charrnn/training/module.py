@@ -14,8 +14,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.checkpoint import ENTRY
 from charrnn.errors import RunError
+from charrnn.models.checkpoint import ENTRY
 from charrnn.network import Network, State, joined
 from charrnn.options import OptimizerOptions, ScheduleOptions
 from charrnn.training.schedules import learning_rate

@@ -25,9 +25,10 @@ from typing import Any
 
 from torch.nn import functional
 
-from charrnn import checkpoint, evaluation, files, modelfile
+from charrnn import evaluation, files, modelfile
 from charrnn.__main__ import main
 from charrnn.commands import train as train_command
+from charrnn.models import checkpoint
 from charrnn.training import callbacks, checkpoints, events, metrics, module, run  # noqa: F401
 
 CONTEXT = multiprocessing.get_context("forkserver")

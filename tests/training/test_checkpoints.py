@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint, modelfile
+from charrnn import modelfile
 from charrnn.errors import InputError
+from charrnn.models import checkpoint
 from charrnn.training.checkpoints import Best, newest_usable, restore_best
 from tests.training.conftest import Train, assert_same, tensors
 

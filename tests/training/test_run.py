@@ -12,7 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import charrnn
-from charrnn import checkpoint, modelfile
+from charrnn import modelfile
+from charrnn.models import checkpoint
 from charrnn.training import progress
 from tests.training.conftest import Train, assert_same, metrics, tensors
 

@@ -1,0 +1,1 @@
+"""One trained model, from any file that holds one."""
