@@ -191,6 +191,13 @@ def folder_of(option: str, value: str) -> Path:
     return Path(folder)
 
 
+def refuse_folder(command: str, config: DictConfig, folder: Path) -> None:
+    """Let the command refuse a folder before Hydra writes the config of this run into it."""
+    module = importlib.import_module(f"charrnn.commands.{command}")
+    if config.hydra.output_subdir is not None and hasattr(module, "refuse_folder"):
+        module.refuse_folder(folder)
+
+
 def _build(schema: Any, prefix: str, values: Any) -> Any:
     # not OmegaConf.to_object, which takes a text that happens to be ??? for a missing one
     arguments = {}
@@ -273,6 +280,7 @@ def _run(call: Call) -> int:
         HydraConfig.instance().set_config(config)  # for ${hydra:...} among the options
         options_of(call.command, config)
         folder = folder_of("hydra.run.dir", config.hydra.run.dir)
+        refuse_folder(call.command, config, folder)
     standing = next(path for path in (folder, *folder.parents) if path.exists())
     callbacks = Callbacks(config)
     callbacks.on_run_start(config=config, config_name=call.config_name)

@@ -8,6 +8,7 @@ refused as one, before anything is written.
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -20,7 +21,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn.commands import endings
-from charrnn.commands.compose import Call, folder_of, options_of
+from charrnn.commands.compose import Call, folder_of, options_of, refuse_folder
 from charrnn.errors import InputError, RunError
 from charrnn.options import TrainOptions
 
@@ -78,6 +79,9 @@ def _refusal(call: Call, master: DictConfig, number: int, job: list[str]) -> Inp
                 config.hydra.job.num = config.hydra.job.id = number
             HydraConfig.instance().set_config(config)
             _refuse_processes(options_of(call.command, config))
+            folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
+            folder = folder_of("hydra.sweep.dir", str(folder))
+            refuse_folder(call.command, config, folder)
     except InputError as refusal:
         return refusal
     return None

@@ -88,6 +88,12 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
     return overrides + added
 
 
+def refuse_folder(folder: Path) -> None:
+    """Raise InputError if a run stands in `folder`: what it recorded must survive."""
+    if _is_run(folder):
+        raise InputError(_occupied(str(folder)))
+
+
 def run(options: TrainOptions) -> None:
     """Train, and say where the result is."""
     from charrnn.training.progress import say

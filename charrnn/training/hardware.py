@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from charrnn.errors import InputError
 from charrnn.options import ModelOptions, TrainerOptions
@@ -85,6 +87,11 @@ def resolve(
     if precision == "16-mixed" and accelerator != "gpu":
         raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
     streams = batch_size // count
+    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
+        raise InputError(
+            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
+            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
+        )
     if precision == "auto":
         precision = chosen_precision(accelerator, model, streams)
     threads = trainer.threads or _threads_asked_for(here, place)
@@ -107,7 +114,8 @@ def chosen_precision(accelerator: str, model: ModelOptions, streams: int) -> str
     worth = WORTH[model.kind]
     large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
     pays = accelerator == "gpu" or large
-    return "bf16-mixed" if pays and _has_bf16(accelerator) else "32-true"
+    has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
+    return "bf16-mixed" if pays and has else "32-true"
 
 
 def chosen_threads(model: ModelOptions, streams: int, available: int) -> int:
@@ -171,9 +179,25 @@ def _has_bf16(accelerator: str) -> bool:
 
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 itself (AVX-512 BF16 or AMX)."""
-    # private names, which another torch may not have: then float32 is the safe answer
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+    # before torch 2.11 nothing public tells; float32 is the safe answer then
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
+
+
+@functools.cache
+def cpu_runs_bf16(kind: str) -> bool:
+    """Whether a recurrent layer runs under bf16 autocast at all.
+
+    Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
+    """
+    module = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[kind]
+    with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
+        layer = module(1, 1, batch_first=True)
+        try:
+            layer(torch.zeros(1, 1, 1))
+        except RuntimeError:
+            return False
+    return True
 
 
 def describe(trainer: TrainerOptions) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
+from charrnn.training.hardware import cpu_runs_bf16
 
 SMALL = (
     "trainer=cpu",
@@ -27,6 +28,12 @@ SMALL = (
     "print_every=5",
     "callbacks.sample_length=20",
 )
+
+
+def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
+    """Skip a test of bf16 where the CPU cannot run such a layer in it."""
+    if precision == "bf16-mixed" and not cpu_runs_bf16(kind):
+        pytest.skip(f"this CPU cannot train a {kind} in bf16")
 
 
 @pytest.fixture

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from charrnn.training.hardware import cpu_runs_bf16
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
 
 def test_two_processes_with_two_threads_each(tmp_path: Path) -> None:
     """Of a size at which products are split over threads; in float32 and in bf16."""
+    precisions = ["32-true", "bf16-mixed" if cpu_runs_bf16("lstm") else "auto"]
     words = [
         *("train", "-m", *OPTIONS, "trainer.threads=2", "trainer.max_steps=14"),
         *("model.hidden_size=128", "model.embedding_size=64", "data.batch_size=20"),
-        "trainer.precision=32-true,bf16-mixed",
+        "trainer.precision=" + ",".join(precisions),
     ]
     write_corpus(tmp_path)
     env = {
@@ -29,4 +31,5 @@ def test_two_processes_with_two_threads_each(tmp_path: Path) -> None:
         subprocess.run(command, cwd=tmp_path, env=env, check=True)
     for job in ("0", "1"):
         assert differences(tmp_path / "one" / job, tmp_path / "other" / job) == []
-    assert "weights" in differences(tmp_path / "one" / "0", tmp_path / "one" / "1")
+    if precisions[1] == "bf16-mixed":
+        assert "weights" in differences(tmp_path / "one" / "0", tmp_path / "one" / "1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.models import checkpoint
-from tests.training.conftest import Train, assert_same, metrics, tensors
+from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
 
 CASES = {
     "lstm, step": ["schedule.decay_every=1"],
@@ -25,6 +25,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
+    skip_without_bf16("bf16-mixed" if "bf16" in case else "", case.split(",")[0])
     overrides = [*CASES[case], "model.dropout=0.25", "validate_every=11"]
     whole = train(*overrides, "trainer.max_steps=60", folder="whole")
     parts = train(*overrides, "trainer.max_steps=9", folder="parts")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from charrnn.errors import InputError
 from charrnn.options import ModelOptions, TrainerOptions
 from charrnn.training import hardware
 
@@ -18,6 +19,7 @@ MODEL = ModelOptions("lstm", 64, 128, 2, 0.0, False)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores with bf16, and an environment that asks for nothing."""
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         monkeypatch.delenv(name, raising=False)
@@ -75,6 +77,16 @@ def test_streams_are_shared_out_where_each_thread_gets_enough(
 def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
     assert chosen() == ("32-true", 2)
+
+
+def test_a_cpu_that_cannot_run_an_lstm_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: kind != "lstm")
+    assert chosen() == ("32-true", 2)
+    gru = replace(MODEL, kind="gru")
+    assert hardware.resolve(TRAINER, gru, 50).precision == "bf16-mixed"
+    asked = replace(TRAINER, precision="bf16-mixed")
+    with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
+        hardware.resolve(asked, MODEL, 50)
 
 
 def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:

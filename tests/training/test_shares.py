@@ -11,7 +11,7 @@ from torch import Tensor
 from charrnn.modelfile import Architecture
 from charrnn.network import Network, State
 from charrnn.training.shares import SharedLoss, window_loss
-from tests.training.conftest import Train, assert_same, metrics, tensors
+from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
 
 N, T, V = 7, 9, 11
 
@@ -50,6 +50,7 @@ def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None
 
 
 def test_the_threads_have_the_callers_precision() -> None:
+    skip_without_bf16("bf16-mixed")
     net = network()
     exact, losses = step(net, plain(net))[0], {}
     with torch.autocast("cpu", torch.bfloat16):
@@ -97,6 +98,7 @@ SHARED = ("data.batch_size=24", "data.seq_length=5", "trainer.threads=2", "model
 def test_a_resumed_run_is_the_uninterrupted_one(
     train: Train, workplace: Path, precision: str
 ) -> None:
+    skip_without_bf16(precision)
     options = (*SHARED, f"trainer.precision={precision}")
     whole = train(*options, "trainer.max_steps=30")
     part = train(*options, "trainer.max_steps=11", folder="part")
