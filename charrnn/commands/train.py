@@ -191,8 +191,8 @@ def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Path | None
     """The run's folder, its config, and what it goes on from: that folder, a .ckpt, or nothing."""
     from omegaconf import OmegaConf
 
-    from charrnn import checkpoint
     from charrnn.commands import compose
+    from charrnn.models import checkpoint
     from charrnn.training import resume
 
     now = absolute(plain(OmegaConf.to_container(compose.composed_config())))
@@ -218,7 +218,7 @@ def _beginning(options: TrainOptions) -> tuple[Path, dict[str, Any], Path | None
                 f"give one that `charrnn train` made, or a .ckpt"
             )
         return target, resume.merged(recorded(target), now, given), target
-    entry = checkpoint.read(Path(options.resume))[checkpoint.ENTRY]
+    entry = checkpoint.read_run(Path(options.resume))[checkpoint.ENTRY]
     return folder, resume.merged(entry["config"], now, given), target
 
 
@@ -240,7 +240,7 @@ def _start(folder: Path, source: Path | None) -> Start:
 
 
 def _is_unfinished(folder: Path, now: dict[str, Any]) -> bool:
-    from charrnn import checkpoint
+    from charrnn.models import checkpoint
     from charrnn.training import resume
     from charrnn.training.checkpoints import LAST
 
@@ -251,7 +251,7 @@ def _is_unfinished(folder: Path, now: dict[str, Any]) -> bool:
         if not last.exists():
             return True
         with contextlib.suppress(InputError):
-            return not checkpoint.read(last)[checkpoint.ENTRY]["finished"]
+            return not checkpoint.read_run(last)[checkpoint.ENTRY]["finished"]
         return True
     return False
 

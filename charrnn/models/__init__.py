@@ -44,7 +44,7 @@ def read_model(path: str | os.PathLike[str]) -> TrainedModel:
 
         return model_file.load(path)
     if start.startswith(_ZIP) or path.suffix == ".ckpt":
-        from charrnn import checkpoint
+        from charrnn.models import checkpoint
 
         return checkpoint.read_model(path)
     if start.startswith(_TORCH7) or path.suffix == ".t7":

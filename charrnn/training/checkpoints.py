@@ -24,9 +24,8 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder, replacing
-from charrnn import checkpoint
-from charrnn.models import model_file
-from charrnn.checkpoint import ENTRY
+from charrnn.models import checkpoint, model_file
+from charrnn.models.checkpoint import ENTRY
 from charrnn.training.callbacks import EarlyStopping
 from charrnn.training.log import TrainingLog
 from charrnn.training.signals import Signals

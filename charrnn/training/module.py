@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from charrnn.evaluation import part_loss
 from charrnn.model import Model
-from charrnn.checkpoint import ENTRY, FORMAT_VERSION
+from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, weights_of
 from charrnn.text.vocabulary import Vocabulary

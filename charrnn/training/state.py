@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.checkpoint import ENTRY, NETWORK_PREFIX, model_in
+from charrnn.models.checkpoint import ENTRY, NETWORK_PREFIX, model_in
 from charrnn.network import Network
 
 # what torch.optim keeps of each parameter; all but the step are of the parameter's shape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Start:
 
     Attributes:
         path: the checkpoint file; None for a new run.
-        content: what `charrnn.checkpoint.read` made of it.
+        content: what `charrnn.models.checkpoint.read_run` made of it.
     """
 
     path: Path | None = None
@@ -42,7 +42,7 @@ class Start:
     @classmethod
     def at(cls, path: Path | None) -> Start:
         """Raises InputError: the checkpoint cannot be read."""
-        return cls() if path is None else cls(path, checkpoint.read(path))
+        return cls() if path is None else cls(path, checkpoint.read_run(path))
 
     @property
     def step(self) -> int:

@@ -25,10 +25,10 @@ from typing import Any
 
 from torch.nn import functional
 
-from charrnn import checkpoint, evaluation, files
+from charrnn import evaluation, files
 from charrnn.__main__ import main
 from charrnn.commands import train as train_command
-from charrnn.models import model_file as modelfile
+from charrnn.models import checkpoint, model_file
 from charrnn.training import callbacks, checkpoints, events, metrics, module, run  # noqa: F401
 
 CONTEXT = multiprocessing.get_context("forkserver")

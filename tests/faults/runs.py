@@ -16,8 +16,8 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from charrnn import checkpoint
-from charrnn.checkpoint import ENTRY
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
 from tests.faults.child import POINTS, Fault, Process
 
 # a corpus of 20 windows an epoch; 50 steps, and dropout, so that random numbers count

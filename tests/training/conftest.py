@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn import checkpoint
 from charrnn.__main__ import main
+from charrnn.models import checkpoint
 from charrnn.training.hardware import cpu_runs_bf16
 
 SMALL = (

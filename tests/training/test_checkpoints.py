@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
 from charrnn.errors import InputError
-from charrnn.models import model_file as modelfile
+from charrnn.models import checkpoint, model_file
 from charrnn.training.checkpoints import Best, newest_usable, restore_best
 from tests.training.conftest import Train, assert_same, tensors
 
@@ -84,18 +83,18 @@ def best_of(folder: Path) -> Best:
 
 def files_of_the_best(folder: Path) -> tuple[int, int]:
     """The steps of best.ckpt and of the model file."""
-    facts = modelfile.load(folder / "model.safetensors").facts
+    facts = model_file.load(folder / "model.safetensors").facts
     return tensors(folder, "best.ckpt")["step"], facts["step"]
 
 
 def test_a_damaged_model_file_is_made_again(run: Path) -> None:
-    before = modelfile.load(run / "model.safetensors").weights
+    before = model_file.load(run / "model.safetensors").weights
     damage(run / "model.safetensors")
     best = best_of(run)
     notes = restore_best(run, best, run / "checkpoints" / "last.ckpt")
     (note,) = notes
     assert note.endswith("it is set aside as model.safetensors.damaged")
-    after = modelfile.load(run / "model.safetensors").weights
+    after = model_file.load(run / "model.safetensors").weights
     assert all((after[name] == before[name]).all() for name in before)
     assert files_of_the_best(run) == (best.step, best.step)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
 
 CASES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.faults.child import Fault, fail
 from tests.faults.runs import Broken, differences, go_on, points, run, start, write_corpus
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.faults.child import Fault, limit_files
 from tests.faults.runs import differences, go_on, run, start, write_corpus
 

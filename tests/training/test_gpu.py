@@ -13,8 +13,8 @@ import torch
 import yaml
 
 import charrnn
-from charrnn import checkpoint
 from charrnn.data import cut_streams, open_data
+from charrnn.models import checkpoint
 from charrnn.training import datamodule
 from charrnn.training.datamodule import Windows
 from charrnn.training.module import LanguageModel

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn import checkpoint
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.models import checkpoint
 from charrnn.training.launchers import Place
 from charrnn.training.module import _share
 from charrnn.training.processes import _error_of, report_on

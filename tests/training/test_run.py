@@ -12,8 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import charrnn
-from charrnn import checkpoint
-from charrnn.models import model_file as modelfile
+from charrnn.models import checkpoint, model_file
 from charrnn.training import progress
 from tests.training.conftest import Train, assert_same, metrics, tensors
 
@@ -47,7 +46,7 @@ def test_the_last_validation_is_that_of_the_exported_loss(train: Train) -> None:
     run = train("trainer.max_steps=23")
     rows = metrics(run)
     best = min((float(r["val/loss"]), int(r["step"])) for r in rows if r["val/loss"])
-    facts = modelfile.load(run / "model.safetensors").facts
+    facts = model_file.load(run / "model.safetensors").facts
     assert (facts["val_loss"], facts["step"]) == best
     from charrnn.data import open_data
 
@@ -110,7 +109,7 @@ def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: T
                 torch.testing.assert_close(part, other)
 
 
-def _model(run: Path, step: int) -> modelfile.TrainedModel:
+def _model(run: Path, step: int) -> model_file.TrainedModel:
     return checkpoint.read_model(run / "checkpoints" / f"step-{step}.ckpt")
 
 
@@ -123,7 +122,7 @@ def test_without_validation_the_last_weights_are_exported(train: Train) -> None:
     run = train("trainer.max_steps=10", "validate_every=0")
     last, best = tensors(run), tensors(run, "best.ckpt")
     assert_same(best["weights"], last["weights"])
-    exported = modelfile.load(run / "model.safetensors").weights
+    exported = model_file.load(run / "model.safetensors").weights
     decoder = last["weights"]["network.decoder.weight"].numpy()
     assert (exported["decoder.weight"] == decoder).all()
     assert not any(row["val/loss"] for row in metrics(run))

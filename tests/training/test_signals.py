@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.faults.child import Fault, send
 from tests.faults.runs import OPTIONS, differences, go_on, run, start, write_corpus
 
