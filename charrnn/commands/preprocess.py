@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charrnn.options import PreprocessOptions
+from charrnn.cli.options import PreprocessOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.progress import byte_progress
 
