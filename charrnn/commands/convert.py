@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from charrnn.cli.options import ConvertOptions
 from charrnn.errors import InputError
-from charrnn.options import ConvertOptions
 
 
 def run(options: ConvertOptions) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from charrnn.cli.options import EvaluateOptions
 from charrnn.errors import InputError
-from charrnn.options import EvaluateOptions
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds

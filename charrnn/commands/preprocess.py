@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from charrnn.options import PreprocessOptions
+from charrnn.cli.options import PreprocessOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.progress import preprocessing_progress
 

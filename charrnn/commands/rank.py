@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.commands import endings
+from charrnn.cli import endings
 from charrnn.errors import Interrupted
 from charrnn.training.launchers import Place, place_of_torchrun
 from charrnn.training.signals import STOPPING, Signals

@@ -11,8 +11,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from charrnn.cli.options import SampleOptions
 from charrnn.errors import InputError, RunError
-from charrnn.options import SampleOptions
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import typing
 from typing import Any
 
 import pytest
+from charrnn.commands.overrides import LISTS, TEXTS, UNSETTABLE, literal, quoted, refuse_flags
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from charrnn.commands.overrides import LISTS, TEXTS, UNSETTABLE, literal, quoted, refuse_flags
 from charrnn.errors import InputError
 from charrnn.options import SCHEMAS
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from charrnn.commands import COMMANDS, conf
+from charrnn.cli import conf
+from charrnn.commands import COMMANDS
 
 _NOTES = """\
 A text or a path is taken as it stands after the equals sign, character for character
@@ -39,20 +40,26 @@ def of(command: str) -> str:
             rows.append((f"{group}={choice}", explanation + default))
     if rows:
         lines += ["", "Choices, each of which sets a group of options:", "", *_table(rows)]
-    rows = []
-    for name, option in page.options.items():
-        required = option.default == "???"
-        value = "" if required else option.default
-        rows.append((f"{name}={value}", option.explanation + " (required)" * required))
-    lines += ["", "Options and their defaults:", "", *_table(rows)]
+    lines += ["", "Options and their defaults:", "", *_table(_rows(page.options))]
+    for choice, options in page.further.items():
+        lines += ["", f"With {choice} also:", "", *_table(_rows(options))]
     unset = any(option.default == "null" for option in page.options.values())
     notes = _NOTES.format(
         unset=" The bare word null\nunsets an option whose default is null." if unset else "",
-        where="choices of your own (experiment/NAME.yaml)" if page.groups else "YAML files",
+        where="choices of your own (GROUP/NAME.yaml)" if page.groups else "YAML files",
     )
     return "\n".join([*lines, "", notes])
 
 
+def _rows(options: dict[str, conf.Option]) -> list[tuple[str, str]]:
+    rows = []
+    for name, option in options.items():
+        required = option.default == "???"
+        value = "" if required else option.default
+        rows.append((f"{name}={value}", option.explanation + " (required)" * required))
+    return rows
+
+
 def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max(len(left) for left, _ in rows if len(left) <= 32)
+    width = max((len(left) for left, _ in rows if len(left) <= 40), default=0)
     return [f"  {left:<{width}}  {right}".rstrip() for left, right in rows]
