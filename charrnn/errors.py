@@ -7,6 +7,7 @@ the file or the option and says what to do. The front door prints it and leaves.
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 
 class InputError(Exception):
@@ -32,6 +33,9 @@ class Interrupted(BaseException):
         super().__init__(message)
         self.signum = int(signum)
         self.exit_code = 128 + signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.signum)
 
 
 def shown(value: object, limit: int = 300) -> str:

@@ -199,7 +199,7 @@ class _Run:
         return float(self.losses.sum()) + self._rest(streams_of(after, slice(-1, None)))
 
     def _zero_but_first(self, rows: int) -> State | None:
-        """The state (rows, ...) in which the first row begins after its lead-in, the others at 0."""
+        """The state (rows, ...) of which the first row follows the lead-in; the others are 0."""
         if self.beginning is None:
             return None
         zeros = [[part.new_zeros(rows - 1, *part.shape[1:]) for part in layer]

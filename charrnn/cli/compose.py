@@ -20,7 +20,7 @@ from typing import Any
 
 from hydra import main as hydra_main
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn.cli import flags, surroundings
 from charrnn.cli.job import Composed, Job, options_of
@@ -108,8 +108,9 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
     """Run one job."""
     job = Job(line.command, surroundings.wants_traceback())
     if not _needs_hydra(config):
-        with hydra_config(config):
+        with read_write(config), open_dict(config):
             config.hydra.runtime.output_dir = str(folder)
+        with hydra_config(config):
             return job(config)
     standing = next(path for path in (folder, *folder.parents) if path.exists())
     try:

@@ -77,7 +77,8 @@ class Job:
             self.folder = Path(hydra.runtime.output_dir)
             try:
                 self.value = self._run(config, hydra, in_sweep)
-                return self.value
+                # a result says itself what of it a sweeper minimises
+                return getattr(self.value, "objective", self.value)
             except (Interrupted, BrokenPipeError) as error:
                 if not in_sweep:
                     raise
@@ -171,4 +172,4 @@ def _named(values: Any) -> set[str]:
 
 
 def _plain(config: Any) -> Any:
-    return OmegaConf.to_container(config, resolve=False)
+    return OmegaConf.to_container(config, resolve=False, enum_to_str=True)

@@ -20,7 +20,6 @@ from charrnn.cli.ranges import (
     ENCODING,
     FACTOR,
     FIXED,
-    MAX_THREADS,
     NOT_EMPTY,
     NOT_NEGATIVE,
     PATH,
@@ -28,6 +27,7 @@ from charrnn.cli.ranges import (
     SHA256,
     SHARE,
     TEXT,
+    THREADS,
     Paths,
     Range,
     one_of,
@@ -153,10 +153,7 @@ class TrainerOptions:
     num_nodes: Annotated[int, AT_LEAST_1]
     strategy: Annotated[str, one_of("auto", "ddp")]
     precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed", "16-mixed")]
-    threads: Annotated[
-        int | None,
-        Range(lambda value: 1 <= value <= MAX_THREADS, f"must be between 1 and {MAX_THREADS}"),
-    ]
+    threads: Annotated[int | None, THREADS]
     max_epochs: Annotated[int | None, AT_LEAST_1]
     max_steps: Annotated[int | None, AT_LEAST_1]
     gradient_clip_val: Annotated[

@@ -80,7 +80,8 @@ def _are_devices(devices: Any) -> bool:
     return devices == "auto" or (isinstance(devices, int) and devices >= 1)
 
 
-MAX_THREADS = 512  # far beyond, torch crashes
+_MAX_THREADS = 512  # far beyond, torch crashes
+THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")

@@ -1,14 +1,124 @@
-"""`charrnn train`: composed and checked here; the training itself is joined on elsewhere."""
+"""`charrnn train`: from a composed config to a run folder."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, Interrupted
+from charrnn.runs import world
+from charrnn.runs.folder import is_run, refuse_run
 
 if TYPE_CHECKING:
     from charrnn.cli.compose import Composed
+    from charrnn.runs.request import Result
 
 
-def run(composed: Composed) -> float | None:
-    raise RunError(f"{composed.folder}: nothing trains in this version")
+def train(*overrides: str) -> Result | None:
+    """Train as `charrnn train` does: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
+
+    Returns:
+        The run's folder, its best loss and the step; None for a sweep.
+
+    Raises:
+        InputError, RunError: as the command does, one line each.
+    """
+    from charrnn.cli import compose
+
+    result: Result | None = compose.call("train", list(overrides))
+    return result
+
+
+def run(composed: Composed) -> Result:
+    """Train, and say where the result is; its best validation loss is what a sweep minimises."""
+    from charrnn.cli.building import build
+    from charrnn.cli.options import TrainOptions
+    from charrnn.cli.ranges import FIXED
+    from charrnn.cli.traits import having
+    from charrnn.runs import train as runs
+    from charrnn.runs.request import Request
+    from charrnn.training.say import say
+    from charrnn.training.signals import Signals
+
+    request = Request(
+        config=composed.config,
+        given=composed.given,
+        folder=Path(composed.folder),
+        overrides=composed.overrides,
+        hydra=composed.hydra,
+        job_id=composed.job_id,
+        targets=composed.targets,
+        fixed=having("train", FIXED),
+        check=lambda config: vars(build(TrainOptions, config)),
+    )
+    with Signals() as signals:
+        try:
+            return runs.train(request, signals)
+        except Interrupted:
+            if line := world.requeue():
+                say(line)
+            raise
+
+
+def follow() -> int | None:
+    """In all processes but the first that torchrun or srun started: train with the first.
+
+    Returns:
+        The exit code; None in a process that has to read the command line itself.
+    """
+    here = world.world()
+    if not here.launcher:
+        return None
+    from charrnn.cli import endings
+    from charrnn.runs import group, processes
+    from charrnn.training.signals import Signals
+
+    if here.rank == 0:
+        group.meet(here)  # at once: the others are waiting
+        return None
+    try:
+        with Signals(speaks=False) as signals:
+            processes.follow(here, signals)
+    except (group.LostProcess, Interrupted) as ended:
+        return ended.exit_code  # rank 0 speaks of it
+    except Exception as error:
+        return endings.end(f"charrnn train: rank {here.rank}", error)
+    return 0
+
+
+def prepare_overrides(overrides: list[str]) -> list[str]:
+    """Overrides that let Hydra's run folder be the folder of this run."""
+    values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
+    resume, folder = values.get("resume"), values.get("hydra.run.dir")
+    added = []
+    if folder is None and (resume is None or not os.path.isdir(resume)):
+        folder = world.slurm_job_folder()
+        if folder is not None:
+            added.append(f"hydra.run.dir={folder}")
+        elif world.may_be_restarted_by_torchrun() and resume != "auto":
+            raise InputError(
+                "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted run "
+                "finds its folder: hydra.run.dir=outputs/train/NAME"
+            )
+    named = resume == "auto" and "hydra.run.dir" in values
+    if named:  # this very run, which may have to begin
+        overrides = [o for o in overrides if not o.startswith("resume=")]
+        resume = None
+    if folder is not None and is_run(Path(folder)) and (named or world.restarted()):
+        # however it began, it goes on from where it was interrupted
+        overrides = [o for o in overrides if not o.startswith(("resume=", "init_from="))]
+        resume = folder
+        added.append(f"resume={resume}")
+    if resume is not None and os.path.isdir(resume):
+        overrides = [o for o in overrides if not o.startswith("hydra.run.dir=")]
+        added.append(f"hydra.run.dir={resume}")
+    elif folder is not None:
+        refuse_run(Path(folder))
+    return overrides + added
+
+
+def _unquoted(value: str) -> str:
+    """The text of a value that stands in quotes of Hydra's grammar."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value

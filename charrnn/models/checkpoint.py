@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 from charrnn.errors import InputError
-from charrnn.modelfile import TrainedModel, architecture_from, check_weights
 from charrnn.models.pickled import check_keys
+from charrnn.models.trained import TrainedModel, architecture_from, check_weights
 from charrnn.text.vocabulary import Vocabulary
 
 ENTRY = "charrnn"

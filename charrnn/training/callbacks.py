@@ -75,6 +75,4 @@ class EarlyStopping(callbacks.EarlyStopping):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
         if self.stopped_epoch and trainer.should_stop and trainer.is_global_zero:
-            say(
-                f"stopping: {self.monitor} has not got lower for {self.wait_count} validations"
-            )
+            say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")

@@ -13,6 +13,7 @@ one after it has lost nothing. Lightning itself calls a `Checkpoint` callback af
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,13 @@ class SealedCheckpointIO(CheckpointIO):
     """Lightning's file access with writes that are whole or not there, and checked reads.
 
     Lightning's own write is not atomic across file systems and is never synced.
+
+    Args:
+        upgrade: changes the content of a checkpoint that was read, if an older version wrote it.
     """
+
+    def __init__(self, upgrade: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.upgrade = upgrade
 
     def save_checkpoint(
         self, content: dict[str, Any], path: Any, storage_options: Any = None
@@ -178,7 +185,10 @@ class SealedCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return checkpoint.read(Path(path))
+        content = checkpoint.read(Path(path))
+        if self.upgrade is not None:
+            self.upgrade(content)
+        return content
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)

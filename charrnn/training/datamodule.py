@@ -18,8 +18,15 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_sizes, from_file_ids
-from charrnn.data import open_data
+from charrnn.data import (
+    EncodedText,
+    SplitIds,
+    Streams,
+    cut_streams,
+    fitting_sizes,
+    from_file_ids,
+    open_data,
+)
 from charrnn.errors import InputError
 from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary

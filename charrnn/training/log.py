@@ -96,7 +96,9 @@ class TrainingLog(L.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 if first or not logger.hparams:
-                    logger.log_hyperparams(self._hyperparameters(module), values, trainer.global_step)
+                    logger.log_hyperparams(
+                        self._hyperparameters(module), values, trainer.global_step
+                    )
                 else:
                     logger.log_metrics(values, trainer.global_step)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from dataclasses import asdict
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -239,7 +239,9 @@ class LanguageModel(L.LightningModule):
                 ids, targets, begins = _window(batch)
                 logits, state = self.network(ids, None if begins else self._evaluated)
                 self._evaluated = state
-                losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
+                losses = F.cross_entropy(
+                    logits.flatten(0, 1).float(), targets.flatten(), reduction="sum"
+                )
                 loss, count = losses.item(), targets.numel()
         self._scores.append((loss, count))
 
@@ -250,7 +252,9 @@ class LanguageModel(L.LightningModule):
         """The mean loss of a split, logged; None if there was nothing to score."""
         sums = torch.tensor(self._scores, dtype=torch.float64).reshape(-1, 2).sum(0)
         if self.trainer.world_size > 1:
-            sums = self.trainer.strategy.reduce(sums.to(self.trainer.strategy.root_device), reduce_op="sum")
+            sums = self.trainer.strategy.reduce(
+                sums.to(self.trainer.strategy.root_device), reduce_op="sum"
+            )
         total, count = sums.tolist()
         if not count:
             return None

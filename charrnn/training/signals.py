@@ -48,6 +48,8 @@ class Signals:
         before = {s: signal.getsignal(s) for s in STOPPING}
         self._previous = {s: h for s, h in before.items() if h != signal.SIG_IGN}
         self._install()
+        # a process that was started for a run begins with them blocked
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

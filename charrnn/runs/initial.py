@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from charrnn.errors import InputError
-from charrnn.model import load
-from charrnn.options import ModelOptions
+from charrnn.models import find_model, read_model
+from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 # what a fresh run may choose for itself
-FREE = ("dropout",)
+FREE = ("dropout", "_target_")
 
 
-def adopt_architecture(init_from: str, options: ModelOptions, given: set[str]) -> ModelOptions:
+def read_initial(init_from: str) -> TrainedModel:
+    """The model that a new run starts from."""
+    return read_model(find_model(init_from))
+
+
+def adopt_architecture(
+    init_from: str, trained: TrainedModel, options: dict[str, Any], given: tuple[str, ...]
+) -> dict[str, Any]:
     """The model options of the checkpoint, which decide; `options` keep what is free.
 
     Args:
-        given: names of the model options that the command line set.
+        given: the options that were asked for, dotted.
 
     Raises:
         InputError: one of those is not what the checkpoint has.
     """
-    architecture = load(init_from).trained.architecture
-    values = {f.name: getattr(architecture, f.name) for f in fields(ModelOptions)}
-    for name in FREE:
-        values[name] = getattr(options, name)
-    for name in given - set(FREE):
-        if getattr(options, name) != values[name]:
+    asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
+    asked |= {"kind"} if "model" in given else set()
+    values = {
+        name: options[name] if name in FREE else getattr(trained.architecture, name)
+        for name in options
+    }
+    for name in asked & values.keys():
+        if options[name] != values[name]:
             raise InputError(
-                f"model.{name}={getattr(options, name)}: {init_from} has {values[name]}; "
+                f"model.{name}={options[name]}: {init_from} has {values[name]}; "
                 f"leave the option out to start from its weights"
             )
-    return ModelOptions(**values)
+    return values
 
 
 def initial_weights(
-    init_from: str, options: ModelOptions, vocabulary: Vocabulary
+    init_from: str, trained: TrainedModel, vocabulary: Vocabulary
 ) -> dict[str, Tensor]:
-    """The checkpoint's weights, its characters in the order of the data's vocabulary.
+    """The model's weights, its characters in the order of the data's vocabulary.
 
     Raises:
-        InputError: the data holds characters that the checkpoint does not know.
+        InputError: the data holds characters that the model does not know.
     """
-    trained = load(init_from).trained
     theirs = {c: i for i, c in enumerate(trained.vocabulary.characters)}
     unknown = [c for c in vocabulary.characters if c not in theirs]
     if unknown:

@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
-from charrnn.options import ModelOptions, TrainerOptions
-from charrnn.training.launchers import ALONE, Place, check_count
+from charrnn.runs.world import ALONE, World, check_count
 
 # multiplications of such a product that a thread needs to have
 PRODUCT = 32_000
-# up to so many units threads share out the streams instead (charrnn.training.shares), if each
-# gets so many
+# up to so many units threads share out the streams instead, if each gets so many
+# (charrnn.training.stream_threads)
 SHARED_HIDDEN, SHARED_STREAMS = 256, 12
 
 
-def resolve(
-    trainer: TrainerOptions, model: ModelOptions, batch_size: int, place: Place = ALONE
-) -> TrainerOptions:
-    """The same options with every automatic choice made.
+class Model(NamedTuple):
+    """What of a model the choices depend on."""
+
+    kind: str
+    hidden_size: int
+    batchnorm: bool
+
+
+def resolve(config: dict[str, Any], world: World = ALONE) -> dict[str, Any]:
+    """The options of the trainer with every automatic choice made.
 
     Args:
-        batch_size: of all processes together.
+        config: the whole config of a run, plain values.
 
     Raises:
         InputError: this machine lacks what was asked for (or recorded).
     """
-    accelerator = trainer.accelerator
+    trainer, model = config["trainer"], Model(**_part(config["model"], Model._fields))
+    accelerator = _accelerator(trainer["accelerator"])
+    devices = _devices(trainer["devices"], accelerator, world)
+    here = len(devices) if isinstance(devices, list) else devices
+    count = here * trainer["num_nodes"]
+    if accelerator == "mps" and count > 1:
+        raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
+    check_count(config, count)
+    precision = trainer["precision"]
+    if precision == "16-mixed" and accelerator != "gpu":
+        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
+    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
+        raise InputError(
+            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
+            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
+        )
+    streams = config["data"]["batch_size"] // count
+    if precision == "auto":
+        precision = chosen_precision(accelerator, model, streams)
+    threads = trainer["threads"] or _threads_asked_for(here, world)
+    if not threads:
+        threads = max(1, torch.get_num_threads() // here)
+        if accelerator == "cpu":
+            threads = chosen_threads(model, streams, threads)
+    return {
+        **trainer,
+        "accelerator": accelerator,
+        "devices": devices,
+        "strategy": "ddp" if count > 1 else "auto",
+        "precision": precision,
+        "threads": threads,
+    }
+
+
+def _part(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names}
+
+
+def _accelerator(accelerator: str) -> str:
     if accelerator == "auto":
-        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+        return "gpu" if torch.cuda.is_available() else "cpu"
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError(
             "trainer.accelerator=gpu: this machine has no CUDA GPU that torch can use; "
@@ -41,48 +85,23 @@ def resolve(
         )
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise InputError("trainer.accelerator=mps: this machine has no Apple GPU; use cpu")
-    devices = trainer.devices
-    if devices == "auto" and place.launcher:
-        devices = place.local_processes
+    return accelerator
+
+
+def _devices(devices: Any, accelerator: str, world: World) -> Any:
+    if devices == "auto" and world.launcher:
+        devices = world.local_size
     elif devices == "auto":
         devices = torch.cuda.device_count() if accelerator == "gpu" else 1
     if accelerator == "gpu":
         make_deterministic()
         _check_gpus(devices)
-    here = len(devices) if isinstance(devices, list) else devices
-    if accelerator != "gpu" and isinstance(devices, list):
+    elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
-    count = here * trainer.num_nodes
-    if accelerator == "mps" and count > 1:
-        raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
-    check_count(model, batch_size, count)
-    precision = trainer.precision
-    if precision == "16-mixed" and accelerator != "gpu":
-        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
-    streams = batch_size // count
-    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
-        raise InputError(
-            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
-            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
-        )
-    if precision == "auto":
-        precision = chosen_precision(accelerator, model, streams)
-    threads = trainer.threads or _threads_asked_for(here, place)
-    if not threads:
-        threads = max(1, torch.get_num_threads() // here)
-        if accelerator == "cpu":
-            threads = chosen_threads(model, streams, threads)
-    return dataclasses.replace(
-        trainer,
-        accelerator=accelerator,
-        devices=devices,
-        strategy="ddp" if count > 1 else "auto",
-        precision=precision,
-        threads=threads,
-    )
+    return devices
 
 
-def chosen_precision(accelerator: str, model: ModelOptions, streams: int) -> str:
+def chosen_precision(accelerator: str, model: Model, streams: int) -> str:
     """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
     worth = CELLS[model.kind].cpu
     large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
@@ -91,7 +110,7 @@ def chosen_precision(accelerator: str, model: ModelOptions, streams: int) -> str
     return "bf16-mixed" if pays and has else "32-true"
 
 
-def chosen_threads(model: ModelOptions, streams: int, available: int) -> int:
+def chosen_threads(model: Model, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
     shares = chosen_shares(model, streams, available)
     if shares > 1:
@@ -101,20 +120,20 @@ def chosen_threads(model: ModelOptions, streams: int, available: int) -> int:
     return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
 
 
-def chosen_shares(model: ModelOptions, streams: int, threads: int) -> int:
+def chosen_shares(model: Model, streams: int, threads: int) -> int:
     """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
     if model.batchnorm or model.hidden_size > SHARED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARED_STREAMS))
 
 
-def _threads_asked_for(here: int, place: Place) -> int:
+def _threads_asked_for(here: int, world: World) -> int:
     """What the environment gives each of `here` processes on this machine; 0: nothing."""
     if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     if os.environ.get("SLURM_CPUS_PER_TASK", "").isdecimal():
         cpus = int(os.environ["SLURM_CPUS_PER_TASK"])
-        return max(1, cpus if place.launcher == "srun" else cpus // here)
+        return max(1, cpus if world.launcher == "srun" else cpus // here)
     return 0
 
 
@@ -131,10 +150,11 @@ def make_deterministic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def processes(trainer: TrainerOptions) -> int:
+def processes(trainer: dict[str, Any]) -> int:
     """How many processes train together, of resolved options."""
-    devices = trainer.devices
-    return (len(devices) if isinstance(devices, list) else devices) * trainer.num_nodes
+    devices = trainer["devices"]
+    here: int = len(devices) if isinstance(devices, list) else devices
+    return here * int(trainer["num_nodes"])
 
 
 def _check_gpus(devices: int | list[int]) -> None:
@@ -172,17 +192,18 @@ def cpu_runs_bf16(kind: str) -> bool:
     return True
 
 
-def describe(trainer: TrainerOptions) -> str:
+def describe(trainer: dict[str, Any]) -> str:
     """One line about resolved options."""
-    if trainer.accelerator == "gpu":
-        first = trainer.devices[0] if isinstance(trainer.devices, list) else 0
+    devices, threads, precision = (trainer[name] for name in ("devices", "threads", "precision"))
+    if trainer["accelerator"] == "gpu":
+        first = devices[0] if isinstance(devices, list) else 0
         device = torch.cuda.get_device_name(first)
-    elif trainer.accelerator == "mps":
+    elif trainer["accelerator"] == "mps":
         device = "Apple GPU"
     else:
-        device = f"CPU, {trainer.threads} thread" + ("s" if trainer.threads != 1 else "")
+        device = f"CPU, {threads} thread" + ("s" if threads != 1 else "")
     count = processes(trainer)
     several = f", {count} processes" if count > 1 else ""
-    emulated = trainer.precision == "bf16-mixed" and not _has_bf16(trainer.accelerator)
+    emulated = precision == "bf16-mixed" and not _has_bf16(trainer["accelerator"])
     note = " (emulated here: slow, and with other bits than where it is native)" if emulated else ""
-    return f"{device}{several}, precision {trainer.precision}{note}"
+    return f"{device}{several}, precision {precision}{note}"

@@ -1,4 +1,4 @@
-"""Who started this process, as far as the environment tells: torchrun, srun, a SLURM job.
+"""Which process this is of those that train together, and who started it.
 
 Nothing heavy is imported here: what several processes cannot do is refused before torch is.
 """
@@ -10,113 +10,135 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from charrnn.errors import InputError
-from charrnn.options import ModelOptions, TrainOptions
 
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 
 
 @dataclass(frozen=True)
-class Place:
-    """The place of this process among those that train together.
+class World:
+    """This process among those that train together.
 
     Attributes:
         launcher: who started them: torchrun, srun, or charrnn itself; "" for a process alone.
         rank: counted over all machines.
         local_rank: counted on this machine.
-        processes: on all machines.
-        local_processes: on each machine.
+        size: how many processes there are on all machines.
+        local_size: how many there are on each machine.
     """
 
     launcher: str = ""
     rank: int = 0
     local_rank: int = 0
-    processes: int = 1
-    local_processes: int = 1
+    size: int = 1
+    local_size: int = 1
 
     @property
     def nodes(self) -> int:
-        return self.processes // self.local_processes
+        return self.size // self.local_size
 
-    @property
-    def node(self) -> int:
-        return self.rank // self.local_processes
+    def export(self) -> None:
+        """Tell torch and Lightning, in the names that torchrun uses."""
+        os.environ.update(
+            RANK=str(self.rank),
+            LOCAL_RANK=str(self.local_rank),
+            WORLD_SIZE=str(self.size),
+            LOCAL_WORLD_SIZE=str(self.local_size),
+            GROUP_RANK=str(self.rank // self.local_size),
+        )
 
 
-ALONE = Place()
+ALONE = World()
 
 
-def place() -> Place:
-    """Where torchrun or srun put this process; ALONE if it is theirs alone, or nobody's.
+def world() -> World:
+    """What torchrun or srun tells this process; ALONE if it is theirs alone, or nobody's.
 
     Raises:
-        InputError: the machines do not run equally many processes.
+        InputError: a variable of theirs is missing or no number, or the machines do not run
+            equally many processes.
     """
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
-        found = place_of_torchrun("torchrun")
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+        found = World("torchrun", *(_number(name) for name in names))
     elif "SLURM_STEP_NUM_TASKS" in env:
-        tasks, nodes = int(env["SLURM_STEP_NUM_TASKS"]), int(env.get("SLURM_STEP_NUM_NODES", 1))
-        if tasks % nodes:
+        size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES", 1)
+        if nodes < 1 or size % nodes:
             raise InputError(
-                f"srun: {tasks} processes cannot be spread evenly over {nodes} machines; "
+                f"srun: {size} processes cannot be spread evenly over {nodes} machines; "
                 f"give --ntasks-per-node"
             )
-        rank, local_rank = int(env["SLURM_PROCID"]), int(env["SLURM_LOCALID"])
-        found = Place("srun", rank, local_rank, tasks, tasks // nodes)
+        if size == 1:
+            return ALONE
+        ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
+        found = World("srun", *ranks, size, size // nodes)
     else:
         return ALONE
-    return found if found.processes > 1 else ALONE
+    if not 0 <= found.rank < found.size or not 0 <= found.local_rank < found.local_size:
+        raise InputError(
+            f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
+            f"{found.size}); start charrnn with {found.launcher}, or unset them"
+        )
+    return found if found.size > 1 else ALONE
 
 
-def place_of_torchrun(launcher: str) -> Place:
-    """The place that the environment tells in torchrun's names."""
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-    rank, local_rank, processes, local_processes = (int(os.environ[name]) for name in names)
-    return Place(launcher, rank, local_rank, processes, local_processes)
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 9:
+        launcher = "srun" if name.startswith("SLURM") else "torchrun"
+        what = "is missing" if text is None else "is no number"
+        raise InputError(
+            f"{name}: {what}, though {launcher} has set other variables of its own; start charrnn "
+            f"with {launcher}, or unset them"
+        )
+    return int(text)
 
 
-def check(options: TrainOptions, place: Place) -> None:
+def check(config: dict[str, Any], world: World) -> None:
     """Refuse what several processes cannot do, as far as it can be known from the options.
 
     Raises:
         InputError: names the option.
     """
-    trainer = options.trainer
-    devices = trainer.devices
+    trainer = config["trainer"]
+    devices, num_nodes = trainer["devices"], trainer["num_nodes"]
     count = len(devices) if isinstance(devices, list) else devices
-    if place.launcher:
-        fits = count in ("auto", place.local_processes) and trainer.num_nodes == place.nodes
-        if not fits:
+    if world.launcher:
+        if count not in ("auto", world.local_size) or num_nodes != world.nodes:
             raise InputError(
-                f"trainer.devices={devices} trainer.num_nodes={trainer.num_nodes}: "
-                f"{place.launcher} started {place.local_processes} process(es) on each of "
-                f"{place.nodes} machine(s); give trainer.devices={place.local_processes} "
-                f"trainer.num_nodes={place.nodes}"
+                f"trainer.devices={devices} trainer.num_nodes={num_nodes}: "
+                f"{world.launcher} started {world.local_size} process(es) on each of "
+                f"{world.nodes} machine(s); give trainer.devices={world.local_size} "
+                f"trainer.num_nodes={world.nodes}"
             )
-        count = place.local_processes
-    elif trainer.num_nodes > 1:
+        count = world.local_size
+    elif num_nodes > 1:
         raise InputError(
-            f"trainer.num_nodes={trainer.num_nodes}: charrnn starts processes on its own machine "
+            f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
             f"only; for several machines start it with torchrun or srun"
         )
     if count != "auto":
-        check_count(options.model, options.data.batch_size, count * trainer.num_nodes)
+        check_count(config, count * num_nodes)
 
 
-def check_count(model: ModelOptions, batch_size: int, count: int) -> None:
+def check_count(config: dict[str, Any], count: int) -> None:
     """Refuse what `count` processes in all cannot do.
 
     Raises:
         InputError: names the option.
     """
+    batch_size = config["data"]["batch_size"]
     if batch_size % count:
         raise InputError(
             f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "
             f"make it a multiple of {count}, or change trainer.devices"
         )
-    if model.batchnorm and count > 1:
+    if config["model"]["batchnorm"] and count > 1:
         raise InputError(
             f"model.batchnorm=true: its statistics would differ between {count} processes; "
             f"train it in one, with trainer.devices=1"
@@ -129,11 +151,11 @@ def check_count(model: ModelOptions, batch_size: int, count: int) -> None:
 def restarted() -> bool:
     """Whether SLURM or torchrun started this process again after it was interrupted."""
     names = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
-    return any(int(os.environ.get(name) or 0) > 0 for name in names)
+    return any(_number(name, 0) > 0 for name in names)
 
 
 def may_be_restarted_by_torchrun() -> bool:
-    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS") or 0) > 0
+    return _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
 
 
 def slurm_job_folder() -> str | None:
@@ -184,7 +206,7 @@ def set_slurm_meeting_point() -> None:
     env = os.environ
     nodes = env.get("SLURM_STEP_NODELIST", "127.0.0.1")
     env.setdefault(ADDRESS, first_node(nodes))
-    number = 16 * int(env.get("SLURM_JOB_ID", 0)) + int(env.get("SLURM_STEP_ID", 0)) % 16
+    number = 16 * _number("SLURM_JOB_ID", 0) + _number("SLURM_STEP_ID", 0) % 16
     env.setdefault(PORT, str(15000 + number % 15000))
 
 
