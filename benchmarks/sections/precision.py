@@ -1,6 +1,6 @@
 """Precision and threads: that bf16 does no harm, and that the rule that chooses is a good one.
 
-`charrnn.training.hardware` chooses by sizes alone, so that the same config on the same machine
+`charrnn.runs.hardware` chooses by sizes alone, so that the same config on the same machine
 always gives the same run. Here every choice is measured for a grid of sizes, and what the
 rule's choice costs over the best one is told.
 """
@@ -32,7 +32,7 @@ def measure(place: Workplace) -> Part:
     import torch
 
     from charrnn.allocation import keep_freed_memory
-    from charrnn.training.hardware import cpu_has_bf16
+    from charrnn.runs.hardware import cpu_has_bf16
 
     rows = [harm(place)] if cpu_has_bf16() else []
     notes = [] if rows else ["This processor has no bf16 of its own: float32 is chosen always."]

@@ -108,7 +108,7 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
     """Run one job."""
     job = Job(line.command, surroundings.wants_traceback())
     if not _needs_hydra(config):
-        with read_write(config), open_dict(config):
+        with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)
         with hydra_config(config):
             return job(config)

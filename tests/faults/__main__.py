@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from charrnn.training.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import cpu_runs_bf16
 from tests.faults.child import PHASES, Fault, fail, send
 from tests.faults.runs import (
     Broken,
@@ -61,7 +61,7 @@ KILLED = {
     "rnn, constant, rmsprop": ("model=rnn", "schedule=constant", "optimizer=rmsprop"),
     "rnn, step, adamw, bf16": ("model=rnn", "schedule.decay_every=1", "optimizer=adamw", BF16),
     "best before the first last": ("checkpoint_every=40", "validate_every=6"),
-    "every 9th kept, batchnorm": ("callbacks.keep_every=9", "model.batchnorm=true"),
+    "every 9th kept, batchnorm": ("callbacks.checkpoints.keep_every=9", "model.batchnorm=true"),
     "no validation": ("validate_every=0",),
     "early stopping": (
         "validate_every=4", "callbacks.patience=3", "callbacks.min_delta=0.05",
@@ -188,7 +188,7 @@ def exceptions(folder: Path) -> Row:
 def from_a_kept_checkpoint(folder: Path) -> Row:
     """resume=X.ckpt goes on in a new folder, whose metrics begin there."""
     row = Row("resume=step-18.ckpt, in a new folder")
-    words = ("callbacks.keep_every=9", "model=gru")
+    words = ("callbacks.checkpoints.keep_every=9", "model=gru")
     run(start("whole", *words), folder)
     point = folder / "whole" / "checkpoints" / "step-18.ckpt"
     new = ["train", f"resume={point}", "hydra.run.dir=new"]

@@ -35,7 +35,7 @@ OPTIONS = (
     "data.input_txt=corpus.txt",
     "checkpoint_every=7",
     "print_every=3",
-    "callbacks.sample_length=20",
+    "callbacks.samples.length=20",
 )
 SPEED = "characters_per_second"
 DEADLINE = 120  # seconds for one process

@@ -13,7 +13,7 @@ import torch
 
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
-from charrnn.training.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import cpu_runs_bf16
 
 SMALL = (
     "trainer=cpu",
@@ -26,7 +26,7 @@ SMALL = (
     "data.input_txt=corpus.txt",
     "checkpoint_every=7",
     "print_every=5",
-    "callbacks.sample_length=20",
+    "callbacks.samples.length=20",
 )
 
 

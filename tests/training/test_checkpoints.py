@@ -16,7 +16,7 @@ from tests.training.conftest import Train, assert_same, tensors
 @pytest.fixture
 def run(train: Train) -> Path:
     """20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
-    return train("trainer.max_steps=20", "callbacks.keep_every=8")
+    return train("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
 
 
 def damage(path: Path) -> None:

@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_killed_in_every_phase_nothing_is_lost(place: Path) -> None:
-    overrides = ("schedule.decay_every=1", "callbacks.keep_every=10")
+    overrides = ("schedule.decay_every=1", "callbacks.checkpoints.keep_every=10")
     run(start("whole", *overrides), place)
     broken = Broken(place, "broken", overrides)
     points_of_a_run = [

@@ -164,7 +164,7 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 
 
 def test_the_gpus_random_numbers_are_kept(train: Train) -> None:
-    wanted = (*GPU, "model.dropout=0.25", "callbacks.keep_every=10", "trainer.max_steps=20")
+    wanted = (*GPU, "model.dropout=0.25", "callbacks.checkpoints.keep_every=10", "trainer.max_steps=20")
     run = train(*wanted, small=False)
     earlier = tensors(run, "step-10.ckpt")["ranks"][0]["cuda"]
     later = tensors(run)["ranks"][0]["cuda"]
@@ -192,7 +192,7 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(train: Train) -> None
 
 
 def test_a_run_may_move_between_gpu_and_cpu(train: Train, workplace: Path) -> None:
-    wanted = (STEPS, "callbacks.keep_every=20", "print_every=1")
+    wanted = (STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
     whole = train(*wanted, folder="cpu")
     for here, there in (("cpu", "gpu"), ("gpu", "cpu")):
         run = whole if here == "cpu" else train(*GPU, *wanted, small=False, folder="gpu")

@@ -85,7 +85,7 @@ def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
 def test_two_processes_train_as_one_does(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.keep_every=50"]
+    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.checkpoints.keep_every=50"]
     one = train(*wanted, folder="one")
     capfd.readouterr()
     beside = set(os.listdir(workplace))
@@ -118,7 +118,7 @@ def test_two_processes_train_as_one_does(
 
 @pytest.mark.slow
 def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
-    one = train("trainer.max_steps=100", "callbacks.keep_every=50", folder="one")
+    one = train("trainer.max_steps=100", "callbacks.checkpoints.keep_every=50", folder="one")
     point = one / "checkpoints" / "step-50.ckpt"
     for count in (2, 4):
         train(f"resume={point}", f"trainer.devices={count}", f"hydra.run.dir={count}", small=False)

@@ -75,7 +75,7 @@ CHANGES_NOTHING = {
     "validation often": ["validate_every=2"],
     "logging often": ["print_every=1"],
     "no logging": ["print_every=1000", "logger=none"],
-    "no samples": ["callbacks.sample_length=0"],
+    "no samples": ["callbacks.samples.length=0"],
     "checkpoints often": ["checkpoint_every=1", "validate_every=1000"],
 }
 
@@ -91,7 +91,7 @@ def test_looking_changes_nothing(train: Train) -> None:
 
 def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: Train) -> None:
     """Two epochs of 20 windows by hand, against the module's."""
-    run = train("trainer.max_steps=40", "checkpoint_every=1000", "callbacks.keep_every=1")
+    run = train("trainer.max_steps=40", "checkpoint_every=1000", "callbacks.checkpoints.keep_every=1")
     config = checkpoint.read(run / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["facts"]
     from charrnn.data import cut_streams, open_data
     from charrnn.network import network_of
@@ -201,7 +201,7 @@ def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_kept_checkpoints(train: Train) -> None:
-    run = train("trainer.max_steps=10", "callbacks.keep_every=4")
+    run = train("trainer.max_steps=10", "callbacks.checkpoints.keep_every=4")
     assert tensors(run, "step-4.ckpt")["step"] == 4
     assert {p.name for p in (run / "checkpoints").iterdir()} == {
         "last.ckpt",

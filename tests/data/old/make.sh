@@ -14,7 +14,7 @@ charrnn() { PYTHONPATH="$work/source" "$python" -m charrnn "$@"; }
 python=$1
 
 common="data.input_txt=text.txt trainer.accelerator=cpu trainer.precision=32-true trainer.threads=1
-  logger=none callbacks.sample_length=20 data.val_frac=0.1 data.test_frac=0.05
+  logger=none callbacks.samples.length=20 data.val_frac=0.1 data.test_frac=0.05
   model.embedding_size=4 seed=3"
 
 # ended in the middle of its second epoch
