@@ -119,6 +119,8 @@ class _Refusal:
 
     def _unknown(self, name: str) -> InputError:
         """What Hydra says is not there: misspelt, or there but not set yet."""
+        # Hydra names the first part that is not there
+        name = next((key for key in self.parsed if key.startswith(f"{name}.")), name)
         written = self._written(name) or name
         if name.startswith("hydra."):
             return InputError(f"{written}: no such option{nearest(name, self._hydras_names())}")
