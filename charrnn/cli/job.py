@@ -71,7 +71,7 @@ class Job:
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
         with surroundings.outside():
-            hydra = HydraConfig.get()
+            hydra: Any = HydraConfig.get()
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
             self.folder = Path(hydra.runtime.output_dir)
