@@ -7,28 +7,20 @@ again and runs it: it makes the run's folder, calls the callbacks of Hydra's own
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
-import logging
-import os
 import shutil
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
-from hydra import main as hydra_main
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from charrnn.cli import flags, surroundings
+from charrnn.cli import flags, hydra_main, surroundings
 from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError
-from charrnn.text.checks import require_path
 
 __all__ = ["Composed", "call", "main"]
 
@@ -59,7 +51,9 @@ def call(command: str, words: list[str]) -> Any:
         overrides = prepare(overrides)
     line = Line(command, given, literal(overrides, command, multirun), multirun)
     if given.show_only():
-        return _show(line)
+        from charrnn.cli import show
+
+        return show.show(line)
     if multirun:
         return _sweep(line)
     with explaining(line):
@@ -68,33 +62,8 @@ def call(command: str, words: list[str]) -> Any:
             return _sweep(line)
         with hydra_config(config):
             options_of(command, config, config.hydra)
-            folder = folder_of("hydra.run.dir", config.hydra.run.dir)
+            folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
     return _run(line, config, folder)
-
-
-def folder_of(option: str, value: str) -> Path:
-    """The folder that Hydra is to make, absolute."""
-    folder = os.path.abspath(value)
-    if value == "":
-        raise InputError(f"{option}=: takes a folder")
-    require_path(option, value)
-    if "${" in folder:
-        # Hydra writes the path back into its config, and would interpolate it there
-        raise InputError(
-            f"{option}={value}: Hydra cannot make a folder with ${{ in its path; for Hydra's own "
-            f"${{...}} put the value in quotes: {option}=\"'...'\""
-        )
-    return Path(folder)
-
-
-def run_hydra(line: Line, job: Job, words: list[str]) -> None:
-    """Let hydra.main do what these words say; it raises what the job raises."""
-    run = hydra_main(
-        version_base="1.3", config_path=line.config_path, config_name=line.config_name
-    )(job)
-    with warnings.catch_warnings(), surroundings.inside(words):
-        warnings.filterwarnings("ignore", module=r"hydra\.")
-        run()
 
 
 def _sweep(line: Line) -> None:
@@ -114,7 +83,7 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
             return job(config)
     standing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        run_hydra(line, job, line.words(["--run"]))
+        hydra_main.run(line, job, line.words(["--run"]))
     except Exception as error:
         if error is not job.error:
             if isinstance(error, OSError):
@@ -157,25 +126,3 @@ def _take_back(folder: Path, standing: Path) -> None:
         if parent == standing or any(parent.iterdir()):
             break
         parent.rmdir()
-
-
-def _show(line: Line) -> None:
-    """``--cfg`` and the like: Hydra prints what would be, and nothing is run."""
-    shown = io.StringIO()
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        with (
-            explaining(line),
-            contextlib.redirect_stdout(shown),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            run_hydra(line, Job(line.command, False), line.words(line.flags.show_only()))
-    except SystemExit as end:
-        if end.code:
-            raise InputError(f"--package {line.flags.package}: no such part") from None
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-    encoding = sys.stdout.encoding or "utf-8"
-    text = shown.getvalue().rstrip("\n")
-    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -20,13 +20,18 @@ def terminate(signum: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def end(label: str, error: BaseException) -> int:
+def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
     """Say why it ended and return the exit code; a traceback only for a fault of our own.
 
     Args:
         label: what the line starts with: the program, the command, a sweep's job.
+        with_traceback: whether every error has one; by default what HYDRA_FULL_ERROR says.
     """
+    if with_traceback is None:
+        with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if isinstance(error, (InputError, RunError, Interrupted)):
+        if with_traceback:
+            _print_traceback(error)
         return _line(label, str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _line(label, "interrupted", 128 + signal.SIGINT)
@@ -41,10 +46,26 @@ def end(label: str, error: BaseException) -> int:
         return _line(label, "out of memory", 1)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    _print_traceback(error)
+    return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
+
+
+def message(error: BaseException) -> str:
+    """Why it ended, in a line."""
+    if isinstance(error, (InputError, RunError, Interrupted)):
+        return plain(str(error))
+    return plain(f"{type(error).__name__}: {error}")
+
+
+def plain(text: str) -> str:
+    """A text in one line: names may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _print_traceback(error: BaseException) -> None:
     import traceback
 
     traceback.print_exception(type(error), error, error.__traceback__)
-    return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
 
 
 def flush(label: str, code: int) -> int:
@@ -61,9 +82,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    # names may hold line breaks and terminal codes; the message stays one plain line
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    print(f"{label}: {plain}", file=sys.stderr, flush=True)
+    print(f"{label}: {plain(message)}", file=sys.stderr, flush=True)
     return code
 
 

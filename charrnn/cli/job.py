@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import traceback
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import conf, endings, sources, surroundings
+from charrnn.cli import conf, endings, failures, sources, surroundings
 from charrnn.cli.building import build
 from charrnn.cli.options import SCHEMAS
 from charrnn.errors import InputError, Interrupted
@@ -53,14 +52,15 @@ class Job:
     Attributes:
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
-        begun, failed: how many jobs did so in this process.
+        begun: how many jobs did so in this process.
+        failures: the file in which a sweep's jobs leave why they failed.
     """
 
     command: str
     traceback: bool
     begun: int = 0
-    failed: int = 0
     folder: Path | None = None
+    failures: Path | None = None
     error: Exception | None = None
     value: Any = field(default=None, repr=False)
 
@@ -85,12 +85,11 @@ class Job:
                 # these end a whole sweep
                 raise SystemExit(endings.end(self._label(hydra), error)) from None
             except Exception as error:
-                self.failed += 1
                 self.error = error
                 if in_sweep:
-                    if self.traceback and isinstance(error, InputError):
-                        traceback.print_exception(error)
-                    endings.end(self._label(hydra), error)
+                    label = self._label(hydra)
+                    failures.note(self.failures, f"{label}: {endings.message(error)}")
+                    endings.end(label, error, self.traceback)
                 raise
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:

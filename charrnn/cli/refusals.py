@@ -25,6 +25,8 @@ from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.ranges import BadOption
 from charrnn.errors import InputError, RunError, shown
 
+_LONGEST_CHOICE = 200  # beyond, it is no name of a file
+
 
 @contextlib.contextmanager
 def explaining(line: Line, overrides: list[str] | None = None) -> Iterator[None]:
@@ -161,6 +163,8 @@ class _Refusal:
         if name in self.page.groups and not is_choice:
             removed = "cannot be removed; " * override.is_delete()
             return f"{removed}takes one of {', '.join(self.page.groups[name])}"
+        if name in self.page.groups and len(str(override.value())) > _LONGEST_CHOICE:
+            return _no_such_choice("", list(self.page.groups[name]))
         return ""
 
     def _written(self, name: str) -> str | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -18,8 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import surroundings
-from charrnn.cli.compose import folder_of, run_hydra
+from charrnn.cli import failures, hydra_main, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.refusals import explaining
@@ -36,26 +37,39 @@ def run(line: Line) -> None:
     master, jobs = _checked(line)
     job = Job(line.command, surroundings.wants_traceback())
     with explaining(line):
-        folder = folder_of("hydra.sweep.dir", master.hydra.sweep.dir)
-    with _folder_for_hydra(master) as words:
+        folder = hydra_main.folder_of("hydra.sweep.dir", master.hydra.sweep.dir)
+    with _folder_for_hydra(master, folder) as (where, words):
+        job.failures = where / ".failed"
+        failures.taken(job.failures)  # those of a sweep that was killed here
+        raised = None
         try:
-            run_hydra(line, job, [*line.words(["--multirun"]), *words])
+            hydra_main.run(line, job, [*line.words(["--multirun"]), *words])
         except Exception as error:
-            if isinstance(error, OSError) and not job.begun:
-                reason = error.strerror or error
-                raise RunError(f"{folder}: cannot be written ({reason})") from error
-            if not job.failed:
-                raise RunError(f"a job failed: {_in_a_line(error)}") from error
-    if job.failed:
-        raise RunError(_count(job, jobs))
+            raised = error
+        failed = failures.taken(job.failures)
+    for failure in failed:
+        if not failure.told:
+            print(failure.line, file=sys.stderr, flush=True)
+    if failed:
+        raise RunError(_count(len(failed), job.begun, jobs)) from raised
+    if isinstance(raised, OSError) and not job.begun:
+        reason = raised.strerror or raised
+        raise RunError(f"{folder}: cannot be written ({reason})") from raised
+    if raised is not None:
+        raise RunError(f"a job failed: {_in_a_line(raised)}") from raised
 
 
-def _count(job: Job, jobs: int | None) -> str:
+def _count(failed: int, begun: int, jobs: int | None) -> str:
+    """How many failed.
+
+    Args:
+        begun: those that began in this process; 0 where a launcher has others for them.
+    """
     if jobs is None:
-        return f"{job.failed} of {job.begun} jobs failed"
-    left = jobs - job.begun
+        return f"{failed} of {begun} jobs failed" if begun else f"jobs failed: {failed}"
+    left = jobs - begun if begun else 0
     note = f"; {left} were not begun, for hydra.sweeper.max_batch_size" if left > 0 else ""
-    return f"{job.failed} of {jobs} jobs failed{note}"
+    return f"{failed} of {jobs} jobs failed{note}"
 
 
 def _in_a_line(error: Exception) -> str:
@@ -64,13 +78,13 @@ def _in_a_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _folder_for_hydra(master: DictConfig) -> Iterator[list[str]]:
-    """Where a command makes no folder, let Hydra write its own files to one that goes again."""
+def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        yield []
+        yield folder, []
         return
-    with tempfile.TemporaryDirectory(prefix="charrnn-") as folder:
-        yield [f"hydra.sweep.dir='{folder}'"]
+    with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
+        yield Path(temporary), [f"hydra.sweep.dir='{temporary}'"]
 
 
 # Before anything starts

@@ -63,6 +63,58 @@ LINES = [
     ("preprocess input_txt=x val_frac=0.5 test_frac=0.5", "test_frac"),
     ("preprocess input_txt=x encoding=utf-9", "encoding=utf-9"),
     ("evaluate data.input_h5=x", "data.input_json"),
+    # what is added where nothing takes it
+    ("sample +temprature=0.1", "+temprature=0.1: no such option; did you mean temperature?"),
+    ("sample ++temprature=0.1", "++temprature=0.1: no such option; did you mean temperature?"),
+    ("sample ++x=1", "++x=1: no such option"),
+    ("evaluate +trainer.foo=1", "+trainer.foo=1: no such option"),
+    ("evaluate +data.input_text=x", "did you mean data.input_txt?"),
+    ("train +sed=1", "+sed=1: no such option; did you mean seed?"),
+    ("train +model.hiden_size=3", "did you mean model.hidden_size?"),
+    ("train +foo.bar=3", "+foo.bar=3: no such option"),
+    ("train ~schedule", "~schedule: cannot be removed; takes one of step, constant, cosine"),
+    # any argument of lightning.Trainer, but those that are charrnn's to give
+    ("train +trainer.log_every_n_steps=5", "print_every= is this number"),
+    ("train trainer.log_every_n_steps=5", "print_every= is this number"),
+    ("train +trainer.callbacks=[]", "+callbacks.NAME._target_=CLASS adds one"),
+    ("train +trainer.acumulate_grad_batches=2", "did you mean accumulate_grad_batches?"),
+    ("train trainer.profiler=simple", "trainer.profiler=simple: is not set yet; write +trainer"),
+    # Hydra's own
+    ("train hydra.launcher.n_job=1", "hydra.launcher.n_job=1: no such option"),
+    ("train hydra.sweeper.max_batch_sise=1", "did you mean hydra.sweeper.max_batch_size?"),
+    ("train hydra.job.nam=x", "did you mean hydra.job.name?"),
+    ("train hydra/launcher=jobli", "hydra/launcher=jobli: no such choice"),
+    # what is built
+    ("train optimizer._target_=torch.optim.Mon", "no Mon in torch.optim; did you mean Muon?"),
+    ("train optimizer._target_=trch.SGD", "there is no module trch"),
+    ("train optimizer._target_=3", "takes the dotted name of what is built"),
+    ("train +callbacks.mine.x=1", "callbacks.mine._target_ is required"),
+    ("train +callbacks.mine=3", "callbacks.mine"),
+    (
+        "train +callbacks.es._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "callbacks.es.monitor is required",
+    ),
+]
+
+DIGITS = "9" * 5000
+
+# numbers and names that only a hostile person writes
+HOSTILE = [
+    ("sample", f"length={DIGITS}", "too large a number"),
+    ("sample", f"length=-{DIGITS}", "too large a number"),
+    ("sample", "length=" + "9" * 30, "is too large a number"),
+    ("sample", f"temperature={DIGITS}", "too large a number"),
+    ("train", f"model.hidden_size={DIGITS}", "too large a number"),
+    ("train", f"+trainer.accumulate_grad_batches={DIGITS}", "too large a number"),
+    ("train", "hydra.run.dir=a\0b", "holds a NUL"),
+    ("sample", "checkpoint=a\0b", "holds a NUL"),
+    ("train", "data.input_txt=a\0b", "holds a NUL"),
+    ("sample", "length=\0", "length="),
+    ("sample", "engine=" + "x" * 50_000, "must be one of auto"),
+    ("sample", "x" * 50_000 + "=1", "no such option"),
+    ("sample", "length=" + "[" * 5000, "cannot be read"),
+    ("train", "model=" + "x" * 50_000, "no such choice"),
+    ("train", "hydra.run.dir=${now:" + "x" * 50_000, "hydra.run.dir="),
 ]
 
 
@@ -77,6 +129,27 @@ def test_one_line_that_helps(line: str, says: str | None, door: Any) -> None:
     assert says in refused
 
 
+@pytest.mark.parametrize(
+    ("command", "word", "says"), HOSTILE, ids=[f"{c} {w[:30]!a}" for c, w, _ in HOSTILE]
+)
+def test_one_line_for_what_only_a_hostile_person_writes(
+    command: str, word: str, says: str, door: Any, tmp_path: Any
+) -> None:
+    refused = door.refuses(command, word)
+    assert says in refused
+    assert len(refused) < 1500
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_traceback_is_there_for_who_asks(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    answer = door("train", "model.hiden_size=3")
+    assert answer.code == 2
+    assert "Traceback (most recent call last)" in answer.err
+    last = answer.err.splitlines()[-1]
+    assert last.startswith("charrnn train: model.hiden_size=3: no such option")
+
+
 def test_a_refused_run_leaves_nothing_behind(door: Any, tmp_path: Any) -> None:
     door.refuses("train", "model.hidden_size=-1")
     door.refuses("train", "model=lsm")
@@ -88,8 +161,16 @@ def test_a_fault_in_a_file_of_ones_own(door: Any, tmp_path: Any) -> None:
     mine = tmp_path / "mine" / "experiment"
     mine.mkdir(parents=True)
     for text, says in (
-        ("# @package _global_\nmodel:\n  hidden_size: many\n", "model.hidden_size"),
-        ("# @package _global_\nmodel:\n  hiden_size: 3\n", "did you mean model.hidden_size?"),
+        (
+            "# @package _global_\nmodel:\n  hidden_size: many\n",
+            "mine/experiment/broken.yaml: model.hidden_size=many: takes a whole number",
+        ),
+        (
+            "# @package _global_\nmodel:\n  hiden_size: 3\n",
+            "mine/experiment/broken.yaml: model.hiden_size=3: no such option; did you mean model.h",
+        ),
+        ("# @package _global_\nsed: 3\n", "mine/experiment/broken.yaml: sed=3: no such option"),
+        ("model:\n  hidden_size: 3\n", "broken.yaml: its first line must be # @package _global_"),
         ("# @package _global_\nmodel: [unclosed\n", "broken.yaml"),
         ("# @package _global_\ndefaults:\n  - override /model: lsm\n", "did you mean lstm?"),
     ):
