@@ -58,6 +58,11 @@ def _answer(words: list[str]) -> int:
         print(f"charrnn {__version__}")
         return 0
     command, *rest = words
+    if command == "completion":
+        from charrnn.cli import completion
+
+        print(completion.answer(rest))
+        return 0
     if command not in COMMANDS:
         raise InputError(_no_such_command(command))
     if "-h" in rest or "--help" in rest:

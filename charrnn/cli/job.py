@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from charrnn.cli import conf, endings, failures, sources, surroundings
 from charrnn.cli.building import build
 from charrnn.cli.options import SCHEMAS
-from charrnn.errors import InputError, Interrupted
+from charrnn.errors import InputError, Interrupted, RunError
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,15 @@ class Job:
                 # these end a whole sweep
                 raise SystemExit(endings.end(self._label(hydra), error)) from None
             except Exception as error:
+                if isinstance(stop := error.__context__, Interrupted):
+                    # a launcher that was asked to start the job again does not
+                    error = RunError(f"{stop} ({error})")
                 self.error = error
                 if in_sweep:
                     label = self._label(hydra)
                     failures.note(self.failures, f"{label}: {endings.message(error)}")
                     endings.end(label, error, self.traceback)
-                raise
+                raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
         options = options_of(self.command, config, hydra)
