@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from charrnn.errors import InputError, Interrupted
 
@@ -118,3 +121,30 @@ def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
     assert answer.code == 0, answer
     assert [asked.config["model"]["hidden_size"] for asked in door.asked] == [8, 16]
     assert [asked.folder for asked in door.asked] == [tmp_path / "out" / n for n in "01"]
+
+
+def test_a_job_returns_what_its_result_names_as_the_objective(
+    door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Hydra hands to a sweeper, seen by a callback of Hydra's own."""
+    (tmp_path / "watching.py").write_text(
+        "from hydra.experimental.callback import Callback\n"
+        "seen = []\n"
+        "class Watch(Callback):\n"
+        "    def on_job_end(self, config, job_return, **kwargs):\n"
+        "        seen.append(job_return.return_value)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = sys.modules["charrnn.commands.train"]
+    monkeypatch.setattr(module, "run", lambda asked: Result(asked.config["model"]["hidden_size"]))
+    words = ["model.hidden_size=8,9", "+hydra.callbacks.watch._target_=watching.Watch"]
+    assert door("train", "-m", *words).code == 0
+    assert sys.modules["watching"].seen == [0.8, 0.9]  # type: ignore[attr-defined]
+    sys.modules.pop("watching")
+
+
+class Result:
+    """As a run's: it says itself what of it a sweep minimises."""
+
+    def __init__(self, size: int) -> None:
+        self.objective = size / 10
