@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from charrnn.cli import conf, endings, failures, sources, surroundings
 from charrnn.cli.building import build
 from charrnn.cli.options import SCHEMAS
+from charrnn.cli.ranges import PATH
+from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
 
 
@@ -150,9 +152,7 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
 
 def _from_the_original_folder(command: str, values: dict[str, Any], folder: str) -> None:
     """Make paths absolute, for a job that Hydra runs in its own folder."""
-    from charrnn.cli.literal import paths
-
-    for name in paths(command):
+    for name in having(command, PATH):
         *parents, last = name.split(".")
         node: Any = values
         for parent in parents:

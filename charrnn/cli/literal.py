@@ -16,13 +16,11 @@ What Hydra's grammar still gets to read of such an option:
 from __future__ import annotations
 
 import re
-from dataclasses import is_dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from charrnn.cli import conf
-from charrnn.cli.building import hints_of, kind_of, kinds_of, traits_of
-from charrnn.cli.options import SCHEMAS
+from charrnn.cli.building import kind_of, kinds_of, traits_of
 from charrnn.cli.ranges import PATH, TEXT
+from charrnn.cli.traits import declared
 
 # of Hydra's own, in every command
 OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
@@ -34,13 +32,11 @@ class Texts(NamedTuple):
     Attributes:
         lists: those that may be a list.
         unsettable: those that may be null.
-        paths: those that are paths.
     """
 
     names: set[str]
     lists: set[str]
     unsettable: set[str]
-    paths: set[str]
 
 
 _OVERRIDE = re.compile(r"(\+{0,2})([^=+~]+)=(.*)", re.DOTALL)
@@ -51,33 +47,17 @@ _SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
 
 def texts(command: str) -> Texts:
     """Find them by the traits and types that are declared for each option."""
-    result = Texts(set(OF_HYDRA), set(), set(), set())
-
-    def collect(schema: Any, prefix: str) -> None:
-        for name, hint in hints_of(schema).items():
-            kind = kind_of(hint)
-            if is_dataclass(kind):
-                collect(kind, f"{prefix}{name}.")
-            elif traits_of(hint) & {TEXT, PATH}:
-                kinds = kinds_of(kind)
-                result.names.add(prefix + name)
-                result.paths.update([prefix + name] if PATH in traits_of(hint) else [])
-                result.lists.update([prefix + name] if list[str] in kinds else [])
-                result.unsettable.update([prefix + name] if type(None) in kinds else [])
-
-    collect(SCHEMAS[command], "")
-    if targets := conf.page(command).targets:
-        from charrnn.cli.nodes import TARGETS
-
-        for path, names in targets.items():
-            for name in names:
-                collect(TARGETS[name], f"{path}.")
+    result = Texts(set(OF_HYDRA), set(), set())
+    for name, hint in declared(command):
+        if not traits_of(hint) & {TEXT, PATH}:
+            continue
+        kinds = kinds_of(kind_of(hint))
+        result.names.add(name)
+        if list[str] in kinds:
+            result.lists.add(name)
+        if type(None) in kinds:
+            result.unsettable.add(name)
     return result
-
-
-def paths(command: str) -> list[str]:
-    """The options of a command that are paths."""
-    return sorted(texts(command).paths)
 
 
 def literal(overrides: list[str], command: str, multirun: bool) -> list[str]:

@@ -1,7 +1,8 @@
-"""Which options of a command have a trait, found where each option is declared."""
+"""Every option of a command with what is declared of it, and those that have a trait."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -11,22 +12,26 @@ from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import Trait
 
 
-def having(command: str, trait: Trait) -> frozenset[str]:
-    """The dotted names of a command's options that have a trait."""
-    found: set[str] = set()
-
-    def collect(schema: Any, prefix: str) -> None:
-        for name, hint in hints_of(schema).items():
-            if is_dataclass(kind := kind_of(hint)):
-                collect(kind, f"{prefix}{name}.")
-            elif trait in traits_of(hint):
-                found.add(prefix + name)
-
-    collect(SCHEMAS[command], "")
+def declared(command: str) -> Iterator[tuple[str, Any]]:
+    """The dotted name of each option with its annotation; in nodes, those of every choice."""
+    yield from _below(SCHEMAS[command], "")
     if targets := conf.page(command).targets:
         from charrnn.cli.nodes import TARGETS
 
         for path, names in targets.items():
             for name in names:
-                collect(TARGETS[name], f"{path}.")
-    return frozenset(found)
+                yield from _below(TARGETS[name], f"{path}.")
+
+
+def having(command: str, trait: Trait) -> frozenset[str]:
+    """The dotted names of a command's options that have a trait."""
+    return frozenset(name for name, hint in declared(command) if trait in traits_of(hint))
+
+
+def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, hint in hints_of(schema).items():
+        kind = kind_of(hint)
+        if is_dataclass(kind):
+            yield from _below(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, hint

@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 from charrnn.cli import flags
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
+from charrnn.cli.ranges import FIXED, PATH
+from charrnn.cli.traits import having
 from charrnn.commands import COMMANDS
 from charrnn.errors import InputError
 
@@ -183,7 +185,9 @@ def test_the_names_follow_from_the_declarations() -> None:
     assert {"data.url", "logger.tensorboard.name", "callbacks.early_stopping.monitor"} <= (
         found["train"].names
     )
-    assert found["convert"].paths == {"input", "output"}
+    assert having("convert", PATH) == {"input", "output"}
+    assert "model.hidden_size" in having("train", FIXED)
+    assert "model.dropout" not in having("train", FIXED)
 
 
 def test_flags_that_are_not_hydras() -> None:
