@@ -150,7 +150,7 @@ class RunCheckpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        stopped = any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in callbacks)
+        stopped = any(isinstance(c, EarlyStopping) and c.has_stopped for c in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
         entry.update(self.run.entry, finished=ended or stopped)
