@@ -250,7 +250,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     plugins: list[Any] = [SealedCheckpointIO(upgrade)]
     if world.size > 1:
         plugins.append(TorchElasticEnvironment())
-    return build(  # type: ignore[no-any-return]
+    return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=[TrainingLog(config), *callbacks],

@@ -115,7 +115,7 @@ class TrainingLog(L.Callback):
 
 
 def as_markdown(text: str) -> str:
-    """The text as TensorBoard shows it unchanged: indented, so that its Markdown leaves it alone."""
+    """The text, indented, so that TensorBoard's Markdown leaves it as it is."""
     return "\n".join("    " + line for line in _encodable(text).split("\n"))
 
 

@@ -246,7 +246,7 @@ class LanguageModel(L.LightningModule):
         self._scores.append((loss, count))
 
     def _bars(self) -> list[Any]:
-        return [c for c in self.trainer.callbacks if hasattr(c, "validating")]  # type: ignore[attr-defined]
+        return [c for c in self.trainer.callbacks if hasattr(c, "validating")]
 
     def _report(self, split: str) -> float | None:
         """The mean loss of a split, logged; None if there was nothing to score."""
@@ -274,7 +274,7 @@ class LanguageModel(L.LightningModule):
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
-        callbacks: list[L.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks: list[L.Callback] = self.trainer.callbacks
         return [] if any(isinstance(c, TrainingLog) for c in callbacks) else [TrainingLog()]
 
     # -- the model, and exact resume -------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is added from outside: YAML files of one's own, a module on PYTHONPATH, Trainer arguments."""
+"""What is added from outside: YAML files of one's own, a module, arguments of the Trainer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Counts(L.Callback):
                 file.write(f"{trainer.global_step}\\n")
 """
 FILES = {
-    "callbacks/counting.yaml": "defaults: [default]\ncounts: {_target_: own_counts.Counts, path: counted}\n",
+    "callbacks/counting.yaml": (
+        "defaults: [default]\ncounts: {_target_: own_counts.Counts, path: counted}\n"
+    ),
     "logger/lightnings.yaml": (
         "defaults: [csv]\nown: {_target_: lightning.pytorch.loggers.CSVLogger, name: own}\n"
     ),
