@@ -39,7 +39,7 @@ def test_a_failed_job_is_no_result(
 ) -> None:
     """The others go on, and what a sweeper minimises is the best validation loss."""
     words = ["train", "-m", *SMALL, "hydra.sweep.dir=sweep", "trainer.max_steps=7"]
-    assert main([*words, "optimizer.lr=1e-3,1e30,2e-3"]) == 1
+    assert main([*words, "optimizer.lr=1e-3,1e300,2e-3"]) == 1
     said = capfd.readouterr().err
     assert "training diverged" in said
     assert "1 of 3 jobs failed" in said
