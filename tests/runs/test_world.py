@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from charrnn.training.launchers import ALONE, Place, check, first_node, place
 
 from charrnn.commands import train
 from charrnn.errors import InputError
 from charrnn.training import launchers
-from charrnn.training.launchers import ALONE, Place, check, first_node, place
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {

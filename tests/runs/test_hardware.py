@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from charrnn.options import ModelOptions, TrainerOptions
 
 from charrnn.errors import InputError
-from charrnn.options import ModelOptions, TrainerOptions
 from charrnn.training import hardware
 
 TRAINER = TrainerOptions("cpu", 1, 1, "auto", "auto", None, 50, None, 5.0, "value")
