@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from charrnn.options import ModelOptions, TrainerOptions
 
 from charrnn.errors import InputError
-from charrnn.training import hardware
+from charrnn.runs import hardware
+from charrnn.runs.world import World
 
-TRAINER = TrainerOptions("cpu", 1, 1, "auto", "auto", None, 50, None, 5.0, "value")
-MODEL = ModelOptions("lstm", 64, 128, 2, 0.0, False)
+TRAINER = {
+    **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
+    **{"precision": "auto", "threads": None},
+}
+MODEL = {"kind": "lstm", "hidden_size": 128, "batchnorm": False}
+
+
+def config(batch_size: int = 50, model: dict[str, Any] | None = None, **trainer: Any) -> Any:
+    return {
+        "trainer": {**TRAINER, **trainer},
+        "model": {**MODEL, **(model or {})},
+        "data": {"batch_size": batch_size},
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +36,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def chosen(batch_size: int = 50, **model: object) -> tuple[str, int | None]:
-    resolved = hardware.resolve(TRAINER, replace(MODEL, **model), batch_size)  # type: ignore[arg-type]
-    assert hardware.resolve(resolved, MODEL, batch_size) == resolved
-    return resolved.precision, resolved.threads
+def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
+    asked = config(batch_size, model)
+    resolved = hardware.resolve(asked)
+    # what is recorded is what a resume takes
+    assert hardware.resolve({**asked, "trainer": resolved}) == resolved
+    return resolved["precision"], resolved["threads"]
 
 
 def test_the_default_recipe() -> None:
@@ -51,7 +64,7 @@ def test_the_default_recipe() -> None:
     ],
 )
 def test_what_is_small_is_left_on_one_thread_in_float32(
-    batch_size: int, model: dict[str, object], expected: tuple[str, int]
+    batch_size: int, model: dict[str, Any], expected: tuple[str, int]
 ) -> None:
     assert chosen(batch_size, **model) == expected
 
@@ -68,10 +81,10 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
     ],
 )
 def test_streams_are_shared_out_where_each_thread_gets_enough(
-    streams: int, model: dict[str, object], threads: int, shares: int
+    streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    options = replace(MODEL, **model)  # type: ignore[arg-type]
-    assert hardware.chosen_shares(options, streams, threads) == shares
+    sizes = hardware.Model(**{**MODEL, **model})
+    assert hardware.chosen_shares(sizes, streams, threads) == shares
 
 
 def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,11 +95,9 @@ def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cpu_that_cannot_run_an_lstm_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: kind != "lstm")
     assert chosen() == ("32-true", 2)
-    gru = replace(MODEL, kind="gru")
-    assert hardware.resolve(TRAINER, gru, 50).precision == "bf16-mixed"
-    asked = replace(TRAINER, precision="bf16-mixed")
+    assert chosen(kind="gru")[0] == "bf16-mixed"
     with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
-        hardware.resolve(asked, MODEL, 50)
+        hardware.resolve(config(precision="bf16-mixed"))
 
 
 def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +108,58 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = replace(TRAINER, precision="32-true", threads=7)
-    resolved = hardware.resolve(asked, MODEL, 50)
-    assert (resolved.precision, resolved.threads) == ("32-true", 7)
+    resolved = hardware.resolve(config(precision="32-true", threads=7))
+    assert (resolved["precision"], resolved["threads"]) == ("32-true", 7)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert chosen(1) == ("32-true", 5)
+
+
+def test_what_else_is_an_option_stays() -> None:
+    resolved = hardware.resolve(config(max_epochs=3, _target_="lightning.Trainer"))
+    assert (resolved["max_epochs"], resolved["_target_"]) == (3, "lightning.Trainer")
+
+
+@pytest.mark.parametrize(
+    ("name", "cpus", "launcher", "threads"),
+    [
+        ("OMP_NUM_THREADS", "3", "", 3),
+        ("OMP_NUM_THREADS", "0", "", 1),
+        ("OMP_NUM_THREADS", "x", "", 1),
+        ("OMP_NUM_THREADS", "9" * 5000, "", 1),
+        ("SLURM_CPUS_PER_TASK", "9" * 5000, "", 1),
+        ("SLURM_CPUS_PER_TASK", "6", "", 3),
+        ("SLURM_CPUS_PER_TASK", "6", "srun", 6),
+    ],
+)
+def test_threads_that_the_environment_gives(
+    monkeypatch: pytest.MonkeyPatch, name: str, cpus: str, launcher: str, threads: int
+) -> None:
+    monkeypatch.setenv(name, cpus)
+    here = World(launcher, 0, 0, 2, 2) if launcher else World()
+    resolved = hardware.resolve(config(devices=2), here)
+    assert (resolved["threads"], resolved["strategy"]) == (threads, "ddp")
+
+
+def test_a_launchers_processes_are_the_devices() -> None:
+    resolved = hardware.resolve(config(48, devices="auto", num_nodes=2), World("srun", 3, 1, 4, 2))
+    assert (resolved["devices"], resolved["strategy"]) == (2, "ddp")
+    assert hardware.processes(resolved) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
+        ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
+        ({"precision": "16-mixed"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
+        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no CUDA GPU"),
+        ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no Apple GPU"),
+    ],
+)
+def test_what_this_machine_lacks(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], line: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=line):
+        hardware.resolve(config(**asked))
