@@ -5,22 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrnn.errors import RunError
-from charrnn.training import events
-from charrnn.training.metrics import COLUMNS, Metrics
+from charrnn.training import MetricsCSV
 
+COLUMNS = (
+    *("step", "epoch", "train/loss", "val/loss", "val/bits_per_character"),
+    *("lr", "characters_per_second"),
+)
 HEADER = ",".join(COLUMNS) + "\n"
 
 
-def write(folder: Path, first: int, last: int, *, tensorboard: bool = True) -> None:
+def write(folder: Path, first: int, last: int) -> None:
     """What a run writes that begins after step `first` and is killed after step `last`."""
-    metrics = Metrics(folder, last_step=first, tensorboard=tensorboard)
+    logger = MetricsCSV(folder, last_step=first)
     for step in range(first + 1, last + 1):
-        metrics.record(step, step / 10, {"train/loss": step + first / 100})
-    metrics.flush()
-    metrics.close()
+        logger.log_metrics({"epoch": step / 10, "train/loss": step + first / 100}, step)
+    logger.save()
+    logger.finalize("success")
+
+
+def write_events(folder: Path, first: int, last: int) -> None:
+    """The same to TensorBoard, as a run does that goes on after step `first`."""
+    begun = {"purge_step": first + 1} if first else {}
+    logger = TensorBoardLogger(folder, name="", version="tensorboard", **begun)
+    for step in range(first + 1, last + 1):
+        logger.log_metrics({"train/loss": step + first / 100}, step)
+    logger.save()
+    logger.finalize("success")
 
 
 def steps(folder: Path) -> list[str]:
@@ -30,15 +45,34 @@ def steps(folder: Path) -> list[str]:
 
 
 def test_values_of_a_step_are_one_row(tmp_path: Path) -> None:
-    with Metrics(tmp_path, last_step=0, tensorboard=False) as metrics:
-        metrics.record(3, 0.5, {"train/loss": 2.5, "lr": 0.1})
-        metrics.record(3, 0.5, {"val/loss": 2.25})
-        metrics.record(4, 0.75, {"train/loss": 2.0})
-        # a row is there as soon as the next has begun
-        assert (tmp_path / "metrics.csv").read_text() == HEADER + "3,0.5,2.5,2.25,,0.1,\n"
-    assert (
-        tmp_path / "metrics.csv"
-    ).read_text() == HEADER + "3,0.5,2.5,2.25,,0.1,\n4,0.75,2.0,,,,\n"
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"epoch": 0.5, "train/loss": 2.5, "lr": 0.1}, 3)
+    logger.log_metrics({"val/loss": 2.25, "some/other": 7.0}, 3)
+    logger.log_metrics({"epoch": 0.75, "train/loss": 2.0}, 4)
+    # a row is there as soon as the next has begun
+    first = HEADER + "3,0.5,2.5,2.25,,0.1,\n"
+    assert (tmp_path / "metrics.csv").read_text() == first
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == first + "4,0.75,2.0,,,,\n"
+
+
+def test_saving_brings_the_row_into_the_file(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"train/loss": 2.5}, 3)
+    logger.save()
+    assert steps(tmp_path) == ["3"]
+    logger.save()
+    logger.finalize("success")
+    assert steps(tmp_path) == ["3"]
+
+
+def test_it_is_a_logger_as_lightning_knows_them(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path / "deep" / "run")
+    logger.log_hyperparams({"lr": 1.0}, {"best": 2.0})
+    assert (logger.name, logger.version) == ("", "")
+    assert logger.save_dir == str(tmp_path / "deep" / "run")
+    logger.finalize("success")
+    assert steps(tmp_path / "deep" / "run") == []
 
 
 def test_later_rows_are_cut_off(tmp_path: Path) -> None:
@@ -69,40 +103,31 @@ def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
 
 
 def test_each_step_once_in_tensorboard(tmp_path: Path) -> None:
-    """Three processes within a second; the second began anew, the third after step 2."""
-    write(tmp_path, 0, 9)
-    write(tmp_path, 0, 4)
-    write(tmp_path, 2, 6)
-    names = sorted(path.name for path in (tmp_path / "tensorboard").iterdir())
-    assert len(names) == 3
-    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
-    assert [event.step for event in found] == [1, 2, 3, 4, 5, 6]
-    assert [event.value for event in found] == pytest.approx([1, 2, 3.02, 4.02, 5.02, 6.02])
-
-
-def test_a_torn_event_hides_no_other(tmp_path: Path) -> None:
-    write(tmp_path, 0, 5)
-    (file,) = (tmp_path / "tensorboard").iterdir()
-    file.write_bytes(file.read_bytes()[:-7])
-    write(tmp_path, 3, 6)
-    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
-    assert [event.step for event in found] == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([2_000_000_000.0] * 100 + [1_000_000_000.0] * 100)
-    monkeypatch.setattr(events.time, "time", lambda: next(times))
-    write(tmp_path, 0, 90)
-    write(tmp_path, 5, 7)
+    write_events(tmp_path, 0, 9)
+    write_events(tmp_path, 2, 6)
+    write_events(tmp_path, 4, 7)
     found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
     assert [event.step for event in found] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.value for event in found] == pytest.approx([1, 2, 3.02, 4.02, 5.04, 6.04, 7.04])
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tensorboard").touch()
-    with pytest.raises(RunError, match=r"tensorboard/events.*: cannot be written"):
-        Metrics(tmp_path, last_step=0, tensorboard=True)
-    (tmp_path / "metrics.csv").unlink()
     (tmp_path / "metrics.csv").mkdir()
+    logger = MetricsCSV(tmp_path, last_step=3)
+    logger.log_metrics({"train/loss": 1.0}, 4)
     with pytest.raises(RunError, match=r"metrics\.csv: "):
-        Metrics(tmp_path, last_step=3, tensorboard=False)
+        logger.save()
+    logger.log_metrics({"train/loss": 1.0}, 5)
+    # what ended the run is told, and not that this fails as well
+    logger.finalize("failed")
+    logger.log_metrics({"train/loss": 1.0}, 6)
+    with pytest.raises(RunError, match=r"metrics\.csv: "):
+        logger.finalize("success")
+
+
+def test_rows_that_are_not_a_ranks_own_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
+    write(tmp_path, 0, 3)
+    assert not list(tmp_path.iterdir())
