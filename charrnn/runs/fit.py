@@ -23,7 +23,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.allocation import keep_freed_memory
@@ -81,7 +81,13 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         trainer = _trainer(task, data, signals, world)
         if world.rank == 0:
             introduce(config, data, module, start)
-        trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    # it has one run a process, and a sweep's next job would be logged into it
+                    logger.experiment.finish()
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(task.folder, loss, step, seconds)
@@ -250,7 +256,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     plugins: list[Any] = [SealedCheckpointIO(upgrade)]
     if world.size > 1:
         plugins.append(TorchElasticEnvironment())
-    return build(  # type: ignore[no-any-return]
+    return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=[TrainingLog(config), *callbacks],
