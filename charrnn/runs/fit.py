@@ -295,7 +295,9 @@ def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
 
 
 def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
-    # a logger without a folder of its own gets the run's
-    if get_object(node["_target_"]) is TensorBoardLogger and step:
+    if get_object(node["_target_"]) is TensorBoardLogger:
+        # TensorBoard leaves out what a killed start wrote from here on; it takes the first
+        # such mark for that of a new run, so a new run has one, too
         node = {"purge_step": step + 1, **node}
+    # a logger without a folder of its own gets the run's
     return build(path, node, save_dir=str(folder), last_step=step)

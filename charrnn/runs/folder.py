@@ -30,8 +30,8 @@ PATHS = ("data.input_txt", "data.input_h5", "data.input_json", "init_from")
 
 def is_run(folder: Path) -> bool:
     """Whether a run stands in a folder."""
-    # a run holds its lock long before it has a checkpoint
-    return (folder / ".lock").exists() or (folder / "checkpoints").is_dir()
+    # one that was killed before this is recorded has not begun
+    return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
 
 
 def refuse_run(folder: Path) -> None:

@@ -100,12 +100,12 @@ class TrainingLog(L.Callback):
         values = {BEST_LOSS: module.best.loss}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
+                # a resume repeats the point that stands already
+                step = module.best.step
                 if first or not logger.hparams:
-                    logger.log_hyperparams(
-                        self._hyperparameters(module), values, trainer.global_step
-                    )
+                    logger.log_hyperparams(self._hyperparameters(module), values, step)
                 else:
-                    logger.log_metrics(values, trainer.global_step)
+                    logger.log_metrics(values, step)
 
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
