@@ -123,13 +123,17 @@ class _Refusal:
         written = self._written(name) or name
         if name.startswith("hydra."):
             return InputError(f"{written}: no such option{nearest(name, self._hydras_names())}")
-        if not self._is_near(name) and (found := self._with_a_plus(name)):
+        if not self._is_a_slip(name) and (found := self._with_a_plus(name)):
             return found
+        for choice, options in self.page.further.items():
+            if name in options:
+                return InputError(f"{written}: no such option here; {choice} has it")
         return InputError(f"{written}: no such option{nearest(name, self.page.names())}")
 
-    def _is_near(self, name: str) -> bool:
-        """Whether the name is a slip of one that conf/ has."""
-        return bool(difflib.get_close_matches(name, self.page.names(), n=1, cutoff=0.9))
+    def _is_a_slip(self, name: str) -> bool:
+        """Whether the name is none that conf/ has, and very near to one."""
+        near = difflib.get_close_matches(name, self.page.names(), n=1, cutoff=0.9)
+        return bool(near) and near[0] != name
 
     def _with_a_plus(self, name: str) -> InputError | None:
         """What the builder has to say when the option is added to its node."""

@@ -104,6 +104,17 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     ]
 
 
+def test_an_argument_that_the_file_does_not_set(front: Any) -> None:
+    words = [*MINE, "optimizer=mine"]
+    assert "did you mean optimizer.momentum?" in front.refuses(
+        "train", *words, "optimizer.momentun=1"
+    )
+    refused = front.refuses("train", *words, "optimizer.momentum=0.9")
+    assert "is not set yet; write +optimizer.momentum=0.9" in refused
+    assert front("train", *words, "+optimizer.momentum=0.9").code == 0
+    assert front.asked[0].config["optimizer"]["momentum"] == 0.9
+
+
 def test_a_module_that_fails_as_it_is_imported(front: Any, own: Path) -> None:
     (own / "own_parts.py").write_text("1 / 0\n")
     refused = front.refuses("train", *MINE, "callbacks=mine")

@@ -79,6 +79,9 @@ LINES = [
     ("train +trainer.callbacks=[]", "+callbacks.NAME._target_=CLASS adds one"),
     ("train +trainer.acumulate_grad_batches=2", "did you mean accumulate_grad_batches?"),
     ("train trainer.profiler=simple", "trainer.profiler=simple: is not set yet; write +trainer"),
+    ("train callbacks.early_stopping.patience=3", "callbacks=early_stopping has it"),
+    ("train optimizer.momentum=0.5", "torch.optim.Adam takes no momentum"),
+    ("train optimizer.amsgrad=true", "is not set yet; write +optimizer.amsgrad=true"),
     # Hydra's own
     ("train hydra.launcher.n_job=1", "hydra.launcher.n_job=1: no such option"),
     ("train hydra.sweeper.max_batch_sise=1", "did you mean hydra.sweeper.max_batch_size?"),
