@@ -24,7 +24,7 @@ from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, weights_of
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import resume
+from charrnn.training import compiled, resume
 from charrnn.training.best import BITS_PER_NAT, Best
 from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.divergence import Divergence
@@ -292,14 +292,16 @@ class LanguageModel(L.LightningModule):
 
     def to_trained(self) -> TrainedModel:
         """The weights as they are, with all that is needed to use them."""
-        architecture = self.network.architecture
-        return TrainedModel(architecture, self.vocabulary, weights_of(self.network), self.facts)
+        network = compiled.inner(self.network)
+        weights = weights_of(network)
+        return TrainedModel(network.architecture, self.vocabulary, weights, self.facts)
 
     def to_model(self) -> Model:
         """The model as it is, to sample from and to score with."""
         return Model(self.to_trained())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        compiled.without_wrapping(checkpoint["state_dict"], self.network, "network.")
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = resume.restore(self._pending, self.device)
@@ -313,6 +315,7 @@ class LanguageModel(L.LightningModule):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        compiled.with_wrapping(checkpoint["state_dict"], self.network, "network.")
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
         entry = checkpoint[ENTRY]
