@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli.conf import WITHOUT_A_NODE
 
-_TARGET = re.compile(r"""^\s*(?:- )?_target_:\s*["']?([\w.]+)""", re.MULTILINE)
+_TARGET = re.compile(r"""\b_target_\s*:\s*["']?([\w.]+)""")
 
 
 def key_of(override: str) -> str:

@@ -88,8 +88,7 @@ def beginning(request: Request) -> Beginning:
         return _again(target, request)
     entry = checkpoint.read_run(Path(resume))[ENTRY]
     folders.refuse_interpolations(entry["config"], resume)
-    config = merged(upgraded(entry["config"]), request, resume)
-    return Beginning(folder, absolute(config), target)
+    return Beginning(folder, _merged(entry["config"], request, resume), target)
 
 
 def resume_point(begins: Beginning) -> ResumePoint:
@@ -124,22 +123,14 @@ def _with_one_text(request: Request) -> Config:
 
 
 def _again(folder: Path, request: Request) -> Beginning:
-    config = upgraded(folders.recorded(folder))
-    data = config.get("data")
-    if isinstance(data, dict) and not any(key.startswith("data.") for key in request.given):
-        config = {**config, "data": without_default_corpus(data, ())}
-    config = merged(config, request, str(folder / folders.RECORDED))
-    return Beginning(folder, absolute({**config, "data": _one_text(config, request)}), folder)
+    path = str(folder / folders.RECORDED)
+    return Beginning(folder, _merged(folders.recorded(folder), request, path), folder)
 
 
-def _one_text(config: Config, request: Request) -> dict[str, Any]:
-    """The data, where today another place of the same text may have been given."""
-    data = dict(config["data"])
-    if "data.input_txt" in request.given and "data.input_h5" not in request.given:
-        data.update(input_h5=None, input_json=None)
-    if "data.input_h5" in request.given and "data.input_txt" not in request.given:
-        data["input_txt"] = None
-    return without_default_corpus(data, ())
+def _merged(recorded: Config, request: Request, source: str) -> Config:
+    """A recorded config with what was asked for today, such as another place of the same text."""
+    config = merged(upgraded(recorded), request, source)
+    return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
 
 def _is_started_again(request: Request) -> bool:

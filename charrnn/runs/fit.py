@@ -23,7 +23,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.allocation import keep_freed_memory
@@ -31,6 +31,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
+from charrnn.runs.folder import link_latest
 from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import initial_weights, read_initial
 from charrnn.runs.introduction import introduce
@@ -81,7 +82,14 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         trainer = _trainer(task, data, signals, world)
         if world.rank == 0:
             introduce(config, data, module, start)
-        trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+            link_latest(task.folder)
+        try:
+            trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    # it has one run a process, and a sweep's next job would be logged into it
+                    logger.experiment.finish()
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(task.folder, loss, step, seconds)
@@ -250,7 +258,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     plugins: list[Any] = [SealedCheckpointIO(upgrade)]
     if world.size > 1:
         plugins.append(TorchElasticEnvironment())
-    return build(  # type: ignore[no-any-return]
+    return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=[TrainingLog(config), *callbacks],
@@ -271,7 +279,13 @@ def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
     if not every or data.split("val") is None:
         return {"limit_val_batches": 0}
     batches = every * config["trainer"].get("accumulate_grad_batches", 1)
-    return {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    found = {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    share = config["trainer"].get("limit_val_batches", 1.0)
+    if isinstance(share, float):
+        # the text is one batch, which Lightning cannot take a part of
+        data.val_share = share
+        found["limit_val_batches"] = 1.0 if share else 0
+    return found
 
 
 def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
@@ -281,7 +295,9 @@ def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
 
 
 def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
-    # a logger without a folder of its own gets the run's
-    if get_object(node["_target_"]) is TensorBoardLogger and step:
+    if get_object(node["_target_"]) is TensorBoardLogger:
+        # TensorBoard leaves out what a killed start wrote from here on; it takes the first
+        # such mark for that of a new run, so a new run has one, too
         node = {"purge_step": step + 1, **node}
+    # a logger without a folder of its own gets the run's
     return build(path, node, save_dir=str(folder), last_step=step)

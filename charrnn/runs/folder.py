@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,8 +30,8 @@ PATHS = ("data.input_txt", "data.input_h5", "data.input_json", "init_from")
 
 def is_run(folder: Path) -> bool:
     """Whether a run stands in a folder."""
-    # a run holds its lock long before it has a checkpoint
-    return (folder / ".lock").exists() or (folder / "checkpoints").is_dir()
+    # one that was killed before this is recorded has not begun
+    return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
 
 
 def refuse_run(folder: Path) -> None:
@@ -138,6 +139,15 @@ def unmake(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / ".lock").unlink(missing_ok=True)
         folder.rmdir()
+
+
+def empty(folder: Path) -> None:
+    """Remove what a run that was refused after all has left in a folder that it was given empty."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def run_folders(parent: Path) -> list[Path]:

@@ -84,8 +84,8 @@ def world() -> World:
         )
     if found.size % found.local_size:
         raise InputError(
-            f"{found.launcher}: {found.local_size} of {found.size} processes run on this machine; "
-            f"charrnn needs equally many on each"
+            f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
+            f"machine; charrnn needs equally many on each"
         )
     return found if found.size > 1 else ALONE
 

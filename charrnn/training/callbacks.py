@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from charrnn.errors import InputError
 from charrnn.files import replacing
 from charrnn.text.vocabulary import as_bytes
+from charrnn.training.log import as_markdown
 from charrnn.training.say import say
 
 
@@ -42,12 +43,9 @@ class Samples(L.Callback):
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "samples" / f"step-{step:07d}.txt") as temporary:
             temporary.write_bytes(as_bytes(text))
-        # indented, so that its Markdown leaves the text alone
-        indented = "\n".join("    " + line for line in text.split("\n"))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                shown = indented.encode("utf-8", "replace").decode("utf-8")
-                logger.experiment.add_text("sample", shown, step)
+                logger.experiment.add_text("sample", as_markdown(text), step)
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -65,6 +63,11 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().__init__(monitor, patience=patience, min_delta=min_delta)
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether there is no patience left."""
+        return self.wait_count >= self.patience
+
+    @property
     def state_key(self) -> str:
         # without what a resume may change
         return "EarlyStopping"
@@ -74,5 +77,5 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        if self.stopped_epoch and trainer.should_stop and trainer.is_global_zero:
+        if self.has_stopped and trainer.is_global_zero:
             say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")

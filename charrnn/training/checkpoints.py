@@ -131,7 +131,7 @@ class RunCheckpoints(Checkpoint):
             logger.save()
         for name in names:
             trainer.save_checkpoint(self.folder / name)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)
 
@@ -149,8 +149,8 @@ class RunCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        stopped = any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in callbacks)
+        callbacks: list[L.Callback] = trainer.callbacks
+        stopped = any(isinstance(c, EarlyStopping) and c.has_stopped for c in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
         entry.update(self.run.entry, finished=ended or stopped)

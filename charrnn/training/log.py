@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import lightning as L
+import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 
 # the name under which TensorBoard's HParams page finds the best validation loss
@@ -34,10 +35,14 @@ class TrainingLog(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step = trainer.global_step
         self._paused, self._since = 0.0, time.perf_counter()
+        hyperparameters = self._hyperparameters(pl_module)
         for logger in trainer.loggers:
-            # TensorBoard shows these beside a number, which is there after a validation
-            if not isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(self._hyperparameters(pl_module))
+            if isinstance(logger, TensorBoardLogger):
+                # its page of hyperparameters wants a number beside them, which there is not yet
+                text = yaml.safe_dump(hyperparameters, sort_keys=False)
+                logger.experiment.add_text("config", as_markdown(text), trainer.global_step + 1)
+            else:
+                logger.log_hyperparams(hyperparameters)
         if pl_module.best.step:
             self._log_best(trainer, pl_module, first=True)
 
@@ -95,13 +100,29 @@ class TrainingLog(L.Callback):
         values = {BEST_LOSS: module.best.loss}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
+                # a resume repeats the point that stands already
+                step = module.best.step
                 if first or not logger.hparams:
-                    logger.log_hyperparams(
-                        self._hyperparameters(module), values, trainer.global_step
-                    )
+                    logger.log_hyperparams(self._hyperparameters(module), values, step)
                 else:
-                    logger.log_metrics(values, trainer.global_step)
+                    logger.log_metrics(values, step)
 
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
-        return own if own is not None else {**module.hparams, "vocabulary": len(module.vocabulary)}
+        known = {**module.hparams, "vocabulary": len(module.vocabulary)}
+        encodable: dict[str, Any] = _encodable(known if own is None else own)
+        return encodable
+
+
+def as_markdown(text: str) -> str:
+    """The text, indented, so that TensorBoard's Markdown leaves it as it is."""
+    return "\n".join("    " + line for line in _encodable(text).split("\n"))
+
+
+def _encodable(value: Any) -> Any:
+    """The same values, without what stands for bytes that are no UTF-8 (in names of files, say)."""
+    if isinstance(value, dict):
+        return {name: _encodable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value

@@ -217,7 +217,7 @@ class LanguageModel(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         loss = self._report("val")
-        if loss is not None and not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
+        if loss is not None and self._is_fitting():
             self.best.update(loss, self.trainer.global_step)
 
     def on_test_epoch_end(self) -> None:
@@ -246,7 +246,7 @@ class LanguageModel(L.LightningModule):
         self._scores.append((loss, count))
 
     def _bars(self) -> list[Any]:
-        return [c for c in self.trainer.callbacks if hasattr(c, "validating")]  # type: ignore[attr-defined]
+        return [c for c in self.trainer.callbacks if hasattr(c, "validating")]
 
     def _report(self, split: str) -> float | None:
         """The mean loss of a split, logged; None if there was nothing to score."""
@@ -264,14 +264,19 @@ class LanguageModel(L.LightningModule):
         for name, value in values.items():
             # validate() and test() return what goes to a logger
             self.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
-        # while fitting, with the number of the step it was, which Lightning's own way misses
-        for logger in self.trainer.loggers if fits and not self.trainer.sanity_checking else ():
-            logger.log_metrics(values, self.trainer.global_step)
+        if self._is_fitting():
+            # with the number of the step it was, which Lightning's own way misses
+            values["epoch"] = self.trainer.global_step / self.steps_per_epoch
+            for logger in self.trainer.loggers:
+                logger.log_metrics(values, self.trainer.global_step)
         return loss
+
+    def _is_fitting(self) -> bool:
+        return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
-        callbacks: list[L.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks: list[L.Callback] = self.trainer.callbacks
         return [] if any(isinstance(c, TrainingLog) for c in callbacks) else [TrainingLog()]
 
     # -- the model, and exact resume -------------------------------------------------

@@ -64,9 +64,11 @@ KILLED = {
     "every 9th kept, batchnorm": ("callbacks.checkpoints.keep_every=9", "model.batchnorm=true"),
     "no validation": ("validate_every=0",),
     "early stopping": (
-        "validate_every=4", "callbacks.patience=3", "callbacks.min_delta=0.05",
-        "trainer.max_steps=200",
+        "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
+        "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
+    "mingru": ("model=mingru", "schedule=cosine"),
+    "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip
 
 
@@ -146,9 +148,9 @@ def chained(folder: Path) -> Row:
     """Stopped by a signal again and again, on and off save points and epoch ends."""
     row = Row("stopped by signals, 12 resumes in a chain")
     run(start("whole"), folder)
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
     for number, steps in enumerate((1, 1, 5, 7, 6, 1, 2, 7, 3, 7, 1, 1)):
-        signum = signals[number % 3]
+        signum = signals[number % len(signals)]
         code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
         run(
             go_on(folder, "broken"),

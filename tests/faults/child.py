@@ -27,9 +27,19 @@ from torch.nn import functional
 
 from charrnn import evaluation, files
 from charrnn.__main__ import main
-from charrnn.commands import train as train_command
+from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
 from charrnn.models import checkpoint, model_file
-from charrnn.training import callbacks, checkpoints, events, metrics, module, run  # noqa: F401
+from charrnn.runs import folder as folders
+from charrnn.runs import train  # noqa: F401
+from charrnn.training import (
+    LanguageModel,
+    MetricsCSV,
+    Samples,
+    SealedCheckpointIO,
+    TextDataModule,
+    TrainingLog,
+    checkpoints,
+)
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
@@ -37,13 +47,13 @@ CONTEXT.set_forkserver_preload([__name__])
 IN_A_WRITE = ("begin", "half", "sync", "replace", "replaced", "end")
 # the phases of a run, and the points in each at which a fault can be put
 POINTS = {
-    "start": ("read", "cut", "record"),
+    "start": ("read", "data", "record", "optimizer"),
     "step": ("forward", "backward", "update"),
     "validation": ("begin", "loss", "end"),
     "checkpoint": IN_A_WRITE,
     "export": IN_A_WRITE,
     "sample": IN_A_WRITE,
-    "metrics": ("half", "flush"),
+    "metrics": ("half", "replace", "flush"),
 }
 PHASES = tuple(POINTS)
 
@@ -155,22 +165,27 @@ class _Injection:
 
     def install(self) -> None:
         self._wrap(checkpoint, "read", before="read")
-        self._wrap(metrics, "_cut", before="cut")
-        self._wrap(train_command, "record", before="record")
-        self._wrap(module.LanguageModel, "on_train_batch_start", phase="step", stays=True)
-        self._wrap(module.LanguageModel, "training_step", before="forward")
-        self._wrap(module.LanguageModel, "configure_gradient_clipping", before="backward")
-        self._wrap(callbacks.TrainingLog, "on_train_batch_end", before="update")
-        self._wrap(callbacks, "stream_loss", phase="validation", before="begin", after="end")
-        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(TextDataModule, "setup", before="data")
+        self._wrap(folders, "record", before="record")
+        self._wrap(LanguageModel, "configure_optimizers", before="optimizer")
+        self._wrap(LanguageModel, "on_train_batch_start", phase="step", stays=True)
+        self._wrap(LanguageModel, "training_step", before="forward")
+        self._wrap(LanguageModel, "configure_gradient_clipping", before="backward")
+        self._wrap(TrainingLog, "on_train_batch_end", before="update")
         self._wrap(
-            checkpoints.WholeCheckpointIO, "save_checkpoint",
+            LanguageModel, "on_validation_epoch_start",
+            phase="validation", stays=True, before="begin",
+        )  # fmt: skip
+        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(LanguageModel, "on_validation_epoch_end", after="end")
+        self._wrap(
+            SealedCheckpointIO, "save_checkpoint",
             phase="checkpoint", before="begin", after="end",
         )  # fmt: skip
-        self._wrap(modelfile, "save", phase="export", before="begin", after="end")
-        self._wrap(callbacks.Validation, "_sample", phase="sample", before="begin", after="end")
-        self._wrap(metrics.Metrics, "record", phase="metrics")
-        self._wrap(metrics.Metrics, "flush", phase="metrics", after="flush")
+        self._wrap(model_file, "save", phase="export", before="begin", after="end")
+        self._wrap(Samples, "on_validation_end", phase="sample", before="begin", after="end")
+        self._wrap(MetricsCSV, "log_metrics", phase="metrics")
+        self._wrap(MetricsCSV, "save", phase="metrics", after="flush")
         self._wrap(files, "_sync", before="sync")
         self._wrap(os, "replace", before="replace", after="replaced")
         self._write_in_halves()

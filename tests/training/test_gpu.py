@@ -164,7 +164,12 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 
 
 def test_the_gpus_random_numbers_are_kept(train: Train) -> None:
-    wanted = (*GPU, "model.dropout=0.25", "callbacks.checkpoints.keep_every=10", "trainer.max_steps=20")
+    wanted = (
+        *GPU,
+        "model.dropout=0.25",
+        "callbacks.checkpoints.keep_every=10",
+        "trainer.max_steps=20",
+    )
     run = train(*wanted, small=False)
     earlier = tensors(run, "step-10.ckpt")["ranks"][0]["cuda"]
     later = tensors(run)["ranks"][0]["cuda"]

@@ -91,7 +91,9 @@ def test_looking_changes_nothing(train: Train) -> None:
 
 def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: Train) -> None:
     """Two epochs of 20 windows by hand, against the module's."""
-    run = train("trainer.max_steps=40", "checkpoint_every=1000", "callbacks.checkpoints.keep_every=1")
+    run = train(
+        "trainer.max_steps=40", "checkpoint_every=1000", "callbacks.checkpoints.keep_every=1"
+    )
     config = checkpoint.read(run / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["facts"]
     from charrnn.data import cut_streams, open_data
     from charrnn.network import network_of
@@ -191,7 +193,11 @@ def test_divergence_is_named_and_never_saved(
 
 
 def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    stopping = ["callbacks=early_stopping", "callbacks.patience=2", "callbacks.min_delta=100"]
+    stopping = [
+        "callbacks=early_stopping",
+        "callbacks.early_stopping.patience=2",
+        "callbacks.early_stopping.min_delta=100",
+    ]
     run = train(*stopping, "trainer.max_steps=100", "validate_every=3")
     # the first validation is better than none, the next two are not better by 100
     assert tensors(run)["step"] == 9
