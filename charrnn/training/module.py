@@ -8,7 +8,6 @@ nothing that Lightning does at start-up can disturb them any more.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -25,12 +24,13 @@ from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, weights_of
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import resume
+from charrnn.training import compiled, resume
 from charrnn.training.best import BITS_PER_NAT, Best
 from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.divergence import Divergence
 from charrnn.training.log import TrainingLog
 from charrnn.training.schedules import OfStep
+from charrnn.training.signatures import parameters_of
 from charrnn.training.stream_threads import SharedLoss, window_loss
 
 LR = 2e-3
@@ -175,7 +175,7 @@ class LanguageModel(L.LightningModule):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        takes, given = _parameters_of(self.make_optimizer)
+        takes, given = parameters_of(self.make_optimizer)
         # a GradScaler and a fused step would leave the clipping gradients that are scaled
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
         if fuses and "fused" in takes and not given & {"fused", "foreach"}:
@@ -185,7 +185,7 @@ class LanguageModel(L.LightningModule):
     def _lengths(self) -> dict[str, int]:
         """What the schedule asks for of `total_steps` and `steps_per_epoch`."""
         assert self.make_schedule is not None
-        takes, given = _parameters_of(self.make_schedule)
+        takes, given = parameters_of(self.make_schedule)
         wanted = takes - given
         lengths = {}
         if "total_steps" in wanted:
@@ -297,14 +297,19 @@ class LanguageModel(L.LightningModule):
 
     def to_trained(self) -> TrainedModel:
         """The weights as they are, with all that is needed to use them."""
-        architecture = self.network.architecture
-        return TrainedModel(architecture, self.vocabulary, weights_of(self.network), self.facts)
+        network = compiled.inner(self.network)
+        weights = weights_of(network)
+        return TrainedModel(network.architecture, self.vocabulary, weights, self.facts)
 
     def to_model(self) -> Model:
         """The model as it is, to sample from and to score with."""
         return Model(self.to_trained())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        compiled.without_wrapping(checkpoint["state_dict"], self.network, "network.")
+        if self._pending is not None:
+            # nothing was trained since what this goes on from
+            self.state = resume.restore(self._pending, self.device)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=asdict(self.network.architecture),
@@ -315,12 +320,15 @@ class LanguageModel(L.LightningModule):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        compiled.with_wrapping(checkpoint["state_dict"], self.network, "network.")
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
         entry = checkpoint[ENTRY]
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
+        if isinstance(self.trainer.datamodule, TextDataModule):  # type: ignore[attr-defined]
+            resume.go_on_within_epoch(checkpoint)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
@@ -337,12 +345,3 @@ class LanguageModel(L.LightningModule):
 def _window(batch: Any) -> tuple[Tensor, Tensor, bool]:
     ids, targets, *begins = batch
     return ids, targets, bool(begins[0]) if begins else True
-
-
-def _parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
-    """The names that a callable, or what a partial calls, takes; and those that are given."""
-    given: set[str] = set()
-    while isinstance(make, functools.partial):
-        given |= set(make.keywords)
-        make = make.func
-    return set(inspect.signature(make).parameters), given

@@ -1,4 +1,4 @@
-"""The state of a run that is neither weights nor optimizer: carried vectors and random numbers."""
+"""What a resume needs beside weights and optimizer: carried vectors, random numbers, the place."""
 
 from __future__ import annotations
 
@@ -47,3 +47,21 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
     if device.type == "cuda" and entry["cuda"] is not None:
         torch.cuda.set_rng_state(entry["cuda"], device)
     return state or None
+
+
+def go_on_within_epoch(content: dict[str, Any]) -> None:
+    """Let an epoch go on that ended with `max_steps`, or another stop, before its last window.
+
+    Lightning counts it as complete where a checkpoint is saved after that, and would begin the
+    next one. Of one that did end it would train an empty epoch more, where it counts steps only.
+
+    Args:
+        content: of a checkpoint, changed in place.
+    """
+    loops = content["loops"]["fit_loop"]
+    ended = loops["epoch_loop.batch_progress"]["is_last_batch"]
+    for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+        epochs = counts["started"]
+        if epochs and counts["processed"] == epochs:
+            # as a checkpoint has it that is saved at the epoch's end, or at one of its windows
+            counts.update(processed=epochs if ended else epochs - 1, completed=epochs - 1)
