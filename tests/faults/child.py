@@ -47,7 +47,7 @@ CONTEXT.set_forkserver_preload([__name__])
 IN_A_WRITE = ("begin", "half", "sync", "replace", "replaced", "end")
 # the phases of a run, and the points in each at which a fault can be put
 POINTS = {
-    "start": ("read", "data", "record", "optimizer"),
+    "start": ("read", "data", "record", "optimizer", "fit"),
     "step": ("forward", "backward", "update"),
     "validation": ("begin", "loss", "end"),
     "checkpoint": IN_A_WRITE,
@@ -168,6 +168,7 @@ class _Injection:
         self._wrap(TextDataModule, "setup", before="data")
         self._wrap(folders, "record", before="record")
         self._wrap(LanguageModel, "configure_optimizers", before="optimizer")
+        self._wrap(TrainingLog, "on_train_start", before="fit")
         self._wrap(LanguageModel, "on_train_batch_start", phase="step", stays=True)
         self._wrap(LanguageModel, "training_step", before="forward")
         self._wrap(LanguageModel, "configure_gradient_clipping", before="backward")

@@ -63,7 +63,7 @@ def step_of(run_folder: Path) -> int:
         (("checkpoint", "begin", 4), 30_000, "run/checkpoints/last.ckpt", ()),
         (("checkpoint", "begin", 4), 0, "run/checkpoints/last.ckpt", ()),
         (("export", "begin", 2), 10_000, "run/model.safetensors", ()),
-        (("step", "backward", 10), 100, "run/metrics.csv", ("logger=none",)),
+        (("step", "backward", 10), 100, "run/metrics.csv", ("logger=csv",)),
         (("step", "backward", 10), 700, "run/tensorboard/events.out", ()),
         (("sample", "begin", 2), 10, "run/samples/step-0000014.txt", ()),
     ],
