@@ -14,8 +14,10 @@ import typing
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Range, Trait, shown
+from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Trait, written
 from charrnn.errors import InputError
+from charrnn.ranges import Range
+from charrnn.text.checks import require_path
 
 # what Hydra's instantiate reads itself
 OF_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
@@ -34,7 +36,7 @@ class Unknown(InputError):
     """A name that nothing takes."""
 
     def __init__(self, name: str, value: object, names: list[str]) -> None:
-        super().__init__(f"{name}={shown(value)}: no such option")
+        super().__init__(f"{name}={written(value)}: no such option")
         self.name, self.value, self.names = name, value, names
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,8 +140,8 @@ def _checked(hint: Any, name: str, value: Any) -> Any:
     for text in value if isinstance(value, list) else [value]:
         if PATH in extras and text == "":
             raise BadOption(name, value, "takes a path")
-        if PATH in extras and isinstance(text, str) and "\0" in text:
-            raise BadOption(name, value, "a path cannot hold the character NUL")
+        if PATH in extras and isinstance(text, str):
+            require_path(name, text)
     for extra in extras:
         if isinstance(extra, Range) and value is not None and not extra.admits(value):
             raise BadOption(name, value, extra.demand)

@@ -28,6 +28,7 @@ from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError
+from charrnn.text.checks import require_path
 
 __all__ = ["Composed", "call", "main"]
 
@@ -76,8 +77,7 @@ def folder_of(option: str, value: str) -> Path:
     folder = os.path.abspath(value)
     if value == "":
         raise InputError(f"{option}=: takes a folder")
-    if "\0" in value:
-        raise InputError(f"{option}={value}: a path cannot hold the character NUL")
+    require_path(option, value)
     if "${" in folder:
         # Hydra writes the path back into its config, and would interpolate it there
         raise InputError(

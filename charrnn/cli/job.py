@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Job:
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
         with surroundings.outside():
-            hydra = HydraConfig.get()
+            hydra: Any = HydraConfig.get()
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
             self.folder = Path(hydra.runtime.output_dir)
@@ -104,7 +104,7 @@ class Job:
                 config=values,
                 given=sources.given(hydra),
                 folder=Path(hydra.runtime.output_dir),
-                overrides=tuple(hydra.overrides.task),
+                overrides=tuple(_plain(hydra.overrides)["task"]),
                 hydra=_plain(hydra),
                 in_sweep=in_sweep,
                 job_id=str(hydra.job.id) if in_sweep else "",
@@ -134,9 +134,10 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         option = conf.page(command).options.get(name, conf.Option("", "a value"))
         raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
     schema = SCHEMAS[command]
+    known = {field.name for field in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     written = f"{_plain(config)} {_plain(hydra)}"
-    for name in [name for name in values if name not in schema.__dataclass_fields__]:
+    for name in [name for name in values if name not in known]:
         # what interpolations alone are made of: `charrnn sample +n=3 length=${n} top_k=${n}`
         if re.search(rf"\$\{{\s*{re.escape(str(name))}\b", written):
             del values[name]

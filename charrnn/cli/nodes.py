@@ -13,28 +13,29 @@ from typing import Annotated, ClassVar
 
 from charrnn.cli import conf
 from charrnn.cli.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
     BETAS,
     DEVICES,
     ENCODING,
     FACTOR,
     FIXED,
     NOT_EMPTY,
-    NOT_NEGATIVE,
     PATH,
-    POSITIVE,
     SHA256,
-    SHARE,
     TEXT,
     THREADS,
     Paths,
+)
+from charrnn.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
     Range,
     one_of,
     require,
-    require_fractions,
-    require_h5_pair,
 )
+from charrnn.text.checks import require_fractions, require_h5_pair
 
 # a cell is one that has a YAML file in model/
 KIND = Range(lambda value: value in conf.kinds(), "must be one of " + ", ".join(conf.kinds()))

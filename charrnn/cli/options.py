@@ -14,26 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from charrnn.cli.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
-    ENCODING,
-    FIXED,
-    NODE,
-    NODES,
-    NOT_EMPTY,
-    NOT_NEGATIVE,
-    PATH,
-    SEED,
-    SHARE,
-    TEXT,
-    Paths,
-    Range,
-    one_of,
-    require,
-    require_fractions,
-    require_h5_pair,
-)
+from charrnn.cli.ranges import ENCODING, FIXED, NODE, NODES, NOT_EMPTY, PATH, TEXT, Paths
+from charrnn.ranges import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, SEED, SHARE, Range, one_of, require
+from charrnn.text.checks import require_fractions, require_h5_pair
 
 # A method `check` holds options to one another, once each is right by itself.
 

@@ -22,8 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn.cli import conf, sources
 from charrnn.cli.building import Missing, Unknown
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.ranges import BadOption, shown
-from charrnn.errors import InputError, RunError
+from charrnn.cli.ranges import BadOption
+from charrnn.errors import InputError, RunError, shown
 
 
 @contextlib.contextmanager
@@ -100,10 +100,7 @@ class _Refusal:
             return self._without_package(error.name)
         override = self.parsed.get(error.name)
         if override is not None and override.package == error.name:
-            group = override.key_or_group
-            return InputError(
-                f"{override.input_line}: nothing takes {error.name}; {group}=NAME chooses the {group}"
-            )
+            return InputError(f"{override.input_line}: {_no_such_package(override)}")
         hint = nearest(error.name, [*error.names, *self.page.names()])
         if written is not None:
             return InputError(f"{written}: no such option{hint}")
@@ -119,6 +116,8 @@ class _Refusal:
 
     def _unknown(self, name: str) -> InputError:
         """What Hydra says is not there: misspelt, or there but not set yet."""
+        # Hydra names the first part that is not there
+        name = next((key for key in self.parsed if key.startswith(f"{name}.")), name)
         written = self._written(name) or name
         if name.startswith("hydra."):
             return InputError(f"{written}: no such option{nearest(name, self._hydras_names())}")
@@ -155,7 +154,7 @@ class _Refusal:
         if override.is_sweep_override() and not self.multirun:
             return "several values are a sweep and need -m; a list is written [1,2]"
         if override.package not in (None, name) and name in self.page.groups:
-            return f"nothing takes {override.package}; {name}=NAME chooses the {name}"
+            return _no_such_package(override)
         if override.is_add() and name in (*self.page.options, *self.page.groups):
             return "is an option already; write it without the +"
         is_choice = override.is_sweep_override() or isinstance(override.value(), str | list | dict)
@@ -234,6 +233,11 @@ def _unreadable(override: str) -> str:
         "cannot be read in Hydra's grammar; "
         f"quote a value with special characters: {shown(name)}=\"'...'\""
     )
+
+
+def _no_such_package(override: Override) -> str:
+    group = override.key_or_group
+    return f"nothing takes {override.package}; {group}=NAME chooses the {group}"
 
 
 def _no_such_choice(choice: str, options: Sequence[str]) -> str:

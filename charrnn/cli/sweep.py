@@ -22,9 +22,8 @@ from charrnn.cli import surroundings
 from charrnn.cli.compose import folder_of, run_hydra
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.ranges import shown
 from charrnn.cli.refusals import explaining
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, RunError, shown
 
 
 def run(line: Line) -> None:

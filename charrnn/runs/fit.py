@@ -31,6 +31,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
+from charrnn.runs.folder import link_latest
 from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import initial_weights, read_initial
 from charrnn.runs.introduction import introduce
@@ -81,6 +82,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         trainer = _trainer(task, data, signals, world)
         if world.rank == 0:
             introduce(config, data, module, start)
+            link_latest(task.folder)
         try:
             trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
         finally:
@@ -277,7 +279,13 @@ def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
     if not every or data.split("val") is None:
         return {"limit_val_batches": 0}
     batches = every * config["trainer"].get("accumulate_grad_batches", 1)
-    return {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    found = {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    share = config["trainer"].get("limit_val_batches", 1.0)
+    if isinstance(share, float):
+        # the text is one batch, which Lightning cannot take a part of
+        data.val_share = share
+        found["limit_val_batches"] = 1.0 if share else 0
+    return found
 
 
 def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:

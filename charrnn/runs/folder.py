@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -138,6 +139,15 @@ def unmake(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / ".lock").unlink(missing_ok=True)
         folder.rmdir()
+
+
+def empty(folder: Path) -> None:
+    """Remove what a run that was refused after all has left in a folder that it was given empty."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def run_folders(parent: Path) -> list[Path]:

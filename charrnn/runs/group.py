@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed import Store  # type: ignore[attr-defined]
 
 from charrnn.errors import RunError
 from charrnn.runs.world import ADDRESS, PORT, World, set_slurm_meeting_point
@@ -27,7 +28,7 @@ class LostProcess(RunError):
     """Another process of the run ended or cannot be reached."""
 
 
-def meet(world: World, store: dist.Store | None = None) -> None:
+def meet(world: World, store: Store | None = None) -> None:
     """Become a member of the group, which Lightning then finds and uses; all wait for all.
 
     Args:

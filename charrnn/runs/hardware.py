@@ -129,12 +129,17 @@ def chosen_shares(model: Model, streams: int, threads: int) -> int:
 
 def _threads_asked_for(here: int, world: World) -> int:
     """What the environment gives each of `here` processes on this machine; 0: nothing."""
-    if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
-        return max(1, int(os.environ["OMP_NUM_THREADS"]))
-    if os.environ.get("SLURM_CPUS_PER_TASK", "").isdecimal():
-        cpus = int(os.environ["SLURM_CPUS_PER_TASK"])
+    if (threads := _count("OMP_NUM_THREADS")) is not None:
+        return max(1, threads)
+    if (cpus := _count("SLURM_CPUS_PER_TASK")) is not None:
         return max(1, cpus if world.launcher == "srun" else cpus // here)
     return 0
+
+
+def _count(variable: str) -> int | None:
+    """A number of cores in the environment; None if there is none, or what no machine has."""
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() and len(text) <= 5 else None
 
 
 def make_deterministic() -> None:

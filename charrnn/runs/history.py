@@ -7,20 +7,22 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lightning.pytorch.loggers import TensorBoardLogger
+
 from charrnn.errors import RunError
-from charrnn.training.metrics import BITS_PER_NAT, Metrics
+from charrnn.training import MetricsCSV
+from charrnn.training.best import BITS_PER_NAT
 
 # TensorBoard reads every file with "tfevents" in its name; a name of its own is replaced
 # when the same history is written again, and a run's own events stay
 EVENTS = "events.out.tfevents.history"
 REPORT_EVERY = 10_000
 
+Row = tuple[int, float | None, float | None]
+
 
 def write_history(
-    rows: Sequence[tuple[int, float | None, float | None]],
-    folder: Path,
-    *,
-    report: Callable[[int, int], None] | None = None,
+    rows: Sequence[Row], folder: Path, *, report: Callable[[int, int], None] | None = None
 ) -> None:
     """Write metrics.csv and tensorboard/ into a folder, whole or not at all.
 
@@ -36,20 +38,19 @@ def write_history(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".history.", dir=folder) as temporary:
             _write(rows, Path(temporary), report)
-            (events,) = Path(temporary, "tensorboard").iterdir()
             (folder / "tensorboard").mkdir(exist_ok=True)
-            os.replace(events, folder / "tensorboard" / EVENTS)
+            for events in Path(temporary, "tensorboard").glob("*tfevents*"):
+                os.replace(events, folder / "tensorboard" / EVENTS)
             os.replace(Path(temporary, "metrics.csv"), folder / "metrics.csv")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def _write(
-    rows: Sequence[tuple[int, float | None, float | None]],
-    folder: Path,
-    report: Callable[[int, int], None] | None,
-) -> None:
-    metrics = Metrics(folder, last_step=0, tensorboard=True)
+def _write(rows: Sequence[Row], folder: Path, report: Callable[[int, int], None] | None) -> None:
+    loggers = (
+        MetricsCSV(folder),
+        TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
+    )
     try:
         for done, (step, train, val) in enumerate(rows):
             if report is not None and done % REPORT_EVERY == 0:
@@ -57,7 +58,8 @@ def _write(
             values = {} if train is None else {"train/loss": train}
             if val is not None:
                 values |= {"val/loss": val, "val/bits_per_character": val * BITS_PER_NAT}
-            metrics.record(step, None, values)
-        metrics.flush()
+            for logger in loggers:
+                logger.log_metrics(values, step)
     finally:
-        metrics.close()
+        for logger in loggers:
+            logger.finalize("success")

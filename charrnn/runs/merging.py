@@ -45,7 +45,9 @@ def merged(recorded: Config, request: Request, source: str) -> Config:
         if key not in ABOUT_THE_RESUME:
             _put(result, key, now)
     refuse_unnamed(result, request.targets, source)
-    for key in sorted({*request.fixed, "optimizer._target_", "model._target_"}):
+    fixed = {*request.fixed, "optimizer._target_", "model._target_"}
+    # what kind of thing it is says more than its sizes
+    for key in sorted(fixed, key=lambda name: (not name.endswith(("kind", "_target_")), name)):
         before, after = found(recorded, key), found(result, key)
         if before is not MISSING and before != after:
             raise InputError(

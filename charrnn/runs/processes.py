@@ -24,8 +24,13 @@ from types import FrameType
 from typing import Any
 
 import torch.multiprocessing as mp
-from torch.distributed import TCPStore
-from torch.multiprocessing.spawn import ProcessContext
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.multiprocessing.spawn import (
+    ProcessContext,
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import group
@@ -54,9 +59,9 @@ def train_together(task: Task, count: int, lock: int) -> Result:
     # on a port that is free, and that nobody else can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
-    start = _Start(task, count, store.port, [sender for _, sender in pipes], DupFd(lock))
+    start = _Start(task, count, store.port, [sender for _, sender in pipes], _Inherited(lock))
     with _environment(task), _HandingOn() as handing_on:
-        context = mp.start_processes(_rank, (start,), count, join=False, start_method="spawn")
+        context = start_processes(_rank, (start,), count, join=False, start_method="spawn")
         assert context is not None
         handing_on.to(context)
         first = _watch(context)
@@ -72,13 +77,27 @@ class _Start:
     count: int
     port: int
     reports: list[Connection]
-    lock: Any
+    lock: _Inherited
+
+
+@dataclass
+class _Inherited:
+    """An open file that a started process has, too: it holds the lock as long as it lives."""
+
+    descriptor: int
+
+    def __reduce__(self) -> Any:
+        # called while a process is started, which is when a descriptor can be handed over
+        return _taken_over, (DupFd(self.descriptor),)
+
+
+def _taken_over(inherited: Any) -> _Inherited:
+    return _Inherited(inherited.detach())
 
 
 def _rank(rank: int, start: _Start) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     world = World("charrnn", rank, rank, start.count, start.count)
-    start.lock.detach()  # held open to the end
     try:
         with Signals(speaks=rank == 0) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
@@ -112,7 +131,7 @@ def _watch(context: ProcessContext) -> int | None:
     try:
         while not context.join(timeout=LOOK_EVERY, grace_period=GRACE):
             pass
-    except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
+    except (ProcessExitedException, ProcessRaisedException) as error:
         return error.error_index
     return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from charrnn import files
-from charrnn.errors import Interrupted, RunError
+from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import folder as folders
 from charrnn.runs import hardware, plan, world
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
@@ -35,6 +35,19 @@ def train(request: Request, signals: Signals) -> Result:
     world.check(begins.config, here)
     # what this machine cannot do is refused before a file is touched
     hardware.resolve(begins.config, here)
+    folder = begins.folder
+    is_new = not folder.is_dir() or not any(folder.iterdir())
+    try:
+        return _train_locked(request, begins, signals, here)
+    except InputError:
+        if is_new and not any(folder.glob("checkpoints/*.ckpt")):
+            folders.empty(folder)
+        raise
+
+
+def _train_locked(
+    request: Request, begins: Beginning, signals: Signals, here: world.World
+) -> Result:
     folder = begins.folder
     with folders.lock(folder) as held:
         files.remove_unfinished(folder)
@@ -68,7 +81,6 @@ def _train(
     count = hardware.processes(config["trainer"])
     plan.check(config, data, start, count)
     folders.record(folder, config, request)
-    folders.link_latest(folder)
     best_is_lost = False
     if start.path is not None and start.entry is not None and config["validate_every"] != 0:
         best = Best.from_plain(start.entry["best"])

@@ -82,6 +82,11 @@ def world() -> World:
             f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
             f"{found.size}); start charrnn with {found.launcher}, or unset them"
         )
+    if found.size % found.local_size:
+        raise InputError(
+            f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
+            f"machine; charrnn needs equally many on each"
+        )
     return found if found.size > 1 else ALONE
 
 

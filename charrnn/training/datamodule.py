@@ -11,6 +11,7 @@ saves the count, and the loader asks for it. A checkpoint thus cannot disagree w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class TextDataModule(L.LightningDataModule):
 
     Raises:
         InputError: a value is out of its range, or (at `setup`) the text cannot be used.
+
+    Attributes:
+        val_share: how much of the validation text is validated on, from its beginning.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class TextDataModule(L.LightningDataModule):
         self.files = (Path(input_h5), Path(input_json)) if input_h5 and input_json else None
         self.batch_size = batch_size
         self.seq_length = seq_length
+        self.val_share = 1.0
         self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
@@ -158,7 +163,11 @@ class TextDataModule(L.LightningDataModule):
 
     def _whole(self, name: str) -> WholeText | list[Any]:
         ids = self.split(name)
-        return [] if ids is None else WholeText(ids)
+        if ids is None:
+            return []
+        if name == "val":
+            ids = replace(ids, stored=ids.stored[: max(2, int(len(ids) * self.val_share))])
+        return WholeText(ids)
 
 
 class WholeText:

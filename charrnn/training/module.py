@@ -260,13 +260,15 @@ class LanguageModel(L.LightningModule):
             return None
         loss = total / count
         values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
+        fits = self.trainer.state.fn == "fit"
         for name, value in values.items():
-            # to the loggers goes the number of the step it was, which Lightning's own way misses
-            self.log(name, torch.tensor(value, dtype=torch.float64), logger=False)
+            # validate() and test() return what goes to a logger
+            self.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
         if self._is_fitting():
+            # with the number of the step it was, which Lightning's own way misses
             values["epoch"] = self.trainer.global_step / self.steps_per_epoch
-        for logger in self.trainer.loggers if not self.trainer.sanity_checking else ():
-            logger.log_metrics(values, self.trainer.global_step)
+            for logger in self.trainer.loggers:
+                logger.log_metrics(values, self.trainer.global_step)
         return loss
 
     def _is_fitting(self) -> bool:

@@ -6,7 +6,7 @@ other most of the time: a step takes five times as long and more. Here each thre
 of the streams through the whole step, forward and backward, and they meet once, to add up
 their gradients (as several processes would, but with one set of weights). That is faster on an
 idle machine, too, until the network is so large that each thread's reading of the weights
-counts: `charrnn.training.hardware` decides.
+counts: `charrnn.runs.hardware` decides.
 
 It is the same step up to rounding. The parts are added in a fixed order, and their dropout
 draws from generators that are seeded anew in each step from torch's global one: the same run

@@ -25,7 +25,7 @@ class Door:
     """Call it with the words of a command line.
 
     Attributes:
-        asked: the options that reached a command, one entry a run.
+        asked: what reached a command, one entry a run: its options; of train, a Composed.
         action: what the command then does.
     """
 

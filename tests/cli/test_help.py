@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from charrnn.commands import COMMANDS, conf, help
+from charrnn.cli import conf, help
+from charrnn.commands import COMMANDS
 
 
 def test_the_overview_has_each_command_with_a_line_and_an_example() -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import typing
 from typing import Any
 
 import pytest
-from charrnn.commands.overrides import LISTS, TEXTS, UNSETTABLE, literal, quoted, refuse_flags
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from charrnn.cli import flags
+from charrnn.cli.literal import literal, quoted
+from charrnn.cli.literal import texts as texts_of
+from charrnn.commands import COMMANDS
 from charrnn.errors import InputError
-from charrnn.options import SCHEMAS
 
 NASTY = [
     "",
@@ -129,19 +129,19 @@ def test_names_that_are_no_unicode(door: Any) -> None:
 
 
 def test_what_is_left_to_hydra() -> None:
-    for override in (
-        "start_text='What\\'s'",
-        'until="${oc.env:HOME}"',
-        "input_txt=[a.txt,'b c.txt']",
-        "data.input_txt=[a,b]",
-        "until=null",
-        "data.url=null",
-        "length=3",
-        "model=gru",
-        "~until",
-        "+note=Zür",
+    for command, override in (
+        ("sample", "start_text='What\\'s'"),
+        ("sample", 'until="${oc.env:HOME}"'),
+        ("preprocess", "input_txt=[a.txt,'b c.txt']"),
+        ("train", "data.input_txt=[a,b]"),
+        ("sample", "until=null"),
+        ("train", "data.url=null"),
+        ("sample", "length=3"),
+        ("train", "model=gru"),
+        ("sample", "~until"),
+        ("sample", "+note=Zür"),
     ):
-        assert literal([override], multirun=False) == [override]
+        assert literal([override], command, multirun=False) == [override]
 
 
 def test_what_only_looks_like_hydras() -> None:
@@ -152,45 +152,43 @@ def test_what_only_looks_like_hydras() -> None:
         ("start_text", "'What's'"),
         ("start_text", "'a' b"),
         ("start_text", "'a\\'"),
-        ("input_txt", "[a.txt"),
         ("start_text", "'a','b'"),
     ):
-        [override] = literal([f"{name}={text}"], multirun=False)
+        [override] = literal([f"{name}={text}"], "sample", multirun=False)
         assert read_back(override) == text
+    assert read_back(literal(["input_txt=[a.txt"], "preprocess", multirun=False)[0]) == "[a.txt"
 
 
 def test_texts_are_swept_over_in_quotes_only() -> None:
     for value in ("'a','b'", "\"it's\" , 'b'"):
-        assert literal([f"until={value}"], multirun=True) == [f"until={value}"]
-        assert literal([f"until={value}"], multirun=False) != [f"until={value}"]
-    assert read_back(literal(["checkpoint=a,b"], multirun=True)[0]) == "a,b"
+        assert literal([f"until={value}"], "sample", multirun=True) == [f"until={value}"]
+        assert literal([f"until={value}"], "sample", multirun=False) != [f"until={value}"]
+    assert read_back(literal(["checkpoint=a,b"], "sample", multirun=True)[0]) == "a,b"
 
 
 def test_adding_and_forcing_keep_their_signs() -> None:
-    assert literal(["++until=a b", "+until=(x)"], False) == ["++until='a b'", "+until='(x)'"]
+    words = ["++until=a b", "+until=(x)"]
+    assert literal(words, "sample", False) == ["++until='a b'", "+until='(x)'"]
 
 
-def test_the_names_are_those_of_the_schemas() -> None:
-    kinds: dict[str, set[object]] = {}
-
-    def collect(schema: type, prefix: str) -> None:
-        for name, hint in typing.get_type_hints(schema).items():
-            if dataclasses.is_dataclass(hint):
-                collect(typing.cast(type, hint), f"{name}.")
-            else:
-                kinds.setdefault(prefix + name, set()).add(hint)
-
-    for schema in SCHEMAS.values():
-        collect(schema, "")
-    assert TEXTS - kinds.keys() == {"hydra.run.dir", "hydra.sweep.dir"}
-    assert {name for name in TEXTS & kinds.keys() if Any in kinds[name]} == LISTS
-    assert {name for name in TEXTS & kinds.keys() if str | None in kinds[name]} <= UNSETTABLE
-    assert {name for name in TEXTS & kinds.keys() if kinds[name] == {str}} & UNSETTABLE == set()
+def test_the_names_follow_from_the_declarations() -> None:
+    found = {command: texts_of(command) for command in COMMANDS}
+    assert found["sample"].names == {
+        *("checkpoint", "start_text", "until", "output", "hydra.run.dir", "hydra.sweep.dir")
+    }
+    assert found["sample"].unsettable == {"until", "output"}
+    assert found["preprocess"].lists == {"input_txt"}
+    assert {"data.input_txt", "tags"} <= found["train"].lists
+    # a text in a node is declared with the class that is built there
+    assert {"data.url", "logger.tensorboard.name", "callbacks.early_stopping.monitor"} <= (
+        found["train"].names
+    )
+    assert found["convert"].paths == {"input", "output"}
 
 
 def test_flags_that_are_not_hydras() -> None:
-    refuse_flags(["-m", "--cfg=job", "start_text=--help", "length=-1"], {"-m", "--cfg"})
+    flags.parse(["--cfg=job", "start_text=--help", "length=-1"])
     with pytest.raises(InputError, match="start_text=VALUE"):
-        refuse_flags(["--start-text", "x"], {"-m"})
+        flags.parse(["--start-text", "x"])
     with pytest.raises(InputError, match="-gpu: no such flag"):
-        refuse_flags(["-gpu", "-1"], set())
+        flags.parse(["-gpu", "-1"])

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from charrnn.commands.refusals import nearest, takes
+
+from charrnn.cli.building import hints_of, takes
+from charrnn.cli.nodes import DataOptions, TrainerOptions
+from charrnn.cli.options import SampleOptions
+from charrnn.cli.refusals import nearest
 
 LINES = [
     ("sample temprature=1", "temprature=1: no such option; did you mean temperature?"),
@@ -16,10 +20,13 @@ LINES = [
     ("train modle=gru", "did you mean model?"),
     ("sample data=x", "data=x: no such option"),
     ("train hydra.foo=1", "hydra.foo=1: no such option"),
-    ("train model=lsm", "model=lsm: no such choice; did you mean lstm? There are: gru, lstm, rnn"),
+    (
+        "train model=lsm",
+        "model=lsm: no such choice; did you mean lstm? There are: gru, lstm, mingru, rnn",
+    ),
     ("train experiment=nope", "experiment=nope: no such choice"),
-    ("train model=null", "model=null: takes one of lstm, gru, rnn"),
-    ("train ~model", "~model: takes one of lstm, gru, rnn"),
+    ("train model=null", "model=null: takes one of lstm, gru, mingru, rnn"),
+    ("train ~model", "~model: cannot be removed; takes one of lstm, gru, mingru, rnn"),
     ("train +experiment=demo", "+experiment=demo: is an option already"),
     ("sample length=abc", "length=abc: takes a whole number"),
     ("sample length=1.5", "length=1.5: takes a whole number"),
@@ -91,11 +98,11 @@ def test_a_fault_in_a_file_of_ones_own(door: Any, tmp_path: Any) -> None:
 
 
 def test_what_an_option_takes() -> None:
-    assert takes("train", "data.batch_size") == "takes a whole number"
-    assert takes("train", "trainer.gradient_clip_val") == "takes a number or null"
-    assert takes("sample", "until") == "takes a text or null"
-    assert takes("train", "trainer.devices") == takes("train", "data") == ""
-    assert takes("train", "no.such") == ""
+    data, trainer, sample = map(hints_of, (DataOptions, TrainerOptions, SampleOptions))
+    assert takes(data["batch_size"]) == "takes a whole number"
+    assert takes(trainer["gradient_clip_val"]) == "takes a number or null"
+    assert takes(sample["until"]) == "takes a text or null"
+    assert takes(trainer["devices"]) == ""
 
 
 def test_the_nearest_name() -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from charrnn.commands import compose
 from charrnn.errors import InputError, Interrupted
 
 
@@ -15,14 +12,15 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     folders: list[Path] = []
 
     def note(options: Any) -> None:
-        assert compose.is_multirun()
-        folders.append(compose.run_dir())
+        assert options.in_sweep
+        folders.append(options.folder)
 
     door.action = note
     words = ["model.hidden_size=32,64", "optimizer.lr=1e-3,2e-3"]
     answer = door("train", "-m", *words)
     assert (answer.code, answer.out) == (0, "")
-    assert [(o.model.hidden_size, o.optimizer.lr) for o in door.asked] == [
+    configs = [asked.config for asked in door.asked]
+    assert [(c["model"]["hidden_size"], c["optimizer"]["lr"]) for c in configs] == [
         (32, 1e-3),
         (32, 2e-3),
         (64, 1e-3),
@@ -32,8 +30,8 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     [sweep] = {folder.parent for folder in folders}
     assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
     assert (sweep / "multirun.yaml").exists()
-    overrides = yaml.safe_load((folders[3] / ".hydra" / "overrides.yaml").read_text())
-    assert overrides == ["model.hidden_size=64", "optimizer.lr=0.002"]
+    assert door.asked[3].overrides == ("model.hidden_size=64", "optimizer.lr=0.002")
+    assert [asked.job_id for asked in door.asked] == ["0", "1", "2", "3"]
 
 
 def test_texts_and_choices(door: Any, tmp_path: Path) -> None:
@@ -46,7 +44,8 @@ def test_texts_and_choices(door: Any, tmp_path: Path) -> None:
     ]
     assert list(tmp_path.iterdir()) == []
     assert door("train", "model=gru,rnn", "--multirun", "seed=range(1,3)").code == 0
-    assert [(o.model.kind, o.seed) for o in door.asked[4:]] == [
+    configs = [asked.config for asked in door.asked[4:]]
+    assert [(c["model"]["kind"], c["seed"]) for c in configs] == [
         ("gru", 1),
         ("gru", 2),
         ("rnn", 1),
@@ -70,16 +69,13 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert answer.err.endswith("charrnn sample: 2 of 4 jobs failed\n")
 
 
-def test_refused_jobs_are_named_first_and_the_others_keep_their_numbers(door: Any) -> None:
-    numbers: list[str] = []
-    door.action = lambda options: numbers.append(compose.run_dir().name)
-    answer = door("train", "-m", "model.hidden_size=1,-1,abc,2", "model=gru")
-    assert numbers == ["0", "3"]
-    assert answer.code == 1
-    lines = answer.err.splitlines()
-    assert lines[0].startswith("charrnn train: refused (model.hidden_size=-1 model=gru): ")
-    assert lines[1].endswith("model.hidden_size=abc: takes a whole number")
-    assert lines[-1] == "charrnn train: 2 of 4 jobs failed"
+def test_one_mistyped_value_refuses_the_whole_sweep(door: Any, tmp_path: Path) -> None:
+    refused = door.refuses("train", "-m", "model.hidden_size=1,2,abc,-1", "model=gru")
+    assert refused == (
+        "charrnn train: job 2 (model.hidden_size=abc model=gru): "
+        "model.hidden_size=abc: takes a whole number\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_in_which_nothing_can_run_is_refused(door: Any, tmp_path: Path) -> None:
@@ -120,5 +116,5 @@ def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
     )
     answer = door("train", "experiment=widths", "--config-dir", "mine", "hydra.sweep.dir=out")
     assert answer.code == 0, answer
-    assert [o.model.hidden_size for o in door.asked] == [8, 16]
-    assert (tmp_path / "out" / "1" / ".hydra").is_dir()
+    assert [asked.config["model"]["hidden_size"] for asked in door.asked] == [8, 16]
+    assert [asked.folder for asked in door.asked] == [tmp_path / "out" / n for n in "01"]

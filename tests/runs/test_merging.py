@@ -31,8 +31,10 @@ FIXED = frozenset(
     {"seed", "model.kind", "model.hidden_size", "data.val_frac", "data.batch_size",
      "data.seq_length"}
 )  # fmt: skip
-TARGETS = frozenset({"torch.optim.Adam", "torch.optim.SGD", "charrnn.training.schedules.step",
-                     "charrnn.training.schedules.constant", "torch.optim.lr_scheduler.StepLR"})  # fmt: skip
+TARGETS = frozenset(
+    {"torch.optim.Adam", "torch.optim.SGD", "torch.optim.lr_scheduler.StepLR",
+     "charrnn.training.schedules.step", "charrnn.training.schedules.constant"}
+)  # fmt: skip
 
 
 def changed(**changes: Any) -> dict[str, Any]:

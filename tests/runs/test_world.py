@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from charrnn.commands import train
 from charrnn.errors import InputError
-from charrnn.training import launchers
-from charrnn.training.launchers import ALONE, Place, check, first_node, place
+from charrnn.runs import world as worlds
+from charrnn.runs.world import ALONE, World, check, first_node, world
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {
@@ -22,7 +21,9 @@ SRUN = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name in (*TORCHRUN, *SRUN, "SLURM_STEP_NUM_TASKS", "WORLD_SIZE"):
+    more = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    restarts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS")
+    for name in (*TORCHRUN, *SRUN, *more, *restarts):
         monkeypatch.delenv(name, raising=False)
 
     def set_all(values: dict[str, str]) -> None:
@@ -33,33 +34,113 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_alone(environment: Any) -> None:
-    assert place() == ALONE
+    assert world() == ALONE
     # what a batch script without srun has
     environment({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"})
-    assert place() == ALONE
+    assert world() == ALONE
 
 
 def test_torchrun(environment: Any) -> None:
     environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
-    found = place()
-    assert found == Place("torchrun", 5, 1, 8, 4)
-    assert (found.nodes, found.node) == (2, 1)
+    found = world()
+    assert found == World("torchrun", 5, 1, 8, 4)
+    assert found.nodes == 2
 
 
 def test_srun(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
-    assert place() == Place("srun", 3, 1, 4, 2)
+    assert world() == World("srun", 3, 1, 4, 2)
 
 
 def test_one_task_is_alone(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
-    assert place() == ALONE
+    assert world() == ALONE
+
+
+@pytest.mark.parametrize("broken", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize("name", [*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"])
+def test_torchruns_variables_half_set_or_broken(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
+    refused(monkeypatch, name, broken, "torchrun")
+
+
+@pytest.mark.parametrize("broken", [None, "", "x", "-1", "9" * 5000])
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_LOCALID"])
+def test_sruns_variables_half_set_or_broken(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
+    refused(monkeypatch, name, broken, "srun")
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, launcher: str) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}") as caught:
+        world()
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"RANK": "8"},
+        {"LOCAL_RANK": "4"},
+        {"WORLD_SIZE": "0"},
+        {"LOCAL_WORLD_SIZE": "0"},
+        {"LOCAL_WORLD_SIZE": "16"},
+        {"LOCAL_WORLD_SIZE": "3"},
+    ],
+)
+def test_torchruns_variables_contradict_each_other(
+    environment: Any, values: dict[str, str]
+) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", **values})
+    with pytest.raises(InputError, match=r"^torchrun: "):
+        world()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"SLURM_PROCID": "4"},
+        {"SLURM_LOCALID": "2"},
+        {"SLURM_STEP_NUM_TASKS": "0"},
+        {"SLURM_STEP_NUM_NODES": "0"},
+    ],
+)
+def test_sruns_variables_contradict_each_other(environment: Any, values: dict[str, str]) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4", **values})
+    with pytest.raises(InputError, match=r"^srun: "):
+        world()
+
+
+def test_variables_of_a_restart_that_are_no_numbers(environment: Any) -> None:
+    environment({"SLURM_RESTART_COUNT": "often"})
+    with pytest.raises(InputError, match=r"^SLURM_RESTART_COUNT: is no number"):
+        worlds.restarted()
+    environment({"TORCHELASTIC_MAX_RESTARTS": "x", "SLURM_RESTART_COUNT": "0"})
+    with pytest.raises(InputError, match=r"^TORCHELASTIC_MAX_RESTARTS: is no number"):
+        worlds.may_be_restarted_by_torchrun()
+
+
+def test_what_torch_is_told(monkeypatch: pytest.MonkeyPatch, environment: Any) -> None:
+    environment({**dict.fromkeys((*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"), ""),
+                 "GROUP_RANK": ""})  # fmt: skip
+    here = World("srun", 5, 1, 8, 4)
+    here.export()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    assert world() == World("torchrun", 5, 1, 8, 4)
 
 
 def test_uneven_tasks(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "3"})
     with pytest.raises(InputError, match="--ntasks-per-node"):
-        place()
+        world()
 
 
 @pytest.mark.parametrize(
@@ -76,15 +157,15 @@ def test_first_node(nodes: str, first: str) -> None:
     assert first_node(nodes) == first
 
 
-def options(batchnorm: bool = False, **trainer: Any) -> Any:
-    return SimpleNamespace(
-        trainer=SimpleNamespace(**{"devices": 1, "num_nodes": 1, **trainer}),
-        model=SimpleNamespace(batchnorm=batchnorm),
-        data=SimpleNamespace(batch_size=12),
-    )
+def options(batchnorm: bool = False, **trainer: Any) -> dict[str, Any]:
+    return {
+        "trainer": {"devices": 1, "num_nodes": 1, **trainer},
+        "model": {"batchnorm": batchnorm},
+        "data": {"batch_size": 12},
+    }
 
 
-FOUR = Place("torchrun", 0, 0, 4, 2)
+FOUR = World("torchrun", 0, 0, 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +179,7 @@ FOUR = Place("torchrun", 0, 0, 4, 2)
         ({"devices": "auto", "num_nodes": 2}, FOUR),
     ],
 )
-def test_what_can_be(trainer: dict[str, Any], place: Place) -> None:
+def test_what_can_be(trainer: dict[str, Any], place: World) -> None:
     check(options(**trainer), place)
 
 
@@ -111,7 +192,7 @@ def test_what_can_be(trainer: dict[str, Any], place: Place) -> None:
         ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
 )
-def test_what_cannot(trainer: dict[str, Any], place: Place, line: str) -> None:
+def test_what_cannot(trainer: dict[str, Any], place: World, line: str) -> None:
     with pytest.raises(InputError, match=line):
         check(options(**trainer), place)
 
@@ -149,8 +230,8 @@ def test_requeue(
 ) -> None:
     environment(SRUN)
     slurm = Slurm(said)
-    monkeypatch.setattr(launchers.subprocess, "run", slurm)
-    answer = launchers.requeue()
+    monkeypatch.setattr(worlds.subprocess, "run", slurm)
+    answer = worlds.requeue()
     assert (answer or "").startswith(line or "")
     assert (answer is None) == (line is None)
     assert (["scontrol", "requeue", "12"] in slurm.asked) == requeued
@@ -161,8 +242,8 @@ def test_a_job_finds_its_folder_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment(SRUN)
-    launchers._slurm_job.cache_clear()
-    monkeypatch.setattr(launchers.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
+    worlds._slurm_job.cache_clear()
+    monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
     given = ["model=gru", "init_from=other.ckpt"]
     assert train.prepare_overrides(given) == [*given, f"hydra.run.dir={folder}"]
@@ -172,8 +253,8 @@ def test_a_job_finds_its_folder_again(
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     again = train.prepare_overrides(given)
     assert again[0] == "model=gru"
-    assert set(again[1:]) >= {f"resume={folder}", "hydra.output_subdir=null"}
-    launchers._slurm_job.cache_clear()
+    assert set(again[1:]) >= {f"resume={folder}", f"hydra.run.dir={folder}"}
+    worlds._slurm_job.cache_clear()
 
 
 def test_auto_in_a_named_folder_begins_it_or_goes_on(
@@ -184,6 +265,4 @@ def test_auto_in_a_named_folder_begins_it_or_goes_on(
     assert train.prepare_overrides(given) == ["hydra.run.dir=run", "model=gru"]
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     again = train.prepare_overrides(given)
-    assert set(again) == {
-        *("model=gru", "resume=run", "hydra.run.dir=run", "hydra.output_subdir=null")
-    }
+    assert set(again) == {*("model=gru", "resume=run", "hydra.run.dir=run")}

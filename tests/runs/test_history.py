@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from charrnn.errors import RunError
 from charrnn.models.torch7 import read_history
-from charrnn.training import history
-from charrnn.training.history import write_history
+from charrnn.runs import history
+from charrnn.runs.history import write_history
 
 ROWS = [(7, 3.5, None), (8, 3.25, 3.0), (9, 2.5, None), (10, None, 2.75)]
 
