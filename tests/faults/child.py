@@ -40,6 +40,7 @@ from charrnn.training import (
     TrainingLog,
     checkpoints,
 )
+from charrnn.training.signals import STOPPING
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
@@ -133,6 +134,9 @@ def _work(
     env: dict[str, str],
     speaking: Connection,
 ) -> None:
+    for signum in STOPPING:  # one that is ignored, as in the background of a shell, stays so
+        signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.update(env)
     os.dup2(speaking.fileno(), 1)

@@ -96,9 +96,7 @@ def files_of_the_best(folder: Path) -> tuple[int, int]:
     return tensors(folder, "best.ckpt")["step"], facts["step"]
 
 
-def test_a_damaged_model_file_is_made_again(
-    run: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_model_file_is_made_again(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = model_file.load(run / "model.safetensors").weights
     damage(run / "model.safetensors")
     best = best_of(run)

@@ -100,7 +100,7 @@ def test_a_signal_before_training_begins(place: Path, point: str) -> None:
 
 
 def test_a_signal_as_training_begins(place: Path) -> None:
-    """Lightning has the handlers in this moment. It waits, or ends the run before its first step."""
+    """Lightning takes the handlers now. It waits, or ends the run before its first step."""
     words = start("run", "trainer.max_steps=20")
     run(words, place, sent(signal.SIGTERM, "start", "fit"), code=143)
     assert re.search("stopped (after step 1|before training began); ", last_line(place))
