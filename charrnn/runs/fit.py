@@ -10,6 +10,7 @@ import functools
 import inspect
 import logging
 import os
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     keep_freed_memory()
     began = time.perf_counter()
     data = opened(config, task.files)
-    with _threads(config, world) as stream_threads, _explained(task, world):
+    with _threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
         module = _module(config, data, start, world)
         module.stream_threads = stream_threads
         trainer = _trainer(task, data, signals, world)
@@ -138,7 +139,10 @@ def _explained(task: Task, world: World) -> Iterator[None]:
         if isinstance(error, MisconfigurationException):
             raise InputError(f"trainer: {one_line(error)}") from error
         if isinstance(error, OSError):
-            raise RunError(f"{task.folder}: {error.strerror or one_line(error)}") from error
+            named = isinstance(error.filename, (str, bytes))
+            where = os.fsdecode(error.filename) if named else task.folder
+            what = error.strerror or one_line(error)
+            raise RunError(f"{where}: cannot be read or written ({what})") from error
         # torch has an error of its own for a GPU's memory, and only a text for other memory
         what = one_line(error)
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in what:
@@ -147,6 +151,23 @@ def _explained(task: Task, world: World) -> Iterator[None]:
                 "model.hidden_size"
             ) from error
         raise
+
+
+@contextlib.contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """Without the traceback of a thread that cannot write, such as TensorBoard's: the run ends
+    by it, and says so in its line."""
+    before = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError):
+            before(failed)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def one_line(error: BaseException) -> str:

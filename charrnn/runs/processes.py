@@ -106,7 +106,7 @@ def _rank(rank: int, start: _Start) -> None:
     except Interrupted as stopped:
         ending = stopped
     except BaseException as error:
-        ending = _told(error)
+        ending = told(error)
     start.reports[rank].send(ending)
     sys.stderr.flush()
     if isinstance(ending, Exception):
@@ -114,7 +114,7 @@ def _rank(rank: int, start: _Start) -> None:
         os._exit(1)
 
 
-def _told(error: BaseException) -> Exception:
+def told(error: BaseException) -> Exception:
     """An error as another process can be told it."""
     if isinstance(error, (InputError, RunError, MemoryError)):
         return error

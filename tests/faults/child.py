@@ -40,6 +40,7 @@ from charrnn.training import (
     TrainingLog,
     checkpoints,
 )
+from charrnn.training.signals import STOPPING
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
@@ -47,7 +48,7 @@ CONTEXT.set_forkserver_preload([__name__])
 IN_A_WRITE = ("begin", "half", "sync", "replace", "replaced", "end")
 # the phases of a run, and the points in each at which a fault can be put
 POINTS = {
-    "start": ("read", "data", "record", "optimizer"),
+    "start": ("read", "data", "record", "optimizer", "fit"),
     "step": ("forward", "backward", "update"),
     "validation": ("begin", "loss", "end"),
     "checkpoint": IN_A_WRITE,
@@ -133,6 +134,9 @@ def _work(
     env: dict[str, str],
     speaking: Connection,
 ) -> None:
+    for signum in STOPPING:  # one that is ignored, as in the background of a shell, stays so
+        signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.update(env)
     os.dup2(speaking.fileno(), 1)
@@ -168,6 +172,7 @@ class _Injection:
         self._wrap(TextDataModule, "setup", before="data")
         self._wrap(folders, "record", before="record")
         self._wrap(LanguageModel, "configure_optimizers", before="optimizer")
+        self._wrap(TrainingLog, "on_train_start", before="fit")
         self._wrap(LanguageModel, "on_train_batch_start", phase="step", stays=True)
         self._wrap(LanguageModel, "training_step", before="forward")
         self._wrap(LanguageModel, "configure_gradient_clipping", before="backward")
