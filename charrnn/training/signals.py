@@ -26,10 +26,20 @@ STOPPING = {
 }
 
 
+def handlers() -> dict[int, Any]:
+    """Today's handlers of the stopping signals that are to be taken over.
+
+    SIGHUP that is ignored stays so, since that is what nohup is for. (A shell without a terminal
+    starts its background jobs with SIGINT ignored, which nobody asked for.)
+    """
+    found = {s: signal.getsignal(s) for s in STOPPING}
+    if found[signal.SIGHUP] == signal.SIG_IGN:
+        del found[signal.SIGHUP]
+    return found
+
+
 class Signals:
     """Handlers for the stopping signals while a run is on its way.
-
-    A signal that is ignored already (SIGHUP under nohup) stays ignored.
 
     Args:
         speaks: whether they say what they do; of several processes, one does.
@@ -45,8 +55,7 @@ class Signals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        before = {s: signal.getsignal(s) for s in STOPPING}
-        self._previous = {s: h for s, h in before.items() if h != signal.SIG_IGN}
+        self._previous = handlers()
         self._install()
         # a process that was started for a run begins with them blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
