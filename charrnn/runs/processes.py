@@ -99,7 +99,7 @@ def _rank(rank: int, start: _Start) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     world = World("charrnn", rank, rank, start.count, start.count)
     try:
-        with Signals(speaks=rank == 0) as signals:
+        with Signals(speaks=rank == 0, hurries=False) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
             group.meet(world, store)
             ending: Any = fit(start.task, signals, world)
