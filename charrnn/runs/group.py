@@ -54,7 +54,7 @@ def meet(world: World, store: Store | None = None) -> None:
             f"{world.launcher}: its processes cannot meet at {where} ({_first_line(error)}); "
             f"{ADDRESS} and {PORT} may name another place"
         ) from error
-    if world.rank == 0:
+    if world.rank == 0 and store is None:
         # those who wait for a task go home, if there is none
         atexit.register(_dismiss)
 

@@ -107,7 +107,8 @@ def _rank(rank: int, start: _Start) -> None:
         ending = stopped
     except BaseException as error:
         ending = told(error)
-    start.reports[rank].send(ending)
+    with contextlib.suppress(OSError):  # whoever would read it may be gone
+        start.reports[rank].send(ending)
     sys.stderr.flush()
     if isinstance(ending, Exception):
         # a connection to a process that is gone may be waited for at the interpreter's end
