@@ -38,7 +38,7 @@ from charrnn.runs.fit import Task, fit
 from charrnn.runs.group import LostProcess
 from charrnn.runs.request import Result
 from charrnn.runs.world import World
-from charrnn.training.signals import STOPPING, Signals
+from charrnn.training.signals import STOPPING, Signals, handlers
 
 # once one process has ended badly, the others get this long to end by themselves (seconds)
 GRACE = 5.0
@@ -99,7 +99,7 @@ def _rank(rank: int, start: _Start) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     world = World("charrnn", rank, rank, start.count, start.count)
     try:
-        with Signals(speaks=rank == 0) as signals:
+        with Signals(speaks=rank == 0, hurries=False) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
             group.meet(world, store)
             ending: Any = fit(start.task, signals, world)
@@ -208,8 +208,7 @@ class _HandingOn:
 
     def to(self, context: ProcessContext) -> None:
         self.context = context
-        before = {s: signal.getsignal(s) for s in STOPPING}
-        self._previous = {s: h for s, h in before.items() if h != signal.SIG_IGN}
+        self._previous = handlers()
         for signum in self._previous:
             signal.signal(signum, self._hand_on)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

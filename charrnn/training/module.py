@@ -327,7 +327,7 @@ class LanguageModel(L.LightningModule):
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
-        if isinstance(self.trainer.datamodule, TextDataModule):  # type: ignore[attr-defined]
+        if isinstance(self.trainer.datamodule, TextDataModule):
             resume.go_on_within_epoch(checkpoint)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made

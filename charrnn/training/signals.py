@@ -26,27 +26,39 @@ STOPPING = {
 }
 
 
+def handlers() -> dict[int, Any]:
+    """Today's handlers of the stopping signals that are to be taken over.
+
+    SIGHUP that is ignored stays so, since that is what nohup is for. (A shell without a terminal
+    starts its background jobs with SIGINT ignored, which nobody asked for.)
+    """
+    found: dict[int, Any] = {s: signal.getsignal(s) for s in STOPPING}
+    if found[signal.SIGHUP] == signal.SIG_IGN:
+        del found[signal.SIGHUP]
+    return found
+
+
 class Signals:
     """Handlers for the stopping signals while a run is on its way.
 
-    A signal that is ignored already (SIGHUP under nohup) stays ignored.
-
     Args:
         speaks: whether they say what they do; of several processes, one does.
+        hurries: whether a second Ctrl-C leaves at once. A process that another one started is
+            told of Ctrl-C more than once, and is ended by that one.
 
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
     """
 
-    def __init__(self, *, speaks: bool = True) -> None:
+    def __init__(self, *, speaks: bool = True, hurries: bool = True) -> None:
         self.speaks = speaks
+        self.hurries = hurries
         self.received: int | None = None
         self._training = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        before = {s: signal.getsignal(s) for s in STOPPING}
-        self._previous = {s: h for s, h in before.items() if h != signal.SIG_IGN}
+        self._previous = handlers()
         self._install()
         # a process that was started for a run begins with them blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
@@ -77,7 +89,7 @@ class Signals:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
             raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
-        if signum == signal.SIGINT and self.received == signal.SIGINT:
+        if self.hurries and signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
             os._exit(128 + signum)
