@@ -15,6 +15,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.cli.completion import SCRIPTS, candidates
+from charrnn.cli.flags import KNOWN
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,11 @@ def test_what_is_offered(line: str, found: list[str]) -> None:
     assert [word for word in answer if word in found] == found
     assert all(word.startswith(line.rpartition(" ")[2]) for word in answer)
     assert found or not answer
+
+
+def test_the_flags_are_those_that_are_taken() -> None:
+    long = {flag for flag in KNOWN if flag.startswith("--")} - {"--run"}
+    assert set(candidates("charrnn train -")) == long | {"--help"}
 
 
 def test_choices_of_ones_own(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from charrnn.__main__ import main
+
 FILES = {
     "optimizer/mine.yaml": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n",
     "callbacks/mine.yaml": (
@@ -160,3 +162,18 @@ def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None
     assert "experiment" not in given
     assert front("train", "data.corpus=python", "data.input_txt=x").code == 0
     assert set(front.asked[1].given) == {"data.corpus", "data.input_txt"}
+
+
+def test_two_texts_that_were_both_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.txt").write_text("to be or not to be " * 50)
+    assert main(["train", "data.corpus=python", "data.input_txt=my.txt"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "charrnn train: data.corpus=python: data.input_txt says which text it is already; "
+        "give one of the two\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["my.txt"]
