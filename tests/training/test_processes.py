@@ -57,7 +57,9 @@ def running(*words: str, program: tuple[str, ...] = ()) -> Iterator[tuple[Any, l
 
 def children(parent: int) -> list[int]:
     """Its processes that train, in the order of their ranks."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True
+    )
     found = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
     # multiprocessing has one more, which only watches
     return sorted(
