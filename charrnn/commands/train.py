@@ -38,7 +38,7 @@ def run(composed: Composed) -> Result:
     from charrnn.cli.traits import having
     from charrnn.runs import train as runs
     from charrnn.runs.request import Request
-    from charrnn.training.say import say
+    from charrnn.say import say
     from charrnn.training.signals import Signals
 
     request = Request(

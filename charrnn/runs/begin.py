@@ -23,9 +23,9 @@ from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
 from charrnn.runs.request import Config, Request
 from charrnn.runs.restore import newest_usable
+from charrnn.say import say
 from charrnn.text.checks import without_default_corpus
 from charrnn.training.checkpoints import LAST
-from charrnn.training.say import say
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import yaml
 from charrnn import files
 from charrnn.errors import InputError
 from charrnn.runs.request import Config, Request
-from charrnn.training.say import say
+from charrnn.say import say
 
 RECORDED = Path(".hydra") / "config.yaml"
 LATEST = Path("outputs") / "latest"

@@ -10,8 +10,8 @@ from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
 from charrnn.runs.request import Config, Result
+from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
-from charrnn.training.say import duration, say
 
 
 def introduce(

@@ -86,7 +86,7 @@ def refuse_unnamed(config: Any, targets: frozenset[str], source: str, path: str 
     if target is not None and target not in targets:
         group, _, _ = path.partition(".")
         raise InputError(
-            f"{source}: its {path} is a {target}, which neither conf/ nor this command names; give "
+            f"{source}: its {path} is {target}, which neither conf/ nor this command names; give "
             f"{group}=NAME and --config-dir as when the run was begun, if you trust it"
         )
     for name, value in config.items():

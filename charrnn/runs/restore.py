@@ -15,9 +15,9 @@ from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import Damaged
+from charrnn.say import say
 from charrnn.training.best import Best
 from charrnn.training.checkpoints import BEST, LAST, MODEL
-from charrnn.training.say import say
 
 
 def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:

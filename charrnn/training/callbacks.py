@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.errors import InputError
 from charrnn.files import replacing
+from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
-from charrnn.training.say import say
 
 
 class Samples(L.Callback):

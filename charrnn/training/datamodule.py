@@ -29,9 +29,9 @@ from charrnn.data import (
     open_data,
 )
 from charrnn.errors import InputError
+from charrnn.say import say
 from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
-from charrnn.training.say import say
 
 # ids of a corpus that are copied into memory at once
 COPIED_IDS = 1 << 20

@@ -54,6 +54,7 @@ class Signals:
         self.speaks = speaks
         self.hurries = hurries
         self.received: int | None = None
+        self._first: int | None = None  # the signal that it was
         self._training = False
         self._previous: dict[int, Any] = {}
 
@@ -68,6 +69,11 @@ class Signals:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        if self._first in (signal.SIGUSR1, signal.SIGUSR2) and callable(
+            self._previous[self._first]
+        ):
+            # a launcher that waits for it (submitit) puts its job into the queue again
+            signal.raise_signal(self._first)
         if self.received is not None and kind is None:
             # after the last step; in a sweep, another run would follow
             raise Interrupted("stopped when the run had ended", self.received)
@@ -94,7 +100,7 @@ class Signals:
             self._tell("left at once")
             os._exit(128 + signum)
         if self.received is None:
-            self.received = STOPPING[signal.Signals(signum)]
+            self.received, self._first = STOPPING[signal.Signals(signum)], signum
             self._tell(f"{signal.Signals(signum).name}: saving at the end of this step")
 
     def _tell(self, message: str) -> None:

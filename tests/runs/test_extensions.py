@@ -75,7 +75,7 @@ def test_a_resume_builds_nothing_that_is_not_named_today(
     capfd.readouterr()
     assert main(["train", "resume=part", "trainer.max_steps=30"]) == 2
     [line] = capfd.readouterr().err.splitlines()
-    assert "callbacks.counts is a own_counts.Counts" in line
+    assert "callbacks.counts is own_counts.Counts" in line
     assert "--config-dir" in line
     assert main(["train", "resume=part/checkpoints/last.ckpt", "trainer.max_steps=30"]) == 2
     assert not (own / "counted").exists()
