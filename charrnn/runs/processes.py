@@ -103,15 +103,17 @@ def _rank(rank: int, start: _Start) -> None:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
             group.meet(world, store)
             ending: Any = fit(start.task, signals, world)
+            _leave_group()
     except Interrupted as stopped:
         ending = stopped
     except BaseException as error:
         ending = told(error)
     start.reports[rank].send(ending)
     sys.stderr.flush()
-    if isinstance(ending, Exception):
-        # a connection to a process that is gone may be waited for at the interpreter's end
-        os._exit(1)
+    if isinstance(ending, BaseException):
+        # at the interpreter's end, the connections that are still open may be waited for, or
+        # abort it; one that was interrupted ended well, and the others get the time they need
+        os._exit(int(isinstance(ending, Exception)))
 
 
 def told(error: BaseException) -> Exception:
