@@ -32,9 +32,7 @@ def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_mlflow(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip_without("mlflow")
-    run = train(
-        "logger=mlflow", "logger.mlflow.tracking_uri=sqlite:///mlflow.db", "trainer.max_steps=8"
-    )
+    run = train("logger=mlflow", "trainer.max_steps=8")
     with sqlite3.connect(workplace / "mlflow.db") as database:
         query = "select step, value from metrics where key = 'val/loss'"
         found = dict(database.execute(query).fetchall())
