@@ -63,9 +63,9 @@ def has_kernel(engine: str, kind: str) -> bool:
     if engine == "numpy":
         return kind in numpy_layers.KERNELS
     if engine == "numba":
-        from charrnn.generation import numba_engine
+        from charrnn.generation import numba_terms
 
-        return kind in numba_engine.KERNELS
+        return kind in numba_terms.KERNELS
     return True
 
 

@@ -18,17 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
+from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
 from charrnn.generation.state import State, joined
 from charrnn.generation.weights import Folded
-
-# The cells that the loop has a kernel for, and what each is called in it
-KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
-TOGETHER = 4  # streams that go through the weights together
-
-# What a choice without a temperature, a top_k or a top_p is told as
-GREEDY = 0.0
-NO_TOP_K = 2**62
-NO_TOP_P = 1.0
 
 
 class NumbaEngine:

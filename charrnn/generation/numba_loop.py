@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from charrnn.generation.numba_engine import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
+from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
 
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]

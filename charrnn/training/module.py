@@ -104,7 +104,6 @@ class LanguageModel(L.LightningModule):
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._scores: list[tuple[float, int]] = []
-        self._states: dict[str, State | None] = {}
 
     # -- a step --------------------------------------------------------------------
 

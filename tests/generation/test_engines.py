@@ -11,7 +11,7 @@ import pytest
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
-from charrnn.generation import engines, numba_engine, numpy_layers
+from charrnn.generation import engines, numba_terms, numpy_layers
 from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engines, fastest, has_kernel
 from charrnn.generation.numpy_engine import NumpyEngine
@@ -155,7 +155,7 @@ WRITERS = [
     for seed, choice in enumerate(
         [Choice(), Choice(temperature=0.5), Choice(temperature=1.5, top_k=20, top_p=0.9)]
     )
-    for kind in numba_engine.KERNELS
+    for kind in numba_terms.KERNELS
 ]
 
 
@@ -252,7 +252,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     assert isinstance(both.fastest(1, 10**6), NumpyEngine)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_engine.KERNELS])
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_terms.KERNELS])
 def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -> None:
     both = Engines(trained_model(kind))
     with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
@@ -265,7 +265,7 @@ def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPat
     text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
     logits = Model(model).logits("Hm")
     monkeypatch.delitem(numpy_layers.KERNELS, "lstm")
-    monkeypatch.delitem(numba_engine.KERNELS, "lstm")
+    monkeypatch.delitem(numba_terms.KERNELS, "lstm")
     without = Model(model)
     assert without.generate(100, "Hm", seed=1) == text
     assert len(without.generate(60_000, seed=1, until=text[20:40])) > 0
