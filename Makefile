@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test faults lint tensorboard bench clean
+.PHONY: help setup train demo test test-oldest faults lint tensorboard bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,6 +26,9 @@ demo: setup  ## the same way in about a minute
 test: setup  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
+test-oldest:  ## the fast tests with the oldest versions that pyproject.toml admits, in .venv-oldest
+	$(PYTHON) tests/oldest.py $(ARGS)
+
 faults: setup  ## training killed again and again in every phase, and what was lost; some minutes
 	$(BIN)/python -m tests.faults $(ARGS)
 
@@ -41,5 +44,5 @@ bench: setup  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## remove the environment and caches; runs in outputs/ stay
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,8 +7,9 @@ gates' functions and the optimizer are left out: a limit is what nothing can go 
 from __future__ import annotations
 
 import dataclasses
+import math
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+from charrnn.cells import CELLS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +38,19 @@ class Shape:
         """Multiplications a character, forward."""
         H = self.hidden_size
         sizes = [self.embedding_size] + [H] * (self.num_layers - 1)
-        gates = GATES[self.kind] * H
-        return sum(gates * (size + H) for size in sizes) + H * self.vocabulary_size
+        layers = [CELLS[self.kind].shapes(size, H) for size in sizes]
+        matrices = [shape for layer in layers for shape in layer.values() if len(shape) == 2]
+        return sum(math.prod(shape) for shape in matrices) + H * self.vocabulary_size
+
+    @property
+    def rows(self) -> int:
+        """Of the stacked gates of a layer."""
+        return len(CELLS[self.kind].gates) * self.hidden_size
 
     @property
     def folded_weights(self) -> int:
         """The same where the first layer's inputs are looked up in a table."""
-        return self.weights - GATES[self.kind] * self.hidden_size * self.embedding_size
+        return self.weights - self.rows * self.embedding_size
 
     def step_operations(self) -> int:
         """A training step: forward once, backward twice, towards inputs and weights."""
@@ -55,4 +62,4 @@ class Shape:
 
     def weight_bytes(self) -> int:
         """What one sampled character reads in float32, however little it computes."""
-        return 4 * (self.folded_weights + GATES[self.kind] * self.hidden_size)
+        return 4 * (self.folded_weights + self.rows)

@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charrnn.commands.train import train
     from charrnn.model import Model, load
+    from charrnn.training import LanguageModel, TextDataModule
 
-__version__ = "0.1.0"
-__all__ = ["Model", "__version__", "load"]
+__version__ = "0.2.0"
+__all__ = ["LanguageModel", "Model", "TextDataModule", "__version__", "load", "train"]
+
+_FROM = {
+    "load": "charrnn.model",
+    "Model": "charrnn.model",
+    "LanguageModel": "charrnn.training",
+    "TextDataModule": "charrnn.training",
+    "train": "charrnn.commands.train",
+}
 
 
 def __getattr__(name: str) -> Any:
     # `charrnn --help` passes through here, and must not wait for NumPy
-    if name in ("load", "Model"):
-        from charrnn import model
+    if name in _FROM:
+        import importlib
 
-        return getattr(model, name)
+        return getattr(importlib.import_module(_FROM[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

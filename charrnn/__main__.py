@@ -1,7 +1,7 @@
 """The front door: ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
 
 Help and mistakes in the first word are answered here, without importing anything that
-takes time; the rest is for `charrnn.commands.compose`.
+takes time; the rest is for `charrnn.cli.compose`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from charrnn.commands import COMMANDS, endings
+from charrnn.cli import endings
+from charrnn.commands import COMMANDS
 from charrnn.errors import InputError
 
 
@@ -47,7 +48,7 @@ def _open_standard_streams() -> None:
 
 def _answer(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        from charrnn.commands import help
+        from charrnn.cli import help
 
         print(help.overview())
         return 0
@@ -57,14 +58,19 @@ def _answer(words: list[str]) -> int:
         print(f"charrnn {__version__}")
         return 0
     command, *rest = words
+    if command == "completion":
+        from charrnn.cli import completion
+
+        print(completion.answer(rest))
+        return 0
     if command not in COMMANDS:
         raise InputError(_no_such_command(command))
     if "-h" in rest or "--help" in rest:
-        from charrnn.commands import help
+        from charrnn.cli import help
 
         print(help.of(command))
         return 0
-    from charrnn.commands import compose
+    from charrnn.cli import compose
 
     return compose.main(command, rest)
 

@@ -24,8 +24,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
-from charrnn.options import SPLITS
+from charrnn.errors import InputError, shown
+from charrnn.text.checks import SPLITS, reason_of, require_regular_file
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
@@ -76,10 +76,6 @@ class EncodedText:
                 digest.update(block.astype(np.uint32).data)
                 self.release()
         return digest.hexdigest()
-
-    def ids(self, split: str) -> Ids:
-        """All ids of a split, from 0, shape (n,), in memory."""
-        return from_file_ids(self.splits[split], len(self.vocabulary), self.path)
 
     def unread(self, split: str) -> SplitIds:
         """The ids of a split, read piece by piece.
@@ -166,14 +162,13 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         InputError: names the file and what is wrong with it.
     """
     vocabulary = Vocabulary.read_json(json)
-    if not h5.is_file():
-        raise InputError(f"{h5}: no such file; `charrnn preprocess` makes it of a text")
+    require_regular_file(h5, "`charrnn preprocess` makes it of a text")
     try:
         splits, mapping = _read_splits(h5)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = reason_of(error)
         raise InputError(
-            f"{h5}: not a preprocessed text ({what}); `charrnn preprocess` makes one"
+            f"{shown(h5)}: not a preprocessed text ({what}); `charrnn preprocess` makes one"
         ) from None
     if sum(len(ids) for ids in splits.values()) <= CHECKED:
         for ids in splits.values():
@@ -187,9 +182,7 @@ def _read_splits(h5: Path) -> tuple[dict[str, FileIds], mmap.mmap | None]:
     splits: dict[str, FileIds] = {}
     with h5py.File(h5, "r") as file:
         for name in SPLITS:
-            dataset = file.get(name)
-            if not isinstance(dataset, h5py.Dataset):
-                raise ValueError(f"it has no dataset /{name}")
+            dataset = _dataset(file, name)
             if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
                 raise ValueError(f"/{name} is no row of whole numbers")
             offset = dataset.id.get_offset()
@@ -203,6 +196,24 @@ def _read_splits(h5: Path) -> tuple[dict[str, FileIds], mmap.mmap | None]:
                         mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
                 splits[name] = np.frombuffer(mapping, dataset.dtype, len(dataset), offset)
     return splits, mapping
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """A split whose ids lie in this very file.
+
+    HDF5 can also point to any other file of the machine; whoever made this file would then
+    choose what is read and learnt from.
+    """
+    if isinstance(file.get(name, getlink=True), (h5py.ExternalLink, h5py.SoftLink)):
+        raise ValueError(f"/{name} is a link; the ids must lie in the file itself")
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"it has no dataset /{name}")
+    if dataset.external:
+        raise ValueError(f"/{name} lies in external storage; the ids must lie in the file itself")
+    if dataset.is_virtual:
+        raise ValueError(f"/{name} is a virtual dataset; the ids must lie in the file itself")
+    return dataset
 
 
 def _read_plainly(dataset: h5py.Dataset, h5: Path) -> FileIds:

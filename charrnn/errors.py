@@ -7,6 +7,7 @@ the file or the option and says what to do. The front door prints it and leaves.
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 
 class InputError(Exception):
@@ -32,3 +33,17 @@ class Interrupted(BaseException):
         super().__init__(message)
         self.signum = int(signum)
         self.exit_code = 128 + signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.signum)
+
+
+def shown(value: object, limit: int = 300) -> str:
+    """A value as an error line quotes it: one that is very long is cut in its middle."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        return f"({type(value).__name__} too large to show)"
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
-from charrnn.modelfile import TrainedModel
+from charrnn.models.trained import TrainedModel
 from charrnn.network import Network, State, joined, network_of, streams_of
 
 ROWS_A_THREAD = 32
@@ -43,6 +43,8 @@ LOGITS_AT_ONCE = 1 << 21
 SECOND_RUN = 64
 UNCHANGED = 1e-5
 RELEASE_EVERY = 64  # chunks
+# so many characters before its part are run unscored in each of several processes
+LEAD_IN = 4096
 
 
 @dataclass(frozen=True)
@@ -82,23 +84,49 @@ def stream_loss(
     """
     if len(ids) < 2:
         raise ValueError("a loss needs at least 2 characters")
+    total = part_loss(network, ids, 0, 1, threads=threads, report=report)
+    return Score(total / (len(ids) - 1), len(ids) - 1)
+
+
+def part_loss(
+    network: Network,
+    ids: Ids | SplitIds,
+    rank: int,
+    world_size: int,
+    *,
+    threads: int | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> float:
+    """The summed loss of one process's part of a text; those of all are that of the text.
+
+    The parts are of equal length, in the order of the ranks. Each but the first begins in the
+    state after the `LEAD_IN` characters before it.
+
+    Args:
+        ids, threads, report: as `stream_loss` takes them; report counts this part's characters.
+    """
     if isinstance(ids, np.ndarray):
         ids = SplitIds(np.ascontiguousarray(ids))
+    first, last = ((len(ids) - 1) * each // world_size for each in (rank, rank + 1))
+    if first == last:
+        return 0.0
+    lead_in = ids[max(0, first - LEAD_IN) : first]
+    ids = replace(ids, stored=ids.stored[first : last + 1])
     on_cpu = network.decoder.weight.device.type == "cpu"
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
-    predicted = len(ids) - 1
     most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
-    rows = max(1, min(most, predicted // SHORTEST_ROW))
+    rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
     was_training = network.training
     network.eval()
     try:
         run = _Run(network, ids, rows, report or (lambda done, total: None))
+        if len(lead_in):
+            run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
         with _threads(parts) if on_cpu else _one() as all_of:
-            total = run.total(all_of, parts)
+            return run.total(all_of, parts)
     finally:
         network.train(was_training)
-    return Score(total / predicted, predicted)
 
 
 Task = Callable[[int], None]
@@ -125,8 +153,16 @@ class _Run:
         self.chunk = max(1, min(CHUNK, within))
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
-        self.ends: list[State] = []
+        self.beginning: State | None = None
         self.stopped = threading.Event()
+
+    def begin_after(self, lead_in: Ids) -> None:
+        """Let the first row begin in the state after these ids (n,), rather than at zero."""
+        with torch.inference_mode():
+            # a part at a time: the logits of all would take much memory
+            for start in range(0, len(lead_in), self.chunk):
+                ids = torch.from_numpy(lead_in[None, start : start + self.chunk])
+                _, self.beginning = self.network(ids.to(self.device), self.beginning)
 
     def total(self, all_of: AllOf, parts: int) -> float:
         """The summed loss of all characters but the first."""
@@ -135,13 +171,14 @@ class _Run:
         ends: dict[int, State] = {}
 
         def first_run(part: int) -> None:
-            ends[part], _ = self._run(spans[part], None, leads=part == 0)
+            before = self._zero_but_first(len(spans[0])) if part == 0 else None
+            ends[part], _ = self._run(spans[part], before, leads=part == 0)
 
         def next_run(part: int) -> None:
-            # the text's first row did begin at the zero state
+            # the first row did begin where it should
             span = range(max(1, spans[part].start), spans[part].stop)
             before = streams_of(after, slice(span.start - 1, span.stop - 1))
-            end, agreed[part] = self._run(span, before, leads=False)
+            end, agreed[part] = self._run(span, before, leads=False, again=True)
             if not agreed[part]:
                 ends[part] = (
                     end if span == spans[part] else joined([streams_of(after, slice(1)), end])
@@ -161,13 +198,22 @@ class _Run:
         self.report(len(self.ids) - 1, len(self.ids) - 1)
         return float(self.losses.sum()) + self._rest(streams_of(after, slice(-1, None)))
 
-    def _run(self, span: range, state: State | None, *, leads: bool) -> tuple[State, bool]:
-        """Run rows from zero to their ends, or from `state` until that makes no difference.
+    def _zero_but_first(self, rows: int) -> State | None:
+        """The state (rows, ...) of which the first row follows the lead-in; the others are 0."""
+        if self.beginning is None:
+            return None
+        zeros = [[part.new_zeros(rows - 1, *part.shape[1:]) for part in layer]
+                 for layer in self.beginning]  # fmt: skip
+        return joined([self.beginning, [tuple(layer) for layer in zeros]])
+
+    def _run(
+        self, span: range, state: State | None, *, leads: bool, again: bool = False
+    ) -> tuple[State, bool]:
+        """Run rows from a state to their ends, or when they run `again` until they do not change.
 
         Returns:
             The state where it stopped, and whether it made no difference any more.
         """
-        again = state is not None
         with torch.inference_mode():
             for index, losses in enumerate(self.losses):
                 start = index * self.chunk

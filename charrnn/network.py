@@ -2,29 +2,28 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
-The layers are single nn.LSTM, nn.GRU or nn.RNN modules with dropout after each, rather
-than one deep module: cuDNN's own dropout keeps a random state outside torch's, and then
-no resume could be exact. torch-rnn drops after the last layer too, and has one bias a
-layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
+The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.cells`) with dropout after
+each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
+and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
+a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 
-_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-FORGET_GATE = 1  # PyTorch's order of an LSTM's gates is i, f, g, o
+BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
 
-# For each layer the tensors that it carries, each (N, H): h and c for lstm, h for gru and rnn
+# For each layer the tensors that its cell carries, each (N, H)
 State = list[tuple[Tensor, ...]]
 
 
@@ -41,9 +40,7 @@ class Network(nn.Module):
         a = self.architecture = architecture
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
-        self.recurrent = nn.ModuleList(
-            _MODULES[a.kind](size, a.hidden_size, batch_first=True) for size in sizes[:-1]
-        )
+        self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
         if a.batchnorm:
             self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
         self.dropout = _Dropout(a.dropout)
@@ -52,19 +49,21 @@ class Network(nn.Module):
 
     def initialize(self) -> None:
         """torch-rnn's initial weights, from torch's global random numbers."""
+        a = self.architecture
         nn.init.normal_(self.embedding.weight)
-        for layer in self.recurrent:
-            assert isinstance(layer, nn.RNNBase)
-            H = layer.hidden_size
+        for i, layer in enumerate(self.recurrent):
+            read = a.hidden_size if i else a.embedding_size
+            own = a.hidden_size if a.cell.recurrent else 0
             for name, parameter in layer.named_parameters():
                 if name.startswith("weight"):
-                    nn.init.normal_(parameter, std=1 / math.sqrt(layer.input_size + H))
+                    nn.init.normal_(parameter, std=1 / math.sqrt(read + own))
                 else:
                     nn.init.zeros_(parameter)
-            layer.get_parameter("bias_hh_l0").requires_grad_(False)
-            if isinstance(layer, nn.LSTM):
-                bias = layer.get_parameter("bias_ih_l0")
-                nn.init.ones_(bias.data[FORGET_GATE * H : (FORGET_GATE + 1) * H])
+            if a.cell.recurrent:  # torch-rnn has one bias a layer
+                layer.get_parameter("bias_hh_l0").requires_grad_(False)
+            bias = layer.get_parameter("bias_ih_l0").detach()
+            for gate, value in a.cell.initial_biases.items():
+                nn.init.constant_(bias[a.cell.rows(gate, a.hidden_size)], value)
         bound = 1 / math.sqrt(self.decoder.in_features)
         nn.init.uniform_(self.decoder.weight, -bound, bound)
         nn.init.uniform_(self.decoder.bias, -bound, bound)
@@ -112,23 +111,28 @@ class _Dropout(nn.Dropout):
         return hidden * kept / (1 - self.p)
 
 
-class _BatchNorm(nn.BatchNorm1d):
-    """Batch normalization over the N * T vectors of a window, as torch-rnn applies it."""
+class _BatchNorm(nn.Module):
+    """Batch normalization over the N * T vectors of a window, as torch-rnn applies it.
+
+    It has what nn.BatchNorm1d has but the count of batches, which nothing here needs.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, hidden_size: int) -> None:
-        super().__init__(hidden_size)
-        self.num_batches_tracked = None  # only its momentum=None mode needs the count
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(hidden_size))
+        self.bias = nn.Parameter(torch.zeros(hidden_size))
+        self.register_buffer("running_mean", torch.zeros(hidden_size))
+        self.register_buffer("running_var", torch.ones(hidden_size))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return super().forward(hidden.flatten(0, 1)).view_as(hidden)
-
-    def _load_from_state_dict(
-        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *rest: Any
-    ) -> None:
-        # a plain dict of weights has no module versions, and is then taken for an old one
-        # to which the missing count has to be added
-        versioned = {**local_metadata, "version": self._version}
-        super()._load_from_state_dict(state_dict, prefix, versioned, *rest)
+        normalized = F.batch_norm(
+            hidden.flatten(0, 1), self.running_mean, self.running_var, self.weight, self.bias,
+            self.training, BATCHNORM_MOMENTUM, BATCHNORM_EPS,
+        )  # fmt: skip
+        return normalized.view_as(hidden)
 
 
 def joined(states: Sequence[State]) -> State:

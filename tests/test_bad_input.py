@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.modelfile import Architecture, TrainedModel, save
+from charrnn.models.model_file import save
+from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 PAIR = "data.input_h5=good.h5 data.input_json=good.json"
@@ -24,6 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "empty.txt").touch()
     (tmp_path / "one.txt").write_text("x")
     (tmp_path / "binary.txt").write_bytes(b"plain text, then \xff\xfe")
+    (tmp_path / "utf-16.txt").write_bytes("text".encode("utf-16"))
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "no texts").mkdir()
     (tmp_path / "file").touch()
     _write_h5("good.h5", train="u1", val="u1", test="u1")
@@ -64,7 +67,15 @@ BAD = {
     "train data.input_txt=empty.txt": "empty.txt",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
+    "preprocess input_txt=utf-16.txt": "encoding=utf-16",
+    "train data.url=http://[ data.corpus=tiny_shakespeare": "http://[: is no address",
+    "train data.url=nowhere data.corpus=tiny_shakespeare": "nowhere: no such file",
+    "train 'data.url=http://a b' data.corpus=tiny_shakespeare": "%20",
+    "train data.url=http://a:b/ data.corpus=tiny_shakespeare": "http://a:b/",
     # HDF5 and JSON
+    "train data.input_h5=pipe data.input_json=good.json": "pipe: is no regular file",
+    "train data.input_h5=good.h5 data.input_json=pipe": "pipe: is no regular file",
+    "train data.input_h5=good.h5 data.input_json=/dev/zero": "/dev/zero: is no regular file",
     "train data.input_h5=good.h5": "data.input_json",
     "train data.input_h5=good.txt data.input_json=good.json": "good.txt",
     "train data.input_h5=two.h5 data.input_json=good.json": "/test",

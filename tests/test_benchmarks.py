@@ -95,7 +95,7 @@ def test_operations_are_those_of_the_network() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from charrnn.modelfile import Architecture
+    from charrnn.models.trained import Architecture
     from charrnn.network import Network
 
     # layer by layer as plain products, which the counter knows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -112,7 +114,7 @@ def test_the_fingerprint_sees_one_changed_id(tmp_path: Path) -> None:
 def test_empty_splits(tmp_path: Path) -> None:
     data = open_data(*write(tmp_path, val=np.zeros(0, "u1"), test=np.zeros(0, "u1")))
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [4, 0, 0]
-    assert data.ids("train").tolist() == [0, 1, 2, 1]
+    assert data.unread("train")[:].tolist() == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_mutated_files_are_refused_or_read(tmp_path: Path) -> None:
         try:
             data = open_data(h5, json)
             for split in ("train", "val", "test"):
-                data.ids(split)
+                data.unread(split)[:]
         except InputError as refused:
             assert "\n" not in str(refused)
         finally:
@@ -173,3 +175,57 @@ def test_another_vocabulary(tmp_path: Path) -> None:
     assert translated(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
     with pytest.raises(InputError, match="'c'"):
         translated(data, "test", Vocabulary(list("ab")))
+
+
+def external(file: h5py.File) -> None:
+    file.create_dataset("train", (40,), "u1", external=[("secret", 0, 40)])
+
+
+def virtual(file: h5py.File) -> None:
+    with h5py.File("other.h5", "w") as other:
+        other["x"] = np.ones(40, "u1")
+    layout = h5py.VirtualLayout((40,), "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (40,))
+    file.create_virtual_dataset("train", layout)
+
+
+def link_to_a_file(file: h5py.File) -> None:
+    with h5py.File("other.h5", "w") as other:
+        other["x"] = np.ones(40, "u1")
+    file["train"] = h5py.ExternalLink("other.h5", "x")
+
+
+def link_within(file: h5py.File) -> None:
+    file["x"] = np.ones(40, "u1")
+    file["train"] = h5py.SoftLink("/x")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (external, "external storage"),
+        (virtual, "virtual dataset"),
+        (link_to_a_file, "a link"),
+        (link_within, "a link"),
+    ],
+)
+def test_ids_in_other_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[h5py.File], None], what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(b"\1" * 40)
+    h5, json = write(tmp_path, train=None)
+    with h5py.File(h5, "a") as file:
+        make(file)
+    with pytest.raises(InputError, match=f"/train .*{what}.* must lie in the file itself"):
+        open_data(h5, json)
+
+
+def test_what_never_ends_is_not_opened(tmp_path: Path) -> None:
+    h5, json = write(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is no regular file"):
+            open_data(path, json)
+        with pytest.raises(InputError, match="is no regular file"):
+            open_data(h5, path)

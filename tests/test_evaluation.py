@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from charrnn import evaluation
+from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import SHORTEST_ROW, stream_loss
-from charrnn.modelfile import Architecture
+from charrnn.evaluation import SHORTEST_ROW, part_loss, stream_loss
+from charrnn.models.trained import Architecture
 from charrnn.network import Network
 
 
@@ -84,6 +85,16 @@ def test_a_long_memory_is_run_up_as_far_as_it_takes() -> None:
     assert abs(stream_loss(net, ids).loss - exact) < 1e-4
     from_zero = [one_stream(net, part) for part in np.array_split(ids, 60)]
     assert abs(np.mean(from_zero) - exact) > 1e-3
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("world_size", [2, 3, 50])
+def test_parts_of_several_processes_are_the_whole(kind: str, world_size: int) -> None:
+    size = 20_011 if world_size < 10 else 40
+    ids = np.random.default_rng(5).integers(0, 11, size)
+    net = network(kind)
+    parts = [part_loss(net, ids, rank, world_size) for rank in range(world_size)]
+    assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
 def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.cells import CELLS
+from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, network_of, weights_of
 from charrnn.text.vocabulary import Vocabulary
-
-KINDS = ("lstm", "gru", "rnn")
 
 
 def network(kind: str, **changes: object) -> Network:
@@ -31,7 +30,7 @@ def test_the_defaults_have_torch_rnns_parameters() -> None:
     assert network("lstm", **values).num_parameters() == 242_945
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("batchnorm", [False, True])
 def test_weights_are_those_of_the_architecture(kind: str, batchnorm: bool) -> None:
     net = network(kind, batchnorm=batchnorm, num_layers=3)
@@ -39,12 +38,13 @@ def test_weights_are_those_of_the_architecture(kind: str, batchnorm: bool) -> No
     assert shapes == net.architecture.shapes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_forward_is_the_textbooks(kind: str) -> None:
     net = network(kind).double().eval()
     for layer in net.recurrent:
-        torch.nn.init.normal_(layer.bias_ih_l0)
-        torch.nn.init.normal_(layer.bias_hh_l0)
+        for name, parameter in layer.named_parameters():
+            if name.startswith("bias"):
+                torch.nn.init.normal_(parameter)
     ids = torch.randint(0, 7, (3, 9))
     logits, state = net(ids)
     expected, expected_state = textbook(net, kind, ids)
@@ -55,7 +55,8 @@ def test_forward_is_the_textbooks(kind: str) -> None:
 
 
 def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, list]:
-    """Step by step: Hochreiter and Schmidhuber 1997 (with forget gates), Cho et al. 2014."""
+    """Step by step: Hochreiter and Schmidhuber 1997 (with forget gates), Cho et al. 2014,
+    Feng et al. 2024."""
     N, T = ids.shape
     H = net.architecture.hidden_size
     states = [[torch.zeros(N, H).double() for _ in range(2)] for _ in net.recurrent]
@@ -65,7 +66,8 @@ def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, 
         for layer, state in zip(net.recurrent, states, strict=True):
             h, c = state
             a = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
-            b = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+            if CELLS[kind].recurrent:
+                b = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
             if kind == "lstm":
                 i, f, g, o = (a + b).chunk(4, 1)
                 c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
@@ -74,15 +76,20 @@ def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, 
                 (ar, az, an), (br, bz, bn) = a.chunk(3, 1), b.chunk(3, 1)
                 r, z = torch.sigmoid(ar + br), torch.sigmoid(az + bz)
                 h = (1 - z) * torch.tanh(an + r * bn) + z * h
+            elif kind == "mingru":
+                z, new = a.chunk(2, 1)
+                z = torch.sigmoid(z)
+                h = (1 - z) * h + z * new
             else:
+                assert kind == "rnn", "its equations are missing here"
                 h = torch.tanh(a + b)
             state[:] = [h, c]
             x = h
         outputs.append(x @ net.decoder.weight.T + net.decoder.bias)
-    return torch.stack(outputs, 1), [s if kind == "lstm" else s[:1] for s in states]
+    return torch.stack(outputs, 1), [s[: len(CELLS[kind].carried)] for s in states]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_carried_state_continues_the_stream(kind: str) -> None:
     net = network(kind).eval()
     ids = torch.randint(0, 7, (2, 20))
@@ -92,7 +99,7 @@ def test_a_carried_state_continues_the_stream(kind: str) -> None:
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [k for k, cell in CELLS.items() if cell.recurrent])
 def test_the_second_bias_stays_zero(kind: str) -> None:
     net = network(kind)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], 0.1)
@@ -124,7 +131,7 @@ def test_dropout_follows_every_layer_the_last_too() -> None:
     assert all(0.4 < (out == 0).float().mean() < 0.6 for out in seen)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_to_a_trained_model_and_back(kind: str) -> None:
     net = network(kind, batchnorm=True)
     net(torch.randint(0, 7, (4, 5)))
@@ -134,3 +141,23 @@ def test_to_a_trained_model_and_back(kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     ids = torch.randint(0, 7, (2, 5))
     assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
+
+
+def test_batch_normalization_is_torchs() -> None:
+    net = network("gru", batchnorm=True)
+    ours, theirs = net.norms[0], torch.nn.BatchNorm1d(6)
+    assert ours.state_dict().keys() == theirs.state_dict().keys() - {"num_batches_tracked"}
+    hidden = torch.randn(3, 4, 6)
+    for training in (True, True, False):
+        ours.train(training), theirs.train(training)
+        assert torch.equal(ours(hidden).flatten(0, 1), theirs(hidden.flatten(0, 1)))
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, theirs.state_dict()[name])
+
+
+def test_a_plain_dict_of_weights_is_loaded() -> None:
+    net = network("rnn", batchnorm=True)
+    net(torch.randint(0, 7, (4, 5)))
+    other = network("rnn", batchnorm=True)
+    other.load_state_dict(dict(net.state_dict()))
+    assert torch.equal(other.norms[1].running_var, net.norms[1].running_var)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from charrnn.allocation import keep_freed_memory
 from charrnn.data import cut_streams, open_data
-from charrnn.modelfile import Architecture
+from charrnn.models.trained import Architecture
 from charrnn.network import Network, State
 
 Loss = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]

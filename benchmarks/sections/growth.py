@@ -82,12 +82,9 @@ class Choice(NamedTuple):
 
 def choice(shape: Shape) -> Choice:
     """What `charrnn train` chooses on this CPU."""
-    from charrnn.options import ModelOptions
-    from charrnn.training import hardware
+    from charrnn.runs import hardware
 
-    model = ModelOptions(
-        shape.kind, shape.embedding_size, shape.hidden_size, shape.num_layers, 0.0, False
-    )
+    model = hardware.Model(shape.kind, shape.hidden_size, batchnorm=False)
     N = shape.batch_size
     threads = hardware.chosen_threads(model, N, os.cpu_count() or 1)
     precision = hardware.chosen_precision("cpu", model, N)
@@ -99,9 +96,9 @@ def timed(shape: Shape, how: Choice, scale: float) -> Callable[[], float]:
     import torch
 
     from benchmarks.peers.bare import loop
-    from charrnn.modelfile import Architecture
+    from charrnn.models.trained import Architecture
     from charrnn.network import Network
-    from charrnn.training.shares import SharedLoss
+    from charrnn.training.stream_threads import SharedLoss
 
     torch.manual_seed(1)
     architecture = Architecture(

@@ -1,6 +1,6 @@
 """Precision and threads: that bf16 does no harm, and that the rule that chooses is a good one.
 
-`charrnn.training.hardware` chooses by sizes alone, so that the same config on the same machine
+`charrnn.runs.hardware` chooses by sizes alone, so that the same config on the same machine
 always gives the same run. Here every choice is measured for a grid of sizes, and what the
 rule's choice costs over the best one is told.
 """
@@ -14,8 +14,8 @@ from benchmarks.measuring import interleaved
 from benchmarks.results import Part, Row
 from benchmarks.sections.growth import Choice, choice, timed
 from benchmarks.workplace import Workplace
+from charrnn.cells import CELLS
 
-KINDS = ("lstm", "gru", "rnn")
 HIDDEN = (32, 64, 128, 256, 512)
 BATCH = (1, 5, 10, 25, 50, 100, 200)
 # larger ones would take minutes, and leave no doubt
@@ -32,14 +32,14 @@ def measure(place: Workplace) -> Part:
     import torch
 
     from charrnn.allocation import keep_freed_memory
-    from charrnn.training.hardware import cpu_has_bf16
+    from charrnn.runs.hardware import cpu_has_bf16
 
     rows = [harm(place)] if cpu_has_bf16() else []
     notes = [] if rows else ["This processor has no bf16 of its own: float32 is chosen always."]
     if torch.get_num_threads() < 2:
         return Part(rows, notes=[*notes, "One core only: there is nothing to choose."])
     keep_freed_memory()  # as `charrnn train` does
-    for kind in KINDS:
+    for kind in CELLS:
         costs, table = _grid(place, kind)
         rows.append(
             Row(f"{kind}: the rule's choice over the best, worst of {len(costs)} sizes",

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from charrnn.cli.options import ConvertOptions
 from charrnn.errors import InputError
-from charrnn.options import ConvertOptions
 
 
 def run(options: ConvertOptions) -> None:
     """Write the model of `input` to the model file `output`."""
-    from charrnn.model import find, load
+    from charrnn.model import load
+    from charrnn.models import find_model as find
 
     source, output = find(options.input), Path(options.output)
     if output.exists() and output.samefile(source):
@@ -30,7 +31,7 @@ def run(options: ConvertOptions) -> None:
 
 
 def _convert_history(history: Path, folder: Path) -> None:
-    from charrnn.torch7 import read_history
+    from charrnn.models.torch7 import read_history
 
     metrics = folder / "metrics.csv"
     if metrics.exists():
@@ -42,7 +43,7 @@ def _convert_history(history: Path, folder: Path) -> None:
         # a vocabulary may bear the same name
         _say(f"no loss history: {error}")
         return
-    from charrnn.training.history import write_history
+    from charrnn.runs.history import write_history
 
     write_history(rows, folder)
     _say(f"wrote {metrics} and {folder / 'tensorboard'}: the losses of {len(rows):,} steps")

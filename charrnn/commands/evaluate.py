@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from charrnn.cli.options import EvaluateOptions
 from charrnn.errors import InputError
-from charrnn.options import EvaluateOptions
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
-    from charrnn.modelfile import TrainedModel
+    from charrnn.models.trained import TrainedModel
 
 
 def run(options: EvaluateOptions) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from charrnn.options import PreprocessOptions
+from charrnn.cli.options import PreprocessOptions
 from charrnn.text.preprocessing import preprocess
-from charrnn.text.progress import byte_progress
+from charrnn.text.progress import preprocessing_progress
 
 
 def run(options: PreprocessOptions) -> None:
@@ -15,7 +16,7 @@ def run(options: PreprocessOptions) -> None:
     Raises:
         InputError, RunError: as `preprocess` does.
     """
-    with byte_progress(options.quiet) as report:
+    with preprocessing_progress(options.quiet) as report:
         made = preprocess(
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),
@@ -26,6 +27,8 @@ def run(options: PreprocessOptions) -> None:
             report=report,
         )
     if not options.quiet:
+        if made.remark is not None:
+            print(made.remark, file=sys.stderr)
         print(f"Total vocabulary size: {len(made.vocabulary)}")
         print(f"Total tokens in file: {sum(made.sizes.values())}")
         print(f"  Training size: {made.sizes['train']}")

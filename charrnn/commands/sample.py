@@ -7,12 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from charrnn.cli.options import SampleOptions
 from charrnn.errors import InputError, RunError
-from charrnn.options import SampleOptions
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
+    from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Sampler, drawn_seed, in_order
-    from charrnn.model import find, load
+    from charrnn.model import load
+    from charrnn.models import find_model as find
 
     output = options.output
     is_there = output is not None and os.path.exists(output)
@@ -40,7 +42,8 @@ def run(options: SampleOptions) -> None:
     drawn = options.seed is None
     if drawn:
         options = replace(options, seed=drawn_seed())
-    pieces = sampler.write(options)
+    asked = {f.name: getattr(options, f.name) for f in fields(GenerateOptions)}
+    pieces = sampler.write(GenerateOptions(**asked))
     if drawn:
         print(f"seed={options.seed}", file=sys.stderr, flush=True)
     on_terminal = options.output is None and sys.stdout.isatty()

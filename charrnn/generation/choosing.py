@@ -1,9 +1,9 @@
 """Choosing the next character from the network's logits.
 
-Everything is defined by `probabilities`: the softmax at a temperature, cut down by top_k
-and then by top_p. A choice is the inverse of their cumulated sum at one uniform number in
-[0, 1), so that the same numbers give the same text in every engine, but for draws that fall
-within rounding of a boundary. The sums are in float64: a vocabulary is short beside the
+The probabilities are the softmax at a temperature, cut down by top_k and then by top_p. A
+choice is the inverse of their cumulated sum at one uniform number in [0, 1), so that the same
+numbers give the same text in every engine, but for draws that fall within rounding of a
+boundary. The sums are in float64: a vocabulary is short beside the
 network, and float32 sums would move those boundaries a billion times as far.
 """
 
@@ -26,7 +26,7 @@ _COLDEST = 1e260
 
 @dataclass(frozen=True)
 class Choice:
-    """How a character is chosen; the values are those that `SampleOptions` admits.
+    """How a character is chosen; the values are those that `GenerateOptions` admits.
 
     Attributes:
         temperature: divides the logits; 0 means always the likeliest character.
@@ -56,21 +56,6 @@ class Choice:
     def restricted(self) -> bool:
         """Whether some characters are left out whatever their probability."""
         return self.top_k is not None or (self.top_p is not None and self.top_p < 1)
-
-
-def probabilities(logits: npt.ArrayLike, choice: Choice) -> Floats:
-    """The probability of each character: float64, shaped as `logits` (..., V)."""
-    scores = np.array(logits, np.float64)
-    if choice.greedy:
-        return (np.arange(scores.shape[-1]) == scores.argmax(-1)[..., None]).astype(np.float64)
-    ranking = likeliest_first(scores) if choice.restricted else None
-    scores -= scores.max(-1, keepdims=True)
-    scores *= choice.scale
-    np.exp(scores, scores)
-    if ranking is not None:
-        _restrict(scores, ranking, choice)
-    scores /= scores.sum(-1, keepdims=True)
-    return scores
 
 
 def likeliest_first(scores: Floats) -> Ids:
@@ -115,14 +100,7 @@ class Chooser:
             raise not_numbers()
         if self.choice.greedy:
             return int(likeliest)
-        ranking = likeliest_first(scores) if self.choice.restricted else None
-        np.subtract(scores, highest, scores)
-        if self._scale is not None:
-            np.multiply(scores, self._scale, scores)
-        np.exp(scores, scores)
-        if ranking is not None:
-            _restrict(scores, ranking, self.choice)
-        np.add.accumulate(scores, 0, None, scores)
+        self._cumulate(highest)
         return int(scores.searchsorted(uniform * scores[-1], "right"))
 
     def choose(self, uniforms: Floats, ids: Ids) -> None:
@@ -134,6 +112,13 @@ class Chooser:
             raise not_numbers()
         if self.choice.greedy:
             return
+        self._cumulate(highest)
+        np.less_equal(scores, uniforms[:, None] * scores[:, -1:], self._reached)
+        self._reached.sum(1, out=ids)
+
+    def _cumulate(self, highest: npt.NDArray[np.float64]) -> None:
+        """Turn `scores` into the cumulated sums of what their probabilities are in parts of."""
+        scores = self.scores
         ranking = likeliest_first(scores) if self.choice.restricted else None
         np.subtract(scores, highest, scores)
         if self._scale is not None:
@@ -141,9 +126,7 @@ class Chooser:
         np.exp(scores, scores)
         if ranking is not None:
             _restrict(scores, ranking, self.choice)
-        np.add.accumulate(scores, 1, None, scores)
-        np.less_equal(scores, uniforms[:, None] * scores[:, -1:], self._reached)
-        self._reached.sum(1, out=ids)
+        np.add.accumulate(scores, -1, None, scores)
 
 
 def not_numbers() -> RunError:

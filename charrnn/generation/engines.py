@@ -1,4 +1,9 @@
-"""Which engine writes: plain NumPy, the compiled loop, or torch on a GPU."""
+"""Which engine writes: plain NumPy, the compiled loop, or torch on a GPU.
+
+torch steps every cell. NumPy, which starts in a moment and is the fastest for a short text,
+and the compiled loop of the extra ``fast`` have kernels of their own for some cells; for a
+cell that they do not have, another engine is taken.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,13 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from charrnn.errors import InputError
+from charrnn.generation import numpy_layers
 from charrnn.generation.choosing import Choice, Floats, Ids
 from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation.options import ENGINES
 from charrnn.generation.state import State
-from charrnn.generation.weights import Folded, fold
-from charrnn.modelfile import TrainedModel
+from charrnn.generation.weights import Array, Folded, fold
+from charrnn.models.trained import TrainedModel
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
 # 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
@@ -43,13 +50,31 @@ class Engine(Protocol):
     ) -> tuple[Ids, State]: ...
 
 
+class Reader(Engine, Protocol):
+    """What takes in known characters, too; see `NumpyEngine`."""
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]: ...
+
+    def advance(self, ids: Ids, state: State) -> State: ...
+
+
+def has_kernel(engine: str, kind: str) -> bool:
+    """Whether an engine can step a kind of cell."""
+    if engine == "numpy":
+        return kind in numpy_layers.KERNELS
+    if engine == "numba":
+        from charrnn.generation import numba_terms
+
+        return kind in numba_terms.KERNELS
+    return True
+
+
 class Engines:
     """The engines of one model, each made when it is first asked for."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._model = model
-        self._made: dict[str, Engine] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @cached_property
     def _folded(self) -> Folded:
@@ -57,43 +82,60 @@ class Engines:
 
     @cached_property
     def numpy(self) -> NumpyEngine:
-        """The one that can read, too."""
         return NumpyEngine(self._folded)
+
+    @property
+    def reader(self) -> Reader:
+        """The one that reads: NumPy, or torch where NumPy has no kernel."""
+        if has_kernel("numpy", self._model.architecture.kind):
+            return self.numpy
+        return self._torch
+
+    @cached_property
+    def _torch(self) -> Reader:
+        from charrnn.generation.torch_engine import TorchEngine
+
+        return TorchEngine(self._model)
 
     def named(self, name: str) -> Engine:
         """The engine of a name: numpy, numba or torch.
 
         Raises:
-            InputError: what it needs is not installed.
+            InputError: what it needs is not installed, or it has no kernel for the model's cell.
         """
+        kind = self._model.architecture.kind
+        if not has_kernel(name, kind):
+            others = " or ".join(other for other in ENGINES if has_kernel(other, kind))
+            raise InputError(
+                f"engine={name}: has no kernel for a model of kind {kind}; use {others}, or "
+                f"leave the option out"
+            )
         with self._lock:
-            if name not in self._made:
-                self._made[name] = self._make(name)
-            return self._made[name]
+            if name == "numpy":
+                return self.numpy
+            if name == "torch":
+                return self._torch
+            return self._numba
 
-    def _make(self, name: str) -> Engine:
-        if name == "numpy":
-            return self.numpy
-        if name == "torch":
-            from charrnn.generation.torch_engine import TorchEngine
+    @cached_property
+    def _numba(self) -> Engine:
+        from charrnn.generation.numba_engine import NumbaEngine
 
-            return TorchEngine(self._model)
         try:
-            from charrnn.generation.numba_engine import NumbaEngine
+            return NumbaEngine(self._folded)
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "
                 f"the option out"
             ) from None
-        return NumbaEngine(self._folded)
 
     def fastest(self, streams: int, length: int) -> Engine:
         """The engine for so many texts of so many characters, start-up included."""
         name = fastest(number_of_weights(self._model), streams, length)
         try:
             return self.named(name)
-        except InputError:  # a numba that is there and does not fit
-            return self.numpy
+        except InputError:  # no kernel, or a numba that is there and does not fit
+            return self.reader
 
 
 def number_of_weights(model: TrainedModel) -> int:

@@ -1,325 +1,50 @@
-"""The network and the choosing as one compiled loop (extra ``fast``: numba).
+"""An accelerator for long texts: network and choosing as one compiled loop (extra ``fast``).
 
-A whole chunk of characters is one call, which holds no Python lock: many streams are spread
-over threads, four together in each. What limits one stream is the reading of the weights,
-from a core's own cache as a rule; four read them once. The gates' functions are written out,
-since a library's would be called one number at a time.
+It is optional twice: numba need not be installed, and it has kernels for some cells only.
+Many streams are spread over threads, four together in each. numba is imported when an engine
+is made.
 
 The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
-where that cannot be written; where neither can, it is compiled anew in each process.
+where that cannot be written; where neither can, it is compiled anew in each process (about
+5 s).
 """
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
-import numba
 import numpy as np
 
 from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
+from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
 from charrnn.generation.state import State, joined
 from charrnn.generation.weights import Folded
 
-_TOGETHER = 4  # streams that go through the weights together
-_KINDS = {"lstm": 0, "gru": 1, "rnn": 2}
-_LSTM, _GRU = 0, 1
-
-# contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
-# Nothing here lets the compiler forget that there are NaNs.
-_FASTMATH = {"contract", "reassoc", "nsz"}
-
-# What a choice without a temperature, a top_k or a top_p is told as
-_GREEDY = 0.0
-_NO_TOP_K = 2**62
-_NO_TOP_P = 1.0
-
-F = np.float32
-_CACHED = f"{__name__.rpartition('.')[2]}.write"  # how its files in the cache begin
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
-_compiled = numba.njit(**_OPTIONS)
-
-
-def _cached(function: Callable[..., Any]) -> Any:
-    """Compiled, with all that it calls, and kept for the next process where there is room."""
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # "no locator available": no folder for the cache can be written
-        return _compiled(function)
-
-
-# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points
-_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = (
-    F(c)
-    for c in (
-        0.6931471880293426,
-        0.24022650922342706,
-        0.055503571042531036,
-        0.009618056669891782,
-        0.001339086735134184,
-        0.00015461447461418272,
-    )
-)
-_LOG2_E = F(math.log2(math.e))
-_ONE, _TWO, _HALF = F(1), F(2), F(0.5)
-_LARGEST = F(100)  # a power of two at which both functions have long reached their limit
-
-
-@_compiled
-def _tanh(x):  # type: ignore[no-untyped-def]
-    """(e - 1) / (e + 1) for e = exp(2 x), with e - 1 formed so that small x lose nothing."""
-    power = min(max(_TWO * _LOG2_E * x, -_LARGEST), _LARGEST)
-    whole = np.floor(power + _HALF)
-    f = power - whole
-    rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
-    scale = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return ((scale - _ONE) + scale * rest) / ((scale + _ONE) + scale * rest)
-
-
-@_compiled
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * _tanh(_HALF * x)
-
-
-@_compiled
-def _add_product(weight, x, z):  # type: ignore[no-untyped-def]
-    """z += weight @ x, for (M, K), (K,) and (M,)."""
-    for m in range(weight.shape[0]):
-        total = F(0)
-        for k in range(weight.shape[1]):
-            total += weight[m, k] * x[k]
-        z[m] += total
-
-
-@_compiled
-def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
-    """zs += xs @ weight.T, for (M, K), (4, K) and (4, M).
-
-    Two rows of weights go through the four together: eight sums share what is read for them.
-    """
-    M, K = weight.shape
-    x0, x1, x2, x3 = xs[0], xs[1], xs[2], xs[3]
-    z0, z1, z2, z3 = zs[0], zs[1], zs[2], zs[3]
-    for m in range(0, M - 1, 2):
-        p0, p1, p2, p3 = F(0), F(0), F(0), F(0)
-        q0, q1, q2, q3 = F(0), F(0), F(0), F(0)
-        for k in range(K):
-            p, q = weight[m, k], weight[m + 1, k]
-            p0 += p * x0[k]
-            p1 += p * x1[k]
-            p2 += p * x2[k]
-            p3 += p * x3[k]
-            q0 += q * x0[k]
-            q1 += q * x1[k]
-            q2 += q * x2[k]
-            q3 += q * x3[k]
-        z0[m] += p0
-        z1[m] += p1
-        z2[m] += p2
-        z3[m] += p3
-        z0[m + 1] += q0
-        z1[m + 1] += q1
-        z2[m + 1] += q2
-        z3[m + 1] += q3
-    if M % 2:
-        for b in range(4):
-            _add_product(weight[M - 1 :], xs[b], zs[b, M - 1 :])
-
-
-@_compiled
-def _add_products(weight, xs, zs):  # type: ignore[no-untyped-def]
-    """zs += xs @ weight.T, for (M, K), (B, K) and (B, M); B is at most 4."""
-    if len(xs) == _TOGETHER:
-        _add_four(weight, xs, zs)
-    else:
-        for b in range(len(xs)):
-            _add_product(weight, xs[b], zs[b])
-
-
-@_compiled
-def step(  # type: ignore[no-untyped-def]
-    kind, table, ids, inputs, recurrent, biases, reset_biases, hidden, cell, z, own
-):
-    """Step B streams over a character each.
-
-    Args:
-        table: (V, G*H), ids: (B,).
-        inputs, biases: (L, G*H, H) and (L, G*H); those of the first layer are not read.
-        recurrent: (L, G*H, H).
-        reset_biases: (L, H), gru only.
-        hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
-        z, own: (B, G*H), room to work in.
-    """
-    L, B, H = hidden.shape
-    for layer in range(L):
-        for b in range(B):
-            z[b] = table[ids[b]] if layer == 0 else biases[layer]
-        if layer > 0:
-            _add_products(inputs[layer], hidden[layer - 1], z)
-        if kind == _GRU:
-            for b in range(B):
-                own[b, : 2 * H] = F(0)
-                own[b, 2 * H :] = reset_biases[layer]
-            _add_products(recurrent[layer], hidden[layer], own)
-        else:
-            _add_products(recurrent[layer], hidden[layer], z)
-        for b in range(B):
-            _gates(kind, z[b], own[b], hidden[layer, b], cell[layer, b])
-
-
-@_compiled
-def _gates(kind, z, own, h, c):  # type: ignore[no-untyped-def]
-    """The new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
-    H = len(h)
-    if kind == _LSTM:
-        for j in range(H):
-            c[j] = _sigmoid(z[H + j]) * c[j] + _sigmoid(z[j]) * _tanh(z[2 * H + j])
-            h[j] = _sigmoid(z[3 * H + j]) * _tanh(c[j])
-    elif kind == _GRU:
-        for j in range(H):
-            r = _sigmoid(z[j] + own[j])
-            u = _sigmoid(z[H + j] + own[H + j])
-            n = _tanh(z[2 * H + j] + r * own[2 * H + j])
-            h[j] = n + u * (h[j] - n)
-    else:
-        for j in range(H):
-            h[j] = _tanh(z[j])
-
-
-@_compiled
-def _before(a, b, logits):  # type: ignore[no-untyped-def]
-    """Whether id `a` counts as likelier than `b`."""
-    return logits[a] > logits[b] or (logits[a] == logits[b] and a < b)
-
-
-@_compiled
-def _sink(heap, size, logits, place):  # type: ignore[no-untyped-def]
-    """Let the id at `place` sink in a heap of ids whose top is the likeliest."""
-    moving = heap[place]
-    child = 2 * place + 1
-    while child < size:
-        if child + 1 < size and _before(heap[child + 1], heap[child], logits):
-            child += 1
-        if not _before(heap[child], moving, logits):
-            break
-        heap[place] = heap[child]
-        place = child
-        child = 2 * place + 1
-    heap[place] = moving
-
-
-@_compiled
-def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out (see `choosing.Choice`).
-
-    A heap ranks only as many as stay, which are few as a rule. `ranked` and `heap` are
-    room (V,) for ids.
-    """
-    size = len(weights)
-    total = 0.0
-    for v in range(size):
-        heap[v] = v
-        total += weights[v]
-    for place in range(size // 2 - 1, -1, -1):
-        _sink(heap, size, logits, place)
-    limit = min(top_k, size)
-    # all that top_k leaves have to be ranked before it is known what top_p is a part of
-    enough = top_p * total if limit == size else np.inf
-    count, reached = 0, 0.0
-    while count < limit and reached < enough:
-        ranked[count] = heap[0]
-        reached += weights[heap[0]]
-        count += 1
-        heap[0] = heap[size - count]
-        _sink(heap, size - count, logits, 0)
-    if limit < size:
-        enough, count, reached = top_p * reached, 0, 0.0
-        while count < limit and reached < enough:
-            reached += weights[ranked[count]]
-            count += 1
-    for rank in range(count):
-        # marked by its sign: a weight is never negative
-        weights[ranked[rank]] = -weights[ranked[rank]]
-    for v in range(size):
-        weights[v] = max(-weights[v], 0.0)
-
-
-@_compiled
-def choose(logits, weights, ranked, heap, uniform, scale, top_k, top_p):  # type: ignore[no-untyped-def]
-    """The id chosen (`choosing.Chooser`); -1 when the logits are not numbers."""
-    likeliest = 0
-    for v in range(len(logits)):
-        if logits[v] > logits[likeliest] or logits[v] != logits[v]:
-            likeliest = v
-    highest = np.float64(logits[likeliest])
-    if not -np.inf < highest < np.inf:
-        return -1
-    if scale == _GREEDY:
-        return likeliest
-    total = 0.0
-    for v in range(len(logits)):
-        weights[v] = math.exp((np.float64(logits[v]) - highest) * scale)
-    if top_k != _NO_TOP_K or top_p != _NO_TOP_P:
-        _restrict(logits, weights, ranked, heap, top_k, top_p)
-    for v in range(len(logits)):
-        total += weights[v]
-        weights[v] = total
-    limit = uniform * total
-    for v in range(len(logits)):
-        if weights[v] > limit:
-            return v
-    return -1
-
-
-@_cached
-def write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, biases, reset_biases, decoder, decoder_bias,
-    hidden, cell, ids, uniforms, scale, top_k, top_p, written,
-):  # fmt: skip
-    """Write `written` (B, T) after `ids` (B,), which become the last that were written.
-
-    Returns False when the logits are not numbers.
-    """
-    B, T = uniforms.shape
-    V = len(decoder)
-    z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
-    logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
-    ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
-    for t in range(T):
-        step(kind, table, ids, inputs, recurrent, biases, reset_biases, hidden, cell, z, own)
-        for b in range(B):
-            logits[b] = decoder_bias
-        _add_products(decoder, hidden[-1], logits)
-        for b in range(B):
-            ids[b] = choose(logits[b], weights, ranked, heap, uniforms[b, t], scale, top_k, top_p)
-            if ids[b] < 0:
-                return False
-            written[b, t] = ids[b]
-    return True
-
 
 class NumbaEngine:
-    """Writes as `NumpyEngine` does, the streams spread over the processor's cores."""
+    """Writes as `NumpyEngine` does, the streams spread over the processor's cores.
+
+    Raises:
+        ImportError: numba is not there, or does not fit this NumPy.
+    """
 
     def __init__(self, folded: Folded) -> None:
-        if not _is_compiled():
-            logging.getLogger(__name__).warning("compiling the sampling loop (about 5 s)")
-        L, H = folded.num_layers, folded.hidden_size
+        from charrnn.generation.numba_loop import write
+
+        self._loop = write
+        L, H = folded.architecture.num_layers, folded.architecture.hidden_size
         GH = folded.table.shape[1]
         inputs, biases = np.zeros((L, GH, H), np.float32), np.zeros((L, GH), np.float32)
         for layer in range(1, L):
             inputs[layer], biases[layer] = folded.inputs[layer - 1], folded.biases[layer - 1]
-        reset_biases = np.zeros((L, H), np.float32)
-        if folded.kind == "gru":
-            reset_biases[:] = folded.reset_biases
+        own_biases = np.zeros((L, H), np.float32)
+        if folded.own_biases:
+            own_biases[:] = folded.own_biases
         self._weights = (
-            _KINDS[folded.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
-            reset_biases, folded.decoder, folded.decoder_bias,
+            KERNELS[folded.architecture.kind], folded.table, inputs, np.stack(folded.recurrent),
+            biases, own_biases, folded.decoder, folded.decoder_bias,
         )  # fmt: skip
 
     def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
@@ -333,14 +58,14 @@ class NumbaEngine:
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state, strict=True)
             ]
-            done = _call(
-                write, *self._weights, carried[0], carried[-1], ids[streams].astype(np.int64),
+            done = call(
+                self._loop, *self._weights, carried[0], carried[-1], ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64), scale, top_k, top_p,
                 written[streams],
             )  # fmt: skip
             return list(zip(*carried, strict=True)) if done else None
 
-        parts = [slice(n, n + _TOGETHER) for n in range(0, len(ids), _TOGETHER)]
+        parts = [slice(n, n + TOGETHER) for n in range(0, len(ids), TOGETHER)]
         if len(parts) == 1:
             states = [write_some(parts[0])]
         else:
@@ -353,21 +78,16 @@ class NumbaEngine:
 
 
 def as_numbers(choice: Choice) -> tuple[float, int, float]:
-    """scale, top_k and top_p as `write` takes them."""
+    """scale, top_k and top_p as the loop takes them."""
     return (
-        _GREEDY if choice.greedy else choice.scale,
-        _NO_TOP_K if choice.top_k is None else min(choice.top_k, _NO_TOP_K),
-        _NO_TOP_P if choice.top_p is None else float(choice.top_p),
+        GREEDY if choice.greedy else choice.scale,
+        NO_TOP_K if choice.top_k is None else min(choice.top_k, NO_TOP_K),
+        NO_TOP_P if choice.top_p is None else float(choice.top_p),
     )
 
 
-def _is_compiled() -> bool:
-    """Whether the loop is in memory, or the cache has some version of it."""
-    cache = write.stats.cache_path
-    return bool(write.signatures or (cache and any(Path(cache).glob(f"{_CACHED}*"))))
-
-
-def _call(function: Callable[..., bool], *arguments: object) -> bool:
+def call(function: Callable[..., bool], *arguments: object) -> bool:
+    """A compiled function's value, whether or not its machine code can be kept."""
     try:
         return function(*arguments)
     except OSError:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from charrnn.generation.choosing import Choice, Chooser, Floats, Ids
-from charrnn.generation.numpy_layers import HIDDEN_SCALE, Call, Layer, first_table, layers
+from charrnn.generation.numpy_layers import KERNELS, Call, Layer
 from charrnn.generation.state import State, joined, rows_of, zero_state
 from charrnn.generation.weights import Array, Folded
 
@@ -25,16 +25,19 @@ class NumpyEngine:
 
     def __init__(self, folded: Folded) -> None:
         self.folded = folded
-        self.hidden_scale = np.float32(HIDDEN_SCALE[folded.kind])
-        self.layers: list[Layer] = layers(folded)
-        self.table = first_table(folded)
+        architecture = folded.architecture
+        kernel = KERNELS[architecture.kind]
+        self.hidden_scale = np.float32(kernel.hidden_scale)
+        with np.errstate(all="ignore"):
+            self.layers: list[Layer] = [kernel(folded, i) for i in range(architecture.num_layers)]
+            # (V, G*H), as the first layer wants its rows
+            self.table = np.ascontiguousarray(kernel.rows(folded.table.T).T)
+            self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
         self.rows = list(self.table)
-        self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
 
     def zero_state(self, streams: int) -> State:
         """What the layers carry before the first character."""
-        folded = self.folded
-        return zero_state(streams, folded.num_layers, folded.carried, folded.hidden_size)
+        return zero_state(self.folded.architecture, streams)
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Take in characters that are known.
@@ -47,7 +50,7 @@ class NumpyEngine:
             The logits (N, T, V) of the character after each, and the state after the last.
         """
         steps = _Steps(self, state)
-        tops = np.empty((*ids.shape, self.folded.hidden_size), np.float32)
+        tops = np.empty((*ids.shape, self.folded.architecture.hidden_size), np.float32)
         with np.errstate(all="ignore"):
             for t in range(ids.shape[1]):
                 steps.take_in(ids[:, t])
@@ -85,7 +88,7 @@ class NumpyEngine:
             ]
             return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
         steps = _Steps(self, state)
-        chooser = Chooser(choice, N, self.folded.vocabulary_size)
+        chooser = Chooser(choice, N, len(self.folded.decoder))
         products = np.empty(chooser.scores.shape, np.float32)
         decode = partial(np.matmul, steps.top, self.decoder, products)
         add_bias = partial(np.add, products, self.folded.decoder_bias, chooser.scores)
@@ -119,7 +122,8 @@ class _Steps:
 
     def __init__(self, engine: NumpyEngine, state: State) -> None:
         self._engine = engine
-        H, L = engine.folded.hidden_size, engine.folded.num_layers
+        architecture = engine.folded.architecture
+        H, L = architecture.hidden_size, architecture.num_layers
         N = len(state[0][0])
         axes = () if N == 1 else (N,)
         hidden = np.empty((*axes, L * H), np.float32)
@@ -155,7 +159,7 @@ class _Steps:
 
     def state(self) -> State:
         """A copy of what the layers carry now."""
-        H = self._engine.folded.hidden_size
+        H = self._engine.folded.architecture.hidden_size
         return [
             (
                 (carried[0] / self._engine.hidden_scale).reshape(-1, H),

@@ -28,12 +28,22 @@ Call = Callable[[], object]
 _ONE = np.array(1, np.float32)  # as arrays: NumPy takes twice as long over a Python number
 _HALF = np.array(0.5, np.float32)
 
-# The hidden vectors are kept multiplied by this
-HIDDEN_SCALE = {"lstm": 2.0, "gru": 1.0, "rnn": 1.0}
-
 
 class Layer(Protocol):
-    """One layer's weights, laid out for the calls."""
+    """One layer's weights, laid out for the calls.
+
+    Attributes:
+        hidden_scale: the hidden vectors are kept multiplied by this.
+    """
+
+    hidden_scale: float
+
+    def __init__(self, folded: Folded, layer: int) -> None: ...
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        """Rows (G*H, ...) of the stacked gates as this layer has them in its sums."""
+        ...
 
     def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
         """The calls of one step, and the buffers of what the layer carries.
@@ -42,24 +52,10 @@ class Layer(Protocol):
             below: the hidden vectors of the layer below and then this one's, (N, 2H);
                 for the first layer this one's alone, (N, H).
             h: this layer's part of `below`, (N, H).
-            entry: (N, G*H), the first layer's row of the table; other layers leave it alone.
+            entry: (N, G*H), the first layer's row of the table, which it may overwrite; other
+                layers leave it alone.
         """
         ...
-
-
-def layers(folded: Folded) -> list[Layer]:
-    """The layers of a network, bottom first."""
-    kinds: dict[str, Callable[[Folded, int], Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}
-    return [kinds[folded.kind](folded, layer) for layer in range(folded.num_layers)]
-
-
-def first_table(folded: Folded) -> Array:
-    """The table, (V, G*H), as the first layer wants its rows."""
-    if folded.kind == "lstm":
-        return _lstm_rows(folded.table.T).T.copy()
-    if folded.kind == "gru":
-        return _gru_rows(folded.table.T).T.copy()
-    return folded.table
 
 
 def _operand(weight: Array) -> Array:
@@ -72,9 +68,15 @@ def _like(buffer: Array, size: int) -> Array:
 
 
 class _RNN:
+    hidden_scale = 1.0
+
     def __init__(self, folded: Folded, layer: int) -> None:
         fused, self._bias = _fused(folded, layer)
         self._weight = _operand(fused)
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        return stacked
 
     def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
         fixed = entry if self._bias is None else self._bias
@@ -88,10 +90,18 @@ class _RNN:
 
 
 class _LSTM:
+    hidden_scale = 2.0
+
     def __init__(self, folded: Folded, layer: int) -> None:
         fused, bias = _fused(folded, layer)
-        self._weight = _operand(_lstm_rows(fused) * _HALF)  # it reads doubled vectors
-        self._bias = None if bias is None else _lstm_rows(bias)
+        self._weight = _operand(self.rows(fused) * _HALF)  # it reads doubled vectors
+        self._bias = None if bias is None else self.rows(bias)
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        """Rows of i, f, g, o as o, i, f, g, with the sigmoids' inner halves."""
+        i, f, g, o = np.split(stacked, 4)
+        return np.concatenate([o * _HALF, i * _HALF, f * _HALF, g])
 
     def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
         H = h.shape[-1]
@@ -114,21 +124,24 @@ class _LSTM:
         return calls, (h, c)
 
 
-def _lstm_rows(stacked: Array) -> Array:
-    """Rows of i, f, g, o as o, i, f, g, with the sigmoids' inner halves."""
-    i, f, g, o = np.split(stacked, 4)
-    return np.concatenate([o * _HALF, i * _HALF, f * _HALF, g])
-
-
 class _GRU:
+    hidden_scale = 1.0
+
     def __init__(self, folded: Folded, layer: int) -> None:
-        H = folded.hidden_size
-        recurrent = _gru_rows(folded.recurrent[layer])
+        H = folded.architecture.hidden_size
+        recurrent = self.rows(folded.recurrent[layer])
         recurrent[2 * H :] *= _HALF  # the outer half of r
         self._recurrent = _operand(recurrent)
-        self._reset_bias = folded.reset_biases[layer] * _HALF
-        self._input = _operand(_gru_rows(folded.inputs[layer - 1])) if layer else None
-        self._bias = _gru_rows(folded.biases[layer - 1]) if layer else None
+        self._reset_bias = folded.own_biases[layer] * _HALF
+        self._input = _operand(self.rows(folded.inputs[layer - 1])) if layer else None
+        self._bias = self.rows(folded.biases[layer - 1]) if layer else None
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        """Rows of r, z, n with the sigmoids' inner halves."""
+        rows = stacked.copy()
+        rows[: len(rows) // 3 * 2] *= _HALF
+        return rows
 
     def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
         H = h.shape[-1]
@@ -159,11 +172,40 @@ class _GRU:
         return calls, (h,)
 
 
-def _gru_rows(stacked: Array) -> Array:
-    """Rows of r, z, n with the sigmoids' inner halves."""
-    rows = stacked.copy()
-    rows[: len(rows) // 3 * 2] *= _HALF
-    return rows
+class _MinGRU:
+    hidden_scale = 1.0
+
+    def __init__(self, folded: Folded, layer: int) -> None:
+        self._input = _operand(self.rows(folded.inputs[layer - 1])) if layer else None
+        self._bias = self.rows(folded.biases[layer - 1]) if layer else None
+
+    @staticmethod
+    def rows(stacked: Array) -> Array:
+        """Rows of z, h with the sigmoid's inner half."""
+        z, candidate = np.split(stacked, 2)
+        return np.concatenate([z * _HALF, candidate])
+
+    def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
+        H = h.shape[-1]
+        sums = entry  # the first layer's own, made anew for each character
+        calls: list[Call] = []
+        if self._input is not None:
+            sums = _like(h, 2 * H)
+            calls += [
+                partial(np.matmul, below[..., :H], self._input, sums),
+                partial(np.add, sums, self._bias, sums),
+            ]
+        z, candidate = sums[..., :H], sums[..., H:]
+        calls += [
+            partial(np.tanh, z, z),
+            partial(np.add, z, _ONE, z),  # doubled
+            # h = h + z * (h~ - h)
+            partial(np.subtract, candidate, h, candidate),
+            partial(np.multiply, candidate, z, candidate),
+            partial(np.multiply, candidate, _HALF, candidate),
+            partial(np.add, h, candidate, h),
+        ]
+        return calls, (h,)
 
 
 def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
@@ -172,3 +214,7 @@ def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
         return folded.recurrent[0], None
     fused = np.concatenate([folded.inputs[layer - 1], folded.recurrent[layer]], axis=1)
     return fused, folded.biases[layer - 1]
+
+
+# The cells that can be stepped here
+KERNELS: dict[str, type[Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN, "mingru": _MinGRU}

@@ -19,9 +19,9 @@ import numpy as np
 from charrnn.errors import InputError
 from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engine, Engines
-from charrnn.generation.state import State, rows_of
-from charrnn.modelfile import TrainedModel
-from charrnn.options import SampleOptions
+from charrnn.generation.options import GenerateOptions
+from charrnn.generation.state import State, rows_of, zero_state
+from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER = "\n"
@@ -58,7 +58,7 @@ class Sampler:
         self.model = model
         self.engines = Engines(model)
 
-    def write(self, options: SampleOptions) -> Iterator[Piece]:
+    def write(self, options: GenerateOptions) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
 
         The samples of a batch take turns, a piece each; every sample has one last piece.
@@ -66,7 +66,8 @@ class Sampler:
 
         Raises:
             InputError: at once, not when the first piece is asked for: a character of
-                start_text is unknown, or the engine asked for is not installed.
+                start_text is unknown, or the engine asked for is not installed or has no kernel
+                for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
         choice = Choice(options.temperature if options.sample else 0, options.top_k, options.top_p)
@@ -81,17 +82,22 @@ class Sampler:
     def _primed(self, start_text: str) -> tuple[int | None, State]:
         """The last character to go on from, if there is one, and the state before it."""
         vocabulary = self.model.vocabulary
-        state = self.engines.numpy.zero_state(1)
+        state = zero_state(self.model.architecture, 1)
         if not start_text:
             return (int(vocabulary.encode(PRIMER)[0]) if PRIMER in vocabulary else None), state
         try:
             ids = vocabulary.encode(start_text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
-        return int(ids[-1]), self.engines.numpy.advance(ids[None, :-1], state)
+        return int(ids[-1]), self.engines.reader.advance(ids[None, :-1], state)
 
     def _write(
-        self, options: SampleOptions, choice: Choice, engine: Engine, last: int | None, state: State
+        self,
+        options: GenerateOptions,
+        choice: Choice,
+        engine: Engine,
+        last: int | None,
+        state: State,
     ) -> Iterator[Piece]:
         vocabulary = self.model.vocabulary
         seed = drawn_seed() if options.seed is None else options.seed

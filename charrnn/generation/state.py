@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.generation.weights import Array
+from charrnn.models.trained import Architecture
 
-# For each layer the vectors that it carries, each (N, H): h and c for lstm, h for gru and rnn
+# For each layer the vectors that its cell carries, each (N, H)
 State = list[tuple[Array, ...]]
 
 
-def zero_state(streams: int, num_layers: int, carried: int, hidden_size: int) -> State:
-    """The state before the first character; `carried` vectors a layer."""
-    zeros = [np.zeros((streams, hidden_size), np.float32) for _ in range(num_layers * carried)]
-    return [tuple(zeros[i : i + carried]) for i in range(0, len(zeros), carried)]
+def zero_state(architecture: Architecture, streams: int) -> State:
+    """The state before the first character."""
+    shape, carried = (streams, architecture.hidden_size), architecture.cell.carried
+    return [
+        tuple(np.zeros(shape, np.float32) for _ in carried) for _ in range(architecture.num_layers)
+    ]
 
 
 def rows_of(state: State, streams: Sequence[int]) -> State:

@@ -1,5 +1,7 @@
 """The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
 
+It steps every cell, and so also what the other engines have no kernel for, on a CPU as well.
+
 The characters are chosen on the GPU too, so that a chunk runs without waiting for it.
 """
 
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
 from charrnn.generation.state import State
-from charrnn.modelfile import TrainedModel
+from charrnn.generation.weights import Array
+from charrnn.models.trained import TrainedModel
 from charrnn.network import network_of
 
 
@@ -26,12 +29,25 @@ class TorchEngine:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         # TF32 would leave the other engines' text far sooner than rounding does
         torch.backends.cudnn.allow_tf32 = False
+        self._vocabulary_size = model.architecture.vocabulary_size
         self._network = network_of(model).eval().requires_grad_(False).to(self.device)
+
+    @torch.inference_mode()
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """As `NumpyEngine.read`."""
+        if ids.shape[1] == 0:
+            return np.empty((len(ids), 0, self._vocabulary_size), np.float32), state
+        logits, carried = self._network(self._tensor(ids), self._tensors(state))
+        return logits.cpu().numpy(), _arrays(carried)
+
+    def advance(self, ids: Ids, state: State) -> State:
+        """As `NumpyEngine.advance`."""
+        return self.read(ids, state)[1]
 
     @torch.inference_mode()
     def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
-        carried = [tuple(self._tensor(v) for v in layer) for layer in state]
+        carried = self._tensors(state)
         last, draws = self._tensor(ids), self._tensor(uniforms)
         written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
         numbers = torch.tensor(True, device=self.device)
@@ -42,10 +58,17 @@ class TorchEngine:
             written[:, t] = last
         if not numbers.item():
             raise not_numbers()
-        return written.cpu().numpy(), [tuple(v.cpu().numpy() for v in layer) for layer in carried]
+        return written.cpu().numpy(), _arrays(carried)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.device)
+
+    def _tensors(self, state: State) -> list[tuple[Tensor, ...]]:
+        return [tuple(self._tensor(v) for v in layer) for layer in state]
+
+
+def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
+    return [tuple(v.cpu().numpy() for v in layer) for layer in carried]
 
 
 def choose(logits: Tensor, uniforms: Tensor, choice: Choice) -> Tensor:

@@ -14,69 +14,72 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.modelfile import TrainedModel
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 
 Array = npt.NDArray[np.float32]
-BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 _ROWS_AT_ONCE = 1024  # of the table, so that its float64 copy stays small
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Weights by layer, float32; G gates in PyTorch's order, stacked in the first axis.
+    """Weights by layer, float32; the cell's G gates stacked in the first axis, in its order.
 
     Attributes:
         table: (V, G*H), what the first layer gets for each character.
         inputs: (G*H, H) for each layer but the first.
-        recurrent: (G*H, H) for each layer.
+        recurrent: (G*H, H) for each layer; none for a cell without recurrent weights.
         biases: (G*H,) for each layer but the first.
-        reset_biases: (H,) for each layer of a gru, else empty: the part of the bias that
-            its reset gate multiplies.
+        own_biases: for each layer those of the gates that the cell keeps `apart`, one after
+            the other; none for a cell without: the part of the bias that belongs to the
+            recurrent sum.
         decoder: (V, H), decoder_bias: (V,).
     """
 
-    kind: str
-    hidden_size: int
-    num_layers: int
+    architecture: Architecture
     table: Array
     inputs: list[Array]
     recurrent: list[Array]
     biases: list[Array]
-    reset_biases: list[Array]
+    own_biases: list[Array]
     decoder: Array
     decoder_bias: Array
 
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.decoder)
-
-    @property
-    def carried(self) -> int:
-        """How many vectors (H,) a layer carries from character to character."""
-        return 2 if self.kind == "lstm" else 1
-
 
 def fold(model: TrainedModel) -> Folded:
-    """The weights of a trained model, folded."""
+    """The weights of a trained model, folded.
+
+    Weights that are too large to compute with become infinite here without a word: whoever
+    chooses among their scores says so.
+    """
+    with np.errstate(all="ignore"):
+        return _fold(model)
+
+
+def _fold(model: TrainedModel) -> Folded:
     architecture = model.architecture
-    H, kind = architecture.hidden_size, architecture.kind
+    H, cell = architecture.hidden_size, architecture.cell
 
     def weight(name: str) -> npt.NDArray[np.float64]:
         return model.weights[name].astype(np.float64, order="C")
 
-    inputs, recurrent, biases, reset_biases = [], [], [], []
+    inputs, recurrent, biases, own_biases = [], [], [], []
     slope, shift = np.ones(architecture.embedding_size), np.zeros(architecture.embedding_size)
     for layer in range(architecture.num_layers):
         prefix = f"recurrent.{layer}."
         read = weight(prefix + "weight_ih_l0")
         bias = weight(prefix + "bias_ih_l0") + read @ shift
-        second = weight(prefix + "bias_hh_l0")
-        if kind == "gru":
-            reset_biases.append(second[2 * H :].astype(np.float32))
-            second[2 * H :] = 0
+        if cell.recurrent:
+            second = weight(prefix + "bias_hh_l0")
+            if cell.apart:
+                rows = [cell.rows(gate, H) for gate in cell.apart]
+                own_biases.append(np.concatenate([second[r] for r in rows]).astype(np.float32))
+                for r in rows:
+                    second[r] = 0
+            bias = bias + second
+            own = model.weights[prefix + "weight_hh_l0"]
+            recurrent.append(np.ascontiguousarray(own, np.float32))
         inputs.append(read * slope)
-        biases.append(bias + second)
-        recurrent.append(np.ascontiguousarray(model.weights[prefix + "weight_hh_l0"], np.float32))
+        biases.append(bias)
         slope, shift = np.ones(H), np.zeros(H)
         if architecture.batchnorm:
             norm = f"norms.{layer}."
@@ -85,14 +88,12 @@ def fold(model: TrainedModel) -> Folded:
 
     decoder = weight("decoder.weight")
     return Folded(
-        kind=kind,
-        hidden_size=H,
-        num_layers=architecture.num_layers,
+        architecture=architecture,
         table=_table(model.weights["embedding.weight"], inputs[0], biases[0]),
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
-        reset_biases=reset_biases,
+        own_biases=own_biases,
         decoder=(decoder * slope).astype(np.float32),
         decoder_bias=(weight("decoder.bias") + decoder @ shift).astype(np.float32),
     )

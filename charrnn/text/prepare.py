@@ -1,4 +1,4 @@
-"""The HDF5 file that training reads: given, or made from a text when there is need.
+"""The HDF5 file that training reads, made from a text when there is need.
 
 Two places are looked at for the files of a text: beside it, under the names that
 `charrnn preprocess` gives them, and in the cache, under a name that no other text and no
@@ -22,154 +22,224 @@ from typing import Any
 
 import h5py
 
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock
-from charrnn.options import DataOptions
 from charrnn.text import sources
-from charrnn.text.corpora import CORPORA, cache_folder, corpus_text
-from charrnn.text.preprocessing import options_of, output_paths, preprocess, source_name
-from charrnn.text.progress import byte_progress
+from charrnn.text.checks import (
+    require_corpus,
+    require_encoding,
+    require_fractions,
+    require_paths,
+    require_regular_file,
+)
+from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
+from charrnn.text.preprocessing import output_paths, preprocess, recorded_options, source_name
+from charrnn.text.progress import preprocessing_progress
 from charrnn.text.vocabulary import Vocabulary
+
+Say = Callable[[str], None]
 
 # a text may change twice within a tick of a file system's clock
 _CLOCK_NS = 2_000_000_000
-_LARGEST_JSON = 1 << 26  # bytes: more than a vocabulary of every character there is
 
 
-def prepare(options: DataOptions, say: Callable[[str], None]) -> tuple[Path, Path]:
-    """The HDF5 and JSON files to train on.
+@dataclass(frozen=True)
+class Corpus:
+    """A text, where it comes from and how it is split.
 
-    The given ones as they are; else those of the text or the named corpus, which is
-    preprocessed if that was not done yet or its content or the options have changed since.
-    Jobs started together do that once: one works, the others wait.
+    Attributes:
+        input_txt: a text of one's own (see `charrnn.text.sources.find_files`).
+        corpus: or one that goes by a name (see `charrnn.text.corpora.CORPORA`).
+        url: where to fetch the named corpus instead of its usual address; or, with `sha256`
+            and without `corpus`, a text of one's own that is downloaded.
+        sha256: the checksum of what stands at `url`.
+        val_frac: share of the characters for validation.
+        test_frac: share of the characters for testing.
+        encoding: a text encoding, or ``bytes`` for one token a byte.
+
+    Raises:
+        InputError: names the option that is wrong, as ``data.NAME=``.
+    """
+
+    input_txt: str | list[str] | None = None
+    corpus: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    val_frac: float = 0.1
+    test_frac: float = 0.1
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        require_paths("data.input_txt", self.input_txt)
+        if self.input_txt == "-":
+            raise InputError(
+                "data.input_txt=-: training reads its text more than once; first `charrnn "
+                "preprocess input_txt=- output_h5=FILE`, then give data.input_h5= and "
+                "data.input_json="
+            )
+        others = {"input_txt": self.input_txt}
+        require_corpus("data.", self.corpus, self.url, self.sha256, others)
+        require_fractions("data.", self.val_frac, self.test_frac)
+        require_encoding("data.encoding", self.encoding)
+
+
+def prepare(corpus: Corpus, say: Say) -> tuple[Path, Path]:
+    """The HDF5 and JSON files of a corpus.
+
+    The text is fetched and preprocessed if that was not done yet, or if its content or the
+    options have changed since. Jobs started together do that once: one works, the others wait.
 
     Args:
-        say: told in a line what is made, or why a place is passed over.
+        say: told in a line what is made, or why a file is passed over.
 
     Raises:
         InputError, RunError: as `corpus_text` and `preprocess` do.
     """
-    if options.input_h5 is not None and options.input_json is not None:
-        return Path(options.input_h5), Path(options.input_json)
-    input_txt = options.input_txt
-    if input_txt is None:
-        if options.corpus is None:
+    text = _Text(
+        _text_of(corpus, say),
+        recorded_options(corpus.val_frac, corpus.test_frac, corpus.encoding),
+    )
+    return text.find() or text.make(say)
+
+
+def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
+    if corpus.input_txt is not None:
+        return corpus.input_txt
+    if corpus.corpus is not None:
+        return str(corpus_text(corpus.corpus, corpus.url, say))
+    if corpus.url is not None and corpus.sha256 is not None:
+        return str(downloaded_text(corpus.url, corpus.sha256, say))
+    raise InputError(
+        "data.input_txt=null: give a text, or a corpus by its name: "
+        + ", ".join(f"data={name}" for name in CORPORA)
+    )
+
+
+class _Text:
+    """A text and the options that it is to be preprocessed with."""
+
+    def __init__(self, input_txt: str | list[str], options: dict[str, Any]) -> None:
+        self._input_txt = input_txt
+        self._options = options
+        self._files = sources.find_files(input_txt)
+        if not all(path.is_file() for path in self._files):
             raise InputError(
-                "data.input_txt=null: give a text, or a corpus by its name: "
-                + ", ".join(f"data={name}" for name in CORPORA)
+                f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
-        input_txt = str(corpus_text(options.corpus, options.url, say))
-    made_with = options_of(options.val_frac, options.test_frac, options.encoding)
-    text = _Made(input_txt, sources.find(input_txt), made_with)
-    if not all(path.is_file() for path in text.files):
-        raise InputError(f"data.input_txt={input_txt}: not a file that can be read twice")
-    return _find(text) or _make(text, say)
 
+    def find(self) -> tuple[Path, Path] | None:
+        """The files that were made from the text as it is now; this writes nothing."""
+        return next((pair for pair in self._pairs() if self._status(*pair) == "current"), None)
 
-@dataclass(frozen=True)
-class _Made:
-    """A text and the options to make its files with."""
+    def make(self, say: Say) -> tuple[Path, Path]:
+        pairs = self._pairs()
+        for h5, json_path in pairs:
+            if self._status(h5, json_path) == "foreign":
+                name = shown(self._input_txt)
+                say(f"{h5}: not made from {name} with these options; left as it is")
+                continue
+            lock_path = h5.with_name(f".{h5.name}.lock")
+            try:
+                handle = lock(lock_path, wait=True)
+            except RunError:
+                # a folder that cannot be written; the cache is the last resort
+                if (h5, json_path) == pairs[-1]:
+                    raise
+                continue
+            assert handle is not None
+            with handle:
+                try:
+                    # meanwhile another job may have made it
+                    status = self._status(h5, json_path)
+                    if status == "outdated":
+                        self._preprocess(h5, json_path, say)
+                    if status != "foreign":
+                        return h5, json_path
+                finally:
+                    # whoever waits for it holds it open, and looks again before it works
+                    with contextlib.suppress(OSError):
+                        lock_path.unlink()
+        raise RunError(f"{pairs[-1][0]}: is no file of charrnn's; delete it")
 
-    input_txt: str | list[str]
-    files: list[Path]
-    options: dict[str, Any]
+    def _preprocess(self, h5: Path, json_path: Path, say: Say) -> None:
+        with preprocessing_progress(quiet=False) as report:
+            made = preprocess(self._input_txt, h5, json_path, **self._options, report=report)
+        # afterwards, so that a text that is refused has its line alone
+        say(f"{h5}: preprocessed from {shown(self._input_txt)}")
+        if made.remark is not None:
+            say(made.remark)
 
-    def places(self) -> list[tuple[Path, Path]]:
+    def _pairs(self) -> list[tuple[Path, Path]]:
         """Where its HDF5 and JSON may be: beside it, if it is in one place, and in the cache."""
         beside = []
-        if sources.is_one_place(self.input_txt):
+        if sources.is_one_place(self._input_txt):
             # an InputError: nothing stands beside the root folder
             with contextlib.suppress(InputError):
-                beside.append(output_paths(self.input_txt, None, None))
-        names = [self.input_txt] if isinstance(self.input_txt, str) else self.input_txt
-        key = json.dumps([[os.path.abspath(name) for name in names], self.options])
+                beside.append(output_paths(self._input_txt, None, None))
+        names = [self._input_txt] if isinstance(self._input_txt, str) else self._input_txt
+        key = json.dumps([[os.path.abspath(name) for name in names], self._options])
         name = beside[0][0].stem if beside else "texts"
         name += "-" + hashlib.sha256(key.encode("ascii")).hexdigest()[:16]
         folder = cache_folder() / "prepared"
         return [*beside, (folder / f"{name}.h5", folder / f"{name}.json")]
 
+    def _status(self, h5: Path, json_path: Path) -> str:
+        """What stands under two names.
 
-def _find(text: _Made) -> tuple[Path, Path] | None:
-    """The files that were made from the text as it is now; this writes nothing."""
-    return next((place for place in text.places() if _state(text, *place) == "current"), None)
-
-
-def _make(text: _Made, say: Callable[[str], None]) -> tuple[Path, Path]:
-    places = text.places()
-    for h5, json_path in places:
-        if _state(text, h5, json_path) == "foreign":
-            say(f"{h5}: not made from {text.input_txt} with these options; left as it is")
-            continue
-        lock_path = h5.with_name(f".{h5.name}.lock")
-        try:
-            handle = lock(lock_path, wait=True)
-        except RunError:
-            # a folder that cannot be written; the cache is the last resort
-            if (h5, json_path) == places[-1]:
-                raise
-            continue
-        assert handle is not None
-        with handle:
-            try:
-                state = _state(text, h5, json_path)
-                if state == "outdated":
-                    with byte_progress(quiet=False) as report:
-                        preprocess(text.input_txt, h5, json_path, **text.options, report=report)
-                    # afterwards, so that a text that is refused has its line alone
-                    say(f"{h5}: preprocessed from {text.input_txt}")
-                if state != "foreign":
-                    return h5, json_path
-            finally:
-                # whoever waits for it holds it open, and looks again before it works
-                with contextlib.suppress(OSError):
-                    lock_path.unlink()
-    raise RunError(f"{places[-1][0]}: is no file of charrnn's; delete it")
+        Returns:
+            ``current``: made from the text as it is now, with these options. ``outdated``: the
+            names are free, or what stands there was made from an earlier state of the text.
+            ``foreign``: made by somebody else, or from something else, or with other options.
+        """
+        if not _is_vocabulary_or_nothing(json_path):
+            return "foreign"
+        if not os.path.lexists(h5):
+            return "outdated"
+        source, vocabulary = _origin(h5)
+        if (
+            source.get("name") != source_name(self._input_txt)
+            or source.get("options") != self._options
+            or vocabulary is None
+        ):
+            return "foreign"
+        if not json_path.exists() or vocabulary != _sha256(json_path):
+            return "outdated"
+        state, changed_at = sources.stat_digest(self._files)
+        read_at = source.get("read_at")
+        was_read_later = isinstance(read_at, int) and changed_at + _CLOCK_NS < read_at
+        if was_read_later and source.get("files") == state:
+            return "current"
+        same = source.get("content") == sources.content_digest(self._files)
+        return "current" if same else "outdated"
 
 
-def _state(text: _Made, h5: Path, json_path: Path) -> str:
-    """What stands at a place for a text.
-
-    Returns:
-        ``current``: made from the text as it is now, with these options. ``outdated``: the
-        place is free, or what stands there was made from an earlier state of the text.
-        ``foreign``: made by somebody else, or from something else, or with other options.
-    """
-    if not os.path.lexists(h5):
-        return "outdated" if _is_vocabulary_or_nothing(json_path) else "foreign"
-    attributes = _attributes(h5)
-    try:
-        source = json.loads(attributes["source"])
-        same = source["name"] == source_name(text.input_txt) and source["options"] == text.options
-        files, content, read_at = source["files"], source["content"], int(source["read_at"])
-        vocabulary = attributes["vocabulary"]
-    except (KeyError, TypeError, ValueError):
-        return "foreign"
-    if not same or not _is_vocabulary_or_nothing(json_path):
-        return "foreign"
-    if not json_path.exists() or vocabulary != hashlib.sha256(json_path.read_bytes()).hexdigest():
-        return "outdated"
-    state, changed_at = sources.state_of(text.files)
-    if state == files and changed_at + _CLOCK_NS < read_at:
-        return "current"
-    return "current" if sources.digest_of(text.files) == content else "outdated"
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _is_vocabulary_or_nothing(json_path: Path) -> bool:
     if not os.path.lexists(json_path):
         return True
     try:
-        if json_path.stat().st_size > _LARGEST_JSON:
-            return False
         Vocabulary.read_json(json_path)
-    except (OSError, InputError):
+    except InputError:
         return False
     return True
 
 
-def _attributes(h5: Path) -> dict[str, Any]:
-    """The attributes of an HDF5 file; none when it is no HDF5 file."""
+def _origin(h5: Path) -> tuple[dict[str, Any], str | None]:
+    """What an HDF5 file says it was made from, and its vocabulary's checksum.
+
+    Empty where that is not what `preprocess` writes: the attributes of a foreign file may have
+    any type and any content.
+    """
     try:
+        require_regular_file(h5, "")
         with h5py.File(h5, "r") as file:
-            return dict(file.attrs)
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return {}
+            source, vocabulary = file.attrs.get("source"), file.attrs.get("vocabulary")
+        if not isinstance(source, str) or not isinstance(vocabulary, str):
+            return {}, None
+        content = json.loads(source)
+    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
+        return {}, None
+    return (content, vocabulary) if isinstance(content, dict) else ({}, None)

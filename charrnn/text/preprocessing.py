@@ -15,29 +15,22 @@ import contextlib
 import hashlib
 import json as json_format
 import os
-import re
 import stat
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, shown
 from charrnn.files import replacing
-from charrnn.options import SPLITS, require_fractions
 from charrnn.text import sources
+from charrnn.text.checks import SPLITS, require_encoding, require_fractions, require_path
+from charrnn.text.ids_file import Report, spool_beside, unwritable, write_h5
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
-
-Report = Callable[[int, "int | None"], None]
-
-_BLOCK = 1 << 15  # ids copied at once
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,23 @@ class Preprocessed:
     sizes: dict[str, int]
     dtype: str
 
+    @property
+    def remark(self) -> str | None:
+        """A line about characters that few want to learn, where the text has them."""
+        if self.vocabulary.is_bytes:
+            return None
+        if "\0" in self.vocabulary:
+            return (
+                "the text holds NUL characters, as UTF-16 read in another encoding does; if that "
+                "is what it is, give encoding=utf-16-le (or utf-16-be)"
+            )
+        if "\r" in self.vocabulary:
+            return (
+                "the text has line ends of Windows (\\r\\n), so \\r is a character to learn; "
+                "`tr -d '\\r' <FILE >NEW` leaves it out"
+            )
+        return None
+
 
 def preprocess(
     input_txt: str | list[str],
@@ -77,7 +87,7 @@ def preprocess(
     and ``source`` says what it was made from.
 
     Args:
-        input_txt: see `charrnn.text.sources.find`.
+        input_txt: see `charrnn.text.sources.find_files`.
         output_h5: by default beside the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default beside the HDF5 file.
         val_frac: share of the characters for validation, those before the test split.
@@ -93,14 +103,17 @@ def preprocess(
         RunError: the outputs cannot be written.
     """
     require_fractions("", val_frac, test_frac)
+    require_encoding("encoding", encoding)
     report = report or (lambda done, total: None)
-    files = sources.find(input_txt)
+    require_path("output_h5", output_h5)
+    require_path("output_json", output_json)
+    files = sources.find_files(input_txt)
     h5, json = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json, files)
-    began, state = time.time_ns(), sources.state_of(files)[0]
+    began, state = time.time_ns(), sources.stat_digest(files)[0]
     text = sources.Text(files, encoding, stdin)
     numbering = _Numbering()
-    with _spool(h5) as spool:
+    with spool_beside(h5) as spool:
         for piece in text.pieces():
             spool.write(numbering.ids(piece))
             report(text.done, text.size)
@@ -117,7 +130,7 @@ def preprocess(
             vocabulary.write_json(new_json)
             source = {
                 "name": source_name(input_txt),
-                "options": options_of(val_frac, test_frac, encoding),
+                "options": recorded_options(val_frac, test_frac, encoding),
                 "files": state,
                 "content": text.digest(),
                 "read_at": began,
@@ -126,8 +139,8 @@ def preprocess(
                 "source": json_format.dumps(source),
                 "vocabulary": hashlib.sha256(new_json.read_bytes()).hexdigest(),
             }
-            with _writing(h5):
-                _write_h5(new_h5, spool, sizes, dtype, attributes, report)
+            with unwritable(h5):
+                write_h5(new_h5, spool, sizes, dtype, attributes, report)
     return Preprocessed(h5, json, vocabulary, sizes, dtype.name)
 
 
@@ -137,7 +150,7 @@ def read_text(input_txt: str | list[str], encoding: str, stdin: BinaryIO | None 
     Raises:
         InputError: as `preprocess` does.
     """
-    text = "".join(sources.Text(sources.find(input_txt), encoding, stdin).pieces())
+    text = "".join(sources.Text(sources.find_files(input_txt), encoding, stdin).pieces())
     if not text:
         raise _empty(input_txt)
     return _bytes_as_text(text.encode("latin-1")) if encoding == "bytes" else text
@@ -145,7 +158,7 @@ def read_text(input_txt: str | list[str], encoding: str, stdin: BinaryIO | None 
 
 def _empty(input_txt: str | list[str]) -> InputError:
     name = input_txt if isinstance(input_txt, str) else source_name(input_txt)
-    return InputError(f"{name}: the text is empty; there is nothing to learn from it")
+    return InputError(f"{shown(name)}: the text is empty; there is nothing to learn from it")
 
 
 def output_paths(
@@ -171,6 +184,8 @@ def output_paths(
         if not stem:
             raise InputError(f"output_h5=null: nothing stands beside {path}; name a file")
         output_h5 = path.with_name(f"{stem}.h5")
+    if not output_h5.name:
+        raise InputError(f"output_h5={output_h5}: is a folder; name a file")
     return output_h5, output_json or output_h5.with_suffix(".json")
 
 
@@ -180,7 +195,7 @@ def split_sizes(total: int, val_frac: float, test_frac: float) -> dict[str, int]
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def options_of(val_frac: float, test_frac: float, encoding: str) -> dict[str, Any]:
+def recorded_options(val_frac: float, test_frac: float, encoding: str) -> dict[str, Any]:
     """The options that a preprocessed file depends on, as it records them."""
     encoding = encoding if encoding == "bytes" else codecs.lookup(encoding).name
     return {"val_frac": val_frac, "test_frac": test_frac, "encoding": encoding}
@@ -197,14 +212,18 @@ def _check_outputs(h5: Path, json: Path, files: list[Path]) -> None:
     """Refuse outputs that would overwrite each other, the text, or what is no file."""
     real = [Path(os.path.realpath(path)) for path in (h5, json)]
     if real[0] == real[1]:
-        raise InputError(f"output_json={json}: is the same file as output_h5; give another name")
+        raise InputError(
+            f"output_json={shown(json)}: is the same file as output_h5; give another name"
+        )
     texts = {Path(os.path.realpath(path)) for path in files if path is not sources.STDIN}
     for option, path, target in zip(("output_h5", "output_json"), (h5, json), real, strict=True):
         if target in texts:
-            raise InputError(f"{option}={path}: would overwrite the text; give another name")
+            raise InputError(f"{option}={shown(path)}: would overwrite the text; give another name")
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(target.stat().st_mode):
-                raise InputError(f"{option}={path}: exists and is no file; give another name")
+                raise InputError(
+                    f"{option}={shown(path)}: exists and is no file; give another name"
+                )
 
 
 class _Numbering:
@@ -234,120 +253,3 @@ class _Numbering:
 
 def _bytes_as_text(data: bytes) -> str:
     return data.decode("ascii", "surrogateescape")
-
-
-class _Spool:
-    """Ids that wait in a file until their number and final type are known."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.count = 0
-        self._file = file
-        self._runs: list[list[Any]] = []  # [dtype, ids] one after the other
-
-    def write(self, ids: npt.NDArray[Any]) -> None:
-        self._file.write(ids.data.cast("B"))
-        self.count += len(ids)
-        if not self._runs or self._runs[-1][0] != ids.dtype:
-            self._runs.append([ids.dtype, 0])
-        self._runs[-1][1] += len(ids)
-
-    def blocks(self, lengths: list[int]) -> Iterator[npt.NDArray[Any]]:
-        """All ids from the start, in blocks that never reach across these lengths.
-
-        Reading the file back consumes what it knows of it: this can be done once.
-        """
-        self._file.seek(0)
-        for left in lengths:
-            while left:
-                dtype, available = self._runs[0]
-                count = min(left, available, _BLOCK)
-                yield np.frombuffer(self._file.read(count * dtype.itemsize), dtype, count)
-                left -= count
-                self._runs[0][1] -= count
-                if not self._runs[0][1]:
-                    del self._runs[0]
-
-
-@contextlib.contextmanager
-def _spool(h5: Path) -> Iterator[_Spool]:
-    """A spool on the disk of `h5`: without a name, so that nothing can be left of it."""
-    with _writing(h5):
-        folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-        with tempfile.TemporaryFile(dir=folder) as file:
-            yield _Spool(file)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-def _write_h5(
-    path: Path,
-    spool: _Spool,
-    sizes: dict[str, int],
-    dtype: np.dtype[Any],
-    attributes: dict[str, str],
-    report: Report,
-) -> None:
-    """Lay out the HDF5 file, then write the ids into it.
-
-    The ids go through plain writes at the datasets' offsets: a quarter of the time that the
-    library takes, and a full disk is an ordinary OSError.
-    """
-    offsets = _lay_out(path, sizes, dtype)
-    done, total = 0, spool.count * dtype.itemsize
-    blocks = spool.blocks(list(sizes.values()))
-    with open(path, "r+b", buffering=0) as file:
-        for split, size in sizes.items():
-            written = 0
-            while written < size:
-                ids = next(blocks).astype(dtype)
-                file.seek(offsets[split] + written * dtype.itemsize)
-                _write_all(file, ids.data.cast("B"))
-                written += len(ids)
-                report(done := done + ids.nbytes, total)
-        os.fsync(file.fileno())
-    with _plain_errors(), h5py.File(path, "r+") as h5:
-        h5.attrs.update(attributes)
-    # so that the two names change hands within an instant
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _lay_out(path: Path, sizes: dict[str, int], dtype: np.dtype[Any]) -> dict[str, int]:
-    """Make the file with its datasets, contiguous and without content; where they begin."""
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    kind = h5py.h5t.py_create(dtype)
-    with _plain_errors(), h5py.File(path, "w") as h5:
-        return {
-            split: h5py.h5d.create(
-                h5.id, split.encode(), kind, h5py.h5s.create_simple((size,)), plan
-            ).get_offset()
-            or 0
-            for split, size in sizes.items()
-        }
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """The HDF5 library's errors as an OSError of one short line."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        # what the system said stands somewhere within what the library says
-        number = re.search(r"errno = (\d+)", str(error))
-        if number:
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
-        raise OSError(str(error).partition("\n")[0]) from error
-
-
-def _write_all(file: Any, data: memoryview) -> None:
-    """An unbuffered file may take a part only, when the disk is nearly full or a signal comes."""
-    while data:
-        data = data[file.write(data) :]

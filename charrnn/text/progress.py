@@ -4,53 +4,76 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 _SILENT = 2.0  # seconds: what is over by then needs no display
-_REDRAW = 0.2  # seconds between two states of the one line on a terminal
-_REPEAT = 5.0  # seconds between two lines elsewhere
+_REPEAT = 5.0  # seconds between two lines where standard error is no terminal
 
 
 class ByteProgress:
-    """Call it with (bytes done, bytes in all or None); leaving it as a context clears it.
+    """Call it with (bytes done, bytes in all or None).
 
-    A pass that starts over from fewer bytes is the next of `stages`.
+    A terminal shows tqdm's bar, which goes away in the end; elsewhere a line comes every five
+    seconds. What takes under two seconds shows nothing. Use it in a ``with`` statement.
     """
 
-    def __init__(self, quiet: bool, stages: tuple[str, ...]) -> None:
+    def __init__(self, *stages: str, quiet: bool = False) -> None:
+        """`stages` names what is done; a pass that starts over from fewer bytes is the next."""
+        self._stages = list(stages)
         self._quiet = quiet
-        self._stages = stages
-        self._stage = 0
         self._terminal = sys.stderr.isatty()
-        self._created = self._began = time.monotonic()
-        self._drawn: float | None = None
+        self._bar: Any = None
+        self._created = self._began = self._told = time.monotonic()
         self._done = 0
 
     def __enter__(self) -> ByteProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._terminal and self._drawn is not None:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        if self._bar is not None:
+            self._bar.close()
 
     def __call__(self, done: int, total: int | None) -> None:
+        if self._quiet:
+            return
         now = time.monotonic()
         if done < self._done:
-            self._stage = min(self._stage + 1, len(self._stages) - 1)
-            self._began = now
+            self._next_stage(now)
         self._done = done
-        wait = _REDRAW if self._terminal else _REPEAT
-        last = self._created + _SILENT - wait if self._drawn is None else self._drawn
-        if self._quiet or now - last < wait:
-            return
-        self._drawn = now
-        line = self._line(done, total, now - self._began)
-        sys.stderr.write(f"\r{line}\x1b[K" if self._terminal else f"{line}\n")
-        sys.stderr.flush()
+        if self._terminal:
+            self._draw(done, total, now)
+        elif now - self._created >= _SILENT and (
+            self._told == self._created or now - self._told >= _REPEAT
+        ):
+            self._told = now
+            print(self._line(done, total, now - self._began), file=sys.stderr, flush=True)
+
+    def _next_stage(self, now: float) -> None:
+        self._began = now
+        if len(self._stages) > 1:
+            del self._stages[0]
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _draw(self, done: int, total: int | None, now: float) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=self._stages[0],
+                total=total,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                delay=max(_SILENT - (now - self._created), 0),
+            )
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
     def _line(self, done: int, total: int | None, seconds: float) -> str:
         rate = done / max(seconds, 1e-9)
-        line = f"{self._stages[self._stage]}: {done / 1e6:,.0f} MB"
+        line = f"{self._stages[0]}: {done / 1e6:,.0f} MB"
         if total is not None:
             line += f" of {total / 1e6:,.0f} MB"
         line += f", {rate / 1e6:.1f} MB/s"
@@ -59,10 +82,6 @@ class ByteProgress:
         return line
 
 
-def byte_progress(quiet: bool) -> ByteProgress:
-    """A display for `preprocess`: bytes done and bytes per second.
-
-    On a terminal one line that is redrawn, elsewhere a line every five seconds; nothing
-    at all for what takes under two seconds, or when `quiet`.
-    """
-    return ByteProgress(quiet, ("reading the text", "writing the ids"))
+def preprocessing_progress(quiet: bool) -> ByteProgress:
+    """For `preprocess`: its pass over the text, then that over the ids."""
+    return ByteProgress("reading the text", "writing the ids", quiet=quiet)

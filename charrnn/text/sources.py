@@ -1,8 +1,9 @@
 """Where a text comes from: finding its files, opening them, decoding them piece by piece.
 
 A text of any size passes through in small pieces, so that memory does not grow with it.
-Every file is decoded by itself, and nothing is translated: line ends stay as they are, a
-byte-order mark in UTF-8 stays the character U+FEFF.
+Every file is decoded by itself. Line ends stay as they are. A byte-order mark that begins a
+file in UTF-8 is dropped, since it is no character of the text but tells its encoding; with
+encoding=bytes its three bytes stay, as every byte does.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
+from charrnn.text.checks import reason_of
 
 STDIN = Path("-")  # known by identity: ./- is a file
-_PIECE = (
-    1 << 15
-)  # bytes read at once: what is made of them then stays in cache and heap, twice as fast
+# bytes read at once: what is made of them then stays in cache and heap, twice as fast
+_PIECE = 1 << 15
 _UNPACK: dict[str, Callable[[Any], Any]] = {
     ".gz": lambda packed: gzip.GzipFile(fileobj=packed, mode="rb"),
     ".bz2": bz2.BZ2File,
@@ -34,11 +35,26 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# how files that are no plain UTF-8 begin, and what to do with them
+_SIGNATURES = (
+    (b"\xff\xfe\0\0", "is UTF-32; give encoding=utf-32"),
+    (b"\xff\xfe", "is UTF-16; give encoding=utf-16"),
+    (b"\xfe\xff", "is UTF-16; give encoding=utf-16"),
+    (b"%PDF-", "is a PDF; save its text (pdftotext makes a .txt of it) and give that"),
+    (b"PK\x03\x04", "is a zip archive, as .docx, .odt and .epub are; save it as plain text"),
+    (b"\xd0\xcf\x11\xe0", "is a document of Microsoft Office; save it as plain text"),
+    (b"\x89HDF", "is HDF5; if charrnn preprocessed it, give it as input_h5"),
+    (b"\x1f\x8b", "is packed by gzip; let its name end in .gz"),
+    (b"BZh", "is packed by bzip2; let its name end in .bz2"),
+    (b"\xfd7zXZ", "is packed by xz; let its name end in .xz"),
+)
+
+
 def is_packed(path: Path) -> bool:
     return path.suffix in _UNPACK
 
 
-def find(input_txt: str | Sequence[str]) -> list[Path]:
+def find_files(input_txt: str | Sequence[str]) -> list[Path]:
     """The files of a text, in the order in which they are joined.
 
     Args:
@@ -67,10 +83,10 @@ def _find(name: str) -> list[Path]:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.lexists(path):
-            raise InputError(f"{name}: a link to a file that does not exist") from None
+            raise InputError(f"{shown(name)}: a link to a file that does not exist") from None
         return _match(name)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{shown(name)}: cannot be read ({reason_of(error)})") from None
     if not stat.S_ISDIR(mode):
         return [path]
     found = sorted(_texts_below(path), key=lambda text: text.parts)
@@ -81,17 +97,17 @@ def _find(name: str) -> list[Path]:
 
 def _match(name: str) -> list[Path]:
     if not glob.has_magic(name):
-        raise InputError(f"{name}: no such file or folder")
+        raise InputError(f"{shown(name)}: no such file or folder")
     matches = [Path(match) for match in glob.glob(name, recursive=True)]
     files = sorted((path for path in matches if path.is_file()), key=lambda text: text.parts)
     if not files:
-        raise InputError(f"{name}: no file has this name or matches it as a glob")
+        raise InputError(f"{shown(name)}: no file has this name or matches it as a glob")
     return files
 
 
 def _texts_below(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({_reason(error)})")
+        raise InputError(f"{error.filename}: cannot be read ({reason_of(error)})")
 
     for below, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -111,7 +127,6 @@ class Text:
         size: bytes of all files together, packed ones as they are; None when that is
             unknown (standard input, a pipe).
         done: bytes read so far.
-        is_regular: whether the files can be read again.
     """
 
     def __init__(self, files: Sequence[Path], encoding: str, stdin: BinaryIO | None = None) -> None:
@@ -122,8 +137,8 @@ class Text:
         self._stdin = stdin
         self._digests = hashlib.sha256()
         found = [_stat(path) for path in files if path is not STDIN]
-        self.is_regular = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
-        self.size = sum(status.st_size for status in found) if self.is_regular else None
+        known = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
+        self.size = sum(status.st_size for status in found) if known else None
 
     def pieces(self) -> Iterator[str]:
         """The text, once, in pieces of some size; none is empty.
@@ -136,14 +151,15 @@ class Text:
             yield from self._pieces_of(path)
 
     def digest(self) -> str:
-        """Identifies the content of all files, once `pieces` is used up (see `digest_of`)."""
+        """Identifies the content of all files, once `pieces` is used up; as `content_digest`."""
         return self._digests.hexdigest()
 
     def _pieces_of(self, path: Path) -> Iterator[str]:
         name = "standard input" if path is STDIN else str(path)
         codec = "latin-1" if self._encoding == "bytes" else self._encoding
         decoder = codecs.getincrementaldecoder(codec)("strict")
-        fed, before = 0, self.done
+        fed, before, head = 0, self.done, b""
+        has_mark = codec != "latin-1" and codecs.lookup(codec).name == "utf-8"
         file = self._open(path, name)
         try:
             raw = _Tap(file)
@@ -151,13 +167,18 @@ class Text:
             at_end = False
             while not at_end:
                 data = _read(stream, path, name)
+                head += data[: 8 - len(head)]
                 at_end = not data
                 fed += len(data)
                 self.done = before + raw.done
                 try:
                     piece = decoder.decode(data, at_end)
                 except UnicodeError as error:
-                    raise InputError(_not_in_encoding(name, self._encoding, fed, error)) from None
+                    raise InputError(
+                        _not_in_encoding(name, self._encoding, fed, error, head)
+                    ) from None
+                if piece and has_mark:
+                    piece, has_mark = piece.removeprefix("\ufeff"), False
                 if piece:
                     yield piece
             # what an unpacker leaves behind the end of its data belongs to the file too
@@ -177,7 +198,7 @@ class Text:
         try:
             return open(path, "rb", buffering=0)
         except (OSError, ValueError) as error:
-            raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+            raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
 
 
 class _Tap:
@@ -203,10 +224,14 @@ def _read(stream: Any, path: Path, name: str) -> bytes:
             raise InputError(
                 f"{name}: damaged, or no {path.suffix} file ({error}); fetch or pack it again"
             ) from None
-        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
 
 
-def _not_in_encoding(name: str, encoding: str, fed: int, error: UnicodeError) -> str:
+def _not_in_encoding(name: str, encoding: str, fed: int, error: UnicodeError, head: bytes) -> str:
+    for signature, what in _SIGNATURES:
+        # what has the mark of UTF-16 and was read as such is merely damaged
+        if head.startswith(signature) and not _is_wide(encoding):
+            return f"{name}: {what}"
     where, why = "", str(error)
     if isinstance(error, UnicodeDecodeError):
         # the decoder's object ends where the bytes fed so far end
@@ -218,18 +243,18 @@ def _not_in_encoding(name: str, encoding: str, fed: int, error: UnicodeError) ->
     )
 
 
+def _is_wide(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+
+
 def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{path}: cannot be read ({reason_of(error)})") from None
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def state_of(files: Sequence[Path]) -> tuple[str, int]:
+def stat_digest(files: Sequence[Path]) -> tuple[str, int]:
     """What can be told of files without reading them.
 
     Returns:
@@ -245,7 +270,7 @@ def state_of(files: Sequence[Path]) -> tuple[str, int]:
     return listing.hexdigest(), latest
 
 
-def digest_of(files: Sequence[Path]) -> str:
+def content_digest(files: Sequence[Path]) -> str:
     """Identifies the content of files, whatever their names and times, by reading them."""
     digests = hashlib.sha256()
     for path in files:
@@ -255,6 +280,6 @@ def digest_of(files: Sequence[Path]) -> str:
                 while data := file.read(_PIECE):
                     sha256.update(data)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+            raise InputError(f"{path}: cannot be read ({reason_of(error)})") from None
         digests.update(sha256.digest())
     return digests.hexdigest()

@@ -13,17 +13,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
+from charrnn.text.checks import require_regular_file
 
 FIRST_FILE_ID = 1
-_BYTE_TOKEN = re.compile(r"\[(\d{1,3})\]")
+LARGEST_JSON = 1 << 26  # bytes: more than a vocabulary of every character there is
+_BYTE_TOKEN = re.compile(r"\[([0-9]{1,3})\]")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,29 @@ class Vocabulary:
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
         return cls([_character(t) for t in tokens], is_bytes)
 
+    def plain(self) -> dict[str, Any]:
+        """As files of models hold it: plain values, from which `from_plain` makes it again."""
+        return {"tokens": self.tokens(), "bytes": self.is_bytes}
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of `plain`.
+
+        Raises:
+            KeyError, ValueError, InputError: it is no vocabulary.
+        """
+        tokens, is_bytes = content["tokens"], content["bytes"]
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ValueError("its tokens are no list of texts")
+        if not isinstance(is_bytes, bool):
+            raise ValueError(f"its bytes is {is_bytes!r}")
+        vocabulary = cls.from_tokens(tokens)
+        characters = vocabulary.characters
+        if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
+            raise ValueError("its bytes are none")
+        # from_tokens cannot tell a vocabulary of bytes when all of them are below 128
+        return replace(vocabulary, is_bytes=is_bytes)
+
     def write_json(self, path: Path) -> None:
         """Write torch-rnn's JSON beside the HDF5 file."""
         pairs = list(enumerate(self.tokens(), start=FIRST_FILE_ID))
@@ -105,21 +131,22 @@ class Vocabulary:
         Raises:
             InputError: names the file and what is wrong with it.
         """
+        hint = "`charrnn preprocess` writes it beside the HDF5"
+        size = require_regular_file(path, hint).st_size
         try:
-            content = json.loads(path.read_bytes())
+            if size > LARGEST_JSON:
+                raise ValueError(f"it has {size >> 20} MB")
+            # the numbers in it are not used, and one may have thousands of digits
+            content = json.loads(path.read_bytes(), parse_int=float)
             table = content["idx_to_token"]
             if not isinstance(table, dict) or not all(isinstance(t, str) for t in table.values()):
                 raise ValueError("idx_to_token is not a table of characters")
             tokens = [table[str(i)] for i in range(FIRST_FILE_ID, FIRST_FILE_ID + len(table))]
             return cls.from_tokens(tokens)
-        except FileNotFoundError:
-            raise InputError(
-                f"{path}: no such file; `charrnn preprocess` writes it beside the HDF5"
-            ) from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(
-                f"{path}: not a vocabulary ({what}); `charrnn preprocess` writes one"
+                f"{shown(path)}: not a vocabulary ({shown(what)}); `charrnn preprocess` writes one"
             ) from None
 
 

@@ -1,1 +1,21 @@
-"""The Lightning side: data module, module, schedules, checkpoints, reports while it runs."""
+"""The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
+
+from charrnn.training.callbacks import EarlyStopping, Samples
+from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
+from charrnn.training.datamodule import TextDataModule
+from charrnn.training.log import TrainingLog
+from charrnn.training.loggers import MetricsCSV
+from charrnn.training.module import LanguageModel
+from charrnn.training.progress import Progress
+
+__all__ = [
+    "EarlyStopping",
+    "LanguageModel",
+    "MetricsCSV",
+    "Progress",
+    "RunCheckpoints",
+    "Samples",
+    "SealedCheckpointIO",
+    "TextDataModule",
+    "TrainingLog",
+]

@@ -1,38 +1,172 @@
-"""Checkpoints that cannot be torn: how they are written, named and chosen.
+"""What a run saves, and when.
 
 checkpoints/last.ckpt       rolling; everything that an exact resume needs
 checkpoints/best.ckpt       at the lowest validation loss
-checkpoints/step-N.ckpt     every `callbacks.keep_every` steps, kept for good
-*.damaged                   set aside: it could not be read at a resume
+checkpoints/step-N.ckpt     every `keep_every` steps, kept for good
+model.safetensors           the best model, ready to sample
+
+A checkpoint of a step comes after everything else that belongs to the step, its validation
+included, so that a kill anywhere before it repeats the whole from the checkpoint before, and
+one after it has lost nothing. Lightning itself calls a `Checkpoint` callback after all others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from charrnn import checkpoint, modelfile
-from charrnn.checkpoint import Damaged
-from charrnn.errors import InputError, RunError
-from charrnn.files import replacing
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.files import make_folder, replacing
+from charrnn.models import checkpoint, model_file
+from charrnn.models.checkpoint import ENTRY
+from charrnn.training.callbacks import EarlyStopping
+from charrnn.training.log import TrainingLog
+from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 MODEL = "model.safetensors"
 
 
-class WholeCheckpointIO(CheckpointIO):
+@dataclass
+class Run:
+    """What the callbacks of a run folder need to know of it.
+
+    Attributes:
+        entry: plain values that every checkpoint holds, for a resume: the config and
+            what the data must be.
+    """
+
+    folder: Path
+    checkpoint_every: int
+    signals: Signals
+    entry: dict[str, Any] = field(default_factory=dict)
+
+
+class RunCheckpoints(Checkpoint):
+    """Writes checkpoints and the model file, and ends the run when a signal asked for it.
+
+    Args:
+        run: the run; `charrnn train` gives it.
+        keep_every: keep the checkpoint of every so many steps for good.
+    """
+
+    def __init__(self, run: Run, keep_every: int | None = None) -> None:
+        if keep_every is not None and keep_every < 1:
+            raise InputError(f"callbacks.checkpoints.keep_every={keep_every}: must be 1 or more")
+        self.run = run
+        self.folder = run.folder / "checkpoints"
+        self.keep_every = keep_every
+        self._step = 0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # between here and on_train_start Lightning puts handlers of its own in place
+        self.run.signals.hold()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.run.signals.defer()
+        self._step = trainer.global_step
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            make_folder(self.folder)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step, before = trainer.global_step, self._step
+        self._step = step
+        if step == before:
+            return  # the gradients of several windows are being added up
+        if step >= trainer.estimated_stepping_batches:
+            trainer.should_stop = True  # after which Lightning validates once more
+        if self._validation_follows(trainer):
+            return
+        self._save(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save(trainer, pl_module)
+
+    def _validation_follows(self, trainer: L.Trainer) -> bool:
+        if not trainer.enable_validation:
+            return False
+        batches = trainer.fit_loop.total_batch_idx + 1
+        return trainer.should_stop or batches % trainer.val_check_batch == 0
+
+    def _save(self, trainer: L.Trainer, module: Any) -> None:
+        step = trainer.global_step
+        stops = self._asked_to_stop(trainer)
+        ends = stops or trainer.should_stop
+        keeps = self.keep_every is not None and step % self.keep_every == 0
+        rolls = ends or keeps or step % self.run.checkpoint_every == 0
+        is_best = module.best.step == step
+        exports = is_best or (rolls and not trainer.enable_validation)
+        names = [BEST] if exports else []
+        names += [f"step-{step}.ckpt"] if keeps else []
+        names += [LAST] if rolls else []
+        if names and not trainer.fast_dev_run:
+            self._write(trainer, module, names, exports)
+        if stops:
+            received = self.run.signals.received
+            assert received is not None
+            # no `should_stop`: Lightning would validate first
+            raise Interrupted(f"stopped after step {step}", received)
+
+    def _write(self, trainer: L.Trainer, module: Any, names: list[str], exports: bool) -> None:
+        began = time.perf_counter()
+        module.check_finite()
+        if trainer.is_global_zero and not self.folder.is_dir():
+            # it would be made anew
+            raise RunError(f"{self.folder}: was removed while the run was on its way")
+        if exports and trainer.is_global_zero:
+            model_file.save(self.run.folder / MODEL, module.to_trained())
+        for logger in trainer.loggers:
+            logger.save()
+        for name in names:
+            trainer.save_checkpoint(self.folder / name)
+        for callback in trainer.callbacks:
+            if isinstance(callback, TrainingLog):
+                callback.pause(time.perf_counter() - began)
+
+    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
+        """Whether a signal reached any of the processes: they must stop at the same step."""
+        signals = self.run.signals
+        if trainer.world_size > 1:
+            # on the CPU, where no step of a GPU is waited for
+            highest = torch.tensor(signals.received or 0)
+            torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+            if received := int(highest.item()):
+                signals.received = received
+        return bool(signals.received)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        callbacks: list[L.Callback] = trainer.callbacks
+        stopped = any(isinstance(c, EarlyStopping) and c.has_stopped for c in callbacks)
+        ended = trainer.global_step >= trainer.estimated_stepping_batches
+        entry = checkpoint.setdefault(ENTRY, {})
+        entry.update(self.run.entry, finished=ended or stopped)
+
+
+class SealedCheckpointIO(CheckpointIO):
     """Lightning's file access with writes that are whole or not there, and checked reads.
 
     Lightning's own write is not atomic across file systems and is never synced.
+
+    Args:
+        upgrade: changes the content of a checkpoint that was read, if an older version wrote it.
     """
+
+    def __init__(self, upgrade: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.upgrade = upgrade
 
     def save_checkpoint(
         self, content: dict[str, Any], path: Any, storage_options: Any = None
@@ -47,18 +181,14 @@ class WholeCheckpointIO(CheckpointIO):
                     checkpoint.seal(file)
             except RuntimeError as error:
                 raise _reason(error) from error
-            try:
-                checkpoint.check_size(temporary)
-            except ValueError as error:
-                raise RunError(
-                    f"{path}: not written ({error}: the vocabulary or the config is larger "
-                    f"than a checkpoint holds)"
-                ) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return checkpoint.read(Path(path))
+        content = checkpoint.read(Path(path))
+        if self.upgrade is not None:
+            self.upgrade(content)
+        return content
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
@@ -72,144 +202,3 @@ def _reason(error: RuntimeError) -> Exception:
             return cause
         cause = cause.__context__
     return error
-
-
-@dataclass
-class Best:
-    """The best validation so far; saved with every checkpoint.
-
-    Attributes:
-        loss: lowest validation loss, nats per character.
-        step: where it was reached.
-        waited: validations since one was better by `callbacks.min_delta` (early stopping).
-        bar: the loss that one must beat by min_delta to count as better for early stopping.
-    """
-
-    loss: float = float("inf")
-    step: int = 0
-    waited: int = 0
-    bar: float = float("inf")
-
-    def update(self, loss: float, step: int, min_delta: float) -> bool:
-        """Take in a validation; whether it is the best so far."""
-        if loss < self.bar - min_delta:
-            self.bar, self.waited = loss, 0
-        else:
-            self.waited += 1
-        if loss < self.loss:
-            self.loss, self.step = loss, step
-            return True
-        return False
-
-    def forget(self) -> None:
-        """Let the next validation be the best, whatever it is; early stopping counts on."""
-        self.loss, self.step = float("inf"), 0
-
-
-@dataclass
-class Usable:
-    """The checkpoint that a run folder goes on from.
-
-    Attributes:
-        path: None when there is none, and the run starts at its beginning.
-        notes: lines about damaged ones that were set aside.
-    """
-
-    path: Path | None
-    content: dict[str, Any] | None
-    notes: list[str] = field(default_factory=list)
-
-
-def newest_usable(folder: Path) -> Usable:
-    """The newest whole checkpoint of a run folder; damaged ones are renamed, never deleted.
-
-    Raises:
-        InputError: one is whole but cannot be read here (no permission, another version).
-    """
-    checkpoints = folder / "checkpoints"
-    kept = sorted(checkpoints.glob("step-*.ckpt"), key=_step_in_name, reverse=True)
-    notes: list[str] = []
-    found: list[tuple[int, Path, dict[str, Any]]] = []
-    for path in (checkpoints / LAST, checkpoints / BEST, *kept):
-        content = _whole(path, notes)
-        if content is None:
-            continue
-        if path.name == LAST:
-            return Usable(path, content, notes)
-        found.append((content["global_step"], path, content))
-        if path.name != BEST:
-            break
-    if not found:
-        return Usable(None, None, notes)
-    _, path, content = max(found, key=lambda item: item[0])
-    return Usable(path, content, notes)
-
-
-def restore_best(folder: Path, best: Best, start: Path) -> list[str]:
-    """Make sure that a run which goes on has the files of its best model so far.
-
-    They are missing in the new folder of a ``resume=X.ckpt``, and when they were damaged or
-    deleted. Where they cannot be had, `best` is forgotten: the next validation makes new ones.
-
-    Args:
-        best: as the checkpoint `start` has it; step 0 for none so far.
-
-    Returns:
-        Lines about what was found damaged or lost.
-    """
-    notes: list[str] = []
-    if not best.step:
-        return notes
-    path = folder / "checkpoints" / BEST
-    # a kill may have left the best of a later step, which this run will come to again
-    content = _whole(path, notes)
-    trained = checkpoint.read_model(path) if content is not None else None
-    for source in (start, start.parent / BEST):
-        if trained is not None:
-            break
-        with contextlib.suppress(InputError):
-            content = checkpoint.read(source)
-            if content["global_step"] == best.step:
-                trained = checkpoint.model_in(content)
-                with replacing(path) as temporary:
-                    shutil.copyfile(source, temporary)
-    if trained is None:
-        notes.append(f"the best model so far, of step {best.step}, is lost: the next one counts")
-        best.forget()
-        return notes
-    model = folder / MODEL
-    try:
-        modelfile.load(model)
-    except InputError as error:
-        if model.exists():
-            notes.append(_set_aside(model, error))
-        modelfile.save(model, trained)
-    return notes
-
-
-def _whole(path: Path, notes: list[str]) -> dict[str, Any] | None:
-    """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
-    if not path.exists():
-        return None
-    try:
-        return checkpoint.read(path)
-    except Damaged as error:
-        notes.append(_set_aside(path, error))
-        return None
-
-
-def _step_in_name(path: Path) -> int:
-    number = path.stem.removeprefix("step-")
-    return int(number) if number.isdecimal() else -1
-
-
-def _set_aside(path: Path, why: InputError) -> str:
-    for number in range(1, 1000):
-        aside = path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")
-        if not aside.exists():
-            break
-    try:
-        os.rename(path, aside)
-    except OSError as error:
-        raise RunError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
-    return f"{why}; it is set aside as {aside.name}"

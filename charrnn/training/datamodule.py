@@ -1,21 +1,37 @@
-"""The corpus as Lightning takes it.
+"""The corpus as Lightning takes it: windows to train on, whole texts to validate on.
 
-Lightning sees one endless epoch; ours are counted from the number of trained steps. The
-position in the data is that number and nothing else, so a checkpoint cannot disagree with
-its iterator: on resume the loader simply begins at the window that comes next.
+A window is a batch ``(ids, targets, begins)``: ids and targets (N, T) int64 from 0, and whether
+the text begins with it, so that the network's state starts at zero. The loader says so, not a
+counter of steps, and gradient accumulation or a part of an epoch change nothing in it.
+
+Where a loader begins is not remembered here either: Lightning counts the batches of an epoch,
+saves the count, and the loader asks for it. A checkpoint thus cannot disagree with its iterator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import Streams, from_file_ids
-from charrnn.text.vocabulary import FIRST_FILE_ID
+from charrnn.data import (
+    EncodedText,
+    SplitIds,
+    Streams,
+    cut_streams,
+    fitting_sizes,
+    from_file_ids,
+    open_data,
+)
+from charrnn.errors import InputError
+from charrnn.say import say
+from charrnn.text.prepare import Corpus, prepare
+from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 # ids of a corpus that are copied into memory at once
 COPIED_IDS = 1 << 20
@@ -23,81 +39,202 @@ COPIED_IDS = 1 << 20
 GPU_SHARE = 4
 COPIED_AT_ONCE = 1 << 16  # columns
 
+Window = tuple[Tensor, Tensor, bool]
+
 
 class TextDataModule(L.LightningDataModule):
-    """Feeds windows (ids, targets), each (N, T) int64 from 0, in the order of the text."""
+    """A text, cut into parallel streams and these into windows.
 
-    def __init__(self, streams: Streams, total_steps: int) -> None:
-        super().__init__()
-        self.streams = streams
-        self.total_steps = total_steps
-        self.trained_steps = 0
+        data = TextDataModule("my.txt", batch_size=50, seq_length=50)
+        data.prepare_data()
+        data.setup("fit")
 
-    def train_dataloader(self) -> Windows:
-        assert self.trainer is not None
-        world_size, rank = self.trainer.world_size, self.trainer.global_rank
-        return Windows(
-            self.streams.share(rank, world_size),
-            first_step=self.trained_steps,
-            total_steps=self.total_steps,
-            device=self.trainer.strategy.root_device,
-        )
+    Args:
+        input_txt: the text: a file, a list of files, a folder (its *.txt) or a glob. It is
+            preprocessed once, beside the text or in the cache, and again when it changes.
+        input_h5, input_json: instead of it, what `charrnn preprocess` or torch-rnn made.
+        corpus: instead of both, the name of a corpus that charrnn knows.
+        url, sha256: instead of all, where to download a text from, and its checksum.
+        val_frac, test_frac: shares of the text kept for validation and testing.
+        encoding: of the text; "bytes": one token for each byte.
+        batch_size: streams trained side by side, in all processes together.
+        seq_length: characters in a window, and steps of backpropagation through time.
 
-    def state_dict(self) -> dict[str, Any]:
-        # the count of trained batches: the iterator may have fetched ahead
-        assert self.trainer is not None
-        return {"trained_steps": self.trainer.global_step}
+    Raises:
+        InputError: a value is out of its range, or (at `setup`) the text cannot be used.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.trained_steps = state_dict["trained_steps"]
-
-
-class Windows:
-    """An iterable of windows from `first_step` on, one longer than the run needs.
-
-    Lightning ends a run by its steps; a loader that ended with them would end its epoch
-    as well, and with it the exactness of a resume at that very step.
+    Attributes:
+        val_share: how much of the validation text is validated on, from its beginning.
     """
 
     def __init__(
         self,
-        streams: Streams,
+        input_txt: str | list[str] | None = None,
         *,
-        first_step: int,
-        total_steps: int,
-        device: torch.device,
+        input_h5: str | None = None,
+        input_json: str | None = None,
+        corpus: str | None = None,
+        url: str | None = None,
+        sha256: str | None = None,
+        val_frac: float = 0.1,
+        test_frac: float = 0.1,
+        encoding: str = "utf-8",
+        batch_size: int = 50,
+        seq_length: int = 50,
     ) -> None:
-        self.streams = streams
-        self.first_step = first_step
-        self.total_steps = total_steps
-        self.resident = _on_gpu(streams, device)
+        super().__init__()
+        if (input_h5 is None) != (input_json is None):
+            raise InputError("data.input_h5 and data.input_json belong together; give both")
+        for name, size in (("batch_size", batch_size), ("seq_length", seq_length)):
+            if size < 1:
+                raise InputError(f"data.{name}={size}: must be 1 or more")
+        self.corpus = Corpus(input_txt, corpus, url, sha256, val_frac, test_frac, encoding)
+        self.files = (Path(input_h5), Path(input_json)) if input_h5 and input_json else None
+        self.batch_size = batch_size
+        self.seq_length = seq_length
+        self.val_share = 1.0
+        self._encoded: EncodedText | None = None
+
+    def prepare_data(self) -> None:
+        """Download and preprocess the text, where that was not done yet."""
+        if self.files is None:
+            self.files = prepare(self.corpus, say)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the encoded text."""
+        if self._encoded is None:
+            self.prepare_data()
+            assert self.files is not None
+            self._encoded = open_data(*self.files)
+
+    @property
+    def encoded(self) -> EncodedText:
+        """The ids of the splits."""
+        if self._encoded is None:
+            raise InputError("the data is not there yet; call prepare_data() and setup() first")
+        return self._encoded
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The characters, in the order of their ids."""
+        return self.encoded.vocabulary
+
+    @property
+    def streams(self) -> Streams:
+        """The training split as it is trained on, in all processes together.
+
+        Raises:
+            InputError: it has less than 2 characters.
+        """
+        size = len(self.encoded.splits["train"])
+        try:
+            sizes = fitting_sizes(size, self.batch_size, self.seq_length)
+        except ValueError:
+            raise InputError(
+                f"{self.encoded.path}: its training split has {size} characters, and training "
+                f"needs 2 or more; give a longer text, or smaller data.val_frac and data.test_frac"
+            ) from None
+        return cut_streams(self.encoded, "train", *sizes)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Where the data lies and how it was read, for whoever evaluates a model of it."""
+        return {
+            "input_h5": str(self.encoded.path.resolve()),
+            "input_json": str(self.encoded.json_path.resolve()),
+            "encoding": self.corpus.encoding,
+        }
+
+    def split(self, name: str) -> SplitIds | None:
+        """The ids of a split, if it has the two characters that a loss needs."""
+        ids = self.encoded.unread(name)
+        return ids if len(ids) >= 2 else None
+
+    def train_dataloader(self) -> Windows:
+        assert self.trainer is not None
+        share = self.streams.share(self.trainer.global_rank, self.trainer.world_size)
+        return Windows(share, self.trainer)
+
+    def val_dataloader(self) -> WholeText | list[Any]:
+        return self._whole("val")
+
+    def test_dataloader(self) -> WholeText | list[Any]:
+        return self._whole("test")
+
+    def _whole(self, name: str) -> WholeText | list[Any]:
+        ids = self.split(name)
+        if ids is None:
+            return []
+        if name == "val":
+            ids = replace(ids, stored=ids.stored[: max(2, int(len(ids) * self.val_share))])
+        return WholeText(ids)
+
+
+class WholeText:
+    """A loader of one batch, itself: a text that is scored whole, by all processes together."""
+
+    def __init__(self, ids: SplitIds) -> None:
+        self.ids = ids
 
     def __len__(self) -> int:
-        return self.total_steps + 1
+        return 1
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[WholeText]:
+        yield self
+
+
+class Windows:
+    """The windows of an epoch, from the one that comes next.
+
+    With gradient accumulation, only whole groups of windows are trained: a checkpoint between
+    two windows of a group would lose the gradient so far.
+    """
+
+    def __init__(self, streams: Streams, trainer: L.Trainer) -> None:
+        self.streams = streams
+        self.trainer = trainer
+        self.resident = _on_gpu(streams, trainer.strategy.root_device)
+
+    def __len__(self) -> int:
+        group = self.trainer.accumulate_grad_batches
+        return max(1, self.streams.windows // group * group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: Lightning asks every loader that can go on in the middle for its state."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Window]:
+        # read when the first window is asked for: by then Lightning has restored its count
+        first = self.trainer.fit_loop.batch_idx + 1
         if self.resident is not None:
-            yield from self._resident_windows(self.resident)
+            yield from self._resident_windows(self.resident, first)
             return
         streams = self.streams
+        last = self._last()
         count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
-        step = self.first_step
-        while step <= self.total_steps:
-            first = step % streams.windows
-            here = min(count, streams.windows - first, self.total_steps + 1 - step)
+        while first < last:
+            here = min(count, last - first)
             part = streams.copied(first, here)
             for index in range(here):
                 inputs, targets = part.window(index)
-                yield torch.from_numpy(inputs), torch.from_numpy(targets)
-            step += here
+                begins = first + index == 0
+                yield torch.from_numpy(inputs), torch.from_numpy(targets), begins
+            first += here
 
-    def _resident_windows(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _last(self) -> int:
+        """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
+        return int(min(len(self), self.trainer.num_training_batches))
+
+    def _resident_windows(self, rows: Tensor, first: int) -> Iterator[Window]:
         """Windows of rows (N, L + 1) that lie on the GPU."""
-        for step in range(self.first_step, self.total_steps + 1):
-            start = step % self.streams.windows * self.streams.seq_length
+        for index in range(first, self._last()):
+            start = index * self.streams.seq_length
             block = rows[:, start : start + self.streams.seq_length + 1]
             ids = block.to(torch.int64) - FIRST_FILE_ID
-            yield ids[:, :-1], ids[:, 1:]
+            yield ids[:, :-1], ids[:, 1:], index == 0
 
 
 def _on_gpu(streams: Streams, device: torch.device) -> Tensor | None:

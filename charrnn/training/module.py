@@ -8,79 +8,131 @@ nothing that Lightning does at start-up can disturb them any more.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from charrnn.checkpoint import ENTRY
-from charrnn.errors import RunError
-from charrnn.network import Network, State, joined
-from charrnn.options import OptimizerOptions, ScheduleOptions
-from charrnn.training.schedules import learning_rate
-from charrnn.training.shares import SharedLoss, window_loss
+from charrnn.evaluation import part_loss
+from charrnn.model import Model
+from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
+from charrnn.models.trained import Architecture, TrainedModel
+from charrnn.network import Network, State, weights_of
+from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import compiled, resume
+from charrnn.training.best import BITS_PER_NAT, Best
+from charrnn.training.datamodule import TextDataModule, WholeText
+from charrnn.training.divergence import Divergence
+from charrnn.training.log import TrainingLog
+from charrnn.training.schedules import OfStep
+from charrnn.training.signatures import parameters_of
+from charrnn.training.stream_threads import SharedLoss, window_loss
+
+LR = 2e-3
+
+MakeOptimizer = Callable[..., torch.optim.Optimizer]
+MakeSchedule = Callable[..., torch.optim.lr_scheduler.LRScheduler]
 
 
 class LanguageModel(L.LightningModule):
-    """Trains a network on windows (ids, targets), each (N, T).
+    """Trains a character-level network on windows ``(ids, targets, begins)``.
+
+    It reports train/loss, val/loss (nats per character) and val/bits_per_character to the
+    trainer's loggers on its logged steps, and to ``trainer.callback_metrics``. Loaders of one's
+    own may leave out `begins`: then each window begins at the zero state.
 
     Args:
-        windows: steps in an epoch: the state starts at zero every so many steps.
-        total_steps: steps in the whole run.
-        shares: CPU threads that share out the streams of a step.
+        vocabulary: the characters; `TextDataModule.vocabulary` has them.
+        kind: lstm, gru, rnn or mingru.
+        dropout: share of the units that is dropped after every recurrent layer.
+        batchnorm: normalize after every recurrent layer, as torch-rnn can.
+        optimizer: makes the optimizer of the parameters, such as
+            ``functools.partial(torch.optim.Adam, lr=2e-3)``, which is the default. Where torch
+            has a fused version it is taken, unless `fused` or `foreach` say otherwise.
+        schedule: makes a torch scheduler of the optimizer, which is stepped after each
+            training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    Attributes:
+        state: the carried state after the last window.
+        best: the lowest validation loss so far.
+        stream_threads: CPU threads that share out the streams of a step.
     """
 
     def __init__(
         self,
-        network: Network,
-        optimizer: OptimizerOptions,
-        schedule: ScheduleOptions,
-        *,
-        windows: int,
-        total_steps: int,
-        fused: bool,
-        shares: int = 1,
+        vocabulary: Vocabulary | Mapping[str, Any],
+        kind: str = "lstm",
+        embedding_size: int = 64,
+        hidden_size: int = 128,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        batchnorm: bool = False,
+        optimizer: MakeOptimizer | None = None,
+        schedule: MakeSchedule | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.loss = (
-            SharedLoss(network, shares) if shares > 1 else functools.partial(window_loss, network)
-        )
-        self.optimizer_options = optimizer
-        self.schedule = schedule
-        self.windows = windows
-        self.total_steps = total_steps
-        self.fused = fused
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary.from_plain(vocabulary)
+        sizes = {
+            "kind": kind,
+            "embedding_size": embedding_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "dropout": dropout,
+            "batchnorm": batchnorm,
+        }
+        # plain values only, so that a checkpoint loads with weights_only=True
+        self.save_hyperparameters({"vocabulary": vocabulary.plain(), **sizes}, logger=False)
+        self.vocabulary = vocabulary
+        self.network = Network(Architecture(**sizes, vocabulary_size=len(vocabulary)))  # type: ignore[arg-type]
+        self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
+        self.make_schedule = schedule
+        self.stream_threads = 1
         self.state: State | None = None
+        self.best = Best()
         self.last_loss: Tensor | None = None
-        self.last_lr = optimizer.lr
+        self.last_lr = 0.0
+        self.divergence = Divergence()
+        self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
-        self._first_bad_step: Tensor | None = None
+        self._scores: list[tuple[float, int]] = []
 
     # -- a step --------------------------------------------------------------------
 
-    def on_train_start(self) -> None:
-        self._first_bad_step = torch.full((), torch.inf, device=self.device)
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The logits (N, T, V) of the characters after ids (N, T), and the state after them."""
+        logits, state = self.network(ids, state)
+        return logits, state
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
-            self._restore(self._pending)
+            self.state = resume.restore(self._pending, self.device)
             self._pending = None
-        step = self.trainer.global_step
-        self.last_lr = learning_rate(
-            step, self.optimizer_options.lr, self.schedule, self.windows, self.total_steps
-        )
-        for group in self._optimizer().param_groups:
-            group["lr"] = self.last_lr
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        ids, targets = batch
-        if self.trainer.global_step % self.windows == 0:
-            self.state = None
-        loss, self.state = self.loss(ids, targets, self.state)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        ids, targets, begins = _window(batch)
+        state = None if begins else self.state
+        loss, self.state = self._loss_of_window()(ids, targets, state)
         self.last_loss = loss.detach()
         return loss
+
+    def _loss_of_window(self) -> Callable[..., tuple[Tensor, State]]:
+        if self.stream_threads == 1:
+            return functools.partial(window_loss, self.network)
+        if self._shared is None or self._shared.network is not self.network:
+            self._shared = SharedLoss(self.network, self.stream_threads)
+        return self._shared
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.last_lr = optimizer.param_groups[0]["lr"]
 
     def configure_gradient_clipping(
         self,
@@ -89,11 +141,14 @@ class LanguageModel(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         # Lightning's own refuses fused optimizers, which are safe here: they unscale
-        # gradients only under a GradScaler, and then `fused` is off
+        # gradients only under a GradScaler, and then they are not fused
         parameters = [p for p in self.network.parameters() if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        self._watch(norm)
+        assert self.last_loss is not None
+        # under a GradScaler an infinite gradient is a skipped step, not a divergence
+        watched = self.last_loss if self.trainer.scaler else self.last_loss + norm * 0
+        self.divergence.watch(watched, self.trainer.global_step + 1)
         if gradient_clip_val is None:
             return
         if gradient_clip_algorithm == "norm":
@@ -101,110 +156,191 @@ class LanguageModel(L.LightningModule):
         else:
             torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        options = self.optimizer_options
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        values = _hyperparameters(options)
-        if options.name == "rmsprop":
-            return torch.optim.RMSprop(parameters, options.lr, foreach=True, **values)
-        kind = torch.optim.AdamW if options.name == "adamw" else torch.optim.Adam
-        return kind(parameters, options.lr, fused=self.fused, **values)
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        optimizer = self.trainer.optimizers[0]
-        return optimizer
-
-    # -- divergence ----------------------------------------------------------------
-
-    def _watch(self, gradient_norm: Tensor) -> None:
-        """Note the first step whose loss or gradient was not finite, without waiting for it."""
-        assert self.last_loss is not None
-        assert self._first_bad_step is not None
-        # under a GradScaler an infinite gradient is a skipped step, not a divergence
-        finite = torch.isfinite(self.last_loss)
-        if self.trainer.scaler is None:
-            finite = finite & torch.isfinite(gradient_norm)
-        step = self.trainer.global_step + 1
-        self._first_bad_step = torch.where(
-            finite, self._first_bad_step, self._first_bad_step.clamp(max=step)
-        )
-
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
-        assert self._first_bad_step is not None
-        first = self._first_bad_step.clone()
-        if self.trainer.world_size > 1:
-            # one loss may be infinite alone, and all must stop
-            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
-        step = first.item()
-        weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
-        if step == torch.inf and not torch.isfinite(weights).all():
-            step = self.trainer.global_step
-        if step != torch.inf:
-            raise RunError(
-                f"training diverged: the loss or a gradient of step {int(step)} is not finite; "
-                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
-            )
+        self.divergence.check(self.network, self.trainer.global_step, self.trainer.world_size)
 
-    # -- exact resume --------------------------------------------------------------
+    # -- optimizer and schedule ----------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer()
+        if self.make_schedule is None:
+            return optimizer
+        scheduler = self.make_schedule(optimizer, **self._lengths())
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        takes, given = parameters_of(self.make_optimizer)
+        # a GradScaler and a fused step would leave the clipping gradients that are scaled
+        fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
+        if fuses and "fused" in takes and not given & {"fused", "foreach"}:
+            return self.make_optimizer(parameters, fused=True)
+        return self.make_optimizer(parameters)
+
+    def _lengths(self) -> dict[str, int]:
+        """What the schedule asks for of `total_steps` and `steps_per_epoch`."""
+        assert self.make_schedule is not None
+        takes, given = parameters_of(self.make_schedule)
+        wanted = takes - given
+        lengths = {}
+        if "total_steps" in wanted:
+            lengths["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        if "steps_per_epoch" in wanted:
+            lengths["steps_per_epoch"] = self.steps_per_epoch
+        return lengths
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps in an epoch, once the trainer has a loader."""
+        self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches
+        return math.ceil(batches / self.trainer.accumulate_grad_batches)
+
+    # -- validation ----------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self._begin_scores()
+
+    def on_test_epoch_start(self) -> None:
+        self._begin_scores()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._score(batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._score(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        loss = self._report("val")
+        if loss is not None and self._is_fitting():
+            self.best.update(loss, self.trainer.global_step)
+
+    def on_test_epoch_end(self) -> None:
+        self._report("test")
+
+    def _begin_scores(self) -> None:
+        self._scores = []
+        self._evaluated: State | None = None
+
+    def _score(self, batch: Any) -> None:
+        """Add a batch's summed loss, in float32 whatever the training's precision is."""
+        with torch.autocast(self.device.type, enabled=False):
+            if isinstance(batch, WholeText):
+                rank, world_size = self.trainer.global_rank, self.trainer.world_size
+                report = next((c.validating for c in self._bars()), None)
+                loss = part_loss(self.network, batch.ids, rank, world_size, report=report)
+                count = len(batch.ids) - 1 if rank == 0 else 0
+            else:
+                ids, targets, begins = _window(batch)
+                logits, state = self.network(ids, None if begins else self._evaluated)
+                self._evaluated = state
+                losses = F.cross_entropy(
+                    logits.flatten(0, 1).float(), targets.flatten(), reduction="sum"
+                )
+                loss, count = losses.item(), targets.numel()
+        self._scores.append((loss, count))
+
+    def _bars(self) -> list[Any]:
+        return [c for c in self.trainer.callbacks if hasattr(c, "validating")]
+
+    def _report(self, split: str) -> float | None:
+        """The mean loss of a split, logged; None if there was nothing to score."""
+        sums = torch.tensor(self._scores, dtype=torch.float64).reshape(-1, 2).sum(0)
+        if self.trainer.world_size > 1:
+            sums = self.trainer.strategy.reduce(
+                sums.to(self.trainer.strategy.root_device), reduce_op="sum"
+            )
+        total, count = sums.tolist()
+        if not count:
+            return None
+        loss = total / count
+        values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
+        fits = self.trainer.state.fn == "fit"
+        for name, value in values.items():
+            # validate() and test() return what goes to a logger
+            self.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
+        if self._is_fitting():
+            # with the number of the step it was, which Lightning's own way misses
+            values["epoch"] = self.trainer.global_step / self.steps_per_epoch
+            for logger in self.trainer.loggers:
+                logger.log_metrics(values, self.trainer.global_step)
+        return loss
+
+    def _is_fitting(self) -> bool:
+        return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
+        callbacks: list[L.Callback] = self.trainer.callbacks
+        return [] if any(isinstance(c, TrainingLog) for c in callbacks) else [TrainingLog()]
+
+    # -- the model, and exact resume -------------------------------------------------
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain values about how the weights came to be."""
+        if self._trainer is None:
+            return {}
+        data = getattr(self.trainer, "datamodule", None)
+        step = self.trainer.global_step
+        return {
+            **(data.facts if isinstance(data, TextDataModule) else {}),
+            "step": step,
+            "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
+            "val_loss": self.best.loss if self.best.step == step and step else None,
+        }
+
+    def to_trained(self) -> TrainedModel:
+        """The weights as they are, with all that is needed to use them."""
+        network = compiled.inner(self.network)
+        weights = weights_of(network)
+        return TrainedModel(network.architecture, self.vocabulary, weights, self.facts)
+
+    def to_model(self) -> Model:
+        """The model as it is, to sample from and to score with."""
+        return Model(self.to_trained())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        own = {"state": self._saved_state(), **_random_state(self.device)}
-        ranks: list[Any] = [own]
-        if self.trainer.world_size > 1:
-            ranks = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(ranks, own)
-        checkpoint.setdefault(ENTRY, {})["ranks"] = ranks
+        compiled.without_wrapping(checkpoint["state_dict"], self.network, "network.")
+        if self._pending is not None:
+            # nothing was trained since what this goes on from
+            self.state = resume.restore(self._pending, self.device)
+        checkpoint.setdefault(ENTRY, {}).update(
+            version=FORMAT_VERSION,
+            architecture=asdict(self.network.architecture),
+            tokens=self.vocabulary.tokens(),
+            facts=self.facts,
+            best=self.best.plain(),
+            ranks=resume.saved(self.state, self.device, self.trainer.world_size),
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        rank, processes = self.trainer.global_rank, self.trainer.world_size
-        self._pending = _share(checkpoint[ENTRY]["ranks"], rank, processes)
-        # a checkpoint brings its own hyperparameters; the config of this run is what counts
-        fresh = self.configure_optimizers().state_dict()
-        checkpoint["optimizer_states"][0]["param_groups"] = fresh["param_groups"]
-
-    def _saved_state(self) -> list[list[Tensor]]:
-        # cloned: a view would keep its whole storage in the file
-        return [[part.cpu().clone() for part in layer] for layer in self.state or []]
-
-    def _restore(self, saved: dict[str, Any]) -> None:
-        state = [tuple(part.to(self.device) for part in layer) for layer in saved["state"]]
-        self.state = state or None
-        torch.set_rng_state(saved["cpu"])
-        if self.device.type == "cuda" and saved["cuda"] is not None:
-            torch.cuda.set_rng_state(saved["cuda"], self.device)
-
-
-def _share(ranks: list[dict[str, Any]], rank: int, processes: int) -> dict[str, Any]:
-    """What one of `processes` goes on from, saved by as many or, without dropout, by others.
-
-    The rows of the carried state stand in the order of the ranks, as the streams do.
-    """
-    if len(ranks) == processes:
-        return ranks[rank]
-    whole = joined([saved["state"] for saved in ranks])
-    state = [[part.tensor_split(processes)[rank] for part in layer] for layer in whole]
-    # no random number is drawn without dropout, so any will do
-    return {**ranks[0], "state": state}
+        compiled.with_wrapping(checkpoint["state_dict"], self.network, "network.")
+        if self._trainer is None or self.trainer.state.fn != "fit":
+            return
+        entry = checkpoint[ENTRY]
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        self._pending = resume.share(entry["ranks"], rank, world_size)
+        self.best = Best.from_plain(entry["best"])
+        if isinstance(self.trainer.datamodule, TextDataModule):
+            resume.go_on_within_epoch(checkpoint)
+        made = self.configure_optimizers()
+        optimizer = made["optimizer"] if isinstance(made, dict) else made
+        scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+        if scheduler is None or isinstance(scheduler, OfStep):
+            # what today's options say counts, not what the checkpoint was trained with
+            groups = optimizer.state_dict()["param_groups"]
+            checkpoint["optimizer_states"][0]["param_groups"] = groups
+        if isinstance(scheduler, OfStep):
+            saved = (checkpoint.get("lr_schedulers") or [{}])[0]
+            step = checkpoint["global_step"]
+            checkpoint["lr_schedulers"] = [{**saved, "last_epoch": step}]
 
 
-def _hyperparameters(options: OptimizerOptions) -> dict[str, Any]:
-    if options.name == "rmsprop":
-        return {
-            "alpha": options.alpha,
-            "eps": options.eps,
-            "weight_decay": options.weight_decay,
-        }
-    return {
-        "betas": (options.beta1, options.beta2),
-        "eps": options.eps,
-        "weight_decay": options.weight_decay,
-    }
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor | None]:
-    on_gpu = device.type == "cuda"
-    return {
-        "cpu": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if on_gpu else None,
-    }
+def _window(batch: Any) -> tuple[Tensor, Tensor, bool]:
+    ids, targets, *begins = batch
+    return ids, targets, bool(begins[0]) if begins else True

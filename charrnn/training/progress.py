@@ -1,106 +1,130 @@
 """How a run tells the person before it where it is, on standard error.
 
-On a terminal a bar; elsewhere (a log file, a pipe) a line every `print_every` steps.
+On a terminal a bar; elsewhere (a log file, a pipe) a line on every logged step.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+
+from charrnn.say import duration, say
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
 REDRAW, TELL_EVERY = 0.25, 5.0
 
 
-def say(line: str) -> None:
-    """A line on standard error; where nobody reads that any more, a run goes on in silence."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+class Progress(ProgressBar):
+    """Shows epoch, step, loss, characters per second and the time left.
 
+    Args:
+        bar: whether a terminal gets a bar; without one it gets lines as a file does.
+    """
 
-class Progress:
-    """Shows epoch, step, loss, characters per second and the time left."""
-
-    def __init__(self, *, windows: int, total_steps: int, characters: int, bar: bool) -> None:
-        self.windows = windows
-        self.total_steps = total_steps
-        self.epochs = -(-total_steps // windows)
-        self.characters = characters
+    def __init__(self, bar: bool = True) -> None:
+        super().__init__()
         self.wants_bar = bar and sys.stderr.isatty()
         self.speed = 0.0
+        self.characters = 0
         self._bar: Any = None
+        self._speaks = True
+        self._told = 0.0
 
-    def start(self, step: int) -> None:
-        if self.wants_bar:
+    def disable(self) -> None:
+        """Lightning calls this in all processes but the first."""
+        self._speaks = False
+
+    def enable(self) -> None:
+        self._speaks = True
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.step, self.total_steps = trainer.global_step, int(trainer.estimated_stepping_batches)
+        self.steps_per_epoch = pl_module.steps_per_epoch
+        if self._speaks and self.wants_bar:
             from tqdm import tqdm
 
             self._bar = tqdm(
                 total=self.total_steps,
-                initial=step,
-                desc=self._epoch(step),
+                initial=self.step,
+                desc=self._epoch(),
                 dynamic_ncols=True,
                 mininterval=REDRAW,
                 bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
             )
 
-    def step(self, step: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step, before = trainer.global_step, self.step
+        self.step = step
         if self._bar is not None:
-            self._bar.update()
-
-    def loss(self, step: int, loss: float, speed: float) -> None:
-        """A logged step: its loss (nats per character) and the characters per second."""
+            self._bar.update(step - before)
+        is_logged = step == 1 or step % trainer.log_every_n_steps == 0 or step == self.total_steps
+        if step == before or not is_logged or not self._speaks:
+            return
+        metrics = trainer.callback_metrics
+        loss, self.speed = float(metrics["train/loss"]), float(metrics["characters_per_second"])
+        self.characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         if self._bar is not None:
-            self._bar.set_description(self._epoch(step), refresh=False)
-            self._bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} characters/s", refresh=False)
+            self._bar.set_description(self._epoch(), refresh=False)
+            self._bar.set_postfix_str(
+                f"loss {loss:.3f}, {self.speed:,.0f} characters/s", refresh=False
+            )
         else:
-            say(f"{self._epoch(step)}, step {step} / {self.total_steps}, loss {loss:.3f}")
-        self.speed = speed
+            say(f"{self._epoch()}, step {step} / {self.total_steps}, loss {loss:.3f}")
 
-    def validating(self, step: int) -> Callable[[int, int], None]:
-        """What to call with the characters done and in all, while a validation runs."""
-        told = time.monotonic()
+    def validating(self, done: int, total: int) -> None:
+        """A validation has come so far: characters done and in all."""
+        now = time.monotonic()
+        if not self._speaks or now - self._told < (REDRAW if self._bar is not None else TELL_EVERY):
+            return
+        self._told = now
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"validating {done / total:.0%}")
+        else:
+            say(f"validating after step {self.step}: {done / total:.0%} of {total:,} characters")
 
-        def report(done: int, total: int) -> None:
-            nonlocal told
-            now = time.monotonic()
-            if now - told < (REDRAW if self._bar is not None else TELL_EVERY):
-                return
-            told = now
-            if self._bar is not None:
-                self._bar.set_postfix_str(f"validating {done / total:.0%}")
-            else:
-                say(f"validating after step {step}: {done / total:.0%} of {total:,} characters")
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._told = time.monotonic()
 
-        return report
-
-    def validated(self, step: int, loss: float, improved: bool, seconds: float) -> None:
-        note = ", the best so far" if improved else ""
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not self._speaks or trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if "val/loss" not in trainer.callback_metrics:
+            return
+        step = trainer.global_step
+        note = ", the best so far" if pl_module.best.step == step else ""
         left = ""
         if self._bar is None and step < self.total_steps and self.speed:
             left = f", {duration((self.total_steps - step) * self.characters / self.speed)} left"
-        line = f"validation after step {step}: loss {loss:.4f}{note}{left}"
+        loss = float(trainer.callback_metrics["val/loss"])
+        self.print(f"validation after step {step}: loss {loss:.4f}{note}{left}")
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """A line beside the bar; Lightning sends the prints of a module here."""
+        line = " ".join(map(str, args))
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
-        else:
+        elif self._speaks:
             say(line)
 
-    def close(self) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
-    def _epoch(self, step: int) -> str:
+    def _epoch(self) -> str:
         # torch-rnn's way of counting: the first epoch is 1.00 to 1.99
-        hundredths = 100 * max(0, step - 1) // self.windows
-        return f"epoch {1 + hundredths / 100:.2f} / {self.epochs}"
-
-
-def duration(seconds: float) -> str:
-    """3:07 or 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        hundredths = 100 * max(0, self.step - 1) // self.steps_per_epoch
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return f"epoch {1 + hundredths / 100:.2f} / {epochs}"

@@ -1,119 +1,67 @@
-"""What may change when a run goes on, and which run to go on with.
-
-The recorded config is the truth; only what the command line gives now changes it, and
-only where an exact continuation can follow.
-"""
+"""What a resume needs beside weights and optimizer: carried vectors, random numbers, the place."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError
+import torch
+from torch import Tensor
 
-# a change of one of these would make the checkpoint's tensors, streams or numbers another run's
-FIXED = (
-    "seed",
-    "init_from",
-    "model.kind",
-    "model.embedding_size",
-    "model.hidden_size",
-    "model.num_layers",
-    "model.batchnorm",
-    "data.corpus",
-    "data.val_frac",
-    "data.test_frac",
-    "data.encoding",
-    "data.batch_size",
-    "data.seq_length",
-    "optimizer.name",
-)
-# given on the command line, these say where to go on rather than how
-ABOUT_THE_RESUME = ("resume", "experiment")
-MISSING = object()
+from charrnn.network import State, joined
 
 
-def merged(recorded: dict[str, Any], now: dict[str, Any], given: list[str]) -> dict[str, Any]:
-    """The recorded config with the values that the command line gives now.
+def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
+    """What each process goes on from, in the order of their ranks; all of them call this."""
+    own = {
+        # cloned: a view would keep its whole storage in the file
+        "state": [[part.cpu().clone() for part in layer] for layer in state or []],
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+    }
+    ranks: list[Any] = [own]
+    if world_size > 1:
+        ranks = [None] * world_size
+        torch.distributed.all_gather_object(ranks, own)
+    return ranks
+
+
+def share(ranks: list[dict[str, Any]], rank: int, world_size: int) -> dict[str, Any]:
+    """What one of several processes goes on from, saved by as many or, without dropout, by others.
+
+    The rows of the carried state stand in the order of the ranks, as the streams do.
+    """
+    if len(ranks) == world_size:
+        return ranks[rank]
+    whole = joined([entry["state"] for entry in ranks])
+    state = [[part.tensor_split(world_size)[rank] for part in layer] for layer in whole]
+    # no random number is drawn without dropout, so any will do
+    return {**ranks[0], "state": state}
+
+
+def restore(entry: dict[str, Any], device: torch.device) -> State | None:
+    """Put the random numbers back, and return the carried state."""
+    state: list[tuple[Tensor, ...]] = [
+        tuple(part.to(device) for part in layer) for layer in entry["state"]
+    ]
+    torch.set_rng_state(entry["cpu"])
+    if device.type == "cuda" and entry["cuda"] is not None:
+        torch.cuda.set_rng_state(entry["cuda"], device)
+    return state or None
+
+
+def go_on_within_epoch(content: dict[str, Any]) -> None:
+    """Let an epoch go on that ended with `max_steps`, or another stop, before its last window.
+
+    Lightning counts it as complete where a checkpoint is saved after that, and would begin the
+    next one. Of one that did end it would train an empty epoch more, where it counts steps only.
 
     Args:
-        now: the config as composed from today's command line.
-        given: keys of its overrides, dotted, groups included.
-
-    Raises:
-        InputError: names one that a resume cannot change; or `recorded` is not whole.
+        content: of a checkpoint, changed in place.
     """
-    result = copy.deepcopy(recorded)
-    for key, _ in _leaves(now):
-        if key not in ABOUT_THE_RESUME and _found(recorded, key) is MISSING:
-            raise InputError(
-                f"the recorded config lacks {key}: the run was ended before it began, or this is "
-                f"another version's; start it anew, with init_from= for its weights if it has any"
-            )
-    for key in given:
-        if key in ABOUT_THE_RESUME:
-            continue
-        node = result
-        *parents, last = key.split(".")
-        for parent in parents:
-            node = node[parent]
-        node[last] = copy.deepcopy(_value(now, key))
-    for key in FIXED:
-        before, after = _value(recorded, key), _value(result, key)
-        if before != after:
-            raise InputError(
-                f"{key}={after}: a resume cannot change it (the run has {before}); "
-                f"leave it out, or start anew, with init_from= for the weights"
-            )
-    result["resume"] = None
-    return result
-
-
-def asks_for_more(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether a finished run is to be longer now than it was."""
-    names = ("trainer.max_epochs", "trainer.max_steps", "callbacks.patience")
-    return any(_found(before, name) != _found(now, name) for name in names)
-
-
-def is_same_run(now: dict[str, Any], recorded: dict[str, Any]) -> bool:
-    """Whether a recorded config is what `now` would become.
-
-    What is automatic or null in `now` was decided at the recorded run's start.
-    """
-    for key, value in _leaves(now):
-        if key in ABOUT_THE_RESUME or value is None or value == "auto":
-            continue
-        if _found(recorded, key) != value:
-            return False
-    return True
-
-
-def run_folders(parent: Path) -> Iterator[Path]:
-    """The run folders below `parent` (DATE/TIME), newest first."""
-    found = [p.parent.parent for p in parent.glob("*/*/.hydra/config.yaml")]
-    yield from sorted(found, key=lambda folder: (folder.parent.name, folder.name), reverse=True)
-
-
-def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _found(config: dict[str, Any], key: str) -> Any:
-    """The value of a key in a config that may lack it."""
-    try:
-        return _value(config, key)
-    except (KeyError, TypeError):
-        return MISSING
-
-
-def _value(config: dict[str, Any], key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        node = node[part]
-    return node
+    loops = content["loops"]["fit_loop"]
+    ended = loops["epoch_loop.batch_progress"]["is_last_batch"]
+    for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+        epochs = counts["started"]
+        if epochs and counts["processed"] == epochs:
+            # as a checkpoint has it that is saved at the epoch's end, or at one of its windows
+            counts.update(processed=epochs if ended else epochs - 1, completed=epochs - 1)

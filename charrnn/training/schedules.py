@@ -1,39 +1,79 @@
-"""The learning rate as a plain function of the step.
+"""Learning rates as plain functions of the step.
 
-A pure function, rather than a scheduler with a state of its own, cannot drift from the
-step it belongs to: a resumed or extended run asks it the same question.
+Each schedule is an ordinary torch scheduler that Lightning steps once a training step. What it
+restores of a checkpoint is the step alone: the rate of a resumed or extended run is what
+today's `optimizer.lr` and schedule say of that step, so it cannot drift from them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from charrnn.options import ScheduleOptions
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 
-def learning_rate(
-    step: int, base: float, schedule: ScheduleOptions, windows: int, total_steps: int
-) -> float:
-    """The learning rate that step number `step` (from 0) is trained with.
+class OfStep(LambdaLR):
+    """The optimizer's initial learning rate, times a factor that depends on the step alone."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        nothing = {"lr_lambdas": [None] * len(self.lr_lambdas)}
+        super().load_state_dict({**nothing, **state_dict, "base_lrs": self.base_lrs})
+        rates = [
+            base * factor(self.last_epoch)
+            for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self._last_lr = rates
+
+
+def step(
+    optimizer: Optimizer,
+    *,
+    steps_per_epoch: int,
+    decay_every: int = 5,
+    decay_factor: float = 0.5,
+    warmup_steps: int = 0,
+) -> OfStep:
+    """Multiply the rate by `decay_factor` every `decay_every` epochs, as torch-rnn does.
 
     Args:
-        base: ``optimizer.lr``.
-        windows: steps in an epoch.
-        total_steps: steps in the whole run; only the cosine depends on it.
+        warmup_steps: steps over which the rate first rises from 0.
     """
-    warmup = schedule.warmup_steps
-    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    return base * rise * _factor(step, schedule, windows, total_steps)
 
-
-def _factor(step: int, schedule: ScheduleOptions, windows: int, total_steps: int) -> float:
-    if schedule.name == "constant":
-        return 1.0
-    if schedule.name == "step":
+    def factor(step: int) -> float:
         # torch-rnn decays when an epoch ends, so epochs count from 0 here
-        epoch = step // windows
-        return float(schedule.decay_factor ** (epoch // schedule.decay_every))
-    warmup = schedule.warmup_steps
-    progress = min(1.0, max(0.0, (step - warmup) / max(1, total_steps - warmup)))
-    swing = (1 + math.cos(math.pi * progress)) / 2
-    return schedule.final_factor + (1 - schedule.final_factor) * swing
+        return float(decay_factor ** (step // steps_per_epoch // decay_every))
+
+    return _after_warmup(optimizer, warmup_steps, factor)
+
+
+def cosine(
+    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.1, warmup_steps: int = 0
+) -> OfStep:
+    """Let the rate fall along half a cosine, to `final_factor` of the first one at the end."""
+
+    def factor(step: int) -> float:
+        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        swing = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
+        return final_factor + (1 - final_factor) * swing
+
+    return _after_warmup(optimizer, warmup_steps, factor)
+
+
+def constant(optimizer: Optimizer, *, warmup_steps: int = 0) -> OfStep:
+    """Leave the rate as it is after the warm-up."""
+    return _after_warmup(optimizer, warmup_steps, lambda step: 1.0)
+
+
+def _after_warmup(
+    optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
+) -> OfStep:
+    def risen(step: int) -> float:
+        rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+        return rise * factor(step)
+
+    return OfStep(optimizer, risen)

@@ -15,61 +15,92 @@ from typing import Any
 
 from charrnn.errors import Interrupted
 
-# SIGUSR1 is what clusters send before SIGTERM; the run ends as if it had been SIGTERM
+# What a received signal means. Clusters and their launchers send SIGUSR1 or SIGUSR2 before
+# SIGTERM; SIGHUP says that the terminal is gone, which a run may outlive with nohup only.
 STOPPING = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
     signal.SIGUSR1: signal.SIGTERM,
+    signal.SIGUSR2: signal.SIGTERM,
 }
 
 
+def handlers() -> dict[int, Any]:
+    """Today's handlers of the stopping signals that are to be taken over.
+
+    SIGHUP that is ignored stays so, since that is what nohup is for. (A shell without a terminal
+    starts its background jobs with SIGINT ignored, which nobody asked for.)
+    """
+    found: dict[int, Any] = {s: signal.getsignal(s) for s in STOPPING}
+    if found[signal.SIGHUP] == signal.SIG_IGN:
+        del found[signal.SIGHUP]
+    return found
+
+
 class Signals:
-    """Handlers for Ctrl-C, SIGTERM and SIGUSR1 while a run is on its way.
+    """Handlers for the stopping signals while a run is on its way.
 
     Args:
         speaks: whether they say what they do; of several processes, one does.
+        hurries: whether a second Ctrl-C leaves at once. A process that another one started is
+            told of Ctrl-C more than once, and is ended by that one.
 
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
     """
 
-    def __init__(self, *, speaks: bool = True) -> None:
+    def __init__(self, *, speaks: bool = True, hurries: bool = True) -> None:
         self.speaks = speaks
+        self.hurries = hurries
         self.received: int | None = None
+        self._first: int | None = None  # the signal that it was
         self._training = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._previous = {s: signal.getsignal(s) for s in STOPPING}
-        self.install()
+        self._previous = handlers()
+        self._install()
+        # a process that was started for a run begins with them blocked
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        if self._first in (signal.SIGUSR1, signal.SIGUSR2) and callable(
+            self._previous[self._first]
+        ):
+            # a launcher that waits for it (submitit) puts its job into the queue again
+            signal.raise_signal(self._first)
         if self.received is not None and kind is None:
             # after the last step; in a sweep, another run would follow
             raise Interrupted("stopped when the run had ended", self.received)
 
-    def install(self) -> None:
-        """Take the handlers, again after Lightning has put its own in place."""
-        for signum in STOPPING:
-            signal.signal(signum, self._handle)
+    def hold(self) -> None:
+        """Keep signals waiting while Lightning takes the handlers, until `defer`."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def defer(self) -> None:
         """From here on a signal waits for the end of the step."""
         self._training = True
-        self.install()
+        self._install()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    def _install(self) -> None:
+        for signum in self._previous:
+            signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
             raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
-        if signum == signal.SIGINT and self.received == signal.SIGINT:
+        if self.hurries and signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
             os._exit(128 + signum)
         if self.received is None:
-            self.received = STOPPING[signal.Signals(signum)]
+            self.received, self._first = STOPPING[signal.Signals(signum)], signum
             self._tell(f"{signal.Signals(signum).name}: saving at the end of this step")
 
     def _tell(self, message: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from charrnn.training.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import cpu_runs_bf16
 from tests.faults.child import PHASES, Fault, fail, send
 from tests.faults.runs import (
     Broken,
@@ -61,12 +61,14 @@ KILLED = {
     "rnn, constant, rmsprop": ("model=rnn", "schedule=constant", "optimizer=rmsprop"),
     "rnn, step, adamw, bf16": ("model=rnn", "schedule.decay_every=1", "optimizer=adamw", BF16),
     "best before the first last": ("checkpoint_every=40", "validate_every=6"),
-    "every 9th kept, batchnorm": ("callbacks.keep_every=9", "model.batchnorm=true"),
+    "every 9th kept, batchnorm": ("callbacks.checkpoints.keep_every=9", "model.batchnorm=true"),
     "no validation": ("validate_every=0",),
     "early stopping": (
-        "validate_every=4", "callbacks.patience=3", "callbacks.min_delta=0.05",
-        "trainer.max_steps=200",
+        "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
+        "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
+    "mingru": ("model=mingru", "schedule=cosine"),
+    "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip
 
 
@@ -146,9 +148,9 @@ def chained(folder: Path) -> Row:
     """Stopped by a signal again and again, on and off save points and epoch ends."""
     row = Row("stopped by signals, 12 resumes in a chain")
     run(start("whole"), folder)
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
     for number, steps in enumerate((1, 1, 5, 7, 6, 1, 2, 7, 3, 7, 1, 1)):
-        signum = signals[number % 3]
+        signum = signals[number % len(signals)]
         code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
         run(
             go_on(folder, "broken"),
@@ -188,7 +190,7 @@ def exceptions(folder: Path) -> Row:
 def from_a_kept_checkpoint(folder: Path) -> Row:
     """resume=X.ckpt goes on in a new folder, whose metrics begin there."""
     row = Row("resume=step-18.ckpt, in a new folder")
-    words = ("callbacks.keep_every=9", "model=gru")
+    words = ("callbacks.checkpoints.keep_every=9", "model=gru")
     run(start("whole", *words), folder)
     point = folder / "whole" / "checkpoints" / "step-18.ckpt"
     new = ["train", f"resume={point}", "hydra.run.dir=new"]

@@ -25,10 +25,22 @@ from typing import Any
 
 from torch.nn import functional
 
-from charrnn import checkpoint, evaluation, files, modelfile
+from charrnn import evaluation, files
 from charrnn.__main__ import main
-from charrnn.commands import train as train_command
-from charrnn.training import callbacks, checkpoints, events, metrics, module, run  # noqa: F401
+from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
+from charrnn.models import checkpoint, model_file
+from charrnn.runs import folder as folders
+from charrnn.runs import train  # noqa: F401
+from charrnn.training import (
+    LanguageModel,
+    MetricsCSV,
+    Samples,
+    SealedCheckpointIO,
+    TextDataModule,
+    TrainingLog,
+    checkpoints,
+)
+from charrnn.training.signals import STOPPING
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
@@ -36,13 +48,13 @@ CONTEXT.set_forkserver_preload([__name__])
 IN_A_WRITE = ("begin", "half", "sync", "replace", "replaced", "end")
 # the phases of a run, and the points in each at which a fault can be put
 POINTS = {
-    "start": ("read", "cut", "record"),
+    "start": ("read", "data", "record", "optimizer", "fit"),
     "step": ("forward", "backward", "update"),
     "validation": ("begin", "loss", "end"),
     "checkpoint": IN_A_WRITE,
     "export": IN_A_WRITE,
     "sample": IN_A_WRITE,
-    "metrics": ("half", "flush"),
+    "metrics": ("half", "replace", "flush"),
 }
 PHASES = tuple(POINTS)
 
@@ -122,6 +134,9 @@ def _work(
     env: dict[str, str],
     speaking: Connection,
 ) -> None:
+    for signum in STOPPING:  # one that is ignored, as in the background of a shell, stays so
+        signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.update(env)
     os.dup2(speaking.fileno(), 1)
@@ -154,22 +169,28 @@ class _Injection:
 
     def install(self) -> None:
         self._wrap(checkpoint, "read", before="read")
-        self._wrap(metrics, "_cut", before="cut")
-        self._wrap(train_command, "record", before="record")
-        self._wrap(module.LanguageModel, "on_train_batch_start", phase="step", stays=True)
-        self._wrap(module.LanguageModel, "training_step", before="forward")
-        self._wrap(module.LanguageModel, "configure_gradient_clipping", before="backward")
-        self._wrap(callbacks.TrainingLog, "on_train_batch_end", before="update")
-        self._wrap(callbacks, "stream_loss", phase="validation", before="begin", after="end")
-        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(TextDataModule, "setup", before="data")
+        self._wrap(folders, "record", before="record")
+        self._wrap(LanguageModel, "configure_optimizers", before="optimizer")
+        self._wrap(TrainingLog, "on_train_start", before="fit")
+        self._wrap(LanguageModel, "on_train_batch_start", phase="step", stays=True)
+        self._wrap(LanguageModel, "training_step", before="forward")
+        self._wrap(LanguageModel, "configure_gradient_clipping", before="backward")
+        self._wrap(TrainingLog, "on_train_batch_end", before="update")
         self._wrap(
-            checkpoints.WholeCheckpointIO, "save_checkpoint",
+            LanguageModel, "on_validation_epoch_start",
+            phase="validation", stays=True, before="begin",
+        )  # fmt: skip
+        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(LanguageModel, "on_validation_epoch_end", after="end")
+        self._wrap(
+            SealedCheckpointIO, "save_checkpoint",
             phase="checkpoint", before="begin", after="end",
         )  # fmt: skip
-        self._wrap(modelfile, "save", phase="export", before="begin", after="end")
-        self._wrap(callbacks.Validation, "_sample", phase="sample", before="begin", after="end")
-        self._wrap(metrics.Metrics, "record", phase="metrics")
-        self._wrap(metrics.Metrics, "flush", phase="metrics", after="flush")
+        self._wrap(model_file, "save", phase="export", before="begin", after="end")
+        self._wrap(Samples, "on_validation_end", phase="sample", before="begin", after="end")
+        self._wrap(MetricsCSV, "log_metrics", phase="metrics")
+        self._wrap(MetricsCSV, "save", phase="metrics", after="flush")
         self._wrap(files, "_sync", before="sync")
         self._wrap(os, "replace", before="replace", after="replaced")
         self._write_in_halves()

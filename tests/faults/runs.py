@@ -16,8 +16,8 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from charrnn import checkpoint
-from charrnn.checkpoint import ENTRY
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
 from tests.faults.child import POINTS, Fault, Process
 
 # a corpus of 20 windows an epoch; 50 steps, and dropout, so that random numbers count
@@ -35,7 +35,7 @@ OPTIONS = (
     "data.input_txt=corpus.txt",
     "checkpoint_every=7",
     "print_every=3",
-    "callbacks.sample_length=20",
+    "callbacks.samples.length=20",
 )
 SPEED = "characters_per_second"
 DEADLINE = 120  # seconds for one process
@@ -177,6 +177,8 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "weights": last["state_dict"],
         "optimizer": last["optimizer_states"],
         "carried state and random numbers": last[ENTRY]["ranks"],
+        "schedule": last["lr_schedulers"],
+        "callbacks": last["callbacks"],
         "best so far": last[ENTRY]["best"],
         "step": last["global_step"],
         "best.ckpt": (best["state_dict"], best["optimizer_states"], best[ENTRY]["ranks"]),
@@ -196,32 +198,31 @@ def rows(folder: Path) -> list[dict[str, str]]:
         ]
 
 
-def _accumulated(folder: Path) -> EventAccumulator:
-    """What TensorBoard itself makes of the event files: all that they hold are tensors to it."""
+def _points(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
+    """What TensorBoard itself makes of the event files: all that they hold are tensors to it.
+
+    It leaves out what a later start takes back (`purge_step`). A point that is there again with
+    the same value is one.
+    """
+    if not (folder / "tensorboard").exists():
+        return {}
     accumulator = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0})
     accumulator.Reload()
-    return accumulator
+    points = {
+        tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
+        for tag in accumulator.Tags()["tensors"]
+        if not tag.startswith(("_hparams_", "config"))  # each start tells its own
+    }
+    return {tag: list(dict.fromkeys(found)) for tag, found in points.items()}
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
-    if not (folder / "tensorboard").exists():
-        return {}
-    accumulator = _accumulated(folder)
-    return {
-        tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
-        for tag in accumulator.Tags()["tensors"]
-        if tag != SPEED and not tag.startswith(("_", "config"))
-    }
+    return {tag: found for tag, found in _points(folder).items() if tag != SPEED}
 
 
 def _doubled(folder: Path) -> list[str]:
     """Curves and texts that hold a step twice."""
-    if not (folder / "tensorboard").exists():
-        return []
-    accumulator = _accumulated(folder)
-    found = {
-        tag: [e.step for e in accumulator.Tensors(tag)] for tag in accumulator.Tags()["tensors"]
-    }
+    found = {tag: [step for step, _ in points] for tag, points in _points(folder).items()}
     return [tag for tag, steps in found.items() if len(steps) != len(set(steps))]
 
 

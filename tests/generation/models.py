@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.modelfile import Architecture, TrainedModel
+from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
-from charrnn.generation import engines
+from charrnn.generation import engines, numba_terms, numpy_layers
 from charrnn.generation.choosing import Choice
-from charrnn.generation.engines import Engines, fastest
+from charrnn.generation.engines import Engines, fastest, has_kernel
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import rows_of
 from charrnn.generation.weights import fold
-from charrnn.modelfile import TrainedModel
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
 
-KINDS = ("lstm", "gru", "rnn")
 ARCHITECTURES = [
     pytest.param(kind, layers, batchnorm, id=f"{kind}-{layers}{'-batchnorm' * batchnorm}")
-    for kind in KINDS
+    for kind in CELLS
     for layers in (1, 2, 3)
     for batchnorm in (False, True)
 ]
@@ -42,7 +44,8 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
         x = w["embedding.weight"][id_]
         for k in range(a.num_layers):
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
-            own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
+            if a.cell.recurrent:
+                own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
             if a.kind == "lstm":
                 i, f, g, o = np.split(read + own, 4)
                 cell[k] = sigmoid(f) * cell[k] + sigmoid(i) * np.tanh(g)
@@ -55,7 +58,11 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
                 z = sigmoid(z_read + z_own)
                 n = np.tanh(n_read + sigmoid(r_read + r_own) * n_own)
                 hidden[k] = (1 - z) * n + z * hidden[k]
+            elif a.kind == "mingru":
+                z_read, new = np.split(read, 2)
+                hidden[k] = (1 - sigmoid(z_read)) * hidden[k] + sigmoid(z_read) * new
             else:
+                assert a.kind == "rnn", "its equations are missing here"
                 hidden[k] = np.tanh(read + own)
             x = hidden[k]
             if a.batchnorm:
@@ -101,7 +108,7 @@ def test_reading_follows_the_network(kind: str, layers: int, batchnorm: bool) ->
             assert np.abs(vectors - expected_vectors.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_state_is_all_that_is_carried(kind: str, streams: int) -> None:
     model = trained_model(kind)
@@ -148,7 +155,7 @@ WRITERS = [
     for seed, choice in enumerate(
         [Choice(), Choice(temperature=0.5), Choice(temperature=1.5, top_k=20, top_p=0.9)]
     )
-    for kind in KINDS
+    for kind in numba_terms.KERNELS
 ]
 
 
@@ -179,11 +186,13 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
             assert np.abs(vectors - numpy_vectors).max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch"])
 def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> None:
     if name == "numba":
         pytest.importorskip("numba", reason="the extra fast is not installed")
+    if not has_kernel(name, kind):
+        pytest.skip(f"{name} has no kernel for {kind}")
     model = trained_model(kind, hidden_size=33)
     both = Engines(model)
     alone, _ = written_by(both.numpy, model, 11, 200, Choice(top_p=0.95))
@@ -214,7 +223,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
     pytest.importorskip("numba", reason="the extra fast is not installed")
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-    from charrnn.generation import numba_engine
+    from charrnn.generation import numba_engine, numba_loop
 
     def double(x):  # type: ignore[no-untyped-def]
         return 2 * x
@@ -224,23 +233,58 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert numba_engine._cached(double)(21) == 42  # no folder at all
+        assert numba_loop._cached(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = numba_engine._cached(double)
+    compiled = numba_loop._cached(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert numba_engine._call(numba_engine._cached(double), 21) == 42
+    assert numba_engine.call(numba_loop._cached(double), 21) == 42
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "charrnn.generation.numba_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "charrnn.generation.numba_loop", raising=False)
     both = Engines(trained_model())
     with pytest.raises(InputError, match=r"engine=numba: .*charrnn\[fast\]"):
         both.named("numba")
     assert isinstance(both.fastest(1, 10**6), NumpyEngine)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_terms.KERNELS])
+def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -> None:
+    both = Engines(trained_model(kind))
+    with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
+        both.named("numba")
+    assert both.fastest(1, 10**6) is both.numpy
+
+
+def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained_model("lstm", batchnorm=True)
+    text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
+    logits = Model(model).logits("Hm")
+    monkeypatch.delitem(numpy_layers.KERNELS, "lstm")
+    monkeypatch.delitem(numba_terms.KERNELS, "lstm")
+    without = Model(model)
+    assert without.generate(100, "Hm", seed=1) == text
+    assert len(without.generate(60_000, seed=1, until=text[20:40])) > 0
+    assert np.abs(without.logits("Hm") - logits).max() < 2e-5
+    assert without.logits("").shape == (0, 65)
+    for name in ("numpy", "numba"):
+        with pytest.raises(InputError, match=f"engine={name}: .* lstm; use torch"):
+            without.generate(engine=name)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_weights_too_large_warn_of_nothing(kind: str) -> None:
+    model = trained_model(kind, batchnorm=True)
+    large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RunError, match="not numbers"):
+            Model(replace(model, weights=large)).generate(20)
+        assert Model(replace(model, weights=large)).logits("Hm").shape == (2, 65)
 
 
 def test_the_fastest_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +314,7 @@ def test_a_gpu_writes_the_same() -> None:
         pytest.skip("needs a CUDA GPU")
     from charrnn.generation.torch_engine import TorchEngine
 
-    for kind in KINDS:
+    for kind in CELLS:
         model = trained_model(kind, batchnorm=True)
         engine = TorchEngine(model)
         assert engine.device == "cuda"

@@ -9,32 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.generation import sampler
-from charrnn.generation.choosing import Choice, probabilities
+from charrnn.generation.choosing import Choice
+from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Piece, Sampler, in_order
-from charrnn.modelfile import TrainedModel
-from charrnn.options import SampleOptions
+from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
+from tests.generation.test_choosing import probabilities
 
 
-def options(**given: Any) -> SampleOptions:
-    values: dict[str, Any] = {
-        "checkpoint": "",
-        "length": 100,
-        "temperature": 1.0,
-        "start_text": "",
-        "seed": 1,
-        "sample": True,
-        "top_k": None,
-        "top_p": None,
-        "num_samples": 1,
-        "until": None,
-        "output": None,
-        "engine": "numpy",
-    }
-    return SampleOptions(**{**values, **given})
+def options(**given: Any) -> GenerateOptions:
+    return GenerateOptions(**{"length": 100, "seed": 1, "engine": "numpy", **given})
 
 
 def texts(model: TrainedModel, **given: Any) -> list[str]:
@@ -65,7 +53,7 @@ def plainly_written(
     return text[len(start) :]
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 def test_samples_are_those_of_the_definition(kind: str) -> None:
     model = trained_model(kind)
     got = texts(model, length=60, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)

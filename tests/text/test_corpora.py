@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.text import corpora
-from charrnn.text.corpora import CORPORA, cache_folder, corpus_text
+from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
 
 CONTENT = b"To be, or not to be.\n" * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -30,7 +31,8 @@ def silent(line: str) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, folder: Path, cache: Path) -> Path:
     """Stands for tiny_shakespeare: a small file with that name's checksum."""
-    monkeypatch.setitem(corpora._SHA256, "tiny_shakespeare", SHA256)
+    tiny = replace(CORPORA["tiny_shakespeare"], sha256=SHA256)
+    monkeypatch.setitem(CORPORA, "tiny_shakespeare", tiny)
     Path("small.txt").write_bytes(CONTENT)
     return Path("small.txt")
 
@@ -41,6 +43,9 @@ class TestCache:
         monkeypatch.setenv("XDG_CACHE_HOME", "/x")
         monkeypatch.setenv("CHARRNN_CACHE", "~/c")
         assert cache_folder() == Path("/home/someone/c")
+        monkeypatch.setenv("CHARRNN_CACHE", "~nobody-of-this-name/c")
+        with pytest.raises(InputError, match="no such user"):
+            cache_folder()
         monkeypatch.delenv("CHARRNN_CACHE")
         assert cache_folder() == Path("/x/charrnn")
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
@@ -96,9 +101,8 @@ class TestCache:
             thread.start()
             program = (
                 "from charrnn.text import corpora;"
-                f"corpora._SHA256['tiny_shakespeare'] = '{SHA256}';"
                 f"url = 'http://127.0.0.1:{server.server_address[1]}/';"
-                "print(corpora.corpus_text('tiny_shakespeare', url, lambda line: None))"
+                f"print(corpora.downloaded_text(url, '{SHA256}', lambda line: None))"
             )
             jobs = [
                 subprocess.Popen(
@@ -112,10 +116,35 @@ class TestCache:
             outputs = [job.communicate()[0] for job in jobs]
             server.shutdown()
             thread.join()
-        path = cache / "corpora" / "tiny_shakespeare.txt"
+        path = cache / "corpora" / f"text-{SHA256[:16]}.txt"
         assert outputs == [f"{path}\n"] * 2
         assert path.read_bytes() == CONTENT
         assert asked == ["/"]
+
+
+class TestOnesOwn:
+    """A text that is known by nothing but an address and a checksum."""
+
+    def test_is_fetched_once(self, small: Path, cache: Path) -> None:
+        said: list[str] = []
+        path = downloaded_text(str(small), SHA256, said.append)
+        assert path == cache / "corpora" / f"text-{SHA256[:16]}.txt"
+        assert path.read_bytes() == CONTENT
+        assert said == ["the text: fetching small.txt"]
+        small.unlink()
+        # whoever else has it: the content is what counts
+        assert downloaded_text("elsewhere.txt", SHA256.upper(), pytest.fail) == path
+
+    def test_a_wrong_checksum_names_both_and_keeps_nothing(self, small: Path, cache: Path) -> None:
+        other = hashlib.sha256(b"other").hexdigest()
+        with pytest.raises(InputError, match=r"^small\.txt: ") as refused:
+            downloaded_text(str(small), other, silent)
+        assert f"(its sha256 is {SHA256}, not {other})" in str(refused.value)
+        assert not [p for p in (cache / "corpora").iterdir() if not p.name.endswith(".lock")]
+
+    def test_what_is_no_address(self, cache: Path) -> None:
+        with pytest.raises(InputError, match=r"http://\[: is no address"):
+            downloaded_text("http://[", SHA256, silent)
 
 
 class TestRefusals:

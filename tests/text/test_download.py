@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import re
 import socket
 import threading
@@ -103,14 +104,70 @@ def test_far_too_much(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "more than" in refusal(f"{address}/text", tmp_path, RunError)
 
 
-@pytest.mark.parametrize("url", ["nowhere.txt", "ftp://127.0.0.1/x", "data:,x", "."])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nowhere.txt",
+        "ftp://127.0.0.1/x",
+        "data:,x",
+        ".",
+        "http://[",
+        "http://[::1",
+        "http://",
+        "https:///x",
+        "http:x",
+        "http://127.0.0.1:port/x",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1/a b",
+        "http://127.0.0.1/ü",
+        "http://127.0.0.1/\n",
+        "http://127.0.0.1/\0",
+        "http://127.0.0.1/\ud800",
+        "file://elsewhere/x",
+        "file:///nowhere",
+        "file:///a%00b",
+        "/dev/zero",
+        "file:///dev/zero",
+        "a\0b",
+        "a b",
+        "",
+        "://",
+        "//x/y",
+    ],
+)
 def test_what_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.chdir(tmp_path)
     assert refusal(url, tmp_path, InputError).startswith(f"{url}: ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_very_long_address_is_cut(tmp_path: Path) -> None:
+    for url in (
+        "http://[" + "x" * 100_000,
+        "y" * 100_000,
+        "http://x/" + "ü" * 100_000,
+        "file:///" + "z" * 9999,
+    ):
+        assert len(refusal(url, tmp_path, InputError)) < 600
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for url in (str(tmp_path / "pipe"), (tmp_path / "pipe").as_uri()):
+        assert "is no regular file" in refusal(url, tmp_path, InputError)
+
+
+def test_progress_is_told(address: str, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    download(f"{address}/text", tmp_path / "new", "", lambda *now: told.append(now))
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    download(f"{address}/unannounced", tmp_path / "new", "", lambda *now: told.append(now))
+    assert told[-1] == (len(CONTENT), None)
 
 
 def refusal(url: str, folder: Path, kind: type[Exception]) -> str:
     with pytest.raises(kind) as refused:
         download(url, folder / "new", "try this")
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
+    line = str(refused.value)
+    assert "\n" not in line.replace(url, "")
+    return line

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from charrnn.errors import InputError, RunError
-from charrnn.options import DataOptions
 from charrnn.text import corpora
-from charrnn.text.prepare import prepare
+from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
-
-DEFAULTS: dict[str, Any] = {
-    "corpus": None,
-    "url": None,
-    "input_txt": None,
-    "input_h5": None,
-    "input_json": None,
-    "val_frac": 0.1,
-    "test_frac": 0.1,
-    "encoding": "utf-8",
-    "batch_size": 50,
-    "seq_length": 50,
-}
 
 
 def silent(line: str) -> None:
@@ -37,7 +28,7 @@ def silent(line: str) -> None:
 
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
-    return prepare(DataOptions(**{**DEFAULTS, "input_txt": input_txt, **options}), silent)
+    return prepare(Corpus(input_txt, **options), silent)
 
 
 def text_of(pair: tuple[Path, Path]) -> str:
@@ -157,7 +148,7 @@ class TestInTheCache:
     def test_what_is_not_ours_is_left_alone(self, cache: Path, name: str) -> None:
         Path(name).write_bytes(b'{"mine": 1}')
         said: list[str] = []
-        pair = prepare(DataOptions(**{**DEFAULTS, "input_txt": "x.txt"}), said.append)
+        pair = prepare(Corpus("x.txt"), said.append)
         assert self.is_in_cache(pair, cache)
         assert text_of(pair) == "the text"
         assert Path(name).read_bytes() == b'{"mine": 1}'
@@ -166,6 +157,49 @@ class TestInTheCache:
     def test_torch_rnns_own_files_are_left_alone(self, cache: Path) -> None:
         with h5py.File("x.h5", "w") as file:
             file["train"] = [1]
+        assert self.is_in_cache(ready(), cache)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("source", b"bytes"),
+            ("source", b"\xff\xfe"),
+            ("source", 5),
+            ("source", [1, 2, 3]),
+            ("source", ["a", "b"]),
+            ("source", h5py.Empty("f4")),
+            ("source", "null"),
+            ("source", "[" * 30_000),
+            ("source", "9" * 30_000),
+            ("source", '{"read_at": 1e999}'),
+            ("source", "RECORDED with read_at 1" + "0" * 5000),
+            ("source", "RECORDED with read_at NaN"),
+            ("source", "RECORDED with read_at 1e999"),
+            ("source", "RECORDED with read_at null"),
+            ("vocabulary", [1, 2]),
+            ("vocabulary", np.zeros((2, 2))),
+            ("time", np.void(b"12345678")),
+        ],
+    )
+    def test_whatever_its_attributes_are(self, name: str, value: Any) -> None:
+        ready()
+        with h5py.File("x.h5", "a") as file:
+            if isinstance(value, str) and value.startswith("RECORDED"):
+                source = json.loads(file.attrs["source"])
+                source["read_at"] = "@"
+                value = json.dumps(source).replace('"@"', value.rpartition(" ")[2])
+            file.attrs[name] = value
+        assert text_of(ready()) == "the text"
+
+    def test_an_attribute_of_a_type_that_numpy_lacks(self, cache: Path) -> None:
+        with h5py.File("x.h5", "w") as file:
+            space = h5py.h5s.create(h5py.h5s.SCALAR)
+            h5py.h5a.create(file.id, b"source", h5py.h5t.UNIX_D32LE, space)
+        assert self.is_in_cache(ready(), cache)
+
+    @pytest.mark.parametrize("name", ["x.h5", "x.json"])
+    def test_a_pipe_of_its_name_is_not_waited_for(self, cache: Path, name: str) -> None:
+        os.mkfifo(name)
         assert self.is_in_cache(ready(), cache)
 
     def test_files_of_another_text_are_left_alone(self, cache: Path) -> None:
@@ -209,16 +243,29 @@ class TestInTheCache:
 
 
 class TestWhatIsAsked:
-    def test_given_files_are_taken_as_they_are(self) -> None:
-        pair = (Path("a.h5"), Path("b.json"))
-        assert ready(None, input_h5="a.h5", input_json="b.json") == pair
-
     def test_a_named_corpus(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-        monkeypatch.setitem(corpora.CORPORA, "shakespeare", lambda url, say: Path("x.txt"))
-        assert text_of(ready(None, corpus="shakespeare")) == "the text"
-        Path("y.txt").write_text("mine")
-        # a text of one's own goes before the corpus that the config names
-        assert text_of(ready("y.txt", corpus="shakespeare")) == "mine"
+        content = Path("x.txt").read_bytes()
+        tiny = replace(
+            corpora.CORPORA["tiny_shakespeare"], sha256=hashlib.sha256(content).hexdigest()
+        )
+        monkeypatch.setitem(corpora.CORPORA, "tiny_shakespeare", tiny)
+        pair = ready(None, corpus="tiny_shakespeare", url="x.txt")
+        assert text_of(pair) == "the text"
+        assert pair[0] == cache / "corpora" / "tiny_shakespeare.h5"
+
+    @pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
+    def test_a_text_of_ones_own_that_is_downloaded(self, cache: Path, name: str) -> None:
+        content = gzip.compress(b"the text") if name.endswith(".gz") else b"the text"
+        Path(name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest().upper()
+        said: list[str] = []
+        corpus = Corpus(url=name, sha256=sha256)
+        pair = prepare(corpus, said.append)
+        assert text_of(pair) == "the text"
+        assert pair[0] == cache / "corpora" / f"text-{sha256[:16].lower()}.h5"
+        assert said[0] == f"the text: fetching {name}"
+        Path(name).unlink()
+        assert prepare(corpus, pytest.fail) == pair
 
     def test_standard_input_is_refused_with_the_way_round(self) -> None:
         with pytest.raises(InputError, match="charrnn preprocess input_txt=-"):
@@ -228,6 +275,14 @@ class TestWhatIsAsked:
         os.mkfifo("pipe")
         with pytest.raises(InputError, match="read twice"):
             ready("pipe")
+
+    def test_line_ends_of_windows_are_told(self) -> None:
+        Path("x.txt").write_bytes(b"one\r\ntwo\r\n")
+        said: list[str] = []
+        prepare(Corpus("x.txt"), said.append)
+        assert said[0] == "x.h5: preprocessed from x.txt"
+        assert said[1].startswith("the text has line ends of Windows (\\r\\n)")
+        prepare(Corpus("x.txt"), pytest.fail)
 
     def test_nothing_at_all(self) -> None:
         with pytest.raises(InputError, match="data=shakespeare"):
@@ -242,10 +297,7 @@ class TestWhatIsAsked:
 
 def test_jobs_started_together_do_it_once() -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
-    program = (
-        "from tests.text.test_prepare import *;"
-        "print(*prepare(DataOptions(**{**DEFAULTS, 'input_txt': 'x.txt'}), print))"
-    )
+    program = "from tests.text.test_prepare import *;print(*prepare(Corpus('x.txt'), print))"
     repository = Path(__file__).parents[2]
     jobs = [
         subprocess.Popen(

@@ -26,8 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError, RunError
-from charrnn.options import SPLITS
-from charrnn.text import preprocessing, sources
+from charrnn.text import ids_file, sources
+from charrnn.text.checks import SPLITS
 from charrnn.text.preprocessing import Preprocessed, preprocess, read_text
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -91,11 +91,12 @@ class TestIds:
         self, text: str, fractions: tuple[float, float], piece: int
     ) -> None:
         val_frac, test_frac = fractions
-        stdin = io.BytesIO(text.encode())
+        # a mark that begins a file in UTF-8 is not part of its text
+        stdin = io.BytesIO(text.encode("utf-8-sig" if text[0] == "\ufeff" else "utf-8"))
         with (
             tempfile.TemporaryDirectory() as folder,
             patch.object(sources, "_PIECE", piece),
-            patch.object(preprocessing, "_BLOCK", piece),
+            patch.object(ids_file, "_BLOCK", piece),
         ):
             h5 = f"{folder}/x.h5"
             made = run("-", h5, val_frac=val_frac, test_frac=test_frac, stdin=stdin)
@@ -140,7 +141,7 @@ class TestIds:
         with h5py.File(made.h5, "r") as file:
             assert file["test"][-1] == len(codes)
 
-    @pytest.mark.parametrize("text", ["a", "漢", "\n", "\0", "\ufeff"])
+    @pytest.mark.parametrize("text", ["a", "漢", "\n", "\0", "\u200d"])
     def test_one_character_is_enough(self, folder: Path, text: str) -> None:
         Path("x.txt").write_text(text, encoding="utf-8", newline="")
         assert contents(run("x.txt")) == by_torch_rnn(text, 0.1, 0.1)
@@ -241,7 +242,50 @@ class TestOutputs:
         assert made.json.is_file()
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding", "remark"),
+    [
+        (b"one\ntwo", "utf-8", None),
+        (b"one\r\ntwo", "utf-8", "line ends of Windows"),
+        (b"one\r\ntwo\0", "bytes", None),
+        ("one".encode("utf-16-le"), "utf-8", "encoding=utf-16-le"),
+    ],
+)
+def test_characters_that_few_want_are_told(
+    folder: Path, content: bytes, encoding: str, remark: str | None
+) -> None:
+    Path("x.txt").write_bytes(content)
+    told = run("x.txt", encoding=encoding).remark
+    assert told == remark or (remark is not None and told is not None and remark in told)
+
+
+def test_a_mark_of_the_encoding_is_no_text(folder: Path) -> None:
+    Path("x.txt").write_bytes(b"\xef\xbb\xbfab\xef\xbb\xbf")
+    assert contents(run("x.txt"))["tokens"] == ["a", "b", "\ufeff"]
+    assert contents(run("x.txt", encoding="bytes"))["tokens"] == (
+        ["[239]", "[187]", "[191]", "a", "b"]
+    )
+    assert read_text("x.txt", "utf-8") == "ab\ufeff"
+    Path("x.txt").write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(InputError, match="the text is empty"):
+        run("x.txt")
+
+
 class TestFailure:
+    @pytest.mark.parametrize("name", ["a\0b", "a\0b.h5"])
+    def test_a_nul_in_an_outputs_name(self, folder: Path, name: str) -> None:
+        Path("x.txt").write_text("text")
+        for option in ("output_h5", "output_json"):
+            json_name = Path(name) if option == "output_json" else None
+            with pytest.raises(InputError, match=f"{option}=.*holds a NUL"):
+                run("x.txt", "y.h5" if json_name else name, json=json_name)
+
+    @pytest.mark.parametrize("name", [".", "/"])
+    def test_an_output_that_is_a_folder(self, folder: Path, name: str) -> None:
+        Path("x.txt").write_text("text")
+        with pytest.raises(InputError, match="output_h5="):
+            run("x.txt", name)
+
     @pytest.mark.parametrize(
         ("content", "reason"),
         [(b"", "empty"), (b"fine so far " * 9000 + b"\xff", "not utf-8 at byte 108000")],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
 from charrnn.text import progress
-from charrnn.text.progress import byte_progress
+from charrnn.text.progress import preprocessing_progress
 
 
 class Clock:
@@ -27,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def pass_over(clock: Clock, seconds: float, rate: float, quiet: bool = False) -> None:
-    with byte_progress(quiet) as report:
+    with preprocessing_progress(quiet) as report:
         total = int(seconds * rate)
         for _ in range(2):
             for step in range(int(seconds * 8) + 1):
@@ -56,20 +57,35 @@ def test_elsewhere_a_line_comes_every_five_seconds(
     )
 
 
-def test_a_terminal_has_one_line_that_goes_away(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    pass_over(clock, 4, 1e6)
+    monkeypatch.setattr(progress, "_SILENT", 0.05)
+    with preprocessing_progress(quiet=False) as report:
+        for _ in range(2):
+            for step in range(5):
+                report(step, 4)
+                time.sleep(0.11)
     shown = terminal.getvalue()
     assert "\n" not in shown
-    assert shown.count("\rreading the text: ") > 5
-    assert shown.endswith("\r\x1b[K")
+    assert "\rreading the text: " in shown
+    assert "\rwriting the ids: " in shown
+    assert not shown.rsplit("\r", 2)[1].strip()  # blank
+    assert shown.endswith("\r")
+
+
+def test_a_terminal_stays_empty_where_it_is_over_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with preprocessing_progress(quiet=False) as report:
+        for step in range(3):
+            report(step, 2)
+            time.sleep(0.11)
+    assert not terminal.getvalue().strip()
 
 
 def test_an_unknown_total_is_left_out(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with byte_progress(quiet=False) as report:
+    with preprocessing_progress(quiet=False) as report:
         report(0, None)
         clock.now += 3
         report(6_000_000, None)

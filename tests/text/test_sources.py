@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
 import os
+import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError
 from charrnn.text import sources
-from charrnn.text.sources import STDIN, Text, digest_of, find, state_of
+from charrnn.text.sources import STDIN, Text, content_digest, find_files, stat_digest
 
 PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 ENCODINGS = ["utf-8", "utf-16", "utf-32-be", "utf-8-sig", "gb18030", "utf-7"]
@@ -37,13 +39,17 @@ class TestFinding:
     def test_a_file_a_list_and_standard_input(self, folder: Path) -> None:
         for name in ("b.txt", "a.txt"):
             Path(name).write_text(name)
-        assert find("b.txt") == [Path("b.txt")]
-        assert find(["b.txt", "a.txt", "b.txt"]) == [Path("b.txt"), Path("a.txt"), Path("b.txt")]
-        assert find("-") == [STDIN]
+        assert find_files("b.txt") == [Path("b.txt")]
+        assert find_files(["b.txt", "a.txt", "b.txt"]) == [
+            Path("b.txt"),
+            Path("a.txt"),
+            Path("b.txt"),
+        ]
+        assert find_files("-") == [STDIN]
 
     def test_a_file_of_the_name_dash_is_no_standard_input(self, folder: Path) -> None:
         Path("-").write_text("dash")
-        (found,) = find("./-")
+        (found,) = find_files("./-")
         assert found is not STDIN
         assert read(found) == "dash"
 
@@ -53,26 +59,26 @@ class TestFinding:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(name)
         expected = ["t/a/g.txt", "t/a/z.txt", "t/a-b/y.txt", "t/b.txt"]
-        assert find("t") == [Path(name) for name in expected]
+        assert find_files("t") == [Path(name) for name in expected]
 
     def test_a_pipe_in_a_folder_is_not_waited_for(self, folder: Path) -> None:
         Path("all").mkdir()
         Path("all/a.txt").write_text("a")
         os.mkfifo("all/pipe.txt")
-        assert find("all") == [Path("all/a.txt")]
+        assert find_files("all") == [Path("all/a.txt")]
 
     def test_a_glob_is_sorted_and_reaches_down(self, folder: Path) -> None:
         for name in ("x/2.md", "x/y/1.md", "x/10.md"):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(name)
-        assert find("x/*.md") == [Path("x/10.md"), Path("x/2.md")]
-        assert find("**/1.md") == [Path("x/y/1.md")]
-        assert find(["x/?.md", "x/y/1.md"]) == [Path("x/2.md"), Path("x/y/1.md")]
+        assert find_files("x/*.md") == [Path("x/10.md"), Path("x/2.md")]
+        assert find_files("**/1.md") == [Path("x/y/1.md")]
+        assert find_files(["x/?.md", "x/y/1.md"]) == [Path("x/2.md"), Path("x/y/1.md")]
 
     def test_what_exists_is_no_glob(self, folder: Path) -> None:
         for name in ("[a].txt", "a.txt"):
             Path(name).write_text(name)
-        assert find("[a].txt") == [Path("[a].txt")]
+        assert find_files("[a].txt") == [Path("[a].txt")]
 
     def test_refusals_name_what_is_wrong(self, folder: Path) -> None:
         Path("empty").mkdir()
@@ -87,10 +93,10 @@ class TestFinding:
             "a\0b": "cannot be read",
         }.items():
             with pytest.raises(InputError, match=reason) as refused:
-                find(name)
+                find_files(name)
             assert str(refused.value).startswith(f"{name}: ")
         with pytest.raises(InputError, match="cannot be one of a list"):
-            find(["file", "-"])
+            find_files(["file", "-"])
 
 
 class TestDecoding:
@@ -100,7 +106,8 @@ class TestDecoding:
         encoding=st.sampled_from(ENCODINGS),
     )
     def test_pieces_may_end_within_a_character(self, text: str, piece: int, encoding: str) -> None:
-        stdin = io.BytesIO(text.encode(encoding))
+        # a mark that begins a file in UTF-8 is not part of its text
+        stdin = io.BytesIO(text.encode("utf-8-sig" if encoding == "utf-8" else encoding))
         with patch.object(sources, "_PIECE", piece):
             assert "".join(Text([STDIN], encoding, stdin).pieces()) == text
 
@@ -139,9 +146,47 @@ class TestDecoding:
     def test_files_are_joined_as_they_are(self, folder: Path) -> None:
         Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
         Path("b.txt").write_bytes(b"\xef\xbb\xbf\rthree\x00\n")
-        assert read(Path("a.txt"), Path("b.txt")) == "\ufeffone\r\ntwo\ufeff\rthree\0\n"
+        assert read(Path("a.txt"), Path("b.txt")) == "one\r\ntwo\rthree\0\n"
         # each has its own mark in an encoding that drops it
         assert read(Path("a.txt"), Path("b.txt"), encoding="utf-8-sig") == "one\r\ntwo\rthree\0\n"
+
+
+def office_document() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", os.urandom(1000))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("text".encode("utf-16"), "is UTF-16; give encoding=utf-16"),
+        (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; give encoding=utf-16"),
+        ("text".encode("utf-32"), "is UTF-32; give encoding=utf-32"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
+        (office_document(), "is a zip archive, as .docx"),
+        (gzip.compress(b"text"), "is packed by gzip; let its name end in .gz"),
+        (lzma.compress(b"text"), "is packed by xz; let its name end in .xz"),
+        (b"\x89HDF\r\n\x1a\n", "is HDF5"),
+    ],
+)
+def test_files_of_other_kinds_are_named(folder: Path, content: bytes, what: str) -> None:
+    Path("a.txt").write_bytes(content)
+    line = refusal(Path("a.txt"))
+    assert line.startswith(f"a.txt: {what}")
+    assert "latin-1" not in line
+
+
+def test_a_text_in_utf_16_that_is_damaged_is_not_told_what_it_is(folder: Path) -> None:
+    Path("a.txt").write_bytes("text".encode("utf-16") + b"\0")
+    assert "not utf-16" in refusal(Path("a.txt"), encoding="utf-16")
+
+
+def test_a_very_long_name_is_cut() -> None:
+    with pytest.raises(InputError) as refused:
+        find_files("x" * 100_000)
+    assert len(str(refused.value)) < 500
 
 
 class TestPacked:
@@ -152,7 +197,7 @@ class TestPacked:
         text = Text([path], "utf-8")
         assert "".join(text.pieces()) == "Zoë " * 50_000 + "end"
         assert text.done == text.size == path.stat().st_size
-        assert text.digest() == digest_of([path])
+        assert text.digest() == content_digest([path])
 
     @pytest.mark.parametrize("suffix", PACK)
     @pytest.mark.parametrize("damage", ["truncated", "flipped", "another format"])
@@ -172,7 +217,7 @@ class TestPacked:
         Path("a.bz2").write_bytes(bz2.compress(b"text") + b"trailing" * 10_000)
         text = Text([Path("a.bz2")], "utf-8")
         assert "".join(text.pieces()) == "text"
-        assert text.digest() == digest_of([Path("a.bz2")])
+        assert text.digest() == content_digest([Path("a.bz2")])
 
 
 class TestIdentity:
@@ -181,18 +226,18 @@ class TestIdentity:
             Path(name).write_text(content)
         paths = [Path(name) for name in "abcde"]
         a, b, c, d, e = paths
-        assert digest_of([a]) == digest_of([e])
-        assert digest_of([a, b]) != digest_of([c, d])
+        assert content_digest([a]) == content_digest([e])
+        assert content_digest([a, b]) != content_digest([c, d])
         text = Text(paths, "utf-8")
         list(text.pieces())
-        assert text.digest() == digest_of(paths)
+        assert text.digest() == content_digest(paths)
 
     def test_state_changes_with_size_time_and_names(self, folder: Path) -> None:
         Path("a").write_text("x")
-        state, latest = state_of([Path("a")])
+        state, latest = stat_digest([Path("a")])
         assert latest >= Path("a").stat().st_mtime_ns
-        assert state_of([Path("a")]) == (state, latest)
+        assert stat_digest([Path("a")]) == (state, latest)
         os.utime("a", ns=(1, 1))
-        assert state_of([Path("a")])[0] != state
+        assert stat_digest([Path("a")])[0] != state
         Path("a").rename("b")
-        assert state_of([Path("b")])[0] != state
+        assert stat_digest([Path("b")])[0] != state

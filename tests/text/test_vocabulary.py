@@ -79,6 +79,11 @@ def test_an_unknown_character_is_named() -> None:
         '{"idx_to_token": {"1": "a", "2": "a"}}',
         '{"idx_to_token": {"1": 5}}',
         "[" * 100_000,
+        '{"idx_to_token": ' * 100_000,
+        f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}',
+        f'{{"idx_to_token": {{"1": "{"ab" * 100_000}"}}}}',
+        f'{{"{"x" * 100_000}": 1}}',
+        '{"idx_to_token": {"1": "[٢٠٠]"}}',
     ],
 )
 def test_what_is_no_vocabulary_is_refused_by_name(tmp_path: Path, content: str) -> None:
@@ -87,6 +92,21 @@ def test_what_is_no_vocabulary_is_refused_by_name(tmp_path: Path, content: str) 
     with pytest.raises(InputError, match="not a vocabulary") as refused:
         Vocabulary.read_json(path)
     assert str(path) in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+def test_numbers_of_thousands_of_digits_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(f'{{"token_to_idx": {{"a": {"9" * 10_000}}}, "idx_to_token": {{"1": "a"}}}}')
+    assert Vocabulary.read_json(path).characters == ["a"]
+
+
+def test_a_json_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    with open(path, "wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(InputError, match="it has 8192 MB"):
+        Vocabulary.read_json(path)
 
 
 def test_a_missing_json_is_named(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn import checkpoint
 from charrnn.__main__ import main
-from charrnn.training.hardware import cpu_runs_bf16
+from charrnn.models import checkpoint
+from charrnn.runs.hardware import cpu_runs_bf16
 
 SMALL = (
     "trainer=cpu",
@@ -26,7 +26,7 @@ SMALL = (
     "data.input_txt=corpus.txt",
     "checkpoint_every=7",
     "print_every=5",
-    "callbacks.sample_length=20",
+    "callbacks.samples.length=20",
 )
 
 

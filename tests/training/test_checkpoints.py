@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint, modelfile
 from charrnn.errors import InputError
-from charrnn.training.checkpoints import Best, newest_usable, restore_best
+from charrnn.models import checkpoint, model_file
+from charrnn.runs.restore import newest_usable, restore_best
+from charrnn.training.best import Best
 from tests.training.conftest import Train, assert_same, tensors
 
 
 @pytest.fixture
 def run(train: Train) -> Path:
     """20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
-    return train("trainer.max_steps=20", "callbacks.keep_every=8")
+    return train("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
 
 
 def damage(path: Path) -> None:
@@ -25,24 +26,30 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_last_is_the_one(run: Path) -> None:
-    usable = newest_usable(run)
-    assert usable.path == run / "checkpoints" / "last.ckpt"
-    assert usable.notes == []
+def test_last_is_the_one(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    path, content = newest_usable(run)
+    assert path == run / "checkpoints" / "last.ckpt"
+    assert content is not None
+    assert content["global_step"] == 20
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("best_step", [8, 20])
-def test_of_the_others_the_newest(run: Path, best_step: int) -> None:
+def test_of_the_others_the_newest(
+    run: Path, best_step: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     checkpoints = run / "checkpoints"
     source = checkpoints / ("step-8.ckpt" if best_step == 8 else "last.ckpt")
     shutil.copy(source, checkpoints / "best.ckpt")
     damage(checkpoints / "last.ckpt")
-    usable = newest_usable(run)
-    expected = "step-16.ckpt" if best_step == 8 else "best.ckpt"
-    assert usable.path == checkpoints / expected
-    assert [note.endswith("it is set aside as last.ckpt.damaged") for note in usable.notes] == [
-        True
-    ]
+    capfd.readouterr()
+    path, content = newest_usable(run)
+    assert path == checkpoints / ("step-16.ckpt" if best_step == 8 else "best.ckpt")
+    assert content is not None
+    assert content["global_step"] == (16 if best_step == 8 else 20)
+    (note,) = capfd.readouterr().err.splitlines()
+    assert note.endswith("it is set aside as last.ckpt.damaged")
     assert not (checkpoints / "last.ckpt").exists()
     assert (checkpoints / "last.ckpt.damaged").exists()
 
@@ -57,12 +64,14 @@ def test_older_damaged_ones_stay_aside(run: Path) -> None:
     assert names == {"last.ckpt.damaged", "last.ckpt.damaged-2", "last.ckpt.damaged-3"}
 
 
-def test_nothing_whole(run: Path) -> None:
+def test_nothing_whole(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for path in (run / "checkpoints").glob("*.ckpt"):
         path.write_bytes(b"")
-    usable = newest_usable(run)
-    assert usable.path is None
-    assert len(usable.notes) == 4
+    capfd.readouterr()
+    assert newest_usable(run) == (None, None)
+    notes = capfd.readouterr().err.splitlines()
+    assert len(notes) == 4
+    assert all(".damaged" in note for note in notes)
 
 
 def test_what_another_version_wrote_is_refused_and_left(
@@ -83,29 +92,48 @@ def best_of(folder: Path) -> Best:
 
 def files_of_the_best(folder: Path) -> tuple[int, int]:
     """The steps of best.ckpt and of the model file."""
-    facts = modelfile.load(folder / "model.safetensors").facts
+    facts = model_file.load(folder / "model.safetensors").facts
     return tensors(folder, "best.ckpt")["step"], facts["step"]
 
 
-def test_a_damaged_model_file_is_made_again(run: Path) -> None:
-    before = modelfile.load(run / "model.safetensors").weights
+def test_a_damaged_model_file_is_made_again(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = model_file.load(run / "model.safetensors").weights
     damage(run / "model.safetensors")
     best = best_of(run)
-    notes = restore_best(run, best, run / "checkpoints" / "last.ckpt")
-    (note,) = notes
+    capfd.readouterr()
+    assert restore_best(run, best, run / "checkpoints" / "last.ckpt")
+    (note,) = capfd.readouterr().err.splitlines()
     assert note.endswith("it is set aside as model.safetensors.damaged")
-    after = modelfile.load(run / "model.safetensors").weights
+    after = model_file.load(run / "model.safetensors").weights
     assert all((after[name] == before[name]).all() for name in before)
     assert files_of_the_best(run) == (best.step, best.step)
 
 
-def test_a_lost_best_is_forgotten(run: Path) -> None:
+def test_a_lost_best_is_forgotten(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     damage(run / "checkpoints" / "best.ckpt")
     best = best_of(run)
     best.step = 7  # of which no file is left
-    notes = restore_best(run, best, run / "checkpoints" / "last.ckpt")
-    assert [n.rpartition(" ")[2] for n in notes] == ["best.ckpt.damaged", "counts"]
-    assert (best.loss, best.step) == (float("inf"), 0)
+    capfd.readouterr()
+    assert not restore_best(run, best, run / "checkpoints" / "last.ckpt")
+    notes = capfd.readouterr().err.splitlines()
+    assert [note.rpartition(" ")[2] for note in notes] == ["best.ckpt.damaged", "counts"]
+
+
+def test_the_next_one_counts_when_the_best_is_lost(
+    train: Train, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And training goes on as if none had been better: at such a rate it only gets worse."""
+    damage(run / "checkpoints" / "best.ckpt")
+    damage(run / "model.safetensors")
+    last = run / "checkpoints" / "last.ckpt"
+    shutil.copy(run / "checkpoints" / "step-8.ckpt", last)
+    before = best_of(run)
+    assert before.step < 8
+    train(f"resume={run}", "trainer.max_steps=16", "optimizer.lr=1", small=False)
+    assert "the best model so far, of step 7, is lost" in capfd.readouterr().err
+    after = best_of(run)
+    assert after.loss > before.loss
+    assert files_of_the_best(run) == (after.step, after.step)
 
 
 def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
@@ -121,10 +149,13 @@ def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
     assert_same(tensors(new, "best.ckpt"), tensors(run, "best.ckpt"))
 
 
-def test_early_stopping_counts_on_when_the_best_is_lost() -> None:
-    best = Best()
-    assert best.update(2.0, 1, 0.0)
-    assert not best.update(2.5, 2, 0.0)
-    best.forget()
-    assert best.update(2.4, 3, 0.0)
-    assert (best.step, best.waited) == (3, 2)
+def test_early_stopping_counts_on_when_the_best_is_lost(train: Train) -> None:
+    """Its patience has a memory of its own."""
+    words = ["callbacks=early_stopping", "callbacks.early_stopping.patience=4", "optimizer.lr=1"]
+    stops = "trainer.max_steps=200"
+    whole = train(*words, stops, folder="whole")
+    parts = train(*words, "trainer.max_steps=21", folder="parts")
+    for path in ("checkpoints/best.ckpt", "model.safetensors"):
+        damage(parts / path)
+    train(f"resume={parts}", stops, small=False)
+    assert tensors(parts)["step"] == tensors(whole)["step"] < 200

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
+import lightning as L
 import numpy as np
 import pytest
 import torch
 
 from charrnn.data import ROWS_MAPPED, cut_streams, open_data
+from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import datamodule
-from charrnn.training.datamodule import Windows
+from charrnn.training import TextDataModule, datamodule
 
 N, T = 2 * ROWS_MAPPED + 3, 4
 
@@ -36,15 +38,118 @@ def test_windows_are_those_of_the_streams(
         for split in ("val", "test"):
             file[split] = ids[:0]
     Vocabulary([chr(0x4E00 + i) for i in range(40)]).write_json(tmp_path / "x.json")
-    data = open_data(tmp_path / "x.h5", tmp_path / "x.json")
-    assert (data.mapping is None) == chunked
-    streams = cut_streams(data, "train", N, T)
+    encoded = open_data(tmp_path / "x.h5", tmp_path / "x.json")
+    assert (encoded.mapping is None) == chunked
+    streams = cut_streams(encoded, "train", N, T)
     assert streams.windows == 11
     monkeypatch.setattr(datamodule, "COPIED_IDS", copied)
-    windows = Windows(streams, first_step=first, total_steps=25, device=torch.device("cpu"))
-    seen = list(windows)
-    assert len(seen) == 26 - first
-    for step, (inputs, targets) in enumerate(seen, first):
-        expected = streams.window(step % streams.windows)
+    data = TextDataModule(
+        input_h5=str(tmp_path / "x.h5"),
+        input_json=str(tmp_path / "x.json"),
+        batch_size=N,
+        seq_length=T,
+    )
+    seen = Seen()
+    # a resume in the middle of an epoch begins where Lightning's own count stands
+    saved = tmp_path / "part.ckpt"
+    if first:
+        trainer(max_steps=first, callbacks=[SaveAt(first, saved)]).fit(Seen(), data)
+    trainer(max_epochs=2).fit(seen, data, ckpt_path=saved if first else None)
+    assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 22)]
+    for index, (inputs, targets, begins) in seen.batches:
+        expected = streams.window(index)
         assert np.array_equal(inputs, expected[0])
         assert np.array_equal(targets, expected[1])
+        assert begins == (index == 0)
+
+
+class Seen(L.LightningModule):
+    """Keeps the batches that it is given, and learns nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.batches: list[tuple[int, Any]] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.batches.append((batch_idx, batch))
+        return self.weight.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SaveAt(L.Callback):
+    """Saves a checkpoint after a step."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def trainer(**options: Any) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        **options,
+    )
+
+
+def test_it_says_that_its_data_is_not_there_yet() -> None:
+    data = TextDataModule("my.txt")
+    for name in ("vocabulary", "encoded", "streams", "facts"):
+        with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):
+            getattr(data, name)
+    with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):
+        data.val_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"input_h5": "x.h5"}, "data.input_h5 and data.input_json belong together"),
+        ({"input_json": "x.json"}, "data.input_h5 and data.input_json belong together"),
+        ({"batch_size": 0}, "data.batch_size=0: must be 1 or more"),
+        ({"seq_length": -1}, "data.seq_length=-1: must be 1 or more"),
+        ({"val_frac": 1.5}, "data.val_frac=1.5"),
+    ],
+)
+def test_what_cannot_be(given: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        TextDataModule(**given)
+
+
+def test_a_text_without_anything_to_learn_from(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abcabcabcabc")
+    data = TextDataModule(str(tmp_path / "a.txt"), val_frac=0.5, test_frac=0.45)
+    data.setup()
+    with pytest.raises(InputError, match=r"its training split has [01] characters"):
+        _ = data.streams
+
+
+def test_the_text_is_prepared_once_and_setup_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("to be or not to be, " * 40)
+    data = TextDataModule(str(tmp_path / "a.txt"), batch_size=4, seq_length=5)
+    data.setup("fit")
+    assert "".join(data.vocabulary.characters) == "".join(dict.fromkeys("to be or not to be, "))
+    encoded = data.encoded
+    data.setup("test")
+    assert data.encoded is encoded
+    assert data.facts["encoding"] == "utf-8"
+    (whole,) = data.val_dataloader()
+    assert len(whole.ids) == len(encoded.splits["val"])
+    assert (data.streams.batch_size, data.streams.seq_length) == (4, 5)
+
+
+def test_a_split_without_a_pair_of_characters_has_no_batches(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("to be or not to be, " * 40)
+    data = TextDataModule(str(tmp_path / "a.txt"), val_frac=0.0, test_frac=0.0)
+    data.setup()
+    assert data.val_dataloader() == data.test_dataloader() == []

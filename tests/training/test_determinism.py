@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from charrnn.training.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import cpu_runs_bf16
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
 

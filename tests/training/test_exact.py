@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
 
 CASES = {
@@ -42,8 +42,8 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
     """As after a kill: files of later steps lie about, and are made again."""
     overrides = ["model.dropout=0.25", "schedule=cosine", "trainer.max_steps=50"]
-    whole = train(*overrides, "callbacks.keep_every=20", folder="whole")
-    killed = train(*overrides, "callbacks.keep_every=20", folder="killed")
+    whole = train(*overrides, "callbacks.checkpoints.keep_every=20", folder="whole")
+    killed = train(*overrides, "callbacks.checkpoints.keep_every=20", folder="killed")
     shutil.copy(killed / "checkpoints" / "step-20.ckpt", killed / "checkpoints" / "last.ckpt")
     train(f"resume={killed}", small=False)
     assert_same(tensors(killed), tensors(whole))
@@ -52,7 +52,7 @@ def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
 
 
 def test_from_a_checkpoint_in_a_new_folder(train: Train, workplace: Path) -> None:
-    whole = train("trainer.max_steps=50", "callbacks.keep_every=20", folder="whole")
+    whole = train("trainer.max_steps=50", "callbacks.checkpoints.keep_every=20", folder="whole")
     point = whole / "checkpoints" / "step-20.ckpt"
     train(f"resume={point}", "hydra.run.dir=new", small=False)
     assert_same(tensors(workplace / "new"), tensors(whole))
@@ -123,7 +123,7 @@ def test_the_checkpoint_of_a_finished_run_says_so(
 
 
 def test_a_damaged_checkpoint_is_set_aside(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("trainer.max_steps=20", "callbacks.keep_every=15")
+    run = train("trainer.max_steps=20", "callbacks.checkpoints.keep_every=15")
     expected = tensors(run)
     last = run / "checkpoints" / "last.ckpt"
     damaged = bytearray(last.read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.faults.child import Fault, fail
 from tests.faults.runs import Broken, differences, go_on, points, run, start, write_corpus
 
@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_killed_in_every_phase_nothing_is_lost(place: Path) -> None:
-    overrides = ("schedule.decay_every=1", "callbacks.keep_every=10")
+    overrides = ("schedule.decay_every=1", "callbacks.checkpoints.keep_every=10")
     run(start("whole", *overrides), place)
     broken = Broken(place, "broken", overrides)
     points_of_a_run = [

@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 import yaml
 
 import charrnn
-from charrnn import checkpoint
-from charrnn.data import cut_streams, open_data
-from charrnn.training import datamodule
+from charrnn.data import open_data
+from charrnn.models import checkpoint
+from charrnn.training import LanguageModel, TextDataModule, datamodule
 from charrnn.training.datamodule import Windows
-from charrnn.training.module import LanguageModel
 from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
 
 pytestmark = [
@@ -49,7 +49,7 @@ def test_the_gpu_is_taken_without_a_flag(
     training_step = LanguageModel.training_step
 
     def watched(self: LanguageModel, batch: Any, index: int) -> Any:
-        devices.update(tensor.device.type for tensor in batch)
+        devices.update(tensor.device.type for tensor in batch[:2])
         devices.update(parameter.device.type for parameter in self.network.parameters())
         loss = training_step(self, batch, index)
         assert self.state is not None
@@ -70,23 +70,28 @@ def test_the_gpu_is_taken_without_a_flag(
 def test_the_corpus_is_kept_on_the_gpu_where_it_fits(
     train: Train, fits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = checkpoint.read(train(*GPU, STEPS, small=False) / "checkpoints" / "last.ckpt")
-    data_files = facts[checkpoint.ENTRY]["facts"]
-    data = open_data(Path(data_files["input_h5"]), Path(data_files["input_json"]))
-    streams = cut_streams(data, "train", 4, 10)
+    train(*GPU, STEPS, small=False)
+    data = TextDataModule("corpus.txt", batch_size=4, seq_length=10)
+    data.setup()
     if not fits:
         # of the free memory, nothing is left for it
         monkeypatch.setattr(datamodule, "GPU_SHARE", 1 << 60)
-
-    def windows(device: str) -> Windows:
-        return Windows(streams, first_step=3, total_steps=45, device=torch.device(device))
-
-    on_gpu = windows("cuda:0")
+    on_gpu, on_cpu = (_windows(data, accelerator) for accelerator in ("gpu", "cpu"))
     assert (on_gpu.resident is not None) == fits
-    for (ids, targets), (other_ids, other_targets) in zip(on_gpu, windows("cpu"), strict=True):
-        assert ids.is_cuda == targets.is_cuda == fits
-        assert_same(ids.cpu(), other_ids)
-        assert_same(targets.cpu(), other_targets)
+    for here, there in zip(on_gpu, on_cpu, strict=True):
+        assert here[0].is_cuda == here[1].is_cuda == fits
+        assert_same(here[0].cpu(), there[0])
+        assert_same(here[1].cpu(), there[1])
+        assert here[2] == there[2]
+
+
+def _windows(data: TextDataModule, accelerator: str) -> Windows:
+    trainer = L.Trainer(accelerator=accelerator, devices=1, max_steps=1, logger=False,
+                        enable_checkpointing=False, enable_progress_bar=False)  # fmt: skip
+    trainer.fit(LanguageModel(data.vocabulary, hidden_size=8), data)
+    windows = Windows(data.streams, trainer)
+    trainer.fit_loop.epoch_loop.batch_progress.reset()
+    return windows
 
 
 # -- what is computed ------------------------------------------------------------------
@@ -164,7 +169,12 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 
 
 def test_the_gpus_random_numbers_are_kept(train: Train) -> None:
-    wanted = (*GPU, "model.dropout=0.25", "callbacks.keep_every=10", "trainer.max_steps=20")
+    wanted = (
+        *GPU,
+        "model.dropout=0.25",
+        "callbacks.checkpoints.keep_every=10",
+        "trainer.max_steps=20",
+    )
     run = train(*wanted, small=False)
     earlier = tensors(run, "step-10.ckpt")["ranks"][0]["cuda"]
     later = tensors(run)["ranks"][0]["cuda"]
@@ -188,11 +198,11 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(train: Train) -> None
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
     model = charrnn.load(run)
     loss = min(float(row["val/loss"]) for row in metrics(run) if row["val/loss"])
-    assert abs(model.score(model.vocabulary.decode(data.ids("val"))) - loss) < 1e-4
+    assert abs(model.score(model.vocabulary.decode(data.unread("val")[:])) - loss) < 1e-4
 
 
 def test_a_run_may_move_between_gpu_and_cpu(train: Train, workplace: Path) -> None:
-    wanted = (STEPS, "callbacks.keep_every=20", "print_every=1")
+    wanted = (STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
     whole = train(*wanted, folder="cpu")
     for here, there in (("cpu", "gpu"), ("gpu", "cpu")):
         run = whole if here == "cpu" else train(*GPU, *wanted, small=False, folder="gpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import random
 import re
 import signal
@@ -17,15 +18,14 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn import checkpoint
-from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.training.launchers import Place
-from charrnn.training.module import _share
-from charrnn.training.processes import _error_of, report_on
+from charrnn.errors import InputError, RunError
+from charrnn.models import checkpoint
+from charrnn.runs import processes
+from charrnn.training.resume import share
 from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
-LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=none")
+LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 END = "trainer.max_steps=160"
 LOST = "the last good checkpoint stands: charrnn train resume=run goes on from it"
 
@@ -56,10 +56,16 @@ def running(*words: str, program: tuple[str, ...] = ()) -> Iterator[tuple[Any, l
 
 
 def children(parent: int) -> list[int]:
-    """Its processes, in the order of their ranks."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
-    pairs = [line.split() for line in listed.stdout.splitlines()]
-    return sorted(int(pid) for pid, ppid in pairs if int(ppid) == parent)
+    """Its processes that train, in the order of their ranks."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True
+    )
+    found = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    # multiprocessing has one more, which only watches
+    return sorted(
+        int(pid) for pid, ppid, *args in found
+        if int(ppid) == parent and "resource_tracker" not in " ".join(args)
+    )  # fmt: skip
 
 
 def is_there(pid: int) -> bool:
@@ -85,7 +91,7 @@ def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
 def test_two_processes_train_as_one_does(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.keep_every=50"]
+    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.checkpoints.keep_every=50"]
     one = train(*wanted, folder="one")
     capfd.readouterr()
     beside = set(os.listdir(workplace))
@@ -118,7 +124,7 @@ def test_two_processes_train_as_one_does(
 
 @pytest.mark.slow
 def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
-    one = train("trainer.max_steps=100", "callbacks.keep_every=50", folder="one")
+    one = train("trainer.max_steps=100", "callbacks.checkpoints.keep_every=50", folder="one")
     point = one / "checkpoints" / "step-50.ckpt"
     for count in (2, 4):
         train(f"resume={point}", f"trainer.devices={count}", f"hydra.run.dir={count}", small=False)
@@ -153,7 +159,7 @@ def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing(train: Train, workplace: Path) -> None:
     """While they start, step, validate and save; one of the two, over and over."""
-    wanted = ["trainer.max_steps=500", "checkpoint_every=3", "model.dropout=0.25", "logger=none"]
+    wanted = ["trainer.max_steps=500", "checkpoint_every=3", "model.dropout=0.25", "logger=csv"]
     whole = train(*wanted, "trainer.devices=2", folder="whole")
     generator = random.Random(1)
     words = [*SMALL_DDP, *wanted, "hydra.run.dir=run"]
@@ -180,7 +186,7 @@ def test_kills_at_random_moments_lose_nothing(train: Train, workplace: Path) -> 
     assert metrics(workplace / "run") == metrics(whole)
 
 
-SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGUSR2: 143, signal.SIGINT: 130}
 
 
 @pytest.mark.parametrize(
@@ -188,6 +194,7 @@ SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
     [
         signal.SIGTERM,
         pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR2, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
@@ -332,9 +339,9 @@ def test_carried_state_keeps_its_rows_in_other_shares() -> None:
 
     for before in (1, 2, 3):
         for after in (1, 2, 4, 6):
-            shares = [_share(ranks(before), rank, after)["state"] for rank in range(after)]
+            shares = [share(ranks(before), rank, after)["state"] for rank in range(after)]
             assert_same(shares, [saved["state"] for saved in ranks(after)])
-    assert _share(ranks(3), 2, 3)["cpu"] == 2
+    assert share(ranks(3), 2, 3)["cpu"] == 2
 
 
 @pytest.mark.parametrize(
@@ -342,25 +349,25 @@ def test_carried_state_keeps_its_rows_in_other_shares() -> None:
     [
         InputError("a.txt: no such file"),
         RunError("diverged"),
-        Interrupted("stopped", signal.SIGTERM),
         MemoryError("too much"),
     ],
 )
-def test_errors_travel(error: BaseException) -> None:
-    found = _error_of(report_on(error))
+def test_errors_travel(error: Exception) -> None:
+    found = pickle.loads(pickle.dumps(processes.told(error)))
     assert (type(found), str(found)) == (type(error), str(error))
     assert getattr(found, "exit_code", 1) == getattr(error, "exit_code", 1)
 
 
 def test_a_file_error_travels_as_its_line() -> None:
-    found = _error_of(report_on(FileNotFoundError(2, "No such file", "a.h5")))
+    found = processes.told(FileNotFoundError(2, "No such file", "a.h5"))
     assert isinstance(found, RunError)
     assert str(found) == "a.h5: No such file"
 
 
-def test_a_fault_travels_with_its_traceback() -> None:
+def test_a_fault_tells_its_traceback_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        Place().nope  # type: ignore[attr-defined]  # noqa: B018
-    except AttributeError as error:
-        found = _error_of(report_on(error))
-    assert "test_a_fault_travels_with_its_traceback" in str(found.__cause__)
+        {}["nope"]
+    except KeyError as error:
+        found = processes.told(error)
+    assert "test_a_fault_tells_its_traceback_where_it_was" in capsys.readouterr().err
+    assert str(found) == "KeyError: 'nope'"

@@ -12,7 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import charrnn
-from charrnn import checkpoint, modelfile
+from charrnn.models import checkpoint, model_file
 from charrnn.training import progress
 from tests.training.conftest import Train, assert_same, metrics, tensors
 
@@ -46,12 +46,12 @@ def test_the_last_validation_is_that_of_the_exported_loss(train: Train) -> None:
     run = train("trainer.max_steps=23")
     rows = metrics(run)
     best = min((float(r["val/loss"]), int(r["step"])) for r in rows if r["val/loss"])
-    facts = modelfile.load(run / "model.safetensors").facts
+    facts = model_file.load(run / "model.safetensors").facts
     assert (facts["val_loss"], facts["step"]) == best
     from charrnn.data import open_data
 
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
-    text = charrnn.load(run).vocabulary.decode(data.ids("val"))
+    text = charrnn.load(run).vocabulary.decode(data.unread("val")[:])
     assert abs(charrnn.load(run).score(text) - best[0]) < 1e-5
 
 
@@ -75,7 +75,7 @@ CHANGES_NOTHING = {
     "validation often": ["validate_every=2"],
     "logging often": ["print_every=1"],
     "no logging": ["print_every=1000", "logger=none"],
-    "no samples": ["callbacks.sample_length=0"],
+    "no samples": ["callbacks.samples.length=0"],
     "checkpoints often": ["checkpoint_every=1", "validate_every=1000"],
 }
 
@@ -91,7 +91,9 @@ def test_looking_changes_nothing(train: Train) -> None:
 
 def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: Train) -> None:
     """Two epochs of 20 windows by hand, against the module's."""
-    run = train("trainer.max_steps=40", "checkpoint_every=1000", "callbacks.keep_every=1")
+    run = train(
+        "trainer.max_steps=40", "checkpoint_every=1000", "callbacks.checkpoints.keep_every=1"
+    )
     config = checkpoint.read(run / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["facts"]
     from charrnn.data import cut_streams, open_data
     from charrnn.network import network_of
@@ -109,7 +111,7 @@ def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: T
                 torch.testing.assert_close(part, other)
 
 
-def _model(run: Path, step: int) -> modelfile.TrainedModel:
+def _model(run: Path, step: int) -> model_file.TrainedModel:
     return checkpoint.read_model(run / "checkpoints" / f"step-{step}.ckpt")
 
 
@@ -122,7 +124,7 @@ def test_without_validation_the_last_weights_are_exported(train: Train) -> None:
     run = train("trainer.max_steps=10", "validate_every=0")
     last, best = tensors(run), tensors(run, "best.ckpt")
     assert_same(best["weights"], last["weights"])
-    exported = modelfile.load(run / "model.safetensors").weights
+    exported = model_file.load(run / "model.safetensors").weights
     decoder = last["weights"]["network.decoder.weight"].numpy()
     assert (exported["decoder.weight"] == decoder).all()
     assert not any(row["val/loss"] for row in metrics(run))
@@ -191,7 +193,11 @@ def test_divergence_is_named_and_never_saved(
 
 
 def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    stopping = ["callbacks=early_stopping", "callbacks.patience=2", "callbacks.min_delta=100"]
+    stopping = [
+        "callbacks=early_stopping",
+        "callbacks.early_stopping.patience=2",
+        "callbacks.early_stopping.min_delta=100",
+    ]
     run = train(*stopping, "trainer.max_steps=100", "validate_every=3")
     # the first validation is better than none, the next two are not better by 100
     assert tensors(run)["step"] == 9
@@ -201,7 +207,7 @@ def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_kept_checkpoints(train: Train) -> None:
-    run = train("trainer.max_steps=10", "callbacks.keep_every=4")
+    run = train("trainer.max_steps=10", "callbacks.checkpoints.keep_every=4")
     assert tensors(run, "step-4.ckpt")["step"] == 4
     assert {p.name for p in (run / "checkpoints").iterdir()} == {
         "last.ckpt",

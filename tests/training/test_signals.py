@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
+from charrnn.models import checkpoint
 from tests.faults.child import Fault, send
 from tests.faults.runs import OPTIONS, differences, go_on, run, start, write_corpus
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
+CODES = {
+    **{signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143},
+    **{signal.SIGUSR1: 143, signal.SIGUSR2: 143},
+}
 
 
 @pytest.fixture
@@ -86,14 +89,31 @@ def test_a_second_ctrl_c_in_the_midst_of_a_save(place: Path) -> None:
     assert not list((place / "run").rglob("*.part"))
 
 
-@pytest.mark.parametrize("point", ["cut", "record"])
+@pytest.mark.parametrize("point", ["data", "record", "optimizer"])
 def test_a_signal_before_training_begins(place: Path, point: str) -> None:
     words = start("run", "trainer.max_steps=20")
     run(words, place, sent(signal.SIGTERM, "start", point), code=143)
     assert "stopped before training began; " in last_line(place)
+    run(go_on(place, "run", "trainer.max_steps=20"), place)
+    run(start("whole", "trainer.max_steps=20"), place)
+    assert differences(place / "whole", place / "run") == []
+
+
+def test_a_signal_as_training_begins(place: Path) -> None:
+    """Lightning takes the handlers now. It waits, or ends the run before its first step."""
+    words = start("run", "trainer.max_steps=20")
+    run(words, place, sent(signal.SIGTERM, "start", "fit"), code=143)
+    assert re.search("stopped (after step 1|before training began); ", last_line(place))
     run(go_on(place, "run"), place)
     run(start("whole", "trainer.max_steps=20"), place)
     assert differences(place / "whole", place / "run") == []
+
+
+def test_quit_leaves_at_once(place: Path) -> None:
+    words = start("run", "trainer.max_steps=20")
+    run(words, place, sent(signal.SIGQUIT, "step", "forward", 9), code=-signal.SIGQUIT)
+    assert step_of(place) == 7
+    run(go_on(place, "run"), place)
 
 
 def test_a_signal_while_a_checkpoint_is_read_damages_nothing(place: Path) -> None:
@@ -115,18 +135,8 @@ def test_ctrl_c_ends_a_sweep(place: Path) -> None:
 
 def test_from_a_shell(place: Path) -> None:
     """Start-up and all, as a user sees it."""
-    limits = "trainer.max_steps=2000", "trainer.max_epochs=1000"
-    command = [sys.executable, "-m", "charrnn", *start("run", *limits)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(
-        command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        said = ""
-        while "step 30 / 2000" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
+    with _from_a_shell(place) as process:
+        _read_until(process, "step 30 / 2000")
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -135,3 +145,32 @@ def test_from_a_shell(place: Path) -> None:
     stopped = re.search(r"charrnn train: stopped after step (\d+); .*resume=run goes on", rest)
     assert stopped is not None
     assert step_of(place) == int(stopped[1])
+
+
+def test_a_terminal_that_is_closed_under_nohup(place: Path) -> None:
+    with _from_a_shell(place, "nohup") as process:
+        _read_until(process, "step 30 / 2000")
+        process.send_signal(signal.SIGHUP)
+        _read_until(process, "step 90 / 2000")
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "SIGHUP" not in rest
+
+
+def _from_a_shell(place: Path, *before: str) -> subprocess.Popen[str]:
+    limits = "trainer.max_steps=2000", "trainer.max_epochs=1000"
+    command = [*before, sys.executable, "-m", "charrnn", *start("run", *limits)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _read_until(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    said = ""
+    while text not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line

@@ -1,0 +1,121 @@
+"""The recurrent cells: everything that differs from one kind of network to another.
+
+A cell is one entry of `CELLS`. The network, the shapes of its weights, the state that it
+carries, its model file, its checkpoints and its evaluation follow from the entry, and so does
+sampling with torch. The NumPy and the numba engine are faster where they have a kernel for a
+cell (`charrnn.generation`), and leave the others to torch.
+
+A cell's torch module is named here and imported when a network is built: a text can be
+sampled from a model file, and every option be checked, without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CpuThresholds(NamedTuple):
+    """From which sizes on something pays on a CPU, by measurement.
+
+    docs/performance.md has the grid (32 to 512 units, 1 to 200 streams, two cores), and
+    `python -m benchmarks precision` measures it again. The defaults never choose bf16.
+
+    Attributes:
+        bf16: multiplications in the product of a time step, streams * hidden_size ** 2, from
+            which on bf16 is faster than float32: below, converting costs more than it gains.
+        bf16_streams: and so many streams.
+        products: units from which threads may share out each product.
+    """
+
+    bf16: int = 1 << 62
+    bf16_streams: int = 1
+    products: int = 256
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of recurrent layer.
+
+    Attributes:
+        gates: one letter for each block of H rows in its stacked weights, in PyTorch's order.
+        carried: what it takes from one character to the next, a vector (H,) each; the first
+            one is the hidden vector that the layer above reads.
+        module: the torch module as `package.module.Class`. It is called as nn.GRU is, with
+            `(input_size, hidden_size, batch_first=True)`, then with inputs (N, T, D) and the
+            carried tensors (1, N, H) or None (a tuple where there are several), and returns
+            the hidden vectors (N, T, H) and the tensors that it carries on.
+        recurrent: whether it multiplies its own hidden vector with weights.
+        apart: the gates whose recurrent sum is not simply added to what they read.
+        initial_biases: what the bias of a gate begins with; those of the others begin with 0.
+        cpu: what pays in training on a CPU.
+    """
+
+    gates: str
+    carried: tuple[str, ...]
+    module: str
+    recurrent: bool = True
+    apart: str = ""
+    initial_biases: Mapping[str, float] = field(default_factory=dict)
+    cpu: CpuThresholds = field(default_factory=CpuThresholds)
+
+    def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each weight of a layer, as in its module's ``state_dict``."""
+        rows = len(self.gates) * hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih_l0": (rows, input_size)}
+        if self.recurrent:
+            shapes["weight_hh_l0"] = (rows, hidden_size)
+        shapes["bias_ih_l0"] = (rows,)
+        if self.recurrent:
+            shapes["bias_hh_l0"] = (rows,)
+        return shapes
+
+    def rows(self, gate: str, hidden_size: int) -> slice:
+        """Where a gate lies in the stacked weights."""
+        place = self.gates.index(gate)
+        return slice(place * hidden_size, (place + 1) * hidden_size)
+
+    def layer(self, input_size: int, hidden_size: int) -> nn.Module:
+        """A torch module of such a layer, as torch initializes it."""
+        module, _, name = self.module.rpartition(".")
+        layer: nn.Module = getattr(import_module(module), name)(
+            input_size, hidden_size, batch_first=True
+        )
+        return layer
+
+
+CELLS: dict[str, Cell] = {
+    # oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small
+    # operations, with a conversion each
+    "lstm": Cell(
+        gates="ifgo",
+        carried=("h", "c"),
+        module="torch.nn.LSTM",
+        initial_biases={"f": 1.0},
+        cpu=CpuThresholds(bf16=0, bf16_streams=8, products=128),
+    ),
+    "gru": Cell(
+        gates="rzn",
+        carried=("h",),
+        module="torch.nn.GRU",
+        apart="n",  # r is multiplied with it first
+        cpu=CpuThresholds(bf16=800_000, products=256),
+    ),
+    "rnn": Cell(
+        gates="h",
+        carried=("h",),
+        module="torch.nn.RNN",
+        cpu=CpuThresholds(bf16=1_600_000, products=512),
+    ),
+    "mingru": Cell(
+        gates="zh",
+        carried=("h",),
+        module="charrnn.mingru.MinGRU",
+        recurrent=False,
+    ),
+}

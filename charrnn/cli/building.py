@@ -1,0 +1,304 @@
+"""From a composed config to checked options: the only builder.
+
+A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.nodes`. Another
+one is held to the signature of what it names, which is imported for that. A node without a
+``_target_`` is closed. So what is unknown is refused, with the nearest name, and whatever
+exists can be used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Trait, written
+from charrnn.errors import InputError
+from charrnn.ranges import Range
+from charrnn.text.checks import require_path
+
+# what Hydra's instantiate reads itself
+OF_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+# what training gives to the things that it builds, besides what the config says
+SUPPLIED = {
+    "model": {"vocabulary", "optimizer", "schedule"},
+    "optimizer": {"params"},
+    "schedule": {"optimizer"},
+    "trainer": {"callbacks", "logger", "plugins"},
+    "callbacks": {"run"},
+    "logger": {"run", "save_dir"},
+}
+
+
+class Unknown(InputError):
+    """A name that nothing takes."""
+
+    def __init__(self, name: str, value: object, names: list[str]) -> None:
+        super().__init__(f"{name}={written(value)}: no such option")
+        self.name, self.value, self.names = name, value, names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.value, self.names)
+
+
+class Missing(InputError):
+    """An option that must be there and was taken out."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: cannot be left out")
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)
+
+
+def build(schema: Any, values: dict[str, Any], prefix: str = "", whole: bool = True) -> Any:
+    """Make `schema` of plain values, every one checked.
+
+    Args:
+        prefix: stands before the names in what is said of them.
+        whole: whether every option must be there; else the given ones are checked, and come
+            back as a dict.
+
+    Raises:
+        BadOption, Unknown, InputError: names an option that is wrong, unknown or missing.
+    """
+    hints = hints_of(schema)
+    for name, value in values.items():
+        if name not in hints:
+            raise Unknown(prefix + str(name), value, [prefix + known for known in hints])
+    checked = {}
+    for name, hint in hints.items():
+        if name in values:
+            checked[name] = _checked(hint, prefix + name, values[name])
+        elif whole:
+            raise Missing(prefix + name)
+    if not whole and len(checked) < len(fields(schema)):
+        return checked
+    made = schema(**checked)
+    if hasattr(made, "check"):
+        made.check(prefix)
+    return made
+
+
+def takes(hint: Any) -> str:
+    """What an option takes, from its type: "takes a whole number"; "" for none of the usual."""
+    kinds = kinds_of(kind_of(hint))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    words[list[str]] = "a list of texts: [one,two]"
+    words[list[float]] = "a list of numbers: [0.9,0.999]"
+    if list[int] in kinds:
+        return ""
+    if list[str] in kinds and str in kinds:
+        text = "a path or a list of paths: [a.txt,b.txt]"
+    else:
+        text = " or ".join(words[kind] for kind in kinds if kind in words)
+    return f"takes {text}" + " or null" * (type(None) in kinds) if text else ""
+
+
+def hints_of(schema: Any) -> dict[str, Any]:
+    """The fields of a schema with what they are annotated with."""
+    hints = typing.get_type_hints(schema, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(schema)}
+
+
+def kind_of(hint: Any) -> Any:
+    """The type of a field, without what it is annotated with."""
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+
+
+def kinds_of(kind: Any) -> tuple[Any, ...]:
+    """The members of a union, or the type itself."""
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def traits_of(hint: Any) -> set[Any]:
+    """The traits of a field."""
+    return {extra for extra in _extras(hint) if isinstance(extra, Trait)}
+
+
+def _extras(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
+
+
+def _checked(hint: Any, name: str, value: Any) -> Any:
+    kind, extras = kind_of(hint), _extras(hint)
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise BadOption(name, value, f"takes options below it: {name}.NAME=VALUE")
+        return build(kind, value, f"{name}.")
+    if NODE in extras:
+        return node(name, value, SUPPLIED.get(name, set()))
+    if NODES in extras:
+        if not isinstance(value, dict):
+            raise BadOption(name, value, f"takes nodes below it: +{name}.NAME._target_=CLASS")
+        given = {key: part for key, part in value.items() if part is not None}
+        return {k: node(f"{name}.{k}", part, SUPPLIED[name]) for k, part in given.items()}
+    value = _converted(kinds_of(kind), value, name, hint)
+    for text in value if isinstance(value, list) else [value]:
+        if PATH in extras and text == "":
+            raise BadOption(name, value, "takes a path")
+        if PATH in extras and isinstance(text, str):
+            require_path(name, text)
+    for extra in extras:
+        if isinstance(extra, Range) and value is not None and not extra.admits(value):
+            raise BadOption(name, value, extra.demand)
+    return value
+
+
+def _converted(kinds: tuple[Any, ...], value: Any, name: str, hint: Any) -> Any:
+    """The value as one of these types: as it is where it fits, else converted.
+
+    A number may come as a text, from a file or an environment variable, and a text that
+    looks like a number as one.
+    """
+    if type(value) in kinds or (value is None and type(None) in kinds):
+        made = value
+    else:
+        for kind in kinds:
+            try:
+                made = _CONVERSIONS[kind](value)
+                break
+            except (KeyError, TypeError, ValueError, OverflowError):
+                continue
+        else:
+            raise BadOption(name, value, takes(hint) or _demand(hint))
+    if type(made) is int and not -(2**63) <= made < 2**63:
+        raise BadOption(name, made, "is too large a number")
+    return made
+
+
+def _demand(hint: Any) -> str:
+    demands = [extra.demand for extra in _extras(hint) if isinstance(extra, Range)]
+    return demands[0] if demands else "has a value of another kind"
+
+
+def _integer(value: Any) -> int:
+    if type(value) not in (int, str):
+        raise TypeError
+    return int(value)
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (float, int, str):
+        raise TypeError
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if type(value) not in (int, bool, str):
+        raise TypeError
+    words = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
+    text = str(value).lower()
+    return words[text] if text in words else bool(int(text))
+
+
+def _text(value: Any) -> str:
+    if type(value) not in (int, float, bool, str):
+        raise TypeError
+    return str(value)
+
+
+def _texts(value: Any) -> list[str]:
+    parts = value if isinstance(value, list) else [value]
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise TypeError
+    return parts
+
+
+def _numbers(value: Any) -> list[float]:
+    return [_float(part) for part in value] if isinstance(value, list) else _refuse()
+
+
+def _integers(value: Any) -> list[int]:
+    return [_integer(part) for part in value] if isinstance(value, list) else _refuse()
+
+
+def _refuse() -> Any:
+    raise TypeError
+
+
+_CONVERSIONS: dict[Any, Any] = {
+    int: _integer,
+    float: _float,
+    bool: _boolean,
+    str: _text,
+    list[str]: _texts,
+    list[float]: _numbers,
+    list[int]: _integers,
+}
+
+
+# Nodes with a _target_
+
+
+def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
+    """Check a node that says what is built.
+
+    Args:
+        path: where it stands, dotted.
+        supplied: the names of arguments that it is built with in any case.
+
+    Returns:
+        The node as plain values, those of ours in their types.
+    """
+    from charrnn.cli import nodes, signatures
+
+    if not isinstance(value, dict):
+        raise BadOption(path, value, f"takes options below it: {path}.NAME=VALUE")
+    target = value.get("_target_")
+    if not isinstance(target, str) or not target:
+        name = f"{path}._target_"
+        if target is None:
+            raise InputError(f"{name} is required: {name}=CLASS, what is built there")
+        raise BadOption(name, target, "takes the dotted name of what is built")
+    for name in ("_partial_", "_recursive_"):
+        if not isinstance(value.get(name, False), bool):
+            raise BadOption(f"{path}.{name}", value[name], "takes true or false")
+    own = {name: part for name, part in value.items() if name in OF_HYDRA}
+    given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
+    schema = nodes.TARGETS.get(target)
+    if schema is None:
+        signatures.check(path, target, given, supplied, own)
+        return {**own, **_nested(path, given)}
+    whole = hasattr(schema, "WHOLE")
+    names = {field.name for field in fields(schema)}
+    declared = {name: part for name, part in given.items() if name in names}
+    further = {name: part for name, part in given.items() if name not in names}
+    if not hasattr(schema, "OPEN"):
+        declared, further = given, {}
+    made = build(schema, declared, f"{path}.", whole)
+    _refuse_absent(path, target, schema)
+    reserved = getattr(schema, "RESERVED", {})
+    for name, part in further.items():
+        if name in reserved:
+            raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved[name]}")
+    if further:
+        signatures.check(path, target, further, supplied | names, own)
+    checked = made if isinstance(made, dict) else vars(made)
+    return {**own, **checked, **_nested(path, further)}
+
+
+def _refuse_absent(path: str, target: str, schema: Any) -> None:
+    package = getattr(schema, "NEEDS", None)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"{path}: {target} needs the package {package}: pip install 'charrnn[{package}]'"
+        )
+
+
+def _nested(path: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Check the nodes among the arguments of another node, however deep."""
+
+    def visit(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            if "_target_" in value:
+                return node(name, value, set())
+            return {key: visit(f"{name}.{key}", part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [visit(f"{name}.{index}", part) for index, part in enumerate(value)]
+        return value
+
+    return {name: visit(f"{path}.{name}", value) for name, value in values.items()}

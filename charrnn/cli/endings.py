@@ -1,0 +1,99 @@
+"""How a command ends badly: one line on standard error, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from charrnn.errors import InputError, Interrupted, RunError
+
+
+class Terminated(BaseException):
+    """SIGTERM came where nothing else handles it. Raised, so that `with` blocks clean up."""
+
+
+def terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """A signal handler."""
+    raise Terminated
+
+
+def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
+    """Say why it ended and return the exit code; a traceback only for a fault of our own.
+
+    Args:
+        label: what the line starts with: the program, the command, a sweep's job.
+        with_traceback: whether every error has one; by default what HYDRA_FULL_ERROR says.
+    """
+    if with_traceback is None:
+        with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    if isinstance(error, (InputError, RunError, Interrupted)):
+        if with_traceback:
+            _print_traceback(error)
+        return _line(label, str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _line(label, "interrupted", 128 + signal.SIGINT)
+    if isinstance(error, Terminated):
+        return _line(label, "terminated", 128 + signal.SIGTERM)
+    if isinstance(error, BrokenPipeError):
+        return _reader_left()
+    if isinstance(error, OSError) and error.strerror:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        return _line(label, f"{name}: {error.strerror}" if name else error.strerror, 1)
+    if isinstance(error, MemoryError):
+        return _line(label, "out of memory", 1)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    _print_traceback(error)
+    return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
+
+
+def message(error: BaseException) -> str:
+    """Why it ended, in a line."""
+    if isinstance(error, (InputError, RunError, Interrupted)):
+        return plain(str(error))
+    return plain(f"{type(error).__name__}: {error}")
+
+
+def plain(text: str) -> str:
+    """A text in one line: names may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(type(error), error, error.__traceback__)
+
+
+def flush(label: str, code: int) -> int:
+    """Write out what is left for standard output; the exit code is `code`, or 1 if that fails."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+    except OSError as error:
+        _discard_output()
+        if code == 0:
+            return _line(label, f"standard output: {error.strerror}", 1)
+    return code
+
+
+def _line(label: str, message: str, code: int) -> int:
+    print(f"{label}: {plain(message)}", file=sys.stderr, flush=True)
+    return code
+
+
+def _reader_left() -> int:
+    """Whoever reads our output has had enough (``| head``): no failure, and nothing to say."""
+    _discard_output()
+    return 0
+
+
+def _discard_output() -> None:
+    # the interpreter flushes once more as it exits, and would complain then
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,178 @@
+"""What Hydra runs: one job, in this process or in one that a launcher starts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from charrnn.cli import conf, endings, failures, sources, surroundings
+from charrnn.cli.building import build
+from charrnn.cli.options import SCHEMAS
+from charrnn.cli.ranges import PATH
+from charrnn.cli.traits import having
+from charrnn.errors import InputError, Interrupted, RunError
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What `charrnn train` is asked for.
+
+    Attributes:
+        config: complete, checked, of plain values; without Hydra's own part.
+        given: the options that today's command line sets, dotted, itself or by an experiment;
+            a choice counts as its group's name.
+        folder: the run's folder, absolute; Hydra made it.
+        overrides: the overrides in Hydra's grammar, without ``hydra.*``.
+        hydra: Hydra's own part of the config, unresolved.
+        in_sweep: whether this is one job of a sweep.
+        job_id: Hydra's ``hydra.job.id``; "" outside a sweep.
+        targets: every ``_target_`` that conf/, --config-dir and the command line name today.
+    """
+
+    config: dict[str, Any]
+    given: tuple[str, ...]
+    folder: Path
+    overrides: tuple[str, ...]
+    hydra: dict[str, Any]
+    in_sweep: bool
+    job_id: str
+    targets: frozenset[str]
+
+
+@dataclass
+class Job:
+    """The task function: call it with a composed config.
+
+    Attributes:
+        folder: of the last job that began in this process.
+        error: with which the last job that failed here did.
+        begun: how many jobs did so in this process.
+        failures: the file in which a sweep's jobs leave why they failed.
+    """
+
+    command: str
+    traceback: bool
+    begun: int = 0
+    folder: Path | None = None
+    failures: Path | None = None
+    error: Exception | None = None
+    value: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        # Hydra names a job after the module of its task function
+        self.__module__ = f"charrnn.commands.{self.command}"
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Build the options and run the command; what it returns is the job's result."""
+        with surroundings.outside():
+            hydra: Any = HydraConfig.get()
+            in_sweep = hydra.mode == RunMode.MULTIRUN
+            self.begun += 1
+            self.folder = Path(hydra.runtime.output_dir)
+            try:
+                self.value = self._run(config, hydra, in_sweep)
+                # a result says itself what of it a sweeper minimises
+                return getattr(self.value, "objective", self.value)
+            except (Interrupted, BrokenPipeError) as error:
+                if not in_sweep:
+                    raise
+                # these end a whole sweep
+                raise SystemExit(endings.end(self._label(hydra), error)) from None
+            except Exception as error:
+                if isinstance(stop := error.__context__, Interrupted):
+                    # a launcher that was asked to start the job again does not
+                    error = RunError(f"{stop} ({error})")
+                self.error = error
+                if in_sweep:
+                    label = self._label(hydra)
+                    failures.note(self.failures, f"{label}: {endings.message(error)}")
+                    endings.end(label, error, self.traceback)
+                raise error
+
+    def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
+        options = options_of(self.command, config, hydra)
+        run = importlib.import_module(f"charrnn.commands.{self.command}").run
+        if self.command != "train":
+            return run(options)
+        values: dict[str, Any] = vars(options)
+        return run(
+            Composed(
+                config=values,
+                given=sources.given(hydra),
+                folder=Path(hydra.runtime.output_dir),
+                overrides=tuple(_plain(hydra.overrides)["task"]),
+                hydra=_plain(hydra),
+                in_sweep=in_sweep,
+                job_id=str(hydra.job.id) if in_sweep else "",
+                targets=frozenset(sources.targets(hydra) | _named(values)),
+            )
+        )
+
+    def _label(self, hydra: DictConfig) -> str:
+        """How this job's line on standard error begins."""
+        overrides = " ".join(_plain(hydra.overrides)["task"])
+        return f"charrnn {self.command}: job {hydra.job.num} ({overrides})"
+
+
+def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
+    """Build the command's options from a composed config, which checks every value.
+
+    Args:
+        config: with or without Hydra's own part, which is left out.
+
+    Raises:
+        InputError: names an option that is missing, unknown or out of its range.
+    """
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    missing = OmegaConf.missing_keys(config)
+    if missing:
+        name = min(missing)
+        option = conf.page(command).options.get(name, conf.Option("", "a value"))
+        raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
+    schema = SCHEMAS[command]
+    known = {field.name for field in fields(schema)}
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    written = f"{_plain(config)} {_plain(hydra)}"
+    for name in [name for name in values if name not in known]:
+        # what interpolations alone are made of: `charrnn sample +n=3 length=${n} top_k=${n}`
+        if re.search(rf"\$\{{\s*{re.escape(str(name))}\b", written):
+            del values[name]
+    if hydra.job.get("chdir"):
+        _from_the_original_folder(command, values, hydra.runtime.cwd)
+    return build(schema, values)
+
+
+def _from_the_original_folder(command: str, values: dict[str, Any], folder: str) -> None:
+    """Make paths absolute, for a job that Hydra runs in its own folder."""
+    for name in having(command, PATH):
+        *parents, last = name.split(".")
+        node: Any = values
+        for parent in parents:
+            node = node.get(parent) or {}
+        value = node.get(last)
+        if isinstance(value, list):
+            node[last] = [os.path.join(folder, path) for path in value]
+        elif isinstance(value, str) and value and value not in ("-", "auto"):
+            node[last] = os.path.join(folder, value)
+
+
+def _named(values: Any) -> set[str]:
+    """Every ``_target_`` in a config."""
+    if isinstance(values, list):
+        return {name for part in values for name in _named(part)}
+    if not isinstance(values, dict):
+        return set()
+    own = {values["_target_"]} if "_target_" in values else set()
+    return own | {name for part in values.values() for name in _named(part)}
+
+
+def _plain(config: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=False, enum_to_str=True)

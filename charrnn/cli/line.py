@@ -1,0 +1,110 @@
+"""A command line, read, and what Hydra composes of it.
+
+`Line.compose` goes through Hydra's Compose API and writes nothing; `Line.words` are the words
+that let `hydra.main` compose the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from charrnn.cli import conf
+from charrnn.cli.flags import Flags
+
+
+@dataclass
+class Line:
+    """A command line.
+
+    Attributes:
+        overrides: in Hydra's grammar, the texts among them quoted.
+        multirun: whether values may be several.
+    """
+
+    command: str
+    flags: Flags
+    overrides: list[str]
+    multirun: bool
+
+    @property
+    def config_name(self) -> str:
+        return self.flags.config_name or self.command
+
+    @property
+    def config_path(self) -> str:
+        return os.path.abspath(self.flags.config_path or conf.CONF)
+
+    def words(self, flags: list[str]) -> list[str]:
+        """The words for hydra.main, with more flags."""
+        folder = self.flags.config_dir
+        extra = [f"--config-dir={os.path.abspath(folder)}"] if folder is not None else []
+        return [*flags, *extra, *self.overrides]
+
+    def compose(self, overrides: list[str] | None = None) -> DictConfig:
+        """Compose the config, with Hydra's own part; raises whatever Hydra raises.
+
+        Args:
+            overrides: instead of the line's own.
+        """
+        overrides = list(self.overrides if overrides is None else overrides)
+        with self.opened():
+            return compose(self.config_name, self.searching(overrides), return_hydra_config=True)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Let Hydra's Compose API look into conf/; a folder that is missing is an error."""
+        with (
+            warnings.catch_warnings(),
+            initialize_config_dir(self.config_path, job_name=self.command, version_base="1.3"),
+        ):
+            warnings.filterwarnings("ignore", module=r"hydra\.")
+            warnings.filterwarnings("error", message=".* is not available", module=r"hydra\.")
+            yield
+
+    def searching(self, overrides: list[str]) -> list[str]:
+        """The overrides, among them --config-dir as the Compose API takes it."""
+        if self.flags.config_dir is None:
+            return overrides
+        parser = OverridesParser.create()
+        folders: Any = self._searched_by_the_config()
+        others = []
+        for override in overrides:
+            if override.lstrip("+").startswith("hydra.searchpath="):
+                folders = parser.parse_override(override).value()
+            else:
+                others.append(override)
+        folders = [f"file://{os.path.abspath(self.flags.config_dir)}", *(folders or [])]
+        from charrnn.cli.literal import quoted
+
+        return [*others, f"hydra.searchpath=[{','.join(map(quoted, folders))}]"]
+
+    def _searched_by_the_config(self) -> list[str]:
+        """The hydra.searchpath of a main config of one's own, which an override would replace."""
+        path = Path(str(self.flags.config_dir)) / f"{self.config_name}.yaml"
+        if not path.is_file():
+            return []
+        found = OmegaConf.select(OmegaConf.load(path), "hydra.searchpath")
+        return [str(folder) for folder in found or []]
+
+
+@contextlib.contextmanager
+def hydra_config(config: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:...}`` be read from this config."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    instance.set_config(config)
+    try:
+        yield
+    finally:
+        instance.cfg = before

@@ -1,0 +1,250 @@
+"""What is built in training: the options of each node with a ``_target_`` that conf/ has.
+
+A dataclass that is OPEN stands for something foreign: it declares the options that conf/
+sets, and the other arguments of what it names can be given too. One that is WHOLE needs
+every option, since it is read in other places than where it is built. NEEDS names a package
+that has to be installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from charrnn.cli import conf
+from charrnn.cli.ranges import (
+    BETAS,
+    DEVICES,
+    ENCODING,
+    FACTOR,
+    FIXED,
+    NOT_EMPTY,
+    PATH,
+    SHA256,
+    TEXT,
+    THREADS,
+    Paths,
+)
+from charrnn.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Range,
+    one_of,
+    require,
+)
+from charrnn.text.checks import require_fractions, require_h5_pair
+
+# a cell is one that has a YAML file in model/
+KIND = Range(lambda value: value in conf.kinds(), "must be one of " + ", ".join(conf.kinds()))
+
+
+@dataclass
+class DataOptions:
+    """The corpus, and how it is cut into windows."""
+
+    WHOLE: ClassVar = True
+
+    corpus: Annotated[str | None, FIXED]
+    url: Annotated[str | None, TEXT, NOT_EMPTY]
+    sha256: Annotated[str | None, TEXT, SHA256]
+    input_txt: Paths
+    input_h5: Annotated[str | None, PATH]
+    input_json: Annotated[str | None, PATH]
+    val_frac: Annotated[float, BELOW_1, FIXED]
+    test_frac: Annotated[float, BELOW_1, FIXED]
+    encoding: Annotated[str, ENCODING, FIXED]
+    batch_size: Annotated[int, AT_LEAST_1, FIXED]
+    seq_length: Annotated[int, AT_LEAST_1, FIXED]
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.input_txt != "-",
+            f"{prefix}input_txt",
+            "-",
+            "training reads its text more than once; first `charrnn preprocess input_txt=- "
+            "output_h5=FILE`, then give data.input_h5= and data.input_json=",
+        )
+        require_fractions(prefix, self.val_frac, self.test_frac)
+        require_h5_pair(prefix, self.input_h5, self.input_json, self.input_txt)
+
+
+@dataclass
+class ModelOptions:
+    """The network, all but the size of its vocabulary."""
+
+    WHOLE: ClassVar = True
+
+    kind: Annotated[str, KIND, FIXED]
+    embedding_size: Annotated[int, AT_LEAST_1, FIXED]
+    hidden_size: Annotated[int, AT_LEAST_1, FIXED]
+    num_layers: Annotated[int, AT_LEAST_1, FIXED]
+    dropout: Annotated[float, BELOW_1]
+    batchnorm: Annotated[bool, FIXED]
+
+
+@dataclass
+class OptimizerOptions:
+    """The options that conf/ sets for one of torch's optimizers."""
+
+    OPEN: ClassVar = True
+
+    lr: Annotated[float, POSITIVE]
+    weight_decay: Annotated[float, NOT_NEGATIVE]
+
+
+@dataclass
+class AdamOptions(OptimizerOptions):
+    betas: Annotated[list[float], BETAS]
+    eps: Annotated[float, POSITIVE]
+
+
+@dataclass
+class RMSpropOptions(OptimizerOptions):
+    alpha: Annotated[float, BELOW_1]
+    eps: Annotated[float, POSITIVE]
+    foreach: bool | None
+
+
+@dataclass
+class SGDOptions(OptimizerOptions):
+    momentum: Annotated[float, BELOW_1]
+
+
+@dataclass
+class ConstantOptions:
+    warmup_steps: Annotated[int, NOT_NEGATIVE]
+
+
+@dataclass
+class StepOptions(ConstantOptions):
+    decay_every: Annotated[int, AT_LEAST_1]
+    decay_factor: Annotated[float, SHARE]
+
+
+@dataclass
+class CosineOptions(ConstantOptions):
+    final_factor: Annotated[float, FACTOR]
+
+
+@dataclass
+class TrainerOptions:
+    OPEN: ClassVar = True
+    WHOLE: ClassVar = True
+    # arguments of lightning.Trainer that are not the command line's to give
+    RESERVED: ClassVar = {
+        "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",
+        "logger": "logger=NAME chooses it, +logger.NAME._target_=CLASS adds one",
+        "log_every_n_steps": "print_every= is this number",
+        "val_check_interval": "validate_every= says how often",
+        "check_val_every_n_epoch": "validate_every= says how often",
+        "default_root_dir": "hydra.run.dir= is the run's folder",
+        "enable_checkpointing": "a run keeps its checkpoints; checkpoint_every= says how often",
+        "plugins": "charrnn brings the one that writes whole checkpoints",
+        "enable_progress_bar": "callbacks.progress.bar= turns it on and off",
+        "num_sanity_val_steps": "validation comes at its steps only, so that a resume is exact",
+        "reload_dataloaders_every_n_epochs": "one loader keeps the position in the text",
+        "barebones": "it turns off all that makes a run; debug=fast is a quick trial",
+    }
+
+    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
+    devices: Annotated[int | str | list[int], DEVICES]
+    num_nodes: Annotated[int, AT_LEAST_1]
+    strategy: Annotated[str, one_of("auto", "ddp")]
+    precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed", "16-mixed")]
+    threads: Annotated[int | None, THREADS]
+    max_epochs: Annotated[int | None, AT_LEAST_1]
+    max_steps: Annotated[int | None, AT_LEAST_1]
+    gradient_clip_val: Annotated[
+        float | None, Range(POSITIVE.admits, "must be above 0; null turns clipping off")
+    ]
+    gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.max_epochs is not None or self.max_steps is not None,
+            f"{prefix}max_epochs",
+            self.max_epochs,
+            f"give {prefix}max_epochs or {prefix}max_steps, so that training ends",
+        )
+
+
+@dataclass
+class ProgressOptions:
+    bar: bool
+
+
+@dataclass
+class SamplesOptions:
+    length: Annotated[int, NOT_NEGATIVE]
+    temperature: Annotated[float, NOT_NEGATIVE]
+
+
+@dataclass
+class RunCheckpointsOptions:
+    keep_every: Annotated[int | None, AT_LEAST_1]
+
+
+@dataclass
+class EarlyStoppingOptions:
+    monitor: Annotated[str, TEXT, NOT_EMPTY]
+    patience: Annotated[int, AT_LEAST_1]
+    min_delta: Annotated[float, NOT_NEGATIVE]
+
+
+@dataclass
+class MetricsCSVOptions:
+    """metrics.csv stands where every run has it."""
+
+
+@dataclass
+class TensorBoardOptions:
+    OPEN: ClassVar = True
+
+    name: Annotated[str, TEXT]
+    version: Annotated[str, TEXT]
+    default_hp_metric: bool
+
+
+@dataclass
+class WandbOptions:
+    OPEN: ClassVar = True
+    NEEDS: ClassVar = "wandb"
+
+    project: Annotated[str, TEXT, NOT_EMPTY]
+    name: Annotated[str | None, TEXT]
+    offline: bool
+
+
+@dataclass
+class MLFlowOptions:
+    OPEN: ClassVar = True
+    NEEDS: ClassVar = "mlflow"
+
+    experiment_name: Annotated[str, TEXT, NOT_EMPTY]
+    run_name: Annotated[str | None, TEXT]
+    tracking_uri: Annotated[str | None, TEXT, NOT_EMPTY]
+
+
+TARGETS: dict[str, type] = {
+    "charrnn.TextDataModule": DataOptions,
+    "charrnn.LanguageModel": ModelOptions,
+    "torch.optim.Adam": AdamOptions,
+    "torch.optim.AdamW": AdamOptions,
+    "torch.optim.RMSprop": RMSpropOptions,
+    "torch.optim.SGD": SGDOptions,
+    "charrnn.training.schedules.step": StepOptions,
+    "charrnn.training.schedules.cosine": CosineOptions,
+    "charrnn.training.schedules.constant": ConstantOptions,
+    "lightning.Trainer": TrainerOptions,
+    "charrnn.training.Progress": ProgressOptions,
+    "charrnn.training.Samples": SamplesOptions,
+    "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
+    "charrnn.training.EarlyStopping": EarlyStoppingOptions,
+    "charrnn.training.MetricsCSV": MetricsCSVOptions,
+    "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
+    "lightning.pytorch.loggers.WandbLogger": WandbOptions,
+    "lightning.pytorch.loggers.MLFlowLogger": MLFlowOptions,
+}

@@ -1,0 +1,117 @@
+"""Every option of every command, once: its type, its range and its traits.
+
+The defaults and a line of explanation for each stand in ``conf/``. `charrnn.cli.building`
+holds a composed config to what is declared here, before any data is read and before torch
+is imported. A field is ``name: Annotated[type, range, traits]``, and may be null where its
+type says ``| None``. A trait is written here and nowhere else: what is taken literally
+(`charrnn.cli.literal`), what is a path, what a resume may not change all follow from it.
+
+What is built in training, each a node with a ``_target_``, is declared in `charrnn.cli.nodes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from charrnn.cli.ranges import ENCODING, FIXED, NODE, NODES, NOT_EMPTY, PATH, TEXT, Paths
+from charrnn.ranges import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, SEED, SHARE, Range, one_of, require
+from charrnn.text.checks import require_fractions, require_h5_pair
+
+# A method `check` holds options to one another, once each is right by itself.
+
+
+@dataclass
+class PreprocessOptions:
+    input_txt: Annotated[str | list[str], PATH]
+    output_h5: Annotated[str | None, PATH]
+    output_json: Annotated[str | None, PATH]
+    val_frac: Annotated[float, BELOW_1]
+    test_frac: Annotated[float, BELOW_1]
+    encoding: Annotated[str, ENCODING]
+    quiet: bool
+
+    def check(self, prefix: str) -> None:
+        require_fractions(prefix, self.val_frac, self.test_frac)
+
+
+@dataclass
+class TrainOptions:
+    data: Annotated[dict[str, Any], NODE]
+    model: Annotated[dict[str, Any], NODE]
+    optimizer: Annotated[dict[str, Any], NODE]
+    schedule: Annotated[dict[str, Any], NODE]
+    trainer: Annotated[dict[str, Any], NODE]
+    callbacks: Annotated[dict[str, Any], NODES]
+    logger: Annotated[dict[str, Any], NODES]
+    checkpoint_every: Annotated[int, AT_LEAST_1]
+    validate_every: Annotated[
+        int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
+    ]
+    print_every: Annotated[int, AT_LEAST_1]
+    seed: Annotated[int | None, SEED, FIXED]
+    resume: Annotated[str | None, PATH]
+    init_from: Annotated[str | None, PATH, FIXED]
+    tags: Annotated[list[str] | None, TEXT]
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.resume is None or self.init_from is None,
+            "init_from",
+            self.init_from,
+            "resume= goes on with everything, init_from= starts anew from weights; give one",
+        )
+
+
+@dataclass
+class EvaluationDataOptions:
+    input_txt: Paths
+    input_h5: Annotated[str | None, PATH]
+    input_json: Annotated[str | None, PATH]
+
+    def check(self, prefix: str) -> None:
+        require_h5_pair(prefix, self.input_h5, self.input_json, self.input_txt)
+
+
+@dataclass
+class EvaluateOptions:
+    checkpoint: Annotated[str, PATH]
+    split: Annotated[str, one_of("train", "val", "test")]
+    data: EvaluationDataOptions
+    json: bool
+
+
+TEMPERATURE = Range(
+    NOT_NEGATIVE.admits, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
+)
+
+
+@dataclass
+class SampleOptions:
+    checkpoint: Annotated[str, PATH]
+    length: Annotated[int, NOT_NEGATIVE]
+    temperature: Annotated[float, TEMPERATURE]
+    start_text: Annotated[str, TEXT]
+    seed: Annotated[int | None, SEED]
+    sample: bool
+    top_k: Annotated[int | None, AT_LEAST_1]
+    top_p: Annotated[float | None, SHARE]
+    num_samples: Annotated[int, AT_LEAST_1]
+    until: Annotated[str | None, TEXT, NOT_EMPTY]
+    output: Annotated[str | None, PATH]
+    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+
+
+@dataclass
+class ConvertOptions:
+    input: Annotated[str, PATH]
+    output: Annotated[str, PATH]
+
+
+SCHEMAS: dict[str, type] = {
+    "preprocess": PreprocessOptions,
+    "train": TrainOptions,
+    "evaluate": EvaluateOptions,
+    "sample": SampleOptions,
+    "convert": ConvertOptions,
+}

@@ -1,0 +1,12 @@
+"""What the compiled loop and its engine call things; readable without numba."""
+
+from __future__ import annotations
+
+# The cells that the loop has a kernel for, and what each is called in it
+KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
+TOGETHER = 4  # streams that go through the weights together
+
+# What a choice without a temperature, a top_k or a top_p is told as
+GREEDY = 0.0
+NO_TOP_K = 2**62
+NO_TOP_P = 1.0

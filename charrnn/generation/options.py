@@ -1,0 +1,80 @@
+"""What can be asked of a sampler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from charrnn.ranges import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    SEED,
+    SHARE,
+    Range,
+    one_of,
+    require,
+    require_ranges,
+)
+
+ENGINES = ("numpy", "numba", "torch")
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """One call of a sampler, checked.
+
+    Attributes:
+        length: new characters.
+        temperature: below 1 more careful, above 1 wilder; 0: always the likeliest.
+        start_text: what the text goes on from; it is not repeated.
+        seed: the same seed gives the same text; by default one is drawn.
+        sample: False: always the likeliest character.
+        top_k: choose among the k likeliest characters only.
+        top_p: choose among the likeliest that together have this probability.
+        num_samples: write so many texts, side by side.
+        until: stop before this text.
+        engine: auto, numpy, numba (compiled) or torch (GPU).
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    length: int = 2000
+    temperature: float = 1.0
+    start_text: str = ""
+    seed: int | None = None
+    sample: bool = True
+    top_k: int | None = None
+    top_p: float | None = None
+    num_samples: int = 1
+    until: str | None = None
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_ranges(
+            "",
+            self,
+            length=NOT_NEGATIVE,
+            temperature=Range(
+                NOT_NEGATIVE.admits,
+                "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild",
+            ),
+            seed=SEED,
+            top_k=AT_LEAST_1,
+            top_p=SHARE,
+            num_samples=AT_LEAST_1,
+            engine=one_of("auto", *ENGINES),
+        )
+        require(self.until != "", "until", "", "must be a text of one character or more")
+
+
+class Keywords(TypedDict, total=False):
+    """Those of the options above that `Model.generate` and `Model.stream` take by name only."""
+
+    temperature: float
+    seed: int | None
+    sample: bool
+    top_k: int | None
+    top_p: float | None
+    until: str | None
+    engine: str

@@ -1,0 +1,91 @@
+"""A trained model, whatever file it comes from: a model file, a checkpoint, torch-rnn's .t7.
+
+trained     Architecture, and weights with what is needed to use them
+model_file  the safetensors file that training exports
+torch7      what torch-rnn wrote
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrnn.errors import InputError
+
+if TYPE_CHECKING:
+    from charrnn.models.trained import TrainedModel
+
+# What a run folder has of its model, the best first
+IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+
+_ZIP = b"PK\x03\x04"
+# a torch object or a table, in binary and in ascii
+_TORCH7 = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
+
+
+def read_model(path: str | os.PathLike[str]) -> TrainedModel:
+    """Read the model at a path: a run folder's best, a .ckpt, a model file, or a .t7.
+
+    What a file is, its content says rather than its name. Nothing in it is executed.
+
+    Raises:
+        InputError: names the path and says why there is no model to read.
+    """
+    path = find_model(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if start[8:] == b"{" or path.suffix == ".safetensors":
+        from charrnn.models import model_file
+
+        return model_file.load(path)
+    if start.startswith(_ZIP) or path.suffix == ".ckpt":
+        from charrnn.models import checkpoint
+
+        return checkpoint.read_model(path)
+    if start.startswith(_TORCH7) or path.suffix == ".t7":
+        from charrnn.models import torch7
+
+        return torch7.read_model(path)
+    raise InputError(
+        f"{path}: {'is no model' if start else 'is empty'}; a model is a run folder, its .ckpt, "
+        f"a model file (.safetensors) or torch-rnn's .t7"
+    )
+
+
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The file that `read_model` reads: the path itself, or the best model of a run folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{path}: {_missing(path)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+    if stat.S_ISREG(mode):
+        return path
+    if not stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is no regular file")
+    for name in IN_A_RUN:
+        if (path / name).is_file():
+            return path / name
+    if (path / ".hydra").is_dir():
+        raise InputError(
+            f"{path}: has no model yet; the run writes one at its first validation or when it ends"
+        )
+    raise InputError(f"{path}: is no run folder; it has neither {IN_A_RUN[0]} nor checkpoints")
+
+
+def _missing(path: Path) -> str:
+    if path.is_symlink():
+        return f"leads to {os.readlink(path)}, which is gone; name another run with checkpoint="
+    return "no such file or folder; `charrnn train` makes a run and links outputs/latest to it"

@@ -1,0 +1,146 @@
+"""One trained model as one safetensors file.
+
+The tensors carry the names of the network's ``state_dict``, so that anyone can load
+them with safetensors and torch alone. The metadata entry ``charrnn`` is one JSON object:
+the format's version, the architecture, the vocabulary, facts about the training, and a
+checksum over all that and the tensors. Reading a model file parses JSON and copies numbers;
+there is nothing in it that could run. The same model is the same file, byte for byte.
+
+This module needs NumPy only, so that a text can be sampled without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.errors import InputError, RunError
+from charrnn.files import replacing
+from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
+from charrnn.text.vocabulary import Vocabulary
+
+FORMAT = "charrnn model"
+FORMAT_VERSION = 1
+# Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
+# parsing one that is as hostile as can be takes a third of a second.
+MAX_HEADER_BYTES = 4 << 20
+_ENTRY = "charrnn"  # in the metadata
+_CHECKSUM = "sha256"  # in the entry
+_LENGTH_BYTES = 8  # the header's length, little-endian, comes first
+
+
+def save(path: Path, model: TrainedModel) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        RunError: `path` cannot be written.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
+    description = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "architecture": asdict(model.architecture),
+        "vocabulary": model.vocabulary.plain(),
+        "facts": model.facts,
+    }
+    description[_CHECKSUM] = _checksum(description, weights)
+    content = to_bytes(weights, {_ENTRY: json.dumps(description)})
+    if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
+        raise RunError(
+            f"{path}: not written: a model file holds {MAX_HEADER_BYTES >> 20} MB beside the "
+            f"weights, and the vocabulary and facts are more"
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load(path: Path) -> TrainedModel:
+    """Read a model file.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        _check_file(path)
+        return _read(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except KeyError as error:
+        what = f"it lacks {error}"
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        InputError,
+    ) as error:
+        what = str(error)
+    # names in a hostile file may be of any length, line breaks included
+    what = " ".join(what.split())
+    raise InputError(
+        f"{path}: not a charrnn model file ({what if len(what) <= 200 else what[:200] + '...'})"
+    )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what could take long only to be opened, or to be parsed."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"its header would be {length} bytes long")
+
+
+def _read(path: Path) -> TrainedModel:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
+        if header["format"] != FORMAT:
+            raise ValueError("it is another program's file")
+        if header["version"] != FORMAT_VERSION:
+            raise ValueError(
+                f"it is of version {header['version']!r} and this charrnn reads "
+                f"{FORMAT_VERSION}; update charrnn"
+            )
+        architecture = architecture_from(_table("its architecture", header["architecture"]))
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        check_shapes(architecture, {name: s.get_shape() for name, s in slices.items()})
+        if any(s.get_dtype() != "F32" for s in slices.values()):
+            raise ValueError("its weights are not float32")
+        weights = {name: file.get_tensor(name) for name in slices}
+    if header[_CHECKSUM] != _checksum(header, weights):
+        raise ValueError("its checksum does not fit its content: it is damaged")
+    vocabulary = Vocabulary.from_plain(_table("its vocabulary", header["vocabulary"]))
+    return TrainedModel(architecture, vocabulary, weights, _table("its facts", header["facts"]))
+
+
+def _table(what: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no JSON object")
+    return value
+
+
+def _checksum(description: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]]) -> str:
+    """SHA-256 over the rest of the description and the weights' names, shapes and numbers."""
+    rest = {name: value for name, value in description.items() if name != _CHECKSUM}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(weights):
+        weight = weights[name]
+        digest.update(f"\n{name} {weight.shape}\n".encode())
+        digest.update(np.ascontiguousarray(weight, "<f4").ravel().data)
+    return digest.hexdigest()

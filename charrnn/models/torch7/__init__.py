@@ -1,0 +1,11 @@
+"""torch-rnn's own files: its .t7 checkpoints, and the JSON that it writes beside them.
+
+serialization  Torch7's file format -> plain Python and NumPy values
+model          those values -> a TrainedModel
+history        checkpoint_N.json -> the losses of its training
+"""
+
+from charrnn.models.torch7.history import read_history
+from charrnn.models.torch7.model import read_model
+
+__all__ = ["read_history", "read_model"]

@@ -1,0 +1,146 @@
+"""What every kind of file is read into: an architecture, a vocabulary, and weights.
+
+This module needs NumPy only, so that a text can be sampled without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.cells import CELLS, Cell
+from charrnn.errors import InputError
+from charrnn.ranges import AT_LEAST_1, BELOW_1, one_of, require_ranges
+from charrnn.text.vocabulary import Vocabulary
+
+BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that fixes the shapes of a network's weights.
+
+    A field that is added here needs a default with which older files mean what they meant.
+    """
+
+    kind: str
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float = 0.0
+    batchnorm: bool = False
+    vocabulary_size: int = 0  # one of its own for each text; 0 is refused
+
+    def __post_init__(self) -> None:
+        require_ranges(
+            "model.",
+            self,
+            kind=one_of(*CELLS),
+            embedding_size=AT_LEAST_1,
+            hidden_size=AT_LEAST_1,
+            num_layers=AT_LEAST_1,
+            dropout=BELOW_1,
+        )
+        if self.vocabulary_size < 1:
+            raise InputError("the vocabulary is empty")
+
+    @property
+    def cell(self) -> Cell:
+        return CELLS[self.kind]
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every weight, as in the network's ``state_dict``.
+
+        Gates are stacked along the first axis in the order of the cell's `gates`.
+        """
+        V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
+        for layer in range(self.num_layers):
+            for name, shape in self.cell.shapes(H if layer else D, H).items():
+                shapes[f"recurrent.{layer}.{name}"] = shape
+        if self.batchnorm:
+            for layer in range(self.num_layers):
+                for name in ("weight", "bias", "running_mean", "running_var"):
+                    shapes[f"norms.{layer}.{name}"] = (H,)
+        shapes["decoder.weight"] = (V, H)
+        shapes["decoder.bias"] = (V,)
+        return shapes
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Weights with what is needed to use them; what every checkpoint format is read into.
+
+    Attributes:
+        weights: float32 arrays, named and shaped as `Architecture.shapes` says.
+        facts: plain values about how it came to be (step, val_loss, data, ...).
+    """
+
+    architecture: Architecture
+    vocabulary: Vocabulary
+    weights: dict[str, npt.NDArray[np.float32]]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.architecture.vocabulary_size != len(self.vocabulary):
+            raise InputError(
+                f"its vocabulary has {len(self.vocabulary)} characters, "
+                f"its architecture {self.architecture.vocabulary_size}"
+            )
+        check_weights(self.architecture, self.weights)
+        for name, weight in self.weights.items():
+            if not np.isfinite(weight).all():
+                raise InputError(f"its weight {name} holds numbers that are not finite")
+            if name.endswith("running_var") and weight.min() < 0:
+                raise InputError(f"its {name} holds a negative variance")
+
+
+def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> None:
+    """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`."""
+    check_shapes(architecture, {name: weight.shape for name, weight in weights.items()})
+
+
+def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise InputError unless `shapes` are those of `architecture`'s weights.
+
+    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
+    """
+    if architecture.num_layers > len(shapes):
+        raise InputError(f"its weights are not those of {architecture.num_layers} layers")
+    demanded = architecture.shapes()
+    for name in shapes:
+        if name not in demanded:
+            raise InputError(f"its weight {name} has no place in this {architecture.kind}")
+    for name, shape in demanded.items():
+        if name not in shapes:
+            raise InputError(f"its weight {name} is missing")
+        if tuple(shapes[name]) != shape:
+            raise InputError(f"its weight {name} is {tuple(shapes[name])}, not {shape}")
+
+
+def architecture_from(content: Mapping[str, Any]) -> Architecture:
+    """An Architecture from plain values of a file, each held to its exact type.
+
+    A field that the file lacks, since it is newer than the file, has its default.
+
+    Raises:
+        ValueError, KeyError, InputError: it is not one.
+    """
+    unknown = sorted(content.keys() - {f.name for f in fields(Architecture)})
+    if unknown:
+        raise ValueError(f"its {unknown[0]} is unknown to this charrnn; update charrnn")
+    types = {"kind": (str,), "dropout": (float, int), "batchnorm": (bool,)}
+    values = {}
+    for known in fields(Architecture):
+        if known.name in content or known.default is MISSING or known.name == "vocabulary_size":
+            value = content[known.name]
+            if type(value) not in types.get(known.name, (int,)):
+                raise ValueError(f"its {known.name} is {value!r}")
+            values[known.name] = value
+    if "dropout" in values:
+        values["dropout"] = float(values["dropout"])
+    return Architecture(**values)

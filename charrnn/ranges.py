@@ -1,0 +1,41 @@
+"""Which values an option may have, and the line that refuses another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from charrnn.errors import InputError, shown
+
+
+def require(holds: bool, option: str, value: object, demand: str) -> None:
+    """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
+    if not holds:
+        raise InputError(f"{option}={shown(value)}: {demand}")
+
+
+class Range(NamedTuple):
+    """Which values an option may have, and how to say so."""
+
+    admits: Callable[[Any], bool]
+    demand: str
+
+
+def one_of(*names: str) -> Range:
+    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
+
+
+POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
+NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
+AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
+BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
+SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
+
+
+def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
+    """Raise InputError for the first of these options that is out of its range; None is in any."""
+    for name, allowed in ranges.items():
+        value = getattr(options, name)
+        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)

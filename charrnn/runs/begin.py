@@ -1,0 +1,179 @@
+"""Where a run begins: anew, in its own folder again, or from a checkpoint.
+
+a new run         the folder that Hydra made
+resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
+resume=X.ckpt     a new folder, the config in the checkpoint
+resume=auto       the newest unfinished run of this config, else a new one;
+                  in a sweep each job's own folder: gone on with, or begun
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.errors import InputError
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
+from charrnn.runs import folder as folders
+from charrnn.runs.merging import is_same_run, merged
+from charrnn.runs.older import upgraded
+from charrnn.runs.request import Config, Request
+from charrnn.runs.restore import newest_usable
+from charrnn.say import say
+from charrnn.text.checks import without_default_corpus
+from charrnn.training.checkpoints import LAST
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The folder of a run, its config, and what it goes on from.
+
+    Attributes:
+        source: the folder itself, a .ckpt, or None for a new run.
+    """
+
+    folder: Path
+    config: Config
+    source: Path | None
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A checkpoint that a run goes on from; without a path, the run is new.
+
+    Attributes:
+        entry: what charrnn wrote into it.
+        step: how many steps it was trained.
+    """
+
+    path: Path | None = None
+    entry: dict[str, Any] | None = None
+    step: int = 0
+
+    @classmethod
+    def at(cls, path: Path | None, content: dict[str, Any] | None = None) -> ResumePoint:
+        """Raises InputError: the checkpoint cannot be read, or a run cannot go on from it."""
+        if path is None:
+            return cls()
+        content = content or checkpoint.read_run(path)
+        # the weights and the optimizer's state are let go of: Lightning reads them once more
+        return cls(path, content[ENTRY], int(content["global_step"]))
+
+
+def beginning(request: Request) -> Beginning:
+    """Where this run begins.
+
+    Raises:
+        InputError: it cannot; nothing is written or removed then.
+    """
+    folder, resume = request.folder, request.config["resume"]
+    if resume is None and _is_started_again(request):
+        resume = "auto"
+    if resume is None:
+        folders.refuse_run(folder)
+        return Beginning(folder, absolute(_with_one_text(request)), None)
+    if resume == "auto":
+        return _automatic(request)
+    target = Path(resume).resolve()
+    if target.is_dir():
+        if not (target / folders.RECORDED).is_file():
+            raise InputError(
+                f"{resume}: not a run folder (it has no {folders.RECORDED}); "
+                f"give one that `charrnn train` made, or a .ckpt"
+            )
+        return _again(target, request)
+    entry = checkpoint.read_run(Path(resume))[ENTRY]
+    folders.refuse_interpolations(entry["config"], resume)
+    return Beginning(folder, _merged(entry["config"], request, resume), target)
+
+
+def resume_point(begins: Beginning) -> ResumePoint:
+    """The checkpoint to go on from; of a run folder, which is locked by now, the newest."""
+    if begins.source != begins.folder:
+        return ResumePoint.at(begins.source)
+    path, content = newest_usable(begins.folder)
+    if path is None:
+        say(f"{begins.folder}: has no checkpoint yet; the run starts from its beginning")
+    return ResumePoint.at(path, content)
+
+
+def absolute(config: Config) -> Config:
+    """The config with its paths absolute, so that a resume may stand in any folder."""
+    data = dict(config["data"])
+    for name in ("input_txt", "input_h5", "input_json"):
+        value = data.get(name)
+        if isinstance(value, list):
+            data[name] = [os.path.abspath(v) for v in value]
+        elif value is not None:
+            data[name] = os.path.abspath(value)
+    init_from = config["init_from"]
+    if init_from is not None:
+        # outputs/latest will be another run once this one has begun
+        init_from = os.path.realpath(init_from)
+    return {**config, "data": data, "init_from": init_from, "resume": None}
+
+
+def _with_one_text(request: Request) -> Config:
+    data = without_default_corpus(request.config["data"], request.given)
+    return {**request.config, "data": data}
+
+
+def _again(folder: Path, request: Request) -> Beginning:
+    path = str(folder / folders.RECORDED)
+    return Beginning(folder, _merged(folders.recorded(folder), request, path), folder)
+
+
+def _merged(recorded: Config, request: Request, source: str) -> Config:
+    """A recorded config with what was asked for today, such as another place of the same text."""
+    config = merged(upgraded(recorded), request, source)
+    return absolute({**config, "data": without_default_corpus(config["data"], ())})
+
+
+def _is_started_again(request: Request) -> bool:
+    """Whether a launcher put this job of a sweep into its queue again, and it began already."""
+    launched = "SUBMITIT_EXECUTOR" in os.environ and bool(request.job_id)
+    return (
+        launched
+        and folders.is_run(request.folder)
+        and folders.job_id(request.folder) == request.job_id
+    )
+
+
+def _automatic(request: Request) -> Beginning:
+    folder = request.folder
+    now = absolute(_with_one_text(request))
+    if request.job_id:
+        if (folder / folders.RECORDED).is_file():
+            return _again(folder, _without_resume(request))
+        return Beginning(folder, now, None)
+    for found in folders.run_folders(folder.parent.parent):
+        if found != folder and _is_unfinished(found, now):
+            folders.unmake(folder)
+            return _again(found, _without_resume(request, given=()))
+    folders.refuse_run(folder)
+    return Beginning(folder, now, None)
+
+
+def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> Request:
+    from dataclasses import replace
+
+    kept = request.given if given is None else given
+    # what the run was begun from is recorded; a resume does not ask for it again
+    return replace(request, given=tuple(key for key in kept if key not in ("resume", "init_from")))
+
+
+def _is_unfinished(folder: Path, now: Config) -> bool:
+    with contextlib.suppress(InputError):
+        if not is_same_run(now, upgraded(folders.recorded(folder))):
+            return False
+        last = folder / "checkpoints" / LAST
+        if not last.exists():
+            return True
+        with contextlib.suppress(InputError):
+            return not checkpoint.read(last)[ENTRY]["finished"]
+        return True
+    return False

@@ -1,0 +1,324 @@
+"""One training run in one process, from its config to its result.
+
+config -> data, module, callbacks, loggers, trainer, each instantiated -> fit -> Result
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from charrnn.allocation import keep_freed_memory
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.models.checkpoint import ENTRY
+from charrnn.runs import hardware
+from charrnn.runs.begin import ResumePoint
+from charrnn.runs.folder import link_latest
+from charrnn.runs.group import lost, means_lost
+from charrnn.runs.initial import initial_weights, read_initial
+from charrnn.runs.introduction import introduce
+from charrnn.runs.older import continue_epochs
+from charrnn.runs.request import Config, Result
+from charrnn.runs.world import ALONE, World
+from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
+from charrnn.training.best import Best
+from charrnn.training.checkpoints import Run
+from charrnn.training.signals import Signals
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every process of a run needs to know; it can be sent to another.
+
+    Attributes:
+        config: with every automatic choice made.
+        files: the HDF5 and JSON of the data, absolute.
+        best_is_lost: the files of the best model so far are gone, so that the next one counts.
+    """
+
+    config: Config
+    folder: Path
+    files: tuple[Path, Path]
+    start: ResumePoint
+    best_is_lost: bool = False
+
+
+def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
+    """Train until the end, a signal, or a failure.
+
+    Several processes call it with the same task; the one of rank 0 writes and speaks.
+
+    Raises:
+        InputError: the data, the checkpoint or an option does not fit.
+        RunError: training diverged, or a file could not be written.
+        Interrupted: a signal ended it; the checkpoint is written.
+    """
+    config, start = task.config, task.start
+    _quiet_lightning()
+    keep_freed_memory()
+    began = time.perf_counter()
+    data = opened(config, task.files)
+    with _threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
+        module = _module(config, data, start, world)
+        module.stream_threads = stream_threads
+        trainer = _trainer(task, data, signals, world)
+        if world.rank == 0:
+            introduce(config, data, module, start)
+            link_latest(task.folder)
+        try:
+            trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    # it has one run a process, and a sweep's next job would be logged into it
+                    logger.experiment.finish()
+    best, seconds = module.best, time.perf_counter() - began
+    loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
+    return Result(task.folder, loss, step, seconds)
+
+
+def opened(config: Config, files: tuple[Path, Path]) -> TextDataModule:
+    """The data of a run, whose files are known by now."""
+    data: TextDataModule = build("data", config["data"])
+    data.files = files
+    data.setup()
+    return data
+
+
+@contextlib.contextmanager
+def _threads(config: Config, world: World) -> Iterator[int]:
+    """Let torch use the threads that were chosen; yields how many share out the streams."""
+    trainer, model = config["trainer"], config["model"]
+    threads, shares = trainer["threads"], 1
+    if trainer["accelerator"] == "gpu":
+        hardware.make_deterministic()
+    if world.launcher:
+        # else Lightning sets a number of its own
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    if trainer["accelerator"] == "cpu":
+        sizes = hardware.Model(model["kind"], model["hidden_size"], model["batchnorm"])
+        each = config["data"]["batch_size"] // world.size
+        shares = hardware.chosen_shares(sizes, each, threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads // shares)
+    try:
+        yield shares
+    finally:
+        torch.set_num_threads(before)  # a sweep's next run chooses anew
+
+
+@contextlib.contextmanager
+def _explained(task: Task, world: World) -> Iterator[None]:
+    """Say in a line what Lightning and torch raise for a reason that a person can change."""
+    try:
+        yield
+    except (InputError, RunError, Interrupted):
+        raise
+    except Exception as error:
+        if world.size > 1 and means_lost(error):
+            raise lost(error) from error
+        if isinstance(error, MisconfigurationException):
+            raise InputError(f"trainer: {one_line(error)}") from error
+        if isinstance(error, OSError):
+            named = isinstance(error.filename, (str, bytes))
+            where = os.fsdecode(error.filename) if named else task.folder
+            what = error.strerror or one_line(error)
+            raise RunError(f"{where}: cannot be read or written ({what})") from error
+        # torch has an error of its own for a GPU's memory, and only a text for other memory
+        what = one_line(error)
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in what:
+            raise RunError(
+                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
+                "model.hidden_size"
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """Without the traceback of a thread that cannot write, such as TensorBoard's: the run ends
+    by it, and says so in its line."""
+    before = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError):
+            before(failed)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning's remarks off: what a person needs to know, we say ourselves."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for pattern in (r"lightning(\.|$)", r"torch\.utils\.tensorboard"):
+        warnings.filterwarnings("ignore", module=pattern)
+    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+
+
+# -- building what a config names --------------------------------------------------------
+
+
+def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
+    """Instantiate a node of the config.
+
+    Args:
+        path: where it stands in the config, for what is said of it.
+        offered: arguments that it is given if it has parameters of these names and the config
+            does not set them.
+
+    Raises:
+        InputError: it cannot be built so.
+    """
+    try:
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        given = {n: v for n, v in offered.items() if n in parameters and n not in node}
+        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
+        # the offered objects go around Hydra, which would make configs of some
+        made = functools.partial(made, **given)
+        return made if node.get("_partial_") else made()
+    except (InputError, RunError):
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, OSError):
+            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+
+
+def _escaped(value: Any) -> Any:
+    """Plain values as OmegaConf has to read them to leave them as they are."""
+    if isinstance(value, dict):
+        return {name: _escaped(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_escaped(inner) for inner in value]
+    return value.replace("${", r"\${") if isinstance(value, str) else value
+
+
+def _module(config: Config, data: Any, start: ResumePoint, world: World) -> LanguageModel:
+    torch.manual_seed(config["seed"])
+    node = config["model"]
+    optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
+    schedule = build("schedule", {**config["schedule"], "_partial_": True})
+    try:
+        module: LanguageModel = build(
+            "model", node, vocabulary=data.vocabulary, optimizer=optimizer, schedule=schedule
+        )
+    except InputError as error:
+        if isinstance(_root(error), (RuntimeError, TypeError, MemoryError)):
+            raise InputError(
+                f"model.hidden_size={node['hidden_size']}: {node['num_layers']} layers of "
+                f"this size do not fit into this machine's memory"
+            ) from error
+        raise
+    if config["init_from"] is not None and start.path is None:
+        trained = read_initial(config["init_from"])
+        weights = initial_weights(config["init_from"], trained, data.vocabulary)
+        module.network.load_state_dict(weights)
+    if world.rank:
+        # the same weights everywhere, but dropout of their own
+        torch.manual_seed(config["seed"] + world.rank)
+    return module
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
+    config, folder, start = task.config, task.folder, task.start
+    options = {name: value for name, value in config["trainer"].items() if name != "threads"}
+    for name in ("max_epochs", "max_steps"):
+        options[name] = -1 if options[name] is None else options[name]
+    streams = data.streams
+    entry = {
+        "config": config,
+        "fingerprint": data.encoded.fingerprint,
+        "sizes": [streams.batch_size, streams.seq_length],
+    }
+    run = Run(folder, config["checkpoint_every"], signals, entry)
+    callbacks = [
+        build(f"callbacks.{name}", node, run=run) for name, node in config["callbacks"].items()
+    ]
+    loggers = [
+        _logger(f"logger.{name}", node, folder, start.step)
+        for name, node in config["logger"].items()
+    ]
+    upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, task=task)
+    plugins: list[Any] = [SealedCheckpointIO(upgrade)]
+    if world.size > 1:
+        plugins.append(TorchElasticEnvironment())
+    return build(
+        "trainer",
+        {"enable_model_summary": False, **options, **_validation(config, data)},
+        callbacks=[TrainingLog(config), *callbacks],
+        logger=loggers,
+        plugins=plugins,
+        default_root_dir=folder,
+        log_every_n_steps=config["print_every"],
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
+    """How often Lightning validates: every so many batches, whatever epoch they are in."""
+    every = config["validate_every"]
+    every = config["checkpoint_every"] if every is None else every
+    if not every or data.split("val") is None:
+        return {"limit_val_batches": 0}
+    batches = every * config["trainer"].get("accumulate_grad_batches", 1)
+    found = {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    share = config["trainer"].get("limit_val_batches", 1.0)
+    if isinstance(share, float):
+        # the text is one batch, which Lightning cannot take a part of
+        data.val_share = share
+        found["limit_val_batches"] = 1.0 if share else 0
+    return found
+
+
+def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
+    continue_epochs(content, steps_per_epoch)
+    if task.best_is_lost:
+        content[ENTRY]["best"] = Best().plain()
+
+
+def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
+    if get_object(node["_target_"]) is TensorBoardLogger:
+        # TensorBoard leaves out what a killed start wrote from here on; it takes the first
+        # such mark for that of a new run, so a new run has one, too
+        node = {"purge_step": step + 1, **node}
+    # a logger without a folder of its own gets the run's
+    return build(path, node, save_dir=str(folder), last_step=step)

@@ -1,0 +1,214 @@
+"""What a run trains on: device, precision and threads, chosen once and then recorded."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+
+from charrnn.cells import CELLS
+from charrnn.errors import InputError
+from charrnn.runs.world import ALONE, World, check_count
+
+# multiplications of such a product that a thread needs to have
+PRODUCT = 32_000
+# up to so many units threads share out the streams instead, if each gets so many
+# (charrnn.training.stream_threads)
+SHARED_HIDDEN, SHARED_STREAMS = 256, 12
+
+
+class Model(NamedTuple):
+    """What of a model the choices depend on."""
+
+    kind: str
+    hidden_size: int
+    batchnorm: bool
+
+
+def resolve(config: dict[str, Any], world: World = ALONE) -> dict[str, Any]:
+    """The options of the trainer with every automatic choice made.
+
+    Args:
+        config: the whole config of a run, plain values.
+
+    Raises:
+        InputError: this machine lacks what was asked for (or recorded).
+    """
+    trainer, model = config["trainer"], Model(**_part(config["model"], Model._fields))
+    accelerator = _accelerator(trainer["accelerator"])
+    devices = _devices(trainer["devices"], accelerator, world)
+    here = len(devices) if isinstance(devices, list) else devices
+    count = here * trainer["num_nodes"]
+    if accelerator == "mps" and count > 1:
+        raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
+    check_count(config, count)
+    precision = trainer["precision"]
+    if precision == "16-mixed" and accelerator != "gpu":
+        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
+    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
+        raise InputError(
+            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
+            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
+        )
+    streams = config["data"]["batch_size"] // count
+    if precision == "auto":
+        precision = chosen_precision(accelerator, model, streams)
+    threads = trainer["threads"] or _threads_asked_for(here, world)
+    if not threads:
+        threads = max(1, torch.get_num_threads() // here)
+        if accelerator == "cpu":
+            threads = chosen_threads(model, streams, threads)
+    return {
+        **trainer,
+        "accelerator": accelerator,
+        "devices": devices,
+        "strategy": "ddp" if count > 1 else "auto",
+        "precision": precision,
+        "threads": threads,
+    }
+
+
+def _part(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names}
+
+
+def _accelerator(accelerator: str) -> str:
+    if accelerator == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError(
+            "trainer.accelerator=gpu: this machine has no CUDA GPU that torch can use; "
+            "trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
+        )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise InputError("trainer.accelerator=mps: this machine has no Apple GPU; use cpu")
+    return accelerator
+
+
+def _devices(devices: Any, accelerator: str, world: World) -> Any:
+    if devices == "auto" and world.launcher:
+        devices = world.local_size
+    elif devices == "auto":
+        devices = torch.cuda.device_count() if accelerator == "gpu" else 1
+    if accelerator == "gpu":
+        make_deterministic()
+        _check_gpus(devices)
+    elif isinstance(devices, list):
+        raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
+    return devices
+
+
+def chosen_precision(accelerator: str, model: Model, streams: int) -> str:
+    """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
+    worth = CELLS[model.kind].cpu
+    large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
+    pays = accelerator == "gpu" or large
+    has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
+    return "bf16-mixed" if pays and has else "32-true"
+
+
+def chosen_threads(model: Model, streams: int, available: int) -> int:
+    """As many of a CPU's available threads as have enough to do."""
+    shares = chosen_shares(model, streams, available)
+    if shares > 1:
+        return shares
+    if model.hidden_size < CELLS[model.kind].cpu.products:
+        return 1
+    return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
+
+
+def chosen_shares(model: Model, streams: int, threads: int) -> int:
+    """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
+    if model.batchnorm or model.hidden_size > SHARED_HIDDEN:
+        return 1
+    return max(1, min(threads, streams // SHARED_STREAMS))
+
+
+def _threads_asked_for(here: int, world: World) -> int:
+    """What the environment gives each of `here` processes on this machine; 0: nothing."""
+    if (threads := _count("OMP_NUM_THREADS")) is not None:
+        return max(1, threads)
+    if (cpus := _count("SLURM_CPUS_PER_TASK")) is not None:
+        return max(1, cpus if world.launcher == "srun" else cpus // here)
+    return 0
+
+
+def _count(variable: str) -> int | None:
+    """A number of cores in the environment; None if there is none, or what no machine has."""
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() and len(text) <= 5 else None
+
+
+def make_deterministic() -> None:
+    """Let a CUDA GPU compute the same numbers each time, and float32 as float32.
+
+    cuBLAS, and cuDNN's recurrent layers with it, are deterministic with a fixed workspace
+    only, which is read when the GPU is first used. TF32, on by default in cuDNN, keeps 10 of
+    23 bits: a validation loss would be another than `evaluate`'s on a CPU.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def processes(trainer: dict[str, Any]) -> int:
+    """How many processes train together, of resolved options."""
+    devices = trainer["devices"]
+    here: int = len(devices) if isinstance(devices, list) else devices
+    return here * int(trainer["num_nodes"])
+
+
+def _check_gpus(devices: int | list[int]) -> None:
+    there = torch.cuda.device_count()
+    wanted = max(devices) + 1 if isinstance(devices, list) else devices
+    if wanted > there:
+        raise InputError(f"trainer.devices={devices}: this machine has {there} GPU(s)")
+
+
+def _has_bf16(accelerator: str) -> bool:
+    if accelerator == "gpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return accelerator == "cpu" and cpu_has_bf16()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 itself (AVX-512 BF16 or AMX)."""
+    # before torch 2.11 nothing public tells; float32 is the safe answer then
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
+
+
+@functools.cache
+def cpu_runs_bf16(kind: str) -> bool:
+    """Whether a recurrent layer runs under bf16 autocast at all.
+
+    Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
+    """
+    with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
+        layer = CELLS[kind].layer(1, 1)
+        try:
+            layer(torch.zeros(1, 1, 1))
+        except RuntimeError:
+            return False
+    return True
+
+
+def describe(trainer: dict[str, Any]) -> str:
+    """One line about resolved options."""
+    devices, threads, precision = (trainer[name] for name in ("devices", "threads", "precision"))
+    if trainer["accelerator"] == "gpu":
+        first = devices[0] if isinstance(devices, list) else 0
+        device = torch.cuda.get_device_name(first)
+    elif trainer["accelerator"] == "mps":
+        device = "Apple GPU"
+    else:
+        device = f"CPU, {threads} thread" + ("s" if threads != 1 else "")
+    count = processes(trainer)
+    several = f", {count} processes" if count > 1 else ""
+    emulated = precision == "bf16-mixed" and not _has_bf16(trainer["accelerator"])
+    note = " (emulated here: slow, and with other bits than where it is native)" if emulated else ""
+    return f"{device}{several}, precision {precision}{note}"

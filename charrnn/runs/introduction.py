@@ -1,0 +1,80 @@
+"""What a run says of itself before it trains, and when it has."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from charrnn.runs import hardware
+from charrnn.runs.begin import ResumePoint
+from charrnn.runs.folder import RECORDED, unmake
+from charrnn.runs.request import Config, Result
+from charrnn.say import duration, say
+from charrnn.training import LanguageModel, TextDataModule
+
+
+def introduce(
+    config: Config, data: TextDataModule, module: LanguageModel, start: ResumePoint
+) -> None:
+    """Corpus, model, streams, device, and what it goes on from."""
+    encoded, streams = data.encoded, data.streams
+    sizes = {name: len(ids) for name, ids in encoded.splits.items()}
+    m = module.network.architecture
+    say(f"corpus: {encoded.path}")
+    say(f"  vocabulary {len(data.vocabulary)}, characters {sum(sizes.values())}")
+    say(f"  train {sizes['train']}, val {sizes['val']}, test {sizes['test']}")
+    say(
+        f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
+        f"dropout {m.dropout:g}; {module.network.num_parameters():,} parameters"
+    )
+    if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
+        say(
+            f"little text ({sizes['train']} characters to train on): data.batch_size is "
+            f"{streams.batch_size} and data.seq_length {streams.seq_length} here, not "
+            f"{data.batch_size} and {data.seq_length}"
+        )
+    say(
+        f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
+        f"{streams.windows} steps an epoch"
+    )
+    say(f"device: {hardware.describe(config['trainer'])}")
+    if start.path is not None:
+        say(f"going on from {start.path}, step {start.step}")
+
+
+def say_end(result: Result) -> None:
+    """The best loss, the time, and where the run lies."""
+    if result.best_loss is not None:
+        say(f"best validation loss {result.best_loss:.4f}, after step {result.step}")
+    say(f"trained in {duration(result.seconds)}")
+    _say_where(result.folder)
+
+
+def say_finished(folder: Path, start: ResumePoint) -> None:
+    """There is nothing left to do."""
+    if start.path is not None and start.path.parent.parent == folder:
+        say(f"{folder}: this run is finished, at step {start.step}")
+        _say_where(folder)
+        return
+    unmake(folder)
+    say(
+        f"{start.path}: its run is finished, at step {start.step}; a larger trainer.max_epochs or "
+        f"trainer.max_steps goes on from there"
+    )
+
+
+def how_to_resume(folder: Path) -> str:
+    shown = shlex.quote(os.path.relpath(folder))
+    if not (folder / RECORDED).is_file():
+        return "the run's folder is gone"
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return f"the last good checkpoint stands: charrnn train resume={shown} goes on from it"
+    return f"there is no checkpoint yet: charrnn train resume={shown} starts it again"
+
+
+def _say_where(folder: Path) -> None:
+    shown = os.path.relpath(folder)
+    shown = shown if not shown.startswith("..") else str(folder)
+    say(f"run folder: {shown}")
+    say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")

@@ -1,0 +1,124 @@
+"""Runs of older versions, as today's would have recorded them.
+
+Until version 0.2 a config named its optimizer, schedule and loggers by words, and Lightning
+counted a whole run as one endless epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from charrnn.models.checkpoint import ENTRY
+
+_OPTIMIZERS = {
+    "adam": ("torch.optim.Adam", ("lr", "eps", "weight_decay")),
+    "adamw": ("torch.optim.AdamW", ("lr", "eps", "weight_decay")),
+    "rmsprop": ("torch.optim.RMSprop", ("lr", "alpha", "eps", "weight_decay")),
+}
+_SCHEDULES = {
+    "step": ("decay_every", "decay_factor", "warmup_steps"),
+    "cosine": ("final_factor", "warmup_steps"),
+    "constant": ("warmup_steps",),
+}
+
+
+def upgraded(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config in today's form; one that is in it already is returned as it is."""
+    if "name" not in config.get("optimizer", {}):
+        return config
+    config = copy.deepcopy(config)
+    old = config["optimizer"]
+    target, names = _OPTIMIZERS[old["name"]]
+    optimizer = {"_target_": target, "_partial_": True, **{name: old[name] for name in names}}
+    if old["name"] == "rmsprop":
+        optimizer["foreach"] = True
+    else:
+        optimizer["betas"] = [old["beta1"], old["beta2"]]
+    schedule = config["schedule"]
+    kept = {name: schedule[name] for name in _SCHEDULES[schedule["name"]]}
+    target = f"charrnn.training.schedules.{schedule['name']}"
+    return {
+        **config,
+        "data": {"_target_": "charrnn.TextDataModule", "sha256": None, **config["data"]},
+        "model": {"_target_": "charrnn.LanguageModel", **config["model"]},
+        "trainer": {"_target_": "lightning.Trainer", **config["trainer"]},
+        "optimizer": optimizer,
+        "schedule": {"_target_": target, "_partial_": True, **kept},
+        "callbacks": _callbacks(config["callbacks"]),
+        "logger": _loggers(config["logger"]),
+        "tags": None,
+    }
+
+
+def _callbacks(old: dict[str, Any]) -> dict[str, Any]:
+    callbacks: dict[str, Any] = {
+        "progress": {"_target_": "charrnn.training.Progress", "bar": old["progress_bar"]},
+        "samples": {
+            "_target_": "charrnn.training.Samples",
+            "length": old["sample_length"],
+            "temperature": old["sample_temperature"],
+        },
+        "checkpoints": {
+            "_target_": "charrnn.training.RunCheckpoints",
+            "keep_every": old["keep_every"],
+        },
+    }
+    if old["patience"] is not None:
+        callbacks["early_stopping"] = {
+            "_target_": "charrnn.training.EarlyStopping",
+            "monitor": "val/loss",
+            "patience": old["patience"],
+            "min_delta": old["min_delta"],
+        }
+    return callbacks
+
+
+def _loggers(old: dict[str, Any]) -> dict[str, Any]:
+    loggers: dict[str, Any] = {"csv": {"_target_": "charrnn.training.MetricsCSV"}}
+    if old["tensorboard"]:
+        loggers["tensorboard"] = {
+            "_target_": "lightning.pytorch.loggers.TensorBoardLogger",
+            "name": "",
+            "version": "tensorboard",
+            "default_hp_metric": False,
+        }
+    return loggers
+
+
+def continue_epochs(content: dict[str, Any], steps_per_epoch: int) -> None:
+    """Let a checkpoint of one endless epoch count epochs as Lightning does today.
+
+    Args:
+        content: of a checkpoint, changed in place; one of today's is left as it is.
+    """
+    if "trained_steps" not in content.get("TextDataModule", {}):
+        return
+    del content["TextDataModule"]
+    loops = content["loops"]["fit_loop"]
+    step = content["global_step"]
+    epoch, in_epoch = divmod(step, steps_per_epoch)
+    if step and not in_epoch:
+        # it was saved on the last batch of an epoch, which Lightning then completes
+        epoch, in_epoch = epoch - 1, steps_per_epoch
+    progress = loops["epoch_progress"]
+    for name in ("total", "current"):
+        progress[name].update(ready=epoch + 1, started=epoch + 1, processed=epoch, completed=epoch)
+    batches = loops["epoch_loop.batch_progress"]
+    batches["is_last_batch"] = in_epoch == steps_per_epoch
+    # after a step and before what follows it, where all of them were saved
+    batches["current"].update(
+        ready=in_epoch, started=in_epoch, processed=in_epoch, completed=in_epoch - 1
+    )
+    batches["total"].update(ready=step, started=step, processed=step, completed=step - 1)
+    content["epoch"] = epoch
+    best = content[ENTRY]["best"]
+    if "waited" in best:
+        content.setdefault("callbacks", {})["EarlyStopping"] = {
+            "wait_count": best["waited"],
+            "stopped_epoch": 0,
+            "best_score": torch.tensor(best["bar"]),
+            "patience": 0,
+        }

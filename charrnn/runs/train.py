@@ -1,0 +1,123 @@
+"""`charrnn train`, from what is asked for to the result of the run."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import IO
+
+from charrnn import files
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.runs import folder as folders
+from charrnn.runs import hardware, plan, world
+from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
+from charrnn.runs.fit import Task, build, fit
+from charrnn.runs.initial import adopt_architecture, read_initial
+from charrnn.runs.introduction import how_to_resume, say_end, say_finished
+from charrnn.runs.merging import asks_for_more
+from charrnn.runs.request import Config, Request, Result
+from charrnn.runs.restore import restore_best
+from charrnn.training.best import Best
+from charrnn.training.signals import Signals
+
+
+def train(request: Request, signals: Signals) -> Result:
+    """Train in a run folder, in this process or in several of which it is the first or the parent.
+
+    A run that is finished already says so, and its result is returned.
+
+    Raises:
+        InputError: something does not fit; nothing that stood is changed.
+        RunError, Interrupted: the line says how to go on.
+    """
+    here = world.world()
+    begins = beginning(request)
+    world.check(begins.config, here)
+    # what this machine cannot do is refused before a file is touched
+    hardware.resolve(begins.config, here)
+    folder = begins.folder
+    is_new = not folder.is_dir() or not any(folder.iterdir())
+    try:
+        return _train_locked(request, begins, signals, here)
+    except InputError:
+        if is_new and not any(folder.glob("checkpoints/*.ckpt")):
+            folders.empty(folder)
+        raise
+
+
+def _train_locked(
+    request: Request, begins: Beginning, signals: Signals, here: world.World
+) -> Result:
+    folder = begins.folder
+    with folders.lock(folder) as held:
+        files.remove_unfinished(folder)
+        start = resume_point(begins)
+        if start.entry is not None and _is_finished(start, begins):
+            say_finished(folder, start)
+            return _result_of(folder, start)
+        try:
+            result = _train(request, begins, start, signals, here, held)
+        except Interrupted as stopped:
+            raise Interrupted(f"{stopped}; {how_to_resume(folder)}", stopped.signum) from None
+        except RunError as error:
+            raise RunError(f"{error}; {how_to_resume(folder)}") from error
+        say_end(result)
+        return result
+
+
+def _train(
+    request: Request,
+    begins: Beginning,
+    start: ResumePoint,
+    signals: Signals,
+    here: world.World,
+    held: IO[str],
+) -> Result:
+    config, folder = begins.config, begins.folder
+    data = build("data", config["data"])
+    data.prepare_data()
+    data.setup()
+    config = _with_choices_made(config, request, start, here)
+    count = hardware.processes(config["trainer"])
+    plan.check(config, data, start, count)
+    folders.record(folder, config, request)
+    best_is_lost = False
+    if start.path is not None and start.entry is not None and config["validate_every"] != 0:
+        best = Best.from_plain(start.entry["best"])
+        best_is_lost = not restore_best(folder, best, start.path)
+    h5, json = data.files
+    task = Task(config, folder, (Path(h5).resolve(), Path(json).resolve()), start, best_is_lost)
+    if count == 1:
+        return fit(task, signals)
+    from charrnn.runs import processes
+
+    if not here.launcher:
+        return processes.train_together(task, count, held.fileno())
+    return processes.lead(task, here, signals)
+
+
+def _is_finished(start: ResumePoint, begins: Beginning) -> bool:
+    assert start.entry is not None
+    from charrnn.runs.older import upgraded
+
+    more = asks_for_more(upgraded(start.entry["config"]), begins.config)
+    return bool(start.entry.get("finished")) and not more
+
+
+def _result_of(folder: Path, start: ResumePoint) -> Result:
+    assert start.entry is not None
+    best = Best.from_plain(start.entry["best"])
+    return Result(folder, best.loss if best.step else None, best.step or start.step, 0.0)
+
+
+def _with_choices_made(
+    config: Config, request: Request, start: ResumePoint, here: world.World
+) -> Config:
+    """The config with everything automatic decided: device, precision, threads, seed, network."""
+    if config["init_from"] is not None and start.path is None:
+        init_from = config["init_from"]
+        trained = read_initial(init_from)
+        model = adopt_architecture(init_from, trained, config["model"], request.given)
+        config = {**config, "model": model}
+    seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
+    return {**config, "trainer": hardware.resolve(config, here), "seed": seed, "resume": None}

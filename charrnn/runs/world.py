@@ -1,0 +1,222 @@
+"""Which process this is of those that train together, and who started it.
+
+Nothing heavy is imported here: what several processes cannot do is refused before torch is.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from charrnn.errors import InputError
+
+ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together.
+
+    Attributes:
+        launcher: who started them: torchrun, srun, or charrnn itself; "" for a process alone.
+        rank: counted over all machines.
+        local_rank: counted on this machine.
+        size: how many processes there are on all machines.
+        local_size: how many there are on each machine.
+    """
+
+    launcher: str = ""
+    rank: int = 0
+    local_rank: int = 0
+    size: int = 1
+    local_size: int = 1
+
+    @property
+    def nodes(self) -> int:
+        return self.size // self.local_size
+
+    def export(self) -> None:
+        """Tell torch and Lightning, in the names that torchrun uses."""
+        os.environ.update(
+            RANK=str(self.rank),
+            LOCAL_RANK=str(self.local_rank),
+            WORLD_SIZE=str(self.size),
+            LOCAL_WORLD_SIZE=str(self.local_size),
+            GROUP_RANK=str(self.rank // self.local_size),
+        )
+
+
+ALONE = World()
+
+
+def world() -> World:
+    """What torchrun or srun tells this process; ALONE if it is theirs alone, or nobody's.
+
+    Raises:
+        InputError: a variable of theirs is missing or no number, or the machines do not run
+            equally many processes.
+    """
+    env = os.environ
+    if "TORCHELASTIC_RUN_ID" in env:
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+        found = World("torchrun", *(_number(name) for name in names))
+    elif "SLURM_STEP_NUM_TASKS" in env:
+        size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES", 1)
+        if nodes < 1 or size % nodes:
+            raise InputError(
+                f"srun: {size} processes cannot be spread evenly over {nodes} machines; "
+                f"give --ntasks-per-node"
+            )
+        if size == 1:
+            return ALONE
+        ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
+        found = World("srun", *ranks, size, size // nodes)
+    else:
+        return ALONE
+    if not 0 <= found.rank < found.size or not 0 <= found.local_rank < found.local_size:
+        raise InputError(
+            f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
+            f"{found.size}); start charrnn with {found.launcher}, or unset them"
+        )
+    if found.size % found.local_size:
+        raise InputError(
+            f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
+            f"machine; charrnn needs equally many on each"
+        )
+    return found if found.size > 1 else ALONE
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 9:
+        launcher = "srun" if name.startswith("SLURM") else "torchrun"
+        what = "is missing" if text is None else "is no number"
+        raise InputError(
+            f"{name}: {what}, though {launcher} has set other variables of its own; start charrnn "
+            f"with {launcher}, or unset them"
+        )
+    return int(text)
+
+
+def check(config: dict[str, Any], world: World) -> None:
+    """Refuse what several processes cannot do, as far as it can be known from the options.
+
+    Raises:
+        InputError: names the option.
+    """
+    trainer = config["trainer"]
+    devices, num_nodes = trainer["devices"], trainer["num_nodes"]
+    count = len(devices) if isinstance(devices, list) else devices
+    if world.launcher:
+        if count not in ("auto", world.local_size) or num_nodes != world.nodes:
+            raise InputError(
+                f"trainer.devices={devices} trainer.num_nodes={num_nodes}: "
+                f"{world.launcher} started {world.local_size} process(es) on each of "
+                f"{world.nodes} machine(s); give trainer.devices={world.local_size} "
+                f"trainer.num_nodes={world.nodes}"
+            )
+        count = world.local_size
+    elif num_nodes > 1:
+        raise InputError(
+            f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
+            f"only; for several machines start it with torchrun or srun"
+        )
+    if count != "auto":
+        check_count(config, count * num_nodes)
+
+
+def check_count(config: dict[str, Any], count: int) -> None:
+    """Refuse what `count` processes in all cannot do.
+
+    Raises:
+        InputError: names the option.
+    """
+    batch_size = config["data"]["batch_size"]
+    if batch_size % count:
+        raise InputError(
+            f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "
+            f"make it a multiple of {count}, or change trainer.devices"
+        )
+    if config["model"]["batchnorm"] and count > 1:
+        raise InputError(
+            f"model.batchnorm=true: its statistics would differ between {count} processes; "
+            f"train it in one, with trainer.devices=1"
+        )
+
+
+# -- jobs that are started again -------------------------------------------------------
+
+
+def restarted() -> bool:
+    """Whether SLURM or torchrun started this process again after it was interrupted."""
+    names = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    return any(_number(name, 0) > 0 for name in names)
+
+
+def may_be_restarted_by_torchrun() -> bool:
+    return _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
+
+
+def slurm_job_folder() -> str | None:
+    """A folder for this step of this SLURM batch job, the same whenever the job is started
+    again; None outside of one."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or _slurm_job(job).get("BatchFlag") != "1":
+        return None
+    step = os.environ.get("SLURM_STEP_ID")
+    return f"outputs/train/slurm/{job}" + (f"-{step}" if step else "")
+
+
+def requeue() -> str | None:
+    """Put this SLURM batch job into the queue again; returns a line that says whether it worked.
+
+    Nothing is done, and None returned, outside of a batch job. A job that SLURM itself is
+    ending (because somebody cancelled it, or its time is up) must not come back.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return None
+    _slurm_job.cache_clear()
+    known = _slurm_job(job)
+    if known.get("BatchFlag") != "1":
+        return None
+    if known.get("JobState") != "RUNNING":
+        return f"SLURM is ending job {job} already, and is not asked to queue it again"
+    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    if done.returncode == 0:
+        return f"SLURM job {job} is queued again"
+    what = " ".join(done.stderr.split()) or f"scontrol ended with {done.returncode}"
+    return f"SLURM job {job} could not be queued again: {what}"
+
+
+@functools.cache
+def _slurm_job(job: str) -> dict[str, str]:
+    """What SLURM says of a job; nothing where it cannot be asked."""
+    command = ["scontrol", "--oneliner", "show", "job", job]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return dict(field.split("=", 1) for field in said.stdout.split() if "=" in field)
+
+
+def set_slurm_meeting_point() -> None:
+    """Let all tasks of an srun step agree on an address and a port, unless the user gave them."""
+    env = os.environ
+    nodes = env.get("SLURM_STEP_NODELIST", "127.0.0.1")
+    env.setdefault(ADDRESS, first_node(nodes))
+    number = 16 * _number("SLURM_JOB_ID", 0) + _number("SLURM_STEP_ID", 0) % 16
+    env.setdefault(PORT, str(15000 + number % 15000))
+
+
+def first_node(nodes: str) -> str:
+    """The first name in SLURM's notation of a list of machines: ``gpu[03-05,9],x`` is gpu03."""
+    match = re.match(r"([^,\[]*)(?:\[([^],-]*)[^]]*\])?([^,]*)", nodes)
+    assert match is not None
+    return "".join(part or "" for part in match.groups())

@@ -1,0 +1,109 @@
+"""A training step's streams, shared out among CPU threads.
+
+The usual way to use several cores is to share out every product. The threads then meet after
+each one, some hundred times a step, and where another program wants a core they wait for each
+other most of the time: a step takes five times as long and more. Here each thread takes some
+of the streams through the whole step, forward and backward, and they meet once, to add up
+their gradients (as several processes would, but with one set of weights). That is faster on an
+idle machine, too, until the network is so large that each thread's reading of the weights
+counts: `charrnn.runs.hardware` decides.
+
+It is the same step up to rounding. The parts are added in a fixed order, and their dropout
+draws from generators that are seeded anew in each step from torch's global one: the same run
+has the same bits each time, and a resume needs nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from charrnn.network import Network, State, joined, streams_of
+
+SEEDS = 1 << 62
+
+
+def window_loss(
+    network: Network,
+    ids: Tensor,
+    targets: Tensor,
+    state: State | None,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, State]:
+    """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
+    logits, state = network(ids, state, generator)  # (N, T, V)
+    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    return loss, [tuple(part.detach() for part in layer) for layer in state]
+
+
+class SharedLoss:
+    """`window_loss`, computed in parts by as many threads.
+
+    Its gradients are there when it returns; the loss's backward() only hands them out.
+
+    Args:
+        shares: threads, no more than there are streams. Every one may itself use as many as
+            torch is set to.
+    """
+
+    def __init__(self, network: Network, shares: int) -> None:
+        assert not network.architecture.batchnorm, "its statistics are those of all streams"
+        self.network = network
+        self.shares = shares
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.generators = [torch.Generator() for _ in range(shares)]
+        # a thread begins with torch's default, not with what was set
+        self.pool = ThreadPoolExecutor(
+            shares - 1, "step", torch.set_num_threads, (torch.get_num_threads(),)
+        )
+
+    def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
+        if self.network.architecture.dropout:
+            seed = int(torch.randint(SEEDS, ()))
+            for i, generator in enumerate(self.generators):
+                generator.manual_seed(seed + i)
+        precision = _autocast()
+
+        def part(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
+            rows = slice(len(ids) * i // self.shares, len(ids) * (i + 1) // self.shares)
+            before = None if state is None else streams_of(state, rows)
+            # both are a thread's own
+            with torch.enable_grad(), torch.autocast("cpu", **precision):
+                loss, after = window_loss(
+                    self.network, ids[rows], targets[rows], before, self.generators[i]
+                )
+                loss = loss * (rows.stop - rows.start) / len(ids)
+                return loss.detach(), torch.autograd.grad(loss, self.parameters), after
+
+        others = [self.pool.submit(part, i) for i in range(1, self.shares)]
+        parts = [part(0), *(other.result() for other in others)]
+        losses, gradients, states = zip(*parts, strict=True)
+        summed = [functools.reduce(torch.add, each) for each in zip(*gradients, strict=True)]
+        loss: Tensor = _WithGradients.apply(sum(losses), summed, *self.parameters)
+        return loss, joined(states)
+
+
+class _WithGradients(torch.autograd.Function):
+    """A loss whose gradients are known already."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
+        # let go of them here, so that they become the parameters' without a copy
+        gradients, ctx.gradients = ctx.gradients, None
+        scale = outputs[0].item()
+        return None, None, *(gradients if scale == 1 else [g * scale for g in gradients])
+
+
+def _autocast() -> dict[str, Any]:
+    """The calling thread's precision."""
+    return {"dtype": torch.get_autocast_dtype("cpu"), "enabled": torch.is_autocast_enabled("cpu")}

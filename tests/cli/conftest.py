@@ -1,0 +1,72 @@
+"""The front door with stand-ins for the commands behind it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from charrnn.__main__ import main
+from charrnn.commands import COMMANDS
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Door:
+    """Call it with the words of a command line.
+
+    Attributes:
+        asked: what reached a command, one entry a run: its options; of train, a Composed.
+        action: what the command then does.
+    """
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.asked: list[Any] = []
+        self.action: Callable[[Any], None] = lambda options: None
+        self._capsys = capsys
+
+    def run(self, options: Any) -> None:
+        self.asked.append(options)
+        self.action(options)
+
+    def __call__(self, *words: str) -> Answer:
+        code = main(words)
+        return Answer(code, *self._capsys.readouterr())
+
+    def refuses(self, *words: str) -> str:
+        """The one line with which a command line is refused before anything runs."""
+        answer = self(*words)
+        assert answer.code == 2, answer
+        assert answer.out == ""
+        assert answer.err.startswith("charrnn")
+        assert answer.err.count("\n") == 1
+        assert answer.err.endswith("\n")
+        assert self.asked == []
+        return answer.err
+
+
+@pytest.fixture
+def door(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Door]:
+    """The door, standing in an empty folder."""
+    result = Door(capsys)
+    for command in COMMANDS:
+        module = ModuleType(f"charrnn.commands.{command}")
+        module.run = result.run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield result
+    # Hydra's logging writes to a standard error that pytest closes
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

@@ -1,0 +1,154 @@
+"""Sweeps whose jobs run in other processes: hydra/launcher=joblib and submitit_local."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from charrnn.cli.building import Missing, Unknown
+from charrnn.cli.ranges import BadOption
+from charrnn.errors import InputError, Interrupted, RunError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TINY = (
+    *("data.input_txt=corpus.txt", "data.batch_size=4", "data.seq_length=10"),
+    *("model.embedding_size=8", "trainer=cpu", "trainer.threads=1", "trainer.precision=32-true"),
+)
+PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
+
+
+@pytest.fixture(params=PACKAGES)
+def launcher(request: pytest.FixtureRequest) -> str:
+    """The launcher's name; its package must be there."""
+    package = PACKAGES[request.param]
+    try:
+        found = importlib.util.find_spec(f"hydra_plugins.{package.replace('-', '_')}")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        pytest.skip(f"needs {package}: pip install 'charrnn[launchers]'")
+    return str(request.param)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    generator = random.Random(1)
+    text = "".join(generator.choice("abcde f\n") for _ in range(3000))
+    (tmp_path / "corpus.txt").write_text(text)
+    return tmp_path
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "charrnn", "train", *TINY, *words]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def sweep(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command("-m", "hydra.sweep.dir=sweep", *words),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_every_job_trains_in_a_folder_of_its_own(launcher: str, place: Path) -> None:
+    words = ["model.hidden_size=8,9", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
+    done = sweep(place, *words)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    for number in "01":
+        assert (place / "sweep" / number / "model.safetensors").is_file()
+
+
+def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> None:
+    texts = "data.input_txt='no.txt','corpus.txt','neither.txt'"
+    words = ["model.hidden_size=8", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
+    done = sweep(place, *words, texts)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("charrnn train: ")]
+    assert len(lines) == 3, done.stderr
+    told = "\n".join(sorted(lines[:2]))
+    assert "job 0 (" in told
+    assert "/no.txt: no such file" in told
+    assert "job 2 (" in told
+    assert "/neither.txt: no such file" in told
+    assert lines[2] == "charrnn train: 2 of 3 jobs failed"
+    assert "Traceback" not in done.stderr
+    assert (place / "sweep" / "1" / "model.safetensors").is_file()
+    assert not (place / "sweep" / ".failed").exists()
+
+
+@pytest.mark.slow
+def test_a_job_that_its_launcher_starts_again_goes_on(place: Path) -> None:
+    pytest.importorskip("submitit", reason="needs hydra-submitit-launcher")
+    words = ["-m", "hydra.sweep.dir=sweep", "model.hidden_size=8", "trainer.max_epochs=200"]
+    words += ["validate_every=0", "hydra/launcher=submitit_local"]
+    running = subprocess.Popen(
+        command(*words), cwd=place, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        job = _until(lambda: _job(place))
+        _until(lambda: (place / "sweep" / "0" / "metrics.csv").exists())
+        time.sleep(1)
+        os.kill(_child(job), signal.SIGUSR2)
+        _, err = running.communicate(timeout=300)
+    finally:
+        running.kill()
+    assert running.returncode == 0, err
+    [log] = (place / "sweep" / ".submitit" / str(job)).glob("*_log.err")
+    said = log.read_text()
+    assert "SIGUSR2: saving at the end of this step" in said
+    assert "going on from" in said
+
+
+def _until(there: object, seconds: float = 90) -> int:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := there():  # type: ignore[operator]
+            return int(found)
+        time.sleep(0.2)
+    raise AssertionError("it did not come")
+
+
+def _job(place: Path) -> int:
+    """The number of the process that watches over the job."""
+    found = list((place / "sweep" / ".submitit").glob("*/*_submitted.pkl"))
+    return int(found[0].parent.name) if found else 0
+
+
+def _child(parent: int) -> int:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return int(children[0])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a"),
+        RunError("a"),
+        Interrupted("saved", 15),
+        BadOption("a", 3, "must be 1"),
+        Unknown("a", 3, ["b"]),
+        Missing("a"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_come_through_between_processes(error: BaseException) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

@@ -1,0 +1,198 @@
+"""Texts and paths arrive character for character."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from charrnn.cli import flags
+from charrnn.cli.literal import literal, quoted
+from charrnn.cli.literal import texts as texts_of
+from charrnn.cli.ranges import FIXED, PATH
+from charrnn.cli.traits import having
+from charrnn.commands import COMMANDS
+from charrnn.errors import InputError
+
+NASTY = [
+    "",
+    " ",
+    "What's",
+    'She said "no"',
+    "Zür",
+    "(hi)",
+    "O Romeo, Romeo",
+    "a=b",
+    "123",
+    "1e3",
+    "true",
+    "nan",
+    "???",
+    "[brackets",
+    "[Enter Romeo]",
+    "{a: 1}",
+    "two\nlines\r\n",
+    "\ttab ",
+    "  spaces  ",
+    "wow!",
+    "$HOME ${HOME} ${oc.env:HOME} $${x}",
+    r"\${x} \\${x} \ \\",
+    "back\\",
+    "back\\\\",
+    r"\'",
+    "~x +y @z #w %v",
+    "é",
+    "e\u0301",
+    "漢字",
+    "🎭",
+    "\u2028",
+    "\udcff\udc80",
+    "a','b",
+    "'",
+    '"',
+    "--help",
+    "choice('a','b')",
+    "null",
+    "-",
+]
+
+pieces = st.sampled_from([*"\\${}'\"[](),:=a \n?", "${", "\\'", "é", "\udcff"])
+texts = st.one_of(
+    st.lists(pieces).map("".join),
+    st.text(st.characters(codec=None, exclude_characters="\0")),
+    st.sampled_from(NASTY),
+)
+
+
+def read_back(override: str) -> Any:
+    """What Hydra, and then OmegaConf, make of an override's value."""
+    parsed = OverridesParser.create().parse_override(override)
+    assert not parsed.is_sweep_override()
+    config = OmegaConf.create({"value": parsed.value()})
+    assert OmegaConf.to_container(config, resolve=True) == {"value": config.value}
+    return config.value
+
+
+@settings(deadline=None, max_examples=400)
+@given(texts)
+@example("???")
+def test_quoted_is_read_back_unchanged(text: str) -> None:
+    assert read_back(f"start_text={quoted(text)}") == text
+
+
+@settings(deadline=None, max_examples=200)
+@given(texts)
+def test_quoted_survives_the_way_into_a_sweeps_job(text: str) -> None:
+    parsed = OverridesParser.create().parse_override(f"start_text={quoted(text)}")
+    assert read_back(f"start_text={parsed.get_value_element_as_str()}") == text
+
+
+def thirds(texts: list[str]) -> list[tuple[str, str, str]]:
+    assert len(texts) % 3 == 0
+    return list(zip(texts[::3], texts[1::3], texts[2::3], strict=True))
+
+
+@pytest.mark.parametrize("multirun", [False, True])
+def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
+    for start_text, checkpoint, output in thirds(NASTY):
+        words = [f"start_text={start_text}", f"checkpoint={checkpoint}", f"output=./{output}"]
+        answer = door("sample", *words, *(["-m"] if multirun else []))
+        assert answer.code == 0, (words, answer)
+        options = door.asked.pop()
+        assert (options.start_text, options.checkpoint, options.output) == (
+            start_text,
+            checkpoint,
+            f"./{output}",
+        )
+
+
+def test_nested_paths_and_paths_that_may_be_lists_reach_the_command(door: Any) -> None:
+    for first, second, third in thirds(
+        [t for t in NASTY if t not in ("", "null", "[Enter Romeo]")]
+    ):
+        assert door("evaluate", f"data.input_h5={first}", f"data.input_json={second}").code == 0
+        data = door.asked.pop().data
+        assert (data.input_h5, data.input_json) == (first, second)
+        assert door("preprocess", f"input_txt={third}", f"output_h5={second}").code == 0
+        options = door.asked.pop()
+        assert (options.input_txt, options.output_h5) == (third, second)
+
+
+def test_names_that_are_no_unicode(door: Any) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    assert door("preprocess", f"input_txt={name}").code == 0
+    assert os.fsencode(door.asked[0].input_txt) == b"caf\xe9.txt"
+    assert name.encode("unicode_escape").decode() in door("sample", f"x={name}").err
+
+
+def test_what_is_left_to_hydra() -> None:
+    for command, override in (
+        ("sample", "start_text='What\\'s'"),
+        ("sample", 'until="${oc.env:HOME}"'),
+        ("preprocess", "input_txt=[a.txt,'b c.txt']"),
+        ("train", "data.input_txt=[a,b]"),
+        ("sample", "until=null"),
+        ("train", "data.url=null"),
+        ("sample", "length=3"),
+        ("train", "model=gru"),
+        ("sample", "~until"),
+        ("sample", "+note=Zür"),
+    ):
+        assert literal([override], command, multirun=False) == [override]
+
+
+def test_what_only_looks_like_hydras() -> None:
+    for name, text in (
+        ("start_text", "null"),
+        ("checkpoint", "null"),
+        ("start_text", "[a,b]"),
+        ("start_text", "'What's'"),
+        ("start_text", "'a' b"),
+        ("start_text", "'a\\'"),
+        ("start_text", "'a','b'"),
+    ):
+        [override] = literal([f"{name}={text}"], "sample", multirun=False)
+        assert read_back(override) == text
+    assert read_back(literal(["input_txt=[a.txt"], "preprocess", multirun=False)[0]) == "[a.txt"
+
+
+def test_texts_are_swept_over_in_quotes_only() -> None:
+    for value in ("'a','b'", "\"it's\" , 'b'"):
+        assert literal([f"until={value}"], "sample", multirun=True) == [f"until={value}"]
+        assert literal([f"until={value}"], "sample", multirun=False) != [f"until={value}"]
+    assert read_back(literal(["checkpoint=a,b"], "sample", multirun=True)[0]) == "a,b"
+
+
+def test_adding_and_forcing_keep_their_signs() -> None:
+    words = ["++until=a b", "+until=(x)"]
+    assert literal(words, "sample", False) == ["++until='a b'", "+until='(x)'"]
+
+
+def test_the_names_follow_from_the_declarations() -> None:
+    found = {command: texts_of(command) for command in COMMANDS}
+    assert found["sample"].names == {
+        *("checkpoint", "start_text", "until", "output", "hydra.run.dir", "hydra.sweep.dir")
+    }
+    assert found["sample"].unsettable == {"until", "output"}
+    assert found["preprocess"].lists == {"input_txt"}
+    assert {"data.input_txt", "tags"} <= found["train"].lists
+    # a text in a node is declared with the class that is built there
+    assert {"data.url", "logger.tensorboard.name", "callbacks.early_stopping.monitor"} <= (
+        found["train"].names
+    )
+    assert having("convert", PATH) == {"input", "output"}
+    assert "model.hidden_size" in having("train", FIXED)
+    assert "model.dropout" not in having("train", FIXED)
+
+
+def test_flags_that_are_not_hydras() -> None:
+    flags.parse(["--cfg=job", "start_text=--help", "length=-1"])
+    with pytest.raises(InputError, match="start_text=VALUE"):
+        flags.parse(["--start-text", "x"])
+    with pytest.raises(InputError, match="-gpu: no such flag"):
+        flags.parse(["-gpu", "-1"])

@@ -1,0 +1,103 @@
+"""Where a model is read from: whatever file or folder it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charrnn.errors import InputError
+from charrnn.model import Model, load
+from charrnn.models import find_model, read_model
+from tests.generation.models import trained_model
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model(trained_model())
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: Model) -> Path:
+    model.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def refusal(path: str | os.PathLike[str]) -> str:
+    with pytest.raises(InputError) as refused:
+        read_model(path)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_content_says_what_a_file_is(path: Path, model: Model) -> None:
+    text = model.generate(50, seed=1)
+    for name in ("model", "model.ckpt", "model.t7", "mödel ${x}.txt"):
+        other = path.with_name(name)
+        shutil.copy(path, other)
+        assert load(other).generate(50, seed=1) == text
+        assert load(str(other)).generate(50, seed=1) == text
+
+
+def test_torch_rnns_files(shared: Path, tmp_path: Path) -> None:
+    source = shared / "torch7" / "lstm.t7"
+    if not source.is_file():
+        pytest.skip("../shared/torch7/lstm.t7 is missing")
+    other = tmp_path / "checkpoint"
+    shutil.copy(source, other)
+    assert load(other).trained.architecture == load(source).trained.architecture
+    ascii_one = shutil.copy(shared / "torch7" / "lstm.ascii.t7", tmp_path / "ascii")
+    assert load(ascii_one).trained.architecture == load(source).trained.architecture
+
+
+def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
+    run = path.parent / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / ".hydra").mkdir()
+    assert "has no model yet" in refusal(run)
+    for name in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "model.safetensors"):
+        shutil.copy(path, run / name)
+        assert find_model(run) == run / name
+    assert load(run).generate(50, seed=1) == model.generate(50, seed=1)
+    latest = path.parent / "latest"
+    latest.symlink_to(run)
+    assert load(latest).generate(50, seed=1) == model.generate(50, seed=1)
+
+
+def test_the_default_is_the_latest_run(
+    path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(InputError, match="charrnn train"):
+        load()
+    (path.parent / "outputs" / "latest").mkdir(parents=True)
+    shutil.copy(path, "outputs/latest/model.safetensors")
+    assert load().generate(50, seed=1) == model.generate(50, seed=1)
+
+
+def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
+    assert "no such file or folder; `charrnn train`" in refusal(tmp_path / "none")
+    assert "is no run folder" in refusal(tmp_path)
+    (tmp_path / "broken").symlink_to("gone")
+    assert "leads to gone, which is gone" in refusal(tmp_path / "broken")
+    assert "cannot be read" in refusal("a\0b")
+    (tmp_path / "text").write_text("To be, or not to be")
+    assert "is no model" in refusal(tmp_path / "text")
+    assert "cannot be read" in refusal(tmp_path / "text" / "below")
+    (tmp_path / "empty").write_text("")
+    assert "is empty" in refusal(tmp_path / "empty")
+    (tmp_path / "pickle").write_bytes(b"\x80\x04cposix\nsystem\n(Vtouch ran\ntR.")
+    assert "is no model" in refusal(tmp_path / "pickle")
+    os.mkfifo(tmp_path / "fifo")
+    assert "is no regular file" in refusal(tmp_path / "fifo")
+    assert "is no regular file" in refusal("/dev/zero")
+
+
+def test_a_file_of_a_known_name_and_other_content(tmp_path: Path) -> None:
+    for name in ("a.safetensors", "a.ckpt", "a.t7"):
+        (tmp_path / name).write_bytes(b"nothing of that kind")
+        assert refusal(tmp_path / name).startswith(f"{tmp_path / name}: ")
+        (tmp_path / name).write_bytes(b"")
+        assert refusal(tmp_path / name).startswith(f"{tmp_path / name}: ")

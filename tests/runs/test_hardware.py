@@ -1,0 +1,165 @@
+"""What is chosen for a run, and that it depends on nothing but the config and the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from charrnn.errors import InputError
+from charrnn.runs import hardware
+from charrnn.runs.world import World
+
+TRAINER = {
+    **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
+    **{"precision": "auto", "threads": None},
+}
+MODEL = {"kind": "lstm", "hidden_size": 128, "batchnorm": False}
+
+
+def config(batch_size: int = 50, model: dict[str, Any] | None = None, **trainer: Any) -> Any:
+    return {
+        "trainer": {**TRAINER, **trainer},
+        "model": {**MODEL, **(model or {})},
+        "data": {"batch_size": batch_size},
+    }
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cores with bf16, and an environment that asks for nothing."""
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
+    asked = config(batch_size, model)
+    resolved = hardware.resolve(asked)
+    # what is recorded is what a resume takes
+    assert hardware.resolve({**asked, "trainer": resolved}) == resolved
+    return resolved["precision"], resolved["threads"]
+
+
+def test_the_default_recipe() -> None:
+    assert chosen() == ("bf16-mixed", 2)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "model", "expected"),
+    [
+        (5, {}, ("32-true", 2)),
+        (1, {}, ("32-true", 1)),
+        (10, {"hidden_size": 32}, ("bf16-mixed", 1)),
+        (24, {"hidden_size": 32}, ("bf16-mixed", 2)),
+        (50, {"kind": "gru"}, ("bf16-mixed", 2)),
+        (10, {"kind": "gru"}, ("32-true", 1)),
+        (10, {"kind": "gru", "hidden_size": 512}, ("bf16-mixed", 2)),
+        (50, {"kind": "rnn"}, ("32-true", 2)),
+        (100, {"kind": "rnn"}, ("bf16-mixed", 2)),
+        (20, {"kind": "rnn"}, ("32-true", 1)),
+    ],
+)
+def test_what_is_small_is_left_on_one_thread_in_float32(
+    batch_size: int, model: dict[str, Any], expected: tuple[str, int]
+) -> None:
+    assert chosen(batch_size, **model) == expected
+
+
+@pytest.mark.parametrize(
+    ("streams", "model", "threads", "shares"),
+    [
+        (50, {}, 2, 2),
+        (50, {}, 8, 4),
+        (23, {}, 2, 1),
+        (50, {}, 1, 1),
+        (50, {"hidden_size": 512}, 2, 1),
+        (50, {"batchnorm": True}, 2, 1),
+    ],
+)
+def test_streams_are_shared_out_where_each_thread_gets_enough(
+    streams: int, model: dict[str, Any], threads: int, shares: int
+) -> None:
+    sizes = hardware.Model(**{**MODEL, **model})
+    assert hardware.chosen_shares(sizes, streams, threads) == shares
+
+
+def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    assert chosen() == ("32-true", 2)
+
+
+def test_a_cpu_that_cannot_run_an_lstm_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: kind != "lstm")
+    assert chosen() == ("32-true", 2)
+    assert chosen(kind="gru")[0] == "bf16-mixed"
+    with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
+        hardware.resolve(config(precision="bf16-mixed"))
+
+
+def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 128)
+    assert chosen()[1] == 4
+    assert chosen(500)[1] == 41
+    assert chosen(500, hidden_size=1024)[1] == 128
+
+
+def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = hardware.resolve(config(precision="32-true", threads=7))
+    assert (resolved["precision"], resolved["threads"]) == ("32-true", 7)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert chosen(1) == ("32-true", 5)
+
+
+def test_what_else_is_an_option_stays() -> None:
+    resolved = hardware.resolve(config(max_epochs=3, _target_="lightning.Trainer"))
+    assert (resolved["max_epochs"], resolved["_target_"]) == (3, "lightning.Trainer")
+
+
+@pytest.mark.parametrize(
+    ("name", "cpus", "launcher", "threads"),
+    [
+        ("OMP_NUM_THREADS", "3", "", 3),
+        ("OMP_NUM_THREADS", "0", "", 1),
+        ("OMP_NUM_THREADS", "x", "", 1),
+        ("OMP_NUM_THREADS", "9" * 5000, "", 1),
+        ("SLURM_CPUS_PER_TASK", "9" * 5000, "", 1),
+        ("SLURM_CPUS_PER_TASK", "6", "", 3),
+        ("SLURM_CPUS_PER_TASK", "6", "srun", 6),
+    ],
+)
+def test_threads_that_the_environment_gives(
+    monkeypatch: pytest.MonkeyPatch, name: str, cpus: str, launcher: str, threads: int
+) -> None:
+    monkeypatch.setenv(name, cpus)
+    here = World(launcher, 0, 0, 2, 2) if launcher else World()
+    resolved = hardware.resolve(config(devices=2), here)
+    assert (resolved["threads"], resolved["strategy"]) == (threads, "ddp")
+
+
+def test_a_launchers_processes_are_the_devices() -> None:
+    resolved = hardware.resolve(config(48, devices="auto", num_nodes=2), World("srun", 3, 1, 4, 2))
+    assert (resolved["devices"], resolved["strategy"]) == (2, "ddp")
+    assert hardware.processes(resolved) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
+        ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
+        ({"precision": "16-mixed"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
+        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no CUDA GPU"),
+        ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no Apple GPU"),
+    ],
+)
+def test_what_this_machine_lacks(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], line: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=line):
+        hardware.resolve(config(**asked))

@@ -1,0 +1,89 @@
+"""Runs that an older version wrote are read, resumed to the bit, and sampled."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+from charrnn.models import checkpoint, model_file
+
+OLD = Path(__file__).resolve().parents[1] / "data" / "old"
+LONGER = {
+    "lstm": ["trainer.max_steps=130"],
+    "gru": [],
+    "rnn": ["trainer.max_epochs=5"],
+}
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with the text and copies of the old runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
+    shutil.copy(OLD / "text.txt", tmp_path)
+    for name in LONGER:
+        shutil.copytree(OLD / name, tmp_path / name, ignore=shutil.ignore_patterns("end"))
+    return tmp_path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    for row in found:
+        del row["characters_per_second"]
+    return found
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_a_resume_ends_where_the_older_version_did(old: Path, name: str) -> None:
+    assert main(["train", f"resume={name}", "data.input_txt=text.txt", *LONGER[name]]) == 0
+    found = checkpoint.read_model(old / name / "checkpoints" / "last.ckpt")
+    expected = model_file.load(OLD / name / "end" / "model.safetensors")
+    assert found.weights.keys() == expected.weights.keys()
+    for weight, values in expected.weights.items():
+        assert np.array_equal(found.weights[weight], values), weight
+    for ours, theirs in zip(
+        rows(old / name / "metrics.csv"), rows(OLD / name / "end" / "metrics.csv"), strict=True
+    ):
+        assert ours.keys() == theirs.keys()
+        for column, value in theirs.items():
+            if column.startswith("val/"):
+                assert ours[column] == pytest.approx(value) or float(ours[column]) == pytest.approx(
+                    float(value), abs=1e-5
+                )
+            else:
+                assert ours[column] == value, column
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_models_and_checkpoints_are_read(
+    old: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for path in (*(old / name).glob("*.safetensors"), *(old / name / "checkpoints").glob("*.ckpt")):
+        assert len(charrnn.load(path).generate(length=20, seed=1)) == 20
+    words = ["evaluate", f"checkpoint={name}", "data.input_txt=text.txt", "json=true"]
+    assert main(words) == 0
+    assert json.loads(capfd.readouterr().out)["loss"] > 0
+
+
+def test_a_checkpoint_in_a_new_folder(old: Path) -> None:
+    words = ["train", "resume=lstm/checkpoints/last.ckpt", "data.input_txt=text.txt"]
+    assert main([*words, "trainer.max_steps=130", "hydra.run.dir=new"]) == 0
+    found = checkpoint.read_model(old / "new" / "checkpoints" / "last.ckpt")
+    expected = model_file.load(OLD / "lstm" / "end" / "model.safetensors")
+    for weight, values in expected.weights.items():
+        assert np.array_equal(found.weights[weight], values), weight
+
+
+def test_what_a_resume_cannot_change(old: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "resume=lstm", "model.hidden_size=99"]) == 2
+    assert "model.hidden_size=99: a resume cannot change it" in capfd.readouterr().err
+    assert main(["train", "resume=lstm", "optimizer=sgd"]) == 2
+    assert "a resume cannot change it (the run has torch.optim.Adam)" in capfd.readouterr().err

@@ -1,0 +1,42 @@
+"""Loggers of other people's, offline."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.training.conftest import Train, metrics, train, workplace
+
+__all__ = ["train", "workplace"]
+
+
+def skip_without(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install 'charrnn[{package}]'")
+
+
+def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = train("logger=wandb", "logger.wandb.offline=true", "trainer.max_steps=8")
+    [written] = run.glob("wandb/offline-run-*/*.wandb")
+    content = written.read_bytes()
+    assert b"val/loss" in content
+    assert b"hidden_size" in content
+    assert metrics(run)[-1]["step"] == "8"
+
+
+def test_mlflow(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without("mlflow")
+    run = train("logger=mlflow", "trainer.max_steps=8")
+    with sqlite3.connect(workplace / "mlflow.db") as database:
+        query = "select step, value from metrics where key = 'val/loss'"
+        found = dict(database.execute(query).fetchall())
+        options = dict(database.execute("select key, value from params").fetchall())
+    logged = {int(row["step"]): float(row["val/loss"]) for row in metrics(run) if row["val/loss"]}
+    assert found == pytest.approx(logged)
+    assert options["model/hidden_size"] == "16"

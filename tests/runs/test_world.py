@@ -1,0 +1,268 @@
+"""What the environment tells about the processes beside this one."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from charrnn.commands import train
+from charrnn.errors import InputError
+from charrnn.runs import world as worlds
+from charrnn.runs.world import ALONE, World, check, first_node, world
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
+SRUN = {
+    **{"SLURM_JOB_ID": "12", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": "2"},
+    **{"SLURM_PROCID": "3", "SLURM_LOCALID": "1"},
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    more = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    restarts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS")
+    for name in (*TORCHRUN, *SRUN, *more, *restarts):
+        monkeypatch.delenv(name, raising=False)
+
+    def set_all(values: dict[str, str]) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def test_alone(environment: Any) -> None:
+    assert world() == ALONE
+    # what a batch script without srun has
+    environment({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"})
+    assert world() == ALONE
+
+
+def test_torchrun(environment: Any) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
+    found = world()
+    assert found == World("torchrun", 5, 1, 8, 4)
+    assert found.nodes == 2
+
+
+def test_srun(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
+    assert world() == World("srun", 3, 1, 4, 2)
+
+
+def test_one_task_is_alone(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
+    assert world() == ALONE
+
+
+@pytest.mark.parametrize("broken", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize("name", [*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"])
+def test_torchruns_variables_half_set_or_broken(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
+    refused(monkeypatch, name, broken, "torchrun")
+
+
+@pytest.mark.parametrize("broken", [None, "", "x", "-1", "9" * 5000])
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_LOCALID"])
+def test_sruns_variables_half_set_or_broken(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
+    refused(monkeypatch, name, broken, "srun")
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, launcher: str) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}") as caught:
+        world()
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"RANK": "8"},
+        {"LOCAL_RANK": "4"},
+        {"WORLD_SIZE": "0"},
+        {"LOCAL_WORLD_SIZE": "0"},
+        {"LOCAL_WORLD_SIZE": "16"},
+        {"LOCAL_WORLD_SIZE": "3"},
+    ],
+)
+def test_torchruns_variables_contradict_each_other(
+    environment: Any, values: dict[str, str]
+) -> None:
+    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", **values})
+    with pytest.raises(InputError, match=r"^torchrun: "):
+        world()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"SLURM_PROCID": "4"},
+        {"SLURM_LOCALID": "2"},
+        {"SLURM_STEP_NUM_TASKS": "0"},
+        {"SLURM_STEP_NUM_NODES": "0"},
+    ],
+)
+def test_sruns_variables_contradict_each_other(environment: Any, values: dict[str, str]) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4", **values})
+    with pytest.raises(InputError, match=r"^srun: "):
+        world()
+
+
+def test_variables_of_a_restart_that_are_no_numbers(environment: Any) -> None:
+    environment({"SLURM_RESTART_COUNT": "often"})
+    with pytest.raises(InputError, match=r"^SLURM_RESTART_COUNT: is no number"):
+        worlds.restarted()
+    environment({"TORCHELASTIC_MAX_RESTARTS": "x", "SLURM_RESTART_COUNT": "0"})
+    with pytest.raises(InputError, match=r"^TORCHELASTIC_MAX_RESTARTS: is no number"):
+        worlds.may_be_restarted_by_torchrun()
+
+
+def test_what_torch_is_told(monkeypatch: pytest.MonkeyPatch, environment: Any) -> None:
+    environment({**dict.fromkeys((*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"), ""),
+                 "GROUP_RANK": ""})  # fmt: skip
+    here = World("srun", 5, 1, 8, 4)
+    here.export()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    assert world() == World("torchrun", 5, 1, 8, 4)
+
+
+def test_uneven_tasks(environment: Any) -> None:
+    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "3"})
+    with pytest.raises(InputError, match="--ntasks-per-node"):
+        world()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("vm", "vm"),
+        ("a,b", "a"),
+        ("gpu[03-05,9],x", "gpu03"),
+        ("n[1,3]-ib", "n1-ib"),
+        ("n[7]", "n7"),
+    ],
+)
+def test_first_node(nodes: str, first: str) -> None:
+    assert first_node(nodes) == first
+
+
+def options(batchnorm: bool = False, **trainer: Any) -> dict[str, Any]:
+    return {
+        "trainer": {"devices": 1, "num_nodes": 1, **trainer},
+        "model": {"batchnorm": batchnorm},
+        "data": {"batch_size": 12},
+    }
+
+
+FOUR = World("torchrun", 0, 0, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "place"),
+    [
+        ({}, ALONE),
+        ({"devices": 3}, ALONE),
+        ({"devices": [0, 2]}, ALONE),
+        ({"devices": "auto"}, ALONE),
+        ({"devices": 2, "num_nodes": 2}, FOUR),
+        ({"devices": "auto", "num_nodes": 2}, FOUR),
+    ],
+)
+def test_what_can_be(trainer: dict[str, Any], place: World) -> None:
+    check(options(**trainer), place)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "place", "line"),
+    [
+        ({"devices": 5}, ALONE, "data.batch_size=12: .* over 5 processes; make it a multiple of 5"),
+        ({"num_nodes": 2}, ALONE, "trainer.num_nodes=2: .* with torchrun or srun"),
+        ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
+        ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
+    ],
+)
+def test_what_cannot(trainer: dict[str, Any], place: World, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        check(options(**trainer), place)
+
+
+def test_batchnorm_is_for_one_process() -> None:
+    check(options(batchnorm=True), ALONE)
+    with pytest.raises(InputError, match=r"model\.batchnorm=true: its statistics would differ"):
+        check(options(batchnorm=True, devices=2), ALONE)
+
+
+class Slurm:
+    """Stands in for scontrol."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+        self.asked: list[list[str]] = []
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.asked.append(command)
+        return subprocess.CompletedProcess(command, 0, self.said, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "requeued"),
+    [
+        ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again", True),
+        # cancelled, or out of time: it must not come back from the dead
+        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is ending job 12", False),
+        ("JobId=12 JobState=RUNNING BatchFlag=0", None, False),
+        ("", None, False),
+    ],
+)
+def test_requeue(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, said: str, line: str | None, requeued: bool
+) -> None:
+    environment(SRUN)
+    slurm = Slurm(said)
+    monkeypatch.setattr(worlds.subprocess, "run", slurm)
+    answer = worlds.requeue()
+    assert (answer or "").startswith(line or "")
+    assert (answer is None) == (line is None)
+    assert (["scontrol", "requeue", "12"] in slurm.asked) == requeued
+
+
+def test_a_job_finds_its_folder_again(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment(SRUN)
+    worlds._slurm_job.cache_clear()
+    monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
+    folder = "outputs/train/slurm/12-0"
+    given = ["model=gru", "init_from=other.ckpt"]
+    assert train.prepare_overrides(given) == [*given, f"hydra.run.dir={folder}"]
+    (tmp_path / folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds a run already"):
+        train.prepare_overrides(given)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    again = train.prepare_overrides(given)
+    assert again[0] == "model=gru"
+    assert set(again[1:]) >= {f"resume={folder}", f"hydra.run.dir={folder}"}
+    worlds._slurm_job.cache_clear()
+
+
+def test_auto_in_a_named_folder_begins_it_or_goes_on(
+    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["resume=auto", "hydra.run.dir=run", "model=gru"]
+    assert train.prepare_overrides(given) == ["hydra.run.dir=run", "model=gru"]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    again = train.prepare_overrides(given)
+    assert set(again) == {*("model=gru", "resume=run", "hydra.run.dir=run")}

@@ -1,0 +1,582 @@
+"""Lightning's ordinary face: a module, a data module and a plain Trainer, as in a notebook."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import logging
+import random
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+import charrnn
+from charrnn import LanguageModel, TextDataModule
+from charrnn.errors import InputError, RunError
+from charrnn.evaluation import stream_loss
+from charrnn.training import schedules
+from tests.training.conftest import assert_same
+
+N, T = 4, 10
+WINDOWS = 20
+
+
+@pytest.fixture(autouse=True)
+def quiet_on_one_thread() -> Iterator[None]:
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    torch.set_num_threads(threads)
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A text of 20 windows an epoch; what is written goes into this folder."""
+    monkeypatch.chdir(tmp_path)
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
+    generator = random.Random(1)
+    text = " ".join(generator.choice(words) for _ in range(270))
+    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
+    return str(tmp_path / "corpus.txt")
+
+
+@pytest.fixture
+def data(text: str) -> TextDataModule:
+    data = TextDataModule(text, batch_size=N, seq_length=T)
+    data.setup()
+    assert data.streams.windows == WINDOWS
+    return data
+
+
+def module_of(data: TextDataModule, **options: Any) -> LanguageModel:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 8, "embedding_size": 4, "num_layers": 1}
+    return LanguageModel(data.vocabulary, **{**sizes, **options})
+
+
+def trainer(*callbacks: L.Callback, **options: Any) -> L.Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    if any(isinstance(c, ModelCheckpoint) for c in callbacks):
+        del quiet["enable_checkpointing"]
+    return L.Trainer(
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        **{**quiet, "enable_model_summary": False, "log_every_n_steps": 5, **options},
+    )
+
+
+class Seen(L.Callback):
+    """What a run does: windows trained (their place, whether they begin the text), validations."""
+
+    def __init__(self) -> None:
+        self.trained: list[tuple[int, bool]] = []
+        self.first_ids: list[int] = []
+        self.losses: list[float] = []
+        self.carried: list[bool] = []
+        self.validated: list[int] = []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.trained.append((batch_idx, bool(batch[2])))
+        self.first_ids.append(int(batch[0][0, 0]))
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(float(outputs["loss"]))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.sanity_checking:
+            self.validated.append(trainer.global_step)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# -- training and its numbers ------------------------------------------------------------
+
+
+def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
+    """Nothing of charrnn's but the two: Lightning's defaults, and Lightning's own logger."""
+    logger = CSVLogger(tmp_path, name="", version="")
+    run = L.Trainer(
+        accelerator="cpu", max_steps=25, logger=logger, log_every_n_steps=5,
+        enable_progress_bar=False,
+    )  # fmt: skip
+    module = module_of(data)
+    run.fit(module, data)
+    assert run.global_step == 25
+    metrics = run.callback_metrics
+    assert {"train/loss", "val/loss", "val/bits_per_character", "lr"} <= metrics.keys()
+    assert 0 < metrics["val/loss"] < 4
+    logged = rows(tmp_path / "metrics.csv")
+    trained = {int(row["step"]): float(row["train/loss"]) for row in logged if row["train/loss"]}
+    assert list(trained) == [1, 5, 10, 15, 20, 25]
+    assert trained[25] == pytest.approx(float(metrics["train/loss"]))
+    assert trained[25] < trained[1]
+    validated = {int(row["step"]): float(row["val/loss"]) for row in logged if row["val/loss"]}
+    assert list(validated) == [20]
+    # a validation scores the whole split, as one stream
+    module.eval()
+    assert run.validate(module, data, verbose=False)[0]["val/loss"] == pytest.approx(
+        stream_loss(module.network, data.encoded.unread("val")).loss, rel=1e-6
+    )
+
+
+def test_the_data_finds_its_way_alone(text: str) -> None:
+    """TextDataModule("my.txt") is all that a notebook says of the data."""
+    data = TextDataModule(text, batch_size=N, seq_length=T)
+    with pytest.raises(InputError, match="setup"):
+        LanguageModel(data.vocabulary)
+    data.prepare_data()
+    data.setup("fit")
+    run = trainer(max_steps=2)
+    run.fit(LanguageModel(data.vocabulary, kind="gru", hidden_size=8), data)
+    assert run.global_step == 2
+
+
+def test_an_epoch_is_every_window_once(data: TextDataModule) -> None:
+    seen = Seen()
+    run = trainer(seen, max_epochs=1)
+    run.fit(module_of(data), data)
+    assert run.global_step == WINDOWS
+    assert seen.trained == [(i, i == 0) for i in range(WINDOWS)]
+    windows = [data.streams.window(i)[0] for i in range(WINDOWS)]
+    assert seen.first_ids == [int(ids[0, 0]) for ids in windows]
+    assert seen.validated == [WINDOWS]
+
+
+def losses_by_hand(module: LanguageModel, data: TextDataModule, windows: list[int]) -> list[float]:
+    """Losses of an optimizer of torch's own in a loop of one's own, the state carried."""
+    network, losses, state = module.network, [], None
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for index in windows:
+        ids, targets = map(torch.from_numpy, data.streams.window(index))
+        logits, state = network(ids, state if index else None)
+        state = [tuple(part.detach() for part in layer) for layer in state]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_part_of_an_epoch(data: TextDataModule) -> None:
+    """The state is carried, and the text begins anew with each epoch."""
+    seen = Seen()
+    run = trainer(seen, max_epochs=3, limit_train_batches=3)
+    run.fit(module_of(data), data)
+    assert seen.trained == 3 * [(0, True), (1, False), (2, False)]
+    assert seen.losses == pytest.approx(
+        losses_by_hand(module_of(data), data, 3 * [0, 1, 2]), rel=1e-4
+    )
+
+
+def test_a_share_of_an_epoch(data: TextDataModule) -> None:
+    seen = Seen()
+    trainer(seen, max_epochs=2, limit_train_batches=0.25, limit_val_batches=0).fit(
+        module_of(data), data
+    )
+    assert [index for index, _ in seen.trained] == 2 * list(range(WINDOWS // 4))
+    assert seen.validated == []
+
+
+def test_fast_dev_run(data: TextDataModule) -> None:
+    seen = Seen()
+    run = trainer(seen, fast_dev_run=True)
+    run.fit(module_of(data), data)
+    assert run.global_step == 1
+    assert seen.trained == [(0, True)]
+    assert seen.validated == [1]
+    assert "val/loss" in run.callback_metrics
+
+
+def test_overfit_batches(data: TextDataModule) -> None:
+    seen = Seen()
+    trainer(seen, max_epochs=3, overfit_batches=2).fit(module_of(data), data)
+    assert seen.trained == 3 * [(0, True), (1, False)]
+
+
+@pytest.mark.parametrize(("group", "steps"), [(2, 10), (3, 6), (50, 1)])
+def test_accumulated_gradients(data: TextDataModule, group: int, steps: int) -> None:
+    """Whole groups of windows only; of too short a text there is one group."""
+    seen = Seen()
+    run = trainer(seen, max_epochs=2, accumulate_grad_batches=group)
+    run.fit(module_of(data), data)
+    assert run.global_step == 2 * steps
+    epoch = min(WINDOWS, steps * group) if group <= WINDOWS else 1
+    assert seen.trained == 2 * [(i, i == 0) for i in range(epoch)]
+    assert seen.validated == [steps, 2 * steps]
+
+
+def test_accumulated_gradients_are_those_of_all_their_windows(data: TextDataModule) -> None:
+    plain = functools.partial(torch.optim.SGD, lr=1.0)
+    module, reference = module_of(data, optimizer=plain), module_of(data)
+    trainer(max_steps=1, accumulate_grad_batches=2).fit(module, data)
+    network, state = reference.network, None
+    for index in range(2):
+        ids, targets = map(torch.from_numpy, data.streams.window(index))
+        logits, state = network(ids, state)
+        state = [tuple(part.detach() for part in layer) for layer in state]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        (loss / 2).backward()
+    for after, before in zip(module.network.parameters(), network.parameters(), strict=True):
+        moved = before if before.grad is None else before - before.grad
+        torch.testing.assert_close(after, moved, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_clipped(data: TextDataModule) -> None:
+    plain = functools.partial(torch.optim.SGD, lr=1.0)
+    for how in ("norm", "value"):
+        module, before = module_of(data, optimizer=plain), module_of(data)
+        trainer(max_steps=1, gradient_clip_val=1e-3, gradient_clip_algorithm=how).fit(module, data)
+        pairs = zip(module.network.parameters(), before.network.parameters(), strict=True)
+        moved = torch.cat([(one - other).detach().flatten() for one, other in pairs])
+        size = moved.norm() if how == "norm" else moved.abs().max()
+        assert size == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_divergence_is_told(data: TextDataModule) -> None:
+    module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1e38))
+    with pytest.raises(RunError, match="training diverged"):
+        trainer(max_steps=30).fit(module, data)
+
+
+# -- what else Lightning has -------------------------------------------------------------
+
+
+def test_validate_and_test(data: TextDataModule) -> None:
+    module, run = module_of(data), trainer(max_steps=1)
+    for split, call in (("val", run.validate), ("test", run.test)):
+        (found,) = call(module, data, verbose=False)
+        expected = stream_loss(module.network, data.encoded.unread(split))
+        assert found[f"{split}/loss"] == pytest.approx(expected.loss)
+        assert found[f"{split}/bits_per_character"] == pytest.approx(expected.bits_per_character)
+    assert module.best.step == 0
+
+
+def test_callbacks_of_lightnings(data: TextDataModule, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path / "logs", name="", version="")
+    best = ModelCheckpoint(tmp_path / "best", monitor="val/loss", save_top_k=1)
+    stopping = EarlyStopping("val/loss", patience=1, min_delta=100.0)
+    run = trainer(
+        best, stopping, LearningRateMonitor("step"), max_epochs=9, logger=logger,
+    )  # fmt: skip
+    module = module_of(data, schedule=functools.partial(schedules.step, decay_every=1))
+    run.fit(module, data)
+    # the second validation was not 100 nats lower
+    assert run.global_step == 2 * WINDOWS
+    assert best.best_model_score == pytest.approx(module.best.loss)
+    rates = [float(r["lr-Adam"]) for r in rows(tmp_path / "logs" / "metrics.csv") if r["lr-Adam"]]
+    assert rates[0] == 2e-3
+    assert rates[-1] == 1e-3
+
+
+def test_averaged_weights(data: TextDataModule) -> None:
+    """StochasticWeightAveraging puts the mean of its epochs' weights into the module."""
+    run = trainer(
+        StochasticWeightAveraging(swa_lrs=1e-2, swa_epoch_start=1, annealing_epochs=1), max_epochs=4
+    )
+    module = module_of(data)
+    run.fit(module, data)
+    assert all(torch.isfinite(p).all() for p in module.network.parameters())
+    assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-2)
+
+
+@pytest.mark.skipif(find_spec("rich") is None, reason="rich is missing")
+def test_a_rich_bar(data: TextDataModule) -> None:
+    trainer(RichProgressBar(), max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
+
+
+def test_lightnings_bar(data: TextDataModule, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
+    out, err = capsys.readouterr()
+    assert "train/loss=" in out + err
+
+
+def test_a_profiler(data: TextDataModule, tmp_path: Path) -> None:
+    from lightning.pytorch.profilers import SimpleProfiler
+
+    profiler = SimpleProfiler(dirpath=tmp_path, filename="times")
+    trainer(max_steps=3, profiler=profiler).fit(module_of(data), data)
+    assert "run_training_batch" in (tmp_path / "fit-times.txt").read_text()
+    trainer(max_steps=3, profiler="simple").fit(module_of(data), data)
+
+
+def test_an_optimizer_and_a_schedule_of_torchs(data: TextDataModule) -> None:
+    module = module_of(
+        data,
+        optimizer=functools.partial(torch.optim.SGD, lr=0.5, momentum=0.9),
+        schedule=functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1.0),
+    )
+    run = trainer(max_epochs=2)
+    run.fit(module, data)
+    (optimizer,), (config,) = run.optimizers, run.lr_scheduler_configs
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert isinstance(config.scheduler, torch.optim.lr_scheduler.OneCycleLR)
+    assert config.scheduler.total_steps == 2 * WINDOWS
+    assert config.scheduler.last_epoch == 2 * WINDOWS
+    assert run.callback_metrics["val/loss"] < 3
+
+
+def test_the_same_run_twice_is_the_same(data: TextDataModule) -> None:
+    weights = []
+    for _ in range(2):
+        module = module_of(data, dropout=0.3)
+        trainer(max_steps=7).fit(module, data)
+        weights.append(module.state_dict())
+    assert_same(*weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["assigned", "in place", "whole"])
+def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str) -> None:
+    def compiled() -> LanguageModel:
+        module = module_of(data)
+        if how == "assigned":
+            module.network = torch.compile(module.network)
+        elif how == "in place":
+            module.network.compile()
+        return torch.compile(module) if how == "whole" else module  # type: ignore[no-any-return]
+
+    module, plain = compiled(), module_of(data)
+    saved = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=2)
+    trainer(saved, max_steps=4, limit_val_batches=0).fit(module, data)
+    trainer(max_steps=4, limit_val_batches=0).fit(plain, data)
+    weights, expected = (each.to_model().trained.weights for each in (module, plain))
+    assert weights.keys() == expected.keys()
+    for name in weights:
+        assert weights[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-5)
+    # with or without, each goes on from what the other saved
+    for again in (compiled(), module_of(data)):
+        start = tmp_path / "step=2.ckpt"
+        trainer(max_steps=4, limit_val_batches=0).fit(again, data, ckpt_path=start)
+        weights = again.to_model().trained.weights
+        for name in weights:
+            assert weights[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-5)
+    loaded = LanguageModel.load_from_checkpoint(tmp_path / "step=4.ckpt").to_model()
+    assert charrnn.load(tmp_path / "step=4.ckpt").generate(20, seed=1) == loaded.generate(
+        20, seed=1
+    )
+
+
+# -- loaders of one's own ----------------------------------------------------------------
+
+
+def pairs(data: TextDataModule, split: str) -> DataLoader[Any]:
+    ids = torch.from_numpy(data.encoded.unread(split)[0 : 10 * T + 1])
+    windows = [(ids[i : i + T], ids[i + 1 : i + T + 1]) for i in range(0, 10 * T, T)]
+    return DataLoader(windows, batch_size=5)  # type: ignore[arg-type]
+
+
+def test_loaders_of_ones_own(data: TextDataModule) -> None:
+    module = module_of(data)
+    run = trainer(max_epochs=2)
+    run.fit(module, pairs(data, "train"), pairs(data, "val"))
+    assert run.global_step == 4
+    network = module.network.eval()
+    total = 0.0
+    for ids, targets in pairs(data, "val"):
+        logits, _ = network(ids)
+        total += torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), reduction="sum"
+        ).item()
+    loss = total / (10 * T)
+    assert float(run.callback_metrics["val/loss"]) == pytest.approx(loss, rel=1e-5)
+    assert run.test(module, pairs(data, "val"), verbose=False)[0]["test/loss"] == pytest.approx(
+        loss, rel=1e-5
+    )
+
+
+# -- checkpoints -------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_all_that_a_model_needs(data: TextDataModule, tmp_path: Path) -> None:
+    module = module_of(data, kind="gru", dropout=0.3, num_layers=2)
+    run = trainer(max_steps=5)
+    run.fit(module, data)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    module.eval()
+    loaded = LanguageModel.load_from_checkpoint(tmp_path / "a.ckpt").eval()
+    ids = torch.randint(len(data.vocabulary), (2, 7))
+    assert torch.equal(loaded(ids)[0], module(ids)[0])
+    assert loaded.vocabulary == data.vocabulary
+    model = charrnn.load(tmp_path / "a.ckpt")
+    sampled = model.generate(40, seed=3)
+    assert len(sampled) == 40
+    assert sampled == module.to_model().generate(40, seed=3)
+    assert sampled == loaded.to_model().generate(40, seed=3)
+    assert model.trained.facts["step"] == 5
+
+
+def test_a_model_that_was_not_trained_samples(data: TextDataModule) -> None:
+    assert len(module_of(data).to_model().generate(20, seed=1)) == 20
+
+
+class Every(L.Callback):
+    """Counts in which order things come, over the parts of a run."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.events = log
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.events.append(("window", trainer.global_step, batch_idx, bool(batch[2])))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        loss = float(trainer.callback_metrics["val/loss"])
+        self.events.append(("validation", trainer.global_step, loss))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.events.append(("epoch", trainer.current_epoch))
+
+
+KEPT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    content = torch.load(path, weights_only=True)
+    entry = content["charrnn"]
+    return {
+        **{name: content[name] for name in KEPT},
+        "ranks": entry["ranks"],
+        "best": entry["best"],
+    }
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"limit_val_batches": 0},
+        {"val_check_interval": 2},
+        {"val_check_interval": 3, "check_val_every_n_epoch": None},
+        {"accumulate_grad_batches": 2},
+        {"schedule": schedules.cosine},
+        {"schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)},
+        {"schedule": None},
+        {"kind": "mingru", "num_layers": 2},
+    ],
+    ids=lambda how: "-".join(map(str, how)) or "plain",
+)
+def test_a_run_cut_anywhere_goes_on_bit_for_bit(
+    data: TextDataModule, tmp_path: Path, how: dict[str, Any]
+) -> None:
+    """Three epochs of five windows, with dropout, from the checkpoint of every step."""
+    how = dict(how)
+    kind, num_layers = how.pop("kind", "lstm"), how.pop("num_layers", 1)
+    schedule = how.pop("schedule", functools.partial(schedules.step, decay_every=1))
+    group = how.get("accumulate_grad_batches", 1)
+    epoch = 5 // group * group if group == 1 else 4
+
+    def run(folder: Path, log: list[Any], start: Path | None = None) -> None:
+        saved = ModelCheckpoint(
+            folder, "{step}", save_top_k=-1, every_n_train_steps=1, save_on_train_epoch_end=False
+        )
+        one = trainer(
+            saved, Every(log), max_epochs=3, limit_train_batches=epoch, num_sanity_val_steps=0,
+            gradient_clip_val=5.0, **how,
+        )  # fmt: skip
+        module = module_of(data, dropout=0.3, schedule=schedule, kind=kind, num_layers=num_layers)
+        one.fit(module, data, ckpt_path=start, weights_only=True)
+        one.save_checkpoint(folder / "end.ckpt")
+
+    whole: list[Any] = []
+    run(tmp_path / "whole", whole)
+    steps = 3 * epoch // group
+    expected = state_of(tmp_path / "whole" / "end.ckpt")
+    assert expected["global_step"] == steps
+    for step in range(1, steps):
+        log: list[Any] = []
+        folder = tmp_path / str(step)
+        run(folder, log, tmp_path / "whole" / f"step={step}.ckpt")
+        last = max((what[1] for what in whole if what[0] == "validation"), default=0)
+        found = state_of(folder / "end.ckpt")
+        if step == last:
+            # the checkpoint is of before the validation, which Lightning does not catch up on
+            del found["best"]
+        assert_same(found, {name: expected[name] for name in found})
+        following = whole[next(i for i, what in enumerate(whole) if what[:2] == ("window", step)) :]
+        assert [what for what in log if what[0] == "window"] == [
+            what for what in following if what[0] == "window"
+        ]
+        assert [w for w in log if w[0] == "validation" and w[1] > step] == [
+            w for w in whole if w[0] == "validation" and w[1] > step
+        ]
+
+
+@pytest.mark.parametrize("how", ["save_checkpoint", "ModelCheckpoint"])
+def test_a_fit_that_ended_goes_on_bit_for_bit(
+    data: TextDataModule, tmp_path: Path, how: str
+) -> None:
+    """More steps for a run that ended with max_steps: within its epoch, not with the next one."""
+
+    def run(folder: Path, steps: int, start: Path | None = None) -> tuple[Path, Seen]:
+        seen = Seen()
+        saved = [ModelCheckpoint(folder, "end")] if how == "ModelCheckpoint" else []
+        one = trainer(seen, *saved, max_steps=steps, limit_train_batches=5)
+        module = module_of(
+            data, dropout=0.3, schedule=functools.partial(schedules.step, decay_every=1)
+        )
+        one.fit(module, data, ckpt_path=start, weights_only=True)
+        if not saved:
+            one.save_checkpoint(folder / "end.ckpt")
+        return folder / "end.ckpt", seen
+
+    end, whole = run(tmp_path / "whole", 13)
+    assert torch.load(end, weights_only=True)["epoch"] == (3 if how == "save_checkpoint" else 2)
+    for step in range(1, 13):
+        start, first = run(tmp_path / f"{step}", step)
+        assert torch.load(start, weights_only=True)["global_step"] == step
+        again, rest = run(tmp_path / f"{step}-again", 13, start)
+        assert first.trained + rest.trained == whole.trained
+        assert first.validated + rest.validated == whole.validated
+        assert_same(state_of(again), state_of(end))
+
+
+def test_a_fit_that_ended_goes_on_for_more_epochs(data: TextDataModule, tmp_path: Path) -> None:
+    def run(epochs: int, start: Path | None = None) -> tuple[Path, Seen]:
+        seen = Seen()
+        one = trainer(seen, max_epochs=epochs, limit_train_batches=5)
+        one.fit(module_of(data, dropout=0.3), data, ckpt_path=start, weights_only=True)
+        path = tmp_path / f"{epochs}-{start is None}.ckpt"
+        one.save_checkpoint(path)
+        return path, seen
+
+    end, whole = run(3)
+    for epochs in (1, 2):
+        start, first = run(epochs)
+        again, rest = run(3, start)
+        assert first.trained + rest.trained == whole.trained
+        assert first.validated + rest.validated == whole.validated
+        assert_same(state_of(again), state_of(end))
+    # and a run that is at its end trains nothing more
+    again, rest = run(3, end)
+    assert rest.trained == []
+    assert_same(state_of(again), state_of(end))

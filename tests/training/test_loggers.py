@@ -1,0 +1,133 @@
+"""metrics.csv and TensorBoard: whole rows, in step with the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from charrnn.errors import RunError
+from charrnn.training import MetricsCSV
+
+COLUMNS = (
+    *("step", "epoch", "train/loss", "val/loss", "val/bits_per_character"),
+    *("lr", "characters_per_second"),
+)
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+def write(folder: Path, first: int, last: int) -> None:
+    """What a run writes that begins after step `first` and is killed after step `last`."""
+    logger = MetricsCSV(folder, last_step=first)
+    for step in range(first + 1, last + 1):
+        logger.log_metrics({"epoch": step / 10, "train/loss": step + first / 100}, step)
+    logger.save()
+    logger.finalize("success")
+
+
+def write_events(folder: Path, first: int, last: int) -> None:
+    """The same to TensorBoard, as a run does that goes on after step `first`."""
+    begun = {"purge_step": first + 1} if first else {}
+    logger = TensorBoardLogger(folder, name="", version="tensorboard", **begun)
+    for step in range(first + 1, last + 1):
+        logger.log_metrics({"train/loss": step + first / 100}, step)
+    logger.save()
+    logger.finalize("success")
+
+
+def steps(folder: Path) -> list[str]:
+    header, *lines = (folder / "metrics.csv").read_text().splitlines()
+    assert header + "\n" == HEADER
+    return [line.split(",")[0] for line in lines]
+
+
+def test_values_of_a_step_are_one_row(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"epoch": 0.5, "train/loss": 2.5, "lr": 0.1}, 3)
+    logger.log_metrics({"val/loss": 2.25, "some/other": 7.0}, 3)
+    logger.log_metrics({"epoch": 0.75, "train/loss": 2.0}, 4)
+    # a row is there as soon as the next has begun
+    first = HEADER + "3,0.5,2.5,2.25,,0.1,\n"
+    assert (tmp_path / "metrics.csv").read_text() == first
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == first + "4,0.75,2.0,,,,\n"
+
+
+def test_saving_brings_the_row_into_the_file(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"train/loss": 2.5}, 3)
+    logger.save()
+    assert steps(tmp_path) == ["3"]
+    logger.save()
+    logger.finalize("success")
+    assert steps(tmp_path) == ["3"]
+
+
+def test_it_is_a_logger_as_lightning_knows_them(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path / "deep" / "run")
+    logger.log_hyperparams({"lr": 1.0}, {"best": 2.0})
+    assert (logger.name, logger.version) == ("", "")
+    assert logger.save_dir == str(tmp_path / "deep" / "run")
+    logger.finalize("success")
+    assert steps(tmp_path / "deep" / "run") == []
+
+
+def test_later_rows_are_cut_off(tmp_path: Path) -> None:
+    write(tmp_path, 0, 9)
+    write(tmp_path, 4, 6)
+    assert steps(tmp_path) == ["1", "2", "3", "4", "5", "6"]
+    write(tmp_path, 0, 2)
+    assert steps(tmp_path) == ["1", "2"]
+
+
+@pytest.mark.parametrize("torn", ["1", "12", "12,1.2", "12,1.2,1", "\0", "12,1.2,2.5,,,,"])
+def test_a_torn_row_is_dropped(tmp_path: Path, torn: str) -> None:
+    """Such as the 1 of a 12, which would pass for step 1."""
+    write(tmp_path, 0, 11)
+    with open(tmp_path / "metrics.csv", "a") as file:
+        file.write(torn)
+    write(tmp_path, 11, 13)
+    assert steps(tmp_path) == [str(step) for step in range(1, 14)]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n", "x\n", "a,b\n1,2\n", "\0\0\n\0", "step\n1\n2\n", "\xff"]
+)
+def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
+    (tmp_path / "metrics.csv").write_text(content, encoding="latin-1")
+    write(tmp_path, 5, 6)
+    assert steps(tmp_path)[-1] == "6"
+
+
+def test_each_step_once_in_tensorboard(tmp_path: Path) -> None:
+    write_events(tmp_path, 0, 9)
+    write_events(tmp_path, 2, 6)
+    write_events(tmp_path, 4, 7)
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
+    assert [event.step for event in found] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.value for event in found] == pytest.approx([1, 2, 3.02, 4.02, 5.04, 6.04, 7.04])
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").mkdir()
+    logger = MetricsCSV(tmp_path, last_step=3)
+    logger.log_metrics({"train/loss": 1.0}, 4)
+    with pytest.raises(RunError, match=r"metrics\.csv: "):
+        logger.save()
+    logger.log_metrics({"train/loss": 1.0}, 5)
+    # what ended the run is told, and not that this fails as well
+    logger.finalize("failed")
+    logger.log_metrics({"train/loss": 1.0}, 6)
+    with pytest.raises(RunError, match=r"metrics\.csv: "):
+        logger.finalize("success")
+
+
+def test_rows_that_are_not_a_ranks_own_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
+    write(tmp_path, 0, 3)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,116 @@
+"""Streams shared out among threads: the same step as on one thread, and the same run each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from charrnn.models.trained import Architecture
+from charrnn.network import Network, State
+from charrnn.training.stream_threads import SharedLoss, window_loss
+from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
+
+N, T, V = 7, 9, 11
+
+
+def network(kind: str = "lstm", dropout: float = 0.0) -> Network:
+    torch.manual_seed(1)
+    return Network(Architecture(kind, 5, 6, 2, dropout, False, V))
+
+
+def window() -> tuple[Tensor, Tensor]:
+    ids = torch.randint(V, (N, T + 1), generator=torch.Generator().manual_seed(2))
+    return ids[:, :-1], ids[:, 1:]
+
+
+def step(net: Network, loss_of: object) -> tuple[Tensor, list[Tensor], State]:
+    """Loss, gradients and state of a second window, after a first one from the zero state."""
+    _, state = loss_of(*window(), None)  # type: ignore[operator]
+    net.zero_grad()
+    loss, state = loss_of(*window(), state)  # type: ignore[operator]
+    (3 * loss).backward()
+    return loss, [p.grad for p in net.parameters() if p.grad is not None], state
+
+
+def plain(net: Network) -> object:
+    return lambda *window_and_state: window_loss(net, *window_and_state)
+
+
+@pytest.mark.parametrize("shares", [2, 3, N])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
+    net = network(kind).double()
+    expected = step(net, plain(net))
+    found = step(net, SharedLoss(net, shares))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_the_threads_have_the_callers_precision() -> None:
+    skip_without_bf16("bf16-mixed")
+    net = network()
+    exact, losses = step(net, plain(net))[0], {}
+    with torch.autocast("cpu", torch.bfloat16):
+        losses["one"], gradients, _ = step(net, plain(net))
+        losses["shared"], shared, state = step(net, SharedLoss(net, N))
+    assert state[0][0].dtype == torch.bfloat16
+    for loss in losses.values():
+        assert 0 < abs(loss - exact) < 0.01
+    for one, other in zip(shared, gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.01)
+
+
+def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
+    net = network(dropout=0.5)
+    loss_of = SharedLoss(net, 2)
+    ids = torch.zeros(4, 400, dtype=torch.int64)
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(loss_of(ids, ids, None)[0].item())
+    assert losses[0] == losses[1] != losses[2]
+    masks: list[Tensor] = []
+    net.dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
+    loss_of(ids, ids, None)
+    assert len(masks) == 4
+    assert all(0.45 < mask.float().mean() < 0.55 for mask in masks)
+    assert all(0.45 < (mask ^ masks[0]).float().mean() < 0.55 for mask in masks[1:])
+    net.eval()
+    assert loss_of(ids, ids, None)[0].item() == loss_of(ids, ids, None)[0].item()
+
+
+def test_what_fails_in_a_thread_is_told() -> None:
+    net = network()
+    ids, targets = window()
+    targets = targets.clone()
+    targets[-1] = V
+    with pytest.raises(IndexError):
+        SharedLoss(net, 2)(ids, targets, None)
+
+
+SHARED = ("data.batch_size=24", "data.seq_length=5", "trainer.threads=2", "model.dropout=0.3")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_resumed_run_is_the_uninterrupted_one(
+    train: Train, workplace: Path, precision: str
+) -> None:
+    skip_without_bf16(precision)
+    options = (*SHARED, f"trainer.precision={precision}")
+    whole = train(*options, "trainer.max_steps=30")
+    part = train(*options, "trainer.max_steps=11", folder="part")
+    train("resume=part", "trainer.max_steps=30", small=False)
+    assert_same(tensors(part), tensors(whole))
+    assert metrics(part)[-1] == metrics(whole)[-1]
+
+
+def test_a_run_learns_what_it_learns_on_one_thread(train: Train) -> None:
+    losses = []
+    for threads in (1, 2):
+        run = train(*SHARED[:2], f"trainer.threads={threads}", "trainer.max_steps=20",
+                    folder=str(threads))  # fmt: skip
+        losses.append([float(row["train/loss"]) for row in metrics(run) if row["train/loss"]])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
