@@ -7,13 +7,14 @@ takes time; the rest is for `charrnn.cli.compose`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 
 from charrnn.cli import endings
-from charrnn.commands import COMMANDS
+from charrnn.cli.conf import COMMANDS
 from charrnn.errors import InputError
 
 
@@ -72,7 +73,7 @@ def _answer(words: list[str]) -> int:
         return 0
     from charrnn.cli import compose
 
-    return compose.main(command, rest)
+    return compose.main(importlib.import_module(f"charrnn.commands.{command}"), rest)
 
 
 def _no_such_command(word: str) -> str:

@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from charrnn.cli import conf
-from charrnn.commands import COMMANDS
 from charrnn.errors import InputError
 
 _BASH = r"""
@@ -74,10 +73,10 @@ def candidates(line: str) -> list[str]:
     *before, word = line.split(" ")[1:] or [""]
     before = [earlier for earlier in before if earlier]
     if not before:
-        found = [*COMMANDS, "completion", "--help", "--version"]
+        found = [*conf.COMMANDS, "completion", "--help", "--version"]
     elif before[0] == "completion":
         found = list(SCRIPTS) if len(before) == 1 else []
-    elif before[0] not in COMMANDS:
+    elif before[0] not in conf.COMMANDS:
         found = []
     elif before[-1] in _AFTER:
         found = list(_AFTER[before[-1]])

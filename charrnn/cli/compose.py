@@ -7,9 +7,9 @@ again and runs it: it makes the run's folder, calls the callbacks of Hydra's own
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra.types import RunMode
@@ -25,17 +25,20 @@ from charrnn.errors import InputError, RunError
 __all__ = ["Composed", "call", "main"]
 
 
-def main(command: str, words: list[str]) -> int:
-    """Run `command` with the words that follow it and return the exit code."""
-    module = importlib.import_module(f"charrnn.commands.{command}")
+def main(module: ModuleType, words: list[str]) -> int:
+    """Run the command of a module with the words that follow it, and return the exit code."""
     if (follow := getattr(module, "follow", None)) and (code := follow()) is not None:
         return int(code)
-    call(command, words)
+    call(module, words)
     return 0
 
 
-def call(command: str, words: list[str]) -> Any:
-    """Run `command` with the words that follow it.
+def call(module: ModuleType, words: list[str]) -> Any:
+    """Run the command of a module with the words that follow it.
+
+    Args:
+        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``; the command
+            is called as the module is.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -46,10 +49,10 @@ def call(command: str, words: list[str]) -> Any:
     """
     given, overrides = flags.parse(words)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    module = importlib.import_module(f"charrnn.commands.{command}")
+    command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
-    line = Line(command, given, literal(overrides, command, multirun), multirun)
+    line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
     if given.show_only():
         from charrnn.cli import show
 
@@ -75,7 +78,7 @@ def _sweep(line: Line) -> None:
 
 def _run(line: Line, config: DictConfig, folder: Path) -> Any:
     """Run one job."""
-    job = Job(line.command, surroundings.wants_traceback())
+    job = Job(line.command, line.run, surroundings.wants_traceback())
     if not _needs_hydra(config):
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+# each a page in conf/, and a module of `charrnn.commands`
+COMMANDS = ("preprocess", "train", "sample", "evaluate", "convert")
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 # beside the modules in an installed wheel, beside the package in a checkout
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"

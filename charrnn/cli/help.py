@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from charrnn.cli import conf
-from charrnn.commands import COMMANDS
 
 _NOTES = """\
 A text or a path is taken as it stands after the equals sign, character for character
@@ -25,7 +24,7 @@ key; its first line says where it goes."""
 
 def overview() -> str:
     """The commands with a line each, and examples."""
-    pages = {command: conf.page(command) for command in COMMANDS}
+    pages = {command: conf.page(command) for command in conf.COMMANDS}
     lines = ["charrnn COMMAND [OPTION=VALUE ...]", ""]
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Job:
     """The task function: call it with a composed config.
 
     Attributes:
+        run: the command itself.
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
@@ -59,6 +60,7 @@ class Job:
     """
 
     command: str
+    run: Callable[[Any], Any]
     traceback: bool
     begun: int = 0
     folder: Path | None = None
@@ -68,7 +70,7 @@ class Job:
 
     def __post_init__(self) -> None:
         # Hydra names a job after the module of its task function
-        self.__module__ = f"charrnn.commands.{self.command}"
+        self.__module__ = self.run.__module__
 
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
@@ -99,11 +101,10 @@ class Job:
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
         options = options_of(self.command, config, hydra)
-        run = importlib.import_module(f"charrnn.commands.{self.command}").run
         if self.command != "train":
-            return run(options)
+            return self.run(options)
         values: dict[str, Any] = vars(options)
-        return run(
+        return self.run(
             Composed(
                 config=values,
                 given=sources.given(hydra),

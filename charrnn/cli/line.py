@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,13 @@ class Line:
     """A command line.
 
     Attributes:
+        run: the command itself.
         overrides: in Hydra's grammar, the texts among them quoted.
         multirun: whether values may be several.
     """
 
     command: str
+    run: Callable[[Any], Any]
     flags: Flags
     overrides: list[str]
     multirun: bool

@@ -58,7 +58,9 @@ def _by_hydra(line: Line) -> str:
             contextlib.redirect_stdout(shown),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            hydra_main.run(line, Job(line.command, False), line.words(line.flags.show_only()))
+            hydra_main.run(
+                line, Job(line.command, line.run, False), line.words(line.flags.show_only())
+            )
     except SystemExit as end:
         if end.code:
             raise InputError(f"--package {line.flags.package}: no such part") from None

@@ -35,7 +35,7 @@ def run(line: Line) -> None:
         RunError: some failed; their lines are printed already.
     """
     master, jobs = _checked(line)
-    job = Job(line.command, surroundings.wants_traceback())
+    job = Job(line.command, line.run, surroundings.wants_traceback())
     with explaining(line):
         folder = hydra_main.folder_of("hydra.sweep.dir", master.hydra.sweep.dir)
     with _folder_for_hydra(master, folder) as (where, words):

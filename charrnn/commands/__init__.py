@@ -1,3 +1,1 @@
 """One file a command: compose the config, call the library, print the result."""
-
-COMMANDS = ("preprocess", "train", "sample", "evaluate", "convert")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def train(*overrides: str) -> Result | None:
     """
     from charrnn.cli import compose
 
-    result: Result | None = compose.call("train", list(overrides))
+    result: Result | None = compose.call(sys.modules[__name__], list(overrides))
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.commands import COMMANDS
+from charrnn.cli.conf import COMMANDS
 
 
 class Answer(NamedTuple):

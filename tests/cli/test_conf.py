@@ -11,10 +11,10 @@ import yaml
 
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of
+from charrnn.cli.conf import COMMANDS
 from charrnn.cli.nodes import TARGETS
 from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import NODE, NODES
-from charrnn.commands import COMMANDS
 
 
 def fields(schema: Any, prefix: str = "") -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charrnn.cli import conf, help
-from charrnn.commands import COMMANDS
+from charrnn.cli.conf import COMMANDS
 
 
 def test_the_overview_has_each_command_with_a_line_and_an_example() -> None:

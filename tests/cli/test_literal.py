@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from charrnn.cli import flags
+from charrnn.cli.conf import COMMANDS
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
 from charrnn.cli.ranges import FIXED, PATH
 from charrnn.cli.traits import having
-from charrnn.commands import COMMANDS
 from charrnn.errors import InputError
 
 NASTY = [
