@@ -6,19 +6,22 @@ import atexit
 import contextlib
 import os
 import re
+import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed import Store  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from charrnn.errors import RunError
 from charrnn.runs.world import ADDRESS, PORT, World, set_slurm_meeting_point
 
 # the others wait so long while the first prepares the text
 TIMEOUT = timedelta(minutes=60)
+ASK_EVERY = 0.02  # seconds
 # gloo's errors are plain RuntimeErrors
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
 _task_sent = False
@@ -45,8 +48,9 @@ def meet(world: World, store: Store | None = None) -> None:
     # what they tell each other between steps goes over the CPU, and no GPU waits for it
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
+        meeting = store if store is not None else _torchrun_store(world)
         dist.init_process_group(
-            backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
+            backend, store=meeting, rank=world.rank, world_size=world.size, timeout=TIMEOUT
         )
     except RuntimeError as error:
         where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
@@ -57,6 +61,34 @@ def meet(world: World, store: Store | None = None) -> None:
     if world.rank == 0 and store is None:
         # those who wait for a task go home, if there is none
         atexit.register(_dismiss)
+
+
+def _torchrun_store(world: World) -> Store | None:
+    """A part of torchrun's store for this start of the processes; None where it has no store.
+
+    When torchrun starts them again, the addresses of the processes that are gone still stand in
+    its store, and who reads one waits for nobody. So the first process draws a name, and makes
+    sure that each of the others has heard it: one that is gone does not answer.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    address, port = os.environ[ADDRESS], int(os.environ[PORT])
+    store = TCPStore(address, port, is_master=False, timeout=TIMEOUT)
+    own = secrets.token_hex(8)
+    if world.rank:
+        store.set(f"charrnn/{world.rank}", own)
+        name = store.get(f"charrnn/{own}").decode()
+        store.set(f"charrnn/{name}/{world.rank}", "")
+        return PrefixStore(name, store)
+    silent = set(range(1, world.size))
+    while silent:
+        for rank in tuple(silent):
+            if store.check([f"charrnn/{rank}"]):
+                store.set(f"charrnn/{store.get(f'charrnn/{rank}').decode()}", own)
+            if store.check([f"charrnn/{own}/{rank}"]):
+                silent.remove(rank)
+        time.sleep(ASK_EVERY)
+    return PrefixStore(own, store)
 
 
 def send_task(task: Any) -> None:

@@ -311,7 +311,7 @@ def test_a_restart_by_torchrun_is_exact(train: Train, workplace: Path) -> None:
     with running(*wanted, "hydra.run.dir=run", program=program) as (process, ranks):
         os.kill(ranks[1], signal.SIGKILL)
         said = process.stderr.read()
-        assert process.wait() == 0
+        assert process.wait() == 0, said
     assert "going on from" in said
     assert_same(tensors(workplace / "run"), tensors(whole))
     assert metrics(workplace / "run") == metrics(whole)
