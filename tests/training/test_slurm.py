@@ -142,7 +142,7 @@ class Job:
         subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
 
 
-LONG = ("checkpoint_every=50", "logger=none", "model.dropout=0.25")
+LONG = ("checkpoint_every=50", "logger=csv", "model.dropout=0.25")
 
 
 @pytest.mark.parametrize("signum", ["USR1", "TERM"])
