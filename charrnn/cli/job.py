@@ -133,11 +133,6 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         InputError: names an option that is missing, unknown or out of its range.
     """
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    missing = OmegaConf.missing_keys(config)
-    if missing:
-        name = min(missing)
-        option = conf.page(command).options.get(name, conf.Option("", "a value"))
-        raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
     schema = SCHEMAS[command]
     known = {field.name for field in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
@@ -146,6 +141,11 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         # what interpolations alone are made of: `charrnn sample +n=3 length=${n} top_k=${n}`
         if re.search(rf"\$\{{\s*{re.escape(str(name))}\b", written):
             del values[name]
+    missing = OmegaConf.missing_keys(config)
+    if missing and values.keys() <= known:  # a misspelt name is told first: it may be that one
+        name = min(missing)
+        option = conf.page(command).options.get(name, conf.Option("", "a value"))
+        raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
     if hydra.job.get("chdir"):
         _from_the_original_folder(command, values, hydra.runtime.cwd)
     return build(schema, values)

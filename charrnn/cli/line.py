@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import conf
 from charrnn.cli.flags import Flags
+from charrnn.cli.literal import quoted
 
 
 @dataclass
@@ -45,13 +46,15 @@ class Line:
 
     @property
     def config_path(self) -> str:
-        return os.path.abspath(self.flags.config_path or conf.CONF)
+        """The folder of the main config: conf/, or --config-dir where it is one of one's own."""
+        return str(self._own.parent) if self._own is not None else self._ours
 
     def words(self, flags: list[str]) -> list[str]:
         """The words for hydra.main, with more flags."""
         folder = self.flags.config_dir
-        extra = [f"--config-dir={os.path.abspath(folder)}"] if folder is not None else []
-        return [*flags, *extra, *self.overrides]
+        if folder is None or self._own is not None:
+            return [*flags, *self.searching(self.overrides)]
+        return [*flags, f"--config-dir={os.path.abspath(folder)}", *self.overrides]
 
     def compose(self, overrides: list[str] | None = None) -> DictConfig:
         """Compose the config, with Hydra's own part; raises whatever Hydra raises.
@@ -79,24 +82,39 @@ class Line:
         if self.flags.config_dir is None:
             return overrides
         parser = OverridesParser.create()
-        folders: Any = self._searched_by_the_config()
+        searched: Any = self._searched_by_the_config()
         others = []
         for override in overrides:
             if override.lstrip("+").startswith("hydra.searchpath="):
-                folders = parser.parse_override(override).value()
+                searched = parser.parse_override(override).value()
             else:
                 others.append(override)
-        folders = [f"file://{os.path.abspath(self.flags.config_dir)}", *(folders or [])]
-        from charrnn.cli.literal import quoted
-
+        first = self._ours if self._own is not None else os.path.abspath(self.flags.config_dir)
+        folders = [f"file://{first}", *(searched or [])]
         return [*others, f"hydra.searchpath=[{','.join(map(quoted, folders))}]"]
+
+    @property
+    def _ours(self) -> str:
+        return os.path.abspath(self.flags.config_path or conf.CONF)
+
+    @property
+    def _own(self) -> Path | None:
+        """A main config of one's own in --config-dir.
+
+        Hydra reads the main config before it looks into hydra.searchpath. So its folder comes
+        first then, and conf/ is searched besides.
+        """
+        if self.flags.config_dir is None:
+            return None
+        name = f"{self.config_name}.yaml"
+        path = Path(os.path.abspath(self.flags.config_dir), name)
+        return path if path.is_file() and not Path(self._ours, name).is_file() else None
 
     def _searched_by_the_config(self) -> list[str]:
         """The hydra.searchpath of a main config of one's own, which an override would replace."""
-        path = Path(str(self.flags.config_dir)) / f"{self.config_name}.yaml"
-        if not path.is_file():
+        if self._own is None:
             return []
-        found = OmegaConf.select(OmegaConf.load(path), "hydra.searchpath")
+        found = OmegaConf.select(OmegaConf.load(self._own), "hydra.searchpath")
         return [str(folder) for folder in found or []]
 
 

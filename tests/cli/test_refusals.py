@@ -41,6 +41,8 @@ LINES = [
     ("preprocess input_txt=[a", None),
     ("preprocess input_txt=[a b(,c]", "input_txt=[a b(,c]: cannot be read"),
     ("preprocess", "input_txt is required"),
+    ("convert inptu=x", "inptu=x: no such option; did you mean input?"),
+    ("convert +inptu=x", "+inptu=x: no such option; did you mean input?"),
     ("convert input=x", "output is required"),
     ("sample ~length", "length: cannot be left out"),
     ("sample seed=${nope}", "seed=${nope}: Interpolation key 'nope' not found"),
