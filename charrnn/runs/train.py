@@ -36,20 +36,9 @@ def train(request: Request, signals: Signals) -> Result:
     # what this machine cannot do is refused before a file is touched
     hardware.resolve(begins.config, here)
     folder = begins.folder
-    is_new = not folder.is_dir() or not any(folder.iterdir())
-    try:
-        return _train_locked(request, begins, signals, here)
-    except InputError:
-        if is_new and not any(folder.glob("checkpoints/*.ckpt")):
-            folders.empty(folder)
-        raise
-
-
-def _train_locked(
-    request: Request, begins: Beginning, signals: Signals, here: world.World
-) -> Result:
-    folder = begins.folder
     with folders.lock(folder) as held:
+        # looked at under the lock: before it, another process may have begun in here
+        is_new = all(path.name == ".lock" for path in folder.iterdir())
         files.remove_unfinished(folder)
         start = resume_point(begins)
         if start.entry is not None and _is_finished(start, begins):
@@ -57,6 +46,10 @@ def _train_locked(
             return _result_of(folder, start)
         try:
             result = _train(request, begins, start, signals, here, held)
+        except InputError:
+            if is_new and not any(folder.glob("checkpoints/*.ckpt")):
+                folders.empty(folder)
+            raise
         except Interrupted as stopped:
             raise Interrupted(f"{stopped}; {how_to_resume(folder)}", stopped.signum) from None
         except RunError as error:
