@@ -6,22 +6,29 @@ The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.cells`) with d
 each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
 and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
 a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
+
+What is dropped besides, and where, says `charrnn.regularization`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
+from charrnn.regularization import Regularization
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
+
+_RECURRENT = "weight_hh_l0"
 
 # For each layer the tensors that its cell carries, each (N, H)
 State = list[tuple[Tensor, ...]]
@@ -33,18 +40,33 @@ class Network(nn.Module):
     Call it with ids (N, T) and a state, or None for the zero state; it returns the
     logits (N, T, V) of the next characters and the state after the last one. Dropout draws
     from `generator`, without one from torch's global random numbers.
+
+    Args:
+        regularization: what training drops besides the architecture's own dropout.
+
+    Raises:
+        InputError: the architecture cannot have that regularization.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(
+        self, architecture: Architecture, regularization: Regularization | None = None
+    ) -> None:
         super().__init__()
         a = self.architecture = architecture
+        r = self.regularization = regularization or Regularization()
+        r.require_fits(a.kind, a.embedding_size, a.hidden_size)
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
         if a.batchnorm:
             self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
-        self.dropout = _Dropout(a.dropout)
+        last = a.dropout if r.output_dropout is None else r.output_dropout
+        self.embedding_dropout = _Dropout(r.embedding_dropout, r.locked_dropout)
+        self.dropout = _Dropout(a.dropout, r.locked_dropout)
+        self.output_dropout = _Dropout(last, r.locked_dropout)
         self.decoder = nn.Linear(a.hidden_size, a.vocabulary_size)
+        if r.tied:
+            self.embedding.weight = self.decoder.weight
         self.initialize()
 
     def initialize(self) -> None:
@@ -75,15 +97,40 @@ class Network(nn.Module):
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
         hidden = self.embedding(ids)  # (N, T, D)
+        hidden = self.embedding_dropout(hidden, generator)
         next_state: State = []
         for i, layer in enumerate(self.recurrent):
             carried = None if state is None else _to_module(state[i])
-            hidden, carried = layer(hidden, carried)  # (N, T, H)
+            hidden, carried = self._layer(layer, hidden, carried, generator)  # (N, T, H)
             next_state.append(_from_module(carried))
             if self.architecture.batchnorm:
                 hidden = self.norms[i](hidden)
-            hidden = self.dropout(hidden, generator)
+            last = i == len(self.recurrent) - 1
+            hidden = (self.output_dropout if last else self.dropout)(hidden, generator)
         return self.decoder(hidden), next_state
+
+    def _layer(
+        self, layer: nn.Module, hidden: Tensor, carried: Any, generator: torch.Generator | None
+    ) -> Any:
+        """A layer's outputs and carried tensors, in training with a mask on its recurrent weights.
+
+        A column of those weights reads one hidden unit, so that one without it reads a hidden
+        vector in which that unit is dropped: dropout of the state costs no more than a mask.
+        """
+        r = self.regularization
+        if not self.training or not (r.recurrent_dropout or r.weight_dropout):
+            return layer(hidden, carried)
+        weight = layer.get_parameter(_RECURRENT)
+        masked = dropped(weight, r.recurrent_dropout, (1, weight.shape[1]), generator)
+        masked = dropped(masked, r.weight_dropout, weight.shape, generator)
+        return functional_call(layer, {_RECURRENT: masked}, (hidden, carried))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a training step draws random numbers."""
+        r = self.regularization
+        shares = [m.p for m in self.modules() if isinstance(m, _Dropout)]
+        return any([*shares, r.recurrent_dropout, r.weight_dropout])
 
     def num_parameters(self) -> int:
         """Trained numbers, as torch-rnn counts them."""
@@ -101,14 +148,37 @@ def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(t.squeeze(0) for t in tensors)
 
 
+def dropped(
+    values: Tensor, share: float, shape: Sequence[int], generator: torch.Generator | None
+) -> Tensor:
+    """`values` with a share of them set to zero and the others scaled up.
+
+    Args:
+        shape: of the mask, which is broadcast over the values.
+    """
+    if not share:
+        return values
+    kept = torch.empty(shape, dtype=values.dtype, device=values.device)
+    return values * kept.bernoulli_(1 - share, generator=generator) / (1 - share)
+
+
 class _Dropout(nn.Dropout):
-    """Dropout that may draw from a generator of its own."""
+    """Dropout that may draw from a generator of its own.
+
+    Args:
+        locked: drop the same units at every character of a window, others in each stream.
+    """
+
+    def __init__(self, p: float, locked: bool = False) -> None:
+        super().__init__(p)
+        self.locked = locked
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if generator is None or not self.training or not self.p:
+        if not self.training or (generator is None and not self.locked):
             return super().forward(hidden)
-        kept = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
-        return hidden * kept / (1 - self.p)
+        streams, characters, units = hidden.shape
+        shape = (streams, 1 if self.locked else characters, units)
+        return dropped(hidden, self.p, shape, generator)
 
 
 class _BatchNorm(nn.Module):

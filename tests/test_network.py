@@ -125,7 +125,8 @@ def test_torch_rnns_initial_weights() -> None:
 def test_dropout_follows_every_layer_the_last_too() -> None:
     net = network("rnn", dropout=0.5, hidden_size=512)
     seen = []
-    net.dropout.register_forward_hook(lambda module, args, out: seen.append(out))
+    for dropout in (net.dropout, net.output_dropout):
+        dropout.register_forward_hook(lambda module, args, out: seen.append(out))
     net(torch.randint(0, 7, (2, 5)))
     assert len(seen) == 2
     assert all(0.4 < (out == 0).float().mean() < 0.6 for out in seen)

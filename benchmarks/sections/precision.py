@@ -32,7 +32,7 @@ def measure(place: Workplace) -> Part:
     import torch
 
     from charrnn.allocation import keep_freed_memory
-    from charrnn.runs.hardware import cpu_has_bf16
+    from charrnn.bf16 import cpu_has_bf16
 
     rows = [harm(place)] if cpu_has_bf16() else []
     notes = [] if rows else ["This processor has no bf16 of its own: float32 is chosen always."]

@@ -24,7 +24,7 @@ OF_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 # what training gives to the things that it builds, besides what the config says
 SUPPLIED = {
     "model": {"vocabulary", "optimizer", "schedule"},
-    "optimizer": {"params"},
+    "optimizer": {"params", "named_parameters"},
     "schedule": {"optimizer"},
     "trainer": {"callbacks", "logger", "plugins"},
     "callbacks": {"run"},

@@ -8,7 +8,7 @@ that has to be installed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
 from charrnn.cli import conf
@@ -35,6 +35,7 @@ from charrnn.ranges import (
     one_of,
     require,
 )
+from charrnn.regularization import Regularization
 from charrnn.text.checks import require_fractions, require_h5_pair
 
 # a cell is one that has a YAML file in model/
@@ -83,6 +84,17 @@ class ModelOptions:
     num_layers: Annotated[int, AT_LEAST_1, FIXED]
     dropout: Annotated[float, BELOW_1]
     batchnorm: Annotated[bool, FIXED]
+    output_dropout: Annotated[float | None, BELOW_1]
+    embedding_dropout: Annotated[float, BELOW_1]
+    recurrent_dropout: Annotated[float, BELOW_1]
+    weight_dropout: Annotated[float, BELOW_1]
+    locked_dropout: bool
+    label_smoothing: Annotated[float, BELOW_1]
+    tied: Annotated[bool, FIXED]
+
+    def check(self, prefix: str) -> None:
+        chosen = {f.name: getattr(self, f.name) for f in fields(Regularization)}
+        Regularization(**chosen).require_fits(self.kind, self.embedding_size, self.hidden_size)
 
 
 @dataclass
@@ -99,6 +111,12 @@ class OptimizerOptions:
 class AdamOptions(OptimizerOptions):
     betas: Annotated[list[float], BETAS]
     eps: Annotated[float, POSITIVE]
+
+
+@dataclass
+class MuonOptions(AdamOptions):
+    momentum: Annotated[float, BELOW_1]
+    iterations: Annotated[int, AT_LEAST_1]
 
 
 @dataclass
@@ -125,7 +143,7 @@ class StepOptions(ConstantOptions):
 
 
 @dataclass
-class CosineOptions(ConstantOptions):
+class FallingOptions(ConstantOptions):
     final_factor: Annotated[float, FACTOR]
 
 
@@ -195,6 +213,15 @@ class EarlyStoppingOptions:
 
 
 @dataclass
+class AveragingOptions:
+    OPEN: ClassVar = True
+
+    decay: Annotated[float, BELOW_1]
+    update_every_n_steps: Annotated[int, AT_LEAST_1]
+    update_starting_at_step: Annotated[int | None, NOT_NEGATIVE]
+
+
+@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -233,16 +260,20 @@ TARGETS: dict[str, type] = {
     "charrnn.LanguageModel": ModelOptions,
     "torch.optim.Adam": AdamOptions,
     "torch.optim.AdamW": AdamOptions,
+    "charrnn.training.AdamW": AdamOptions,
+    "charrnn.training.Muon": MuonOptions,
     "torch.optim.RMSprop": RMSpropOptions,
     "torch.optim.SGD": SGDOptions,
     "charrnn.training.schedules.step": StepOptions,
-    "charrnn.training.schedules.cosine": CosineOptions,
+    "charrnn.training.schedules.cosine": FallingOptions,
+    "charrnn.training.schedules.linear": FallingOptions,
     "charrnn.training.schedules.constant": ConstantOptions,
     "lightning.Trainer": TrainerOptions,
     "charrnn.training.Progress": ProgressOptions,
     "charrnn.training.Samples": SamplesOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
+    "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from charrnn.bf16 import cpu_has_bf16
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.runs.world import ALONE, World, check_count
@@ -173,13 +174,6 @@ def _has_bf16(accelerator: str) -> bool:
     if accelerator == "gpu":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return accelerator == "cpu" and cpu_has_bf16()
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 itself (AVX-512 BF16 or AMX)."""
-    # before torch 2.11 nothing public tells; float32 is the safe answer then
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
 
 
 @functools.cache

@@ -66,10 +66,17 @@ def _check_fits(config: Config, data: TextDataModule, start: ResumePoint, proces
             f"{start.path}: was trained with data.batch_size={entry['sizes'][0]} "
             f"data.seq_length={entry['sizes'][1]}, which a resume cannot change"
         )
-    before, dropout = len(entry["ranks"]), config["model"]["dropout"]
-    if before != processes and dropout:
+    before, draws = len(entry["ranks"]), _drawing(config["model"])
+    if before != processes and draws:
         raise InputError(
             f"trainer.devices: {start.path} was trained by {before} process(es), each with random "
-            f"numbers of its own for model.dropout={dropout:g}, and cannot go on in "
+            f"numbers of its own for model.{draws}, and cannot go on in "
             f"{processes}; start {before}"
         )
+
+
+def _drawing(model: Config) -> str:
+    """The first dropout of a model's options that draws random numbers, as it is written."""
+    shares = {name: value for name, value in model.items() if name.endswith("dropout")}
+    del shares["locked_dropout"]
+    return next((f"{name}={share:g}" for name, share in shares.items() if share), "")

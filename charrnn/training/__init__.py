@@ -6,12 +6,15 @@ from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
+from charrnn.training.optimizers import AdamW, Muon
 from charrnn.training.progress import Progress
 
 __all__ = [
+    "AdamW",
     "EarlyStopping",
     "LanguageModel",
     "MetricsCSV",
+    "Muon",
     "Progress",
     "RunCheckpoints",
     "Samples",

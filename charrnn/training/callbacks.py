@@ -32,7 +32,8 @@ class Samples(L.Callback):
         self.length = length
         self.temperature = temperature
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # while an average of the weights, if there is one, stands in for them
         fits = trainer.state.fn == "fit" and not trainer.sanity_checking
         if not (fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run):
             return

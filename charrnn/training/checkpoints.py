@@ -112,25 +112,27 @@ class RunCheckpoints(Checkpoint):
         names += [f"step-{step}.ckpt"] if keeps else []
         names += [LAST] if rolls else []
         if names and not trainer.fast_dev_run:
-            self._write(trainer, module, names, exports)
+            self._write(trainer, module, names)
         if stops:
             received = self.run.signals.received
             assert received is not None
             # no `should_stop`: Lightning would validate first
             raise Interrupted(f"stopped after step {step}", received)
 
-    def _write(self, trainer: L.Trainer, module: Any, names: list[str], exports: bool) -> None:
+    def _write(self, trainer: L.Trainer, module: Any, names: list[str]) -> None:
         began = time.perf_counter()
         module.check_finite()
         if trainer.is_global_zero and not self.folder.is_dir():
             # it would be made anew
             raise RunError(f"{self.folder}: was removed while the run was on its way")
-        if exports and trainer.is_global_zero:
-            model_file.save(self.run.folder / MODEL, module.to_trained())
         for logger in trainer.loggers:
             logger.save()
         for name in names:
             trainer.save_checkpoint(self.folder / name)
+            if name == BEST and trainer.is_global_zero:
+                # what the checkpoint holds as the model may be an average of the weights
+                model = checkpoint.read_model(self.folder / BEST)
+                model_file.save(self.run.folder / MODEL, model)
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)

@@ -23,6 +23,7 @@ from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, weights_of
+from charrnn.regularization import Regularization
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import compiled, resume
 from charrnn.training.best import BITS_PER_NAT, Best
@@ -30,7 +31,7 @@ from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.divergence import Divergence
 from charrnn.training.log import TrainingLog
 from charrnn.training.schedules import OfStep
-from charrnn.training.signatures import parameters_of
+from charrnn.training.signatures import optimizer_of, parameters_of
 from charrnn.training.stream_threads import SharedLoss, window_loss
 
 LR = 2e-3
@@ -51,9 +52,12 @@ class LanguageModel(L.LightningModule):
         kind: lstm, gru, rnn or mingru.
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
+        regularization: fields of `charrnn.regularization.Regularization`, such as
+            ``locked_dropout=True``.
         optimizer: makes the optimizer of the parameters, such as
             ``functools.partial(torch.optim.Adam, lr=2e-3)``, which is the default. Where torch
-            has a fused version it is taken, unless `fused` or `foreach` say otherwise.
+            has a fused version it is taken, unless `fused` or `foreach` say otherwise. One that
+            takes `named_parameters` is given pairs of a name and a parameter.
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
             training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
 
@@ -77,6 +81,7 @@ class LanguageModel(L.LightningModule):
         batchnorm: bool = False,
         optimizer: MakeOptimizer | None = None,
         schedule: MakeSchedule | None = None,
+        **regularization: Any,
     ) -> None:
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
@@ -90,9 +95,12 @@ class LanguageModel(L.LightningModule):
             "batchnorm": batchnorm,
         }
         # plain values only, so that a checkpoint loads with weights_only=True
-        self.save_hyperparameters({"vocabulary": vocabulary.plain(), **sizes}, logger=False)
+        self.save_hyperparameters(
+            {"vocabulary": vocabulary.plain(), **sizes, **regularization}, logger=False
+        )
         self.vocabulary = vocabulary
-        self.network = Network(Architecture(**sizes, vocabulary_size=len(vocabulary)))  # type: ignore[arg-type]
+        architecture = Architecture(**sizes, vocabulary_size=len(vocabulary))  # type: ignore[arg-type]
+        self.network = Network(architecture, Regularization(**regularization))
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
         self.make_schedule = schedule
         self.stream_threads = 1
@@ -173,13 +181,9 @@ class LanguageModel(L.LightningModule):
         }
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        takes, given = parameters_of(self.make_optimizer)
         # a GradScaler and a fused step would leave the clipping gradients that are scaled
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
-        if fuses and "fused" in takes and not given & {"fused", "foreach"}:
-            return self.make_optimizer(parameters, fused=True)
-        return self.make_optimizer(parameters)
+        return optimizer_of(self.network, self.make_optimizer, fuses)
 
     def _lengths(self) -> dict[str, int]:
         """What the schedule asks for of `total_steps` and `steps_per_epoch`."""

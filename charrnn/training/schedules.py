@@ -64,6 +64,18 @@ def cosine(
     return _after_warmup(optimizer, warmup_steps, factor)
 
 
+def linear(
+    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.0, warmup_steps: int = 0
+) -> OfStep:
+    """Let the rate fall along a line, to `final_factor` of the first one at the end."""
+
+    def factor(step: int) -> float:
+        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 1 - (1 - final_factor) * min(1.0, max(0.0, progress))
+
+    return _after_warmup(optimizer, warmup_steps, factor)
+
+
 def constant(optimizer: Optimizer, *, warmup_steps: int = 0) -> OfStep:
     """Leave the rate as it is after the warm-up."""
     return _after_warmup(optimizer, warmup_steps, lambda step: 1.0)

@@ -1,4 +1,4 @@
-"""What a callable can be given."""
+"""What a callable can be given, and an optimizer that is given it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+import torch
+from torch import nn
 
 
 def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
@@ -15,3 +18,22 @@ def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
         given |= set(make.keywords)
         make = make.func
     return set(inspect.signature(make).parameters), given
+
+
+def optimizer_of(
+    network: nn.Module, make: Callable[..., torch.optim.Optimizer], fuses: bool
+) -> torch.optim.Optimizer:
+    """The optimizer of a network's trained weights.
+
+    Args:
+        make: takes the parameters, or as `named_parameters` pairs of their names and them.
+        fuses: whether to take a fused version where there is one and nothing was said of it.
+    """
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    takes, given = parameters_of(make)
+    if "named_parameters" in takes:
+        return make(named)
+    options = (
+        {"fused": True} if fuses and "fused" in takes - given and "foreach" not in given else {}
+    )
+    return make([p for _, p in named], **options)

@@ -15,6 +15,7 @@ has the same bits each time, and a resume needs nothing more.
 
 from __future__ import annotations
 
+import copy
 import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -37,7 +38,8 @@ def window_loss(
 ) -> tuple[Tensor, State]:
     """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
     logits, state = network(ids, state, generator)  # (N, T, V)
-    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    smoothing = network.regularization.label_smoothing
+    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
     return loss, [tuple(part.detach() for part in layer) for layer in state]
 
 
@@ -56,6 +58,10 @@ class SharedLoss:
         self.network = network
         self.shares = shares
         self.parameters = [p for p in network.parameters() if p.requires_grad]
+        # a thread's own modules, around the same weights: a mask on them is put in for a while
+        shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+        copies = [copy.deepcopy(network, dict(shared)) for _ in range(shares - 1)]
+        self.networks = [network, *copies]
         self.generators = [torch.Generator() for _ in range(shares)]
         # a thread begins with torch's default, not with what was set
         self.pool = ThreadPoolExecutor(
@@ -63,10 +69,12 @@ class SharedLoss:
         )
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
-        if self.network.architecture.dropout:
+        if self.network.draws:
             seed = int(torch.randint(SEEDS, ()))
             for i, generator in enumerate(self.generators):
                 generator.manual_seed(seed + i)
+        for network in self.networks:
+            network.train(self.network.training)
         precision = _autocast()
 
         def part(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
@@ -75,7 +83,7 @@ class SharedLoss:
             # both are a thread's own
             with torch.enable_grad(), torch.autocast("cpu", **precision):
                 loss, after = window_loss(
-                    self.network, ids[rows], targets[rows], before, self.generators[i]
+                    self.networks[i], ids[rows], targets[rows], before, self.generators[i]
                 )
                 loss = loss * (rows.stop - rows.start) / len(ids)
                 return loss.detach(), torch.autograd.grad(loss, self.parameters), after

@@ -52,7 +52,7 @@ def test_the_flags_are_those_that_are_taken() -> None:
 def test_choices_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "optimizer").mkdir()
     (tmp_path / "optimizer" / "mine.yaml").touch()
-    line = f"charrnn train --config-dir {tmp_path} optimizer=m"
+    line = f"charrnn train --config-dir {tmp_path} optimizer=mi"
     assert candidates(line) == ["optimizer=mine"]
     assert candidates(line.replace("-dir ", "-dir=")) == ["optimizer=mine"]
 

@@ -73,8 +73,9 @@ def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
         losses.append(loss_of(ids, ids, None)[0].item())
     assert losses[0] == losses[1] != losses[2]
     masks: list[Tensor] = []
-    net.dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
-    loss_of(ids, ids, None)
+    for dropout in (net.dropout, net.output_dropout):
+        dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
+    SharedLoss(net, 2)(ids, ids, None)
     assert len(masks) == 4
     assert all(0.45 < mask.float().mean() < 0.55 for mask in masks)
     assert all(0.45 < (mask ^ masks[0]).float().mean() < 0.55 for mask in masks[1:])

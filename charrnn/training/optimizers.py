@@ -1,0 +1,142 @@
+"""Optimizers that treat a network's matrices and its vectors differently.
+
+Both are ordinary torch optimizers: one learning rate, which a schedule moves, and a state by
+parameter that a checkpoint holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charrnn.bf16 import multiplies_bf16
+
+# the quintic of Keller Jordan's Muon: it takes a matrix's singular values to about 1 quickly
+# rather than exactly (https://kellerjordan.github.io/posts/muon)
+QUINTIC = (3.4445, -4.7750, 2.0315)
+# root mean square that an AdamW step typically has, which a Muon step is scaled to so that
+# both can share a learning rate (Moonlight, arXiv 2502.16982)
+ADAMW_RMS = 0.2
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW whose decay pulls at matrices only, not at biases and scales.
+
+    Args:
+        params: parameters, (n, ...) each; those of one dimension are not decayed.
+        weight_decay: share of a weight, times the learning rate, that a step takes away
+            (decoupled: Loshchilov and Hutter, arXiv 1711.05101).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        *,
+        fused: bool | None = None,
+    ) -> None:
+        params = list(params)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in params if p.ndim > 1]},
+            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        betas = (betas[0], betas[1])
+        super().__init__(groups, lr, betas, eps, weight_decay, fused=fused)
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalized momentum for the recurrent layers' matrices, AdamW for all other weights.
+
+    The step of a matrix is its momentum with all singular values made about equal
+    (Jordan et al. 2024, "Muon"), by as many Newton-Schulz iterations as `iterations` says,
+    scaled as arXiv 2502.16982 does. The embedding, the decoder and the biases take AdamW's
+    step, of which the matrices alone are decayed.
+
+    Args:
+        named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
+            them; matrices below ``recurrent.`` are orthogonalized.
+        momentum: memory of a matrix's gradient, taken with Nesterov's look-ahead.
+        weight_decay: decoupled, of the matrices below ``recurrent.``
+        betas: AdamW's memory of the gradient's mean, and of its square.
+        eps: added to AdamW's denominator.
+        iterations: of Newton-Schulz.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        lr: float = 4e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        iterations: int = 5,
+    ) -> None:
+        pairs = list(named_parameters)
+        matrices = [p for name, p in pairs if name.startswith("recurrent.") and p.ndim == 2]
+        taken = set(map(id, matrices))
+        rest = [p for _, p in pairs if id(p) not in taken]
+        groups = [
+            {"params": matrices, "momentum": momentum, "iterations": iterations},
+            {"params": rest, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
+        ]
+        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step along the gradients; `closure` computes them anew, and its loss returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        matrices, rest = self.param_groups
+        for p in matrices["params"]:
+            if p.grad is not None:
+                self._orthogonal_step(p, p.grad, matrices)
+        for p in rest["params"]:
+            if p.grad is not None:
+                self._adam_step(p, p.grad, rest)
+        return loss
+
+    def _orthogonal_step(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        mean = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        direction = orthogonalized(gradient.lerp(mean, group["momentum"]), group["iterations"])
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
+
+    def _adam_step(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if not state:
+            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+        state["step"] += 1
+        (of_mean, of_square), step = group["betas"], state["step"]
+        mean = state["mean"].lerp_(gradient, 1 - of_mean)
+        square = state["square"].mul_(of_square).addcmul_(gradient, gradient, value=1 - of_square)
+        root = (square / (1 - of_square**step)).sqrt_().add_(group["eps"])
+        p.addcdiv_(mean, root, value=-group["lr"] / (1 - of_mean**step))
+
+
+def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
+    """About U V^T of a matrix (m, n) = U S V^T, or of each of several (..., m, n).
+
+    The products are bf16 where that is faster, which the iteration bears.
+    """
+    a, b, c = QUINTIC
+    wide = matrix.shape[-2] <= matrix.shape[-1]
+    found = matrix if wide else matrix.mT
+    found = found.bfloat16() if multiplies_bf16(matrix.device) else found
+    found = found / (found.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(iterations):
+        gram = found @ found.mT
+        found = a * found + (b * gram + c * (gram @ gram)) @ found
+    return (found if wide else found.mT).to(matrix.dtype)
