@@ -58,6 +58,7 @@ class DataOptions:
     encoding: Annotated[str, ENCODING, FIXED]
     batch_size: Annotated[int, AT_LEAST_1, FIXED]
     seq_length: Annotated[int, AT_LEAST_1, FIXED]
+    shuffle: Annotated[bool, FIXED]
 
     def check(self, prefix: str) -> None:
         require(

@@ -23,10 +23,15 @@ _SCHEDULES = {
     "cosine": ("final_factor", "warmup_steps"),
     "constant": ("warmup_steps",),
 }
+# options of the data that are new since, as what was done before them
+_NEW_DATA = {"shuffle": False}
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:
     """A recorded config in today's form; one that is in it already is returned as it is."""
+    data = config.get("data")
+    if isinstance(data, dict):
+        config = {**config, "data": {**_NEW_DATA, **data}}
     if "name" not in config.get("optimizer", {}):
         return config
     config = copy.deepcopy(config)
