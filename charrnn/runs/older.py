@@ -24,7 +24,7 @@ _SCHEDULES = {
     "constant": ("warmup_steps",),
 }
 # options of the data that are new since, as what was done before them
-_NEW_DATA = {"shuffle": False}
+_NEW_DATA = {"lines": "keep", "lines_seed": 0, "shuffle": False}
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class TextDataModule(L.LightningDataModule):
         url, sha256: instead of all, where to download a text from, and its checksum.
         val_frac, test_frac: shares of the text kept for validation and testing.
         encoding: of the text; "bytes": one token for each byte.
+        lines: "shuffle": in another order, which `lines_seed` decides, before the text is split;
+            "auto": those of a sorted list; "keep": as they are.
         batch_size: streams trained side by side, in all processes together.
         seq_length: characters in a window, and steps of backpropagation through time.
         shuffle: begin each epoch at another place of the training text, with the streams in
@@ -74,6 +76,8 @@ class TextDataModule(L.LightningDataModule):
         val_frac: float = 0.1,
         test_frac: float = 0.1,
         encoding: str = "utf-8",
+        lines: str = "auto",
+        lines_seed: int = 0,
         batch_size: int = 50,
         seq_length: int = 50,
         shuffle: bool = False,
@@ -85,7 +89,9 @@ class TextDataModule(L.LightningDataModule):
         for name, size in (("batch_size", batch_size), ("seq_length", seq_length)):
             if size < 1:
                 raise InputError(f"data.{name}={size}: must be 1 or more")
-        self.corpus = Corpus(input_txt, corpus, url, sha256, val_frac, test_frac, encoding)
+        self.corpus = Corpus(
+            input_txt, corpus, url, sha256, val_frac, test_frac, encoding, lines, lines_seed
+        )
         self.files = (Path(input_h5), Path(input_json)) if input_h5 and input_json else None
         self.batch_size = batch_size
         self.seq_length = seq_length
