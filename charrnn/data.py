@@ -1,13 +1,8 @@
-"""Encoded text -> parallel streams -> windows; NumPy only.
+"""Encoded text: the ids of its splits and their vocabulary; NumPy and h5py only.
 
-    split (n,)  ->  N rows of L = (n - 1) // N  ->  window k: columns kT .. (k+1)T
-
-Row r of the streams is ``ids[r * L : (r + 1) * L]`` and its targets are the same one
-character on, so each window continues the one before it, and the state of the network
-can be carried from one to the next (torch-rnn's DataLoader.lua cuts the text so too).
-
-The HDF5 file is mapped, not read: a window costs one strided copy of N * (T + 1) ids, and
-a corpus larger than the memory is no different from a small one.
+The HDF5 file is mapped, not read: what is asked for is copied when it is asked for, and a
+corpus larger than the memory is no different from a small one. `charrnn.streams` cuts a split
+into what is trained on.
 """
 
 from __future__ import annotations
@@ -15,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +29,6 @@ Ids = npt.NDArray[np.int64]  # counted from 0
 CHECKED = 1 << 26  # ids; larger texts are checked as they are read
 FINGERPRINT_BLOCKS = 64
 BLOCK = 1 << 20  # ids
-ROWS_MAPPED = 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def _as_they_are(ids: FileIds) -> Ids:
     return ids.astype(np.int64)
 
 
-def _nothing() -> None:
+def do_nothing() -> None:
     pass
 
 
@@ -108,7 +102,7 @@ class SplitIds:
 
     stored: FileIds
     convert: Callable[[FileIds], Ids] = _as_they_are
-    release: Callable[[], None] = _nothing
+    release: Callable[[], None] = do_nothing
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -223,87 +217,6 @@ def _read_plainly(dataset: h5py.Dataset, h5: Path) -> FileIds:
         raise ValueError(f"{dataset.name} claims {len(dataset)} ids, more than the file can hold")
     ids: FileIds = dataset[:]
     return ids
-
-
-@dataclass(frozen=True)
-class Streams:
-    """A split as N parallel streams, and the windows that they are trained in.
-
-    Attributes:
-        rows: (N, L + 1) ids as files hold them, each row one character into the next row,
-            so that its last target is there; a view, nothing is copied.
-        seq_length: T, the columns of a window.
-        release: lets go of what was read of the file.
-    """
-
-    rows: FileIds
-    seq_length: int
-    vocabulary_size: int
-    path: Path
-    release: Callable[[], None] = _nothing
-
-    @property
-    def batch_size(self) -> int:
-        return len(self.rows)
-
-    @property
-    def windows(self) -> int:
-        """Whole windows in an epoch; a last partial one is not trained on."""
-        return (self.rows.shape[1] - 1) // self.seq_length
-
-    def window(self, index: int) -> tuple[Ids, Ids]:
-        """Inputs and targets (N, T), from 0, of window `index` of an epoch."""
-        start = index * self.seq_length
-        block = self.rows[:, start : start + self.seq_length + 1]  # (N, T + 1)
-        ids = from_file_ids(block, self.vocabulary_size, self.path)
-        return ids[:, :-1], ids[:, 1:]
-
-    def copied(self, first: int, count: int) -> Streams:
-        """The same streams from window `first` on, `count` windows long, in memory.
-
-        The system maps up to 2 MB around a character that is read, once for each row: with
-        hundreds of rows a mapped file would fill a gigabyte. Few rows are mapped at a time.
-        """
-        start = first * self.seq_length
-        rows = np.empty((self.batch_size, count * self.seq_length + 1), self.rows.dtype)
-        for group in range(0, self.batch_size, ROWS_MAPPED):
-            part = slice(group, group + ROWS_MAPPED)
-            rows[part] = self.rows[part, start : start + rows.shape[1]]
-            self.release()
-        return replace(self, rows=rows, release=_nothing)
-
-    def share(self, rank: int, world_size: int) -> Streams:
-        """The streams of one process out of several: N / world_size neighbouring rows."""
-        each = self.batch_size // world_size
-        return replace(self, rows=self.rows[rank * each : (rank + 1) * each])
-
-
-def fitting_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
-    """Batch size and window length that `size` characters suffice for.
-
-    They are what was asked for wherever one window of it can be cut; else the number
-    of streams shrinks first, then the window.
-
-    Raises:
-        ValueError: there is no pair of characters to learn from.
-    """
-    if size < 2:
-        raise ValueError("a training split needs at least 2 characters")
-    batch_size = min(batch_size, max(1, (size - 1) // seq_length))
-    return batch_size, min(seq_length, (size - 1) // batch_size)
-
-
-def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int) -> Streams:
-    """Cut a split into `batch_size` streams with windows of `seq_length` characters."""
-    ids = data.splits[split]
-    length = (len(ids) - 1) // batch_size
-    rows = np.lib.stride_tricks.as_strided(
-        ids,
-        shape=(batch_size, length + 1),
-        strides=(length * ids.itemsize, ids.itemsize),
-        writeable=False,
-    )
-    return Streams(rows, seq_length, len(data.vocabulary), data.path, data.release)
 
 
 def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.allocation import keep_freed_memory
-from charrnn.data import cut_streams, open_data
+from charrnn.data import open_data
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, State
+from charrnn.streams import cut_streams
 
 Loss = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]
 
@@ -90,7 +91,8 @@ def main() -> None:
     data = open_data(options.h5, options.json)
     T = options.seq_length
     streams = cut_streams(data, "train", options.batch_size, T)
-    rows = torch.from_numpy(streams.rows.astype("int64") - 1).to(options.device)  # (N, L + 1)
+    ids = streams.columns(0, streams.length + 1).astype("int64") - 1  # (N, L + 1)
+    rows = torch.from_numpy(ids).to(options.device)
     architecture = Architecture(
         "lstm", 64, options.hidden_size, options.num_layers, 0.0, False, len(data.vocabulary)
     )

@@ -30,13 +30,14 @@ from charrnn.ranges import (
     BELOW_1,
     NOT_NEGATIVE,
     POSITIVE,
+    SEED,
     SHARE,
     Range,
     one_of,
     require,
 )
 from charrnn.regularization import Regularization
-from charrnn.text.checks import require_fractions, require_h5_pair
+from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
 # a cell is one that has a YAML file in model/
 KIND = Range(lambda value: value in conf.kinds(), "must be one of " + ", ".join(conf.kinds()))
@@ -57,8 +58,11 @@ class DataOptions:
     val_frac: Annotated[float, BELOW_1, FIXED]
     test_frac: Annotated[float, BELOW_1, FIXED]
     encoding: Annotated[str, ENCODING, FIXED]
+    lines: Annotated[str, LINES, FIXED]
+    lines_seed: Annotated[int, SEED, FIXED]
     batch_size: Annotated[int, AT_LEAST_1, FIXED]
     seq_length: Annotated[int, AT_LEAST_1, FIXED]
+    shuffle: Annotated[bool, FIXED]
 
     def check(self, prefix: str) -> None:
         require(

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from charrnn.cli.ranges import ENCODING, FIXED, NODE, NODES, NOT_EMPTY, PATH, TEXT, Paths
 from charrnn.ranges import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, SEED, SHARE, Range, one_of, require
-from charrnn.text.checks import require_fractions, require_h5_pair
+from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
 # A method `check` holds options to one another, once each is right by itself.
 
@@ -29,6 +29,8 @@ class PreprocessOptions:
     val_frac: Annotated[float, BELOW_1]
     test_frac: Annotated[float, BELOW_1]
     encoding: Annotated[str, ENCODING]
+    lines: Annotated[str, LINES]
+    lines_seed: Annotated[int, SEED]
     quiet: bool
 
     def check(self, prefix: str) -> None:

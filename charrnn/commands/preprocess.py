@@ -24,11 +24,13 @@ def run(options: PreprocessOptions) -> None:
             val_frac=options.val_frac,
             test_frac=options.test_frac,
             encoding=options.encoding,
+            lines=options.lines,
+            lines_seed=options.lines_seed,
             report=report,
         )
     if not options.quiet:
-        if made.remark is not None:
-            print(made.remark, file=sys.stderr)
+        for remark in made.remarks:
+            print(remark, file=sys.stderr)
         print(f"Total vocabulary size: {len(made.vocabulary)}")
         print(f"Total tokens in file: {sum(made.sizes.values())}")
         print(f"  Training size: {made.sizes['train']}")

@@ -98,7 +98,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
 
 def opened(config: Config, files: tuple[Path, Path]) -> TextDataModule:
     """The data of a run, whose files are known by now."""
-    data: TextDataModule = build("data", config["data"])
+    data: TextDataModule = build("data", config["data"], seed=config["seed"])
     data.files = files
     data.setup()
     return data

@@ -7,11 +7,13 @@ counted a whole run as one endless epoch.
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from charrnn.models.checkpoint import ENTRY
+from charrnn.regularization import Regularization
 
 _OPTIMIZERS = {
     "adam": ("torch.optim.Adam", ("lr", "eps", "weight_decay")),
@@ -23,10 +25,18 @@ _SCHEDULES = {
     "cosine": ("final_factor", "warmup_steps"),
     "constant": ("warmup_steps",),
 }
+# options that are new since, as what was done before them
+_NEW = {
+    "data": {"lines": "keep", "lines_seed": 0, "shuffle": False},
+    "model": asdict(Regularization()),
+}
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:
     """A recorded config in today's form; one that is in it already is returned as it is."""
+    for group, new in _NEW.items():
+        if isinstance(old := config.get(group), dict):
+            config = {**config, group: {**new, **old}}
     if "name" not in config.get("optimizer", {}):
         return config
     config = copy.deepcopy(config)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shown
+from charrnn.ranges import SEED, one_of, require
 
 SPLITS = ("train", "val", "test")
+LINES = one_of("auto", "keep", "shuffle")
 
 
 def require_fractions(prefix: str, val_frac: float, test_frac: float) -> None:
@@ -42,6 +44,12 @@ def require_encoding(option: str, encoding: str) -> None:
         raise InputError(
             f"{option}={shown(encoding)}: is no text encoding; try utf-8, latin-1 or bytes"
         ) from None
+
+
+def require_lines(prefix: str, lines: str, seed: int) -> None:
+    require(LINES.admits(lines), f"{prefix}lines", lines, LINES.demand)
+    is_seed = isinstance(seed, int) and SEED.admits(seed)
+    require(is_seed, f"{prefix}lines_seed", seed, SEED.demand)
 
 
 def require_path(option: str, path: str | os.PathLike[str] | None) -> None:

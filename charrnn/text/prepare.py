@@ -24,11 +24,12 @@ import h5py
 
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock
-from charrnn.text import sources
+from charrnn.text import lines, sources
 from charrnn.text.checks import (
     require_corpus,
     require_encoding,
     require_fractions,
+    require_lines,
     require_paths,
     require_regular_file,
 )
@@ -56,6 +57,8 @@ class Corpus:
         val_frac: share of the characters for validation.
         test_frac: share of the characters for testing.
         encoding: a text encoding, or ``bytes`` for one token a byte.
+        lines: ``shuffle`` them with `lines_seed` before the text is split, ``keep`` them, or
+            ``auto`` (see `charrnn.text.preprocessing.preprocess`).
 
     Raises:
         InputError: names the option that is wrong, as ``data.NAME=``.
@@ -68,6 +71,8 @@ class Corpus:
     val_frac: float = 0.1
     test_frac: float = 0.1
     encoding: str = "utf-8"
+    lines: str = "auto"
+    lines_seed: int = 0
 
     def __post_init__(self) -> None:
         require_paths("data.input_txt", self.input_txt)
@@ -81,6 +86,7 @@ class Corpus:
         require_corpus("data.", self.corpus, self.url, self.sha256, others)
         require_fractions("data.", self.val_frac, self.test_frac)
         require_encoding("data.encoding", self.encoding)
+        require_lines("data.", self.lines, self.lines_seed)
 
 
 def prepare(corpus: Corpus, say: Say) -> tuple[Path, Path]:
@@ -95,10 +101,7 @@ def prepare(corpus: Corpus, say: Say) -> tuple[Path, Path]:
     Raises:
         InputError, RunError: as `corpus_text` and `preprocess` do.
     """
-    text = _Text(
-        _text_of(corpus, say),
-        recorded_options(corpus.val_frac, corpus.test_frac, corpus.encoding),
-    )
+    text = _Text(_text_of(corpus, say), corpus)
     return text.find() or text.make(say)
 
 
@@ -118,14 +121,20 @@ def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
 class _Text:
     """A text and the options that it is to be preprocessed with."""
 
-    def __init__(self, input_txt: str | list[str], options: dict[str, Any]) -> None:
+    def __init__(self, input_txt: str | list[str], corpus: Corpus) -> None:
         self._input_txt = input_txt
-        self._options = options
         self._files = sources.find_files(input_txt)
         if not all(path.is_file() for path in self._files):
             raise InputError(
                 f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
+        # decided here, so that files are found again whether it was asked for or chosen
+        pieces = sources.Text(self._files, corpus.encoding).pieces()
+        arranged, _ = lines.decided(corpus.lines, pieces)
+        self._found_list = corpus.lines == "auto" and arranged == "shuffle"
+        self._options = recorded_options(
+            corpus.val_frac, corpus.test_frac, corpus.encoding, arranged, corpus.lines_seed
+        )
 
     def find(self) -> tuple[Path, Path] | None:
         """The files that were made from the text as it is now; this writes nothing."""
@@ -166,8 +175,8 @@ class _Text:
             made = preprocess(self._input_txt, h5, json_path, **self._options, report=report)
         # afterwards, so that a text that is refused has its line alone
         say(f"{h5}: preprocessed from {shown(self._input_txt)}")
-        if made.remark is not None:
-            say(made.remark)
+        for remark in [lines.REMARK] * self._found_list + made.remarks:
+            say(remark)
 
     def _pairs(self) -> list[tuple[Path, Path]]:
         """Where its HDF5 and JSON may be: beside it, if it is in one place, and in the cache."""

@@ -5,7 +5,8 @@ its ids at once; a character that has none yet gets the next one. The sizes of t
 and whether an id takes one byte or four, are known at the end only, so the ids wait in a
 nameless temporary file (narrow, on the disk of the output) and are copied from there
 into the HDF5 file. This reads standard input and packed files as well as plain ones,
-needs the text but once, and keeps the whole process at some 60 MB for any size.
+needs the text but once, and keeps the whole process at some 60 MB for any size. Only a text
+whose lines are shuffled is held in memory.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, shown
 from charrnn.files import replacing
+from charrnn.text import lines as text_lines
 from charrnn.text import sources
-from charrnn.text.checks import SPLITS, require_encoding, require_fractions, require_path
+from charrnn.text.checks import (
+    SPLITS,
+    require_encoding,
+    require_fractions,
+    require_lines,
+    require_path,
+)
 from charrnn.text.ids_file import Report, spool_beside, unwritable, write_h5
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -43,6 +51,7 @@ class Preprocessed:
         vocabulary: the characters, in the order in which the text first uses them.
         sizes: characters in each split, under train, val and test.
         dtype: of the ids, uint8 or uint32.
+        found_list: the lines were shuffled because they are a sorted list's.
     """
 
     h5: Path
@@ -50,10 +59,15 @@ class Preprocessed:
     vocabulary: Vocabulary
     sizes: dict[str, int]
     dtype: str
+    found_list: bool = False
 
     @property
-    def remark(self) -> str | None:
-        """A line about characters that few want to learn, where the text has them."""
+    def remarks(self) -> list[str]:
+        """Lines about what few would expect: of the text's order, of characters to learn."""
+        characters = self._remark_on_characters()
+        return [text_lines.REMARK] * self.found_list + ([characters] if characters else [])
+
+    def _remark_on_characters(self) -> str | None:
         if self.vocabulary.is_bytes:
             return None
         if "\0" in self.vocabulary:
@@ -77,6 +91,8 @@ def preprocess(
     val_frac: float,
     test_frac: float,
     encoding: str,
+    lines: str = "keep",
+    lines_seed: int = 0,
     report: Report | None = None,
     stdin: BinaryIO | None = None,
 ) -> Preprocessed:
@@ -93,6 +109,9 @@ def preprocess(
         val_frac: share of the characters for validation, those before the test split.
         test_frac: share of the characters for testing, the last ones.
         encoding: a text encoding, or ``bytes`` for one token a byte.
+        lines: ``shuffle`` them before the splits are cut, with `lines_seed`, and cut between
+            them (see `charrnn.text.lines`); ``keep`` the text as it is; ``auto`` shuffles
+            those of a sorted list.
         report: called now and then with the bytes done and the bytes in all (None: unknown),
             first over the text, then from 0 again over the ids that are written.
         stdin: what ``-`` reads; standard input by default.
@@ -104,6 +123,7 @@ def preprocess(
     """
     require_fractions("", val_frac, test_frac)
     require_encoding("encoding", encoding)
+    require_lines("", lines, lines_seed)
     report = report or (lambda done, total: None)
     require_path("output_h5", output_h5)
     require_path("output_json", output_json)
@@ -114,13 +134,20 @@ def preprocess(
     text = sources.Text(files, encoding, stdin)
     numbering = _Numbering()
     with spool_beside(h5) as spool:
-        for piece in text.pieces():
+        arranged, pieces = text_lines.decided(lines, text.pieces())
+        splits: dict[str, str] = {}
+        if arranged == "shuffle" and (whole := "".join(pieces)):
+            sizes = split_sizes(len(whole), val_frac, test_frac)
+            splits = text_lines.shuffled(whole, sizes, lines_seed)
+            pieces = filter(None, splits.values())
+        for piece in pieces:
             spool.write(numbering.ids(piece))
             report(text.done, text.size)
         if not spool.count:
             raise _empty(input_txt)
         vocabulary = numbering.vocabulary(encoding == "bytes")
         sizes = split_sizes(spool.count, val_frac, test_frac)
+        sizes.update((name, len(part)) for name, part in splits.items())
         dtype = np.dtype(np.uint8 if len(vocabulary) <= 255 else "<u4")
         # through a link, its target is replaced rather than the link
         with (
@@ -130,7 +157,7 @@ def preprocess(
             vocabulary.write_json(new_json)
             source = {
                 "name": source_name(input_txt),
-                "options": recorded_options(val_frac, test_frac, encoding),
+                "options": recorded_options(val_frac, test_frac, encoding, arranged, lines_seed),
                 "files": state,
                 "content": text.digest(),
                 "read_at": began,
@@ -141,7 +168,8 @@ def preprocess(
             }
             with unwritable(h5):
                 write_h5(new_h5, spool, sizes, dtype, attributes, report)
-    return Preprocessed(h5, json, vocabulary, sizes, dtype.name)
+    found_list = lines == "auto" and arranged == "shuffle"
+    return Preprocessed(h5, json, vocabulary, sizes, dtype.name, found_list)
 
 
 def read_text(input_txt: str | list[str], encoding: str, stdin: BinaryIO | None = None) -> str:
@@ -195,10 +223,19 @@ def split_sizes(total: int, val_frac: float, test_frac: float) -> dict[str, int]
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def recorded_options(val_frac: float, test_frac: float, encoding: str) -> dict[str, Any]:
-    """The options that a preprocessed file depends on, as it records them."""
+def recorded_options(
+    val_frac: float, test_frac: float, encoding: str, lines: str, lines_seed: int
+) -> dict[str, Any]:
+    """The options that a preprocessed file depends on, as it records them.
+
+    A text that was kept as it is has nothing of lines, as before there was a choice.
+
+    Args:
+        lines: ``keep`` or ``shuffle``, by now.
+    """
     encoding = encoding if encoding == "bytes" else codecs.lookup(encoding).name
-    return {"val_frac": val_frac, "test_frac": test_frac, "encoding": encoding}
+    recorded = {"val_frac": val_frac, "test_frac": test_frac, "encoding": encoding}
+    return recorded | ({"lines": lines, "lines_seed": lines_seed} if lines == "shuffle" else {})
 
 
 def source_name(input_txt: str | list[str]) -> str:

@@ -19,17 +19,10 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import (
-    EncodedText,
-    SplitIds,
-    Streams,
-    cut_streams,
-    fitting_sizes,
-    from_file_ids,
-    open_data,
-)
+from charrnn.data import EncodedText, SplitIds, from_file_ids, open_data
 from charrnn.errors import InputError
 from charrnn.say import say
+from charrnn.streams import Streams, cut_streams, fitting_sizes
 from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -57,8 +50,12 @@ class TextDataModule(L.LightningDataModule):
         url, sha256: instead of all, where to download a text from, and its checksum.
         val_frac, test_frac: shares of the text kept for validation and testing.
         encoding: of the text; "bytes": one token for each byte.
+        lines: "shuffle": in another order, which `lines_seed` decides, before the text is split;
+            "auto": those of a sorted list; "keep": as they are.
         batch_size: streams trained side by side, in all processes together.
         seq_length: characters in a window, and steps of backpropagation through time.
+        shuffle: begin each epoch at another place of the training text, with the streams in
+            another order; `seed` and the epoch's number decide both.
 
     Raises:
         InputError: a value is out of its range, or (at `setup`) the text cannot be used.
@@ -79,8 +76,12 @@ class TextDataModule(L.LightningDataModule):
         val_frac: float = 0.1,
         test_frac: float = 0.1,
         encoding: str = "utf-8",
+        lines: str = "auto",
+        lines_seed: int = 0,
         batch_size: int = 50,
         seq_length: int = 50,
+        shuffle: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if (input_h5 is None) != (input_json is None):
@@ -88,10 +89,14 @@ class TextDataModule(L.LightningDataModule):
         for name, size in (("batch_size", batch_size), ("seq_length", seq_length)):
             if size < 1:
                 raise InputError(f"data.{name}={size}: must be 1 or more")
-        self.corpus = Corpus(input_txt, corpus, url, sha256, val_frac, test_frac, encoding)
+        self.corpus = Corpus(
+            input_txt, corpus, url, sha256, val_frac, test_frac, encoding, lines, lines_seed
+        )
         self.files = (Path(input_h5), Path(input_json)) if input_h5 and input_json else None
         self.batch_size = batch_size
         self.seq_length = seq_length
+        self.shuffle = shuffle
+        self.seed = seed
         self.val_share = 1.0
         self._encoded: EncodedText | None = None
 
@@ -121,7 +126,7 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def streams(self) -> Streams:
-        """The training split as it is trained on, in all processes together.
+        """The training split as it is trained on, in all processes together; not shuffled yet.
 
         Raises:
             InputError: it has less than 2 characters.
@@ -152,8 +157,7 @@ class TextDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> Windows:
         assert self.trainer is not None
-        share = self.streams.share(self.trainer.global_rank, self.trainer.world_size)
-        return Windows(share, self.trainer)
+        return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
     def val_dataloader(self) -> WholeText | list[Any]:
         return self._whole("val")
@@ -184,16 +188,21 @@ class WholeText:
 
 
 class Windows:
-    """The windows of an epoch, from the one that comes next.
+    """This process's windows of an epoch, from the one that comes next.
 
     With gradient accumulation, only whole groups of windows are trained: a checkpoint between
     two windows of a group would lose the gradient so far.
+
+    Args:
+        streams: of all processes together.
+        seed: shuffles them anew in each epoch; None: they stay as they are.
     """
 
-    def __init__(self, streams: Streams, trainer: L.Trainer) -> None:
+    def __init__(self, streams: Streams, trainer: L.Trainer, seed: int | None = None) -> None:
         self.streams = streams
         self.trainer = trainer
-        self.resident = _on_gpu(streams, trainer.strategy.root_device)
+        self.seed = seed
+        self.resident = Resident.of(self._streams(0), trainer.strategy.root_device)
 
     def __len__(self) -> int:
         group = self.trainer.accumulate_grad_batches
@@ -207,49 +216,69 @@ class Windows:
         pass
 
     def __iter__(self) -> Iterator[Window]:
-        # read when the first window is asked for: by then Lightning has restored its count
-        first = self.trainer.fit_loop.batch_idx + 1
-        if self.resident is not None:
-            yield from self._resident_windows(self.resident, first)
-            return
-        streams = self.streams
-        last = self._last()
+        # read when the first window is asked for: by then Lightning has restored its counts
+        first, last = self.trainer.fit_loop.batch_idx + 1, self._last()
+        streams = self._streams(self.trainer.current_epoch)
         count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
+        if self.resident is not None and first < last:
+            self.resident.fill(streams)
+            yield from self.resident.windows(first, last)
+            return
         while first < last:
             here = min(count, last - first)
-            part = streams.copied(first, here)
-            for index in range(here):
-                inputs, targets = part.window(index)
-                begins = first + index == 0
-                yield torch.from_numpy(inputs), torch.from_numpy(targets), begins
+            for index, (inputs, targets) in enumerate(streams.copied(first, here), first):
+                yield torch.from_numpy(inputs), torch.from_numpy(targets), index == 0
             first += here
+
+    def _streams(self, epoch: int) -> Streams:
+        streams = self.streams if self.seed is None else self.streams.shuffled(self.seed, epoch)
+        # shuffled before it is shared out, so that several processes train what one does
+        return streams.share(self.trainer.global_rank, self.trainer.world_size)
 
     def _last(self) -> int:
         """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
         return int(min(len(self), self.trainer.num_training_batches))
 
-    def _resident_windows(self, rows: Tensor, first: int) -> Iterator[Window]:
-        """Windows of rows (N, L + 1) that lie on the GPU."""
-        for index in range(first, self._last()):
-            start = index * self.streams.seq_length
-            block = rows[:, start : start + self.streams.seq_length + 1]
+
+class Resident:
+    """The streams of an epoch, all of them in the memory of a GPU.
+
+    Attributes:
+        rows: (N, L + 1), counted from 1.
+    """
+
+    def __init__(self, streams: Streams, device: torch.device) -> None:
+        kind = torch.uint8 if streams.ids.itemsize == 1 else torch.int32
+        shape = (streams.batch_size, streams.length + 1)
+        self.rows = torch.empty(shape, dtype=kind, device=device)
+        self.seq_length = streams.seq_length
+        self._starts: list[int] | None = None
+
+    @classmethod
+    def of(cls, streams: Streams, device: torch.device) -> Resident | None:
+        """Room for streams of this size, where the GPU has it; else None."""
+        if device.type != "cuda":
+            return None
+        free, _ = torch.cuda.mem_get_info(device)
+        size = streams.batch_size * (streams.length + 1) * (1 if streams.ids.itemsize == 1 else 4)
+        return cls(streams, device) if size <= free // GPU_SHARE else None
+
+    def fill(self, streams: Streams) -> None:
+        """Copy them there, unless they are there."""
+        if self._starts == streams.starts.tolist():
+            return
+        end = self.rows.shape[1]
+        # a part at a time, since the ids are checked as int64 first
+        for start in range(0, end, COPIED_AT_ONCE):
+            part = slice(start, min(end, start + COPIED_AT_ONCE))
+            block = streams.columns(part.start, part.stop)
+            ids = from_file_ids(block, streams.vocabulary_size, streams.path)
+            self.rows[:, part] = (torch.from_numpy(ids) + FIRST_FILE_ID).to(self.rows)
+        self._starts = streams.starts.tolist()
+
+    def windows(self, first: int, last: int) -> Iterator[Window]:
+        for index in range(first, last):
+            start = index * self.seq_length
+            block = self.rows[:, start : start + self.seq_length + 1]
             ids = block.to(torch.int64) - FIRST_FILE_ID
             yield ids[:, :-1], ids[:, 1:], index == 0
-
-
-def _on_gpu(streams: Streams, device: torch.device) -> Tensor | None:
-    """The rows (N, L + 1) in GPU memory, where they fit; else None."""
-    if device.type != "cuda":
-        return None
-    free, _ = torch.cuda.mem_get_info(device)
-    rows = streams.rows
-    if rows.size * (1 if rows.itemsize == 1 else 4) > free // GPU_SHARE:
-        return None
-    kind = torch.uint8 if rows.itemsize == 1 else torch.int32
-    resident = torch.empty(rows.shape, dtype=kind, device=device)
-    # a part at a time, since the ids are checked as int64 first
-    for start in range(0, rows.shape[1], COPIED_AT_ONCE):
-        part = slice(start, start + COPIED_AT_ONCE)
-        ids = from_file_ids(rows[:, part], streams.vocabulary_size, streams.path)
-        resident[:, part] = (torch.from_numpy(ids) + FIRST_FILE_ID).to(device, kind)
-    return resident

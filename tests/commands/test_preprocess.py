@@ -21,6 +21,8 @@ def run(**options: Any) -> None:
         "val_frac": 0.1,
         "test_frac": 0.1,
         "encoding": "utf-8",
+        "lines": "auto",
+        "lines_seed": 0,
         "quiet": False,
     }
     preprocess.run(PreprocessOptions(**{**defaults, **options}))
@@ -53,6 +55,19 @@ def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
     assert Path("x.h5").is_file()
     assert Path("y.json").is_file()
+
+
+def test_a_sorted_list_is_shuffled_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.txt").write_text("".join(f"name {i:03}\n" for i in range(95)))
+    run(input_txt="x.txt")
+    out, err = capsys.readouterr()
+    assert err.startswith("the lines are short and sorted")
+    assert err.count("\n") == 1
+    assert "  Val size: 81\n" in out  # nine whole lines
+    run(input_txt="x.txt", lines="keep")
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "  Val size: 85\n" in out
 
 
 def test_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,23 @@ def test_models_and_checkpoints_are_read(
     assert json.loads(capfd.readouterr().out)["loss"] > 0
 
 
+def test_a_sorted_list_stays_as_it_was(old: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its lines would be shuffled today, and an epoch's beginning might be."""
+    Path("list.txt").write_text("".join(f"name {i:03}\n" for i in range(300)))
+    small = ["trainer=cpu", "model.hidden_size=4", "data.batch_size=2", "trainer.max_steps=3"]
+    words = ["train", "data.input_txt=list.txt", "data.lines=keep", *small]
+    assert main([*words, "hydra.run.dir=run"]) == 0
+    recorded = old / "run" / ".hydra" / "config.yaml"
+    lines = recorded.read_text().splitlines(keepends=True)
+    new = ("  lines:", "  lines_seed:", "  shuffle:")
+    recorded.write_text("".join(line for line in lines if not line.startswith(new)))
+    assert len(lines) - len(recorded.read_text().splitlines()) == 3
+    assert main(["train", "resume=run", "data.shuffle=true"]) == 2
+    assert "data.shuffle=True: a resume cannot change it" in capfd.readouterr().err
+    assert main(["train", "resume=run", "trainer.max_steps=5"]) == 0
+    assert "going on from" in capfd.readouterr().err
+
+
 def test_a_checkpoint_in_a_new_folder(old: Path) -> None:
     words = ["train", "resume=lstm/checkpoints/last.ckpt", "data.input_txt=text.txt"]
     assert main([*words, "trainer.max_steps=130", "hydra.run.dir=new"]) == 0

@@ -11,24 +11,28 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.data import ROWS_MAPPED, cut_streams, open_data
+from charrnn.data import open_data
 from charrnn.errors import InputError
+from charrnn.streams import ROWS_MAPPED, cut_streams
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import TextDataModule, datamodule
+from charrnn.training.datamodule import Resident
 
 N, T = 2 * ROWS_MAPPED + 3, 4
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u4"])
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize(
-    ("copied", "first"), [(1, 0), (3 * N * T, 0), (3 * N * T, 8), (1 << 20, 17)]
+    ("copied", "first"), [(1, 0), (3 * N * T, 0), (3 * N * T, 8), (3 * N * T, 11), (1 << 20, 17)]
 )
 def test_windows_are_those_of_the_streams(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     dtype: str,
     chunked: bool,
+    shuffle: bool,
     copied: int,
     first: int,
 ) -> None:
@@ -48,16 +52,19 @@ def test_windows_are_those_of_the_streams(
         input_json=str(tmp_path / "x.json"),
         batch_size=N,
         seq_length=T,
+        shuffle=shuffle,
+        seed=5,
     )
     seen = Seen()
     # a resume in the middle of an epoch begins where Lightning's own count stands
     saved = tmp_path / "part.ckpt"
     if first:
         trainer(max_steps=first, callbacks=[SaveAt(first, saved)]).fit(Seen(), data)
-    trainer(max_epochs=2).fit(seen, data, ckpt_path=saved if first else None)
-    assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 22)]
-    for index, (inputs, targets, begins) in seen.batches:
-        expected = streams.window(index)
+    trainer(max_epochs=3).fit(seen, data, ckpt_path=saved if first else None)
+    assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 33)]
+    for step, (index, (inputs, targets, begins)) in enumerate(seen.batches, first):
+        of_epoch = streams.shuffled(5, step // 11) if shuffle else streams
+        expected = of_epoch.window(index)
         assert np.array_equal(inputs, expected[0])
         assert np.array_equal(targets, expected[1])
         assert begins == (index == 0)
@@ -153,3 +160,24 @@ def test_a_split_without_a_pair_of_characters_has_no_batches(tmp_path: Path) -> 
     data = TextDataModule(str(tmp_path / "a.txt"), val_frac=0.0, test_frac=0.0)
     data.setup()
     assert data.val_dataloader() == data.test_dataloader() == []
+
+
+def test_what_a_gpu_keeps_is_copied_anew_when_it_is_shuffled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datamodule, "COPIED_AT_ONCE", 7)
+    (tmp_path / "a.txt").write_text("to be or not to be, " * 40)
+    data = TextDataModule(str(tmp_path / "a.txt"), batch_size=4, seq_length=5)
+    data.setup()
+    device = torch.device("cpu")
+    assert Resident.of(data.streams, device) is None  # there is nothing to gain
+    resident = Resident(data.streams, device)
+    for streams in (data.streams, data.streams.shuffled(1, 0), data.streams.shuffled(1, 1)):
+        resident.fill(streams)
+        found = list(resident.windows(3, streams.windows))
+        assert len(found) == streams.windows - 3 > 10
+        for index, (inputs, targets, begins) in enumerate(found, 3):
+            expected = streams.window(index)
+            assert np.array_equal(inputs, expected[0])
+            assert np.array_equal(targets, expected[1])
+            assert not begins

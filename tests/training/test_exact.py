@@ -20,6 +20,11 @@ CASES = {
         "model.num_layers=1",
     ],
     "batchnorm": ["model.batchnorm=true"],
+    "shuffled": ["data.shuffle=true"],
+    "shuffled, in groups of windows": [
+        "data.shuffle=true",
+        "+trainer.accumulate_grad_batches=2",
+    ],
 }
 
 

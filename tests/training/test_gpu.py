@@ -66,30 +66,34 @@ def test_the_gpu_is_taken_without_a_flag(
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("fits", [True, False])
 def test_the_corpus_is_kept_on_the_gpu_where_it_fits(
-    train: Train, fits: bool, monkeypatch: pytest.MonkeyPatch
+    train: Train, fits: bool, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(*GPU, STEPS, small=False)
-    data = TextDataModule("corpus.txt", batch_size=4, seq_length=10)
+    data = TextDataModule("corpus.txt", batch_size=4, seq_length=10, shuffle=shuffle)
     data.setup()
     if not fits:
         # of the free memory, nothing is left for it
         monkeypatch.setattr(datamodule, "GPU_SHARE", 1 << 60)
     on_gpu, on_cpu = (_windows(data, accelerator) for accelerator in ("gpu", "cpu"))
     assert (on_gpu.resident is not None) == fits
-    for here, there in zip(on_gpu, on_cpu, strict=True):
-        assert here[0].is_cuda == here[1].is_cuda == fits
-        assert_same(here[0].cpu(), there[0])
-        assert_same(here[1].cpu(), there[1])
-        assert here[2] == there[2]
+    for epoch in range(3):
+        for windows in (on_gpu, on_cpu):
+            windows.trainer.fit_loop.epoch_progress.current.processed = epoch
+        for here, there in zip(on_gpu, on_cpu, strict=True):
+            assert here[0].is_cuda == here[1].is_cuda == fits
+            assert_same(here[0].cpu(), there[0])
+            assert_same(here[1].cpu(), there[1])
+            assert here[2] == there[2]
 
 
 def _windows(data: TextDataModule, accelerator: str) -> Windows:
     trainer = L.Trainer(accelerator=accelerator, devices=1, max_steps=1, logger=False,
                         enable_checkpointing=False, enable_progress_bar=False)  # fmt: skip
     trainer.fit(LanguageModel(data.vocabulary, hidden_size=8), data)
-    windows = Windows(data.streams, trainer)
+    windows = Windows(data.streams, trainer, 1 if data.shuffle else None)
     trainer.fit_loop.epoch_loop.batch_progress.reset()
     return windows
 
@@ -143,6 +147,7 @@ CASES = {
     "lstm": [],
     "gru, bf16": ["model=gru", "trainer.precision=bf16-mixed"],
     "rnn, rmsprop": ["model=rnn", "optimizer=rmsprop"],
+    "lstm, shuffled": ["data.shuffle=true"],
     "lstm, with a GradScaler": ["trainer.precision=16-mixed"],
     "batchnorm, norm clipping": [
         "model.batchnorm=true",

@@ -122,6 +122,19 @@ def test_two_processes_train_as_one_does(
     assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(51, 101)})
 
 
+def test_two_processes_share_out_what_one_shuffles(train: Train) -> None:
+    """And resume exactly, from an epoch's end and from within it."""
+    wanted = ["data.shuffle=true", "print_every=1"]
+    one = train(*wanted, "trainer.max_steps=50", folder="one")
+    two = train(*wanted, "trainer.max_steps=50", "trainer.devices=2", folder="two")
+    assert_near(column(one, "train/loss"), column(two, "train/loss"))
+    parts = train(*wanted, "trainer.max_steps=23", "trainer.devices=2", folder="parts")
+    for stop in (30, 50):
+        train(f"resume={parts}", f"trainer.max_steps={stop}", small=False)
+    for part in ("weights", "optimizer", "ranks", "step"):
+        assert_same(tensors(parts)[part], tensors(two)[part], part)
+
+
 @pytest.mark.slow
 def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
     one = train("trainer.max_steps=100", "callbacks.checkpoints.keep_every=50", folder="one")

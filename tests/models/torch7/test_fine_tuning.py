@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from charrnn.data import cut_streams, open_data
+from charrnn.data import open_data
 from charrnn.model import load
 from charrnn.network import network_of
+from charrnn.streams import cut_streams
 from tests.training.conftest import Train, metrics, train, workplace
 
 __all__ = ["train", "workplace"]
