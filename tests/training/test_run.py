@@ -296,6 +296,15 @@ def test_init_from_with_new_characters(
             )
 
 
+def test_a_small_text_on_top_of_a_model_of_any_kind(train: Train, workplace: Path) -> None:
+    base = train("model=gru", "trainer.max_steps=3", folder="base")
+    (workplace / "mine.txt").write_text("Größe, Straße, Maß. " * 80, encoding="utf-8")
+    few = ("data.input_txt=mine.txt", "trainer.max_steps=3", "trainer=cpu", "trainer.threads=1")
+    run = train("experiment=small", f"init_from={base}", *few, folder="tuned", small=False)
+    architecture = charrnn.load(run).trained.architecture
+    assert (architecture.kind, architecture.hidden_size, architecture.dropout) == ("gru", 16, 0.3)
+
+
 def test_init_from_refuses_bytes_for_characters(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
