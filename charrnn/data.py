@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, shown
 from charrnn.text.checks import SPLITS, reason_of, require_regular_file
+from charrnn.text.known import KnownIds, known, let_go
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
@@ -47,13 +48,8 @@ class EncodedText:
     mapping: mmap.mmap | None = None
 
     def release(self) -> None:
-        """Let go of the pages read so far.
-
-        They stay in the system's cache, but no longer count as this process's memory,
-        which would otherwise seem to grow to the size of the corpus.
-        """
-        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self.mapping.madvise(mmap.MADV_DONTNEED)
+        """Let go of the pages read so far."""
+        let_go(self.mapping)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -98,11 +94,18 @@ class SplitIds:
         stored: (n,), as they lie in a file or in memory.
         convert: makes ids from 0 of a part of them, of any shape.
         release: lets go of what was read of the file.
+        unknown: characters of the text that are left out, since the vocabulary lacks them.
     """
 
     stored: FileIds
     convert: Callable[[FileIds], Ids] = _as_they_are
     release: Callable[[], None] = do_nothing
+    unknown: int = 0
+
+    @classmethod
+    def of(cls, known: KnownIds) -> SplitIds:
+        """What a model knows of a text."""
+        return cls(known.ids, release=known.release, unknown=known.unknown)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -219,11 +222,16 @@ def _read_plainly(dataset: h5py.Dataset, h5: Path) -> FileIds:
     return ids
 
 
-def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:
+def translated(
+    data: EncodedText, split: str, vocabulary: Vocabulary, *, skip: bool = False
+) -> SplitIds:
     """The ids (n,) of a split in another vocabulary.
 
+    Args:
+        skip: leave out the characters that the other vocabulary lacks, rather than refuse them.
+
     Raises:
-        InputError: the split holds characters that the other vocabulary lacks.
+        InputError: the split holds such a character.
     """
     ids = data.unread(split)
     if data.vocabulary == vocabulary:
@@ -231,14 +239,19 @@ def translated(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitId
     theirs = {c: i for i, c in enumerate(vocabulary.characters)}
     table = np.array([theirs.get(c, -1) for c in data.vocabulary.characters])
     if (table < 0).any():
-        for start in range(0, len(ids), BLOCK):
-            part = ids[start : start + BLOCK]
-            unknown = part[table[part] < 0]
-            if unknown.size:
-                raise InputError(
-                    f"{data.path}: its {split} split holds "
-                    f"{data.vocabulary.characters[unknown[0]]!r}, which is not among the "
-                    f"{len(vocabulary)} characters of the model"
-                )
-            data.release()
+
+        def pieces() -> Iterator[Ids]:
+            for start in range(0, len(ids), BLOCK):
+                part = ids[start : start + BLOCK]
+                lacking = part[table[part] < 0]
+                if lacking.size and not skip:
+                    raise InputError(
+                        f"{data.path}: its {split} split holds "
+                        f"{data.vocabulary.characters[lacking[0]]!r}, which is not among the "
+                        f"{len(vocabulary)} characters of the model; unknown=skip leaves it out"
+                    )
+                data.release()
+                yield table[part]
+
+        return SplitIds.of(known(pieces(), len(vocabulary)))
     return SplitIds(ids.stored, lambda part: table[ids.convert(part)], data.release)

@@ -117,6 +117,8 @@ def test_another_vocabulary(tmp_path: Path) -> None:
     assert translated(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
     with pytest.raises(InputError, match="'c'"):
         translated(data, "test", Vocabulary(list("ab")))
+    skipped = translated(data, "test", Vocabulary(list("ab")), skip=True)
+    assert skipped.unknown == len(data.splits["test"]) - len(skipped) > 0
 
 
 def external(file: h5py.File) -> None:

@@ -80,6 +80,7 @@ class EvaluateOptions:
     checkpoint: Annotated[str, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
+    unknown: Annotated[str, one_of("error", "skip")]
     json: bool
 
 

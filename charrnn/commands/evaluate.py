@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from charrnn.cli.options import EvaluateOptions
 from charrnn.errors import InputError
+from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.data import Ids, SplitIds
+    from charrnn.data import SplitIds
     from charrnn.models.trained import TrainedModel
 
 
@@ -22,6 +23,11 @@ def run(options: EvaluateOptions) -> None:
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
+    if ids.unknown:
+        say(
+            f"unknown=skip: {ids.unknown} of {ids.unknown + len(ids)} characters are not among "
+            f"the {len(trained.vocabulary)} that the model knows; the rest is scored"
+        )
 
     from tqdm import tqdm
 
@@ -39,6 +45,7 @@ def run(options: EvaluateOptions) -> None:
     values = {
         "split": split,
         "characters": score.characters,
+        **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
@@ -52,23 +59,21 @@ def run(options: EvaluateOptions) -> None:
         print(f"perplexity {score.perplexity:.4f}")
 
 
-def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:
+def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
     from pathlib import Path
 
-    from charrnn.data import open_data, translated
+    from charrnn.data import SplitIds, open_data, translated
 
-    data = options.data
+    data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        from charrnn.text.preprocessing import read_text
+        from charrnn.text.known import read_known
 
         # the encoding of the text that the model was trained on
         default = "bytes" if trained.vocabulary.is_bytes else "utf-8"
-        text = read_text(data.input_txt, str(trained.facts.get("encoding", default)))
-        try:
-            return "text", trained.vocabulary.encode(text)
-        except InputError as error:
-            raise InputError(f"data.input_txt={data.input_txt}: {error}") from None
+        encoding = str(trained.facts.get("encoding", default))
+        known = read_known(data.input_txt, encoding, trained.vocabulary, skip=skip)
+        return "text", SplitIds.of(known)
     h5, json = data.input_h5, data.input_json
     if h5 is None or json is None:
         h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
@@ -78,4 +83,4 @@ def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | Sp
                 f"data.input_txt=, or data.input_h5= and data.input_json="
             )
     encoded = open_data(Path(h5), Path(json))
-    return options.split, translated(encoded, options.split, trained.vocabulary)
+    return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

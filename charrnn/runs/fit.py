@@ -34,7 +34,7 @@ from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import link_latest
 from charrnn.runs.group import lost, means_lost
-from charrnn.runs.initial import initial_weights, read_initial
+from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
 from charrnn.runs.request import Config, Result
@@ -78,11 +78,12 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     began = time.perf_counter()
     data = opened(config, task.files)
     with _threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
-        module = _module(config, data, start, world)
+        module = _module(config, data, world)
+        initial = _initial(config, data, module) if start.path is None else None
         module.stream_threads = stream_threads
         trainer = _trainer(task, data, signals, world)
         if world.rank == 0:
-            introduce(config, data, module, start)
+            introduce(config, data, module, start, initial)
             link_latest(task.folder)
         try:
             trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
@@ -224,7 +225,7 @@ def _escaped(value: Any) -> Any:
     return value.replace("${", r"\${") if isinstance(value, str) else value
 
 
-def _module(config: Config, data: Any, start: ResumePoint, world: World) -> LanguageModel:
+def _module(config: Config, data: Any, world: World) -> LanguageModel:
     torch.manual_seed(config["seed"])
     node = config["model"]
     optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
@@ -240,14 +241,20 @@ def _module(config: Config, data: Any, start: ResumePoint, world: World) -> Lang
                 f"this size do not fit into this machine's memory"
             ) from error
         raise
-    if config["init_from"] is not None and start.path is None:
-        trained = read_initial(config["init_from"])
-        weights = initial_weights(config["init_from"], trained, data.vocabulary)
-        module.network.load_state_dict(weights)
     if world.rank:
         # the same weights everywhere, but dropout of their own
         torch.manual_seed(config["seed"] + world.rank)
     return module
+
+
+def _initial(config: Config, data: TextDataModule, module: LanguageModel) -> Initial | None:
+    """Give the network of a new run the weights of the model that it starts from, if any."""
+    if config["init_from"] is None:
+        return None
+    trained = read_initial(config["init_from"])
+    initial = initial_weights(trained, data.vocabulary, module.network.state_dict())
+    module.network.load_state_dict(initial.weights)
+    return initial
 
 
 def _root(error: BaseException) -> BaseException:

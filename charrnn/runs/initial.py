@@ -1,20 +1,27 @@
-"""Weights to start anew from: `init_from=` another model."""
+"""Weights to start anew from: `init_from=` another model, whose characters may be others.
+
+What both know keeps what was learnt of it: its row of the embedding and its row of the
+decoder. What only the text has begins as the run's seed makes it, and what only the model has
+is left behind. All else is the model's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
 from charrnn.models import find_model, read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
-# what a fresh run may choose for itself
-FREE = ("dropout", "_target_")
+# what of a trained model's architecture a fresh run may choose for itself
+FREE = ("dropout",)
 
 
 def read_initial(init_from: str) -> TrainedModel:
@@ -36,8 +43,8 @@ def adopt_architecture(
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
     values = {
-        name: options[name] if name in FREE else getattr(trained.architecture, name)
-        for name in options
+        name: value if name in FREE else getattr(trained.architecture, name, value)
+        for name, value in options.items()
     }
     for name in asked & values.keys():
         if options[name] != values[name]:
@@ -48,22 +55,66 @@ def adopt_architecture(
     return values
 
 
-def initial_weights(
-    init_from: str, trained: TrainedModel, vocabulary: Vocabulary
-) -> dict[str, Tensor]:
-    """The model's weights, its characters in the order of the data's vocabulary.
+def require_same_tokens(
+    init_from: str, trained: TrainedModel, vocabulary: Vocabulary, encoding: str
+) -> None:
+    """Refuse a model of bytes for a text of characters, and the other way round.
+
+    A byte above 127 is no character, so nothing learnt of it would be true of one.
+
+    Args:
+        encoding: of the text; ASCII alone does not show that it was read as bytes.
 
     Raises:
-        InputError: the data holds characters that the model does not know.
+        InputError: says which encoding to give.
     """
-    theirs = {c: i for i, c in enumerate(trained.vocabulary.characters)}
-    unknown = [c for c in vocabulary.characters if c not in theirs]
-    if unknown:
-        shown = " ".join(repr(c) for c in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
-        raise InputError(
-            f"init_from={init_from}: {len(unknown)} of the text's {len(vocabulary)} characters "
-            f"are not in its vocabulary: {shown}; remove them from the text, or train from scratch"
-        )
-    rows = torch.tensor([theirs[c] for c in vocabulary.characters])
+    theirs = _is_bytes(trained.vocabulary, trained.facts.get("encoding"))
+    if theirs == _is_bytes(vocabulary, encoding):
+        return
+    raise InputError(
+        f"init_from={shown(init_from)}: was trained on bytes, and the text is read as characters; "
+        f"give data.encoding=bytes"
+        if theirs
+        else f"init_from={shown(init_from)}: was trained on characters, and the text is read as "
+        f"bytes; give the text's own data.encoding= (utf-8, say) instead of bytes"
+    )
+
+
+def _is_bytes(vocabulary: Vocabulary, encoding: Any) -> bool:
+    return vocabulary.is_bytes or encoding == "bytes"
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What a network begins with when it starts from a model.
+
+    Attributes:
+        weights: by their names in the network's ``state_dict``.
+        common: characters that the text and the model have.
+        new: characters that only the text has.
+        unused: characters that only the model has.
+    """
+
+    weights: dict[str, Tensor]
+    common: int
+    new: int
+    unused: int
+
+
+def initial_weights(
+    trained: TrainedModel, vocabulary: Vocabulary, fresh: Mapping[str, Tensor]
+) -> Initial:
+    """The model's weights, its characters in the order of the data's vocabulary.
+
+    Args:
+        fresh: those of the network as it was initialized, for the characters that are new.
+    """
+    ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
+    ours = [i for i, c in enumerate(vocabulary.characters) if c in ids]
+    theirs = [ids[vocabulary.characters[i]] for i in ours]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
-    return {name: w[rows] if name in BY_CHARACTER else w for name, w in weights.items()}
+    for name in BY_CHARACTER:
+        rows = fresh[name].clone()
+        rows[ours] = weights[name][theirs]
+        weights[name] = rows
+    return Initial(weights, len(ours), len(vocabulary) - len(ours), len(ids) - len(ours))

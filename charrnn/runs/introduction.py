@@ -9,13 +9,18 @@ from pathlib import Path
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
+from charrnn.runs.initial import Initial
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
 
 
 def introduce(
-    config: Config, data: TextDataModule, module: LanguageModel, start: ResumePoint
+    config: Config,
+    data: TextDataModule,
+    module: LanguageModel,
+    start: ResumePoint,
+    initial: Initial | None,
 ) -> None:
     """Corpus, model, streams, device, and what it goes on from."""
     encoded, streams = data.encoded, data.streams
@@ -28,6 +33,12 @@ def introduce(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
         f"dropout {m.dropout:g}; {module.network.num_parameters():,} parameters"
     )
+    if initial is not None:
+        many = "characters" if initial.common != 1 else "character"
+        say(
+            f"init_from: {initial.common} {many} from {_short(Path(config['init_from']))}, "
+            f"{initial.new} new, {initial.unused} of that model's not used"
+        )
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "
@@ -74,7 +85,12 @@ def how_to_resume(folder: Path) -> str:
 
 
 def _say_where(folder: Path) -> None:
-    shown = os.path.relpath(folder)
-    shown = shown if not shown.startswith("..") else str(folder)
+    shown = _short(folder)
     say(f"run folder: {shown}")
     say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+
+
+def _short(path: Path) -> str:
+    """A path from here, where it lies below."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

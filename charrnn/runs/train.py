@@ -12,11 +12,12 @@ from charrnn.runs import folder as folders
 from charrnn.runs import hardware, plan, world
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
 from charrnn.runs.fit import Task, build, fit
-from charrnn.runs.initial import adopt_architecture, read_initial
+from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
+from charrnn.training import TextDataModule
 from charrnn.training.best import Best
 from charrnn.training.signals import Signals
 
@@ -70,7 +71,7 @@ def _train(
     data = build("data", config["data"])
     data.prepare_data()
     data.setup()
-    config = _with_choices_made(config, request, start, here)
+    config = _with_choices_made(config, request, data, start, here)
     count = hardware.processes(config["trainer"])
     plan.check(config, data, start, count)
     folders.record(folder, config, request)
@@ -104,12 +105,17 @@ def _result_of(folder: Path, start: ResumePoint) -> Result:
 
 
 def _with_choices_made(
-    config: Config, request: Request, start: ResumePoint, here: world.World
+    config: Config,
+    request: Request,
+    data: TextDataModule,
+    start: ResumePoint,
+    here: world.World,
 ) -> Config:
     """The config with everything automatic decided: device, precision, threads, seed, network."""
     if config["init_from"] is not None and start.path is None:
         init_from = config["init_from"]
         trained = read_initial(init_from)
+        require_same_tokens(init_from, trained, data.vocabulary, data.corpus.encoding)
         model = adopt_architecture(init_from, trained, config["model"], request.given)
         config = {**config, "model": model}
     seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]

@@ -19,6 +19,7 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -178,10 +179,23 @@ def read_text(input_txt: str | list[str], encoding: str, stdin: BinaryIO | None 
     Raises:
         InputError: as `preprocess` does.
     """
-    text = "".join(sources.Text(sources.find_files(input_txt), encoding, stdin).pieces())
-    if not text:
+    return "".join(read_pieces(input_txt, encoding, stdin))
+
+
+def read_pieces(
+    input_txt: str | list[str], encoding: str, stdin: BinaryIO | None = None
+) -> Iterator[str]:
+    """The same text in pieces, of which none is empty.
+
+    Raises:
+        InputError: as `preprocess` does.
+    """
+    is_empty = True
+    for piece in sources.Text(sources.find_files(input_txt), encoding, stdin).pieces():
+        yield _bytes_as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
+        is_empty = False
+    if is_empty:
         raise _empty(input_txt)
-    return _bytes_as_text(text.encode("latin-1")) if encoding == "bytes" else text
 
 
 def _empty(input_txt: str | list[str]) -> InputError:

@@ -63,10 +63,7 @@ class Vocabulary:
         Raises:
             InputError: names the first character that the vocabulary lacks.
         """
-        if self.is_bytes:
-            # a surrogate that stands for no byte stays, and is found unknown below
-            with contextlib.suppress(UnicodeEncodeError):
-                text = text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+        text = self._as_tokens(text)
         try:
             return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
         except KeyError as unknown:
@@ -75,6 +72,19 @@ class Vocabulary:
                 f"the character {character!r} (U+{ord(character):04X}) is not among the "
                 f"{len(self)} that this model was trained on; leave it out or replace it"
             ) from None
+
+    def look_up(self, text: str) -> npt.NDArray[np.int64]:
+        """As `encode` gives them, with -1 for what the vocabulary lacks."""
+        text = self._as_tokens(text)
+        return np.fromiter((self._ids.get(c, -1) for c in text), np.int64, len(text))
+
+    def _as_tokens(self, text: str) -> str:
+        """The text in the characters that tokens are: of a vocabulary of bytes, its bytes."""
+        if self.is_bytes:
+            # a surrogate that stands for no byte stays, and is found unknown
+            with contextlib.suppress(UnicodeEncodeError):
+                return text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+        return text
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids (from 0)."""

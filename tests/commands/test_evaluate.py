@@ -55,6 +55,32 @@ def test_other_data_and_a_text(
     assert again["loss"] == pytest.approx(found["loss"], abs=1e-6)
 
 
+def test_unknown_characters_are_skipped(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5")
+    Path("strange.txt").write_text("the ßcat sßaw Xa ß", encoding="utf-8")
+    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=strange.txt", "unknown=skip")
+    known = "the cat saw a "
+    assert (found["characters"], found["unknown"]) == (len(known) - 1, 4)
+    assert found["loss"] == pytest.approx(charrnn.load(run).score(known), abs=1e-6)
+    # a split of other data, as it is preprocessed
+    assert main(["preprocess", "input_txt=strange.txt", "val_frac=0", "test_frac=0"]) == 0
+    pair = ("data.input_h5=strange.h5", "data.input_json=strange.json", "split=train")
+    again = evaluate(capfd, f"checkpoint={run}", *pair, "unknown=skip")
+    assert again == {**found, "split": "train"}
+    assert main(["evaluate", f"checkpoint={run}", "unknown=skip", *pair]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("train: 13 characters\n")
+    size = len(charrnn.load(run).vocabulary)
+    assert err == (
+        f"unknown=skip: 4 of 18 characters are not among the {size} that the model knows; "
+        f"the rest is scored\n"
+    )
+    assert evaluate(capfd, f"checkpoint={run}", "unknown=skip")["unknown"] == 0
+    assert "unknown" not in evaluate(capfd, f"checkpoint={run}")
+
+
 def test_a_text_is_read_in_the_encoding_that_was_trained_on(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +104,10 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
     ("overrides", "what"),
     [
         (["data.input_txt=strange.txt"], "'ß'"),
+        (["data.input_txt=strange.txt"], "unknown=skip"),
+        (["data.input_txt=unknown.txt", "unknown=skip"], "has 0 characters"),
+        (["data.input_txt=empty.txt", "unknown=skip"], "empty.txt"),
+        (["unknown=replace"], "unknown=replace"),
         (["data.input_txt=missing.txt"], "missing.txt"),
         (["data.input_txt=short.txt"], "2 or more"),
         (["split=valid"], "split=valid"),
@@ -95,6 +125,8 @@ def test_bad_input(
     run = train("trainer.max_steps=2")
     Path("strange.txt").write_text("the ß", encoding="utf-8")
     Path("short.txt").write_text("t")
+    Path("unknown.txt").write_text("ßßß", encoding="utf-8")
+    Path("empty.txt").touch()
     capfd.readouterr()
     assert main(["evaluate", f"checkpoint={run}", *overrides]) == 2
     out, err = capfd.readouterr()

@@ -34,9 +34,18 @@ def test_bytes_come_back_as_bytes(data: bytes) -> None:
     assert decoded.encode("ascii", "surrogateescape") == data
 
 
+@given(TEXTS, TEXTS)
+def test_looking_up_marks_what_is_lacking(known: str, text: str) -> None:
+    vocabulary = of(known)
+    ids = vocabulary.look_up(text)
+    assert [i >= 0 for i in ids] == [c in known for c in text]
+    assert vocabulary.decode(ids[ids >= 0]) == "".join(c for c in text if c in known)
+
+
 def test_text_is_encoded_byte_by_byte_where_the_tokens_are_bytes() -> None:
     vocabulary = Vocabulary(["a", "\udcc3", "\udca9"], is_bytes=True)
     assert vocabulary.encode("é").tolist() == [1, 2]
+    assert vocabulary.look_up("aèé").tolist() == [0, 1, -1, 1, 2]
 
 
 @given(TEXTS)

@@ -44,6 +44,23 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
         assert_same(found[part], same[part], part)
 
 
+def test_from_a_model_with_other_characters(train: Train, workplace: Path) -> None:
+    """New characters begin from the seed; a resume needs the model no more."""
+    base = train("trainer.max_steps=9", folder="base")
+    text = (workplace / "corpus.txt").read_text("utf-8").replace("Zoë", "Jürgen")
+    (workplace / "corpus.txt").write_text(text, encoding="utf-8")
+    overrides = [f"init_from={base}", "model.dropout=0.25", "schedule=cosine"]
+    overrides += ["trainer.max_steps=40", "callbacks.checkpoints.keep_every=9"]
+    whole = train(*overrides, folder="whole")
+    parts = train(*overrides, folder="parts")
+    shutil.copy(parts / "checkpoints" / "step-9.ckpt", parts / "checkpoints" / "last.ckpt")
+    shutil.rmtree(base)
+    train(f"resume={parts}", small=False)
+    assert_same(tensors(parts), tensors(whole))
+    assert_same(tensors(parts, "best.ckpt"), tensors(whole, "best.ckpt"))
+    assert metrics(parts) == metrics(whole)
+
+
 def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
     """As after a kill: files of later steps lie about, and are made again."""
     overrides = ["model.dropout=0.25", "schedule=cosine", "trainer.max_steps=50"]
