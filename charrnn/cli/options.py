@@ -78,6 +78,7 @@ class EvaluateOptions:
     checkpoint: Annotated[str, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
+    window: Annotated[int | None, AT_LEAST_1]
     json: bool
 
 

@@ -9,6 +9,7 @@ from charrnn.errors import InputError
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
+    from charrnn.evaluation import Score
     from charrnn.models.trained import TrainedModel
 
 
@@ -23,33 +24,47 @@ def run(options: EvaluateOptions) -> None:
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
 
-    from tqdm import tqdm
-
-    from charrnn.allocation import keep_freed_memory
-    from charrnn.evaluation import stream_loss
-    from charrnn.network import network_of
-
-    keep_freed_memory()
-    with tqdm(
-        total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
-    ) as bar:
-        score = stream_loss(
-            network_of(trained), ids, report=lambda done, total: bar.update(done - bar.n)
-        )
+    score = _scored(options, trained, ids)
     values = {
         "split": split,
         "characters": score.characters,
+        **({} if options.window is None else {"window": options.window}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
     }
     if options.json:
         print(json.dumps(values))
-    else:
-        print(f"{split}: {score.characters} characters")
-        print(f"loss {score.loss:.4f} nats per character")
-        print(f"{score.bits_per_character:.4f} bits per character")
-        print(f"perplexity {score.perplexity:.4f}")
+        return
+    how = "" if options.window is None else f", in cold windows of {options.window}"
+    print(f"{split}: {score.characters} characters{how}")
+    print(f"loss {score.loss:.4f} nats per character")
+    print(f"{score.bits_per_character:.4f} bits per character")
+    print(f"perplexity {score.perplexity:.4f}")
+
+
+def _scored(options: EvaluateOptions, trained: TrainedModel, ids: Ids | SplitIds) -> Score:
+    """The loss, with a bar on standard error when that takes long."""
+    from tqdm import tqdm
+
+    from charrnn.allocation import keep_freed_memory
+    from charrnn.evaluation import require_numbers, stream_loss, windows_loss
+    from charrnn.network import network_of
+
+    keep_freed_memory()
+    network = network_of(trained)
+    with tqdm(
+        total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
+    ) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        if options.window is None:
+            score = stream_loss(network, ids, report=report)
+        else:
+            score = windows_loss(network, ids, options.window, report=report)
+    return require_numbers(score)
 
 
 def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:

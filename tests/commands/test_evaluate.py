@@ -74,6 +74,24 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
     assert lines[1].startswith("loss ")
 
 
+def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=23")
+    text = Path("corpus.txt").read_text("utf-8")
+    stream = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
+    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt", "window=7")
+    assert found["characters"] == stream["characters"] == len(text) - 1
+    assert found["window"] == 7
+    assert "window" not in stream
+    model = charrnn.load(run)
+    parts = [text[start : start + 8] for start in range(0, len(text) - 1, 7)]
+    each = [model.score(part) * (len(part) - 1) for part in parts]
+    assert found["loss"] == pytest.approx(sum(each) / (len(text) - 1), abs=1e-5)
+    assert found["loss"] > stream["loss"]
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", "window=50"]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
+
+
 @pytest.mark.parametrize(
     ("overrides", "what"),
     [
@@ -83,6 +101,7 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
         (["split=valid"], "split=valid"),
         (["data.input_h5=corpus.h5"], "data.input_json"),
         (["checkpoint=missing"], "missing"),
+        (["window=0"], "window=0: must be 1 or more"),
     ],
 )
 def test_bad_input(
