@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import EvaluateOptions
-from charrnn.errors import InputError
+from charrnn.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
     from charrnn.evaluation import Score
     from charrnn.models.trained import TrainedModel
+
+LARGEST_LOSS = 700.0  # nats per character; of a larger one there is no perplexity
 
 
 def run(options: EvaluateOptions) -> None:
@@ -25,7 +29,7 @@ def run(options: EvaluateOptions) -> None:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
 
     score = _scored(options, trained, ids)
-    values = {
+    values: dict[str, Any] = {
         "split": split,
         "characters": score.characters,
         **({} if options.window is None else {"window": options.window}),
@@ -33,6 +37,8 @@ def run(options: EvaluateOptions) -> None:
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
     }
+    if options.dynamic:
+        values["dynamic"] = _dynamic(options, trained, ids)
     if options.json:
         print(json.dumps(values))
         return
@@ -41,30 +47,86 @@ def run(options: EvaluateOptions) -> None:
     print(f"loss {score.loss:.4f} nats per character")
     print(f"{score.bits_per_character:.4f} bits per character")
     print(f"perplexity {score.perplexity:.4f}")
+    if options.dynamic:
+        print(
+            "dynamic: loss {loss:.4f} nats per character, {bits_per_character:.4f} bits, "
+            "perplexity {perplexity:.4f}\n"
+            "dynamic: {rule} steps with lr {lr:g}, decay {decay:g}, segments of {segment}".format(
+                **values["dynamic"]
+            )
+        )
 
 
 def _scored(options: EvaluateOptions, trained: TrainedModel, ids: Ids | SplitIds) -> Score:
-    """The loss, with a bar on standard error when that takes long."""
-    from tqdm import tqdm
-
+    """The loss of the weights as they are."""
     from charrnn.allocation import keep_freed_memory
     from charrnn.evaluation import require_numbers, stream_loss, windows_loss
     from charrnn.network import network_of
 
     keep_freed_memory()
     network = network_of(trained)
-    with tqdm(
-        total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
-    ) as bar:
-
-        def report(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-
+    with _bar(len(ids) - 1) as report:
         if options.window is None:
-            score = stream_loss(network, ids, report=report)
-        else:
-            score = windows_loss(network, ids, options.window, report=report)
-    return require_numbers(score)
+            return require_numbers(stream_loss(network, ids, report=report))
+        return require_numbers(windows_loss(network, ids, options.window, report=report))
+
+
+def _dynamic(
+    options: EvaluateOptions, trained: TrainedModel, ids: Ids | SplitIds
+) -> dict[str, Any]:
+    """What dynamic evaluation found, and how it was done."""
+    from charrnn.evaluation import dynamic_loss, rule_for
+    from charrnn.network import network_of
+
+    network = network_of(trained)
+    rule = rule_for(
+        network,
+        _training_text(trained),
+        lr=options.dynamic_lr,
+        decay=options.dynamic_decay,
+        segment=options.dynamic_segment,
+    )
+    with _bar(len(ids) - 1) as report:
+        score = dynamic_loss(network, ids, rule, report=report)
+    if not score.loss < LARGEST_LOSS:
+        raise RunError(f"dynamic_lr={rule.lr:g}: carried the weights away; give a smaller one")
+    return {
+        "loss": score.loss,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+        "rule": "plain" if rule.rms is None else "rms",
+        "lr": rule.lr,
+        "decay": rule.decay,
+        "segment": rule.segment,
+    }
+
+
+@contextlib.contextmanager
+def _bar(characters: int) -> Iterator[Callable[[int, int], None]]:
+    """What a loss reports to: a bar on standard error when it takes long."""
+    from tqdm import tqdm
+
+    with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
+        yield lambda done, total: bar.update(done - bar.n)
+
+
+def _training_text(trained: TrainedModel) -> SplitIds | None:
+    """What the model was trained on, where it is still at hand."""
+    from pathlib import Path
+
+    from charrnn.data import open_data, translated
+    from charrnn.say import say
+
+    h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
+    if not isinstance(h5, str) or not isinstance(json, str):
+        say("dynamic: the model does not say what it was trained on; its steps are plain")
+        return None
+    try:
+        ids = translated(open_data(Path(h5), Path(json)), "train", trained.vocabulary)
+    except InputError as error:
+        say(f"dynamic: the training text is not at hand, and steps are plain ({error})")
+        return None
+    return ids if len(ids) >= 2 else None
 
 
 def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:

@@ -92,6 +92,46 @@ def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
 
 
+def test_dynamic_stands_beside_the_loss(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=60")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    plain = evaluate(capfd, f"checkpoint={run}", "split=train")
+    options = ("dynamic_lr=2e-3", "dynamic_decay=0.01", "dynamic_segment=20")
+    found = evaluate(capfd, f"checkpoint={run}", "split=train", "dynamic=true", *options)
+    dynamic = found.pop("dynamic")
+    assert found == plain
+    assert dynamic["loss"] < plain["loss"] - 0.05
+    assert dynamic["perplexity"] == pytest.approx(math.exp(dynamic["loss"]))
+    assert dynamic["bits_per_character"] == pytest.approx(dynamic["loss"] / math.log(2))
+    rest = {name: dynamic[name] for name in ("rule", "lr", "decay", "segment")}
+    assert rest == {"rule": "rms", "lr": 2e-3, "decay": 0.01, "segment": 20}
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert main(["evaluate", f"checkpoint={run}", "dynamic=true"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].startswith("loss ")
+    assert lines[4].startswith("dynamic: loss ")
+    assert lines[5] == "dynamic: rms steps with lr 4e-05, decay 0.001, segments of 50"
+
+
+def test_dynamic_without_the_training_text(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=30")
+    Path("corpus.txt").rename("moved.txt")
+    Path("corpus.h5").unlink()
+    capfd.readouterr()
+    words = [f"checkpoint={run}", "data.input_txt=moved.txt", "dynamic=true"]
+    assert main(["evaluate", *words, "json=true"]) == 0
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    assert found["dynamic"]["rule"] == "plain"
+    assert found["dynamic"]["loss"] < found["loss"]
+    assert "corpus.h5" in err
+    assert len(err.splitlines()) == 1
+    assert main(["evaluate", *words, "dynamic_lr=1e30"]) == 1
+    assert "dynamic_lr=1e+30: carried the weights away" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("overrides", "what"),
     [
@@ -102,6 +142,10 @@ def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
         (["data.input_h5=corpus.h5"], "data.input_json"),
         (["checkpoint=missing"], "missing"),
         (["window=0"], "window=0: must be 1 or more"),
+        (["window=5", "dynamic=true"], "window=5: dynamic=true learns along one stream"),
+        (["dynamic_lr=0.1"], "dynamic_lr=0.1: needs dynamic=true"),
+        (["dynamic=true", "dynamic_decay=2"], "dynamic_decay=2"),
+        (["dynamic=true", "dynamic_segment=0"], "dynamic_segment=0"),
     ],
 )
 def test_bad_input(
