@@ -85,6 +85,10 @@ class Network(nn.Module):
             hidden = self.dropout(hidden, generator)
         return self.decoder(hidden), next_state
 
+    @property
+    def vocabulary_size(self) -> int:
+        return self.architecture.vocabulary_size
+
     def num_parameters(self) -> int:
         """Trained numbers, as torch-rnn counts them."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

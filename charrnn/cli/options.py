@@ -14,7 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from charrnn.cli.ranges import ENCODING, FACTOR, FIXED, NODE, NODES, NOT_EMPTY, PATH, TEXT, Paths
+from charrnn.cli.ranges import (
+    ENCODING,
+    FACTOR,
+    FIXED,
+    NODE,
+    NODES,
+    NOT_EMPTY,
+    PATH,
+    TEXT,
+    Models,
+    Paths,
+)
 from charrnn.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -85,7 +96,7 @@ class EvaluationDataOptions:
 
 @dataclass
 class EvaluateOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Models
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
     window: Annotated[int | None, AT_LEAST_1]
@@ -114,7 +125,7 @@ TEMPERATURE = Range(
 
 @dataclass
 class SampleOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Models
     length: Annotated[int, NOT_NEGATIVE]
     temperature: Annotated[float, TEMPERATURE]
     start_text: Annotated[str, TEXT]

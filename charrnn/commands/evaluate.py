@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import EvaluateOptions
+from charrnn.cli.ranges import written
 from charrnn.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
     from charrnn.evaluation import Score
-    from charrnn.models.trained import TrainedModel
+    from charrnn.models.ensemble import Trained
 
 LARGEST_LOSS = 700.0  # nats per character; of a larger one there is no perplexity
 
@@ -21,17 +22,20 @@ def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     import json
 
-    from charrnn.model import load
+    from charrnn.models.ensemble import read_models
 
-    trained = load(options.checkpoint).trained
+    trained = read_models(options.checkpoint)
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
 
     score = _scored(options, trained, ids)
+    count = len(trained.members)
+    name = "" if count == 1 else f"ensemble of {count}"
     values: dict[str, Any] = {
         "split": split,
         "characters": score.characters,
+        **({"model": name} if name else {}),
         **({} if options.window is None else {"window": options.window}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
@@ -43,7 +47,7 @@ def run(options: EvaluateOptions) -> None:
         print(json.dumps(values))
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
-    print(f"{split}: {score.characters} characters{how}")
+    print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
     print(f"loss {score.loss:.4f} nats per character")
     print(f"{score.bits_per_character:.4f} bits per character")
     print(f"perplexity {score.perplexity:.4f}")
@@ -57,28 +61,26 @@ def run(options: EvaluateOptions) -> None:
         )
 
 
-def _scored(options: EvaluateOptions, trained: TrainedModel, ids: Ids | SplitIds) -> Score:
+def _scored(options: EvaluateOptions, trained: Trained, ids: Ids | SplitIds) -> Score:
     """The loss of the weights as they are."""
     from charrnn.allocation import keep_freed_memory
+    from charrnn.ensemble import any_network_of
     from charrnn.evaluation import require_numbers, stream_loss, windows_loss
-    from charrnn.network import network_of
 
     keep_freed_memory()
-    network = network_of(trained)
+    network = any_network_of(trained)
     with _bar(len(ids) - 1) as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
 
 
-def _dynamic(
-    options: EvaluateOptions, trained: TrainedModel, ids: Ids | SplitIds
-) -> dict[str, Any]:
+def _dynamic(options: EvaluateOptions, trained: Trained, ids: Ids | SplitIds) -> dict[str, Any]:
     """What dynamic evaluation found, and how it was done."""
+    from charrnn.ensemble import any_network_of
     from charrnn.evaluation import dynamic_loss, rule_for
-    from charrnn.network import network_of
 
-    network = network_of(trained)
+    network = any_network_of(trained)
     rule = rule_for(
         network,
         _training_text(trained),
@@ -110,7 +112,7 @@ def _bar(characters: int) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(done - bar.n)
 
 
-def _training_text(trained: TrainedModel) -> SplitIds | None:
+def _training_text(trained: Trained) -> SplitIds | None:
     """What the model was trained on, where it is still at hand."""
     from pathlib import Path
 
@@ -129,7 +131,7 @@ def _training_text(trained: TrainedModel) -> SplitIds | None:
     return ids if len(ids) >= 2 else None
 
 
-def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:
+def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, Ids | SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
     from pathlib import Path
 
@@ -151,8 +153,8 @@ def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | Sp
         h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
         if not isinstance(h5, str) or not isinstance(json, str):
             raise InputError(
-                f"checkpoint={options.checkpoint}: does not say what it was trained on; give "
-                f"data.input_txt=, or data.input_h5= and data.input_json="
+                f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
+                f"give data.input_txt=, or data.input_h5= and data.input_json="
             )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary)

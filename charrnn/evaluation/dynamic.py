@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.data import Ids, SplitIds
+from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import Score, losses_of
-from charrnn.network import Network, State
+from charrnn.network import State
 
 # How the training text is read for its gradients: streams side by side, and segments of each
 STREAMS = 32
@@ -63,7 +64,7 @@ class Rule:
 
 
 def rule_for(
-    network: Network,
+    network: AnyNetwork,
     training: SplitIds | None,
     *,
     lr: float | None = None,
@@ -82,12 +83,12 @@ def rule_for(
     return Rule(LR if lr is None else lr, decay, segment, gradient_rms(network, training, segment))
 
 
-def trained_parameters(network: Network) -> list[nn.Parameter]:
+def trained_parameters(network: AnyNetwork) -> list[nn.Parameter]:
     return [p for p in network.parameters() if p.requires_grad]
 
 
 def dynamic_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     rule: Rule,
     *,
@@ -161,7 +162,7 @@ class _Step:
 
 
 def gradient_rms(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     segment: int,
 ) -> list[Tensor]:
@@ -204,7 +205,7 @@ def gradient_rms(
     return [(square / len(starts)).sqrt() for square in squares]
 
 
-def _losses(network: Network, block: Tensor, state: State | None) -> tuple[Tensor, State]:
+def _losses(network: AnyNetwork, block: Tensor, state: State | None) -> tuple[Tensor, State]:
     """The losses (R, C) of a block (R, C + 1), and the state after it, cut off."""
     with torch.enable_grad():
         logits, state = network(block[:, :-1], state)

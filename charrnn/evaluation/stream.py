@@ -26,10 +26,11 @@ import numpy.typing as npt
 import torch
 
 from charrnn.data import Ids, SplitIds
+from charrnn.ensemble import AnyNetwork, any_network_of
 from charrnn.evaluation.score import Score, losses_of
 from charrnn.evaluation.side_by_side import AllOf, side_by_side
-from charrnn.models.trained import TrainedModel
-from charrnn.network import Network, State, joined, network_of, streams_of
+from charrnn.models.ensemble import Trained
+from charrnn.network import State, joined, streams_of
 
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
@@ -47,7 +48,7 @@ LEAD_IN = 4096
 
 
 def stream_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     *,
     threads: int | None = None,
@@ -72,7 +73,7 @@ def stream_loss(
 
 
 def part_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     rank: int,
     world_size: int,
@@ -120,7 +121,7 @@ class _Run:
     """
 
     def __init__(
-        self, network: Network, ids: SplitIds, rows: int, report: Callable[[int, int], None]
+        self, network: AnyNetwork, ids: SplitIds, rows: int, report: Callable[[int, int], None]
     ) -> None:
         self.network = network
         self.device = next(network.parameters()).device
@@ -128,7 +129,7 @@ class _Run:
         self.rows = rows
         self.length = (len(ids) - 1) // rows
         self.report = report
-        within = LOGITS_AT_ONCE // (rows * network.architecture.vocabulary_size)
+        within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
         self.chunk = max(1, min(CHUNK, within))
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
@@ -230,10 +231,10 @@ class _Run:
         return losses.sum(1, dtype=torch.float64).cpu().numpy(), state
 
 
-def score_ids(trained: TrainedModel, ids: Ids) -> float:
+def score_ids(trained: Trained, ids: Ids) -> float:
     """Nats per character of a text, given as ids (n,) from 0.
 
     Raises:
         ValueError: there is nothing to predict.
     """
-    return stream_loss(network_of(trained), ids).loss
+    return stream_loss(any_network_of(trained), ids).loss

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from charrnn.data import Ids, SplitIds
+from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import Score, losses_of
 from charrnn.evaluation.side_by_side import side_by_side
-from charrnn.network import Network, State
+from charrnn.network import State
 
 WINDOWS_TOGETHER = 64
 WINDOWS_TOGETHER_ON_GPU = 1024
@@ -26,7 +27,7 @@ LOGITS_AT_ONCE = 1 << 21
 
 
 def windows_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     window: int,
     *,
@@ -85,10 +86,10 @@ def windows_loss(
     return Score(float(totals.sum()) / count, count)
 
 
-def _loss(network: Network, columns: Callable[[slice], Ids], rows: int, length: int) -> float:
+def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, length: int) -> float:
     """The summed loss of windows (rows, length + 1), given some of their columns at a time."""
     device = next(network.parameters()).device
-    within = LOGITS_AT_ONCE // (rows * network.architecture.vocabulary_size)
+    within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
     chunk = max(1, min(CHUNK, within))
     state: State | None = None
     total = 0.0

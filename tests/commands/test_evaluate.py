@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import charrnn
@@ -130,6 +131,41 @@ def test_dynamic_without_the_training_text(
     assert len(err.splitlines()) == 1
     assert main(["evaluate", *words, "dynamic_lr=1e30"]) == 1
     assert "dynamic_lr=1e+30: carried the weights away" in capfd.readouterr().err
+
+
+def test_an_ensemble(train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    paths = [str(train("trainer.max_steps=23", f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
+    found = evaluate(capfd, f"checkpoint=[{','.join(paths)}]", "data.input_txt=corpus.txt")
+    assert found.pop("model") == "ensemble of 3"
+    text = Path("corpus.txt").read_text("utf-8")
+    each = []
+    for path in paths:
+        logits = charrnn.load(path).logits(text).astype(np.float64)
+        weights = np.exp(logits)
+        each.append(weights / weights.sum(-1, keepdims=True))
+    ids = charrnn.load(paths[0]).vocabulary.encode(text)
+    chosen = np.mean(each, 0)[np.arange(len(ids) - 1), ids[1:]]
+    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert charrnn.load(paths).score(text) == pytest.approx(found["loss"], abs=1e-6)
+    assert main(["evaluate", f"checkpoint=[{','.join(paths)}]", "window=9", "split=test"]) == 0
+    line = capfd.readouterr().out.splitlines()[0]
+    assert line == "test: 104 characters, in cold windows of 9, ensemble of 3"
+    one = evaluate(capfd, f"checkpoint=[{paths[0]}]")
+    assert one == evaluate(capfd, f"checkpoint={paths[0]}")
+
+
+def test_models_of_other_characters_are_no_ensemble(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=2")
+    Path("corpus.txt").write_text("the cat sat on a mat, and so on " * 50)
+    other = train("trainer.max_steps=2", folder="other")
+    capfd.readouterr()
+    for command in ("evaluate", "sample"):
+        assert main([command, f"checkpoint=[{run},{other}]"]) == 2
+        out, err = capfd.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert "the models of an ensemble must know the same characters" in err
 
 
 @pytest.mark.parametrize(
