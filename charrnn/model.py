@@ -17,37 +17,32 @@ import numpy.typing as npt
 from charrnn.errors import InputError
 from charrnn.generation.options import GenerateOptions, Keywords
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.state import zero_state
-from charrnn.models import model_file, read_model
+from charrnn.generation.state import beginning
+from charrnn.models import model_file
+from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+Paths = list[str] | list[os.PathLike[str]] | tuple[str | os.PathLike[str], ...]
 
-class Model:
-    """A trained model.
 
-    Attributes:
-        trained: its architecture, vocabulary, weights, and facts about its training.
-    """
+class Predictor:
+    """What predicts characters and writes: a trained model, or several as one."""
 
-    def __init__(self, trained: TrainedModel) -> None:
-        self.trained = trained
-        self._sampler = Sampler(trained)
-
-    def __str__(self) -> str:
-        a = self.trained.architecture
-        return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
+    def __init__(self, predicts: Trained) -> None:
+        self._predicts = predicts
+        self._sampler = Sampler(predicts)
 
     def __repr__(self) -> str:
-        return f"Model({self})"
+        return f"{type(self).__name__}({self})"
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The characters that it knows, in the order of their ids."""
-        return self.trained.vocabulary
+        return self._predicts.vocabulary
 
     def logits(self, text: str) -> npt.NDArray[np.float32]:
         """The scores (T, V) of the character after each of a text's T, from the zero state.
@@ -55,7 +50,7 @@ class Model:
         Raises:
             InputError: a character is unknown.
         """
-        ids, state = self.vocabulary.encode(text)[None], zero_state(self.trained.architecture, 1)
+        ids, state = self.vocabulary.encode(text)[None], beginning(self._predicts, 1)
         return self._sampler.engines.reader.read(ids, state)[0][0]
 
     def score(self, text: str) -> float:
@@ -69,7 +64,7 @@ class Model:
             raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
         from charrnn.evaluation import score_ids
 
-        return score_ids(self.trained, ids)
+        return score_ids(self._predicts, ids)
 
     @overload
     def generate(
@@ -126,6 +121,22 @@ class Model:
         pieces = self._sampler.write(options)  # outside the generator: it may refuse at once
         return (piece.text for piece in pieces if piece.text)
 
+
+class Model(Predictor):
+    """A trained model.
+
+    Attributes:
+        trained: its architecture, vocabulary, weights, and facts about its training.
+    """
+
+    def __init__(self, trained: TrainedModel) -> None:
+        super().__init__(trained)
+        self.trained = trained
+
+    def __str__(self) -> str:
+        a = self.trained.architecture
+        return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file.
 
@@ -135,12 +146,38 @@ class Model:
         model_file.save(Path(path), self.trained)
 
 
-def load(path: str | os.PathLike[str] = "outputs/latest") -> Model:
+class Ensemble(Predictor):
+    """Several trained models as one, which averages their probabilities.
+
+    Its `logits` are the logarithms of the mean probabilities.
+
+    Attributes:
+        members: the models, their characters all in the order of the first one's.
+    """
+
+    def __init__(self, trained: TrainedEnsemble) -> None:
+        super().__init__(trained)
+        self.members = [Model(member) for member in trained.members]
+
+    def __str__(self) -> str:
+        return f"ensemble of {len(self.members)}: " + "; ".join(map(str, self.members))
+
+
+@overload
+def load(path: str | os.PathLike[str] = ...) -> Model: ...
+@overload
+def load(path: Paths) -> Predictor: ...
+
+
+def load(path: str | os.PathLike[str] | Paths = "outputs/latest") -> Predictor:
     """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
 
-    What a file is, its content says rather than its name. Nothing in it is executed.
+    What a file is, its content says rather than its name. Nothing in it is executed. A list of
+    paths gives an `Ensemble`, a list of one path the model alone.
 
     Raises:
-        InputError: names the path and says why there is no model to load.
+        InputError: names the path and says why there is no model to load, or why the models
+            do not go together.
     """
-    return Model(read_model(path))
+    trained = read_models(path)
+    return Ensemble(trained) if isinstance(trained, TrainedEnsemble) else Model(trained)

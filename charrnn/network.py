@@ -132,6 +132,10 @@ class Network(nn.Module):
         shares = [m.p for m in self.modules() if isinstance(m, _Dropout)]
         return any([*shares, r.recurrent_dropout, r.weight_dropout])
 
+    @property
+    def vocabulary_size(self) -> int:
+        return self.architecture.vocabulary_size
+
     def num_parameters(self) -> int:
         """Trained numbers, as torch-rnn counts them."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

@@ -14,8 +14,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from charrnn.cli.ranges import ENCODING, FIXED, NODE, NODES, NOT_EMPTY, PATH, TEXT, Paths
-from charrnn.ranges import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, SEED, SHARE, Range, one_of, require
+from charrnn.cli.ranges import (
+    ENCODING,
+    FACTOR,
+    FIXED,
+    NODE,
+    NODES,
+    NOT_EMPTY,
+    PATH,
+    TEXT,
+    Models,
+    Paths,
+)
+from charrnn.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    Range,
+    one_of,
+    require,
+)
 from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
 # A method `check` holds options to one another, once each is right by itself.
@@ -77,11 +98,27 @@ class EvaluationDataOptions:
 
 @dataclass
 class EvaluateOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Models
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
     unknown: Annotated[str, one_of("error", "skip")]
+    window: Annotated[int | None, AT_LEAST_1]
+    dynamic: bool
+    dynamic_lr: Annotated[float | None, POSITIVE]
+    dynamic_decay: Annotated[float | None, FACTOR]
+    dynamic_segment: Annotated[int | None, AT_LEAST_1]
     json: bool
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.window is None or not self.dynamic,
+            "window",
+            self.window,
+            "dynamic=true learns along one stream, window= scores each window alone; give one",
+        )
+        for name in ("dynamic_lr", "dynamic_decay", "dynamic_segment"):
+            value = getattr(self, name)
+            require(self.dynamic or value is None, name, value, "needs dynamic=true")
 
 
 TEMPERATURE = Range(
@@ -91,7 +128,7 @@ TEMPERATURE = Range(
 
 @dataclass
 class SampleOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Models
     length: Annotated[int, NOT_NEGATIVE]
     temperature: Annotated[float, TEMPERATURE]
     start_text: Annotated[str, TEXT]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import EvaluateOptions
-from charrnn.errors import InputError
+from charrnn.cli.ranges import written
+from charrnn.errors import InputError, RunError
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
-    from charrnn.models.trained import TrainedModel
+    from charrnn.evaluation import Score
+    from charrnn.models.ensemble import Trained
+
+LARGEST_LOSS = 700.0  # nats per character; of a larger one there is no perplexity
 
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     import json
 
-    from charrnn.model import load
+    from charrnn.models.ensemble import read_models
 
-    trained = load(options.checkpoint).trained
+    trained = read_models(options.checkpoint)
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
@@ -29,37 +35,109 @@ def run(options: EvaluateOptions) -> None:
             f"the {len(trained.vocabulary)} that the model knows; the rest is scored"
         )
 
-    from tqdm import tqdm
-
-    from charrnn.allocation import keep_freed_memory
-    from charrnn.evaluation import stream_loss
-    from charrnn.network import network_of
-
-    keep_freed_memory()
-    with tqdm(
-        total=len(ids) - 1, unit=" characters", unit_scale=True, delay=2, disable=None
-    ) as bar:
-        score = stream_loss(
-            network_of(trained), ids, report=lambda done, total: bar.update(done - bar.n)
-        )
-    values = {
+    score = _scored(options, trained, ids)
+    count = len(trained.members)
+    name = "" if count == 1 else f"ensemble of {count}"
+    values: dict[str, Any] = {
         "split": split,
         "characters": score.characters,
         **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
+        **({"model": name} if name else {}),
+        **({} if options.window is None else {"window": options.window}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
     }
+    if options.dynamic:
+        values["dynamic"] = _dynamic(options, trained, ids)
     if options.json:
         print(json.dumps(values))
-    else:
-        print(f"{split}: {score.characters} characters")
-        print(f"loss {score.loss:.4f} nats per character")
-        print(f"{score.bits_per_character:.4f} bits per character")
-        print(f"perplexity {score.perplexity:.4f}")
+        return
+    how = "" if options.window is None else f", in cold windows of {options.window}"
+    print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
+    print(f"loss {score.loss:.4f} nats per character")
+    print(f"{score.bits_per_character:.4f} bits per character")
+    print(f"perplexity {score.perplexity:.4f}")
+    if options.dynamic:
+        print(
+            "dynamic: loss {loss:.4f} nats per character, {bits_per_character:.4f} bits, "
+            "perplexity {perplexity:.4f}\n"
+            "dynamic: {rule} steps with lr {lr:g}, decay {decay:g}, segments of {segment}".format(
+                **values["dynamic"]
+            )
+        )
 
 
-def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
+def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
+    """The loss of the weights as they are."""
+    from charrnn.allocation import keep_freed_memory
+    from charrnn.ensemble import any_network_of
+    from charrnn.evaluation import require_numbers, stream_loss, windows_loss
+
+    keep_freed_memory()
+    network = any_network_of(trained)
+    with _bar(len(ids) - 1) as report:
+        if options.window is None:
+            return require_numbers(stream_loss(network, ids, report=report))
+        return require_numbers(windows_loss(network, ids, options.window, report=report))
+
+
+def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[str, Any]:
+    """What dynamic evaluation found, and how it was done."""
+    from charrnn.ensemble import any_network_of
+    from charrnn.evaluation import dynamic_loss, rule_for
+
+    network = any_network_of(trained)
+    rule = rule_for(
+        network,
+        _training_text(trained),
+        lr=options.dynamic_lr,
+        decay=options.dynamic_decay,
+        segment=options.dynamic_segment,
+    )
+    with _bar(len(ids) - 1) as report:
+        score = dynamic_loss(network, ids, rule, report=report)
+    if not score.loss < LARGEST_LOSS:
+        raise RunError(f"dynamic_lr={rule.lr:g}: carried the weights away; give a smaller one")
+    return {
+        "loss": score.loss,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+        "rule": "plain" if rule.rms is None else "rms",
+        "lr": rule.lr,
+        "decay": rule.decay,
+        "segment": rule.segment,
+    }
+
+
+@contextlib.contextmanager
+def _bar(characters: int) -> Iterator[Callable[[int, int], None]]:
+    """What a loss reports to: a bar on standard error when it takes long."""
+    from tqdm import tqdm
+
+    with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
+        yield lambda done, total: bar.update(done - bar.n)
+
+
+def _training_text(trained: Trained) -> SplitIds | None:
+    """What the model was trained on, where it is still at hand."""
+    from pathlib import Path
+
+    from charrnn.data import open_data, translated
+
+    h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
+    if not isinstance(h5, str) or not isinstance(json, str):
+        say("dynamic: the model does not say what it was trained on; its steps are plain")
+        return None
+    try:
+        ids = translated(open_data(Path(h5), Path(json)), "train", trained.vocabulary)
+    except InputError as error:
+        say(f"dynamic: the training text is not at hand, and steps are plain ({error})")
+        return None
+    return ids if len(ids) >= 2 else None
+
+
+def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
     from pathlib import Path
 
@@ -79,8 +157,8 @@ def _ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds
         h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
         if not isinstance(h5, str) or not isinstance(json, str):
             raise InputError(
-                f"checkpoint={options.checkpoint}: does not say what it was trained on; give "
-                f"data.input_txt=, or data.input_h5= and data.input_json="
+                f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
+                f"give data.input_txt=, or data.input_h5= and data.input_json="
             )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

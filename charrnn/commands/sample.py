@@ -31,14 +31,15 @@ def run(options: SampleOptions) -> None:
     """
     from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Sampler, drawn_seed, in_order
-    from charrnn.model import load
     from charrnn.models import find_model as find
+    from charrnn.models.ensemble import read_models
 
     output = options.output
     is_there = output is not None and os.path.exists(output)
-    if is_there and os.path.samefile(str(output), find(options.checkpoint)):
+    paths = [options.checkpoint] if isinstance(options.checkpoint, str) else options.checkpoint
+    if is_there and any(os.path.samefile(str(output), find(path)) for path in paths):
         raise InputError(f"output={output}: is the model itself; name another file")
-    sampler = Sampler(load(options.checkpoint).trained)
+    sampler = Sampler(read_models(options.checkpoint))
     drawn = options.seed is None
     if drawn:
         options = replace(options, seed=drawn_seed())

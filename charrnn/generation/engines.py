@@ -16,11 +16,12 @@ from typing import Protocol
 from charrnn.errors import InputError
 from charrnn.generation import numpy_layers
 from charrnn.generation.choosing import Choice, Floats, Ids
+from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.options import ENGINES
 from charrnn.generation.state import State
 from charrnn.generation.weights import Array, Folded, fold
-from charrnn.models.trained import TrainedModel
+from charrnn.models.ensemble import Trained
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
 # 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
@@ -70,24 +71,25 @@ def has_kernel(engine: str, kind: str) -> bool:
 
 
 class Engines:
-    """The engines of one model, each made when it is first asked for."""
+    """The engines of one model or of an ensemble, each made when it is first asked for."""
 
-    def __init__(self, model: TrainedModel) -> None:
+    def __init__(self, model: Trained) -> None:
         self._model = model
         self._lock = threading.RLock()
 
     @cached_property
-    def _folded(self) -> Folded:
-        return fold(self._model)
+    def _folded(self) -> list[Folded]:
+        return [fold(member) for member in self._model.members]
 
     @cached_property
-    def numpy(self) -> NumpyEngine:
-        return NumpyEngine(self._folded)
+    def numpy(self) -> NumpyEngine | EnsembleEngine:
+        engines = [NumpyEngine(folded) for folded in self._folded]
+        return engines[0] if len(engines) == 1 else EnsembleEngine(engines)
 
     @property
     def reader(self) -> Reader:
         """The one that reads: NumPy, or torch where NumPy has no kernel."""
-        if has_kernel("numpy", self._model.architecture.kind):
+        if self._without_kernel("numpy") is None:
             return self.numpy
         return self._torch
 
@@ -103,9 +105,13 @@ class Engines:
         Raises:
             InputError: what it needs is not installed, or it has no kernel for the model's cell.
         """
-        kind = self._model.architecture.kind
-        if not has_kernel(name, kind):
-            others = " or ".join(other for other in ENGINES if has_kernel(other, kind))
+        if name == "numba" and len(self._model.members) > 1:
+            raise InputError(
+                "engine=numba: writes with one model, not with an ensemble; leave the option out"
+            )
+        kind = self._without_kernel(name)
+        if kind is not None:
+            others = " or ".join(o for o in ENGINES if self._without_kernel(o) is None)
             raise InputError(
                 f"engine={name}: has no kernel for a model of kind {kind}; use {others}, or "
                 f"leave the option out"
@@ -117,12 +123,17 @@ class Engines:
                 return self._torch
             return self._numba
 
+    def _without_kernel(self, name: str) -> str | None:
+        """A kind of cell among the model's that an engine cannot step; None if there is none."""
+        kinds = (member.architecture.kind for member in self._model.members)
+        return next((kind for kind in kinds if not has_kernel(name, kind)), None)
+
     @cached_property
     def _numba(self) -> Engine:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(self._folded)
+            return NumbaEngine(self._folded[0])
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "
@@ -138,10 +149,13 @@ class Engines:
             return self.reader
 
 
-def number_of_weights(model: TrainedModel) -> int:
+def number_of_weights(model: Trained) -> int:
     """How many weights a step multiplies with: the embedding is only looked up."""
     return sum(
-        w.size for name, w in model.weights.items() if w.ndim == 2 and "embedding" not in name
+        w.size
+        for member in model.members
+        for name, w in member.weights.items()
+        if w.ndim == 2 and "embedding" not in name
     )
 
 

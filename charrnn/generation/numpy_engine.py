@@ -49,19 +49,24 @@ class NumpyEngine:
         Returns:
             The logits (N, T, V) of the character after each, and the state after the last.
         """
-        steps = _Steps(self, state)
+        steps = Steps(self, state)
         tops = np.empty((*ids.shape, self.folded.architecture.hidden_size), np.float32)
         with np.errstate(all="ignore"):
             for t in range(ids.shape[1]):
                 steps.take_in(ids[:, t])
                 tops[:, t] = steps.top
-            logits = tops @ self.decoder
-            logits += self.folded.decoder_bias
+            logits = self.decode(tops)
         return logits, steps.state()
+
+    def decode(self, top: Array) -> Array:
+        """The logits (..., V) that the last layer's vectors (..., H) of `Steps` give."""
+        logits: Array = top @ self.decoder
+        logits += self.folded.decoder_bias
+        return logits
 
     def advance(self, ids: Ids, state: State) -> State:
         """The state after known characters (N, T)."""
-        steps = _Steps(self, state)
+        steps = Steps(self, state)
         with np.errstate(all="ignore"):
             for t in range(ids.shape[1]):
                 steps.take_in(ids[:, t])
@@ -87,7 +92,7 @@ class NumpyEngine:
                 self.write(ids[[n]], rows_of(state, [n]), uniforms[[n]], choice) for n in range(N)
             ]
             return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
-        steps = _Steps(self, state)
+        steps = Steps(self, state)
         chooser = Chooser(choice, N, len(self.folded.decoder))
         products = np.empty(chooser.scores.shape, np.float32)
         decode = partial(np.matmul, steps.top, self.decoder, products)
@@ -111,7 +116,7 @@ class NumpyEngine:
         return written.T, steps.state()
 
 
-class _Steps:
+class Steps:
     """The buffers of N streams, and the calls of a step on them.
 
     With one stream all arrays lose their first axis: NumPy then does the same for less.

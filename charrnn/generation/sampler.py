@@ -20,8 +20,8 @@ from charrnn.errors import InputError
 from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engine, Engines
 from charrnn.generation.options import GenerateOptions
-from charrnn.generation.state import State, rows_of, zero_state
-from charrnn.models.trained import TrainedModel
+from charrnn.generation.state import State, beginning, rows_of
+from charrnn.models.ensemble import Trained
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER = "\n"
@@ -52,9 +52,9 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with one model. Safe to share between threads."""
+    """Writes with one model, or with an ensemble. Safe to share between threads."""
 
-    def __init__(self, model: TrainedModel) -> None:
+    def __init__(self, model: Trained) -> None:
         self.model = model
         self.engines = Engines(model)
 
@@ -82,7 +82,7 @@ class Sampler:
     def _primed(self, start_text: str) -> tuple[int | None, State]:
         """The last character to go on from, if there is one, and the state before it."""
         vocabulary = self.model.vocabulary
-        state = zero_state(self.model.architecture, 1)
+        state = beginning(self.model, 1)
         if not start_text:
             return (int(vocabulary.encode(PRIMER)[0]) if PRIMER in vocabulary else None), state
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.generation.weights import Array
+from charrnn.models.ensemble import Trained
 from charrnn.models.trained import Architecture
 
 # For each layer the vectors that its cell carries, each (N, H)
@@ -19,6 +20,11 @@ def zero_state(architecture: Architecture, streams: int) -> State:
     return [
         tuple(np.zeros(shape, np.float32) for _ in carried) for _ in range(architecture.num_layers)
     ]
+
+
+def beginning(model: Trained, streams: int) -> State:
+    """The zero state of a model, or of an ensemble: its members' layers, one after the other."""
+    return [layer for member in model.members for layer in zero_state(member.architecture, streams)]
 
 
 def rows_of(state: State, streams: Sequence[int]) -> State:

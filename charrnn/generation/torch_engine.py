@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charrnn.ensemble import any_network_of
 from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
 from charrnn.generation.state import State
 from charrnn.generation.weights import Array
-from charrnn.models.trained import TrainedModel
-from charrnn.network import network_of
+from charrnn.models.ensemble import Trained
 
 
 class TorchEngine:
@@ -25,12 +25,12 @@ class TorchEngine:
         device: by default the first CUDA GPU, or the CPU where there is none.
     """
 
-    def __init__(self, model: TrainedModel, device: str | None = None) -> None:
+    def __init__(self, model: Trained, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         # TF32 would leave the other engines' text far sooner than rounding does
         torch.backends.cudnn.allow_tf32 = False
-        self._vocabulary_size = model.architecture.vocabulary_size
-        self._network = network_of(model).eval().requires_grad_(False).to(self.device)
+        self._vocabulary_size = len(model.vocabulary)
+        self._network = any_network_of(model).eval().requires_grad_(False).to(self.device)
 
     @torch.inference_mode()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:

@@ -1,6 +1,7 @@
 """A trained model, whatever file it comes from: a model file, a checkpoint, torch-rnn's .t7.
 
 trained     Architecture, and weights with what is needed to use them
+ensemble    several of them as one
 model_file  the safetensors file that training exports
 torch7      what torch-rnn wrote
 """

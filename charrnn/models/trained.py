@@ -85,6 +85,11 @@ class TrainedModel:
     weights: dict[str, npt.NDArray[np.float32]]
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def members(self) -> tuple[TrainedModel, ...]:
+        """The models whose probabilities it averages: itself."""
+        return (self,)
+
     def __post_init__(self) -> None:
         if self.architecture.vocabulary_size != len(self.vocabulary):
             raise InputError(

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import charrnn
@@ -100,6 +101,99 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
     assert lines[1].startswith("loss ")
 
 
+def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=23")
+    text = Path("corpus.txt").read_text("utf-8")
+    stream = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
+    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt", "window=7")
+    assert found["characters"] == stream["characters"] == len(text) - 1
+    assert found["window"] == 7
+    assert "window" not in stream
+    model = charrnn.load(run)
+    parts = [text[start : start + 8] for start in range(0, len(text) - 1, 7)]
+    each = [model.score(part) * (len(part) - 1) for part in parts]
+    assert found["loss"] == pytest.approx(sum(each) / (len(text) - 1), abs=1e-5)
+    assert found["loss"] > stream["loss"]
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", "window=50"]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
+
+
+def test_dynamic_stands_beside_the_loss(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=60")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    plain = evaluate(capfd, f"checkpoint={run}", "split=train")
+    options = ("dynamic_lr=2e-3", "dynamic_decay=0.01", "dynamic_segment=20")
+    found = evaluate(capfd, f"checkpoint={run}", "split=train", "dynamic=true", *options)
+    dynamic = found.pop("dynamic")
+    assert found == plain
+    assert dynamic["loss"] < plain["loss"] - 0.05
+    assert dynamic["perplexity"] == pytest.approx(math.exp(dynamic["loss"]))
+    assert dynamic["bits_per_character"] == pytest.approx(dynamic["loss"] / math.log(2))
+    rest = {name: dynamic[name] for name in ("rule", "lr", "decay", "segment")}
+    assert rest == {"rule": "rms", "lr": 2e-3, "decay": 0.01, "segment": 20}
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert main(["evaluate", f"checkpoint={run}", "dynamic=true"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].startswith("loss ")
+    assert lines[4].startswith("dynamic: loss ")
+    assert lines[5] == "dynamic: rms steps with lr 4e-05, decay 0.001, segments of 50"
+
+
+def test_dynamic_without_the_training_text(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=30")
+    Path("corpus.txt").rename("moved.txt")
+    Path("corpus.h5").unlink()
+    capfd.readouterr()
+    words = [f"checkpoint={run}", "data.input_txt=moved.txt", "dynamic=true"]
+    assert main(["evaluate", *words, "json=true"]) == 0
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    assert found["dynamic"]["rule"] == "plain"
+    assert found["dynamic"]["loss"] < found["loss"]
+    assert "corpus.h5" in err
+    assert len(err.splitlines()) == 1
+    assert main(["evaluate", *words, "dynamic_lr=1e30"]) == 1
+    assert "dynamic_lr=1e+30: carried the weights away" in capfd.readouterr().err
+
+
+def test_an_ensemble(train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    paths = [str(train("trainer.max_steps=23", f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
+    found = evaluate(capfd, f"checkpoint=[{','.join(paths)}]", "data.input_txt=corpus.txt")
+    assert found.pop("model") == "ensemble of 3"
+    text = Path("corpus.txt").read_text("utf-8")
+    each = []
+    for path in paths:
+        logits = charrnn.load(path).logits(text).astype(np.float64)
+        weights = np.exp(logits)
+        each.append(weights / weights.sum(-1, keepdims=True))
+    ids = charrnn.load(paths[0]).vocabulary.encode(text)
+    chosen = np.mean(each, 0)[np.arange(len(ids) - 1), ids[1:]]
+    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert charrnn.load(paths).score(text) == pytest.approx(found["loss"], abs=1e-6)
+    assert main(["evaluate", f"checkpoint=[{','.join(paths)}]", "window=9", "split=test"]) == 0
+    line = capfd.readouterr().out.splitlines()[0]
+    assert line == "test: 104 characters, in cold windows of 9, ensemble of 3"
+    one = evaluate(capfd, f"checkpoint=[{paths[0]}]")
+    assert one == evaluate(capfd, f"checkpoint={paths[0]}")
+
+
+def test_models_of_other_characters_are_no_ensemble(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=2")
+    Path("corpus.txt").write_text("the cat sat on a mat, and so on " * 50)
+    other = train("trainer.max_steps=2", folder="other")
+    capfd.readouterr()
+    for command in ("evaluate", "sample"):
+        assert main([command, f"checkpoint=[{run},{other}]"]) == 2
+        out, err = capfd.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert "the models of an ensemble must know the same characters" in err
+
+
 @pytest.mark.parametrize(
     ("overrides", "what"),
     [
@@ -113,6 +207,11 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
         (["split=valid"], "split=valid"),
         (["data.input_h5=corpus.h5"], "data.input_json"),
         (["checkpoint=missing"], "missing"),
+        (["window=0"], "window=0: must be 1 or more"),
+        (["window=5", "dynamic=true"], "window=5: dynamic=true learns along one stream"),
+        (["dynamic_lr=0.1"], "dynamic_lr=0.1: needs dynamic=true"),
+        (["dynamic=true", "dynamic_decay=2"], "dynamic_decay=2"),
+        (["dynamic=true", "dynamic_segment=0"], "dynamic_segment=0"),
     ],
 )
 def test_bad_input(

@@ -51,6 +51,19 @@ def test_it_prints_the_start_and_the_new_text(
     assert err == b""
 
 
+def test_an_ensemble_writes(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = path.with_name("other.safetensors")
+    Model(trained_model("gru", seed=4)).save(other)
+    run(path, checkpoint=[str(path), str(other)], start_text="Hm: ", top_k=5)
+    both = load([path, other]).generate(100, "Hm: ", seed=1, top_k=5)
+    assert capfd.readouterr().out == "Hm: " + both
+    assert both != load(path).generate(100, "Hm: ", seed=1, top_k=5)
+    run(path, checkpoint=[str(path)])
+    assert capfd.readouterr().out == load(path).generate(100, seed=1)
+    with pytest.raises(InputError, match="is the model itself"):
+        run(path, checkpoint=[str(path), str(other)], output=str(other))
+
+
 def test_a_drawn_seed_is_told(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(path, seed=None)
     out, err = capfd.readouterr()

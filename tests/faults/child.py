@@ -25,9 +25,10 @@ from typing import Any
 
 from torch.nn import functional
 
-from charrnn import evaluation, files
+from charrnn import files
 from charrnn.__main__ import main
 from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
+from charrnn.evaluation import score
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
 from charrnn.runs import train  # noqa: F401
@@ -181,7 +182,7 @@ class _Injection:
             LanguageModel, "on_validation_epoch_start",
             phase="validation", stays=True, before="begin",
         )  # fmt: skip
-        self._wrap(functional, "cross_entropy", after="loss")
+        self._wrap(functional, "nll_loss", after="loss")
         self._wrap(LanguageModel, "on_validation_epoch_end", after="end")
         self._wrap(
             SealedCheckpointIO, "save_checkpoint",
@@ -253,4 +254,4 @@ class _Injection:
         files.Growing.append = append_in_halves  # type: ignore[method-assign]
 
 
-assert evaluation.F is functional
+assert score.F is functional

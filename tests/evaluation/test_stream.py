@@ -8,36 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn import evaluation
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import SHORTEST_ROW, part_loss, stream_loss
-from charrnn.models.trained import Architecture
-from charrnn.network import Network
-
-
-def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network:
-    torch.manual_seed(3)
-    return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, 11))
-
-
-def one_stream(net: Network, ids: np.ndarray) -> float:
-    """The definition: character by character in float64, from the zero state."""
-    weights = net.state_dict()
-    net = Network(net.architecture).double().eval()
-    net.load_state_dict(weights)
-    with torch.no_grad():
-        logits, _ = net(torch.from_numpy(ids[None, :-1]))
-    chosen = torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]]
-    return -chosen.mean().item()
+from charrnn.evaluation import part_loss, stream, stream_loss
+from charrnn.evaluation.stream import SHORTEST_ROW
+from tests.evaluation.conftest import network, one_stream
 
 
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows in each of several threads, of a text that one stream reads in no time."""
-    monkeypatch.setattr(evaluation, "SHORTEST_ROW", 400)
-    monkeypatch.setattr(evaluation, "LEAST_ROWS_A_THREAD", 2)
+    monkeypatch.setattr(stream, "SHORTEST_ROW", 400)
+    monkeypatch.setattr(stream, "LEAST_ROWS_A_THREAD", 2)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
@@ -56,8 +39,8 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
 ) -> None:
-    monkeypatch.setattr(evaluation, "ROWS_A_THREAD", rows)
-    monkeypatch.setattr(evaluation, "LOGITS_AT_ONCE", 9000)
+    monkeypatch.setattr(stream, "ROWS_A_THREAD", rows)
+    monkeypatch.setattr(stream, "LOGITS_AT_ONCE", 9000)
     ids = np.random.default_rng(5).integers(0, 11, 20_011)
     net = network("lstm")
     before = torch.get_num_threads()

@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
-from charrnn.models.trained import TrainedModel
-from charrnn.network import Network, State, joined, network_of, streams_of
+from charrnn.ensemble import AnyNetwork, any_network_of
+from charrnn.evaluation.score import Score, losses_of
+from charrnn.evaluation.side_by_side import AllOf, side_by_side
+from charrnn.models.ensemble import Trained
+from charrnn.network import State, joined, streams_of
 
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
@@ -47,24 +47,8 @@ RELEASE_EVERY = 64  # chunks
 LEAD_IN = 4096
 
 
-@dataclass(frozen=True)
-class Score:
-    """Attributes: loss in nats per character; characters: how many were predicted."""
-
-    loss: float
-    characters: int
-
-    @property
-    def bits_per_character(self) -> float:
-        return float(self.loss / np.log(2))
-
-    @property
-    def perplexity(self) -> float:
-        return float(np.exp(self.loss))
-
-
 def stream_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     *,
     threads: int | None = None,
@@ -89,7 +73,7 @@ def stream_loss(
 
 
 def part_loss(
-    network: Network,
+    network: AnyNetwork,
     ids: Ids | SplitIds,
     rank: int,
     world_size: int,
@@ -112,7 +96,7 @@ def part_loss(
         return 0.0
     lead_in = ids[max(0, first - LEAD_IN) : first]
     ids = replace(ids, stored=ids.stored[first : last + 1])
-    on_cpu = network.decoder.weight.device.type == "cpu"
+    on_cpu = next(network.parameters()).device.type == "cpu"
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
     most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
@@ -123,14 +107,10 @@ def part_loss(
         if len(lead_in):
             run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
-        with _threads(parts) if on_cpu else _one() as all_of:
+        with side_by_side(parts) as all_of:
             return run.total(all_of, parts)
     finally:
         network.train(was_training)
-
-
-Task = Callable[[int], None]
-AllOf = Callable[[Task], None]  # runs a task for each part, given its number
 
 
 class _Run:
@@ -141,15 +121,15 @@ class _Run:
     """
 
     def __init__(
-        self, network: Network, ids: SplitIds, rows: int, report: Callable[[int, int], None]
+        self, network: AnyNetwork, ids: SplitIds, rows: int, report: Callable[[int, int], None]
     ) -> None:
         self.network = network
-        self.device = network.decoder.weight.device
+        self.device = next(network.parameters()).device
         self.ids = ids
         self.rows = rows
         self.length = (len(ids) - 1) // rows
         self.report = report
-        within = LOGITS_AT_ONCE // (rows * network.architecture.vocabulary_size)
+        within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
         self.chunk = max(1, min(CHUNK, within))
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
@@ -247,45 +227,14 @@ class _Run:
         """The summed losses (R,) of a block (R, C + 1), and the state after it."""
         ids = torch.from_numpy(block).to(self.device)
         logits, state = self.network(ids[:, :-1], state)
-        losses = F.cross_entropy(
-            logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
-        )
-        return losses.view(len(ids), -1).sum(1, dtype=torch.float64).cpu().numpy(), state
+        losses = losses_of(logits, ids[:, 1:])
+        return losses.sum(1, dtype=torch.float64).cpu().numpy(), state
 
 
-@contextmanager
-def _threads(parts: int) -> Iterator[AllOf]:
-    """Parts run side by side, each in one thread of its own."""
-    if parts == 1:
-        with _one() as all_of:
-            yield all_of
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(parts - 1, "evaluation") as pool:
-
-            def all_of(task: Task) -> None:
-                others = [pool.submit(task, part) for part in range(1, parts)]
-                task(0)
-                for other in others:
-                    other.result()
-
-            yield all_of
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _one() -> Iterator[AllOf]:
-    """A single part, with however many threads torch uses for each operation."""
-    yield lambda task: task(0)
-
-
-def score_ids(trained: TrainedModel, ids: Ids) -> float:
+def score_ids(trained: Trained, ids: Ids) -> float:
     """Nats per character of a text, given as ids (n,) from 0.
 
     Raises:
         ValueError: there is nothing to predict.
     """
-    return stream_loss(network_of(trained), ids).loss
+    return stream_loss(any_network_of(trained), ids).loss

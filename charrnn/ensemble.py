@@ -1,0 +1,54 @@
+"""Networks whose probabilities are averaged, with the face of one network.
+
+The logits of an ensemble are ln(mean of the members' softmaxes), whose own softmax that mean
+is; its state is the members' layers, one member after the other. So whatever takes a network
+takes an ensemble: evaluation, the torch engine, the teachers of a distillation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charrnn.models.ensemble import Trained
+from charrnn.network import Network, State, network_of
+
+
+class NetworkEnsemble(nn.Module):
+    """Networks with one vocabulary; it is called as they are.
+
+    Dropout is no part of it: the members stay in the mode of evaluation.
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(networks)
+        self.vocabulary_size = networks[0].vocabulary_size
+        self.sizes = [network.architecture.num_layers for network in networks]
+        self.eval()
+
+    def train(self, mode: bool = True) -> NetworkEnsemble:
+        return super().train(False)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        logs, carried, first = [], [], 0
+        for network, layers in zip(self.members, self.sizes, strict=True):
+            before = None if state is None else state[first : first + layers]
+            logits, after = network(ids, before)
+            logs.append(F.log_softmax(logits.float(), -1))
+            carried += after
+            first += layers
+        return torch.stack(logs).logsumexp(0) - math.log(len(logs)), carried
+
+
+AnyNetwork = Network | NetworkEnsemble
+
+
+def any_network_of(trained: Trained) -> AnyNetwork:
+    """The network of a trained model, or those of an ensemble as one, on the CPU."""
+    networks = [network_of(member) for member in trained.members]
+    return networks[0] if len(networks) == 1 else NetworkEnsemble(networks)

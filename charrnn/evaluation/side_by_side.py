@@ -1,0 +1,37 @@
+"""Parts of a text side by side, one in each of a CPU's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+Task = Callable[[int], None]
+AllOf = Callable[[Task], None]  # runs a task for each part, given its number
+
+
+@contextmanager
+def side_by_side(parts: int) -> Iterator[AllOf]:
+    """Parts run side by side, each in one thread of its own.
+
+    A single part has however many threads torch uses for each operation.
+    """
+    if parts == 1:
+        yield lambda task: task(0)
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(parts - 1, "evaluation") as pool:
+
+            def all_of(task: Task) -> None:
+                others = [pool.submit(task, part) for part in range(1, parts)]
+                task(0)
+                for other in others:
+                    other.result()
+
+            yield all_of
+    finally:
+        torch.set_num_threads(before)

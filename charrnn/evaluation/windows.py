@@ -1,0 +1,102 @@
+"""The loss of a text in windows that each begin at the zero state.
+
+A transformer that is asked for its loss in windows of N characters, as nanoGPT is, knows
+nothing of what stands before a window. This is the same for a recurrent network, so that the
+two can stand in one table. What a network carries from one window to the next is its own
+advantage, which `charrnn.evaluation.stream` counts.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from charrnn.data import Ids, SplitIds
+from charrnn.ensemble import AnyNetwork
+from charrnn.evaluation.score import Score, losses_of
+from charrnn.evaluation.side_by_side import side_by_side
+from charrnn.network import State
+
+WINDOWS_TOGETHER = 64
+WINDOWS_TOGETHER_ON_GPU = 1024
+CHUNK = 64  # columns that are run at once
+LOGITS_AT_ONCE = 1 << 21
+
+
+def windows_loss(
+    network: AnyNetwork,
+    ids: Ids | SplitIds,
+    window: int,
+    *,
+    report: Callable[[int, int], None] | None = None,
+) -> Score:
+    """The mean loss of all characters but the first, on the network's own device.
+
+    The text is tiled into windows of `window` predicted characters, the last one shorter.
+    Window k predicts the characters kN + 1 to kN + N of those before each within it, the
+    first of them of one character alone. The network's mode is put back; no random number
+    is drawn.
+
+    Args:
+        ids: (n,) from 0, n >= 2.
+        window: N, 1 or more.
+        report: called with the characters done and the characters in all.
+
+    Raises:
+        ValueError: there is nothing to predict.
+    """
+    if len(ids) < 2:
+        raise ValueError("a loss needs at least 2 characters")
+    if isinstance(ids, np.ndarray):
+        ids = SplitIds(np.ascontiguousarray(ids))
+    count = len(ids) - 1
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    together = WINDOWS_TOGETHER if on_cpu else WINDOWS_TOGETHER_ON_GPU
+    firsts = range(0, count // window, together)  # of the whole windows
+    parts = max(1, min(torch.get_num_threads(), len(firsts))) if on_cpu else 1
+    totals, done = np.zeros(parts), np.zeros(parts, np.int64)
+
+    def run(part: int) -> None:
+        for first in firsts[part::parts]:
+            rows = range(first, min(first + together, count // window))
+            totals[part] += _loss(
+                network, functools.partial(ids.rows, window, rows), len(rows), window
+            )
+            done[part] += len(rows) * window
+            if part == 0 and report is not None:
+                report(int(done.sum()), count)
+                ids.release()
+
+    was_training = network.training
+    network.eval()
+    try:
+        with side_by_side(parts) as all_of:
+            all_of(run)
+        rest = count % window
+        if rest:
+            last = ids[count - rest :][None]
+            totals[0] += _loss(network, lambda columns: last[:, columns], 1, rest)
+    finally:
+        network.train(was_training)
+    if report is not None:
+        report(count, count)
+    return Score(float(totals.sum()) / count, count)
+
+
+def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, length: int) -> float:
+    """The summed loss of windows (rows, length + 1), given some of their columns at a time."""
+    device = next(network.parameters()).device
+    within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
+    chunk = max(1, min(CHUNK, within))
+    state: State | None = None
+    total = 0.0
+    with torch.inference_mode():
+        for start in range(0, length, chunk):
+            stop = min(start + chunk, length)
+            block = torch.from_numpy(columns(slice(start, stop + 1))).to(device)
+            logits, state = network(block[:, :-1], state)
+            total += losses_of(logits, block[:, 1:]).sum(dtype=torch.float64).item()
+    return total

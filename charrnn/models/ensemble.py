@@ -1,0 +1,93 @@
+"""Several trained models as one, whose prediction is the mean of their probabilities.
+
+This module needs NumPy only, as a model does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from charrnn.errors import InputError
+from charrnn.models import read_model
+from charrnn.models.trained import TrainedModel
+from charrnn.text.vocabulary import Vocabulary
+
+Path = str | os.PathLike[str]
+# the weights that have a row for each character
+_BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """Two or more models with one vocabulary.
+
+    Attributes:
+        members: their characters all in the order of the first one's.
+    """
+
+    members: tuple[TrainedModel, ...]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.members[0].vocabulary
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The first one's: where its data lies, and how it was read."""
+        return self.members[0].facts
+
+
+Trained = TrainedModel | TrainedEnsemble
+
+
+def read_models(paths: Path | Sequence[Path]) -> Trained:
+    """Read one model, or several as an ensemble; a list of one path is that model alone.
+
+    Raises:
+        InputError: names the path that cannot be read, or whose model knows other characters
+            than the first.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        return read_model(paths)
+    if not paths:
+        raise InputError("an ensemble needs one path or more")
+    models = [read_model(path) for path in paths]
+    if len(models) == 1:
+        return models[0]
+    first = models[0].vocabulary
+    for path, model in zip(paths, models, strict=True):
+        if difference := other_characters(model.vocabulary, first):
+            raise InputError(
+                f"{path}: {difference} {paths[0]}; the models of an ensemble must know the "
+                f"same characters, as those that were trained on one text do"
+            )
+    return TrainedEnsemble(tuple(in_order_of(model, first) for model in models))
+
+
+def other_characters(one: Vocabulary, other: Vocabulary) -> str:
+    """How a vocabulary differs from another, as "... than"; "" if only in the order."""
+    if one.is_bytes != other.is_bytes:
+        return f"knows {'bytes' if one.is_bytes else 'characters'}, and not so"
+    for has, vocabulary, lacks in (("knows", one, other), ("lacks", other, one)):
+        for character in vocabulary.characters:
+            if character not in lacks:
+                return f"{has} the character {character!r}, other than"
+    return ""
+
+
+def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
+    """The same model with its characters in the order of a vocabulary of the same ones."""
+    if model.vocabulary == vocabulary:
+        return model
+    ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
+    rows = np.array([ids[character] for character in vocabulary.characters])
+    weights = {
+        name: weight[rows] if name in _BY_CHARACTER else weight
+        for name, weight in model.weights.items()
+    }
+    return replace(model, vocabulary=vocabulary, weights=weights)

@@ -1,0 +1,61 @@
+"""An ensemble is scored as one network is, by the mean of its members' probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.ensemble import NetworkEnsemble
+from charrnn.evaluation import Rule, dynamic_loss, part_loss, stream_loss, windows_loss
+from charrnn.evaluation.dynamic import gradient_rms
+from charrnn.models.trained import Architecture
+from charrnn.network import Network
+from tests.evaluation.conftest import in_float64
+from tests.evaluation.test_dynamic import text
+
+
+def networks() -> list[Network]:
+    torch.manual_seed(3)
+    return [
+        Network(Architecture("lstm", 8, 16, 2, 0.5, True, 11)),
+        Network(Architecture("mingru", 5, 20, 1, 0.0, False, 11)),
+        Network(Architecture("gru", 8, 12, 3, 0.0, False, 11)),
+    ]
+
+
+def definition(nets: list[Network], ids: np.ndarray) -> float:
+    each = []
+    for net in nets:
+        with torch.no_grad():
+            logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
+        each.append(logits[0].softmax(-1))
+    chosen = torch.stack(each).mean(0)[torch.arange(len(ids) - 1), ids[1:]]
+    return -chosen.log().mean().item()
+
+
+def test_every_way_of_scoring() -> None:
+    nets, ids = networks(), np.random.default_rng(2).integers(0, 11, 12_001)
+    ensemble = NetworkEnsemble(nets)
+    expected = definition(nets, ids)
+    assert stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
+    parts = [part_loss(ensemble, ids, rank, 3) for rank in range(3)]
+    assert sum(parts) / 12_000 == pytest.approx(expected, abs=1e-5)
+    cold = [definition(nets, ids[start : start + 101]) for start in range(0, 12_000, 100)]
+    assert windows_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
+
+
+def test_its_members_go_on_learning_together() -> None:
+    nets, ids = networks(), text(801)
+    ensemble = NetworkEnsemble(nets)
+    before = {name: w.clone() for name, w in ensemble.state_dict().items()}
+    rule = Rule(1e-3, 0.01, 20, gradient_rms(ensemble, text(3000, 6), 20))
+    assert dynamic_loss(ensemble, ids, rule).loss < stream_loss(ensemble, ids).loss - 0.05
+    assert all(torch.equal(w, before[name]) for name, w in ensemble.state_dict().items())
+
+
+def test_dropout_is_no_part_of_it() -> None:
+    ensemble = NetworkEnsemble(networks()).train()
+    ids = torch.zeros(2, 5, dtype=torch.int64)
+    assert torch.equal(ensemble(ids)[0], ensemble(ids)[0])
+    assert not any(module.training for module in ensemble.modules())
