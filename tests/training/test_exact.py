@@ -25,6 +25,28 @@ CASES = {
         "data.shuffle=true",
         "+trainer.accumulate_grad_batches=2",
     ],
+    "lstm, muon, all that is dropped": [
+        "optimizer=muon",
+        "schedule=constant",
+        "schedule.warmup_steps=30",
+        "model.embedding_dropout=0.1",
+        "model.output_dropout=0.5",
+        "model.recurrent_dropout=0.2",
+        "model.weight_dropout=0.1",
+        "model.locked_dropout=true",
+        "model.label_smoothing=0.1",
+        "data.shuffle=true",
+    ],
+    "gru, an average of the weights, tied": [
+        "model=gru",
+        "callbacks=ema",
+        "callbacks.ema.decay=0.9",
+        "model.embedding_size=16",
+        "model.hidden_size=16",
+        "model.tied=true",
+        "optimizer=adamw",
+        "optimizer.betas=[0.0,0.99]",
+    ],
 }
 
 

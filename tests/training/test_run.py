@@ -43,8 +43,10 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     assert len(model.generate(length=50, seed=1)) == 50
 
 
-def test_the_last_validation_is_that_of_the_exported_loss(train: Train) -> None:
-    run = train("trainer.max_steps=23")
+@pytest.mark.parametrize("callbacks", ["default", "ema"])
+def test_the_last_validation_is_that_of_the_exported_loss(train: Train, callbacks: str) -> None:
+    averages = ("callbacks=ema", "callbacks.ema.decay=0.5") if callbacks == "ema" else ()
+    run = train("trainer.max_steps=23", *averages)
     rows = metrics(run)
     best = min((float(r["val/loss"]), int(r["step"])) for r in rows if r["val/loss"])
     facts = model_file.load(run / "model.safetensors").facts
@@ -54,6 +56,10 @@ def test_the_last_validation_is_that_of_the_exported_loss(train: Train) -> None:
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
     text = charrnn.load(run).vocabulary.decode(data.unread("val")[:])
     assert abs(charrnn.load(run).score(text) - best[0]) < 1e-5
+    content = checkpoint.read(run / "checkpoints" / "best.ckpt")
+    trained = content.get("current_model_state", content["state_dict"])
+    same = [torch.equal(trained[name], w) for name, w in content["state_dict"].items()]
+    assert all(same) == (callbacks == "default")
 
 
 def test_tensorboard_holds_the_curves(train: Train) -> None:

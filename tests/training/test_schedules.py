@@ -52,6 +52,15 @@ def test_cosine_falls_from_the_first_rate_to_the_final_share_of_it() -> None:
     assert lr[1000] == pytest.approx(2e-4)
 
 
+def test_linear_falls_evenly_after_the_warmup() -> None:
+    lr = rates(functools.partial(schedules.linear, total_steps=110, warmup_steps=10), 120)
+    assert lr[9] == lr[10] == 2e-3
+    assert math.isclose(lr[60], 1e-3)
+    assert lr[110:] == [0] * 10
+    lr = rates(functools.partial(schedules.linear, total_steps=100, final_factor=0.25), 101)
+    assert lr[100] == 0.25 * 2e-3
+
+
 def test_warmup_rises_evenly() -> None:
     lr = rates(functools.partial(schedules.constant, warmup_steps=4), 8)
     assert lr == pytest.approx([5e-4, 1e-3, 1.5e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3])

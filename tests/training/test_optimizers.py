@@ -1,0 +1,102 @@
+"""charrnn's optimizers beside torch's own and the definitions that they are made from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from charrnn.training import AdamW, Muon
+from charrnn.training.optimizers import ADAMW_RMS, orthogonalized
+
+
+def tensors(seed: int = 0) -> list[nn.Parameter]:
+    drawn = torch.Generator().manual_seed(seed)
+    shapes = [(8, 4), (12, 6), (12,), (5, 3)]
+    return [nn.Parameter(torch.randn(s, generator=drawn, dtype=torch.float64)) for s in shapes]
+
+
+def give_gradients(parameters: list[nn.Parameter], step: int) -> None:
+    drawn = torch.Generator().manual_seed(100 + step)
+    for p in parameters:
+        p.grad = torch.randn(p.shape, generator=drawn, dtype=p.dtype)
+
+
+def test_adamw_decays_matrices_and_is_torchs_besides() -> None:
+    ours, theirs = tensors(), tensors()
+    decayed = torch.optim.AdamW([p for p in theirs if p.ndim > 1], 0.1, weight_decay=0.3)
+    free = torch.optim.AdamW([p for p in theirs if p.ndim < 2], 0.1, weight_decay=0.0)
+    optimizer = AdamW(ours, 0.1, weight_decay=0.3)
+    for step in range(5):
+        give_gradients(ours, step)
+        give_gradients(theirs, step)
+        for each in (optimizer, decayed, free):
+            each.step()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+NAMES = ("recurrent.0.weight_ih_l0", "recurrent.0.weight_hh_l0", "recurrent.0.bias", "embedding")
+
+
+def test_muon_takes_adamws_step_for_all_but_the_recurrent_matrices() -> None:
+    ours, theirs = tensors(), tensors()
+    optimizer = Muon(list(zip(NAMES, ours, strict=True)), 0.1, betas=(0.8, 0.9), eps=1e-6)
+    adamw = torch.optim.AdamW(theirs[2:], 0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0)
+    for step in range(5):
+        give_gradients(ours, step)
+        give_gradients(theirs, step)
+        optimizer.step()
+        adamw.step()
+    for one, other in zip(ours[2:], theirs[2:], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_muon_makes_the_singular_values_of_a_step_equal() -> None:
+    ours = tensors()
+    before = [p.detach().clone() for p in ours[:2]]
+    optimizer = Muon(list(zip(NAMES, ours, strict=True)), 0.1, weight_decay=0)
+    give_gradients(ours, 0)
+    gradients = [p.grad for p in ours[:2]]
+    optimizer.step()
+    for p, old, gradient in zip(ours, before, gradients, strict=False):
+        scale = 0.1 * ADAMW_RMS * max(p.shape) ** 0.5
+        step = (old - p.detach()) / scale
+        values = torch.linalg.svdvals(step)
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        assert (step * gradient).sum() > 0.9 * torch.linalg.svdvals(gradient).sum() * 0.7
+
+
+@pytest.mark.parametrize("shape", [(30, 7), (7, 30), (16, 16), (3, 20, 5)])
+def test_orthogonalized_is_near_the_polar_factor(shape: tuple[int, ...]) -> None:
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    left, _, right = torch.linalg.svd(drawn, full_matrices=False)
+    found, exact = orthogonalized(drawn, 5), left @ right
+    cosine = (found * exact).sum() / (found.norm() * exact.norm())
+    assert cosine > 0.97
+    assert found.dtype == drawn.dtype
+
+
+def test_muon_decays_what_it_orthogonalizes_only() -> None:
+    ours = tensors()
+    before = [p.detach().clone() for p in ours]
+    optimizer = Muon(list(zip(NAMES, ours, strict=True)), 0.1, weight_decay=0.5)
+    for p in ours:
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    shares: list[Tensor] = [p.detach() / b for p, b in zip(ours, before, strict=True)]
+    assert all(torch.allclose(s, torch.full_like(s, 0.95)) for s in shares[:2])
+    assert all(torch.equal(s, torch.ones_like(s)) for s in shares[2:])
+
+
+def test_a_closure_gives_the_loss() -> None:
+    p = nn.Parameter(torch.ones(3))
+
+    def closure() -> Tensor:
+        loss: Tensor = (p**2).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    assert Muon([("bias", p)], 0.1).step(closure).item() == 3
+    assert (p < 1).all()
