@@ -86,7 +86,7 @@ class ModelOptions:
     embedding_size: Annotated[int, AT_LEAST_1, FIXED]
     hidden_size: Annotated[int, AT_LEAST_1, FIXED]
     num_layers: Annotated[int, AT_LEAST_1, FIXED]
-    dropout: Annotated[float, BELOW_1]
+    dropout: Annotated[float | None, BELOW_1]
     batchnorm: Annotated[bool, FIXED]
     output_dropout: Annotated[float | None, BELOW_1]
     embedding_dropout: Annotated[float, BELOW_1]
@@ -183,14 +183,6 @@ class TrainerOptions:
         float | None, Range(POSITIVE.admits, "must be above 0; null turns clipping off")
     ]
     gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
-
-    def check(self, prefix: str) -> None:
-        require(
-            self.max_epochs is not None or self.max_steps is not None,
-            f"{prefix}max_epochs",
-            self.max_epochs,
-            f"give {prefix}max_epochs or {prefix}max_steps, so that training ends",
-        )
 
 
 @dataclass

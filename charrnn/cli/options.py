@@ -67,7 +67,7 @@ class TrainOptions:
     trainer: Annotated[dict[str, Any], NODE]
     callbacks: Annotated[dict[str, Any], NODES]
     logger: Annotated[dict[str, Any], NODES]
-    checkpoint_every: Annotated[int, AT_LEAST_1]
+    checkpoint_every: Annotated[int | None, AT_LEAST_1]
     validate_every: Annotated[
         int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
     ]

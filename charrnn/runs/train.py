@@ -11,6 +11,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import folder as folders
 from charrnn.runs import hardware, plan, world
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
+from charrnn.runs.chosen import by_length
 from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
@@ -111,7 +112,7 @@ def _with_choices_made(
     start: ResumePoint,
     here: world.World,
 ) -> Config:
-    """The config with everything automatic decided: device, precision, threads, seed, network."""
+    """The config with all decided that the text's length and this machine decide."""
     if config["init_from"] is not None and start.path is None:
         init_from = config["init_from"]
         trained = read_initial(init_from)
@@ -119,4 +120,6 @@ def _with_choices_made(
         model = adopt_architecture(init_from, trained, config["model"], request.given)
         config = {**config, "model": model}
     seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
+    streams = data.streams
+    config = by_length(config, streams.windows, (streams.batch_size, streams.seq_length))
     return {**config, "trainer": hardware.resolve(config, here), "seed": seed, "resume": None}
