@@ -30,12 +30,10 @@ class CpuThresholds(NamedTuple):
         bf16: multiplications in the product of a time step, streams * hidden_size ** 2, from
             which on bf16 is faster than float32: below, converting costs more than it gains.
         bf16_streams: and so many streams.
-        products: units from which threads may share out each product.
     """
 
     bf16: int = 1 << 62
     bf16_streams: int = 1
-    products: int = 256
 
 
 @dataclass(frozen=True)
@@ -97,20 +95,20 @@ CELLS: dict[str, Cell] = {
         carried=("h", "c"),
         module="torch.nn.LSTM",
         initial_biases={"f": 1.0},
-        cpu=CpuThresholds(bf16=0, bf16_streams=8, products=128),
+        cpu=CpuThresholds(bf16=0, bf16_streams=8),
     ),
     "gru": Cell(
         gates="rzn",
         carried=("h",),
         module="torch.nn.GRU",
         apart="n",  # r is multiplied with it first
-        cpu=CpuThresholds(bf16=800_000, products=256),
+        cpu=CpuThresholds(bf16=800_000),
     ),
     "rnn": Cell(
         gates="h",
         carried=("h",),
         module="torch.nn.RNN",
-        cpu=CpuThresholds(bf16=1_600_000, products=512),
+        cpu=CpuThresholds(bf16=1_600_000),
     ),
     "mingru": Cell(
         gates="zh",

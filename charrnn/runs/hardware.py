@@ -14,11 +14,18 @@ from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.runs.world import ALONE, World, check_count
 
-# multiplications of such a product that a thread needs to have
-PRODUCT = 32_000
-# up to so many units threads share out the streams instead, if each gets so many
-# (charrnn.training.stream_threads)
+# Up to so many units threads share out the streams, if each gets so many, and never a product:
+# they would meet some hundred times a step, each time for little. Two layers of 128 units in
+# float32 on two cores that are shared with other programs, median milliseconds of a step with
+# one thread, with two that share out each product, and with two that share out the streams:
+#     1 stream    11     34      -        8 streams    31    269     31
+#     2 streams   16    101     19       16 streams    45   1614     51
+#     4 streams   17    134     25       24 streams    74    662     81
+# and in bf16 50 streams take 38, 190 and 37. The fastest of those steps, when the others happened
+# to rest, were 1.3 to 11 times as long with shared products, too (docs/performance.md).
 SHARED_HIDDEN, SHARED_STREAMS = 256, 12
+# above, multiplications of a time step's product that a thread needs to have
+PRODUCT = 32_000
 
 
 class Model(NamedTuple):
@@ -113,11 +120,8 @@ def chosen_precision(accelerator: str, model: Model, streams: int) -> str:
 
 def chosen_threads(model: Model, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
-    shares = chosen_shares(model, streams, available)
-    if shares > 1:
-        return shares
-    if model.hidden_size < CELLS[model.kind].cpu.products:
-        return 1
+    if model.hidden_size <= SHARED_HIDDEN:
+        return chosen_shares(model, streams, available)
     return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
 
 

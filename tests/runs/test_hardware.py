@@ -51,8 +51,12 @@ def test_the_default_recipe() -> None:
 @pytest.mark.parametrize(
     ("batch_size", "model", "expected"),
     [
-        (5, {}, ("32-true", 2)),
         (1, {}, ("32-true", 1)),
+        (5, {}, ("32-true", 1)),
+        (23, {}, ("bf16-mixed", 1)),
+        (5, {"hidden_size": 256}, ("32-true", 1)),
+        (5, {"hidden_size": 512}, ("32-true", 2)),
+        (50, {"batchnorm": True}, ("bf16-mixed", 1)),
         (10, {"hidden_size": 32}, ("bf16-mixed", 1)),
         (24, {"hidden_size": 32}, ("bf16-mixed", 2)),
         (50, {"kind": "gru"}, ("bf16-mixed", 2)),

@@ -56,7 +56,7 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
     overrides = [*CASES[case], "model.dropout=0.25", "validate_every=11"]
     whole = train(*overrides, "trainer.max_steps=60", folder="whole")
     parts = train(*overrides, "trainer.max_steps=9", folder="parts")
-    # off a save point, on an epoch's end (23 and 46), on both, and one step beyond
+    # on an epoch's end (20 and 40), one step beyond, and on a save point
     for stop in (20, 21, 40, 49, 60):
         train(f"resume={parts}", f"trainer.max_steps={stop}", small=False)
     same = tensors(whole)
