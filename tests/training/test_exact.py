@@ -44,7 +44,7 @@ CASES = {
         "model.embedding_size=16",
         "model.hidden_size=16",
         "model.tied=true",
-        "optimizer=adamw",
+        "optimizer=adamw_matrices",
         "optimizer.betas=[0.0,0.99]",
     ],
 }
