@@ -39,8 +39,8 @@ EPSILON = 0.1
 
 # Chosen on the validation splits of LSTMs of tiny-shakespeare (docs/evaluation.md): half or
 # twice of each costs less than a hundredth of a nat.
-LR = 4e-5
-LR_OF_PLAIN_STEPS = 0.1
+LR = 6e-5
+LR_OF_PLAIN_STEPS = 0.04
 DECAY = 0.001
 SEGMENT = 50
 

@@ -28,6 +28,8 @@ def introduce(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
         f"dropout {m.dropout:g}; {module.network.num_parameters():,} parameters"
     )
+    if config["distill_from"] is not None:
+        say(f"teachers: {len(config['distill_from'])}, weight {config['distill_weight']:g}")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "

@@ -31,7 +31,7 @@ from charrnn.training.divergence import Divergence
 from charrnn.training.log import TrainingLog
 from charrnn.training.schedules import OfStep
 from charrnn.training.signatures import parameters_of
-from charrnn.training.stream_threads import SharedLoss, window_loss
+from charrnn.training.stream_threads import SharedLoss, WindowLoss, window_loss
 
 LR = 2e-3
 
@@ -63,6 +63,7 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the carried state after the last window.
         best: the lowest validation loss so far.
+        window_loss: the loss of a window; `charrnn.training.distillation` has another.
         stream_threads: CPU threads that share out the streams of a step.
     """
 
@@ -95,6 +96,7 @@ class LanguageModel(L.LightningModule):
         self.network = Network(Architecture(**sizes, vocabulary_size=len(vocabulary)))  # type: ignore[arg-type]
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
         self.make_schedule = schedule
+        self.window_loss: WindowLoss = window_loss
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()
@@ -126,9 +128,9 @@ class LanguageModel(L.LightningModule):
 
     def _loss_of_window(self) -> Callable[..., tuple[Tensor, State]]:
         if self.stream_threads == 1:
-            return functools.partial(window_loss, self.network)
+            return functools.partial(self.window_loss, self.network)
         if self._shared is None or self._shared.network is not self.network:
-            self._shared = SharedLoss(self.network, self.stream_threads)
+            self._shared = SharedLoss(self.network, self.stream_threads, self.window_loss)
         return self._shared
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
