@@ -35,6 +35,8 @@ class Network(nn.Module):
     from `generator`, without one from torch's global random numbers.
     """
 
+    normalized = False  # its logits are not ln p yet
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
