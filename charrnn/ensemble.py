@@ -24,6 +24,8 @@ class NetworkEnsemble(nn.Module):
     Dropout is no part of it: the members stay in the mode of evaluation.
     """
 
+    normalized = True  # its logits are ln p
+
     def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
         self.members = nn.ModuleList(networks)

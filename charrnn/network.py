@@ -48,6 +48,8 @@ class Network(nn.Module):
         InputError: the architecture cannot have that regularization.
     """
 
+    normalized = False  # its logits are not ln p yet
+
     def __init__(
         self, architecture: Architecture, regularization: Regularization | None = None
     ) -> None:

@@ -75,6 +75,8 @@ class TrainOptions:
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
     init_from: Annotated[str | None, PATH, FIXED]
+    distill_from: Annotated[str | list[str] | None, PATH, FIXED]
+    distill_weight: Annotated[float, SHARE, FIXED]
     tags: Annotated[list[str] | None, TEXT]
 
     def check(self, prefix: str) -> None:

@@ -30,15 +30,19 @@ class Score:
         return float(np.exp(self.loss))
 
 
-def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
+def losses_of(logits: Tensor, targets: Tensor, *, normalized: bool = False) -> Tensor:
     """-ln p(target) (N, T) in float32, differentiable, of logits (N, T, V) and targets (N, T).
+
+    Args:
+        normalized: the logits are ln p already, as those of an ensemble are; they are then
+            scored as they stand.
 
     Raises:
         AssertionError: what is scored does not sum to 1, which is a fault in charrnn: a loss
             that is lower than any model's could hide behind it. Logits that are infinite or
             not numbers pass, and so does the loss that they give.
     """
-    log_probabilities = F.log_softmax(logits.float(), -1)
+    log_probabilities = logits.float() if normalized else F.log_softmax(logits.float(), -1)
     losses = F.nll_loss(log_probabilities.flatten(0, 1), targets.flatten(), reduction="none")
     check(log_probabilities.detach())
     return losses.view(targets.shape)

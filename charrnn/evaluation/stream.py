@@ -227,7 +227,7 @@ class _Run:
         """The summed losses (R,) of a block (R, C + 1), and the state after it."""
         ids = torch.from_numpy(block).to(self.device)
         logits, state = self.network(ids[:, :-1], state)
-        losses = losses_of(logits, ids[:, 1:])
+        losses = losses_of(logits, ids[:, 1:], normalized=self.network.normalized)
         return losses.sum(1, dtype=torch.float64).cpu().numpy(), state
 
 

@@ -98,5 +98,6 @@ def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, lengt
             stop = min(start + chunk, length)
             block = torch.from_numpy(columns(slice(start, stop + 1))).to(device)
             logits, state = network(block[:, :-1], state)
-            total += losses_of(logits, block[:, 1:]).sum(dtype=torch.float64).item()
+            losses = losses_of(logits, block[:, 1:], normalized=network.normalized)
+            total += losses.sum(dtype=torch.float64).item()
     return total

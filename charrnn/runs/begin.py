@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,16 @@ def absolute(config: Config) -> Config:
     if init_from is not None:
         # outputs/latest will be another run once this one has begun
         init_from = os.path.realpath(init_from)
-    return {**config, "data": data, "init_from": init_from, "resume": None}
+    teachers = _absolute_teachers(config)
+    return {**config, "data": data, "init_from": init_from, **teachers, "resume": None}
+
+
+def _absolute_teachers(config: Config) -> Config:
+    """`distill_from` as it is recorded: a list, for which the above holds, too."""
+    paths = config["distill_from"]
+    if paths is not None:
+        paths = [os.path.realpath(p) for p in ([paths] if isinstance(paths, str) else paths)]
+    return {"distill_from": paths}
 
 
 def _with_one_text(request: Request) -> Config:
@@ -129,6 +138,8 @@ def _again(folder: Path, request: Request) -> Beginning:
 
 def _merged(recorded: Config, request: Request, source: str) -> Config:
     """A recorded config with what was asked for today, such as another place of the same text."""
+    # named from another folder they are the same
+    request = replace(request, config={**request.config, **_absolute_teachers(request.config)})
     config = merged(upgraded(recorded), request, source)
     return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
@@ -159,8 +170,6 @@ def _automatic(request: Request) -> Beginning:
 
 
 def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> Request:
-    from dataclasses import replace
-
     kept = request.given if given is None else given
     # what the run was begun from is recorded; a resume does not ask for it again
     return replace(request, given=tuple(key for key in kept if key not in ("resume", "init_from")))

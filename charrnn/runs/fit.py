@@ -38,6 +38,7 @@ from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
 from charrnn.runs.request import Config, Result
+from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.best import Best
@@ -53,6 +54,7 @@ class Task:
         config: with every automatic choice made.
         files: the HDF5 and JSON of the data, absolute.
         best_is_lost: the files of the best model so far are gone, so that the next one counts.
+        teachers: their fingerprint, for a resume; None for a run without.
     """
 
     config: Config
@@ -60,6 +62,7 @@ class Task:
     files: tuple[Path, Path]
     start: ResumePoint
     best_is_lost: bool = False
+    teachers: str | None = None
 
 
 def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
@@ -81,6 +84,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         module = _module(config, data, world)
         initial = _initial(config, data, module) if start.path is None else None
         module.stream_threads = stream_threads
+        teach(module, config)
         trainer = _trainer(task, data, signals, world)
         if world.rank == 0:
             introduce(config, data, module, start, initial)
@@ -273,6 +277,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
         "config": config,
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
+        "teachers": task.teachers,
     }
     run = Run(folder, config["checkpoint_every"], signals, entry)
     callbacks = [

@@ -25,7 +25,7 @@ RECORDED = Path(".hydra") / "config.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
 # where a text may hold what would be an interpolation elsewhere: it is a path, and stays one
-PATHS = ("data.input_txt", "data.input_h5", "data.input_json", "init_from")
+PATHS = ("data.input_txt", "data.input_h5", "data.input_json", "init_from", "distill_from")
 
 
 def is_run(folder: Path) -> bool:

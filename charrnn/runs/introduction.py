@@ -39,6 +39,8 @@ def introduce(
             f"init_from: {initial.common} {many} from {_short(Path(config['init_from']))}, "
             f"{initial.new} new, {initial.unused} of that model's not used"
         )
+    if config["distill_from"] is not None:
+        say(f"teachers: {len(config['distill_from'])}, weight {config['distill_weight']:g}")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "

@@ -118,6 +118,8 @@ def is_same_run(now: Config, recorded: Config) -> bool:
 
     What is automatic or null in `now` was decided at the recorded run's start.
     """
+    if now.get("distill_from") is None and recorded.get("distill_from") is not None:
+        return False  # it is never chosen automatically
     for key, value in _leaves(now):
         if key in ABOUT_THE_RESUME or value is None or value == "auto":
             continue

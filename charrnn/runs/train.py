@@ -18,6 +18,7 @@ from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
+from charrnn.runs.teachers import fingerprint
 from charrnn.training import TextDataModule
 from charrnn.training.best import Best
 from charrnn.training.signals import Signals
@@ -75,13 +76,16 @@ def _train(
     config = _with_choices_made(config, request, data, start, here)
     count = hardware.processes(config["trainer"])
     plan.check(config, data, start, count)
+    teachers = fingerprint(config, data.vocabulary, start)
     folders.record(folder, config, request)
     best_is_lost = False
     if start.path is not None and start.entry is not None and config["validate_every"] != 0:
         best = Best.from_plain(start.entry["best"])
         best_is_lost = not restore_best(folder, best, start.path)
     h5, json = data.files
-    task = Task(config, folder, (Path(h5).resolve(), Path(json).resolve()), start, best_is_lost)
+    task = Task(
+        config, folder, (Path(h5).resolve(), Path(json).resolve()), start, best_is_lost, teachers
+    )
     if count == 1:
         return fit(task, signals)
     from charrnn.runs import processes

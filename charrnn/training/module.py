@@ -32,7 +32,7 @@ from charrnn.training.divergence import Divergence
 from charrnn.training.log import TrainingLog
 from charrnn.training.schedules import OfStep
 from charrnn.training.signatures import optimizer_of, parameters_of
-from charrnn.training.stream_threads import SharedLoss, window_loss
+from charrnn.training.stream_threads import SharedLoss, WindowLoss, window_loss
 
 LR = 2e-3
 
@@ -67,6 +67,7 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the carried state after the last window.
         best: the lowest validation loss so far.
+        window_loss: the loss of a window; `charrnn.training.distillation` has another.
         stream_threads: CPU threads that share out the streams of a step.
     """
 
@@ -103,6 +104,7 @@ class LanguageModel(L.LightningModule):
         self.network = Network(architecture, Regularization(**regularization))
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
         self.make_schedule = schedule
+        self.window_loss: WindowLoss = window_loss
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()
@@ -134,9 +136,9 @@ class LanguageModel(L.LightningModule):
 
     def _loss_of_window(self) -> Callable[..., tuple[Tensor, State]]:
         if self.stream_threads == 1:
-            return functools.partial(window_loss, self.network)
+            return functools.partial(self.window_loss, self.network)
         if self._shared is None or self._shared.network is not self.network:
-            self._shared = SharedLoss(self.network, self.stream_threads)
+            self._shared = SharedLoss(self.network, self.stream_threads, self.window_loss)
         return self._shared
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -174,7 +176,7 @@ class LanguageModel(L.LightningModule):
         optimizer = self._optimizer()
         if self.make_schedule is None:
             return optimizer
-        scheduler = self.make_schedule(optimizer, **self._lengths())
+        scheduler = self.make_schedule(optimizer, **self._lengths(self.make_schedule))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -185,17 +187,14 @@ class LanguageModel(L.LightningModule):
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
         return optimizer_of(self.network, self.make_optimizer, fuses)
 
-    def _lengths(self) -> dict[str, int]:
+    def _lengths(self, make: MakeSchedule) -> dict[str, int]:
         """What the schedule asks for of `total_steps` and `steps_per_epoch`."""
-        assert self.make_schedule is not None
-        takes, given = parameters_of(self.make_schedule)
-        wanted = takes - given
-        lengths = {}
-        if "total_steps" in wanted:
-            lengths["total_steps"] = int(self.trainer.estimated_stepping_batches)
-        if "steps_per_epoch" in wanted:
-            lengths["steps_per_epoch"] = self.steps_per_epoch
-        return lengths
+        takes, given = parameters_of(make)
+        known: dict[str, Callable[[], float]] = {
+            "total_steps": lambda: self.trainer.estimated_stepping_batches,
+            "steps_per_epoch": lambda: self.steps_per_epoch,
+        }
+        return {name: int(known[name]()) for name in known.keys() & (takes - given)}
 
     @property
     def steps_per_epoch(self) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +28,9 @@ from torch.nn import functional as F
 from charrnn.network import Network, State, joined, streams_of
 
 SEEDS = 1 << 62
+
+# (network, ids (N, T), targets (N, T), state, generator) -> the mean loss, the state after it
+WindowLoss = Callable[..., tuple[Tensor, State]]
 
 
 def window_loss(
@@ -44,7 +48,7 @@ def window_loss(
 
 
 class SharedLoss:
-    """`window_loss`, computed in parts by as many threads.
+    """`window_loss`, or another of its kind, computed in parts by as many threads.
 
     Its gradients are there when it returns; the loss's backward() only hands them out.
 
@@ -53,10 +57,13 @@ class SharedLoss:
             torch is set to.
     """
 
-    def __init__(self, network: Network, shares: int) -> None:
+    def __init__(
+        self, network: Network, shares: int, window_loss: WindowLoss = window_loss
+    ) -> None:
         assert not network.architecture.batchnorm, "its statistics are those of all streams"
         self.network = network
         self.shares = shares
+        self.window_loss = window_loss
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         # a thread's own modules, around the same weights: a mask on them is put in for a while
         shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
@@ -82,7 +89,7 @@ class SharedLoss:
             before = None if state is None else streams_of(state, rows)
             # both are a thread's own
             with torch.enable_grad(), torch.autocast("cpu", **precision):
-                loss, after = window_loss(
+                loss, after = self.window_loss(
                     self.networks[i], ids[rows], targets[rows], before, self.generators[i]
                 )
                 loss = loss * (rows.stop - rows.start) / len(ids)

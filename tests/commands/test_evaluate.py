@@ -137,7 +137,7 @@ def test_dynamic_stands_beside_the_loss(train: Train, capfd: pytest.CaptureFixtu
     lines = capfd.readouterr().out.splitlines()
     assert lines[1].startswith("loss ")
     assert lines[4].startswith("dynamic: loss ")
-    assert lines[5] == "dynamic: rms steps with lr 4e-05, decay 0.001, segments of 50"
+    assert lines[5] == "dynamic: rms steps with lr 6e-05, decay 0.001, segments of 50"
 
 
 def test_dynamic_without_the_training_text(

@@ -54,6 +54,21 @@ def test_its_members_go_on_learning_together() -> None:
     assert all(torch.equal(w, before[name]) for name, w in ensemble.state_dict().items())
 
 
+def test_a_mean_that_is_none_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked is the mean itself, before anything makes it sum to 1."""
+    whole = NetworkEnsemble.forward
+
+    def forward(*given: object) -> object:
+        logs, state = whole(*given)
+        return logs + 0.01, state
+
+    monkeypatch.setattr(NetworkEnsemble, "forward", forward)
+    ensemble = NetworkEnsemble(networks())
+    for score in (stream_loss, lambda *both: windows_loss(*both, 50)):
+        with pytest.raises(AssertionError, match=r"off from a sum of 1 by 0\.01"):
+            score(ensemble, text(801))
+
+
 def test_dropout_is_no_part_of_it() -> None:
     ensemble = NetworkEnsemble(networks()).train()
     ids = torch.zeros(2, 5, dtype=torch.int64)
