@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test test-oldest faults lint tensorboard bench clean
+.PHONY: help setup train demo test test-oldest faults lint tensorboard bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,9 @@ tensorboard: setup  ## curves of every run below outputs/
 
 bench: setup  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+results: setup  ## train the recipes that have no result yet, and write docs/results.md; hours
+	$(BIN)/python -m benchmarks.recipes $(ARGS)
 
 clean:  ## remove the environment and caches; runs in outputs/ stay
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

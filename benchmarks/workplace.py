@@ -89,10 +89,11 @@ class Workplace:
         return run([*CHARRNN, *words], self.folder)
 
     def train(self, *overrides: str) -> tuple[Ended, Path]:
-        """`charrnn train` in a run folder of its own."""
+        """`charrnn train` in a run folder of its own; peers have the size of torch-rnn's recipe."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
-        return self.charrnn("train", f"hydra.run.dir={folder}", *overrides), folder
+        words = ("train", "experiment=torch_rnn", f"hydra.run.dir={folder}")
+        return self.charrnn(*words, *overrides), folder
 
     @cached_property
     def trained(self) -> Path:

@@ -35,9 +35,9 @@ def measure(place: Workplace) -> Part:
 
     def charrnn() -> float:
         ended, _ = place.train(
+            "experiment=null",
             *place.data_options,
             f"trainer.max_steps={2 * steps}",
-            "trainer.max_epochs=null",
             f"validate_every={every}",
         )
         began = ended.at("step 1 /")

@@ -1,0 +1,172 @@
+"""`make results`: the recipes trained, scored and sampled, and docs/results.md made of them.
+
+    python -m benchmarks.recipes [NAME ...] [--seeds 3] [--table]
+
+Each recipe (``experiment=NAME``) trains on the first 90 % of tiny-shakespeare and is scored on the
+last 10 %, which is nanoGPT's split. A run that stands in outputs/results with its result is not
+made again: so the hour can be run at night, and the table from all runs at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import description
+from benchmarks.measuring import run
+from benchmarks.workplace import CHARRNN, REPOSITORY
+
+RUNS = REPOSITORY / "outputs" / "results"
+PAGE = REPOSITORY / "docs" / "results.md"
+BEGIN, END = "<!-- table: make results -->", "<!-- end of table -->"
+SPLIT = ("data.val_frac=0.1", "data.test_frac=0")
+CORPUS = "tiny_shakespeare"
+# experiment= of each, null being the default, and how many seeds it is worth
+RECIPES = {"torch_rnn": 3, "two_minutes": 3, "null": 3, "ten_minutes": 3, "hour": 1}
+TITLES = {"null": "the default"}
+WINDOW = 256
+TEMPERATURES = (0.5, 0.8)
+SAMPLE = 400  # characters
+PARAMETERS = re.compile(r"; ([\d,]+) parameters")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Attributes: result: what was measured of one run, plain values."""
+
+    recipe: str
+    seed: int
+    result: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return folder_of(self.recipe, self.seed)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    parser.add_argument("--seeds", type=int, help="runs of each; by default 3, and 1 of the hour")
+    parser.add_argument("--text", type=Path, help="the corpus as a file, instead of fetching it")
+    parser.add_argument("--table", action="store_true", help="only write the table anew")
+    options = parser.parse_args(words)
+    for name in [] if options.table else options.names or list(RECIPES):
+        for seed in range(1, 1 + (options.seeds or RECIPES.get(name, 1))):
+            if not (folder_of(name, seed) / "result.json").is_file():
+                train(name, seed, options.text)
+    found = everything()
+    write(found)
+    print(table(found))
+    return 0
+
+
+def folder_of(recipe: str, seed: int) -> Path:
+    return RUNS / (recipe if recipe != "null" else "default") / f"seed-{seed}"
+
+
+def train(recipe: str, seed: int, text: Path | None) -> None:
+    """One run: its time and memory, its losses, and its samples."""
+    folder = folder_of(recipe, seed)
+    print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
+    corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
+    words = (f"experiment={recipe}", *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
+    ended = run([*CHARRNN, "train", *words], REPOSITORY)
+    counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
+    result = {
+        "machine": description(),
+        "seconds": ended.seconds,
+        "peak_bytes": ended.peak_bytes,
+        "parameters": int(counted[1].replace(",", "")),
+        "carried": evaluated(folder)["loss"],
+        "cold": evaluated(folder, f"window={WINDOW}")["loss"],
+        "dynamic": evaluated(folder, "dynamic=true")["dynamic"]["loss"],
+        "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
+    }
+    (folder / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+
+def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
+    where = (f"checkpoint={folder}", "split=val", "json=true")
+    values: dict[str, Any] = json.loads(
+        run([*CHARRNN, "evaluate", *where, *words], REPOSITORY).output
+    )
+    return values
+
+
+def sampled(folder: Path, temperature: float) -> str:
+    words = (f"checkpoint={folder}", f"temperature={temperature}", f"length={SAMPLE}", "seed=1")
+    return run([*CHARRNN, "sample", *words], REPOSITORY).output
+
+
+def everything() -> list[Trained]:
+    """All runs that have a result, recipe by recipe."""
+    found = []
+    for recipe in RECIPES:
+        for path in sorted(folder_of(recipe, 0).parent.glob("seed-*/result.json")):
+            seed = int(path.parent.name.removeprefix("seed-"))
+            found.append(Trained(recipe, seed, json.loads(path.read_text(encoding="utf-8"))))
+    return found
+
+
+# -- the page ----------------------------------------------------------------------------
+
+
+def table(found: list[Trained]) -> str:
+    """A row for each recipe: means over its seeds, and the largest distance from them."""
+    head = ["recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}", "dynamic"]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for recipe in RECIPES:
+        results = [trained.result for trained in found if trained.recipe == recipe]
+        if not results:
+            continue
+        seconds = statistics.median(r["seconds"] for r in results)
+        title = TITLES.get(recipe, f"`{recipe}`")
+        lines.append([
+            title + (f", {len(results)} seeds" if len(results) > 1 else ", 1 seed"),
+            f"{results[0]['parameters']:,}",
+            f"{int(seconds) // 60}:{int(seconds) % 60:02}",
+            f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
+            *(spread([r[name] for r in results]) for name in ("carried", "cold", "dynamic")),
+        ])  # fmt: skip
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(values: list[float]) -> str:
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f"{mean:.4f}"
+    return f"{mean:.4f} ± {max(abs(value - mean) for value in values):.4f}"
+
+
+def samples(found: list[Trained]) -> str:
+    """What the first seed of each recipe writes."""
+    parts = []
+    for trained in found:
+        if trained.seed != 1:
+            continue
+        title = TITLES.get(trained.recipe, f"`experiment={trained.recipe}`")
+        for temperature, text in trained.result["samples"].items():
+            parts.append(f"{title}, temperature {temperature}:\n\n```\n{text.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+def write(found: list[Trained]) -> None:
+    """Put table and samples between the two marks of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    machines = sorted({trained.result["machine"]["processor"] for trained in found})
+    body = f"Machine: {'; '.join(machines)}.\n\n{table(found)}\n\n{samples(found)}"
+    PAGE.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
