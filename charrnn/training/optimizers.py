@@ -72,12 +72,12 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
-        lr: float = 4e-3,
+        lr: float = 8e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
-        iterations: int = 5,
+        iterations: int = 3,
     ) -> None:
         pairs = list(named_parameters)
         matrices = [p for name, p in pairs if name.startswith("recurrent.") and p.ndim == 2]
