@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from charrnn.cli.compose import Composed
     from charrnn.runs.request import Result
 
+RECIPE = "budget"  # the experiment that budget= begins with
+
 
 def train(*overrides: str) -> Result | None:
     """Train as `charrnn train` does: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
@@ -89,7 +91,8 @@ def follow() -> int | None:
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
-    """Overrides that let Hydra's run folder be the folder of this run."""
+    """Overrides that let Hydra's run folder be the folder of this run, and its recipe be there."""
+    overrides = _with_recipe(overrides)
     values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
     added = []
@@ -108,7 +111,8 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
         resume = None
     if folder is not None and is_run(Path(folder)) and (named or world.restarted()):
         # however it began, it goes on from where it was interrupted
-        overrides = [o for o in overrides if not o.startswith(("resume=", "init_from="))]
+        past = ("resume=", "init_from=", "budget=")
+        overrides = [o for o in overrides if not o.startswith(past)]
         resume = folder
         added.append(f"resume={resume}")
     if resume is not None and os.path.isdir(resume):
@@ -117,6 +121,21 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
     elif folder is not None:
         refuse_run(Path(folder))
     return overrides + added
+
+
+def _with_recipe(overrides: list[str]) -> list[str]:
+    """The overrides, with what budget= leaves to no measurement: experiment=budget."""
+    values = dict(o.partition("=")[::2] for o in overrides)
+    budget, experiment = values.get("budget", "null"), values.get("experiment", "null")
+    if budget == "null" or RECIPE in experiment.strip("[]").split(","):
+        return overrides
+    if experiment != "null":
+        raise InputError(
+            f"experiment={experiment}: budget={budget} is a recipe of its own; give one of the "
+            f"two, and single options beside it, or experiment=[{RECIPE},{experiment.strip('[]')}]"
+        )
+    others = [o for o in overrides if not o.startswith("experiment=")]
+    return [f"experiment={RECIPE}", *others]
 
 
 def _unquoted(value: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.runs import budget
 from charrnn.runs import folder as folders
 from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
@@ -150,8 +151,9 @@ def _automatic(request: Request) -> Beginning:
         if (folder / folders.RECORDED).is_file():
             return _again(folder, _without_resume(request))
         return Beginning(folder, now, None)
+    alike = budget.undecided(now, request.given)
     for found in folders.run_folders(folder.parent.parent):
-        if found != folder and _is_unfinished(found, now):
+        if found != folder and _is_unfinished(found, alike):
             folders.unmake(folder)
             return _again(found, _without_resume(request, given=()))
     folders.refuse_run(folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from charrnn import files
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
-from charrnn.runs import hardware, plan, world
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
 from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
@@ -17,6 +18,7 @@ from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
+from charrnn.runs.speed import within_budget
 from charrnn.training import TextDataModule
 from charrnn.training.best import Best
 from charrnn.training.signals import Signals
@@ -33,6 +35,8 @@ def train(request: Request, signals: Signals) -> Result:
     """
     here = world.world()
     begins = beginning(request)
+    if begins.source is None:
+        begins = replace(begins, config=budget.begun(begins.config, request.given))
     world.check(begins.config, here)
     # what this machine cannot do is refused before a file is touched
     hardware.resolve(begins.config, here)
@@ -71,7 +75,7 @@ def _train(
     data = build("data", config["data"])
     data.prepare_data()
     data.setup()
-    config = _with_choices_made(config, request, data, start, here)
+    config = _with_choices_made(begins, request, data, start, here)
     count = hardware.processes(config["trainer"])
     plan.check(config, data, start, count)
     folders.record(folder, config, request)
@@ -105,13 +109,14 @@ def _result_of(folder: Path, start: ResumePoint) -> Result:
 
 
 def _with_choices_made(
-    config: Config,
+    begins: Beginning,
     request: Request,
     data: TextDataModule,
     start: ResumePoint,
     here: world.World,
 ) -> Config:
     """The config with everything automatic decided: device, precision, threads, seed, network."""
+    config = begins.config
     if config["init_from"] is not None and start.path is None:
         init_from = config["init_from"]
         trained = read_initial(init_from)
@@ -119,4 +124,7 @@ def _with_choices_made(
         model = adopt_architecture(init_from, trained, config["model"], request.given)
         config = {**config, "model": model}
     seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
-    return {**config, "trainer": hardware.resolve(config, here), "seed": seed, "resume": None}
+    config = {**config, "seed": seed}
+    if begins.source is None and config["budget"] is not None:
+        config = within_budget(config, request.given, data, here)
+    return {**config, "trainer": hardware.resolve(config, here), "resume": None}
