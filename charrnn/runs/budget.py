@@ -21,9 +21,9 @@ from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
 SIZES = (64, 128, 256, 384, 512, 768)
-# a network of P parameters is large enough for so many characters each: on a megabyte of
-# Shakespeare the best of one time had 5 to 15
-SEEN = 8
+# A size needs so many trained characters a parameter, and the text so many characters for each
+# LARGEST parameters.
+SEEN, LARGEST = 3, 12
 # passes over the text, after which more bring nothing
 EPOCHS = 50
 # streams: fewer for a short training, which needs FEW steps to get anywhere, and more where
@@ -136,16 +136,16 @@ def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
     if HIDDEN_SIZE in asked.given:
         return asked.given[HIDDEN_SIZE], "the size is given"
     found = SIZES[0]
-    for size in SIZES:
-        wanted = SEEN * asked.parameters_of(size)
-        if size > found and wanted > EPOCHS * asked.characters:
+    for size in SIZES[1:]:
+        parameters = asked.parameters_of(size)
+        if parameters > LARGEST * asked.characters:
             return found, f"{size} units are too many for so short a text"
-        # the larger ones take longer to measure, and are not when this one is too large
-        sees = speed_of(size, batch) * TRAINED * asked.seconds
-        if size > found and sees < wanted:
-            return found, f"{size} units would see {sees:,.0f} characters, too few by far or little"
+        # none that is larger is measured, which would take longer
+        sees = speed_of(size, batch) * TRAINED * asked.seconds / parameters
+        if sees < SEEN:
+            return found, f"{size} units would see {sees:.1f} characters a parameter in that time"
         found = size
-    return found, "more units are not chosen by themselves"
+    return found, "it chooses no more units"
 
 
 def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
