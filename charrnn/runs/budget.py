@@ -21,20 +21,24 @@ from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
 SIZES = (64, 128, 256, 384, 512, 768)
-# A size needs so many trained characters a parameter, and the text so many characters for each
-# LARGEST parameters.
+# A size needs so many trained characters a parameter: in the same time, 2 x 256 with 0.7 of
+# them ended at 1.64 on 80,000 characters, where 2 x 128 with 6 did at 1.58. And it has no more
+# than LARGEST parameters for each character of the text: 2 x 128 for 24,000.
 SEEN, LARGEST = 3, 12
-# passes over the text, after which more bring nothing
-EPOCHS = 50
+# Epochs are at most so many, and epochs * parameters / characters, which is how often the text
+# could have been learnt by heart, is no more than BY_HEART: 2 x 128 on 24,000 characters got
+# no better after 15 epochs of 25, where that is 150.
+EPOCHS, BY_HEART = 50, 200
+# Dropout for each doubling of that. On 900,000 characters, 11 epochs of 2 x 256 end at 1.447
+# with 0.3, at 1.57 without, and at 1.493 with other kinds of dropout beside it; 25 of 2 x 128
+# on 24,000 stay near their best with 0.5, and with 0.3 get worse. Ten of these, too few for any
+# network, are best without: before LEARNT steps it is in proportion.
+DROPOUT, MOST_DROPOUT, LEARNT = 0.09, 0.5, 800
 # streams: fewer for a short training, which needs FEW steps to get anywhere, and more where
 # that is SO_MUCH faster (on a GPU) and leaves MANY steps
 FEWEST, STREAMS, MOST = 8, 32, 128
 FEW, MANY = 2500, 5000
 SO_MUCH = 1.4
-# Dropout for each doubling of epochs * parameters / characters, which is how often the text
-# could have been learnt by heart. 11 epochs of 2 x 256 on a megabyte: 0.3 ends at 1.447, none
-# at 1.57, and more kinds of dropout beside it at 1.493.
-DROPOUT, MOST_DROPOUT = 0.1, 0.5
 # of the time, what is trained and validated in; the rest is for measuring, checkpoints,
 # samples and a machine that others use too
 TRAINED = 0.85
@@ -100,14 +104,15 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     batch = asked.given.get(BATCH_SIZE) or _streams(asked, speed_of, size)
     speed = speed_of(size, batch)
     validations, share, pause = _validations(asked, speed)
-    steps = asked.given.get(MAX_STEPS) or max(
-        1, int(_trained(asked, speed, pause) / _a_step(asked, batch))
-    )
+    enough = _enough(asked, size)
+    possible = speed * (TRAINED * asked.seconds - pause)
+    steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
+    steps = asked.given.get(MAX_STEPS, steps)
     trained = steps * _a_step(asked, batch)
     epochs = trained / asked.characters
     options = {
         HIDDEN_SIZE: size,
-        DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters),
+        DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
         BATCH_SIZE: batch,
         WARMUP_STEPS: min(WARMUP, steps // 10),
         MAX_EPOCHS: None,
@@ -118,8 +123,8 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     options = {**options, **asked.given}
     if MAX_STEPS in asked.given:
         why = f"trainer.max_steps={steps} is given; {why}"
-    elif speed * (TRAINED * asked.seconds - pause) >= EPOCHS * asked.characters:
-        why = f"{EPOCHS} epochs of this text are enough, so it ends early; {why}"
+    elif possible > enough:
+        why = f"{epochs:.3g} epochs of this text are enough, so it ends early; {why}"
     if share < 1:
         why += f"; validation reads {share:.1%} of its text"
     return Chosen(
@@ -149,9 +154,12 @@ def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
 
 
 def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
+    """Half as many and half as many again as long as there are few steps; or twice as many."""
+
     def trained(batch: int) -> float:
         speed = speed_of(size, batch)
-        return _trained(asked, speed, _validations(asked, speed)[2])
+        pause = _validations(asked, speed)[2]
+        return min(speed * (TRAINED * asked.seconds - pause), _enough(asked, size))
 
     def steps(batch: int) -> float:
         return trained(batch) / _a_step(asked, batch)
@@ -169,15 +177,16 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
     return batch
 
 
+def _enough(asked: Asked, size: int) -> float:
+    """Characters after which more bring nothing."""
+    epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
+    return max(1.0, epochs) * asked.characters
+
+
 def _a_step(asked: Asked, batch: int) -> int:
     """Characters that a training step takes."""
     streams, characters = fitting_sizes(asked.characters, batch, asked.seq_length)
     return streams * characters * asked.windows_a_step
-
-
-def _trained(asked: Asked, speed: float, pause: float) -> float:
-    """Characters that are trained in the time, besides a pause (seconds)."""
-    return min(speed * (TRAINED * asked.seconds - pause), EPOCHS * asked.characters)
 
 
 def _validations(asked: Asked, speed: float) -> tuple[int, float, float]:
@@ -192,10 +201,14 @@ def _validations(asked: Asked, speed: float) -> tuple[int, float, float]:
     return count, share, count * each * share
 
 
-def dropout(by_heart: float) -> float:
-    """A share, in steps of 0.05, for `by_heart` = epochs * parameters / characters."""
-    share = DROPOUT * math.log2(max(1.0, by_heart))
-    return min(MOST_DROPOUT, round(20 * share) / 20)
+def dropout(by_heart: float, steps: int) -> float:
+    """A share, in steps of 0.05.
+
+    Args:
+        by_heart: epochs * parameters / characters.
+    """
+    share = min(MOST_DROPOUT, DROPOUT * math.log2(max(1.0, by_heart)))
+    return round(20 * share * min(1.0, steps / LEARNT)) / 20
 
 
 # -- in a config -------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from charrnn.allocation import keep_freed_memory
 from charrnn.models.trained import Architecture
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
@@ -39,6 +40,7 @@ def within_budget(
         given: the options that were asked for, dotted; they stay.
         data: is cut into as many streams as are chosen.
     """
+    keep_freed_memory()  # as it is in training
     trainer = hardware.resolve(config, world)
     processes = hardware.processes(trainer)
     seconds = budget.seconds(config)
@@ -69,6 +71,8 @@ def within_budget(
         windows_a_step=trainer.get("accumulate_grad_batches", 1),
     )
     chosen = budget.chosen(asked, speed_of)
+    if trainer["accelerator"] == "gpu":
+        torch.cuda.empty_cache()  # another process may train there
     options = dict(chosen.options)
     if "warmup_steps" not in config["schedule"]:  # a schedule of one's own
         options.pop(budget.WARMUP_STEPS, None)

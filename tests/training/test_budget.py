@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_it_is_measured_chosen_told_and_recorded(
     lines = capfd.readouterr().err.splitlines()
     config = recorded(run)
     model, trainer = config["model"], config["trainer"]
-    what, why = next((a, b) for a, b in zip(lines, lines[1:], strict=False) if "budget" in a)
+    what, why = next((a, b) for a, b in itertools.pairwise(lines) if "budget" in a)
     assert what.startswith(
         f"budget=3s: lstm of 2 x {model['hidden_size']} units, dropout {model['dropout']:g}, "
         f"{trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 characters"
@@ -101,7 +102,10 @@ def test_what_is_given_stays(train: Train, slow: list[Any]) -> None:
     config = recorded(train("budget=1s", *TEXT, *SMALL, *given, small=False))
     assert (config["model"]["kind"], config["model"]["hidden_size"]) == ("gru", 16)
     assert config["model"]["dropout"] == 0.1
-    assert (config["optimizer"]["_target_"], config["optimizer"]["lr"]) == ("torch.optim.Adam", 1e-3)
+    assert (config["optimizer"]["_target_"], config["optimizer"]["lr"]) == (
+        "torch.optim.Adam",
+        1e-3,
+    )
     assert (config["trainer"]["max_steps"], config["trainer"]["max_epochs"]) == (4, None)
     assert (config["data"]["batch_size"], config["data"]["seq_length"]) == (5, 10)
     assert config["validate_every"] == 3
