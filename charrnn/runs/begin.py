@@ -130,7 +130,8 @@ def _again(folder: Path, request: Request) -> Beginning:
 
 def _merged(recorded: Config, request: Request, source: str) -> Config:
     """A recorded config with what was asked for today, such as another place of the same text."""
-    config = merged(upgraded(recorded), request, source)
+    recorded = upgraded(recorded)
+    config = budget.as_recorded(recorded, merged(recorded, request, source), request.given)
     return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from charrnn.errors import InputError
 from charrnn.ranges import seconds_of
+from charrnn.runs.merging import MISSING, found
 from charrnn.runs.request import Config
 from charrnn.say import duration
 from charrnn.streams import fitting_sizes
@@ -118,19 +119,19 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         MAX_EPOCHS: None,
         MAX_STEPS: steps,
         CHECKPOINTS: -(-steps // validations),
-        SHARE: share,
+        **({SHARE: share} if share < 1 else {}),
+        **asked.given,
     }
-    options = {**options, **asked.given}
     if MAX_STEPS in asked.given:
         why = f"trainer.max_steps={steps} is given; {why}"
     elif possible > enough:
-        why = f"{epochs:.3g} epochs of this text are enough, so it ends early; {why}"
+        why = f"{epochs:,.1f} epochs of this text are enough, so it ends early; {why}"
     if share < 1:
         why += f"; validation reads {share:.1%} of its text"
     return Chosen(
         options,
         f"{size} units, dropout {options[DROPOUT_OPTION]:g}, {steps:,} steps of {batch} x "
-        f"{asked.seq_length} characters ({epochs:.3g} epochs), about "
+        f"{asked.seq_length} characters ({epochs:,.1f} epochs), about "
         f"{duration(trained / speed + pause)}",
         f"{speed:,.0f} characters/s; {why}",
     )
@@ -140,17 +141,17 @@ def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
     """The most units that are trained long enough, and why there are not more."""
     if HIDDEN_SIZE in asked.given:
         return asked.given[HIDDEN_SIZE], "the size is given"
-    found = SIZES[0]
+    largest = SIZES[0]
     for size in SIZES[1:]:
         parameters = asked.parameters_of(size)
         if parameters > LARGEST * asked.characters:
-            return found, f"{size} units are too many for so short a text"
+            return largest, f"{size} units are too many for so short a text"
         # none that is larger is measured, which would take longer
         sees = speed_of(size, batch) * TRAINED * asked.seconds / parameters
         if sees < SEEN:
-            return found, f"{size} units would see {sees:.1f} characters a parameter in that time"
-        found = size
-    return found, "it chooses no more units"
+            return largest, f"{size} units would see {sees:.1f} characters a parameter in that time"
+        largest = size
+    return largest, "it chooses no more units"
 
 
 def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
@@ -180,7 +181,8 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
 def _enough(asked: Asked, size: int) -> float:
     """Characters after which more bring nothing."""
     epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
-    return max(1.0, epochs) * asked.characters
+    # a few pages have too few characters for any network
+    return max(epochs * asked.characters, LEARNT * FEWEST * asked.seq_length)
 
 
 def _a_step(asked: Asked, batch: int) -> int:
@@ -237,16 +239,30 @@ def undecided(config: Config, given: Iterable[str]) -> Config:
     return replaced(config, {name: None for name in DECIDES if name not in given})
 
 
+def as_recorded(recorded: Config, config: Config, given: Iterable[str]) -> Config:
+    """The config of a resume, with what a budget decided when the run was begun.
+
+    The recipe, if it is chosen today as well, brings its groups without that.
+    """
+    if recorded.get("budget") is None:
+        return config
+
+    def is_kept(name: str) -> bool:
+        kind = f"{name.rpartition('.')[0]}._target_"  # another schedule has other options
+        return name not in given and found(recorded, kind) == found(config, kind)
+
+    decided = {name: found(recorded, name) for name in DECIDES if is_kept(name)}
+    return replaced(config, {n: value for n, value in decided.items() if value is not MISSING})
+
+
 def kept(config: Config, given: Iterable[str]) -> dict[str, Any]:
     """The options of `DECIDES` that stay as they are."""
     names = {name for name in DECIDES if name in given}
     if config["init_from"] is not None or config["model"]["tied"]:
         names.add(HIDDEN_SIZE)  # it is that of the model, or of the embedding
-    options = {}
-    for name in names:
-        group, _, option = name.rpartition(".")
-        options[name] = (config[group] if group else config)[option]
-    return options
+    options = {name: found(config, name) for name in names}
+    # null asks for a choice, and what was taken out has no value
+    return {n: value for n, value in options.items() if value not in (None, MISSING)}
 
 
 def replaced(config: Config, options: Mapping[str, Any]) -> Config:

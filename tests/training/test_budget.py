@@ -131,6 +131,19 @@ def test_auto_goes_on_with_a_run_of_the_same_budget(
     assert (workplace / "runs/today/3/model.safetensors").is_file()
 
 
+def test_a_job_that_is_started_again_goes_by_the_record(train: Train, slow: list[Any]) -> None:
+    base = train("trainer.max_steps=2", folder="base")
+    words = ("budget=1s", *TEXT, "resume=auto", "hydra.run.dir=run")
+    first = train(*words, f"init_from={base}", "trainer.max_steps=40", small=False)
+    before = recorded(first)
+    assert (before["schedule"]["warmup_steps"], before["optimizer"]["lr"]) == (4, 0.002)
+    slow.clear()
+    again = train(*words, f"init_from={base}", "trainer.max_steps=41", small=False)
+    before["trainer"]["max_steps"] = 41
+    assert recorded(again) == before
+    assert not slow
+
+
 def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any]) -> None:
     run = train("budget=1s", *TEXT, *SMALL, "trainer.devices=2", small=False)
     config = recorded(run)
