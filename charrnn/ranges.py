@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,3 +40,18 @@ def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
     for name, allowed in ranges.items():
         value = getattr(options, name)
         require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
+
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(duration: str) -> float:
+    """How long 90s, 10m or 2h are; 0 for what is no such time."""
+    match = _DURATION.fullmatch(duration)
+    return float(match[1]) * _SECONDS[match[2]] if match else 0.0
+
+
+DURATION = Range(
+    lambda value: seconds_of(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
+)

@@ -53,8 +53,12 @@ class Regularization:
         )  # fmt: skip
         require_ranges("model.", self, **dict.fromkeys(shares, BELOW_1))
 
-    def require_fits(self, kind: str, embedding_size: int, hidden_size: int) -> None:
-        """Raise InputError if a network of this kind and these sizes cannot have it."""
+    def require_fits(self, kind: str, embedding_size: int, hidden_size: int | None) -> None:
+        """Raise InputError if a network of this kind and these sizes cannot have it.
+
+        Args:
+            hidden_size: None: it is not chosen yet.
+        """
         for name in ("recurrent_dropout", "weight_dropout"):
             share = getattr(self, name)
             require(
@@ -63,7 +67,7 @@ class Regularization:
                 share,
                 f"a {kind} has no recurrent weights; leave it out",
             )
-        if self.tied and embedding_size != hidden_size:
+        if self.tied and hidden_size not in (None, embedding_size):
             raise InputError(
                 f"model.tied=true: the embedding has {embedding_size} numbers a character and the "
                 f"decoder {hidden_size}; give model.embedding_size={hidden_size}"

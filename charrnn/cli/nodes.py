@@ -60,7 +60,7 @@ class DataOptions:
     encoding: Annotated[str, ENCODING, FIXED]
     lines: Annotated[str, LINES, FIXED]
     lines_seed: Annotated[int, SEED, FIXED]
-    batch_size: Annotated[int, AT_LEAST_1, FIXED]
+    batch_size: Annotated[int | None, AT_LEAST_1, FIXED]
     seq_length: Annotated[int, AT_LEAST_1, FIXED]
     shuffle: Annotated[bool, FIXED]
 
@@ -84,7 +84,7 @@ class ModelOptions:
 
     kind: Annotated[str, KIND, FIXED]
     embedding_size: Annotated[int, AT_LEAST_1, FIXED]
-    hidden_size: Annotated[int, AT_LEAST_1, FIXED]
+    hidden_size: Annotated[int | None, AT_LEAST_1, FIXED]
     num_layers: Annotated[int, AT_LEAST_1, FIXED]
     dropout: Annotated[float | None, BELOW_1]
     batchnorm: Annotated[bool, FIXED]

@@ -29,6 +29,7 @@ from charrnn.cli.ranges import (
 from charrnn.ranges import (
     AT_LEAST_1,
     BELOW_1,
+    DURATION,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -72,6 +73,7 @@ class TrainOptions:
         int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
     ]
     print_every: Annotated[int, AT_LEAST_1]
+    budget: Annotated[str | None, DURATION, FIXED]
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
     init_from: Annotated[str | None, PATH, FIXED]
@@ -85,6 +87,12 @@ class TrainOptions:
             "init_from",
             self.init_from,
             "resume= goes on with everything, init_from= starts anew from weights; give one",
+        )
+        require(
+            self.resume in (None, "auto") or self.budget is None,
+            "budget",
+            self.budget,
+            "a resume goes on with what was chosen when the run was begun; leave it out",
         )
 
 

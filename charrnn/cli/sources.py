@@ -52,7 +52,10 @@ def given(hydra: DictConfig) -> tuple[str, ...]:
 def chosen(hydra: DictConfig, group: str) -> list[Path]:
     """The files of a group's choice or choices."""
     choices: Any = OmegaConf.to_container(hydra.runtime.choices)
-    choice = choices.get(group)
+    written: Any = OmegaConf.to_container(hydra.overrides.task)
+    # Hydra does not count a list of choices among them
+    lists = [o.partition("=")[2] for o in written if o.startswith(f"{group}=[")]
+    choice = lists[-1] if lists else choices.get(group)
     names = choice if isinstance(choice, list) else str(choice).strip("[]").split(",")
     paths = [_file(hydra, f"{group}/{name.strip()}") for name in names]
     return [path for path in paths if path is not None]

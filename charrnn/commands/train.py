@@ -108,7 +108,8 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
         resume = None
     if folder is not None and is_run(Path(folder)) and (named or world.restarted()):
         # however it began, it goes on from where it was interrupted
-        overrides = [o for o in overrides if not o.startswith(("resume=", "init_from="))]
+        past = ("resume=", "init_from=", "budget=")
+        overrides = [o for o in overrides if not o.startswith(past)]
         resume = folder
         added.append(f"resume={resume}")
     if resume is not None and os.path.isdir(resume):

@@ -40,6 +40,7 @@ from charrnn.runs.older import continue_epochs
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
+from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.best import Best
 from charrnn.training.checkpoints import Run
@@ -80,8 +81,8 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     keep_freed_memory()
     began = time.perf_counter()
     data = opened(config, task.files)
-    with _threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
-        module = _module(config, data, world)
+    with threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
+        module = module_of(config, data.vocabulary, world)
         initial = _initial(config, data, module) if start.path is None else None
         module.stream_threads = stream_threads
         teach(module, config)
@@ -110,7 +111,7 @@ def opened(config: Config, files: tuple[Path, Path]) -> TextDataModule:
 
 
 @contextlib.contextmanager
-def _threads(config: Config, world: World) -> Iterator[int]:
+def threads(config: Config, world: World) -> Iterator[int]:
     """Let torch use the threads that were chosen; yields how many share out the streams."""
     trainer, model = config["trainer"], config["model"]
     threads, shares = trainer["threads"], 1
@@ -229,14 +230,15 @@ def _escaped(value: Any) -> Any:
     return value.replace("${", r"\${") if isinstance(value, str) else value
 
 
-def _module(config: Config, data: Any, world: World) -> LanguageModel:
+def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
+    """The module of a run, with the weights that its seed makes."""
     torch.manual_seed(config["seed"])
     node = config["model"]
     optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
     schedule = build("schedule", {**config["schedule"], "_partial_": True})
     try:
         module: LanguageModel = build(
-            "model", node, vocabulary=data.vocabulary, optimizer=optimizer, schedule=schedule
+            "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
         )
     except InputError as error:
         if isinstance(_root(error), (RuntimeError, TypeError, MemoryError)):

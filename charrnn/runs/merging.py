@@ -72,7 +72,12 @@ def _put(config: Config, key: str, now: Config) -> None:
     if value is MISSING:
         node.pop(last, None)
     else:
+        before = node.get(last)
         node[last] = copy.deepcopy(value)
+        if isinstance(value, dict) and isinstance(before, dict):
+            # what a group leaves open was decided when the run was begun
+            decided = {name: old for name, old in before.items() if value.get(name, 0) is None}
+            node[last].update(decided)
 
 
 def refuse_unnamed(config: Any, targets: frozenset[str], source: str, path: str = "") -> None:

@@ -8,16 +8,16 @@ from typing import IO
 
 from charrnn import files
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
-from charrnn.runs import hardware, plan, world
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
-from charrnn.runs.chosen import by_length
 from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
+from charrnn.runs.speed import decided
 from charrnn.runs.teachers import fingerprint
 from charrnn.training import TextDataModule
 from charrnn.training.best import Best
@@ -35,9 +35,12 @@ def train(request: Request, signals: Signals) -> Result:
     """
     here = world.world()
     begins = beginning(request)
-    world.check(begins.config, here)
+    if begins.source is None:
+        budget.refuse_two_lengths(begins.config)
+    guess = budget.guessed(begins.config)
+    world.check(guess, here)
     # what this machine cannot do is refused before a file is touched
-    hardware.resolve(begins.config, here)
+    hardware.resolve(guess, here)
     folder = begins.folder
     with folders.lock(folder) as held:
         # looked at under the lock: before it, another process may have begun in here
@@ -70,7 +73,7 @@ def _train(
     held: IO[str],
 ) -> Result:
     config, folder = begins.config, begins.folder
-    data = build("data", config["data"])
+    data = build("data", budget.guessed(config)["data"])
     data.prepare_data()
     data.setup()
     config = _with_choices_made(config, request, data, start, here)
@@ -124,6 +127,5 @@ def _with_choices_made(
         model = adopt_architecture(init_from, trained, config["model"], request.given)
         config = {**config, "model": model}
     seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
-    streams = data.streams
-    config = by_length(config, streams.windows, (streams.batch_size, streams.seq_length))
-    return {**config, "trainer": hardware.resolve(config, here), "seed": seed, "resume": None}
+    config = decided({**config, "seed": seed}, data, here)
+    return {**config, "trainer": hardware.resolve(config, here), "resume": None}

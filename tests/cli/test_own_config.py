@@ -160,8 +160,10 @@ def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None
     given = front.asked[0].given
     assert {"data", "data.input_txt", "data.batch_size", "trainer.profiler", "model"} <= set(given)
     assert "experiment" not in given
+    assert front("train", "experiment=[demo,small]", "data.input_txt=x").code == 0
+    assert {"checkpoint_every", "trainer.max_steps", "optimizer"} <= set(front.asked[1].given)
     assert front("train", "data.corpus=python", "data.input_txt=x").code == 0
-    assert set(front.asked[1].given) == {"data.corpus", "data.input_txt"}
+    assert set(front.asked[2].given) == {"data.corpus", "data.input_txt"}
 
 
 def test_two_texts_that_were_both_asked_for(

@@ -266,3 +266,5 @@ def test_auto_in_a_named_folder_begins_it_or_goes_on(
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     again = train.prepare_overrides(given)
     assert set(again) == {*("model=gru", "resume=run", "hydra.run.dir=run")}
+    # what was chosen for a budget is recorded
+    assert set(train.prepare_overrides([*given, "budget=10m"])) == set(again)

@@ -1,0 +1,280 @@
+"""What a training is to be, where that is left open: size, dropout, streams and steps.
+
+They follow from the length of the text and from the time that training may take. With
+`budget=10m` that is ten minutes of this machine, whose speed is measured
+(`charrnn.runs.speed`); without, some minutes of a usual one. An option that is not null is
+left as it is. It is chosen once, when a run begins, and recorded as if it had been given: a
+resume goes by that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from charrnn.errors import InputError
+from charrnn.runs.merging import MISSING, found
+from charrnn.runs.request import Config
+from charrnn.streams import fitting_sizes
+
+# units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
+SIZES = (64, 128, 256, 384, 512, 768)
+# A size needs so many trained characters a parameter: in the same time, 2 x 256 with 0.7 of
+# them ended at 1.64 on 80,000 characters, where 2 x 128 with 6 did at 1.58. And it has no more
+# than LARGEST parameters for each character of the text: 2 x 128 for 24,000.
+SEEN, LARGEST = 3, 12
+# Epochs are at most so many, and epochs * parameters / characters, which is how often the text
+# could have been learnt by heart, is no more than BY_HEART: 2 x 128 on 24,000 characters got
+# no better after 15 epochs of 25, where that is 150.
+EPOCHS, BY_HEART = 50, 200
+# Dropout for each doubling of that. On 900,000 characters, 11 epochs of 2 x 256 end at 1.447
+# with 0.3, at 1.57 without, and at 1.493 with other kinds of dropout beside it; 25 of 2 x 128
+# on 24,000 stay near their best with 0.5, and with 0.3 get worse. Ten of these, too few for any
+# network, are best without: before LEARNT steps it is in proportion.
+DROPOUT, MOST_DROPOUT, LEARNT = 0.09, 0.5, 800
+# streams: fewer for a short training, which needs FEW steps to get anywhere, and more where
+# that is SO_MUCH faster (on a GPU) and leaves MANY steps
+FEWEST, STREAMS, MOST = 8, 32, 128
+FEW, MANY = 2500, 5000
+SO_MUCH = 1.4
+# of the time, what is trained and validated in; the rest is for measuring, checkpoints,
+# samples and a machine that others use too
+TRAINED = 0.85
+VALIDATED = 0.1
+VALIDATIONS = 40
+SECONDS_BETWEEN = 5.0
+LEAST_BETWEEN = 50  # steps
+# scoring a character takes this share of the time of training one
+SCORED = 0.5
+
+# Without a budget: the seconds that a run takes on two cores, and characters a second that
+# such a machine trains, by units. So the same text gets the same training everywhere.
+USUAL_SECONDS, USUAL_SIZE, SOME_DROPOUT = 240, 256, 0.3
+USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000, 768: 9_000}
+
+BATCH_SIZE, HIDDEN_SIZE = "data.batch_size", "model.hidden_size"
+DROPOUT_OPTION, CHECKPOINTS = "model.dropout", "checkpoint_every"
+MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"
+SHARE = "trainer.limit_val_batches"
+DECIDES = (
+    BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, SHARE,
+)  # fmt: skip
+
+# characters that are trained in a second by a network of so many units with so many streams
+SpeedOf = Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be trained, in how long, and what of it is decided already.
+
+    Attributes:
+        characters, validated: of the text, to train on and to validate on.
+        parameters_of: how many a network of so many units has.
+        given: the options of `DECIDES` that stay as they are, dotted, with their values.
+        seq_length: characters in a window.
+        processes: that train together, and share out the streams.
+        windows_a_step: whose gradients are added up.
+    """
+
+    characters: int
+    validated: int
+    seconds: float
+    parameters_of: Callable[[int], int]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    seq_length: int = 64
+    processes: int = 1
+    windows_a_step: int = 1
+
+    def steps(self, batch: int) -> int | None:
+        """The steps that are given, in whichever way; None: they are open."""
+        bounds = [self.given[MAX_STEPS]] if MAX_STEPS in self.given else []
+        if MAX_EPOCHS in self.given:
+            windows = max(1, self.characters // _a_step(self, batch))
+            bounds.append(self.given[MAX_EPOCHS] * windows)
+        return min(bounds) if bounds else None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Options by their dotted names, and what is said of them: what, and why.
+
+    Attributes:
+        seconds: that it will take at `speed`, in characters a second.
+    """
+
+    options: dict[str, Any]
+    what: str
+    why: str
+    seconds: float
+    speed: float
+
+
+def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
+    """Size, dropout, streams and steps for the time that is given."""
+    batch = asked.given.get(BATCH_SIZE, STREAMS)
+    size, why = _size(asked, speed_of, batch)
+    batch = asked.given.get(BATCH_SIZE) or _streams(asked, speed_of, size)
+    speed = speed_of(size, batch)
+    validations, share, pause = _validations(asked, speed)
+    enough = _enough(asked, size)
+    possible = speed * (TRAINED * asked.seconds - pause)
+    steps = asked.steps(batch)
+    is_given = steps is not None
+    if steps is None:
+        steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
+    trained = steps * _a_step(asked, batch)
+    epochs = trained / asked.characters
+    options = {
+        HIDDEN_SIZE: size,
+        DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
+        BATCH_SIZE: batch,
+        **({} if is_given else {MAX_STEPS: steps}),
+        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // validations)),
+        **({SHARE: share} if share < 1 else {}),
+        **asked.given,
+    }
+    if is_given:
+        why = f"the length is given; {why}"
+    elif possible > enough:
+        why = f"{epochs:,.1f} epochs of this text are enough; {why}"
+    if share < 1:
+        why += f"; validation reads {share:.1%} of its text"
+    return Chosen(
+        options,
+        f"{size} units, dropout {options[DROPOUT_OPTION]:g}, {steps:,} steps of {batch} x "
+        f"{asked.seq_length} characters ({epochs:,.1f} epochs)",
+        why,
+        trained / speed + pause,
+        speed,
+    )
+
+
+def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
+    """The most units that are trained long enough, and why there are not more."""
+    if HIDDEN_SIZE in asked.given:
+        return asked.given[HIDDEN_SIZE], "the size is given"
+    largest = SIZES[0]
+    for size in SIZES[1:]:
+        parameters = asked.parameters_of(size)
+        if parameters > LARGEST * asked.characters:
+            return largest, f"{size} units are too many for so short a text"
+        # none that is larger is measured, which would take longer
+        sees = speed_of(size, batch) * TRAINED * asked.seconds / parameters
+        if sees < SEEN:
+            return largest, f"{size} units would see {sees:.1f} characters a parameter in that time"
+        largest = size
+    return largest, "it chooses no more units"
+
+
+def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
+    """Half as many and half as many again as long as there are few steps; or twice as many."""
+
+    def trained(batch: int) -> float:
+        speed = speed_of(size, batch)
+        pause = _validations(asked, speed)[2]
+        return min(speed * (TRAINED * asked.seconds - pause), _enough(asked, size))
+
+    def steps(batch: int) -> float:
+        return trained(batch) / _a_step(asked, batch)
+
+    batch = STREAMS
+    if asked.steps(batch) is not None:
+        return batch  # fewer would make the training shorter
+    while batch > FEWEST and steps(batch) < FEW:
+        half = batch // 2
+        if half % asked.processes or trained(half) * SO_MUCH < trained(batch):
+            return batch
+        batch = half
+    while batch < MOST and steps(batch) >= 2 * MANY:
+        if trained(2 * batch) < SO_MUCH * trained(batch):
+            break
+        batch *= 2
+    return batch
+
+
+def _enough(asked: Asked, size: int) -> float:
+    """Characters after which more bring nothing."""
+    epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
+    # a few pages have too few characters for any network
+    return max(epochs * asked.characters, LEARNT * FEWEST * asked.seq_length)
+
+
+def _a_step(asked: Asked, batch: int) -> int:
+    """Characters that a training step takes."""
+    streams, characters = fitting_sizes(asked.characters, batch, asked.seq_length)
+    return streams * characters * asked.windows_a_step
+
+
+def _validations(asked: Asked, speed: float) -> tuple[int, float, float]:
+    """How many there are, of which share of the text, and the seconds that all take."""
+    each = asked.validated * SCORED / speed
+    whole = asked.given.get(SHARE, 1.0)
+    if isinstance(whole, float):
+        each *= whole
+    time = VALIDATED * asked.seconds
+    count = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, time / max(each, 1e-9))))
+    share = 1.0 if count * each <= time else max(0.001, round(time / each, 3))
+    return count, share, count * each * share
+
+
+def dropout(by_heart: float, steps: int) -> float:
+    """A share, in steps of 0.05.
+
+    Args:
+        by_heart: epochs * parameters / characters.
+    """
+    share = min(MOST_DROPOUT, DROPOUT * math.log2(max(1.0, by_heart)))
+    return round(20 * share * min(1.0, steps / LEARNT)) / 20
+
+
+def usual_speed(size: int) -> float:
+    """Characters a second that a usual machine trains with a network of so many units."""
+    return float(np.interp(size, list(USUAL_SPEEDS), list(USUAL_SPEEDS.values())))
+
+
+# -- in a config -------------------------------------------------------------------------
+
+
+def guessed(config: Config) -> Config:
+    """The config with a guess in place of what is decided only once the text is known."""
+    guess = {BATCH_SIZE: STREAMS, HIDDEN_SIZE: USUAL_SIZE, DROPOUT_OPTION: SOME_DROPOUT}
+    return replaced(config, {name: guess[name] for name in guess if value_of(config, name) is None})
+
+
+def leaves_nothing_open(given: Mapping[str, Any]) -> bool:
+    """Whether options, dotted, say all that is decided otherwise."""
+    ends = MAX_EPOCHS in given or MAX_STEPS in given
+    return ends and given.keys() >= {BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, CHECKPOINTS}
+
+
+def refuse_two_lengths(config: Config) -> None:
+    """Raise InputError if a new run is to be as long as a budget and as something else."""
+    for name in (MAX_EPOCHS, MAX_STEPS):
+        if config["budget"] is not None and (value := value_of(config, name)) is not None:
+            raise InputError(
+                f"{name}={value}: budget={config['budget']} chooses how long to train; give one "
+                f"of them"
+            )
+
+
+def value_of(config: Config, name: str) -> Any:
+    """The value of a dotted option; None where there is none."""
+    value = found(config, name)
+    return None if value is MISSING else value
+
+
+def replaced(config: Config, options: Mapping[str, Any]) -> Config:
+    """The config with other values of options, dotted."""
+    config = {**config}
+    for name, value in options.items():
+        group, _, option = name.rpartition(".")
+        if group:
+            config[group] = {**config[group], option: value}
+        else:
+            config[option] = value
+    return config

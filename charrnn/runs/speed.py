@@ -1,0 +1,159 @@
+"""How many characters a second this machine trains, measured, and what is chosen by it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+import torch
+
+from charrnn.allocation import keep_freed_memory
+from charrnn.models.trained import Architecture
+from charrnn.ranges import seconds_of
+from charrnn.runs import budget, hardware
+from charrnn.runs.fit import module_of, threads
+from charrnn.runs.request import Config
+from charrnn.runs.world import World
+from charrnn.say import duration, say
+from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import LanguageModel, TextDataModule
+from charrnn.training.signatures import optimizer_of
+
+# of the time that there is, and at most (seconds), for each size that is measured
+SHARE, AT_MOST = 0.006, 1.0
+# the first steps make kernels and memory ready
+WARM, LEAST = 2, 3
+# a GPU is not waited for in each step, as it is not in training
+AT_ONCE = {"cuda": 8}
+# what is left of the speed of each of several processes, which wait for one another
+TOGETHER = 0.8
+
+
+def decided(config: Config, data: TextDataModule, world: World) -> Config:
+    """The config with all decided that it leaves open, which is said in a line or two.
+
+    Args:
+        data: is cut into as many streams as are chosen.
+    """
+    given = {name: budget.value_of(config, name) for name in budget.DECIDES}
+    given = {name: value for name, value in given.items() if value is not None}
+    if budget.leaves_nothing_open(given):
+        return config
+    if config["model"]["tied"]:
+        given.setdefault(budget.HIDDEN_SIZE, config["model"]["embedding_size"])
+    guess = budget.guessed(config)
+    trainer = hardware.resolve(guess, world)
+    processes = hardware.processes(trainer)
+    validated = data.split("val") if config["validate_every"] != 0 else None
+
+    def parameters_of(hidden_size: int) -> int:
+        return _parameters({**config["model"], "hidden_size": hidden_size}, len(data.vocabulary))
+
+    asked = budget.Asked(
+        characters=len(data.streams.ids),
+        validated=0 if validated is None else len(validated),
+        seconds=seconds_of(config["budget"]) if config["budget"] else budget.USUAL_SECONDS,
+        parameters_of=parameters_of,
+        given=given,
+        seq_length=data.seq_length,
+        processes=processes,
+        windows_a_step=trainer.get("accumulate_grad_batches", 1),
+    )
+    if config["budget"]:
+        chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked))
+        say(f"budget={config['budget']}: {chosen.what}, about {duration(chosen.seconds)}")
+        say(f"  {chosen.speed:,.0f} characters/s measured; {chosen.why}")
+    else:
+        chosen = budget.chosen(asked, lambda size, batch: budget.usual_speed(size))
+        if budget.MAX_STEPS in chosen.options and budget.MAX_STEPS not in given:
+            say(f"for a text of this length: {chosen.what}")
+    data.batch_size = chosen.options[budget.BATCH_SIZE]
+    return budget.replaced(config, chosen.options)
+
+
+def _measuring(
+    config: Config, vocabulary: Vocabulary, world: World, asked: budget.Asked
+) -> budget.SpeedOf:
+    """The speed of this machine, each measured when it is asked for the first time."""
+    keep_freed_memory()  # as it is in training
+    seconds = min(AT_MOST, SHARE * asked.seconds)
+
+    @functools.cache
+    def speed_of(hidden_size: int, batch_size: int) -> float:
+        sizes = {budget.HIDDEN_SIZE: hidden_size, budget.BATCH_SIZE: batch_size}
+        tried = budget.replaced(config, sizes)
+        tried = {**tried, "trainer": hardware.resolve(tried, world)}
+        speed = measured(tried, vocabulary, asked.processes, seconds)
+        return speed * asked.processes * (TOGETHER if asked.processes > 1 else 1)
+
+    return speed_of
+
+
+def measured(config: Config, vocabulary: Vocabulary, processes: int, seconds: float) -> float:
+    """Characters a second that one process trains of random text, as a run would.
+
+    Args:
+        config: with every choice about the machine made.
+        processes: the streams are shared out among so many.
+        seconds: to measure in, besides the first steps.
+    """
+    trainer, length = config["trainer"], config["data"]["seq_length"]
+    streams = max(1, config["data"]["batch_size"] // processes)
+    device = _device(trainer)
+    with threads(config, World("", 0, 0, processes, processes)) as shares:
+        module = module_of(config, vocabulary).to(device).train()
+        module.stream_threads = shares
+        step = _stepping(module, config, device)
+        random = torch.Generator().manual_seed(0)
+        ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)
+        at_once = AT_ONCE.get(device.type, 1)
+        for _ in range(WARM):
+            step(ids)
+        _wait(device)
+        steps, began = 0, time.perf_counter()
+        while steps < LEAST or time.perf_counter() - began < seconds:
+            for _ in range(at_once):
+                step(ids)
+            _wait(device)
+            steps += at_once
+        return steps * streams * length / (time.perf_counter() - began)
+
+
+def _stepping(module: LanguageModel, config: Config, device: torch.device) -> Any:
+    precision, bound = config["trainer"]["precision"], config["trainer"]["gradient_clip_val"]
+    kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
+    optimizer = optimizer_of(module.network, module.make_optimizer, device.type in ("cpu", "cuda"))
+    parameters = list(module.network.parameters())
+
+    def step(ids: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        with autocast:
+            loss = module.training_step((ids[:, :-1], ids[:, 1:], False), 0)
+        loss.backward()
+        if bound is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, bound)
+        optimizer.step()
+
+    return step
+
+
+def _device(trainer: dict[str, Any]) -> torch.device:
+    if trainer["accelerator"] != "gpu":
+        return torch.device(trainer["accelerator"])
+    devices = trainer["devices"]
+    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _parameters(model: dict[str, Any], vocabulary_size: int) -> int:
+    own = {name: model[name] for name in ("kind", "embedding_size", "hidden_size", "num_layers")}
+    shapes = Architecture(**own, vocabulary_size=vocabulary_size).shapes()
+    return sum(torch.Size(shape).numel() for shape in shapes.values())

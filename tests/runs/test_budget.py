@@ -1,0 +1,208 @@
+"""What is chosen for the time that a training has, with speeds that are made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charrnn.errors import InputError
+from charrnn.ranges import seconds_of
+from charrnn.runs import budget
+from charrnn.runs.budget import Asked, chosen
+
+TEXTS = (1_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
+TIMES = (3, 30, 90, 600, 3600, 7200, 100_000)
+
+
+def parameters_of(hidden_size: int) -> int:
+    """Of an lstm of two layers, 64 numbers and 64 characters."""
+    return 64 * 64 + 4 * hidden_size * (64 + 3 * hidden_size + 2) + 65 * hidden_size
+
+
+def cpu(hidden_size: int, batch_size: int) -> float:
+    """Of a machine that multiplies, and with few streams less well."""
+    return 3e10 / parameters_of(hidden_size) * min(1.0, 0.5 + batch_size / 64)
+
+
+def gpu(hidden_size: int, batch_size: int) -> float:
+    """Of a machine that takes as long for each step, whatever it holds."""
+    return 20_000.0 * batch_size
+
+
+def asked(characters: int, seconds: float, given: Any = None, **more: Any) -> Asked:
+    return Asked(characters, characters // 8, seconds, parameters_of, given or {}, **more)
+
+
+def options(*args: Any, speed: Any = cpu, **more: Any) -> dict[str, Any]:
+    return chosen(asked(*args, **more), speed).options
+
+
+@pytest.mark.parametrize("speed", [cpu, gpu])
+@pytest.mark.parametrize("characters", TEXTS)
+def test_it_ends_in_time(characters: int, speed: Any) -> None:
+    for seconds in TIMES:
+        found = options(characters, seconds, speed=speed)
+        rate = speed(found["model.hidden_size"], found["data.batch_size"])
+        a_step = budget._a_step(asked(characters, seconds), found["data.batch_size"])
+        trained = found["trainer.max_steps"] * a_step
+        validations = -(-found["trainer.max_steps"] // found["checkpoint_every"])
+        scored = validations * characters / 8 * found.get("trainer.limit_val_batches", 1)
+        if found["trainer.max_steps"] > 1:
+            assert trained <= max(budget.EPOCHS * characters, 800 * 8 * 64)
+            assert (trained + budget.SCORED * scored) / rate <= 0.95 * seconds
+
+
+@pytest.mark.parametrize("speed", [cpu, gpu])
+@pytest.mark.parametrize("characters", TEXTS)
+def test_more_time_is_never_for_less(characters: int, speed: Any) -> None:
+    found = [options(characters, seconds, speed=speed) for seconds in TIMES]
+    sizes = [each["model.hidden_size"] for each in found]
+    assert sizes == sorted(sizes)
+    for name in ("data.batch_size", "model.hidden_size"):
+        alike = [options(characters, s, {name: 32}, speed=speed) for s in TIMES]
+        assert {each[name] for each in alike} == {32}
+    fixed = {"data.batch_size": 32, "model.hidden_size": 128}
+    alike = [options(characters, s, fixed, speed=speed) for s in TIMES]
+    for name in ("trainer.max_steps", "model.dropout", "trainer.limit_val_batches"):
+        values = [each.get(name, 1) for each in alike]
+        assert values == sorted(values)
+
+
+def test_a_length_that_is_given_stays() -> None:
+    found = options(900_000, 600, {"trainer.max_epochs": 2})
+    assert "trainer.max_steps" not in found
+    assert found["data.batch_size"] == 32
+    assert found["model.dropout"] <= 0.2
+    both = {"trainer.max_epochs": 2, "trainer.max_steps": 100}
+    assert options(900_000, 600, both)["checkpoint_every"] == 50
+
+
+def test_the_measured_recipe() -> None:
+    """Ten minutes at the speed at which 2 x 256 sees 11 million characters."""
+    found = chosen(asked(900_000, 600), lambda size, batch: 22_000 * 0.87e6 / parameters_of(size))
+    assert found.options["model.hidden_size"] == 256
+    assert found.options["model.dropout"] == 0.3
+    assert found.options["data.batch_size"] == 32
+    assert 4_000 < found.options["trainer.max_steps"] < 6_000
+    assert 10 <= found.options["trainer.max_steps"] / found.options["checkpoint_every"] <= 40
+    assert "384 units would see" in found.why
+
+
+@pytest.mark.parametrize(
+    ("characters", "size", "batch"), [(24_000, 128, 8), (80_000, 256, 8), (240_000, 384, 32)]
+)
+def test_a_small_text_gets_a_small_network_many_steps_and_an_early_end(
+    characters: int, size: int, batch: int
+) -> None:
+    found = chosen(asked(characters, 7200), cpu)
+    assert found.options["model.hidden_size"] == size
+    assert found.options["data.batch_size"] == batch
+    assert found.options["model.dropout"] == 0.5
+    assert "are enough" in found.why
+    assert 900 < found.options["trainer.max_steps"] < 5_000
+
+
+def test_a_gpu_gets_more_streams_where_the_text_is_long() -> None:
+    assert options(90_000_000, 600, speed=gpu)["data.batch_size"] == 128
+    assert options(900_000, 7200, speed=gpu)["data.batch_size"] == 32
+    assert options(90_000_000, 7200)["data.batch_size"] == 32
+
+
+def test_a_long_text_is_validated_on_in_part() -> None:
+    found = chosen(asked(90_000_000, 60), cpu)
+    assert 0 < found.options["trainer.limit_val_batches"] < 0.5
+    assert "validation reads" in found.why
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data.batch_size", 20),
+        ("model.hidden_size", 512),
+        ("model.dropout", 0.12),
+        ("trainer.max_steps", 77),
+        ("checkpoint_every", 5),
+        ("trainer.limit_val_batches", 0.5),
+        ("trainer.limit_val_batches", 1),
+    ],
+)
+def test_what_is_given_stays(name: str, value: Any) -> None:
+    assert options(900_000, 600, {name: value})[name] == value
+
+
+def test_a_larger_network_that_is_given_takes_fewer_steps() -> None:
+    large = options(900_000, 600, {"model.hidden_size": 512})
+    assert large["trainer.max_steps"] < options(900_000, 600)["trainer.max_steps"]
+
+
+def test_streams_can_be_shared_out() -> None:
+    for processes in (2, 4, 8, 16, 32):
+        assert options(24_000, 60, processes=processes)["data.batch_size"] % processes == 0
+
+
+def test_only_sizes_that_may_be_taken_are_measured() -> None:
+    measured = []
+
+    def speed_of(size: int, batch: int) -> float:
+        measured.append(size)
+        return cpu(size, batch)
+
+    chosen(asked(24_000, 60), speed_of)
+    assert max(measured) == 128
+
+
+def test_dropout_grows_with_what_could_be_learnt_by_heart() -> None:
+    shares = [budget.dropout(2.0**exponent, 5000) for exponent in range(-3, 12)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 0.5)
+    assert [budget.dropout(200, steps) for steps in (20, 200, 400, 800)] == [0, 0.1, 0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90), ("10m", 600), ("1.5h", 5400), ("10", 0), ("10 m", 0), ("m", 0), ("-1s", 0),
+        ("1e3s", 0), ("10M", 0), ("1d", 0), ("", 0), ("٣s", 0), ("9" * 400 + "h", 0), ("0s", 0),
+    ],
+)  # fmt: skip
+def test_a_time(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+CONFIG: dict[str, Any] = {
+    "budget": "10m",
+    "checkpoint_every": None,
+    "data": {"batch_size": None},
+    "model": {"hidden_size": 128, "dropout": None, "tied": False},
+    "trainer": {"max_epochs": None, "max_steps": None},
+}
+
+
+def test_what_is_open_in_a_config() -> None:
+    guess = budget.guessed(CONFIG)
+    assert guess["data"] == {"batch_size": 32}
+    assert guess["model"] == {"hidden_size": 128, "dropout": 0.3, "tied": False}
+    assert CONFIG["data"] == {"batch_size": None}
+    assert budget.value_of(CONFIG, "trainer.limit_val_batches") is None
+    all_but_one = {"data.batch_size": 4, "model.hidden_size": 4, "model.dropout": 0.0}
+    assert not budget.leaves_nothing_open({**all_but_one, "checkpoint_every": 9})
+    assert not budget.leaves_nothing_open({**all_but_one, "trainer.max_steps": 9})
+    assert budget.leaves_nothing_open(
+        {**all_but_one, "checkpoint_every": 9, "trainer.max_epochs": 9}
+    )
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps"])
+def test_a_length_beside_a_budget_is_refused(name: str) -> None:
+    config = {**CONFIG, "trainer": {**CONFIG["trainer"], name: 50}}
+    with pytest.raises(InputError, match=rf"^trainer.{name}=50: budget=10m chooses how long"):
+        budget.refuse_two_lengths(config)
+    budget.refuse_two_lengths({**config, "budget": None})
+    budget.refuse_two_lengths(CONFIG)
+
+
+def test_without_a_budget_the_speed_is_a_usual_one() -> None:
+    speeds = [budget.usual_speed(size) for size in (32, 64, 100, 128, 256, 300, 512, 768, 1024)]
+    assert speeds == sorted(speeds, reverse=True)
+    assert len(set(speeds)) == len(speeds) - 2  # a constant beyond what was measured
