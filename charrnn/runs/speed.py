@@ -22,8 +22,8 @@ from charrnn.training.signatures import optimizer_of
 
 # of the time that there is, and at most (seconds), for each size that is measured
 SHARE, AT_MOST = 0.006, 1.0
-# the first steps make kernels and memory ready
-WARM, LEAST = 2, 3
+# steps, after two that make kernels and memory ready, if they do not take too long (seconds)
+LEAST, LONGEST = 3, 0.5
 # a GPU is not waited for in each step, as it is not in training
 AT_ONCE = {"cuda": 8}
 # what is left of the speed of each of several processes, which wait for one another
@@ -108,16 +108,24 @@ def measured(config: Config, vocabulary: Vocabulary, processes: int, seconds: fl
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)
         at_once = AT_ONCE.get(device.type, 1)
-        for _ in range(WARM):
-            step(ids)
-        _wait(device)
-        steps, began = 0, time.perf_counter()
-        while steps < LEAST or time.perf_counter() - began < seconds:
-            for _ in range(at_once):
+
+        def timed(count: int) -> float:
+            began = time.perf_counter()
+            for _ in range(count):
                 step(ids)
             _wait(device)
+            return time.perf_counter() - began
+
+        patience = max(LONGEST, seconds)
+        first = timed(1)
+        if first > patience:
+            return streams * length / first
+        timed(1)
+        steps, passed = 0, 0.0
+        while passed < seconds or (steps < LEAST and passed < patience):
+            passed += timed(at_once)
             steps += at_once
-        return steps * streams * length / (time.perf_counter() - began)
+        return steps * streams * length / passed
 
 
 def _stepping(module: LanguageModel, config: Config, device: torch.device) -> Any:
