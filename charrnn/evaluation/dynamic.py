@@ -13,7 +13,8 @@ rms + epsilon and rate are then 1 (the paper's SGD with decay).
 
 Such a loss is honest, for no character's score depends on itself or on what follows it. It is
 another thing than the loss of the trained weights alone, and stands beside it, under its own
-name. One segment follows from another, so nothing here is done side by side.
+name. One segment follows from another, so nothing here is done side by side; and a step is so
+little work that threads which share it would mostly wait for each other, so there is one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import Score, losses_of
+from charrnn.evaluation.side_by_side import one_thread
 from charrnn.network import State
 
 # How the training text is read for its gradients: streams side by side, and segments of each
@@ -87,6 +89,7 @@ def trained_parameters(network: AnyNetwork) -> list[nn.Parameter]:
     return [p for p in network.parameters() if p.requires_grad]
 
 
+@one_thread()
 def dynamic_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
@@ -161,6 +164,7 @@ class _Step:
             p.add_(rate * (p0 - p) - scale * g)
 
 
+@one_thread()
 def gradient_rms(
     network: AnyNetwork,
     ids: Ids | SplitIds,

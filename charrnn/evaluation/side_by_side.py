@@ -21,17 +21,23 @@ def side_by_side(parts: int) -> Iterator[AllOf]:
     if parts == 1:
         yield lambda task: task(0)
         return
+    with one_thread(), ThreadPoolExecutor(parts - 1, "evaluation") as pool:
+
+        def all_of(task: Task) -> None:
+            others = [pool.submit(task, part) for part in range(1, parts)]
+            task(0)
+            for other in others:
+                other.result()
+
+        yield all_of
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for each operation."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(parts - 1, "evaluation") as pool:
-
-            def all_of(task: Task) -> None:
-                others = [pool.submit(task, part) for part in range(1, parts)]
-                task(0)
-                for other in others:
-                    other.result()
-
-            yield all_of
+        yield
     finally:
         torch.set_num_threads(before)

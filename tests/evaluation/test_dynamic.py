@@ -105,7 +105,7 @@ def test_without_steps_it_is_the_stream() -> None:
 def test_disturbs_nothing(fails: bool) -> None:
     net = network("lstm", dropout=0.5, batchnorm=True)
     before = {name: w.clone() for name, w in net.state_dict().items()}
-    random = torch.get_rng_state()
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
 
     def report(done: int, total: int) -> None:
         if fails and done > 100:
@@ -118,6 +118,7 @@ def test_disturbs_nothing(fails: bool) -> None:
     except KeyboardInterrupt:
         assert fails
     assert net.training
+    assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
