@@ -31,22 +31,27 @@ class Samples(L.Callback):
             raise InputError("callbacks.samples: length and temperature must be 0 or more")
         self.length = length
         self.temperature = temperature
+        self._text: str | None = None
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         # while an average of the weights, if there is one, stands in for them
         fits = trainer.state.fn == "fit" and not trainer.sanity_checking
-        if not (fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run):
+        self._text = None
+        if fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
+            self._text = pl_module.to_model().generate(
+                length=self.length, temperature=self.temperature, seed=trainer.global_step
+            )
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self._text is None:
             return
         step = trainer.global_step
-        text = pl_module.to_model().generate(
-            length=self.length, temperature=self.temperature, seed=step
-        )
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "samples" / f"step-{step:07d}.txt") as temporary:
-            temporary.write_bytes(as_bytes(text))
+            temporary.write_bytes(as_bytes(self._text))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("sample", as_markdown(text), step)
+                logger.experiment.add_text("sample", as_markdown(self._text), step)
 
 
 class EarlyStopping(callbacks.EarlyStopping):
