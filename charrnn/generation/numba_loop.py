@@ -21,7 +21,7 @@ from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
-_RESIDUAL, _SUM = SKIPS["residual"], SKIPS["sum"]
+_NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 
 # contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
 # Nothing here lets the compiler forget that there are NaNs.
@@ -157,7 +157,8 @@ def step(  # type: ignore[no-untyped-def]
         layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
         scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
-        outputs: (L, B, H), what is read of each layer; that of the last is the decoder's.
+        outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
+            `hidden` where that is what is read.
         z, own: (B, G*H), room to work in.
     """
     L, B, H = hidden.shape
@@ -175,7 +176,8 @@ def step(  # type: ignore[no-untyped-def]
             _add_products(recurrent[layer], hidden[layer], z)
         for b in range(B):
             _gates(kind, z[b], own[b], hidden[layer, b], cell[layer, b])
-            _put_out(layernorm, scales[layer], hidden[layer, b], outputs[layer, b])
+            if layernorm or skip != _NO_SKIP:
+                _put_out(layernorm, scales[layer], hidden[layer, b], outputs[layer, b])
             if skip == _RESIDUAL and layer > 0:
                 outputs[layer, b] += outputs[layer - 1, b]
     if skip == _SUM:
@@ -315,7 +317,7 @@ def write(  # type: ignore[no-untyped-def]
     B, T = uniforms.shape
     V = len(decoder)
     z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
-    outputs = np.empty_like(hidden)
+    outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
     logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
     for t in range(T):

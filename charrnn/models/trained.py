@@ -21,8 +21,8 @@ from charrnn.text.vocabulary import Vocabulary
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 LAYERNORM_EPS = 1e-5  # PyTorch's default
 
-# fields that a file holds only where they are not what all older files mean
-_NEWER: dict[str, Any] = {"layernorm": False, "skip": "none"}
+# fields that a file holds only where they are not the default, which older files mean
+_NEWER = ("layernorm", "skip")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Architecture:
     dropout: float = 0.0
     batchnorm: bool = False
     vocabulary_size: int = 0  # one of its own for each text; 0 is refused
-    layernorm: bool = _NEWER["layernorm"]
-    skip: str = _NEWER["skip"]
+    layernorm: bool = False
+    skip: str = "none"
 
     def __post_init__(self) -> None:
         require_ranges(
@@ -66,7 +66,8 @@ class Architecture:
 
         So a model that uses nothing new is the same file as ever, and older versions read it.
         """
-        return {n: v for n, v in asdict(self).items() if n not in _NEWER or v != _NEWER[n]}
+        defaults = {f.name: f.default for f in fields(self) if f.name in _NEWER}
+        return {n: v for n, v in asdict(self).items() if n not in defaults or v != defaults[n]}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, as in the network's ``state_dict``.
