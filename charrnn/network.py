@@ -2,6 +2,9 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
+With skip connections (`charrnn.stack`) a layer's output is dropped before it is added to
+others, the last layer's after: the decoder's input has a dropout of its own.
+
 The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.cells`) with dropout after
 each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
 and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
@@ -23,7 +26,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
+from charrnn.models.trained import BATCHNORM_EPS, LAYERNORM_EPS, Architecture, TrainedModel
 from charrnn.regularization import Regularization
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
@@ -60,8 +63,8 @@ class Network(nn.Module):
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
-        if a.batchnorm:
-            self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
+        if a.batchnorm or a.layernorm:
+            self.norms = nn.ModuleList(_norm(a) for _ in range(a.num_layers))
         last = a.dropout if r.output_dropout is None else r.output_dropout
         self.embedding_dropout = _Dropout(r.embedding_dropout, r.locked_dropout)
         self.dropout = _Dropout(a.dropout, r.locked_dropout)
@@ -98,18 +101,25 @@ class Network(nn.Module):
         state: State | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
+        a = self.architecture
         hidden = self.embedding(ids)  # (N, T, D)
         hidden = self.embedding_dropout(hidden, generator)
+        summed: Any = 0  # the layers' outputs so far
         next_state: State = []
         for i, layer in enumerate(self.recurrent):
             carried = None if state is None else _to_module(state[i])
             hidden, carried = self._layer(layer, hidden, carried, generator)  # (N, T, H)
             next_state.append(_from_module(carried))
-            if self.architecture.batchnorm:
+            if a.batchnorm or a.layernorm:
                 hidden = self.norms[i](hidden)
-            last = i == len(self.recurrent) - 1
-            hidden = (self.output_dropout if last else self.dropout)(hidden, generator)
-        return self.decoder(hidden), next_state
+            last = i == a.num_layers - 1
+            if not last:
+                hidden = self.dropout(hidden, generator)
+            if a.skip != "none":
+                summed = summed + hidden
+            if a.skip == "residual" or (a.skip == "sum" and last):
+                hidden = summed
+        return self.decoder(self.output_dropout(hidden, generator)), next_state
 
     def _layer(
         self, layer: nn.Module, hidden: Tensor, carried: Any, generator: torch.Generator | None
@@ -185,6 +195,13 @@ class _Dropout(nn.Dropout):
         streams, characters, units = hidden.shape
         shape = (streams, 1 if self.locked else characters, units)
         return dropped(hidden, self.p, shape, generator)
+
+
+def _norm(architecture: Architecture) -> nn.Module:
+    """What normalizes a layer's outputs (N, T, H)."""
+    if architecture.batchnorm:
+        return _BatchNorm(architecture.hidden_size)
+    return nn.LayerNorm(architecture.hidden_size, LAYERNORM_EPS)
 
 
 class _BatchNorm(nn.Module):

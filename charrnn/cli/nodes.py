@@ -37,6 +37,7 @@ from charrnn.ranges import (
     require,
 )
 from charrnn.regularization import Regularization
+from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
 # a cell is one that has a YAML file in model/
@@ -88,6 +89,8 @@ class ModelOptions:
     num_layers: Annotated[int, AT_LEAST_1, FIXED]
     dropout: Annotated[float | None, BELOW_1]
     batchnorm: Annotated[bool, FIXED]
+    layernorm: Annotated[bool, FIXED]
+    skip: Annotated[str, SKIP, FIXED]
     output_dropout: Annotated[float | None, BELOW_1]
     embedding_dropout: Annotated[float, BELOW_1]
     recurrent_dropout: Annotated[float, BELOW_1]
@@ -97,6 +100,7 @@ class ModelOptions:
     tied: Annotated[bool, FIXED]
 
     def check(self, prefix: str) -> None:
+        require_one_norm(self.layernorm, self.batchnorm)
         chosen = {f.name: getattr(self, f.name) for f in fields(Regularization)}
         Regularization(**chosen).require_fits(self.kind, self.embedding_size, self.hidden_size)
 

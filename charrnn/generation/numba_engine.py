@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
-from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
+from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, SKIPS, TOGETHER
 from charrnn.generation.state import State, joined
 from charrnn.generation.weights import Folded
 
@@ -34,7 +34,8 @@ class NumbaEngine:
         from charrnn.generation.numba_loop import write
 
         self._loop = write
-        L, H = folded.architecture.num_layers, folded.architecture.hidden_size
+        architecture = folded.architecture
+        L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
         inputs, biases = np.zeros((L, GH, H), np.float32), np.zeros((L, GH), np.float32)
         for layer in range(1, L):
@@ -42,9 +43,13 @@ class NumbaEngine:
         own_biases = np.zeros((L, H), np.float32)
         if folded.own_biases:
             own_biases[:] = folded.own_biases
+        scales = np.ones((L, H), np.float32)
+        if folded.scales:
+            scales[:] = folded.scales
         self._weights = (
-            KERNELS[folded.architecture.kind], folded.table, inputs, np.stack(folded.recurrent),
-            biases, own_biases, folded.decoder, folded.decoder_bias,
+            KERNELS[architecture.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
+            own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
+            folded.decoder_bias,
         )  # fmt: skip
 
     def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:

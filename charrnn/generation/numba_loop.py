@@ -16,10 +16,12 @@ from typing import Any
 import numba
 import numpy as np
 
-from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, TOGETHER
+from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, SKIPS, TOGETHER
+from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
+_NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 
 # contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
 # Nothing here lets the compiler forget that there are NaNs.
@@ -52,6 +54,7 @@ _Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = (
 )
 _LOG2_E = F(math.log2(math.e))
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
+_EPS = F(LAYERNORM_EPS)
 _LARGEST = F(100)  # a power of two at which both functions have long reached their limit
 
 
@@ -128,7 +131,21 @@ def _add_products(weight, xs, zs):  # type: ignore[no-untyped-def]
 
 @_compiled
 def step(  # type: ignore[no-untyped-def]
-    kind, table, ids, inputs, recurrent, biases, own_biases, hidden, cell, z, own
+    kind,
+    table,
+    ids,
+    inputs,
+    recurrent,
+    biases,
+    own_biases,
+    layernorm,
+    skip,
+    scales,
+    hidden,
+    cell,
+    outputs,
+    z,
+    own,
 ):
     """Step B streams over a character each.
 
@@ -137,7 +154,11 @@ def step(  # type: ignore[no-untyped-def]
         inputs, biases: (L, G*H, H) and (L, G*H); those of the first layer are not read.
         recurrent: (L, G*H, H).
         own_biases: (L, H), those that a gru's r multiplies.
+        layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
+        scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
+        outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
+            `hidden` where that is what is read.
         z, own: (B, G*H), room to work in.
     """
     L, B, H = hidden.shape
@@ -145,7 +166,7 @@ def step(  # type: ignore[no-untyped-def]
         for b in range(B):
             z[b] = table[ids[b]] if layer == 0 else biases[layer]
         if layer > 0:
-            _add_products(inputs[layer], hidden[layer - 1], z)
+            _add_products(inputs[layer], outputs[layer - 1], z)
         if kind == _GRU:
             for b in range(B):
                 own[b, : 2 * H] = F(0)
@@ -155,6 +176,13 @@ def step(  # type: ignore[no-untyped-def]
             _add_products(recurrent[layer], hidden[layer], z)
         for b in range(B):
             _gates(kind, z[b], own[b], hidden[layer, b], cell[layer, b])
+            if layernorm or skip != _NO_SKIP:
+                _put_out(layernorm, scales[layer], hidden[layer, b], outputs[layer, b])
+            if skip == _RESIDUAL and layer > 0:
+                outputs[layer, b] += outputs[layer - 1, b]
+    if skip == _SUM:
+        for layer in range(L - 1):
+            outputs[L - 1] += outputs[layer]
 
 
 @_compiled
@@ -174,6 +202,22 @@ def _gates(kind, z, own, h, c):  # type: ignore[no-untyped-def]
     else:
         for j in range(H):
             h[j] = _tanh(z[j])
+
+
+@_compiled
+def _put_out(layernorm, scale, h, output):  # type: ignore[no-untyped-def]
+    """What is read of a layer's hidden vector (H,), before anything is added to it."""
+    H = len(h)
+    mean, squares, deviation = F(0), F(0), _ONE
+    if layernorm:
+        for j in range(H):
+            mean += h[j]
+        mean /= F(H)
+        for j in range(H):
+            squares += (h[j] - mean) * (h[j] - mean)
+        deviation = np.sqrt(squares / F(H) + _EPS)
+    for j in range(H):
+        output[j] = (h[j] - mean) / deviation * scale[j]
 
 
 @_compiled
@@ -263,8 +307,8 @@ def choose(logits, weights, ranked, heap, uniform, scale, top_k, top_p):  # type
 
 @_cached
 def write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, biases, own_biases, decoder, decoder_bias,
-    hidden, cell, ids, uniforms, scale, top_k, top_p, written,
+    kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
+    decoder_bias, hidden, cell, ids, uniforms, scale, top_k, top_p, written,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
@@ -273,13 +317,17 @@ def write(  # type: ignore[no-untyped-def]
     B, T = uniforms.shape
     V = len(decoder)
     z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
+    outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
     logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
     for t in range(T):
-        step(kind, table, ids, inputs, recurrent, biases, own_biases, hidden, cell, z, own)
+        step(
+            kind, table, ids, inputs, recurrent, biases, own_biases, layernorm, skip, scales,
+            hidden, cell, outputs, z, own,
+        )  # fmt: skip
         for b in range(B):
             logits[b] = decoder_bias
-        _add_products(decoder, hidden[-1], logits)
+        _add_products(decoder, outputs[-1], logits)
         for b in range(B):
             ids[b] = choose(logits[b], weights, ranked, heap, uniforms[b, t], scale, top_k, top_p)
             if ids[b] < 0:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from charrnn.generation.choosing import Choice, Chooser, Floats, Ids
-from charrnn.generation.numpy_layers import KERNELS, Call, Layer
+from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
 from charrnn.generation.state import State, joined, rows_of, zero_state
 from charrnn.generation.weights import Array, Folded
 
@@ -59,7 +59,7 @@ class NumpyEngine:
         return logits, steps.state()
 
     def decode(self, top: Array) -> Array:
-        """The logits (..., V) that the last layer's vectors (..., H) of `Steps` give."""
+        """The logits (..., V) that the top vectors (..., H) of `Steps` give."""
         logits: Array = top @ self.decoder
         logits += self.folded.decoder_bias
         return logits
@@ -122,7 +122,7 @@ class Steps:
     With one stream all arrays lose their first axis: NumPy then does the same for less.
 
     Attributes:
-        top: (N, H), the last layer's hidden vectors (times the engine's `hidden_scale`).
+        top: (N, H), the vectors that the decoder reads (times the engine's `hidden_scale`).
     """
 
     def __init__(self, engine: NumpyEngine, state: State) -> None:
@@ -131,20 +131,44 @@ class Steps:
         H, L = architecture.hidden_size, architecture.num_layers
         N = len(state[0][0])
         axes = () if N == 1 else (N,)
-        hidden = np.empty((*axes, L * H), np.float32)
-        self.top = hidden[..., (L - 1) * H :]
+        # for each layer its hidden vectors, and where they are something else what is read of it
+        each = 1 if engine.folded.reads_what_is_carried else 2
+        hidden = np.zeros((*axes, L * each * H), np.float32)
+        vectors = [hidden[..., k * H : (k + 1) * H] for k in range(L * each)]
+        self.top = vectors[-1] if architecture.skip != "sum" else np.zeros_like(vectors[-1])
         self._entry = np.empty((*axes, engine.table.shape[1]), np.float32)
         self._calls: list[Call] = []
         self._carried: list[tuple[Array, ...]] = []
         for i, layer in enumerate(engine.layers):
-            h = hidden[..., i * H : (i + 1) * H]
-            below = hidden[..., max(i - 1, 0) * H : (i + 1) * H]
-            calls, carried = layer.calls(below, h, self._entry)
+            place = i * each
+            below = hidden[..., max(place - 1, 0) * H : (place + 1) * H]
+            calls, carried = layer.calls(below, vectors[place], self._entry)
             self._calls += calls
+            if each == 2:
+                self._calls += self._output_calls(i, below, vectors[place], vectors[place + 1])
             self._carried.append(carried)
             for buffer, value in zip(carried, state[i], strict=True):
                 buffer[...] = value.reshape(buffer.shape)
         hidden *= engine.hidden_scale
+
+    def _output_calls(self, layer: int, below: Array, h: Array, output: Array) -> list[Call]:
+        """The calls that make of a layer's hidden vectors (N, H) what is read of it.
+
+        Args:
+            below: what the layer read comes first in it, except for the first layer.
+        """
+        folded, calls = self._engine.folded, list[Call]()
+        if folded.architecture.layernorm:
+            calls += normalizing(h, output, float(self._engine.hidden_scale))
+            h = output
+        if folded.scales:
+            calls.append(partial(np.multiply, h, folded.scales[layer], output))
+        if folded.architecture.skip == "residual" and layer:
+            calls.append(partial(np.add, output, below[..., : h.shape[-1]], output))
+        if folded.architecture.skip == "sum":
+            add = partial(np.add, self.top, output, self.top)
+            calls.append(add if layer else partial(np.copyto, self.top, output))
+        return calls
 
     def take_in(self, ids: Ids) -> None:
         """Step each stream over one character (N,)."""

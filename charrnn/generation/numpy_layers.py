@@ -1,4 +1,4 @@
-"""One recurrent layer of each kind as a list of NumPy calls.
+"""One recurrent layer of each kind, and layer normalization, as a list of NumPy calls.
 
 At 2 x 128 a call's overhead weighs as much as its arithmetic, so there are few of them:
 
@@ -7,8 +7,8 @@ At 2 x 128 a call's overhead weighs as much as its arithmetic, so there are few 
   in. An LSTM's hidden vectors are therefore kept doubled. Powers of two cost no accuracy.
 - An LSTM's gates lie in the order o, i, f, g, followed by its cell, so that the two products
   of its cell's sum, i * g and f * cell, are one call.
-- A layer's own hidden vector lies behind that of the layer below, so that both are one
-  operand of one product.
+- A layer's own hidden vector lies behind what it reads, so that both are one operand of one
+  product.
 
 Shapes are given for N streams; with one stream the first axis is left out.
 """
@@ -22,6 +22,7 @@ from typing import Protocol
 import numpy as np
 
 from charrnn.generation.weights import Array, Folded
+from charrnn.models.trained import LAYERNORM_EPS
 
 Call = Callable[[], object]
 
@@ -49,8 +50,8 @@ class Layer(Protocol):
         """The calls of one step, and the buffers of what the layer carries.
 
         Args:
-            below: the hidden vectors of the layer below and then this one's, (N, 2H);
-                for the first layer this one's alone, (N, H).
+            below: what the layer reads, as it was kept by the layer below, and then its own
+                hidden vectors, (N, 2H); for the first layer its own alone, (N, H).
             h: this layer's part of `below`, (N, H).
             entry: (N, G*H), the first layer's row of the table, which it may overwrite; other
                 layers leave it alone.
@@ -214,6 +215,29 @@ def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
         return folded.recurrent[0], None
     fused = np.concatenate([folded.inputs[layer - 1], folded.recurrent[layer]], axis=1)
     return fused, folded.biases[layer - 1]
+
+
+def normalizing(h: Array, output: Array, scale: float) -> list[Call]:
+    """The calls that normalize hidden vectors (N, H); the affine part is folded elsewhere.
+
+    Args:
+        scale: both are kept multiplied by this.
+    """
+    H = h.shape[-1]
+    # as a product a mean is one call, which for several vectors takes half as long as a sum
+    mean, mean_square = np.full((2, H, 1), 1 / H, np.float32)
+    mean_square /= scale**2
+    eps = np.array(LAYERNORM_EPS, np.float32)
+    means, deviations, squares = _like(h, 1), _like(h, 1), _like(h, H)
+    return [
+        partial(np.matmul, h, mean, means),
+        partial(np.subtract, h, means, output),
+        partial(np.multiply, output, output, squares),
+        partial(np.matmul, squares, mean_square, deviations),
+        partial(np.add, deviations, eps, deviations),
+        partial(np.sqrt, deviations, deviations),
+        partial(np.divide, output, deviations, output),
+    ]
 
 
 # The cells that can be stepped here

@@ -2,9 +2,10 @@
 
 The embedding's product with the first layer's input weights is the same whenever a
 character is the same, so it becomes a table with a row a character, which holds that
-layer's biases too. A batch normalization that only evaluates is an affine map, and is
-folded into what reads it: the next layer, or the decoder. Everything is computed in
-float64 and rounded once.
+layer's biases too. A batch normalization that only evaluates is an affine map, and so is what
+a layer normalization ends in: they are folded into what reads them, the next layer or the
+decoder. With skip connections several outputs are added up, each with a slope of its own, which
+is then left to the engines. Everything is computed in float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Folded:
         own_biases: for each layer those of the gates that the cell keeps `apart`, one after
             the other; none for a cell without: the part of the bias that belongs to the
             recurrent sum.
+        scales: (H,) for each layer, what its output is multiplied with before it is read; none
+            without skip connections, for then the weights that read it are.
         decoder: (V, H), decoder_bias: (V,).
     """
 
@@ -41,8 +44,14 @@ class Folded:
     recurrent: list[Array]
     biases: list[Array]
     own_biases: list[Array]
+    scales: list[Array]
     decoder: Array
     decoder_bias: Array
+
+    @property
+    def reads_what_is_carried(self) -> bool:
+        """Whether what is read of a layer is its hidden vector itself, times folded weights."""
+        return not self.architecture.layernorm and not self.scales
 
 
 def fold(model: TrainedModel) -> Folded:
@@ -62,8 +71,10 @@ def _fold(model: TrainedModel) -> Folded:
     def weight(name: str) -> npt.NDArray[np.float64]:
         return model.weights[name].astype(np.float64, order="C")
 
-    inputs, recurrent, biases, own_biases = [], [], [], []
+    inputs, recurrent, biases, own_biases, scales = [], [], [], [], []
+    # what is read is so many times what was computed, and so much more
     slope, shift = np.ones(architecture.embedding_size), np.zeros(architecture.embedding_size)
+    shifts = np.zeros(H)  # of all outputs together
     for layer in range(architecture.num_layers):
         prefix = f"recurrent.{layer}."
         read = weight(prefix + "weight_ih_l0")
@@ -81,10 +92,18 @@ def _fold(model: TrainedModel) -> Folded:
         inputs.append(read * slope)
         biases.append(bias)
         slope, shift = np.ones(H), np.zeros(H)
+        norm = f"norms.{layer}."
+        if architecture.layernorm:
+            slope, shift = weight(norm + "weight"), weight(norm + "bias")
         if architecture.batchnorm:
-            norm = f"norms.{layer}."
             slope = weight(norm + "weight") / np.sqrt(weight(norm + "running_var") + BATCHNORM_EPS)
             shift = weight(norm + "bias") - weight(norm + "running_mean") * slope
+        if architecture.skip != "none":
+            scales.append(slope.astype(np.float32))
+            slope, shifts = np.ones(H), shifts + shift
+        last = layer == architecture.num_layers - 1
+        if architecture.skip == "residual" or (architecture.skip == "sum" and last):
+            shift = shifts
 
     decoder = weight("decoder.weight")
     return Folded(
@@ -94,6 +113,7 @@ def _fold(model: TrainedModel) -> Folded:
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
         own_biases=own_biases,
+        scales=scales,
         decoder=(decoder * slope).astype(np.float32),
         decoder_bias=(weight("decoder.bias") + decoder @ shift).astype(np.float32),
     )

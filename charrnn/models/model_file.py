@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def save(path: Path, model: TrainedModel) -> None:
     description = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "architecture": asdict(model.architecture),
+        "architecture": model.architecture.plain(),
         "vocabulary": model.vocabulary.plain(),
         "facts": model.facts,
     }

@@ -6,7 +6,7 @@ This module needs NumPy only, so that a text can be sampled without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,14 @@ import numpy.typing as npt
 from charrnn.cells import CELLS, Cell
 from charrnn.errors import InputError
 from charrnn.ranges import AT_LEAST_1, BELOW_1, one_of, require_ranges
+from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.vocabulary import Vocabulary
 
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
+LAYERNORM_EPS = 1e-5  # PyTorch's default
+
+# fields that a file holds only where they are not the default, which older files mean
+_NEWER = ("layernorm", "skip")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Architecture:
     dropout: float = 0.0
     batchnorm: bool = False
     vocabulary_size: int = 0  # one of its own for each text; 0 is refused
+    layernorm: bool = False
+    skip: str = "none"
 
     def __post_init__(self) -> None:
         require_ranges(
@@ -44,13 +51,23 @@ class Architecture:
             hidden_size=AT_LEAST_1,
             num_layers=AT_LEAST_1,
             dropout=BELOW_1,
+            skip=SKIP,
         )
+        require_one_norm(self.layernorm, self.batchnorm)
         if self.vocabulary_size < 1:
             raise InputError("the vocabulary is empty")
 
     @property
     def cell(self) -> Cell:
         return CELLS[self.kind]
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values, as files hold them: without what is newer than their format and off.
+
+        So a model that uses nothing new is the same file as ever, and older versions read it.
+        """
+        defaults = {f.name: f.default for f in fields(self) if f.name in _NEWER}
+        return {n: v for n, v in asdict(self).items() if n not in defaults or v != defaults[n]}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, as in the network's ``state_dict``.
@@ -62,10 +79,11 @@ class Architecture:
         for layer in range(self.num_layers):
             for name, shape in self.cell.shapes(H if layer else D, H).items():
                 shapes[f"recurrent.{layer}.{name}"] = shape
-        if self.batchnorm:
-            for layer in range(self.num_layers):
-                for name in ("weight", "bias", "running_mean", "running_var"):
-                    shapes[f"norms.{layer}.{name}"] = (H,)
+        norm = ("weight", "bias") if self.layernorm or self.batchnorm else ()
+        seen = ("running_mean", "running_var") if self.batchnorm else ()
+        for layer in range(self.num_layers):
+            for name in (*norm, *seen):
+                shapes[f"norms.{layer}.{name}"] = (H,)
         shapes["decoder.weight"] = (V, H)
         shapes["decoder.bias"] = (V,)
         return shapes
@@ -138,7 +156,10 @@ def architecture_from(content: Mapping[str, Any]) -> Architecture:
     unknown = sorted(content.keys() - {f.name for f in fields(Architecture)})
     if unknown:
         raise ValueError(f"its {unknown[0]} is unknown to this charrnn; update charrnn")
-    types = {"kind": (str,), "dropout": (float, int), "batchnorm": (bool,)}
+    types = {
+        "kind": (str,), "dropout": (float, int), "batchnorm": (bool,), "layernorm": (bool,),
+        "skip": (str,),
+    }  # fmt: skip
     values = {}
     for known in fields(Architecture):
         if known.name in content or known.default is MISSING or known.name == "vocabulary_size":

@@ -28,7 +28,7 @@ _SCHEDULES = {
 # options that are new since, as what was done before them
 _NEW = {
     "data": {"lines": "keep", "lines_seed": 0, "shuffle": False},
-    "model": asdict(Regularization()),
+    "model": {**asdict(Regularization()), "layernorm": False, "skip": "none"},
 }
 
 

@@ -52,6 +52,7 @@ class LanguageModel(L.LightningModule):
         kind: lstm, gru, rnn or mingru.
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
+        layernorm, skip: as `charrnn.stack` says.
         regularization: fields of `charrnn.regularization.Regularization`, such as
             ``locked_dropout=True``.
         optimizer: makes the optimizer of the parameters, such as
@@ -80,6 +81,8 @@ class LanguageModel(L.LightningModule):
         num_layers: int = 2,
         dropout: float = 0.0,
         batchnorm: bool = False,
+        layernorm: bool = False,
+        skip: str = "none",
         optimizer: MakeOptimizer | None = None,
         schedule: MakeSchedule | None = None,
         **regularization: Any,
@@ -87,20 +90,17 @@ class LanguageModel(L.LightningModule):
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_plain(vocabulary)
-        sizes = {
-            "kind": kind,
-            "embedding_size": embedding_size,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "dropout": dropout,
-            "batchnorm": batchnorm,
-        }
+        architecture = Architecture(
+            kind, embedding_size, hidden_size, num_layers, dropout, batchnorm, len(vocabulary),
+            layernorm, skip,
+        )  # fmt: skip
+        sizes = asdict(architecture)
+        del sizes["vocabulary_size"]
         # plain values only, so that a checkpoint loads with weights_only=True
         self.save_hyperparameters(
             {"vocabulary": vocabulary.plain(), **sizes, **regularization}, logger=False
         )
         self.vocabulary = vocabulary
-        architecture = Architecture(**sizes, vocabulary_size=len(vocabulary))  # type: ignore[arg-type]
         self.network = Network(architecture, Regularization(**regularization))
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
         self.make_schedule = schedule
@@ -314,7 +314,7 @@ class LanguageModel(L.LightningModule):
             self.state = resume.restore(self._pending, self.device)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
-            architecture=asdict(self.network.architecture),
+            architecture=self.network.architecture.plain(),
             tokens=self.vocabulary.tokens(),
             facts=self.facts,
             best=self.best.plain(),

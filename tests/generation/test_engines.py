@@ -21,11 +21,26 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
 
+# What stands between the layers, and with how many of them
+STACKS: list[tuple[int, dict[str, Any]]] = [
+    *((layers, {}) for layers in (1, 2, 3)),
+    *((layers, {"batchnorm": True}) for layers in (1, 2, 3)),
+    (2, {"layernorm": True}),
+    (3, {"skip": "residual"}),
+    (3, {"layernorm": True, "skip": "residual"}),
+    (3, {"layernorm": True, "skip": "sum"}),
+    (3, {"batchnorm": True, "skip": "sum"}),
+]
+
+
+def named(options: dict[str, Any]) -> list[str]:
+    return [name if value is True else value for name, value in options.items()]
+
+
 ARCHITECTURES = [
-    pytest.param(kind, layers, batchnorm, id=f"{kind}-{layers}{'-batchnorm' * batchnorm}")
+    pytest.param(kind, layers, options, id="-".join((kind, str(layers), *named(options))))
     for kind in CELLS
-    for layers in (1, 2, 3)
-    for batchnorm in (False, True)
+    for layers, options in STACKS
 ]
 
 
@@ -41,7 +56,7 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
     cell = [np.zeros(a.hidden_size) for _ in range(a.num_layers)]
     logits = []
     for id_ in ids:
-        x = w["embedding.weight"][id_]
+        x, outputs = w["embedding.weight"][id_], []
         for k in range(a.num_layers):
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
             if a.cell.recurrent:
@@ -69,6 +84,14 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
                 mean, var = w[f"norms.{k}.running_mean"], w[f"norms.{k}.running_var"]
                 x = (x - mean) / np.sqrt(var + 1e-5)
                 x = x * w[f"norms.{k}.weight"] + w[f"norms.{k}.bias"]
+            if a.layernorm:
+                x = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+                x = x * w[f"norms.{k}.weight"] + w[f"norms.{k}.bias"]
+            outputs.append(x)
+            if a.skip == "residual":
+                x = sum(outputs)
+        if a.skip == "sum":
+            x = sum(outputs)
         logits.append(w["decoder.weight"] @ x + w["decoder.bias"])
     return np.array(logits)
 
@@ -77,32 +100,33 @@ def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
 
 
-@pytest.mark.parametrize(("kind", "layers", "batchnorm"), ARCHITECTURES)
-def test_reading_follows_the_textbook(kind: str, layers: int, batchnorm: bool) -> None:
-    model = trained_model(kind, num_layers=layers, batchnorm=batchnorm)
+@pytest.mark.parametrize(("kind", "layers", "options"), ARCHITECTURES)
+def test_reading_follows_the_textbook(kind: str, layers: int, options: dict[str, Any]) -> None:
+    model = trained_model(kind, num_layers=layers, **options)
     engine, ids = Engines(model).numpy, some_ids(model, 3, 40)
     logits, _ = engine.read(ids, engine.zero_state(3))
     assert logits.shape == (3, 40, len(model.vocabulary))
     assert logits.dtype == np.float32
     for n in range(3):
         expected = textbook_logits(model, ids[n])
-        assert np.abs(logits[n] - expected).max() < 2e-5
+        rounding = 2e-6 * np.abs(expected).max()
+        assert np.abs(logits[n] - expected).max() < rounding
         alone, _ = engine.read(ids[n : n + 1], engine.zero_state(1))
-        assert np.abs(alone[0] - expected).max() < 2e-5
+        assert np.abs(alone[0] - expected).max() < rounding
 
 
-@pytest.mark.parametrize(("kind", "layers", "batchnorm"), ARCHITECTURES)
-def test_reading_follows_the_network(kind: str, layers: int, batchnorm: bool) -> None:
+@pytest.mark.parametrize(("kind", "layers", "options"), ARCHITECTURES)
+def test_reading_follows_the_network(kind: str, layers: int, options: dict[str, Any]) -> None:
     import torch
 
     from charrnn.network import network_of
 
-    model = trained_model(kind, num_layers=layers, batchnorm=batchnorm, seed=2)
+    model = trained_model(kind, num_layers=layers, seed=2, **options)
     engine, ids = Engines(model).numpy, some_ids(model, 2, 50)
     logits, state = engine.read(ids, engine.zero_state(2))
     with torch.no_grad():
         expected, expected_state = network_of(model).eval()(torch.from_numpy(ids))
-    assert np.abs(logits - expected.numpy()).max() < 2e-5
+    assert np.abs(logits - expected.numpy()).max() < 2e-6 * expected.abs().max().item()
     for layer, expected_layer in zip(state, expected_state, strict=True):
         for vectors, expected_vectors in zip(layer, expected_layer, strict=True):
             assert np.abs(vectors - expected_vectors.numpy()).max() < 1e-5
@@ -184,6 +208,20 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
     for layer, numpy_layer in zip(state, numpy_state, strict=True):
         for vectors, numpy_vectors in zip(layer, numpy_layer, strict=True):
             assert np.abs(vectors - numpy_vectors).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("skip", ["none", "residual", "sum"])
+def test_all_engines_write_the_same_with_norms_and_skips(kind: str, skip: str) -> None:
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    model = trained_model(kind, num_layers=3, hidden_size=13, layernorm=True, skip=skip)
+    every = Engines(model)
+    for streams in (1, 5):
+        expected, _ = written_by(every.named("torch"), model, streams, 100, Choice(top_p=0.95))
+        for name in ("numpy", "numba"):
+            if has_kernel(name, kind):
+                got, _ = written_by(every.named(name), model, streams, 100, Choice(top_p=0.95))
+                assert np.array_equal(got, expected), name
 
 
 @pytest.mark.parametrize("kind", CELLS)

@@ -63,9 +63,9 @@ def assert_same(one: TrainedModel, other: TrainedModel) -> None:
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("batchnorm", [False, True])
-def test_what_is_written_is_read(path: Path, kind: str, batchnorm: bool) -> None:
-    model = small_model(kind=kind, batchnorm=batchnorm, num_layers=3)
+@pytest.mark.parametrize("norm", [{}, {"batchnorm": True}, {"layernorm": True, "skip": "sum"}])
+def test_what_is_written_is_read(path: Path, kind: str, norm: dict[str, Any]) -> None:
+    model = small_model(kind=kind, num_layers=3, **norm)
     model_file.save(path, model)
     assert_same(model_file.load(path), model)
 

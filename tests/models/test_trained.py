@@ -69,6 +69,9 @@ def test_an_architecture_is_held_to_its_types() -> None:
         ("dropout", float("nan")),
         ("dropout", True),
         ("batchnorm", 0),
+        ("layernorm", 1),
+        ("skip", True),
+        ("skip", "dense"),
         ("vocabulary_size", 0),
     ):
         with pytest.raises((InputError, ValueError)):
@@ -80,6 +83,11 @@ def test_a_value_out_of_range_is_named() -> None:
         ({"kind": "lstn"}, "model.kind=lstn: must be one of lstm, gru"),
         ({"hidden_size": 0}, "model.hidden_size=0: must be 1 or more"),
         ({"dropout": 1.0}, "model.dropout=1.0: must be at least 0 and below 1"),
+        ({"skip": "all"}, "model.skip=all: must be one of none, residual, sum"),
+        (
+            {"layernorm": True, "batchnorm": True},
+            "model.layernorm=true: cannot be combined with model.batchnorm=true; leave one",
+        ),
         ({"vocabulary_size": 0}, "the vocabulary is empty"),
     ):
         with pytest.raises(InputError) as refused:
@@ -89,11 +97,19 @@ def test_a_value_out_of_range_is_named() -> None:
 
 def test_a_field_that_a_file_lacks_has_its_default() -> None:
     whole = asdict(Architecture("gru", 4, 5, 2, 0.0, False, 10))
-    without = {name: whole[name] for name in whole if name not in ("dropout", "batchnorm")}
+    newer = ("dropout", "batchnorm", "layernorm", "skip")
+    without = {name: whole[name] for name in whole if name not in newer}
     assert architecture_from(without) == architecture_from(whole)
     for name in ("kind", "embedding_size", "hidden_size", "num_layers", "vocabulary_size"):
         with pytest.raises(KeyError, match=name):
             architecture_from({n: v for n, v in whole.items() if n != name})
+
+
+def test_a_file_holds_a_newer_field_only_where_it_is_on() -> None:
+    plain = Architecture("gru", 4, 5, 2, 0.0, False, 10)
+    assert not plain.plain().keys() & {"layernorm", "skip"}
+    for on in (replace(plain, layernorm=True), replace(plain, skip="sum")):
+        assert architecture_from(on.plain()) == on
 
 
 def test_a_field_that_this_version_does_not_know_is_refused() -> None:

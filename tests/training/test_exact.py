@@ -20,6 +20,14 @@ CASES = {
         "model.num_layers=1",
     ],
     "batchnorm": ["model.batchnorm=true"],
+    "lstm, layer normalization, residual, bf16, muon": [
+        "model.layernorm=true",
+        "model.skip=residual",
+        "model.num_layers=3",
+        "model.output_dropout=0.5",
+        "trainer.precision=bf16-mixed",
+        "optimizer=muon",
+    ],
     "shuffled": ["data.shuffle=true"],
     "shuffled, in groups of windows": [
         "data.shuffle=true",

@@ -259,6 +259,26 @@ def test_batchnorm_needs_more_than_one_character(
     assert "model.batchnorm=true" in capfd.readouterr().err
 
 
+def test_norms_and_skips_are_the_same_everywhere(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Trained by threads, gone on with, scored, written with, and begun from."""
+    wanted = ("model.layernorm=true", "model.skip=sum", "trainer.threads=2")
+    run = train(*wanted, "data.batch_size=24", "model.dropout=0.2", "trainer.max_steps=3")
+    train(f"resume={run}", "trainer.max_steps=6", small=False)
+    train(f"resume={run}", "model.skip=none", "trainer.max_steps=7", small=False, code=2)
+    assert "model.skip=none: a resume cannot change it" in capfd.readouterr().err
+    last, exported = (charrnn.load(run / name) for name in ("checkpoints/last.ckpt", ""))
+    assert last.score("the cat sat on a mat") == exported.score("the cat sat on a mat")
+    logits = charrnn.load(run).logits("the cat")
+    texts = {last.generate(100, seed=1, engine=engine) for engine in ("numpy", "torch")}
+    assert len(texts) == 1
+    second = train(f"init_from={run}", "trainer.max_steps=1", "optimizer.lr=1e-12", folder="second")
+    assert np.abs(charrnn.load(second).logits("the cat") - logits).max() < 1e-4
+    train(f"init_from={run}", "model.layernorm=false", folder="third", code=2)
+    assert "model.layernorm=False: " in capfd.readouterr().err
+
+
 def test_init_from_with_another_order_and_fewer_characters(train: Train, workplace: Path) -> None:
     first = train("trainer.max_steps=60", folder="first")
     text = (workplace / "corpus.txt").read_text("utf-8")
