@@ -92,7 +92,7 @@ BAD = {
     f"train {PAIR} model.dropout=1": "model.dropout=1",
     f"train {PAIR} model.dropout=nan": "model.dropout=nan",
     f"train {PAIR} optimizer.lr=0": "optimizer.lr=0",
-    f"train {PAIR} trainer.max_epochs=null": "trainer.max_steps",
+    f"train {PAIR} trainer.max_epochs=0": "trainer.max_epochs=0",
     f"train {PAIR} trainer.precision=8": "trainer.precision=8",
     f"train {PAIR} trainer.devices=0": "trainer.devices=0",
     f"train {PAIR} trainer.devices=[]": "trainer.devices=[]",

@@ -66,8 +66,8 @@ def test_every_choice_is_explained_and_the_default_is_first() -> None:
     assert {group: next(iter(choices)) for group, choices in page.groups.items()} == {
         "data": "shakespeare",
         "model": "lstm",
-        "optimizer": "adam",
-        "schedule": "step",
+        "optimizer": "muon",
+        "schedule": "linear",
         "trainer": "auto",
         "callbacks": "default",
         "logger": "default",
@@ -82,7 +82,7 @@ def test_every_choice_is_explained_and_the_default_is_first() -> None:
 def test_a_choice_is_laid_over_its_base() -> None:
     options = conf.page("train").options
     assert options["model.kind"] == conf.Option("lstm", "lstm, gru, rnn or mingru")
-    assert options["model.hidden_size"].default == "128"
+    assert options["model.hidden_size"].default == "null"
     assert options["data.corpus"].default == "shakespeare"
 
 

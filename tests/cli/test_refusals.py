@@ -80,7 +80,7 @@ LINES = [
     ("train +sed=1", "+sed=1: no such option; did you mean seed?"),
     ("train +model.hiden_size=3", "did you mean model.hidden_size?"),
     ("train +foo.bar=3", "+foo.bar=3: no such option"),
-    ("train ~schedule", "~schedule: cannot be removed; takes one of step, constant, cosine"),
+    ("train ~schedule", "~schedule: cannot be removed; takes one of linear, constant, cosine"),
     # any argument of lightning.Trainer, but those that are charrnn's to give
     ("train +trainer.log_every_n_steps=5", "print_every= is this number"),
     ("train trainer.log_every_n_steps=5", "print_every= is this number"),
@@ -88,8 +88,11 @@ LINES = [
     ("train +trainer.acumulate_grad_batches=2", "did you mean accumulate_grad_batches?"),
     ("train trainer.profiler=simple", "trainer.profiler=simple: is not set yet; write +trainer"),
     ("train callbacks.early_stopping.patience=3", "callbacks=early_stopping has it"),
-    ("train optimizer.momentum=0.5", "torch.optim.Adam takes no momentum"),
-    ("train optimizer.amsgrad=true", "is not set yet; write +optimizer.amsgrad=true"),
+    ("train optimizer=adam optimizer.momentum=0.5", "torch.optim.Adam takes no momentum"),
+    (
+        "train optimizer=adam optimizer.amsgrad=true",
+        "is not set yet; write +optimizer.amsgrad=true",
+    ),
     # Hydra's own
     ("train hydra.launcher.n_job=1", "hydra.launcher.n_job=1: no such option"),
     ("train hydra.sweeper.max_batch_sise=1", "did you mean hydra.sweeper.max_batch_size?"),
@@ -191,7 +194,7 @@ def test_a_fault_in_a_file_of_ones_own(door: Any, tmp_path: Any) -> None:
 
 def test_what_an_option_takes() -> None:
     data, trainer, sample = map(hints_of, (DataOptions, TrainerOptions, SampleOptions))
-    assert takes(data["batch_size"]) == "takes a whole number"
+    assert takes(data["batch_size"]) == "takes a whole number or null"
     assert takes(trainer["gradient_clip_val"]) == "takes a number or null"
     assert takes(sample["until"]) == "takes a text or null"
     assert takes(trainer["devices"]) == ""

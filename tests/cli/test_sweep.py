@@ -76,7 +76,7 @@ def test_one_mistyped_value_refuses_the_whole_sweep(door: Any, tmp_path: Path) -
     refused = door.refuses("train", "-m", "model.hidden_size=1,2,abc,-1", "model=gru")
     assert refused == (
         "charrnn train: job 2 (model.hidden_size=abc model=gru): "
-        "model.hidden_size=abc: takes a whole number\n"
+        "model.hidden_size=abc: takes a whole number or null\n"
     )
     assert list(tmp_path.iterdir()) == []
 
