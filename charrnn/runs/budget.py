@@ -35,13 +35,14 @@ EPOCHS, BY_HEART = 50, 150
 # Dropout for each doubling of that. On 900,000 characters, 11 epochs of 2 x 256 end at 1.447
 # with 0.3, at 1.57 without, and at 1.493 with other kinds of dropout beside it; 25 of 2 x 128
 # on 24,000 stay near their best with 0.5, and with 0.3 get worse. Ten of these, too few for any
-# network, are best without: before LEARNT steps it is in proportion.
-DROPOUT, MOST_DROPOUT, LEARNT = 0.09, 0.5, 800
-# streams: fewer for a short training, which needs FEW steps to get anywhere, and more where
-# that is SO_MUCH faster (on a GPU) and leaves MANY steps
+# network, are best without: before LEARNT steps it is in proportion. LEAST are needed for anything.
+DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.09, 0.5, 1200, 800
+# Streams: fewer for a training of less than FEW steps, as long as half of them leave LEFT of the
+# characters, and more where that is SO_MUCH faster (on a GPU) and leaves MANY steps. 2 x 128 on
+# 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58 after 1,500 of 16.
 FEWEST, STREAMS, MOST = 8, 32, 128
 FEW, MANY = 2500, 5000
-SO_MUCH = 1.4
+LEFT, SO_MUCH = 0.6, 1.4
 # of the time, what is trained and validated in; the rest is for measuring, checkpoints,
 # samples and a machine that others use too
 TRAINED = 0.85
@@ -143,13 +144,13 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     if is_given:
         why = f"the length is given; {why}"
     elif possible > enough:
-        why = f"{epochs:,.1f} epochs of this text are enough; {why}"
+        why = f"{epochs:,.0f} epochs of this text are enough; {why}"
     if share < 1:
         why += f"; validation reads {share:.1%} of its text"
     return Chosen(
         options,
         f"{size} units, dropout {options[DROPOUT_OPTION]:g}, {steps:,} steps of {batch} x "
-        f"{asked.seq_length} characters ({epochs:,.1f} epochs)",
+        f"{asked.seq_length} characters ({epochs:,.2f} epochs)",
         why,
         trained / speed + pause,
         speed,
@@ -189,7 +190,7 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
         return batch  # fewer would make the training shorter
     while batch > FEWEST and steps(batch) < FEW:
         half = batch // 2
-        if half % asked.processes or trained(half) * SO_MUCH < trained(batch):
+        if half % asked.processes or trained(half) < LEFT * trained(batch):
             return batch
         batch = half
     while batch < MOST and steps(batch) >= 2 * MANY:
@@ -203,7 +204,7 @@ def _enough(asked: Asked, size: int) -> float:
     """Characters after which more bring nothing."""
     epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
     # a few pages have too few characters for any network
-    return max(epochs * asked.characters, LEARNT * FEWEST * asked.seq_length)
+    return max(epochs * asked.characters, LEAST * FEWEST * asked.seq_length)
 
 
 def _a_step(asked: Asked, batch: int) -> int:
