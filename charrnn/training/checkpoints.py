@@ -126,7 +126,7 @@ class RunCheckpoints(Checkpoint):
             # it would be made anew
             raise RunError(f"{self.folder}: was removed while the run was on its way")
         for logger in trainer.loggers:
-            self._save_log(logger)
+            logger.save()
         for name in names:
             trainer.save_checkpoint(self.folder / name)
             if name == BEST and trainer.is_global_zero:
@@ -136,16 +136,6 @@ class RunCheckpoints(Checkpoint):
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)
-
-    def _save_log(self, logger: Any) -> None:
-        try:
-            logger.save()
-        except OSError as error:
-            if error.filename is not None:
-                raise
-            # TensorBoard's writer does not say which file it was
-            where = logger.log_dir or self.run.folder
-            raise RunError(f"{where}: cannot be written ({error.strerror or error})") from error
 
     def _asked_to_stop(self, trainer: L.Trainer) -> bool:
         """Whether a signal reached any of the processes: they must stop at the same step."""
