@@ -56,7 +56,7 @@ SCORED = 0.4
 
 # Without a budget: the seconds that a run takes on two cores, and characters a second that
 # such a machine trains, by units. So the same text gets the same training everywhere.
-USUAL_SECONDS, USUAL_SIZE, SOME_DROPOUT = 150, 256, 0.3
+USUAL_SECONDS, USUAL_SIZE, SOME_DROPOUT = 100, 256, 0.3
 USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000, 768: 9_000}
 
 BATCH_SIZE, HIDDEN_SIZE = "data.batch_size", "model.hidden_size"

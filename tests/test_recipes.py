@@ -1,0 +1,50 @@
+"""`make results`: the runner, with recipes of a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("psutil", reason="benchmarks need the extra bench")
+
+from benchmarks import recipes
+from charrnn.cli import conf
+
+
+def test_every_recipe_is_an_experiment() -> None:
+    assert {name for name in recipes.RECIPES if name != "null"} <= set(
+        conf.page("train").groups["experiment"]
+    )
+
+
+def test_the_table_has_means_and_how_far_seeds_are_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def result(carried: float) -> dict[str, object]:
+        return {
+            "machine": {"processor": "a machine"},
+            "seconds": 61.0,
+            "peak_bytes": 2**29,
+            "parameters": 1234,
+            "carried": carried,
+            "cold": 1.5,
+            "dynamic": 1.3,
+            "samples": {"0.5": "To be"},
+        }
+
+    found = [recipes.Trained("null", seed, result(loss)) for seed, loss in ((1, 1.4), (2, 1.5))]
+    row = recipes.table(found).splitlines()[-1]
+    assert row == (
+        "| the default, 2 seeds | 1,234 | 1:01 | 512 MB | 1.4500 ± 0.0500 | 1.5000 ± 0.0000 "
+        "| 1.3000 ± 0.0000 |"
+    )
+    page = tmp_path / "results.md"
+    page.write_text(f"before\n{recipes.BEGIN}\nold\n{recipes.END}\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(recipes, "PAGE", page)
+    recipes.write(found)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith(f"{recipes.END}\nafter\n")
+    assert "old" not in text
+    assert text.count("the default, temperature 0.5:\n\n```\nTo be\n```") == 1
