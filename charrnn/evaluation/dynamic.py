@@ -39,7 +39,7 @@ SEGMENTS = 200
 EPSILON = 0.1
 
 
-# Chosen on the validation split of the default corpus (docs/evaluation.md), where half or twice
+# Chosen on the validation split of tiny-shakespeare (docs/evaluation.md), where half or twice
 # of each costs a hundredth of a nat at most.
 LR = 6e-5
 LR_OF_PLAIN_STEPS = 0.04
