@@ -22,13 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
-from charrnn.evaluation.score import Score, losses_of
+from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import one_thread
 from charrnn.network import State
 
@@ -109,10 +108,7 @@ def dynamic_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    if len(ids) < 2:
-        raise ValueError("a loss needs at least 2 characters")
-    if isinstance(ids, np.ndarray):
-        ids = SplitIds(ids)
+    ids = scored_ids(ids)
     device, count = next(network.parameters()).device, len(ids) - 1
     parameters = trained_parameters(network)
     before = [p.detach().clone() for p in parameters]
@@ -182,10 +178,7 @@ def gradient_rms(
     Raises:
         ValueError: there is nothing to predict.
     """
-    if len(ids) < 2:
-        raise ValueError("gradients need at least 2 characters")
-    if isinstance(ids, np.ndarray):
-        ids = SplitIds(np.ascontiguousarray(ids))
+    ids = scored_ids(ids)
     count = len(ids) - 1
     rows = max(1, min(STREAMS, count // segment))
     length = count // rows

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from charrnn.data import Ids, SplitIds
 from charrnn.generation.choosing import not_numbers
 
 # float32 leaves the sum of a softmax within a hundredth of this
@@ -28,6 +29,17 @@ class Score:
     @property
     def perplexity(self) -> float:
         return float(np.exp(self.loss))
+
+
+def scored_ids(ids: Ids | SplitIds) -> SplitIds:
+    """The ids (n,) of a text that has something to predict.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if len(ids) < 2:
+        raise ValueError("a loss needs at least 2 characters")
+    return SplitIds(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
 
 
 def losses_of(logits: Tensor, targets: Tensor, *, normalized: bool = False) -> Tensor:

@@ -11,6 +11,9 @@ import torch
 Task = Callable[[int], None]
 AllOf = Callable[[Task], None]  # runs a task for each part, given its number
 
+CHUNK = 64  # columns that are run at once
+LOGITS_AT_ONCE = 1 << 21
+
 
 @contextmanager
 def side_by_side(parts: int) -> Iterator[AllOf]:
@@ -30,6 +33,11 @@ def side_by_side(parts: int) -> Iterator[AllOf]:
                 other.result()
 
         yield all_of
+
+
+def columns_at_once(rows: int, vocabulary_size: int) -> int:
+    """Characters of each of several rows that are run together."""
+    return max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
 
 
 @contextmanager

@@ -27,8 +27,8 @@ import torch
 
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork, any_network_of
-from charrnn.evaluation.score import Score, losses_of
-from charrnn.evaluation.side_by_side import AllOf, side_by_side
+from charrnn.evaluation.score import Score, losses_of, scored_ids
+from charrnn.evaluation.side_by_side import AllOf, columns_at_once, side_by_side
 from charrnn.models.ensemble import Trained
 from charrnn.network import State, joined, streams_of
 
@@ -36,8 +36,6 @@ ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
 SHORTEST_ROW = 2048
 LEAST_ROWS_A_THREAD = 8
-CHUNK = 64  # columns that are run at once
-LOGITS_AT_ONCE = 1 << 21
 # another run takes at least so many characters, and ends when it changes the loss by no
 # more than this (nats per character)
 SECOND_RUN = 64
@@ -66,8 +64,7 @@ def stream_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    if len(ids) < 2:
-        raise ValueError("a loss needs at least 2 characters")
+    ids = scored_ids(ids)
     total = part_loss(network, ids, 0, 1, threads=threads, report=report)
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
@@ -129,8 +126,7 @@ class _Run:
         self.rows = rows
         self.length = (len(ids) - 1) // rows
         self.report = report
-        within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
-        self.chunk = max(1, min(CHUNK, within))
+        self.chunk = columns_at_once(rows, network.vocabulary_size)
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
         self.beginning: State | None = None

@@ -16,14 +16,12 @@ import torch
 
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
-from charrnn.evaluation.score import Score, losses_of
-from charrnn.evaluation.side_by_side import side_by_side
+from charrnn.evaluation.score import Score, losses_of, scored_ids
+from charrnn.evaluation.side_by_side import columns_at_once, side_by_side
 from charrnn.network import State
 
 WINDOWS_TOGETHER = 64
 WINDOWS_TOGETHER_ON_GPU = 1024
-CHUNK = 64  # columns that are run at once
-LOGITS_AT_ONCE = 1 << 21
 
 
 def windows_loss(
@@ -48,10 +46,7 @@ def windows_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    if len(ids) < 2:
-        raise ValueError("a loss needs at least 2 characters")
-    if isinstance(ids, np.ndarray):
-        ids = SplitIds(np.ascontiguousarray(ids))
+    ids = scored_ids(ids)
     count = len(ids) - 1
     on_cpu = next(network.parameters()).device.type == "cpu"
     together = WINDOWS_TOGETHER if on_cpu else WINDOWS_TOGETHER_ON_GPU
@@ -89,8 +84,7 @@ def windows_loss(
 def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, length: int) -> float:
     """The summed loss of windows (rows, length + 1), given some of their columns at a time."""
     device = next(network.parameters()).device
-    within = LOGITS_AT_ONCE // (rows * network.vocabulary_size)
-    chunk = max(1, min(CHUNK, within))
+    chunk = columns_at_once(rows, network.vocabulary_size)
     state: State | None = None
     total = 0.0
     with torch.inference_mode():

@@ -14,12 +14,10 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.models import read_model
-from charrnn.models.trained import TrainedModel
+from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 Path = str | os.PathLike[str]
-# the weights that have a row for each character
-_BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
     ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
     rows = np.array([ids[character] for character in vocabulary.characters])
     weights = {
-        name: weight[rows] if name in _BY_CHARACTER else weight
+        name: weight[rows] if name in BY_CHARACTER else weight
         for name, weight in model.weights.items()
     }
     return replace(model, vocabulary=vocabulary, weights=weights)

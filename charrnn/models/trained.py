@@ -18,6 +18,8 @@ from charrnn.ranges import AT_LEAST_1, BELOW_1, one_of, require_ranges
 from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.vocabulary import Vocabulary
 
+# the weights that have a row for each character
+BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 LAYERNORM_EPS = 1e-5  # PyTorch's default
 

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from charrnn.errors import InputError, shown
 from charrnn.models import find_model, read_model
-from charrnn.models.trained import TrainedModel
+from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
-BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 # what of a trained model's architecture a fresh run may choose for itself
 FREE = ("dropout",)
 

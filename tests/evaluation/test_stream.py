@@ -40,7 +40,7 @@ def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
 ) -> None:
     monkeypatch.setattr(stream, "ROWS_A_THREAD", rows)
-    monkeypatch.setattr(stream, "LOGITS_AT_ONCE", 9000)
+    monkeypatch.setattr("charrnn.evaluation.side_by_side.LOGITS_AT_ONCE", 9000)
     ids = np.random.default_rng(5).integers(0, 11, 20_011)
     net = network("lstm")
     before = torch.get_num_threads()
