@@ -97,6 +97,12 @@ CELLS: dict[str, Cell] = {
         initial_biases={"f": 1.0},
         cpu=CpuThresholds(bf16=0, bf16_streams=8),
     ),
+    "capped_lstm": Cell(
+        gates="ifgo",
+        carried=("h", "c"),
+        module="charrnn.stepped.CappedLSTM",
+        initial_biases={"f": 1.0},
+    ),
     "gru": Cell(
         gates="rzn",
         carried=("h",),

@@ -57,8 +57,8 @@ def test_forward_is_the_textbooks(kind: str) -> None:
 
 
 def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, list]:
-    """Step by step: Hochreiter and Schmidhuber 1997 (with forget gates), Cho et al. 2014,
-    Feng et al. 2024."""
+    """Step by step: Hochreiter and Schmidhuber 1997 (with forget gates), Melis et al.
+    2018, Cho et al. 2014, Feng et al. 2024."""
     N, T = ids.shape
     H = net.architecture.hidden_size
     states = [[torch.zeros(N, H).double() for _ in range(2)] for _ in net.recurrent]
@@ -70,9 +70,12 @@ def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, 
             a = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
             if CELLS[kind].recurrent:
                 b = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
-            if kind == "lstm":
+            if kind in ("lstm", "capped_lstm"):
                 i, f, g, o = (a + b).chunk(4, 1)
-                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                i, f = torch.sigmoid(i), torch.sigmoid(f)
+                if kind == "capped_lstm":
+                    i = torch.minimum(i, 1 - f)
+                c = f * c + i * torch.tanh(g)
                 h = torch.sigmoid(o) * torch.tanh(c)
             elif kind == "gru":
                 (ar, az, an), (br, bz, bn) = a.chunk(3, 1), b.chunk(3, 1)

@@ -20,7 +20,7 @@ from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, 
 from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
-_LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
+_LSTM, _CAPPED, _GRU = KERNELS["lstm"], KERNELS["capped_lstm"], KERNELS["gru"]
 _NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 
 # contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
@@ -156,7 +156,7 @@ def step(  # type: ignore[no-untyped-def]
         own_biases: (L, H), those that a gru's r multiplies.
         layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
         scales: (L, H), what is then multiplied with what is read.
-        hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
+        hidden, cell: (L, B, H), changed in place; the cell is an lstm's, capped or not.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
         z, own: (B, G*H), room to work in.
@@ -189,9 +189,12 @@ def step(  # type: ignore[no-untyped-def]
 def _gates(kind, z, own, h, c):  # type: ignore[no-untyped-def]
     """The new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
     H = len(h)
-    if kind == _LSTM:
+    if kind == _LSTM or kind == _CAPPED:
         for j in range(H):
-            c[j] = _sigmoid(z[H + j]) * c[j] + _sigmoid(z[j]) * _tanh(z[2 * H + j])
+            i, f = _sigmoid(z[j]), _sigmoid(z[H + j])
+            if kind == _CAPPED:
+                i = min(i, _ONE - f)
+            c[j] = f * c[j] + i * _tanh(z[2 * H + j])
             h[j] = _sigmoid(z[3 * H + j]) * _tanh(c[j])
     elif kind == _GRU:
         for j in range(H):

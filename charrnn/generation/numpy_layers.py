@@ -28,6 +28,7 @@ Call = Callable[[], object]
 
 _ONE = np.array(1, np.float32)  # as arrays: NumPy takes twice as long over a Python number
 _HALF = np.array(0.5, np.float32)
+_TWO = np.array(2, np.float32)
 
 
 class Layer(Protocol):
@@ -116,6 +117,7 @@ class _LSTM:
             partial(np.add, gates, entry if self._bias is None else self._bias, gates),
             partial(np.tanh, gates, gates),
             partial(np.add, opened, _ONE, opened),  # o, i and f, doubled
+            *self._capping(i_and_f[..., :H], i_and_f[..., H:]),
             partial(np.multiply, i_and_f, g_and_c, products),
             partial(np.add, products[..., :H], products[..., H:], c),
             partial(np.multiply, c, _HALF, c),
@@ -123,6 +125,16 @@ class _LSTM:
             partial(np.multiply, h, o, h),
         ]
         return calls, (h, c)
+
+    def _capping(self, i: Array, f: Array) -> list[Call]:
+        """What is done with the input gate and the forget gate (N, H), both doubled."""
+        return []
+
+
+class _CappedLSTM(_LSTM):
+    def _capping(self, i: Array, f: Array) -> list[Call]:
+        room = np.empty_like(f)
+        return [partial(np.subtract, _TWO, f, room), partial(np.minimum, i, room, out=i)]
 
 
 class _GRU:
@@ -241,4 +253,10 @@ def normalizing(h: Array, output: Array, scale: float) -> list[Call]:
 
 
 # The cells that can be stepped here
-KERNELS: dict[str, type[Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN, "mingru": _MinGRU}
+KERNELS: dict[str, type[Layer]] = {
+    "lstm": _LSTM,
+    "capped_lstm": _CappedLSTM,
+    "gru": _GRU,
+    "rnn": _RNN,
+    "mingru": _MinGRU,
+}

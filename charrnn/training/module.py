@@ -49,7 +49,7 @@ class LanguageModel(L.LightningModule):
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        kind: lstm, gru, rnn or mingru.
+        kind: a name in `charrnn.cells.CELLS`, such as lstm or gru.
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
         layernorm, skip: as `charrnn.stack` says.

@@ -81,7 +81,7 @@ def test_every_choice_is_explained_and_the_default_is_first() -> None:
 
 def test_a_choice_is_laid_over_its_base() -> None:
     options = conf.page("train").options
-    assert options["model.kind"] == conf.Option("lstm", "lstm, gru, rnn or mingru")
+    assert options["model.kind"] == conf.Option("lstm", "lstm, capped_lstm, gru, rnn or mingru")
     assert options["model.hidden_size"].default == "null"
     assert options["data.corpus"].default == "shakespeare"
 

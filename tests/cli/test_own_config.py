@@ -148,8 +148,8 @@ def test_a_variable_of_the_environment_becomes_a_number(
 def test_every_choice_of_a_group(front: Any) -> None:
     assert front("train", "-m", "model=glob(*)").code == 0
     kinds = {asked.config["model"]["kind"] for asked in front.asked}
-    assert kinds == {"lstm", "gru", "rnn", "mingru"}
-    assert len(front.asked) == 4
+    assert kinds == {"lstm", "capped_lstm", "gru", "rnn", "mingru"}
+    assert len(front.asked) == 5
 
 
 def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None:

@@ -61,9 +61,12 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
             if a.cell.recurrent:
                 own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
-            if a.kind == "lstm":
+            if a.kind in ("lstm", "capped_lstm"):
                 i, f, g, o = np.split(read + own, 4)
-                cell[k] = sigmoid(f) * cell[k] + sigmoid(i) * np.tanh(g)
+                i, f = sigmoid(i), sigmoid(f)
+                if a.kind == "capped_lstm":
+                    i = np.minimum(i, 1 - f)
+                cell[k] = f * cell[k] + i * np.tanh(g)
                 hidden[k] = sigmoid(o) * np.tanh(cell[k])
             elif a.kind == "gru":
                 (r_read, z_read, n_read), (r_own, z_own, n_own) = (
