@@ -222,6 +222,11 @@ class AveragingOptions:
 
 
 @dataclass
+class StalledAverageOptions:
+    patience: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -274,6 +279,7 @@ TARGETS: dict[str, type] = {
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
+    "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

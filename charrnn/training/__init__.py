@@ -1,5 +1,6 @@
 """The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
 
+from charrnn.training.averaging import StalledAverage
 from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.datamodule import TextDataModule
@@ -19,6 +20,7 @@ __all__ = [
     "RunCheckpoints",
     "Samples",
     "SealedCheckpointIO",
+    "StalledAverage",
     "TextDataModule",
     "TrainingLog",
 ]

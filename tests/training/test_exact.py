@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from charrnn.models import checkpoint
 from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
@@ -45,6 +46,7 @@ CASES = {
         "model.label_smoothing=0.1",
         "data.shuffle=true",
     ],
+    "capped_lstm, bf16": ["model=capped_lstm", "trainer.precision=bf16-mixed"],
     "gru, an average of the weights, tied": [
         "model=gru",
         "callbacks=ema",
@@ -101,6 +103,34 @@ def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
     assert_same(tensors(killed), tensors(whole))
     assert_same(tensors(killed, "best.ckpt"), tensors(whole, "best.ckpt"))
     assert metrics(killed) == metrics(whole)
+
+
+def test_a_mean_since_validation_stalled(train: Train) -> None:
+    overrides = ["callbacks=stalled_average", "callbacks.average.patience=1", "schedule=constant"]
+    overrides += ["validate_every=4", "optimizer.lr=0.5", "trainer.max_steps=50"]
+    overrides += ["callbacks.checkpoints.keep_every=1"]
+    whole = train(*overrides, folder="whole")
+    killed = train(*overrides, folder="killed")
+    kept = {
+        step: checkpoint.read(whole / "checkpoints" / f"step-{step}.ckpt") for step in range(1, 51)
+    }
+    (state,) = (s for n, s in kept[50]["callbacks"].items() if "StalledAverage" in n)
+    begun = 50 - state["taken"]
+    assert 4 < begun < 45  # else nothing is shown here
+    trained = [kept[step]["current_model_state"] for step in range(begun + 1, 51)]
+    for name, mean in kept[50]["state_dict"].items():
+        expected = torch.stack([weights[name].double() for weights in trained]).mean(0)
+        assert torch.allclose(mean.double(), expected, atol=1e-6), name
+        before = kept[begun]
+        assert torch.equal(before["state_dict"][name], before["current_model_state"][name])
+    middle = (begun + 50) // 2
+    for step in (begun - 1, middle):
+        shutil.copy(
+            killed / "checkpoints" / f"step-{step}.ckpt", killed / "checkpoints" / "last.ckpt"
+        )
+        train(f"resume={killed}", small=False)
+        assert_same(tensors(killed), tensors(whole))
+        assert_same(tensors(killed, "best.ckpt"), tensors(whole, "best.ckpt"))
 
 
 def test_from_a_checkpoint_in_a_new_folder(train: Train, workplace: Path) -> None:
