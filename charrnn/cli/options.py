@@ -79,6 +79,7 @@ class TrainOptions:
     init_from: Annotated[str | None, PATH, FIXED]
     distill_from: Annotated[str | list[str] | None, PATH, FIXED]
     distill_weight: Annotated[float, SHARE, FIXED]
+    fit_temperature: bool
     tags: Annotated[list[str] | None, TEXT]
 
     def check(self, prefix: str) -> None:
@@ -94,6 +95,12 @@ class TrainOptions:
             self.budget,
             "a resume goes on with what was chosen when the run was begun; leave it out",
         )
+
+
+EVALUATION_TEMPERATURE = Range(
+    lambda value: value == "recorded" or (isinstance(value, float) and POSITIVE.admits(value)),
+    "must be a number above 0, or recorded",
+)
 
 
 @dataclass
@@ -112,6 +119,7 @@ class EvaluateOptions:
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
     unknown: Annotated[str, one_of("error", "skip")]
+    temperature: Annotated[float | str, EVALUATION_TEMPERATURE]
     window: Annotated[int | None, AT_LEAST_1]
     dynamic: bool
     dynamic_lr: Annotated[float | None, POSITIVE]

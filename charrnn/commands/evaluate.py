@@ -26,6 +26,8 @@ def run(options: EvaluateOptions) -> None:
     from charrnn.models.ensemble import read_models
 
     trained = read_models(options.checkpoint)
+    if options.temperature != 1:
+        trained = _tempered(options, trained)
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
@@ -44,6 +46,7 @@ def run(options: EvaluateOptions) -> None:
         **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
         **({"model": name} if name else {}),
         **({} if options.window is None else {"window": options.window}),
+        **({} if options.temperature == 1 else {"temperature": options.temperature}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
@@ -54,6 +57,8 @@ def run(options: EvaluateOptions) -> None:
         print(json.dumps(values))
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
+    if options.temperature != 1:
+        how += f", temperature {options.temperature}"
     print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
     print(f"loss {score.loss:.4f} nats per character")
     print(f"{score.bits_per_character:.4f} bits per character")
@@ -66,6 +71,23 @@ def run(options: EvaluateOptions) -> None:
                 **values["dynamic"]
             )
         )
+
+
+def _tempered(options: EvaluateOptions, trained: Trained) -> Trained:
+    """The model, or each of an ensemble's, with its logits divided by the temperature asked for."""
+    from charrnn.models.ensemble import TrainedEnsemble
+
+    if isinstance(options.temperature, float):
+        return trained.at_temperature(options.temperature)
+    found = [member.facts.get("evaluation_temperature") for member in trained.members]
+    if not all(isinstance(t, float) and t > 0 for t in found):
+        raise InputError(
+            f"temperature=recorded: checkpoint={written(options.checkpoint)} records none; train "
+            f"with fit_temperature=true, or give a number"
+        )
+    pairs = zip(trained.members, found, strict=True)
+    members = tuple(member.at_temperature(t) for member, t in pairs)
+    return members[0] if len(members) == 1 else TrainedEnsemble(members)
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:

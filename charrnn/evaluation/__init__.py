@@ -4,18 +4,22 @@ score         a loss and its units; the check that what is scored sums to 1
 stream        the loss of a text as one stream: validation, `evaluate` and `Model.score` alike
 windows       that of windows which each begin at the zero state
 dynamic       that of a network which goes on learning from what it has been scored on
+temperature   that at which it is lowest
 side_by_side  parts of a text in a CPU's threads
 """
 
 from charrnn.evaluation.dynamic import Rule, dynamic_loss, rule_for
 from charrnn.evaluation.score import Score, require_numbers
 from charrnn.evaluation.stream import part_loss, score_ids, stream_loss
+from charrnn.evaluation.temperature import Fitted, fitted_temperature
 from charrnn.evaluation.windows import windows_loss
 
 __all__ = [
+    "Fitted",
     "Rule",
     "Score",
     "dynamic_loss",
+    "fitted_temperature",
     "part_loss",
     "require_numbers",
     "rule_for",

@@ -6,7 +6,7 @@ This module needs NumPy only, so that a text can be sampled without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,14 @@ class TrainedModel:
     vocabulary: Vocabulary
     weights: dict[str, npt.NDArray[np.float32]]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def at_temperature(self, temperature: float) -> TrainedModel:
+        """The same model, its logits divided by a temperature above 0."""
+        scaled = {
+            name: self.weights[name] / np.float32(temperature)
+            for name in ("decoder.weight", "decoder.bias")
+        }
+        return replace(self, weights={**self.weights, **scaled})
 
     @property
     def members(self) -> tuple[TrainedModel, ...]:

@@ -19,6 +19,7 @@ from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
 from charrnn.runs.speed import decided
 from charrnn.runs.teachers import fingerprint
+from charrnn.runs.temperature import record_temperature
 from charrnn.training import TextDataModule
 from charrnn.training.best import Best
 from charrnn.training.signals import Signals
@@ -60,6 +61,8 @@ def train(request: Request, signals: Signals) -> Result:
             raise Interrupted(f"{stopped}; {how_to_resume(folder)}", stopped.signum) from None
         except RunError as error:
             raise RunError(f"{error}; {how_to_resume(folder)}") from error
+        if begins.config["fit_temperature"]:
+            record_temperature(folder)
         say_end(result)
         return result
 

@@ -232,3 +232,26 @@ def test_bad_input(
     assert out == ""
     assert what in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    """What training fits is recorded in the model file, and lowers the validation loss."""
+    run = train("trainer.max_steps=23", "fit_temperature=true")
+    said = capfd.readouterr().err
+    plain = evaluate(capfd, f"checkpoint={run}")
+    recorded = evaluate(capfd, f"checkpoint={run}", "temperature=recorded")
+    value = charrnn.models.read_model(run).facts["evaluation_temperature"]
+    assert f"temperature of evaluation: {value:.2f}, with which the validation loss is" in said
+    assert evaluate(capfd, f"checkpoint={run}", f"temperature={value}")["loss"] == recorded["loss"]
+    assert recorded["temperature"] == "recorded"
+    assert recorded["loss"] < plain["loss"]
+    both = evaluate(capfd, f"checkpoint=[{run},{run}]", "temperature=recorded", "window=20")
+    one = evaluate(capfd, f"checkpoint={run}", "temperature=recorded", "window=20")
+    assert both["loss"] == pytest.approx(one["loss"], abs=1e-6)
+
+    last = run / "checkpoints" / "last.ckpt"
+    assert main(["evaluate", f"checkpoint={last}", "temperature=recorded"]) == 2
+    assert "temperature=recorded: checkpoint=" in capfd.readouterr().err
+    for wrong in ("0", "-1", "nan", "warm"):
+        assert main(["evaluate", f"checkpoint={run}", f"temperature={wrong}"]) == 2
+        assert "must be a number above 0, or recorded" in capfd.readouterr().err

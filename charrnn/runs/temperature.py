@@ -1,0 +1,34 @@
+"""`fit_temperature=true`: the temperature of evaluation, fitted when a run has ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from charrnn.data import open_data, translated
+from charrnn.evaluation import fitted_temperature
+from charrnn.models import IN_A_RUN, model_file
+from charrnn.network import network_of
+from charrnn.say import say
+
+
+def record_temperature(folder: Path) -> None:
+    """Fit it on the validation split with the run's best model, and write it into the model file.
+
+    Without a model file or a validation split there is nothing to do.
+    """
+    path = folder / IN_A_RUN[0]
+    if not path.is_file():
+        return
+    trained = model_file.load(path)
+    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    ids = translated(data, "val", trained.vocabulary)
+    if len(ids) < 2:
+        return
+    fitted = fitted_temperature(network_of(trained), ids)
+    facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
+    model_file.save(path, replace(trained, facts=facts))
+    say(
+        f"temperature of evaluation: {fitted.temperature:.2f}, with which the validation loss is "
+        f"{fitted.plain - fitted.loss:.4f} lower; charrnn evaluate temperature=recorded"
+    )
