@@ -68,6 +68,19 @@ KILLED = {
         "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
     "mingru": ("model=mingru", "schedule=cosine"),
+    "muon, shuffled, all that is dropped": (
+        "optimizer=muon", "schedule=linear", "schedule.warmup_steps=5", "data.shuffle=true",
+        "model.embedding_dropout=0.1", "model.output_dropout=0.5", "model.recurrent_dropout=0.2",
+        "model.weight_dropout=0.1", "model.locked_dropout=true", "model.label_smoothing=0.1",
+    ),
+    "layer normalization, residual, an average": (
+        "model.layernorm=true", "model.skip=residual", "callbacks=ema",
+        "callbacks.ema.decay=0.9", "optimizer=adamw_matrices",
+    ),
+    "capped_lstm, a mean since validation stalled": (
+        "model=capped_lstm", "callbacks=stalled_average", "callbacks.average.patience=1",
+        "optimizer.lr=0.3", "validate_every=4", "schedule=constant",
+    ),
     "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip
 
