@@ -153,6 +153,15 @@ class SampleOptions:
 
 
 @dataclass
+class ScoreOptions:
+    checkpoint: Models
+    input_txt: Annotated[str | list[str], PATH]
+    by: Annotated[str, one_of("text", "line", "character")]
+    unknown: Annotated[str, one_of("error", "skip")]
+    json: bool
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -163,5 +172,6 @@ SCHEMAS: dict[str, type] = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
+    "score": ScoreOptions,
     "convert": ConvertOptions,
 }

@@ -46,9 +46,7 @@ def _text_of(corpus: str, trained: Trained) -> str:
     path = Path(corpus)
     if path.suffix in (".h5", ".hdf5"):
         return _training_split(open_data(path, path.with_suffix(".json")))
-    # the encoding that the model's own text was read in
-    default = "bytes" if trained.vocabulary.is_bytes else "utf-8"
-    return "".join(read_pieces(corpus, str(trained.facts.get("encoding", default))))
+    return "".join(read_pieces(corpus, trained.encoding))
 
 
 def _training_split(data: EncodedText) -> str:
