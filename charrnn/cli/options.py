@@ -176,6 +176,15 @@ class SampleOptions:
 
 
 @dataclass
+class ScoreOptions:
+    checkpoint: Models
+    input_txt: Annotated[str | list[str], PATH]
+    by: Annotated[str, one_of("text", "line", "character")]
+    unknown: Annotated[str, one_of("error", "skip")]
+    json: bool
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -186,5 +195,6 @@ SCHEMAS: dict[str, type] = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
+    "score": ScoreOptions,
     "convert": ConvertOptions,
 }
