@@ -32,6 +32,7 @@ NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
 
 
@@ -41,6 +42,38 @@ def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
         value = getattr(options, name)
         require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
 
+
+_NUMBER = r"[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?"
+_FROM_TO = re.compile(rf"({_NUMBER})\.\.({_NUMBER})", re.IGNORECASE)
+
+
+def temperatures_of(value: float | str) -> tuple[float, float]:
+    """The first and the last temperature of a text: of 0.2..1.2 these two, of 0.8 twice itself.
+
+    Raises:
+        ValueError: it is neither, or a number is below 0 or infinite.
+    """
+    match = _FROM_TO.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
+    first, last = (match[1], match[2]) if match else (value, value)
+    if not all(map(NOT_NEGATIVE.admits, ends := (float(first), float(last)))):
+        raise ValueError
+    return ends
+
+
+def _is_temperature(value: float | str) -> bool:
+    try:
+        return bool(temperatures_of(value))
+    except ValueError:
+        return False
+
+
+TEMPERATURE = Range(
+    _is_temperature,
+    "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild; "
+    "0.2..1.2 moves from one to the other",
+)
+PRIMES = ("text", "none")
+UNKNOWN = ("error", "skip", "replace")
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
