@@ -77,15 +77,17 @@ def _tempered(options: EvaluateOptions, trained: Trained) -> Trained:
 
     if isinstance(options.temperature, float):
         return trained.at_temperature(options.temperature)
-    found = [member.facts.get("evaluation_temperature") for member in trained.members]
-    if not all(isinstance(t, float) and t > 0 for t in found):
+    members = []
+    for member in trained.members:
+        recorded = member.facts.get("evaluation_temperature")
+        if isinstance(recorded, float) and recorded > 0:
+            members.append(member.at_temperature(recorded))
+    if len(members) < len(trained.members):
         raise InputError(
             f"temperature=recorded: checkpoint={written(options.checkpoint)} records none; train "
             f"with fit_temperature=true, or give a number"
         )
-    pairs = zip(trained.members, found, strict=True)
-    members = tuple(member.at_temperature(t) for member, t in pairs)
-    return members[0] if len(members) == 1 else TrainedEnsemble(members)
+    return members[0] if len(members) == 1 else TrainedEnsemble(tuple(members))
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:

@@ -28,7 +28,7 @@ __all__ = [
     "require_numbers",
     "rule_for",
     "score_ids",
-    "stream_loss",
     "strangest_first",
+    "stream_loss",
     "windows_loss",
 ]

@@ -189,7 +189,7 @@ def step(  # type: ignore[no-untyped-def]
 def _gates(kind, z, own, h, c):  # type: ignore[no-untyped-def]
     """The new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
     H = len(h)
-    if kind == _LSTM or kind == _CAPPED:
+    if kind in (_LSTM, _CAPPED):
         for j in range(H):
             i, f = _sigmoid(z[j]), _sigmoid(z[H + j])
             if kind == _CAPPED:

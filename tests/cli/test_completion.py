@@ -24,7 +24,10 @@ from charrnn.cli.flags import KNOWN
         ("charrnn tr", ["train"]),
         ("charrnn com", ["completion"]),
         ("charrnn completion ", ["bash", "zsh", "fish"]),
-        ("charrnn train model=", ["model=lstm", "model=capped_lstm", "model=gru", "model=mingru", "model=rnn"]),
+        (
+            "charrnn train model=",
+            ["model=lstm", "model=capped_lstm", "model=gru", "model=mingru", "model=rnn"],
+        ),
         ("charrnn train -m model=gru,m", ["model=gru,mingru"]),
         ("charrnn train model=gru optimizer.bet", ["optimizer.betas="]),
         ("charrnn train +trai", ["+trainer="]),
