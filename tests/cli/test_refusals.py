@@ -22,7 +22,8 @@ LINES = [
     ("train hydra.foo=1", "hydra.foo=1: no such option"),
     (
         "train model=lsm",
-        "model=lsm: no such choice; did you mean lstm? There are: capped_lstm, gru, lstm, mingru, rnn",
+        "model=lsm: no such choice; did you mean lstm? There are: capped_lstm, gru, lstm, "
+        "mingru, rnn",
     ),
     ("train experiment=nope", "experiment=nope: no such choice"),
     ("train model=null", "model=null: takes one of lstm, capped_lstm, gru, mingru, rnn"),
