@@ -162,6 +162,7 @@ class SampleOptions:
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
+    interactive: bool
     json: bool
     output: Annotated[str | None, PATH]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
@@ -172,6 +173,19 @@ class SampleOptions:
             "start_file",
             self.start_file,
             "stands in for start_text; give one",
+        )
+        for name, taken in (("json", self.json), ("mode", self.mode != "text")):
+            require(
+                not (self.interactive and taken),
+                name,
+                getattr(self, name),
+                "is not for interactive=true; leave one out",
+            )
+        require(
+            not (self.interactive and isinstance(self.temperature, list)),
+            "temperature",
+            self.temperature,
+            "interactive=true begins with one, which its keys change",
         )
 
 
