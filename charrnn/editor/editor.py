@@ -197,19 +197,19 @@ class Editor:
             Window(
                 FormattedTextControl(partial(self._column, n)),
                 wrap_lines=True,
-                width=Dimension(weight=1),
+                width=Dimension(min=8, preferred=8, weight=1),
             )
             for n in range(self._columns)
         ]
         text = Window(BufferControl(self.buffer), wrap_lines=True)
-        below = VSplit(columns, padding=1, padding_char="|", height=Dimension(min=3, preferred=9))
+        below = VSplit(columns, padding=1, padding_char="|", height=Dimension(min=3, max=9))
         return Layout(
             HSplit(
                 [
                     text,
                     Window(FormattedTextControl(self._status), height=1, style="class:rule"),
                     below,
-                    Window(FormattedTextControl(_KEYS), height=Dimension(min=2, max=4), wrap_lines=True),
+                    Window(FormattedTextControl(_KEYS), height=2),
                 ]
             ),
             focused_element=text,
