@@ -168,6 +168,7 @@ class SampleOptions:
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
+    interactive: bool
     json: bool
     novel: Annotated[bool | int, NOVEL]
     report: bool
@@ -183,6 +184,27 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        for name, taken in (
+            ("json", self.json),
+            ("mode", self.mode != "text"),
+            ("novel", self.novel is not False),
+            ("report", self.report),
+        ):
+            require(
+                not (self.interactive and taken),
+                name,
+                getattr(self, name),
+                "is not for interactive=true; leave one out",
+            )
+        require(
+            not (self.interactive and isinstance(self.temperature, list)),
+            "temperature",
+            self.temperature,
+            "interactive=true begins with one, which its keys change",
+        )
+        self._check_novelty()
+
+    def _check_novelty(self) -> None:
         lines = self.mode == "lines"
         require(
             self.novel is not True or lines,
