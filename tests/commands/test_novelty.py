@@ -139,7 +139,7 @@ def test_another_corpus(path: Path, capfd: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["report=true", "corpus=gone.txt"], "corpus=gone.txt: gone.txt: no such file or folder"),
+        (["report=true", "corpus=gone.txt"], "corpus=gone.txt: no such file or folder"),
         (["novel=0"], "novel=0: must be the longest run of characters that may be copied"),
         (["novel=true"], "novel=true: needs mode=lines"),
         (["novel=5", "mode=lines"], "novel=5: is for a text"),
