@@ -152,6 +152,12 @@ TEMPERATURES = Range(
 )
 
 
+NOVEL = Range(
+    lambda value: isinstance(value, bool) or value >= 1,
+    "must be the longest run of characters that may be copied, 1 or more",
+)
+
+
 @dataclass
 class SampleOptions:
     checkpoint: Models
@@ -170,7 +176,12 @@ class SampleOptions:
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
+    interactive: bool
     json: bool
+    novel: Annotated[bool | int, NOVEL]
+    report: bool
+    report_folder: Annotated[str | None, PATH]
+    corpus: Annotated[str | None, PATH]
     output: Annotated[str | None, PATH]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
 
@@ -181,6 +192,45 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        for name, taken in (
+            ("json", self.json),
+            ("mode", self.mode != "text"),
+            ("novel", self.novel is not False),
+            ("report", self.report),
+        ):
+            require(
+                not (self.interactive and taken),
+                name,
+                getattr(self, name),
+                "is not for interactive=true; leave one out",
+            )
+        require(
+            not (self.interactive and isinstance(self.temperature, list)),
+            "temperature",
+            self.temperature,
+            "interactive=true begins with one, which its keys change",
+        )
+        self._check_novelty()
+
+    def _check_novelty(self) -> None:
+        lines = self.mode == "lines"
+        require(
+            self.novel is not True or lines,
+            "novel",
+            "true",
+            "needs mode=lines; for a text give the longest run that may be copied: novel=40",
+        )
+        require(
+            isinstance(self.novel, bool) or not lines,
+            "novel",
+            self.novel,
+            "is for a text; novel=true writes no line of the training text",
+        )
+        for name in ("report_folder", "corpus"):
+            value = getattr(self, name)
+            needed = self.report or (name == "corpus" and self.novel is not False)
+            what = "report=true or novel=" if name == "corpus" else "report=true"
+            require(needed or value is None, name, value, f"needs {what}")
 
 
 @dataclass

@@ -43,7 +43,12 @@ def run(path: Path, **given: Any) -> None:
         "num_samples": 1,
         "until": None,
         "mode": "text",
+        "interactive": False,
         "json": False,
+        "novel": False,
+        "report": False,
+        "report_folder": None,
+        "corpus": None,
         "output": None,
         "engine": "auto",
     }
