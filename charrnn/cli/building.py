@@ -89,7 +89,7 @@ def takes(hint: Any) -> str:
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     words[list[str]] = "a list of texts: [one,two]"
     words[list[float]] = "a list of numbers: [0.9,0.999]"
-    if list[int] in kinds:
+    if list[int] in kinds or list[float | str] in kinds:
         return ""
     if list[str] in kinds and str in kinds:
         text = "a path or a list of paths: [a.txt,b.txt]"
@@ -212,6 +212,11 @@ def _numbers(value: Any) -> list[float]:
     return [_float(part) for part in value] if isinstance(value, list) else _refuse()
 
 
+def _numbers_or_texts(value: Any) -> list[float | str]:
+    parts = value if isinstance(value, list) else _refuse()
+    return [part if type(part) is str else _float(part) for part in parts]
+
+
 def _integers(value: Any) -> list[int]:
     return [_integer(part) for part in value] if isinstance(value, list) else _refuse()
 
@@ -227,6 +232,7 @@ _CONVERSIONS: dict[Any, Any] = {
     str: _text,
     list[str]: _texts,
     list[float]: _numbers,
+    list[float | str]: _numbers_or_texts,
     list[int]: _integers,
 }
 

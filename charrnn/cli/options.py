@@ -162,7 +162,7 @@ NOVEL = Range(
 class SampleOptions:
     checkpoint: Models
     length: Annotated[int, NOT_NEGATIVE]
-    temperature: Annotated[float | list[float] | str, TEMPERATURES]
+    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]
     start_text: Annotated[str, TEXT]
     start_file: Annotated[str | None, PATH]
     unknown: Annotated[str, one_of(*UNKNOWN)]
@@ -192,24 +192,20 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
-        for name, taken in (
-            ("json", self.json),
-            ("mode", self.mode != "text"),
-            ("novel", self.novel is not False),
-            ("report", self.report),
-        ):
+        others = {
+            "json=true": self.json,
+            "mode=lines": self.mode == "lines",
+            "novel=": self.novel is not False,
+            "report=true": self.report,
+            "a list of temperatures": isinstance(self.temperature, list),
+        }
+        for other, taken in others.items():
             require(
                 not (self.interactive and taken),
-                name,
-                getattr(self, name),
-                "is not for interactive=true; leave one out",
+                "interactive",
+                "true",
+                f"does not go with {other}; leave one of them out",
             )
-        require(
-            not (self.interactive and isinstance(self.temperature, list)),
-            "temperature",
-            self.temperature,
-            "interactive=true begins with one, which its keys change",
-        )
         self._check_novelty()
 
     def _check_novelty(self) -> None:

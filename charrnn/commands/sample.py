@@ -123,8 +123,9 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
         from charrnn.text.preprocessing import read_text
 
         name = f"start_file={options.start_file}"
-        default = "bytes" if model.vocabulary.is_bytes else "utf-8"
-        text = read_text(options.start_file, str(model.facts.get("encoding", default)))
+        if os.path.isdir(options.start_file):
+            raise InputError(f"{name}: is a folder; name a file with the text")
+        text = read_text(options.start_file, model.encoding)
     if options.unknown == "error":
         try:
             model.vocabulary.encode(text)

@@ -360,3 +360,40 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
     shown = os.read(leader, 1000)
     os.close(leader)
     assert set(shown) <= set("é?\r\n".encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["temperature=[0.2,abc]"], "temperature=[0.2, 'abc']: must be 0 or more"),
+        (["temperature=[]"], "temperature=[]: must be 0 or more"),
+        (["temperature=0.2..x"], "temperature=0.2..x: must be 0 or more"),
+        (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
+        (["start_file=/"], "start_file=/: is a folder"),
+        (["interactive=true", "json=true"], "interactive=true: does not go with json=true"),
+        (["interactive=true", "temperature=[1,2]"], "interactive=true: does not go with a list"),
+        (["mode=lines", "until=x"], "until: a line ends where it ends"),
+        (["min_p=2"], "min_p=2.0: must be between 0 and 1"),
+        (["prime=never"], "prime=never: must be one of text, none"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_in_a_line(
+    path: Path, words: list[str], line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from charrnn.__main__ import main
+
+    assert main(["sample", f"checkpoint={path}", *words]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"charrnn sample: {line}")
+    assert err.count("\n") == 1
+
+
+def test_a_list_may_hold_a_course(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from charrnn.__main__ import main
+
+    words = [f"checkpoint={path}", "seed=1", "length=9", "temperature=[0.2..1, 0.5]"]
+    assert main(["sample", *words]) == 0
+    labels = [line for line in capfd.readouterr().out.splitlines() if line.startswith("---")]
+    assert labels == ["---------- temperature=0.2..1", "---------- temperature=0.5"]
