@@ -63,7 +63,7 @@ def temperatures_of(value: float | str) -> tuple[float, float]:
 def _is_temperature(value: float | str) -> bool:
     try:
         return bool(temperatures_of(value))
-    except ValueError:
+    except (TypeError, ValueError):
         return False
 
 

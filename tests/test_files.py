@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.files import Growing, lock, remove_unfinished, replacing
+from charrnn.files import Growing, lock, numbered, remove_unfinished, replacing
 
 
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
@@ -96,3 +96,10 @@ def test_a_file_grows_by_whole_pieces(tmp_path: Path) -> None:
     growing.sync()
     growing.close()
     assert growing.path.read_bytes() == b"one,three"
+
+
+def test_numbers_stand_before_the_ending() -> None:
+    assert numbered("new.txt", 3) == "new-3.txt"
+    assert numbered("a.b/new.tar.gz", 3, 0) == "a.b/new.tar-3-0.gz"
+    assert numbered("a.b/new", 1) == "a.b/new-1"
+    assert numbered("a/.hidden", 1) == "a/.hidden-1"

@@ -85,6 +85,8 @@ def test_values_out_of_range_are_refused_at_once(model: Model) -> None:
     for values, named in (
         ({"length": -1}, "length"),
         ({"temperature": -0.1}, "temperature"),
+        ({"temperature": [0.2, 0.5]}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
         ({"seed": -1}, "seed"),

@@ -65,6 +65,18 @@ class Beginning(NamedTuple):
         return Beginning(known[-1], reader.advance(taken_in, self.state))
 
 
+class _Read(NamedTuple):
+    """A start text (n,) that was read, and what goes on from there."""
+
+    prime: str
+    ids: Ids
+    reached: Beginning
+
+    def is_beginning_of(self, ids: Ids) -> bool:
+        """Whether it is the beginning of this text."""
+        return np.array_equal(ids[: len(self.ids)], self.ids)
+
+
 def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
     """The pieces of a batch, one sample after another, each as soon as its turn has come.
 
@@ -88,6 +100,7 @@ class Sampler:
         self.model = model
         self.engines = Engines(model)
         self._after_primer: Beginning | None = None
+        self._read: _Read | None = None  # the last start text, which may grow
 
     def write(self, options: GenerateOptions, samples: range | None = None) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
@@ -140,19 +153,28 @@ class Sampler:
             InputError: a character of start_text is unknown.
         """
         vocabulary, reader = self.model.vocabulary, self.engines.reader
-        last, state = Beginning(None, beginning(self.model, 1))
-        if prime != "none":
-            if self._after_primer is None:
-                primer = primer_of(self.model.facts, vocabulary)
-                self._after_primer = Beginning(last, state).then(primer, reader)
-            last, state = self._after_primer
         try:
             ids = vocabulary.encode(start_text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
-        if last is None and not len(ids) and NEWLINE in vocabulary:
-            ids = vocabulary.encode(NEWLINE)
-        return Beginning(last, state).then(ids.tolist(), reader)
+        read = self._read
+        if read is None or read.prime != prime or not read.is_beginning_of(ids):
+            read = _Read(prime, ids[:0], self._before(prime))
+        begins = read.reached.then(ids[len(read.ids) :].tolist(), reader)
+        self._read = _Read(prime, ids, begins)
+        if begins.last is None and NEWLINE in vocabulary:
+            return begins.then(vocabulary.encode(NEWLINE).tolist(), reader)
+        return begins
+
+    def _before(self, prime: str) -> Beginning:
+        """What a start text goes on from."""
+        nothing = Beginning(None, beginning(self.model, 1))
+        if prime == "none":
+            return nothing
+        if self._after_primer is None:
+            primer = primer_of(self.model.facts, self.model.vocabulary)
+            self._after_primer = nothing.then(primer, self.engines.reader)
+        return self._after_primer
 
     def log_probability(self, options: GenerateOptions, text: str) -> float:
         """That of new text (in nats) as the model itself has it, after `options.start_text`.

@@ -15,9 +15,10 @@ from charrnn.generation import engines, numba_terms, numpy_layers
 from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engines, fastest, has_kernel
 from charrnn.generation.numpy_engine import NumpyEngine
-from charrnn.generation.state import rows_of
+from charrnn.generation.state import beginning, rows_of
 from charrnn.generation.weights import fold
 from charrnn.model import Model
+from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
 
@@ -245,6 +246,35 @@ def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> N
         )
         assert np.array_equal(together, alone[:streams])
         assert all(v.shape == (streams, 33) for layer in state for v in layer)
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba", "torch", "ensemble"])
+@pytest.mark.parametrize("streams", [1, 3, 7])
+def test_each_stream_has_a_choice_of_its_own(name: str, streams: int) -> None:
+    if name == "numba":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    model: Any = trained_model(hidden_size=33, conviction=2)
+    if name == "ensemble":
+        model, name = TrainedEnsemble((model, trained_model("gru", seed=1))), "numpy"
+    engine = Engines(model).named(name)
+    choices = [
+        Choice(),
+        Choice(0.0),
+        Choice(0.5, top_k=3),
+        Choice(1.5, min_p=0.1, banned=(1, 2, 9)),
+        Choice(2.0, top_p=0.7),
+        Choice(3.0, banned=(0,)),
+        Choice(top_k=1, banned=(5,)),
+    ][-streams:]
+    uniforms = np.random.default_rng(9).random((streams, 150))
+    last, state = some_ids(model, streams, seed=4), beginning(model, streams)
+    together, after = engine.write(last, state, uniforms, choices)
+    for n, choice in enumerate(choices):
+        alone, alone_after = engine.write(last[[n]], beginning(model, 1), uniforms[[n]], choice)
+        assert np.array_equal(alone[0], together[n]), choice
+        assert not set(choice.banned) & set(alone[0].tolist())
+        for layer, expected in zip(rows_of(after, [n]), alone_after, strict=True):
+            assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(layer, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch"])

@@ -111,6 +111,13 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
         assert greedy == text[0] + texts(model, length=29, start_text=text[0], sample=False)[0]
 
 
+def test_without_a_newline_what_is_banned_is_not_the_first_either() -> None:
+    model = trained_model(vocabulary=Vocabulary(list("abcde")))
+    drawn = texts(model, length=2, num_samples=300, ban="ad")
+    assert {text[0] for text in drawn} == set("bce")
+    assert not set("ad") & set("".join(drawn))
+
+
 def test_likeliest_always() -> None:
     model = trained_model()
     greedy = texts(model, start_text="A", sample=False, temperature=0.7)[0]
