@@ -22,6 +22,7 @@ from charrnn.cli.ranges import (
     NODES,
     NOT_EMPTY,
     PATH,
+    PORT,
     TEXT,
     Models,
     Paths,
@@ -153,6 +154,36 @@ class SampleOptions:
 
 
 @dataclass
+class ServeOptions:
+    checkpoint: Models
+    models: dict | None  # name -> path, or paths of an ensemble
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int, PORT]
+    token: Annotated[str | None, TEXT, NOT_EMPTY]
+    cors: list[str] | None
+    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+    streams: Annotated[int, AT_LEAST_1]
+    cache_mb: Annotated[int, NOT_NEGATIVE]
+    max_length: Annotated[int, AT_LEAST_1]
+    max_prompt: Annotated[int, AT_LEAST_1]
+    max_body: Annotated[int, AT_LEAST_1]
+    max_queue: Annotated[int, AT_LEAST_1]
+    max_seconds: Annotated[float, POSITIVE]
+    max_connections: Annotated[int, AT_LEAST_1]
+    drain_seconds: Annotated[int, NOT_NEGATIVE]
+
+    def check(self, prefix: str) -> None:
+        for name, paths in (self.models or {}).items():
+            for path in paths if isinstance(paths, list) and paths else [paths]:
+                require(
+                    isinstance(path, str) and path != "",
+                    f"models.{name}",
+                    path,
+                    "takes a path, or a list of paths for an ensemble",
+                )
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -163,5 +194,6 @@ SCHEMAS: dict[str, type] = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
+    "serve": ServeOptions,
     "convert": ConvertOptions,
 }
