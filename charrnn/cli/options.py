@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 from charrnn.cli.ranges import (
     ENCODING,
-    FACTOR,
     FIXED,
     NODE,
     NODES,
@@ -35,6 +34,7 @@ from charrnn.ranges import (
     POSITIVE,
     SEED,
     SHARE,
+    UNIT,
     Range,
     one_of,
     require,
@@ -116,7 +116,7 @@ class EvaluateOptions:
     window: Annotated[int | None, AT_LEAST_1]
     dynamic: bool
     dynamic_lr: Annotated[float | None, POSITIVE]
-    dynamic_decay: Annotated[float | None, FACTOR]
+    dynamic_decay: Annotated[float | None, UNIT]
     dynamic_segment: Annotated[int | None, AT_LEAST_1]
     json: bool
 
@@ -147,6 +147,8 @@ class SampleOptions:
     sample: bool
     top_k: Annotated[int | None, AT_LEAST_1]
     top_p: Annotated[float | None, SHARE]
+    min_p: Annotated[float | None, UNIT]
+    ban: Annotated[str | None, TEXT]
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     output: Annotated[str | None, PATH]

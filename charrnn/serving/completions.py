@@ -13,7 +13,8 @@ from typing import Any
 
 from charrnn.errors import InputError, RunError
 from charrnn.generation.choosing import Choice
-from charrnn.generation.sampler import PRIMER, drawn_seed, in_characters_of
+from charrnn.generation.options import GenerateOptions
+from charrnn.generation.sampler import PRIMER, choice_for, drawn_seed, in_characters_of
 from charrnn.serving.answers import Refusal, written
 from charrnn.serving.job import Event, Job, Piece, PromptScored, Scored
 from charrnn.serving.limits import Limits
@@ -81,14 +82,13 @@ class Answer:
             ids = vocabulary.encode(prompt)
         except InputError as error:
             raise Refusal(400, f"prompt: {error}", param="prompt") from None
-        temperature = 1.0 if asked.temperature is None else asked.temperature
         stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
         return Job(
             prompt=ids,
             receive=lambda event: self._events.put_nowait((place, event)),
             samples=self._samples,
             length=self._length,
-            choice=Choice(temperature, asked.top_k, asked.top_p),
+            choice=self._choice(asked),
             seed=self.seed,
             stop=tuple(in_characters_of(vocabulary, stop) for stop in stops),
             keep_stop=bool(asked.include_stop_str_in_output),
@@ -97,6 +97,20 @@ class Answer:
             streamed=self._streamed,
             client=client,
         )
+
+    def _choice(self, asked: CompletionRequest) -> Choice:
+        temperature = 1.0 if asked.temperature is None else asked.temperature
+        options = GenerateOptions(
+            temperature=temperature,
+            top_k=asked.top_k,
+            top_p=asked.top_p,
+            min_p=asked.min_p,
+            ban=asked.ban,
+        )
+        try:
+            return choice_for(options, self._served.vocabulary)
+        except InputError as error:
+            raise Refusal(400, str(error), param="ban") from None
 
     def _each_prompt(self) -> Iterator[str]:
         """The prompt of each completion."""

@@ -107,5 +107,5 @@ def _engine(sampler: Sampler, name: str, streams: int) -> Engine:
     """The engine that writes, when it is ready: what it compiles at its first call is compiled."""
     engines = sampler.engines
     engine = engines.fastest(streams, _ENDLESS) if name == "auto" else engines.named(name)
-    engine.write(np.zeros(1, np.int64), beginning(sampler.model, 1), np.zeros((1, 1)), Choice())
+    engine.write(np.zeros(1, np.int64), beginning(sampler.model, 1), np.zeros((1, 1)), [Choice()])
     return engine

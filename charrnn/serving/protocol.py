@@ -50,6 +50,13 @@ class CompletionRequest(BaseModel):
     top_k: int | None = Field(
         default=None, ge=1, description="among the k likeliest characters only"
     )
+    min_p: Number | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="among those this many times as likely as the likeliest",
+    )
+    ban: str | None = Field(default=None, description="characters that are never written")
     n: int | None = Field(default=1, ge=1, description="completions of each prompt")
     seed: int | None = Field(
         default=None, ge=0, lt=2**63, description="the same seed gives the same text; null: drawn"

@@ -232,7 +232,7 @@ class Scheduler:
         uniforms = np.stack([writing.uniforms.random(steps) for writing in self._writing])
         choices = [writing.job.choice for writing in self._writing]
         before = self._writing_state
-        ids, self._writing_state = _TEMP(self._engine, last, before, uniforms, choices)
+        ids, self._writing_state = self._engine.write(last, before, uniforms, choices)
         self.written += ids.size
         scores = {}
         if rows := [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]:
@@ -250,8 +250,8 @@ class Scheduler:
 
     def _fail(self, error: Exception, joining: list[Job]) -> None:
         """Nothing of what is under way can go on."""
-        under_way = [part.job for part in (*self._reading, *self._writing)]
-        jobs = dict.fromkeys([*joining, *under_way])
+        under_way = [r.job for r in self._reading] + [w.job for w in self._writing]
+        jobs = dict.fromkeys(joining + under_way)
         self._outbox = [(job, error) for job in jobs]
         self._keep_reading([])
         self._keep_writing([])
@@ -262,16 +262,3 @@ def _paced(steps: int, seconds: float) -> int:
     if seconds > 2 * _CHUNK_SECONDS:
         return max(steps // 2, 1)
     return min(steps * 2, _LONGEST_CHUNK) if seconds < _CHUNK_SECONDS / 2 else steps
-
-
-def _TEMP(engine, last, state, uniforms, choices):
-    out = np.empty(uniforms.shape, np.int64)
-    states, order = [], []
-    for c in dict.fromkeys(choices):
-        rows = [n for n, x in enumerate(choices) if x == c]
-        ids, st = engine.write(last[rows], rows_of(state, rows), uniforms[rows], c)
-        out[rows] = ids
-        states.append(st)
-        order += rows
-    inverse = np.argsort(order)
-    return out, rows_of(joined(states), inverse.tolist())

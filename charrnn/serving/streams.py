@@ -70,7 +70,8 @@ class Writing:
             return Piece(self.sample, "", self._handed(0), "length")
         if not len(self.job.prompt):  # nothing to go on from: any character may be the first
             size = len(self._vocabulary)
-            first = [int(self.uniforms.random() * size)]
+            allowed = np.delete(np.arange(size), self.job.choice.banned)
+            first = [int(allowed[int(self.uniforms.random() * len(allowed))])]
             if self.job.likeliest is None:
                 return self.take(first, None)
             evenly = np.zeros((1, size), np.float32)
