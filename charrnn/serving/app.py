@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +66,7 @@ def make_app(
     token: str | None = None,
     cors: list[str] | None = None,
     cache_bytes: int = 64 << 20,
+    started: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -75,6 +76,7 @@ def make_app(
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
         cors: origins whose pages may ask; None: this server's own alone.
         cache_bytes: for the states along the clients' last prompts, of each model.
+        started: called when requests can be answered.
 
     Raises:
         InputError: the engine cannot be had.
@@ -94,6 +96,7 @@ def make_app(
         loop = asyncio.get_running_loop()
         for one in served:
             one.scheduler.start()
+        started()
         yield
         for one in served:
             one.scheduler.stop()
@@ -138,7 +141,9 @@ def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None)
     ) -> None:
         if token is None:
             return
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+        # a header is bytes, which come as latin-1
+        sent = given.credentials.encode("latin-1") if given else b""
+        if not hmac.compare_digest(sent, token.encode()):
             raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
     routes = APIRouter(dependencies=[Depends(authorize)], responses=_ERRORS)
