@@ -91,7 +91,12 @@ class Predictor:
             length: new characters.
             start_text: what the text goes on from; it is not repeated.
             num_samples: write so many texts, side by side.
-            how: temperature=1.0: below 1 more careful, above 1 wilder; 0: always the likeliest.
+            how: temperature=0.8: below 1 more careful, above 1 wilder; 0: always the likeliest;
+                    "0.2..1.2" moves evenly from the one to the other along the text.
+                unknown="error": what becomes of characters of start_text that the model does not
+                    know; "skip": they are left out, "replace": the nearest that it knows.
+                prime="text": before start_text the model reads real text, which it carries;
+                    "none": nothing or, without a start_text, a newline.
                 seed=None: the same seed gives the same text; by default one is drawn.
                 sample=True: False: always the likeliest character.
                 top_k=None: choose among the k likeliest characters only.
