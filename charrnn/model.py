@@ -59,12 +59,29 @@ class Predictor:
         Raises:
             InputError: a character is unknown, or there are fewer than two.
         """
-        ids = self.vocabulary.encode(text)
-        if len(ids) < 2:
-            raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
+        ids = self._scored_ids(text)
         from charrnn.evaluation import score_ids
 
         return score_ids(self._predicts, ids)
+
+    def losses(self, text: str) -> npt.NDArray[np.float32]:
+        """The loss (T - 1,), in nats, of each of a text's T characters but the first.
+
+        Their mean is `score`; divided by ln 2 they are bits.
+
+        Raises:
+            InputError: as `score`.
+        """
+        from charrnn.ensemble import any_network_of
+        from charrnn.evaluation import character_losses
+
+        return character_losses(any_network_of(self._predicts), self._scored_ids(text))
+
+    def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
+        ids = self.vocabulary.encode(text)
+        if len(ids) < 2:
+            raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
+        return ids
 
     @overload
     def generate(

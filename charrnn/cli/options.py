@@ -183,6 +183,9 @@ class ServeOptions:
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    prime: Annotated[str, one_of(*PRIMES)]
+    corpus: Annotated[str | None, PATH]
     cors: list[str] | None
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
     streams: Annotated[int, AT_LEAST_1]
@@ -207,6 +210,15 @@ class ServeOptions:
 
 
 @dataclass
+class ScoreOptions:
+    checkpoint: Models
+    input_txt: Annotated[str | list[str], PATH]
+    by: Annotated[str, one_of("text", "line", "character")]
+    unknown: Annotated[str, one_of("error", "skip")]
+    json: bool
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -218,5 +230,6 @@ SCHEMAS: dict[str, type] = {
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
     "serve": ServeOptions,
+    "score": ScoreOptions,
     "convert": ConvertOptions,
 }

@@ -47,6 +47,8 @@ def run(options: ServeOptions) -> None:
                 f"serve needs the package {error.name}: pip install 'charrnn[serve]'"
             ) from None
         from charrnn.models.ensemble import read_models
+        from charrnn.serving.copies import Copies
+        from charrnn.serving.models import HowToRead
 
         with bind(options.host, options.port) as bound:
             paths = options.models or {_name(options.checkpoint): options.checkpoint}
@@ -55,6 +57,8 @@ def run(options: ServeOptions) -> None:
                 models,
                 _limits(options),
                 engine=options.engine,
+                reading=HowToRead(options.unknown, options.prime),
+                copies=Copies(options.corpus),
                 token=options.token,
                 cors=options.cors,
                 cache_bytes=options.cache_mb << 20,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.choosing import Choice, log_softmax
+from charrnn.generation.choosing import Choice, Ids, log_softmax
 from charrnn.generation.engines import Engine, Engines, Reader
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.state import State, beginning, rows_of
@@ -125,12 +125,17 @@ class Sampler:
         Raises:
             InputError: a character of start_text is unknown.
         """
-        vocabulary, reader = self.model.vocabulary, self.engines.reader
+        ids, state = self.known(start_text, prime)
+        return Beginning(None, state).then(ids.tolist(), self.engines.reader)
+
+    def known(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+        """What `begin` takes in: the last characters (T,) of it, and the state before them."""
+        vocabulary = self.model.vocabulary
         last, state = Beginning(None, beginning(self.model, 1))
         if prime != "none":
             if self._after_primer is None:
                 primer = primer_of(self.model.facts, vocabulary)
-                self._after_primer = Beginning(last, state).then(primer, reader)
+                self._after_primer = Beginning(last, state).then(primer, self.engines.reader)
             last, state = self._after_primer
         try:
             ids = vocabulary.encode(start_text)
@@ -138,7 +143,7 @@ class Sampler:
             raise InputError(f"start_text: {error}") from None
         if last is None and not len(ids) and NEWLINE in vocabulary:
             ids = vocabulary.encode(NEWLINE)
-        return Beginning(last, state).then(ids.tolist(), reader)
+        return (ids if last is None else np.append(last, ids)), state
 
     def log_probability(self, options: GenerateOptions, text: str) -> float:
         """That of new text (in nats) as the model itself has it, after `options.start_text`.

@@ -27,12 +27,15 @@ from charrnn.errors import RunError
 from charrnn.models.ensemble import Trained
 from charrnn.serving.answers import Refusal, answer
 from charrnn.serving.completions import Answer, ClientLeft
+from charrnn.serving.copies import Copies
 from charrnn.serving.limits import BodyLimit, Limits
 from charrnn.serving.metrics import Counted, Metrics
-from charrnn.serving.models import Models
+from charrnn.serving.models import HowToRead, Models
 from charrnn.serving.protocol import (
     Completion,
     CompletionRequest,
+    Copied,
+    CopiedRequest,
     ErrorBody,
     Generated,
     ModelCard,
@@ -58,11 +61,16 @@ _BEARER = HTTPBearer(auto_error=False, description="needed where the server has 
 _SENTENCE_ENDS = [".", "!", "?"]
 
 
+_AS_EVER = HowToRead()
+
+
 def make_app(
     models: Mapping[str, Trained],
     limits: Limits,
     *,
     engine: str = "auto",
+    reading: HowToRead = _AS_EVER,
+    copies: Copies | None = None,
     token: str | None = None,
     cors: list[str] | None = None,
     cache_bytes: int = 64 << 20,
@@ -73,6 +81,8 @@ def make_app(
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        reading: how prompts are read.
+        copies: what tells what is copied from the training text; None: nothing does.
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
         cors: origins whose pages may ask; None: this server's own alone.
         cache_bytes: for the states along the clients' last prompts, of each model.
@@ -87,7 +97,9 @@ def make_app(
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(_deliver, outbox)
 
-    served = Models(models, limits, engine=engine, cache_bytes=cache_bytes, post=post)
+    served = Models(
+        models, limits, engine=engine, reading=reading, cache_bytes=cache_bytes, post=post
+    )
     metrics = Metrics(served)
 
     @contextlib.asynccontextmanager
@@ -108,7 +120,7 @@ def make_app(
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
     )
-    app.include_router(_routes(served, limits, metrics, token))
+    app.include_router(_routes(served, limits, metrics, copies, token))
 
     @app.get("/health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -135,7 +147,9 @@ def _deliver(outbox: Outbox) -> None:
         job.receive(event)
 
 
-def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None) -> APIRouter:
+def _routes(
+    models: Models, limits: Limits, metrics: Metrics, copies: Copies | None, token: str | None
+) -> APIRouter:
     async def authorize(
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     ) -> None:
@@ -175,7 +189,7 @@ def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None)
         start_text: Annotated[str, Query(description="what is gone on from")] = "",
         n: Annotated[int, Query(ge=1, description="completions")] = 1,
         length: Annotated[int, Query(ge=0, description="characters of each, at most")] = 200,
-        temperature: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 1.0,
+        temperature: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.8,
         seed: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
         model: str | None = None,
     ) -> Response:
@@ -194,6 +208,21 @@ def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None)
                 "completions": [choice["text"] for choice in whole["choices"]],
             }
         )
+
+    @routes.post("/v1/copied", response_model=Copied, tags=["completions"])
+    async def copied(asked: CopiedRequest) -> Response:
+        """Which passages of a text stand in the training text.
+
+        501 where the training text is not at hand.
+        """
+        if copies is None:
+            raise Refusal(501, "there is nothing here to look for copies with")
+        if len(asked.text) > limits.prompt:
+            message = f"text: has more than the {limits.prompt:,} characters that are looked at"
+            raise Refusal(400, message, param="text")
+        model = models.named(asked.model).sampler.model
+        ranges = await anyio.to_thread.run_sync(copies.of, model, asked.text, asked.min_length)
+        return answer({"ranges": ranges})
 
     @routes.get("/metrics", tags=["server"])
     async def show_metrics() -> Response:

@@ -162,7 +162,7 @@ class Scheduler:
         if job.score_prompt:  # every character is looked at, known or not
             trail.places, trail.states = [], []
         reading = Reading(job, trail)
-        state = trail.states[-1] if trail.states else beginning(self._model, 1)
+        state = trail.states[-1] if trail.states else job.state
         self.reused += reading.place
         if reading.left:
             self._reading.append(reading)
