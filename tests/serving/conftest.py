@@ -10,22 +10,25 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from charrnn.model import Model
+from charrnn.text.primer import FACT
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.models import trained_model
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "fastapi_offline", "httpx", "openai")
-MODEL = Model(trained_model())
+PRIMED = {FACT: "Before all,\nthere was this.\n"}
+MODEL = Model(replace(trained_model(), facts=PRIMED))
+OTHER = Model(trained_model("gru", seed=4))
 BYTES = Model(
     trained_model(
         vocabulary=Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"]), conviction=1
     )
 )
-assert "e" in CHARACTERS
 
 
 _NOTHING: Mapping[str, str] = {}
@@ -88,11 +91,12 @@ def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterato
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with main.safetensors and bytes.safetensors."""
+    """A folder with main, other and bytes.safetensors."""
     for name in NEEDED:
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("models")
     MODEL.save(folder / "main.safetensors")
+    OTHER.save(folder / "other.safetensors")
     BYTES.save(folder / "bytes.safetensors")
     return folder
 
@@ -100,7 +104,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Server]:
     """One server for all tests that leave it as it was; it must be silent, and end well."""
-    options = [f"models.{name}={models / name}.safetensors" for name in ("main", "bytes")]
+    main, other, of_bytes = (f"{models}/{n}.safetensors" for n in ("main", "other", "bytes"))
+    options = [f"models.main={main}", f"models.bytes={of_bytes}", f"models.both=[{main},{other}]"]
     with serving(*options, "max_seconds=30") as running:
         yield running
         assert running.stop() == 0

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.serving.conftest import BYTES, MODEL, Server
+from charrnn.model import Ensemble
+from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.text.primer import FACT
+from tests.serving.conftest import BYTES, MODEL, OTHER, PRIMED, Server
 
 if TYPE_CHECKING:
     import openai
@@ -21,14 +24,14 @@ def client(server: Server) -> openai.OpenAI:
 
 
 def test_the_models_are_listed(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["main", "bytes"]
+    assert [model.id for model in client.models.list()] == ["main", "bytes", "both"]
     assert client.models.retrieve("bytes").owned_by == "charrnn"
 
 
 def test_a_completion_is_the_models_text(client: openai.OpenAI) -> None:
     answer = client.completions.create(model="main", prompt="Hm: ", max_tokens=300, seed=7)
     (choice,) = answer.choices
-    assert choice.text == MODEL.generate(300, "Hm: ", seed=7, engine="numpy")
+    assert choice.text == MODEL.generate(300, "Hm: ", seed=7, temperature=1, engine="numpy")
     assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "length", None)
     assert answer.object == "text_completion"
     assert answer.model == "main"
@@ -76,7 +79,9 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
             assert choice.logprobs is not None
             assert choice.logprobs.tokens == list(choice.text)
             finishes[choice.index] = choice.finish_reason or finishes[choice.index]
-    expected = MODEL.generate(500, "Hm: ", num_samples=3, seed=5, until="q", engine="numpy")
+    expected = MODEL.generate(
+        500, "Hm: ", num_samples=3, seed=5, until="q", temperature=1, engine="numpy"
+    )
     assert texts == expected
     assert finishes == ["stop" if len(text) < 500 else "length" for text in texts]
     assert usage is not None
@@ -84,10 +89,11 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
 
 
 def logprobs_of(text: str) -> list[float]:
-    """Of all characters but the first, from the model's logits."""
-    scores = MODEL.logits(text)[:-1].astype(np.float64)
+    """Of all characters, after the primer, from the model's logits."""
+    primer = PRIMED[FACT]
+    scores = MODEL.logits(primer + text)[len(primer) - 1 : -1].astype(np.float64)
     scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
-    ids = MODEL.vocabulary.encode(text)[1:]
+    ids = MODEL.vocabulary.encode(text)
     return [row[id_] for row, id_ in zip(scores, ids, strict=True)]
 
 
@@ -101,10 +107,9 @@ def test_logprobs_are_the_models(client: openai.OpenAI) -> None:
     assert found.text_offset == list(range(54))
     values = found.token_logprobs
     assert values is not None
-    assert values[0] is None
-    np.testing.assert_allclose(values[1:], logprobs_of(text), atol=1e-4)
+    np.testing.assert_allclose(values, logprobs_of(text), atol=1e-4)
     assert found.top_logprobs is not None
-    assert all(len(row) == 2 for row in found.top_logprobs[1:])
+    assert all(row is not None and len(row) == 2 for row in found.top_logprobs)
     plain = client.completions.create(
         model="main", prompt="Hm: ", max_tokens=50, seed=5, logprobs=0
     )
@@ -122,13 +127,13 @@ def test_a_text_is_scored_and_nothing_written(client: openai.OpenAI) -> None:
     assert answer.choices[0].logprobs is not None
     values = answer.choices[0].logprobs.token_logprobs
     assert values is not None
-    np.testing.assert_allclose(values[1:], logprobs_of(text), atol=1e-4)
+    np.testing.assert_allclose(values, logprobs_of(text), atol=1e-4)
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 0
 
 
 def test_a_model_of_bytes_answers_in_characters(client: openai.OpenAI) -> None:
-    expected = BYTES.generate(400, "é", seed=1, engine="numpy")
+    expected = BYTES.generate(400, "é", seed=1, temperature=1, engine="numpy")
     data = expected.encode("ascii", "surrogateescape")
     answer = client.completions.create(
         model="bytes", prompt="é", max_tokens=400, seed=1, logprobs=0
@@ -148,6 +153,20 @@ def test_a_model_of_bytes_answers_in_characters(client: openai.OpenAI) -> None:
     assert stopped.choices[0].text == data.partition("é".encode())[0].decode("utf-8", "replace")
 
 
+def test_an_ensemble_is_served_as_one(client: openai.OpenAI) -> None:
+    both = Ensemble(TrainedEnsemble((MODEL.trained, OTHER.trained)))
+    answer = client.completions.create(model="both", prompt="A", max_tokens=50, seed=1)
+    assert answer.choices[0].text == both.generate(50, "A", seed=1, temperature=1)
+
+
+def test_a_text_from_nothing_has_a_first_character_without_a_score(client: openai.OpenAI) -> None:
+    answer = client.completions.create(model="bytes", prompt="a a", echo=True, logprobs=0)
+    found = answer.choices[0].logprobs
+    assert found is not None
+    assert found.token_logprobs is not None
+    assert [value is None for value in found.token_logprobs] == [True] + [False] * 18
+
+
 def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
     import openai
 
@@ -156,7 +175,7 @@ def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
     assert missing.value.code == "model_not_found"
     assert missing.value.param == "model"
     for param, wrong in {
-        "prompt": {"prompt": "é"},
+        "prompt": {"prompt": []},
         "temperature": {"temperature": -1},
         "top_p": {"top_p": 0},
         "n": {"n": 65},

@@ -6,6 +6,7 @@ import queue
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from charrnn.model import Model
 from charrnn.serving.job import Event, Job, Piece, PromptScored, Scored
 from charrnn.serving.scheduler import Outbox, QueueFull, Scheduler
 from charrnn.serving.scoring import joined
+from charrnn.text.primer import FACT, primer_of
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
-MODEL = Model(trained_model())
+MODEL = Model(replace(trained_model(), facts={FACT: "Before all,\nthere was this.\n"}))
 SAMPLER = Sampler(MODEL.trained)
 
 
@@ -50,8 +52,9 @@ class Asked:
 
     def __init__(self, prompt: str = "Hm: ", model: Model = MODEL, **how: Any) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
-        ids = model.vocabulary.encode(prompt or "\n")
-        self.job = Job(prompt=ids, receive=self.events.put, **how)
+        ids, state = Sampler(model.trained).known(prompt)
+        how = {"choice": Choice(0.8), **how}
+        self.job = Job(prompt=ids, state=state, receive=self.events.put, **how)
         self.texts = [""] * self.job.samples
         self.scored: list[list[Scored]] = [[] for _ in self.texts]
         self.finish: list[str | None] = [None] * self.job.samples
@@ -136,9 +139,10 @@ def test_the_scores_are_the_models() -> None:
     assert one.prompt_scored is not None
     for text, parts in zip(texts, one.scored, strict=True):
         whole = joined([one.prompt_scored, *parts])
-        scores = logits(prompt + text)[:-1].astype(np.float64)
+        primed = MODEL.vocabulary.decode(primer_of(MODEL.trained.facts, MODEL.vocabulary))
+        scores = logits(primed + prompt + text)[len(primed) - 1 : -1].astype(np.float64)
         scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
-        ids = MODEL.vocabulary.encode(prompt + text)[1:]
+        ids = MODEL.vocabulary.encode(prompt + text)
         assert whole.ids == ids.tolist()
         np.testing.assert_allclose(whole.logprobs, scores[np.arange(len(ids)), ids], atol=1e-4)
         for row, pairs in zip(scores, whole.likeliest, strict=True):
@@ -149,12 +153,9 @@ def test_a_first_character_drawn_evenly() -> None:
     model = Model(trained_model(vocabulary=Vocabulary(list("abc"))))
     sampler = Sampler(model.trained)
     with running(sampler) as scheduler:
-        one = Asked("a", model, seed=5, samples=3, length=20, likeliest=1)
-        nothing = Job(
-            prompt=one.job.prompt[:0], receive=one.events.put, samples=3, length=20, seed=5,
-            likeliest=1, choice=Choice(banned=(1,)),
-        )  # fmt: skip
-        scheduler.submit([nothing])
+        choice = Choice(0.8, banned=(1,))
+        one = Asked("", model, seed=5, samples=3, length=20, likeliest=1, choice=choice)
+        scheduler.submit([one.job])
         assert one.whole() == model.generate(20, seed=5, num_samples=3, ban="b")
     assert one.scored[0][0].logprobs[0] == pytest.approx(-np.log(3))
 
@@ -162,14 +163,14 @@ def test_a_first_character_drawn_evenly() -> None:
 def test_a_shared_beginning_is_not_read_again() -> None:
     prompt = "the same beginning, " * 20
     with running() as scheduler:
-        for client, end, read in (("a", "", 399), ("a", "and more", 8), ("b", "", 399)):
+        for client, end, read in (("a", "", 400), ("a", "and more", 8), ("b", "", 400)):
             before = scheduler.read
             one = Asked(prompt + end, client=client, length=50, seed=3)
             scheduler.submit([one.job])
             expected = MODEL.generate(50, prompt + end, seed=3, engine="numpy")
             assert one.whole() == [expected]
             assert scheduler.read - before == read
-        assert scheduler.reused == 399
+        assert scheduler.reused == 400
 
 
 def test_dropped_jobs_give_their_places_away() -> None:

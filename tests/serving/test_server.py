@@ -47,7 +47,7 @@ def test_torch_rnn_servers_route(http: httpx.Client) -> None:
     assert answer["completions"] == [t[:end] for t, end in zip(texts, ends, strict=True)]
     assert answer["time"] >= 0
     assert len(http.get("/generate", params={"length": 5, "model": "bytes"}).json()) == 3
-    for wrong in ("n=0", "n=x", "start_text=%F0%9F%98%80", "model=no", "temperature=nan"):
+    for wrong in ("n=0", "n=x", "length=10001", "model=no", "temperature=nan"):
         assert http.get(f"/generate?{wrong}").status_code in (400, 404)
 
 
@@ -81,15 +81,16 @@ def test_every_error_has_the_same_shape(
 
 
 def test_odd_texts(http: httpx.Client) -> None:
-    for prompt in ("😀", "\u202eabc", "a\x00b"):
-        answer = http.post("/v1/completions", json={"prompt": prompt})
-        assert answer.status_code == 400
-        assert answer.json()["error"]["param"] == "prompt"
+    for prompt in ("😀", "\u202eabc", "a\x00b", "“quoted” — and é"):
+        answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
+        (choice,) = answer.json()["choices"]
+        expected = MODEL.generate(16, prompt, seed=1, temperature=1, unknown="replace")
+        assert choice["text"] == prompt + expected
     for body in (r'{"prompt": "\ud800"}', r'{"model": "\udfff"}', '{"seed": 1e999}', "[" * 100_000):
         answer = http.post(
             "/v1/completions", content=body, headers={"content-type": "application/json"}
         )
-        assert answer.status_code in (400, 404)
+        assert answer.status_code in (200, 400, 404)
     long = http.post("/v1/completions", json={"prompt": "ab " * 33_333, "max_tokens": 3, "seed": 1})
     assert long.json()["usage"]["prompt_tokens"] == 99_999
     too_long = http.post("/v1/completions", json={"prompt": "ab " * 33_334})
@@ -125,11 +126,41 @@ def test_requests_of_many_clients_at_once(http: httpx.Client) -> None:
     for thread in threads:
         thread.join()
     assert found == {
-        seed: MODEL.generate(20 * seed, "Hm: ", seed=seed, engine="numpy") for seed in range(16)
+        seed: MODEL.generate(20 * seed, "Hm: ", seed=seed, temperature=1, engine="numpy")
+        for seed in range(16)
     }
 
 
+def test_without_a_training_text_copies_cannot_be_told(http: httpx.Client) -> None:
+    answer = http.post("/v1/copied", json={"text": ""})
+    assert answer.status_code == 501
+    assert "training" in answer.json()["error"]["message"] or "trained" in answer.text
+
+
 # Servers of their own
+
+
+def test_what_is_copied_is_told_in_characters(models: Path, tmp_path: Path) -> None:
+    import httpx
+
+    pytest.importorskip("pydivsufsort")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!")
+    options = [f"corpus={corpus}", f"models.bytes={models}/bytes.safetensors"]
+    with (
+        serving(f"models.main={models}/main.safetensors", *options) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        for model in ("main", "bytes"):
+            text = "😀é It was a dark and then the rain fell; Café 😀 au lait?"
+            asked = {"text": text, "min_length": 8, "model": model}
+            ranges = http.post("/v1/copied", json=asked).json()["ranges"]
+            found = [text[start:end] for start, end in ranges]
+            assert found[0].strip() == "It was a dark and"
+            assert "Café 😀 au lait" in found[-1]
+            assert "then" not in "".join(found)
+        assert http.post("/v1/copied", json={"text": ""}).json() == {"ranges": []}
+        assert http.post("/v1/copied", json={"text": "x" * 100_001}).status_code == 400
 
 
 def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
@@ -138,11 +169,14 @@ def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
     with (
         serving(
             f"checkpoint={models}/main.safetensors", "streams=1", "max_queue=1", "max_seconds=0.7",
-            "max_length=100000000", "max_connections=4", "max_body=1000",
+            "max_length=100000000", "max_connections=4", "max_body=1000", "unknown=error",
         ) as server,
         httpx.Client(base_url=server.url, timeout=30) as http,
     ):  # fmt: skip
         assert [card["id"] for card in http.get("/v1/models").json()["data"]] == ["main"]
+        unknown = http.post("/v1/completions", json={"prompt": "é"})
+        assert unknown.status_code == 400
+        assert unknown.json()["error"]["param"] == "prompt"
         answers: list[httpx.Response] = []
         endless = {"max_tokens": 100_000_000}
 
