@@ -74,8 +74,8 @@ def measure(place: Workplace) -> Part:
     own = parts["engine"].median
     rows: list[Row] = [
         row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters",
-            "characters/s", parts["server"], limit=own, counted=f"64 streams in one batch, {engine}",
-            bar=f">= {0.6 * own:.0f}"),
+            "characters/s", parts["server"], limit=own,
+            counted=f"64 streams in one batch, {engine}", bar=f">= {0.6 * own:.0f}"),
         row("requests that failed", "", of(sum(load.failed for load in loads)), bar="<= 0"),
         row("the slowest tenth, beside the median", "x",
             of(_share(last.whole, 0.9) / _share(last.whole, 0.5)), bar="<= 2"),
