@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import charrnn
 from tests.serving.conftest import MODEL, Server, serving
 
 if TYPE_CHECKING:
@@ -136,6 +137,14 @@ def test_a_body_that_is_no_json_is_told_so(http: httpx.Client) -> None:
     answer = http.post("/v1/completions", data={"prompt": "A"})
     assert answer.status_code == 400
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_the_page_is_there_and_loads_nothing_from_elsewhere(http: httpx.Client) -> None:
+    if not (Path(charrnn.__file__).parent / "serving" / "page" / "index.html").is_file():
+        pytest.skip("there is no page in this checkout")
+    page = http.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 def test_without_a_training_text_copies_cannot_be_told(http: httpx.Client) -> None:
