@@ -201,9 +201,8 @@ class Sampler:
             if T == 0:  # no character was asked for
                 written = np.empty((len(streams), 0), np.int64)
             elif last is None:  # nothing to go on from: any character may be the first
-                first = np.array([stream.uniforms.random(1) for stream in streams])
-                allowed = np.delete(np.arange(len(self.model.vocabulary)), choice.banned)
-                written = allowed[(first * len(allowed)).astype(np.int64)]
+                size = len(self.model.vocabulary)
+                written = np.array([[first_id(s.uniforms.random(), size, choice)] for s in streams])
                 last = 0
             else:
                 uniforms = np.array([stream.uniforms.random(T) for stream in streams])
@@ -247,6 +246,12 @@ class _Stream:
 def uniforms_of(seed: int, sample: int) -> np.random.Generator:
     """The random numbers of a sample, one for each of its characters."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))
+
+
+def first_id(uniform: float, vocabulary_size: int, choice: Choice) -> int:
+    """The id of a first character, where there is nothing to go on from: evenly drawn."""
+    allowed = np.delete(np.arange(vocabulary_size), choice.banned)
+    return int(allowed[int(uniform * len(allowed))])
 
 
 def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:

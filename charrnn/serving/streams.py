@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from charrnn.generation.choosing import Ids
-from charrnn.generation.sampler import uniforms_of
+from charrnn.generation.sampler import first_id, uniforms_of
 from charrnn.generation.stopping import Stops
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Job, Piece, Scored
@@ -70,8 +70,7 @@ class Writing:
             return Piece(self.sample, "", self._handed(0), "length")
         if not len(self.job.prompt):  # nothing to go on from: any character may be the first
             size = len(self._vocabulary)
-            allowed = np.delete(np.arange(size), self.job.choice.banned)
-            first = [int(allowed[int(self.uniforms.random() * len(allowed))])]
+            first = [first_id(self.uniforms.random(), size, self.job.choice)]
             if self.job.likeliest is None:
                 return self.take(first, None)
             evenly = np.zeros((1, size), np.float32)
