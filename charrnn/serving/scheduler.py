@@ -32,7 +32,7 @@ _LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
 _LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
 # A chunk is not cut shorter than this because one text of many ends sooner: what is written
 # past its end costs less than another round.
-_SHORTEST_TOGETHER = 8
+_SHORTEST_TOGETHER = 32
 
 
 class QueueFull(Exception):

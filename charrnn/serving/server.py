@@ -20,9 +20,9 @@ def bind(host: str, port: int) -> socket.socket:
         RunError: it cannot be had.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # of a name that means both, such as localhost, what older clients try first
+        family, kind, protocol, _, address = min(found, key=lambda f: f[0] != socket.AF_INET)
         bound = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise RunError(f"host={host}: {_reason(error)}") from None
