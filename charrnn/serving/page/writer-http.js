@@ -1,0 +1,110 @@
+/** A writer over HTTP: the server of `charrnn serve`, in the shape of OpenAI's completions. */
+
+import { WriterError } from "./writer.js";
+
+const SHORTEST_COPY = 20; // characters in a row that count as copied
+const TOKEN = "charrnn.token";
+
+/** @returns {import("./writer.js").Writer} */
+export function httpWriter() {
+  let token = sessionStorage.getItem(TOKEN);
+
+  async function request(path, { body, signal } = {}) {
+    const headers = { Accept: "application/json, text/event-stream" };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    if (body) headers["Content-Type"] = "application/json";
+    const method = body ? "POST" : "GET";
+    try {
+      // relative, so that the page also works behind a proxy that serves it from a folder
+      return await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new WriterError("The server does not answer. Is “charrnn serve” still running?");
+    }
+  }
+
+  return {
+    async models() {
+      const response = await request("v1/models");
+      if (!response.ok) throw await refusal(response);
+      return (await response.json()).data.map((model) => model.id);
+    },
+
+    async complete({ maxTokens, topP, signal, ...rest }, onPiece) {
+      const body = { ...rest, max_tokens: maxTokens, top_p: topP, logprobs: 0, stream: true };
+      try {
+        const response = await request("v1/completions", { body, signal });
+        if (!response.ok) throw await refusal(response);
+        for await (const event of events(response.body)) {
+          if (event.error) throw new WriterError(event.error.message);
+          for (const choice of event.choices) onPiece(choice.index, charactersOf(choice));
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    },
+
+    async copied(text) {
+      const response = await request("v1/copied", { body: { text, min_length: SHORTEST_COPY } });
+      if ([404, 405, 501].includes(response.status)) return null;
+      if (!response.ok) throw await refusal(response);
+      return inCodeUnits(text, (await response.json()).ranges);
+    },
+
+    useToken(given) {
+      token = given;
+      sessionStorage.setItem(TOKEN, given);
+    },
+  };
+}
+
+/** What an answer that is no success means, as an error for the reader. */
+async function refusal(response) {
+  if (response.status === 401) {
+    return new WriterError("This server asks for a token.", { wantsToken: true });
+  }
+  if (response.status === 429 || response.status === 503) {
+    return new WriterError("The server is busy. Try again in a moment.");
+  }
+  const answer = await response.json().catch(() => null);
+  const said = answer?.error?.message;
+  return new WriterError(said || `The server cannot do this (status ${response.status}).`);
+}
+
+/** The JSON of each server-sent event, until the one that says [DONE]. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (true) {
+    const { done, value } = await reader.read().catch(() => ({ done: true }));
+    if (done) throw new WriterError("The server broke off. What it had written is kept.");
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      if (!line.startsWith("data:")) continue;
+      const data = line.slice("data:".length).trim();
+      if (data === "[DONE]") return;
+      yield JSON.parse(data);
+    }
+  }
+}
+
+/** The characters of one choice of a chunk, each with its log-probability. */
+function charactersOf({ text, logprobs }) {
+  const values = logprobs?.token_logprobs ?? [];
+  let characters = logprobs?.tokens ?? [];
+  if (characters.join("") !== text) characters = Array.from(text);
+  if (characters.length === values.length) {
+    return characters.map((character, i) => ({ text: character, logprob: values[i] ?? NaN }));
+  }
+  // Several tokens made one character, as the bytes of UTF-8 do: they share their sum evenly.
+  const sum = values.length ? values.reduce((total, value) => total + value, 0) : NaN;
+  return characters.map((character) => ({ text: character, logprob: sum / characters.length }));
+}
+
+/** Ranges of code points as ranges of a JavaScript string, whose emoji are two units long. */
+function inCodeUnits(text, ranges) {
+  const units = [0];
+  for (const character of text) units.push(units.at(-1) + character.length);
+  return ranges.map(([start, end]) => [units[start], units[end]]);
+}
