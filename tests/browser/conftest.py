@@ -44,9 +44,9 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def context(chromium: Any, server: FakeServer) -> Iterator[Any]:
-    """A window of its own, with a storage of its own; the test fails if the page does anything wrong.
+    """A window with a storage of its own, in which nothing may go wrong.
 
-    Nothing may be asked of another address, break the page's policy or be an uncaught error.
+    Nothing is asked of another address, nothing breaks the page's policy, no error is uncaught.
     """
     context = chromium.new_context(base_url=server.address, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(5000)

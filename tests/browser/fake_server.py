@@ -15,7 +15,7 @@ from typing import Any
 PAGE = Path(__file__).resolve().parents[2] / "charrnn" / "serving" / "page"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:"
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 

@@ -17,21 +17,26 @@ export class Alternatives {
   }
 
   get open() {
-    return this.cards.length > 0;
+    return !this.region.hidden;
   }
 
+  /** Show as many empty texts, to which `add` adds. */
   show(count) {
-    this.close();
+    for (const { node } of this.cards) unpaint(node);
+    this.cards = [];
+    this.list.replaceChildren();
     for (let number = 1; number <= count; number++) this.cards.push(this.#card(number));
     this.region.hidden = false;
     this.list.scrollLeft = 0;
   }
 
+  /** They stay as they are, and can be opened again. */
   close() {
-    for (const { node } of this.cards) unpaint(node);
-    this.cards = [];
-    this.list.replaceChildren();
     this.region.hidden = true;
+  }
+
+  reopen() {
+    this.region.hidden = false;
   }
 
   /** Add to the end of a continuation what was written of it. */
@@ -79,6 +84,7 @@ export class Alternatives {
       this.onTake(card.passage.slice(0, endOfSentence(card.passage.text)));
     });
     text.addEventListener("click", (event) => {
+      if (event.pointerType === "touch") return; // it may be meant to scroll, or to read
       const place = placeUnder(event, card.node);
       if (place !== null) this.onTake(card.passage.slice(0, endOfWord(card.passage.text, place)));
     });

@@ -26,6 +26,7 @@ export class Continuing {
     this.page = page;
     this.anchor = null; // where the text goes, while it is written or to be chosen
     this.controller = null; // stops what is being written
+    this.taken = {}; // the step that put the last choice into the text, and where
     page.draft.onChange((...change) => {
       if (this.anchor !== null) this.anchor = movedBy(this.anchor, ...change);
       page.editor.mark(this.anchor);
@@ -44,8 +45,9 @@ export class Continuing {
     this.controller = controller;
     this.anchor = editor.caret;
     request.prompt = promptBefore(draft.text, this.anchor);
-    alternatives.close();
+    this.taken = {};
     if (request.n > 1) alternatives.show(request.n);
+    else alternatives.close();
     this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
     this.#show();
     editor.reveal(this.anchor);
@@ -85,8 +87,19 @@ export class Continuing {
   take(passage) {
     const place = this.anchor;
     this.dismiss();
-    this.page.draft.replace(place, place, passage);
+    this.taken = { step: {}, place };
+    this.page.draft.replace(place, place, passage, this.taken.step);
     this.page.editor.select(place + passage.length);
+  }
+
+  /** Offer the last choice again when it was undone, and no more when it was redone. */
+  travelled(direction, step) {
+    if (step !== this.taken.step) return;
+    this.dismiss();
+    if (direction === "redo") return;
+    this.anchor = this.taken.place;
+    this.page.alternatives.reopen();
+    this.#show();
   }
 
   #written(index, passage) {

@@ -68,7 +68,7 @@ export class Draft {
     this.#apply(start, end, passage);
   }
 
-  /** Take the last step back. Returns the place where it was, or null if there was none. */
+  /** Take the last step back. Returns it and the place where it was; no step if there was none. */
   undo() {
     return this.#travel(this.done, this.undone, (change) => {
       this.#apply(change.start, change.start + change.inserted.length, change.removed);
@@ -86,13 +86,13 @@ export class Draft {
 
   #travel(from, to, apply) {
     const step = from.at(-1)?.step;
-    let place = null;
+    let place = 0;
     while (from.length && from.at(-1).step === step) {
       const change = from.pop();
       to.push(change);
       place = apply(change);
     }
-    return place;
+    return { step, place };
   }
 
   #apply(start, end, passage) {

@@ -31,6 +31,7 @@ class Page {
     this.continuing = new Continuing(writer, this);
     this.tellsCopies = false;
     this.settling = 0;
+    this.changed = false; // since the draft was kept
   }
 
   /** Begin with the draft that this browser kept. */
@@ -44,6 +45,7 @@ class Page {
 
   listen() {
     this.draft.onChange(() => {
+      this.changed = true;
       this.showState();
       clearTimeout(this.settling);
       this.settling = setTimeout(() => this.settle(), SETTLED);
@@ -144,11 +146,14 @@ class Page {
     (touched ? find("#continue") : this.editor.textarea).focus({ preventScroll: true });
   }
 
+  /** @param {"undo" | "redo"} direction */
   travel(direction) {
     if (this.continuing.busy && !this.alternatives.open) this.continuing.dismiss();
-    const place = this.draft[direction]();
-    if (place !== null) this.editor.select(place);
-    this.say(place === null ? `Nothing to ${direction}.` : "");
+    const { step, place } = this.draft[direction]();
+    this.say(step ? "" : `Nothing to ${direction}.`);
+    if (!step) return;
+    this.editor.select(place);
+    this.continuing.travelled(direction, step);
   }
 
   startNew() {
@@ -186,8 +191,10 @@ class Page {
     await this.check().catch((error) => this.fail(error));
   }
 
+  /** Keep what changed, so that a window without changes does not undo what another one kept. */
   keep() {
-    return keepDraft(this.draft.passage, this.editor.caret);
+    if (this.changed) this.changed = !keepDraft(this.draft.passage, this.editor.caret);
+    return !this.changed;
   }
 
   /** Show the draft that another window kept, unless this one is being looked at. */

@@ -14,7 +14,6 @@ const FIELDS = {
   },
   "alternatives-count": { value: Number, told: String },
   topP: { value: Number, told: (value) => Number(value).toFixed(2) },
-  seed: { value: (text) => (text === "" ? null : Number(text)) },
 };
 
 export class Settings {
@@ -48,6 +47,8 @@ export class Settings {
   request() {
     const value = (name) => FIELDS[name].value(this.root.querySelector(`#${name}`).value);
     const temperature = value("temperature");
+    const seed = this.root.querySelector("#seed");
+    const given = seed.value !== "" && seed.checkValidity();
     return {
       model: this.model.value,
       maxTokens: value("length"),
@@ -55,7 +56,7 @@ export class Settings {
       topP: value("topP"),
       // without chance there is only one continuation
       n: temperature === 0 ? 1 : value("alternatives-count"),
-      seed: value("seed") ?? Math.floor(Math.random() * LARGEST_SEED),
+      seed: given ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
     };
   }
 
@@ -73,7 +74,6 @@ export class Settings {
   #tell() {
     for (const [name, { told }] of Object.entries(FIELDS)) {
       const field = this.root.querySelector(`#${name}`);
-      if (!told) continue;
       this.root.querySelector(`output[for=${name}]`).textContent = told(field.value);
       field.setAttribute("aria-valuetext", told(field.value));
     }

@@ -8,6 +8,7 @@ const TOKEN = "charrnn.token";
 /** @returns {import("./writer.js").Writer} */
 export function httpWriter() {
   let token = sessionStorage.getItem(TOKEN);
+  let tellsCopies = true; // until the server says that it cannot
 
   async function request(path, { body, signal } = {}) {
     const headers = { Accept: "application/json, text/event-stream" };
@@ -45,8 +46,10 @@ export function httpWriter() {
     },
 
     async copied(text) {
+      if (!tellsCopies) return null;
       const response = await request("v1/copied", { body: { text, min_length: SHORTEST_COPY } });
-      if ([404, 405, 501].includes(response.status)) return null;
+      tellsCopies = ![404, 405, 501].includes(response.status);
+      if (!tellsCopies) return null;
       if (!response.ok) throw await refusal(response);
       return inCodeUnits(text, (await response.json()).ranges);
     },
