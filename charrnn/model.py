@@ -96,6 +96,9 @@ class Predictor:
                 sample=True: False: always the likeliest character.
                 top_k=None: choose among the k likeliest characters only.
                 top_p=None: choose among the likeliest that together have this probability.
+                min_p=None: choose among those only that are at least so many times as likely as
+                    the likeliest.
+                ban=None: characters that are never written.
                 until=None: stop before this text.
                 engine="auto": numpy, numba (compiled) or torch (GPU).
 

@@ -32,6 +32,7 @@ NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
 
 

@@ -16,7 +16,6 @@ from charrnn.cli.ranges import (
     BETAS,
     DEVICES,
     ENCODING,
-    FACTOR,
     FIXED,
     NOT_EMPTY,
     PATH,
@@ -32,6 +31,7 @@ from charrnn.ranges import (
     POSITIVE,
     SEED,
     SHARE,
+    UNIT,
     Range,
     one_of,
     require,
@@ -152,7 +152,7 @@ class StepOptions(ConstantOptions):
 
 @dataclass
 class FallingOptions(ConstantOptions):
-    final_factor: Annotated[float, FACTOR]
+    final_factor: Annotated[float, UNIT]
 
 
 @dataclass

@@ -16,12 +16,12 @@ from typing import Annotated, Any
 
 from charrnn.cli.ranges import (
     ENCODING,
-    FACTOR,
     FIXED,
     NODE,
     NODES,
     NOT_EMPTY,
     PATH,
+    PORT,
     TEXT,
     Models,
     Paths,
@@ -34,6 +34,7 @@ from charrnn.ranges import (
     POSITIVE,
     SEED,
     SHARE,
+    UNIT,
     Range,
     one_of,
     require,
@@ -115,7 +116,7 @@ class EvaluateOptions:
     window: Annotated[int | None, AT_LEAST_1]
     dynamic: bool
     dynamic_lr: Annotated[float | None, POSITIVE]
-    dynamic_decay: Annotated[float | None, FACTOR]
+    dynamic_decay: Annotated[float | None, UNIT]
     dynamic_segment: Annotated[int | None, AT_LEAST_1]
     json: bool
 
@@ -146,10 +147,42 @@ class SampleOptions:
     sample: bool
     top_k: Annotated[int | None, AT_LEAST_1]
     top_p: Annotated[float | None, SHARE]
+    min_p: Annotated[float | None, UNIT]
+    ban: Annotated[str | None, TEXT]
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     output: Annotated[str | None, PATH]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+
+
+@dataclass
+class ServeOptions:
+    checkpoint: Models
+    models: dict | None  # name -> path, or paths of an ensemble
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int, PORT]
+    token: Annotated[str | None, TEXT, NOT_EMPTY]
+    cors: list[str] | None
+    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+    streams: Annotated[int, AT_LEAST_1]
+    cache_mb: Annotated[int, NOT_NEGATIVE]
+    max_length: Annotated[int, AT_LEAST_1]
+    max_prompt: Annotated[int, AT_LEAST_1]
+    max_body: Annotated[int, AT_LEAST_1]
+    max_queue: Annotated[int, AT_LEAST_1]
+    max_seconds: Annotated[float, POSITIVE]
+    max_connections: Annotated[int, AT_LEAST_1]
+    drain_seconds: Annotated[int, NOT_NEGATIVE]
+
+    def check(self, prefix: str) -> None:
+        for name, paths in (self.models or {}).items():
+            for path in paths if isinstance(paths, list) and paths else [paths]:
+                require(
+                    isinstance(path, str) and path != "",
+                    f"models.{name}",
+                    path,
+                    "takes a path, or a list of paths for an ensemble",
+                )
 
 
 @dataclass
@@ -163,5 +196,6 @@ SCHEMAS: dict[str, type] = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
+    "serve": ServeOptions,
     "convert": ConvertOptions,
 }

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from charrnn.errors import InputError
 from charrnn.generation import numpy_layers
-from charrnn.generation.choosing import Choice, Floats, Ids
+from charrnn.generation.choosing import Chosen, Floats, Ids
 from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.options import ENGINES
@@ -47,7 +47,7 @@ class Engine(Protocol):
     """What writes; see `NumpyEngine.write`."""
 
     def write(
-        self, ids: Ids, state: State, uniforms: Floats, choice: Choice
+        self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen
     ) -> tuple[Ids, State]: ...
 
 

@@ -1,6 +1,6 @@
 """Several models that write one text: each is stepped, and their probabilities are averaged.
 
-What `Choice` says (temperature, top_k, top_p) acts on the averaged distribution, whose
+What `Choice` says (temperature, top_k, ...) acts on the averaged distribution, whose
 logarithms stand in for the logits of one model. The state is the members' layers, one member
 after the other.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charrnn.generation.choosing import Choice, Chooser, Floats, Ids
+from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids
 from charrnn.generation.numpy_engine import NumpyEngine, Steps
 from charrnn.generation.state import State
 from charrnn.generation.weights import Array
@@ -45,11 +45,11 @@ class EnsembleEngine:
         parts = zip(self.members, self._parts(state), strict=True)
         return [layer for engine, part in parts for layer in engine.advance(ids, part)]
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         N, T = uniforms.shape
         steps = [Steps(*pair) for pair in zip(self.members, self._parts(state), strict=True)]
-        chooser = Chooser(choice, N, len(self.members[0].folded.decoder))
+        chooser = Chooser(chosen, N, len(self.members[0].folded.decoder))
         written = np.empty((T, N), np.int64)
         with np.errstate(all="ignore"):
             for t in range(T):

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
-from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, SKIPS, TOGETHER
+from charrnn.generation.choosing import Choices, Chosen, Floats, Ids, not_numbers
+from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
 from charrnn.generation.state import State, joined
 from charrnn.generation.weights import Folded
 
@@ -49,12 +49,14 @@ class NumbaEngine:
         self._weights = (
             KERNELS[architecture.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
             own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
-            folded.decoder_bias,
         )  # fmt: skip
+        self._decoder_bias = folded.decoder_bias
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
-        scale, top_k, top_p = as_numbers(choice)
+        choices = Choices(chosen, len(ids), len(self._decoder_bias))
+        bias = np.where(choices.banned, np.float32(-np.inf), self._decoder_bias)
+        numbers = as_numbers(choices)
         written = np.empty(uniforms.shape, np.int64)
 
         def write_some(streams: slice) -> State | None:
@@ -64,9 +66,10 @@ class NumbaEngine:
                 for vectors in zip(*state, strict=True)
             ]
             done = call(
-                self._loop, *self._weights, carried[0], carried[-1], ids[streams].astype(np.int64),
-                np.ascontiguousarray(uniforms[streams], np.float64), scale, top_k, top_p,
-                written[streams],
+                self._loop, *self._weights, bias[streams], carried[0], carried[-1],
+                ids[streams].astype(np.int64),
+                np.ascontiguousarray(uniforms[streams], np.float64),
+                *(values[streams] for values in numbers), written[streams],
             )  # fmt: skip
             return list(zip(*carried, strict=True)) if done else None
 
@@ -82,13 +85,10 @@ class NumbaEngine:
         return written, joined(whole)
 
 
-def as_numbers(choice: Choice) -> tuple[float, int, float]:
-    """scale, top_k and top_p as the loop takes them."""
-    return (
-        GREEDY if choice.greedy else choice.scale,
-        NO_TOP_K if choice.top_k is None else min(choice.top_k, NO_TOP_K),
-        NO_TOP_P if choice.top_p is None else float(choice.top_p),
-    )
+def as_numbers(choices: Choices) -> tuple[np.ndarray, ...]:
+    """greedy, scale, top_k, top_p and min_p as the loop takes them, each (N,)."""
+    each = (choices.scale, choices.top_k, choices.top_p, choices.min_p)
+    return choices.greedy, *(column[:, 0].copy() for column in each)
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from charrnn.generation.numba_terms import GREEDY, KERNELS, NO_TOP_K, NO_TOP_P, SKIPS, TOGETHER
+from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
 from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
@@ -279,7 +279,9 @@ def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-u
 
 
 @_compiled
-def choose(logits, weights, ranked, heap, uniform, scale, top_k, top_p):  # type: ignore[no-untyped-def]
+def choose(  # type: ignore[no-untyped-def]
+    logits, weights, ranked, heap, uniform, greedy, scale, top_k, top_p, min_p
+):
     """The id chosen (`choosing.Chooser`); -1 when the logits are not numbers."""
     likeliest = 0
     for v in range(len(logits)):
@@ -288,15 +290,16 @@ def choose(logits, weights, ranked, heap, uniform, scale, top_k, top_p):  # type
     highest = np.float64(logits[likeliest])
     if not -np.inf < highest < np.inf:
         return -1
-    if scale == GREEDY:
+    if greedy:
         return likeliest
     total = 0.0
     for v in range(len(logits)):
         weights[v] = math.exp((np.float64(logits[v]) - highest) * scale)
-    if top_k != NO_TOP_K or top_p != NO_TOP_P:
+    if top_k < len(logits) or top_p < 1:
         _restrict(logits, weights, ranked, heap, top_k, top_p)
     for v in range(len(logits)):
-        total += weights[v]
+        if weights[v] >= min_p:
+            total += weights[v]
         weights[v] = total
     limit = uniform * total
     for v in range(len(logits)):
@@ -308,9 +311,13 @@ def choose(logits, weights, ranked, heap, uniform, scale, top_k, top_p):  # type
 @_cached
 def write(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, scale, top_k, top_p, written,
+    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, written,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
+
+    Args:
+        decoder_bias: (B, V), minus infinity for what a stream never writes.
+        greedy, scale, top_k, top_p, min_p: (B,), as `choosing.Choices` has them.
 
     Returns False when the logits are not numbers.
     """
@@ -326,10 +333,13 @@ def write(  # type: ignore[no-untyped-def]
             hidden, cell, outputs, z, own,
         )  # fmt: skip
         for b in range(B):
-            logits[b] = decoder_bias
+            logits[b] = decoder_bias[b]
         _add_products(decoder, outputs[-1], logits)
         for b in range(B):
-            ids[b] = choose(logits[b], weights, ranked, heap, uniforms[b, t], scale, top_k, top_p)
+            ids[b] = choose(
+                logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], top_k[b],
+                top_p[b], min_p[b],
+            )  # fmt: skip
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]

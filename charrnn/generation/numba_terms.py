@@ -8,8 +8,3 @@ TOGETHER = 4  # streams that go through the weights together
 
 # What is read of a layer, by `Architecture.skip`
 SKIPS = {"none": 0, "residual": 1, "sum": 2}
-
-# What a choice without a temperature, a top_k or a top_p is told as
-GREEDY = 0.0
-NO_TOP_K = 2**62
-NO_TOP_P = 1.0

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from charrnn.generation.choosing import Choice, Chooser, Floats, Ids
+from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids, choice_of
 from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
 from charrnn.generation.state import State, joined, rows_of, zero_state
 from charrnn.generation.weights import Array, Folded
@@ -72,13 +72,14 @@ class NumpyEngine:
                 steps.take_in(ids[:, t])
         return steps.state()
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
         """Go on writing.
 
         Args:
             ids: (N,), from 0: the last character of each stream, not yet taken in.
             state: that before it.
             uniforms: (N, T), in [0, 1): one for each new character.
+            chosen: how, for all streams alike, or for each of the N.
 
         Returns:
             The new characters' ids (N, T), and the state before the last of them.
@@ -89,11 +90,12 @@ class NumpyEngine:
         N, T = uniforms.shape
         if 1 < N < _TOGETHER_FROM:
             one_by_one = [
-                self.write(ids[[n]], rows_of(state, [n]), uniforms[[n]], choice) for n in range(N)
+                self.write(ids[[n]], rows_of(state, [n]), uniforms[[n]], choice_of(n, chosen))
+                for n in range(N)
             ]
             return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
         steps = Steps(self, state)
-        chooser = Chooser(choice, N, len(self.folded.decoder))
+        chooser = Chooser(chosen, N, len(self.folded.decoder))
         products = np.empty(chooser.scores.shape, np.float32)
         decode = partial(np.matmul, steps.top, self.decoder, products)
         add_bias = partial(np.add, products, self.folded.decoder_bias, chooser.scores)

@@ -10,6 +10,7 @@ from charrnn.ranges import (
     NOT_NEGATIVE,
     SEED,
     SHARE,
+    UNIT,
     Range,
     one_of,
     require,
@@ -31,6 +32,8 @@ class GenerateOptions:
         sample: False: always the likeliest character.
         top_k: choose among the k likeliest characters only.
         top_p: choose among the likeliest that together have this probability.
+        min_p: choose among those only that are at least so many times as likely as the likeliest.
+        ban: characters that are never written.
         num_samples: write so many texts, side by side.
         until: stop before this text.
         engine: auto, numpy, numba (compiled) or torch (GPU).
@@ -46,6 +49,8 @@ class GenerateOptions:
     sample: bool = True
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    ban: str | None = None
     num_samples: int = 1
     until: str | None = None
     engine: str = "auto"
@@ -62,6 +67,7 @@ class GenerateOptions:
             seed=SEED,
             top_k=AT_LEAST_1,
             top_p=SHARE,
+            min_p=UNIT,
             num_samples=AT_LEAST_1,
             engine=one_of("auto", *ENGINES),
         )
@@ -76,5 +82,7 @@ class Keywords(TypedDict, total=False):
     sample: bool
     top_k: int | None
     top_p: float | None
+    min_p: float | None
+    ban: str | None
     until: str | None
     engine: str

@@ -66,11 +66,11 @@ class Sampler:
 
         Raises:
             InputError: at once, not when the first piece is asked for: a character of
-                start_text is unknown, or the engine asked for is not installed or has no kernel
-                for the model's cell.
+                start_text is unknown, every character is banned, or the engine asked for is not
+                installed or has no kernel for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
-        choice = Choice(options.temperature if options.sample else 0, options.top_k, options.top_p)
+        choice = choice_for(options, self.model.vocabulary)
         if options.engine == "auto":
             streams = min(options.num_samples, STREAMS_TOGETHER)
             engine = self.engines.fastest(streams, options.length)
@@ -125,7 +125,8 @@ class Sampler:
                 written = np.empty((len(streams), 0), np.int64)
             elif last is None:  # nothing to go on from: any character may be the first
                 first = np.array([stream.uniforms.random(1) for stream in streams])
-                written = (first * len(self.model.vocabulary)).astype(np.int64)
+                allowed = np.delete(np.arange(len(self.model.vocabulary)), choice.banned)
+                written = allowed[(first * len(allowed)).astype(np.int64)]
                 last = 0
             else:
                 uniforms = np.array([stream.uniforms.random(T) for stream in streams])
@@ -180,6 +181,24 @@ def _overlap(text: str, until: str) -> int:
 
 def _uniforms(seed: int, sample: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))
+
+
+def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:
+    """How a character of this vocabulary is chosen.
+
+    Raises:
+        InputError: every character is banned.
+    """
+    known = set(vocabulary.look_up(options.ban or "").tolist()) - {-1}
+    if len(known) == len(vocabulary):
+        raise InputError("ban: every character that the model knows is banned; leave some")
+    return Choice(
+        temperature=options.temperature if options.sample else 0,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        banned=tuple(sorted(known)),
+    )
 
 
 def drawn_seed() -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from charrnn.ensemble import any_network_of
-from charrnn.generation.choosing import Choice, Floats, Ids, not_numbers
+from charrnn.generation.choosing import Choices, Chosen, Floats, Ids, not_numbers
 from charrnn.generation.state import State
 from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
@@ -45,16 +45,17 @@ class TorchEngine:
         return self.read(ids, state)[1]
 
     @torch.inference_mode()
-    def write(self, ids: Ids, state: State, uniforms: Floats, choice: Choice) -> tuple[Ids, State]:
+    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         carried = self._tensors(state)
         last, draws = self._tensor(ids), self._tensor(uniforms)
+        chooser = TorchChooser(Choices(chosen, len(ids), self._vocabulary_size), self.device)
         written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
         numbers = torch.tensor(True, device=self.device)
         for t in range(uniforms.shape[1]):
             logits, carried = self._network(last[:, None], carried)
-            numbers &= logits.amax(-1).isfinite().all()
-            last = choose(logits[:, 0], draws[:, t], choice)
+            numbers &= chooser.are_numbers(logits[:, 0])
+            last = chooser.choose(logits[:, 0], draws[:, t])
             written[:, t] = last
         if not numbers.item():
             raise not_numbers()
@@ -71,22 +72,51 @@ def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
     return [tuple(v.cpu().numpy() for v in layer) for layer in carried]
 
 
-def choose(logits: Tensor, uniforms: Tensor, choice: Choice) -> Tensor:
-    """The ids (N,) for logits (N, V) at uniforms (N,), as `choosing` defines them."""
-    if choice.greedy:
-        return logits.argmax(-1)
-    scores = logits.double()
-    weights = ((scores - scores.amax(-1, keepdim=True)) * choice.scale).exp()
-    if choice.restricted:
-        order = scores.sort(dim=-1, descending=True, stable=True).indices
-        ranked = weights.gather(-1, order)
-        if choice.top_k is not None:
-            ranked[:, choice.top_k :] = 0
-        if choice.top_p is not None:
+class TorchChooser:
+    """Chooses as `choosing.Chooser` does, without waiting for the device.
+
+    What some stream asks for is computed for all; for the others it changes nothing.
+    """
+
+    def __init__(self, choices: Choices, device: str) -> None:
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.tensor(array, device=device)
+
+        self._all_greedy = bool(choices.greedy.all())
+        self._greedy = tensor(choices.greedy)
+        self._scale = tensor(choices.scale)
+        self._banned = tensor(choices.banned) if choices.banned.any() else None
+        self._ranked = bool(choices.ranked.any())
+        self._left_out = tensor(np.arange(choices.banned.shape[1]) >= choices.top_k)
+        self._top_p = tensor(choices.top_p)
+        self._min_p = tensor(choices.min_p) if choices.min_p.any() else None
+
+    def are_numbers(self, logits: Tensor) -> Tensor:
+        """Whether there is something to choose among logits (N, V) for every stream."""
+        return self._allowed(logits).amax(-1).isfinite().all()
+
+    def choose(self, logits: Tensor, uniforms: Tensor) -> Tensor:
+        """The ids (N,) for logits (N, V) at uniforms (N,)."""
+        logits = self._allowed(logits)
+        likeliest = logits.argmax(-1)
+        if self._all_greedy:
+            return likeliest
+        scores = logits.double()
+        weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
+        likely = None if self._min_p is None else weights >= self._min_p
+        if self._ranked:
+            order = scores.sort(dim=-1, descending=True, stable=True).indices
+            ranked = weights.gather(-1, order).masked_fill_(self._left_out, 0)
             sums = ranked.cumsum(-1)
-            reached = sums >= choice.top_p * sums[:, -1:]
+            reached = sums >= self._top_p * sums[:, -1:]
             ranked[:, 1:].masked_fill_(reached[:, :-1], 0)
-        weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
-    sums = weights.cumsum(-1)
-    chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
-    return chosen.clamp(max=logits.shape[-1] - 1)  # a sum that is no number is told of later
+            weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
+        if likely is not None:
+            weights *= likely
+        sums = weights.cumsum(-1)
+        chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
+        chosen.clamp_(max=logits.shape[-1] - 1)  # a sum that is no number is told of later
+        return torch.where(self._greedy, likeliest, chosen)
+
+    def _allowed(self, logits: Tensor) -> Tensor:
+        return logits if self._banned is None else logits.masked_fill(self._banned, -torch.inf)

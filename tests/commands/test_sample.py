@@ -34,6 +34,8 @@ def run(path: Path, **given: Any) -> None:
         "sample": True,
         "top_k": None,
         "top_p": None,
+        "min_p": None,
+        "ban": None,
         "num_samples": 1,
         "until": None,
         "output": None,

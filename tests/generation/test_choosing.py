@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.generation.choosing import Choice, Chooser
+from charrnn.generation.choosing import Choice, Choices, Chooser
 
 CHOICES = [
     Choice(),
@@ -26,17 +26,25 @@ CHOICES = [
     Choice(temperature=5e-324),
     Choice(temperature=1e30),
     Choice(temperature=1e300, top_p=0.4),
+    Choice(min_p=0.05),
+    Choice(min_p=0.0),
+    Choice(min_p=1.0),
+    Choice(temperature=2.5, top_k=7, top_p=0.95, min_p=0.2),
+    Choice(banned=(0, 3, 11)),
+    Choice(banned=(5,), temperature=0),
+    Choice(banned=(1, 2, 4), temperature=1.3, top_k=5, top_p=0.9, min_p=0.01),
 ]
 
 
 def plain_probabilities(logits: list[float], choice: Choice) -> list[float]:
     """The definition, in Python's own numbers."""
-    likeliest_first = sorted(range(len(logits)), key=lambda v: (-logits[v], v))
+    allowed = [v for v in range(len(logits)) if v not in choice.banned]
+    likeliest_first = sorted(allowed, key=lambda v: (-logits[v], v))
     if choice.temperature == 0:
         kept = likeliest_first[:1]
         weights = dict.fromkeys(kept, 1.0)
     else:
-        highest = max(logits)
+        highest = max(logits[v] for v in allowed)
         # 1e260 as in `choosing`: beyond it a float64 would overflow
         scale = min(1 / choice.temperature, 1e260)
         weights = {v: math.exp((logits[v] - highest) * scale) for v in likeliest_first}
@@ -48,6 +56,7 @@ def plain_probabilities(logits: list[float], choice: Choice) -> list[float]:
                 if reached >= choice.top_p * total:
                     kept = kept[:count]
                     break
+        kept = [v for v in kept if weights[v] >= (choice.min_p or 0)]
     total = sum(weights[v] for v in kept)
     return [weights[v] / total if v in kept else 0.0 for v in range(len(logits))]
 
@@ -96,6 +105,20 @@ def test_the_ends_of_the_uniform_numbers_choose_what_can_be(choice: Choice) -> N
             assert can_be[one.choose_one(uniform)]
 
 
+def test_each_stream_is_chosen_for_in_its_own_way() -> None:
+    logits, uniforms = some_logits(12, 10 * len(CHOICES)), np.random.default_rng(13)
+    draws = uniforms.random(len(logits))
+    each = CHOICES * 10
+    chooser, ids = Chooser(each, len(each), logits.shape[1]), np.empty(len(each), np.int64)
+    chooser.scores[:] = logits
+    with np.errstate(all="raise", under="ignore"):
+        chooser.choose(draws, ids)
+    for row, uniform, choice, chosen in zip(logits, draws.tolist(), each, ids, strict=True):
+        one = Chooser(choice, 1, len(row))
+        one.scores[:] = row
+        assert chosen == one.choose_one(uniform), choice
+
+
 def test_greedy_takes_the_lowest_id_of_a_tie() -> None:
     for choice in (Choice(temperature=0), Choice(top_k=1), Choice(temperature=1e-300, top_k=1)):
         one = Chooser(choice, 1, 4)
@@ -130,18 +153,21 @@ def test_logits_that_are_no_numbers_are_told_of(choice: Choice, bad: list[float]
             two.choose(np.array([0.5, 0.5]), np.empty(2, np.int64))
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_torch_chooses_the_same(choice: Choice) -> None:
+@pytest.mark.parametrize("chosen", [*CHOICES, CHOICES * 12], ids=lambda c: str(c)[:60])
+def test_torch_chooses_the_same(chosen: Choice | list[Choice]) -> None:
     import torch
 
-    from charrnn.generation.torch_engine import choose
+    from charrnn.generation.torch_engine import TorchChooser
 
-    logits, uniforms = some_logits(7, 300), np.random.default_rng(8).random(300)
-    chooser, ids = Chooser(choice, 300, logits.shape[1]), np.empty(300, np.int64)
+    N = 12 * len(CHOICES)
+    logits, uniforms = some_logits(7, N), np.random.default_rng(8).random(N)
+    chooser, ids = Chooser(chosen, N, logits.shape[1]), np.empty(N, np.int64)
     chooser.scores[:] = logits
     chooser.choose(uniforms, ids)
-    chosen = choose(torch.from_numpy(logits), torch.from_numpy(uniforms), choice)
-    assert chosen.tolist() == ids.tolist()
+    with_torch = TorchChooser(Choices(chosen, N, logits.shape[1]), "cpu")
+    got = with_torch.choose(torch.from_numpy(logits), torch.from_numpy(uniforms))
+    assert got.tolist() == ids.tolist()
+    assert with_torch.are_numbers(torch.from_numpy(logits)).item()
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
@@ -152,9 +178,10 @@ def test_the_compiled_loop_chooses_the_same(choice: Choice) -> None:
     logits, uniforms = some_logits(10, 300), np.random.default_rng(11).random(300)
     one, size = Chooser(choice, 1, logits.shape[1]), logits.shape[1]
     weights, ranked, heap = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
+    choices = Choices(choice, 1, size)
+    numbers = [column[0] for column in numba_engine.as_numbers(choices)]
+    logits[:, choices.banned[0]] = -np.inf  # as the engine's biases make them
     for row, uniform in zip(logits, uniforms.tolist(), strict=True):
         one.scores[:] = row
-        chosen = numba_loop.choose(
-            row, weights, ranked, heap, uniform, *numba_engine.as_numbers(choice)
-        )
+        chosen = numba_loop.choose(row, weights, ranked, heap, uniform, *numbers)
         assert chosen == one.choose_one(uniform)

@@ -29,6 +29,7 @@ def test_every_option_can_be_given_from_python() -> None:
         ({"seed": 2**63}, f"seed={2**63}: must be between"),
         ({"top_k": 0}, "top_k=0: must be 1 or more"),
         ({"top_p": 1.5}, "top_p=1.5: must be above 0"),
+        ({"min_p": -0.1}, "min_p=-0.1: must be between 0 and 1"),
         ({"num_samples": 0}, "num_samples=0: must be 1 or more"),
         ({"until": ""}, "until=: must be a text"),
         ({"engine": "abacus"}, "engine=abacus: must be one of auto, numpy, numba, torch"),
