@@ -25,7 +25,7 @@ ARGUMENTS = (
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The system's Chromium, driven by Playwright."""
-    reason = "needs Chromium and Playwright: make test-browser"
+    reason = "needs Chromium and the extra browser: make test-browser"
     playwright = pytest.importorskip("playwright.sync_api", reason=reason)
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
                 for index in range(body["n"]):
                     text = self.fake.texts[index % len(self.fake.texts)]
                     if place < len(text):
-                        self._event(_choice(index, text[place], self._logprob(place)))
+                        self._event(_choice(index, place, text[place], self._logprob(place)))
                 if place + 1 == self.fake.breaks_after:
                     return
                 time.sleep(self.fake.delay)
@@ -136,8 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _choice(index: int, character: str, logprob: float) -> dict[str, Any]:
-    logprobs = {"tokens": [character], "token_logprobs": [logprob]}
+def _choice(index: int, place: int, character: str, logprob: float) -> dict[str, Any]:
+    logprobs = {"tokens": [character], "token_logprobs": [logprob], "text_offset": [place]}
     return {"choices": [{"index": index, "text": character, "logprobs": logprobs}]}
 
 

@@ -42,3 +42,8 @@ def write(page: Any, text: str) -> None:
     page.locator("#text").press_sequentially(text)
     page.locator("#text").press("Control+Enter")
     page.get_by_text("characters a second").wait_for()
+
+
+def set_field(page: Any, name: str, to: str) -> None:
+    """Fill in a field that may be out of sight."""
+    page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)

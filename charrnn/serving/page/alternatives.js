@@ -71,8 +71,9 @@ export class Alternatives {
     const item = this.template.content.firstElementChild.cloneNode(true);
     const [whole, sentence] = item.querySelectorAll("button");
     const text = item.querySelector(".text");
-    const card = { passage: new Passage(""), copied: new Uint8Array(0), buttons: [whole, sentence] };
-    card.node = text.appendChild(document.createTextNode(""));
+    const node = text.appendChild(document.createTextNode(""));
+    const buttons = [whole, sentence];
+    const card = { passage: new Passage(""), copied: new Uint8Array(0), node, buttons };
     item.setAttribute("aria-label", `Continuation ${number}`);
     text.setAttribute("aria-label", `Text of continuation ${number}`);
     whole.setAttribute("aria-label", `Take continuation ${number}`);

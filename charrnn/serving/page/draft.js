@@ -39,7 +39,7 @@ export class Passage {
 export class Draft {
   constructor() {
     this.passage = new Passage("");
-    /** Units that stand in the training text, as ones. Not part of the history: it is found anew. */
+    /** Ones for units that stand in the training text. Not in the history: they are found anew. */
     this.copied = new Uint8Array(0);
     this.done = [];
     this.undone = [];

@@ -14,7 +14,8 @@ export function keepDraft(passage, caret) {
 /** The draft that was kept, as {passage, caret}, or null. */
 export function keptDraft() {
   const { text, bits, caret } = kept(DRAFT) ?? {};
-  if (typeof text !== "string" || typeof bits !== "string" || bits.length !== text.length) return null;
+  if (typeof text !== "string" || typeof bits !== "string") return null;
+  if (bits.length !== text.length) return null;
   return { passage: new Passage(text, unpacked(bits)), caret: Number(caret) || 0 };
 }
 
@@ -53,7 +54,8 @@ const MOST = 1000;
 function packed(bits) {
   let letters = "";
   for (const value of bits) {
-    letters += isNaN(value) ? NONE : String.fromCharCode(FIRST + Math.min(MOST, Math.round(value * 10)));
+    const tenths = Math.min(MOST, Math.round(value * 10));
+    letters += isNaN(value) ? NONE : String.fromCharCode(FIRST + tenths);
   }
   return letters;
 }

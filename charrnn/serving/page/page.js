@@ -233,7 +233,8 @@ class Page {
     const place = this.editor.caret - 1;
     const share = 100 * 2 ** -bits[place]; // NaN where nobody knows
     const told = share >= 10 ? share.toFixed(0) : share.toPrecision(2);
-    find("#character").textContent = isNaN(share) ? "" : `${named(text[place])} was ${told} % likely`;
+    const character = isNaN(share) ? "" : `${named(text[place])} was ${told} % likely`;
+    find("#character").textContent = character;
   }
 
   say(message) {

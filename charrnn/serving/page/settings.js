@@ -50,7 +50,7 @@ export class Settings {
     const seed = this.root.querySelector("#seed");
     const given = seed.value !== "" && seed.checkValidity();
     return {
-      model: this.model.value,
+      model: this.model.value || undefined, // the first one, while none is known
       maxTokens: value("length"),
       temperature,
       topP: value("topP"),

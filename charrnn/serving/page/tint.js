@@ -22,14 +22,16 @@ export function paint(node, bits, copied) {
   unpaint(node);
   if (typeof Highlight === "undefined") return;
   const ranges = [];
-  const add = (name, start, end) => {
+  const add = (name, startOffset, endOffset) => {
     const highlight = highlightNamed(name);
-    const [startContainer, endContainer] = [node, node];
-    const range = new StaticRange({ startContainer, startOffset: start, endContainer, endOffset: end });
+    const ends = { startContainer: node, startOffset, endContainer: node, endOffset };
+    const range = new StaticRange(ends);
     highlight.add(range);
     ranges.push({ highlight, range });
   };
-  for (const [level, start, end] of runs(bits, levelOf)) if (level) add(`surprise-${level}`, start, end);
+  for (const [level, start, end] of runs(bits, levelOf)) {
+    if (level) add(`surprise-${level}`, start, end);
+  }
   for (const [is, start, end] of runs(copied, Number)) if (is) add("copied", start, end);
   painted.set(node, ranges);
 }

@@ -94,15 +94,14 @@ async function* events(body) {
 
 /** The characters of one choice of a chunk, each with its log-probability. */
 function charactersOf({ text, logprobs }) {
-  const values = logprobs?.token_logprobs ?? [];
-  let characters = logprobs?.tokens ?? [];
-  if (characters.join("") !== text) characters = Array.from(text);
-  if (characters.length === values.length) {
-    return characters.map((character, i) => ({ text: character, logprob: values[i] ?? NaN }));
-  }
-  // Several tokens made one character, as the bytes of UTF-8 do: they share their sum evenly.
-  const sum = values.length ? values.reduce((total, value) => total + value, 0) : NaN;
-  return characters.map((character) => ({ text: character, logprob: sum / characters.length }));
+  const characters = Array.from(text, (character) => ({ text: character, logprob: NaN }));
+  const { token_logprobs: values = [], text_offset: places = [] } = logprobs ?? {};
+  // A model of bytes gives one value a byte; those of one character have one place, and add up.
+  values.forEach((value, i) => {
+    const character = characters[places[i] - places[0]];
+    if (character) character.logprob = (character.logprob || 0) + value;
+  });
+  return characters;
 }
 
 /** Ranges of code points as ranges of a JavaScript string, whose emoji are two units long. */
