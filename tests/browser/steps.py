@@ -25,7 +25,9 @@ def highlighted(page: Any, name: str, selector: str) -> str:
     found: str = page.evaluate(
         """([name, selector]) => [...CSS.highlights.get(name) ?? []]
             .filter((range) => range.startContainer.parentElement.closest(selector))
-            .sort((a, b) => a.startOffset - b.startOffset)
+            .sort((a, b) => a.startContainer === b.startContainer
+                ? a.startOffset - b.startOffset
+                : a.startContainer.compareDocumentPosition(b.startContainer) & 2 ? 1 : -1)
             .map((range) => range.startContainer.data.slice(range.startOffset, range.endOffset))
             .join("|")""",
         [name, selector],

@@ -57,8 +57,7 @@ def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
     assert text_of(page) == HOSTILE * 2
     assert page.evaluate("window.struck") is None
     assert page.locator("img, body script").count() == 0
-    mirrored = page.locator(".mirror").evaluate("element => element.firstChild.data")
-    assert mirrored == HOSTILE * 2
+    assert page.locator(".mirror").text_content() == HOSTILE * 2 + "\u200b"
 
 
 def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServer) -> None:
@@ -142,6 +141,38 @@ def test_changes_of_a_draft_against_plain_strings(page: Any) -> None:
                 if (draft.text !== versions[i]) return `redo ${i}`;
             }
             return draft.redo().step ? "redo beyond the end" : "";
+        }"""
+    )
+    assert wrong == ""
+
+
+def test_the_mirror_follows_every_change(page: Any) -> None:
+    """After random edits each line is a node, and its tints are those of its characters."""
+    wrong = page.evaluate(
+        """async () => {
+            const { Draft, Passage } = await import("./draft.js");
+            const { Mirror } = await import("./mirror.js");
+            let state = 11;
+            const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
+            const draft = new Draft();
+            const mirror = new Mirror(document.createElement("div"));
+            draft.onChange((start, removed, inserted) =>
+                mirror.replace(start, removed, inserted, draft.passage, draft.copied));
+            for (let i = 0; i < 800; i++) {
+                const start = random(draft.text.length);
+                const end = start + random(Math.min(i % 9 ? 3 : 20, draft.text.length - start));
+                const inserted = "a!\\n!b\\n\\n!".slice(random(7));
+                const bits = Array.from(inserted, (unit) => unit === "!" ? 20 : NaN);
+                draft.replace(start, end, new Passage(inserted, Float32Array.from(bits)));
+                const lines = draft.text.split(/(?<=\\n)/).filter(Boolean);
+                const shown = [...mirror.element.childNodes].map((node) => node.data);
+                if (shown.join("|") !== [...lines, "\\u200b"].join("|")) return "lines";
+                const ranges = [...CSS.highlights.get("surprise-5") ?? []];
+                const tinted = ranges.map(({ startContainer, startOffset, endOffset }) =>
+                    startContainer.data.slice(startOffset, endOffset)).join("");
+                if (tinted !== draft.text.replace(/[^!]/g, "")) return "tints";
+            }
+            return draft.text.length > 50 ? "" : "too little text for a test";
         }"""
     )
     assert wrong == ""

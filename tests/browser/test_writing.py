@@ -187,7 +187,9 @@ def test_typing_is_undone_by_words(page: Any) -> None:
     assert text_of(page) == "one two"
     page.keyboard.press("Backspace")
     page.keyboard.press("Backspace")
-    for expected in ("one two", "one", ""):
+    page.keyboard.insert_text("a paste.")
+    page.keyboard.insert_text("Another.")
+    for expected in ("one ta paste.", "one t", "one two", "one", ""):
         page.keyboard.press("Control+z")
         assert text_of(page) == expected
 

@@ -1,10 +1,7 @@
-/**
- * The text area and, behind it, its mirror: the same text in the same type, where tints and
- * underlines are painted, which a text area cannot have. The mirror also gives both their height.
- */
+/** The text area, with its mirror behind it and a mark where text is written. */
 
 import { difference, Passage } from "./draft.js";
-import { paint } from "./tint.js";
+import { Mirror } from "./mirror.js";
 
 const PAUSE = 1000; // milliseconds without a key after which typing is another step to undo
 
@@ -15,12 +12,9 @@ export class Editor {
    */
   constructor(sheet, draft) {
     this.textarea = sheet.querySelector("textarea");
-    this.mirror = sheet.querySelector(".mirror");
+    this.mirror = new Mirror(sheet.querySelector(".mirror"));
     this.marker = sheet.querySelector(".marker");
     this.draft = draft;
-    this.node = this.mirror.appendChild(document.createTextNode(""));
-    // A last line that is empty has no height without something on it.
-    this.end = this.mirror.appendChild(document.createTextNode("\u200b"));
     this.typing = { step: {}, place: 0, deleting: false, time: 0 };
     this.textarea.addEventListener("input", () => this.#typed());
     draft.onChange((start, removed, inserted) => this.#changed(start, removed, inserted));
@@ -38,7 +32,7 @@ export class Editor {
   }
 
   reveal(place) {
-    const { top, bottom } = this.#rectangle(place);
+    const { top, bottom } = this.mirror.rectangle(place);
     const room = this.textarea.closest(".room");
     const view = room.getBoundingClientRect();
     const margin = 2 * (bottom - top);
@@ -50,15 +44,17 @@ export class Editor {
   mark(place) {
     this.marker.hidden = place === null;
     if (place === null) return;
-    const { left, top, bottom } = this.#rectangle(place);
-    const origin = this.mirror.getBoundingClientRect();
+    const { left, top, bottom } = this.mirror.rectangle(place);
+    const origin = this.mirror.element.getBoundingClientRect();
     this.marker.style.left = `${left - origin.left}px`;
     this.marker.style.top = `${top - origin.top}px`;
     this.marker.style.height = `${bottom - top}px`;
   }
 
-  repaint() {
-    paint(this.node, this.draft.passage.bits, this.draft.copied);
+  /** Underline what is copied: ones for its units. */
+  underline(copied) {
+    this.mirror.underline(this.draft.copied, copied, this.draft.passage.bits);
+    this.draft.copied = copied;
   }
 
   #typed() {
@@ -71,8 +67,9 @@ export class Editor {
     const { step, place, deleting, time } = this.typing;
     const now = performance.now();
     const wordEnds = /^\s/.test(inserted) && /\S/.test(this.draft.text[start - 1] ?? "");
+    const isOne = inserted.length + (end - start) <= 2; // an emoji is two; more was pasted or cut
     const goesOn = (start === place || end === place) && deleting === !inserted
-      && now - time < PAUSE && !wordEnds;
+      && now - time < PAUSE && isOne && !wordEnds;
     this.typing = {
       step: goesOn ? step : {},
       place: start + inserted.length,
@@ -83,19 +80,9 @@ export class Editor {
   }
 
   #changed(start, removed, inserted) {
-    this.node.replaceData(start, removed, inserted);
+    this.mirror.replace(start, removed, inserted, this.draft.passage, this.draft.copied);
     if (this.textarea.value !== this.draft.text) {
       this.textarea.setRangeText(inserted, start, start + removed, "preserve");
     }
-    this.repaint();
-  }
-
-  /** The rectangle whose left edge is the place: that of the character after it. */
-  #rectangle(place) {
-    const range = document.createRange();
-    const [node, offset] = place < this.node.length ? [this.node, place] : [this.end, 0];
-    range.setStart(node, offset);
-    range.setEnd(node, offset + 1);
-    return range.getClientRects()[0] ?? range.getBoundingClientRect();
   }
 }

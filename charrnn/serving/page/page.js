@@ -210,9 +210,9 @@ class Page {
     const start = Math.max(0, this.editor.caret - CHECKED / 2);
     const ranges = await this.writer.copied(text.slice(start, start + CHECKED));
     if (this.draft.text !== text) return; // it will settle again
-    this.draft.copied.fill(0, start, start + CHECKED);
-    for (const [from, to] of ranges) this.draft.copied.fill(1, start + from, start + to);
-    this.editor.repaint();
+    const copied = this.draft.copied.slice().fill(0, start, start + CHECKED);
+    for (const [from, to] of ranges) copied.fill(1, start + from, start + to);
+    this.editor.underline(copied);
   }
 
   showState() {
