@@ -65,3 +65,14 @@ def test_the_mirror_lies_under_the_text(page: Any) -> None:
                   document.querySelector(".mirror").clientHeight]"""
     )
     assert len(set(heights)) == 1
+
+
+def test_above_a_phones_keyboard_the_choice_is_in_view(page: Any, server: FakeServer) -> None:
+    page.set_viewport_size({"width": 360, "height": 340})
+    page.locator("#text").fill("A line.\n" * 40)
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    for name in ("Take continuation 1", "Others"):
+        button = page.get_by_role("button", name=name).bounding_box()
+        assert button["y"] >= 0
+        assert button["y"] + button["height"] <= 340

@@ -39,6 +39,11 @@ export class Alternatives {
     this.region.hidden = false;
   }
 
+  /** Scroll to them where the screen is too low for the text and them. */
+  reveal() {
+    this.region.scrollIntoView({ block: "nearest" });
+  }
+
   /** Add to the end of a continuation what was written of it. */
   add(index, passage) {
     const card = this.cards[index];

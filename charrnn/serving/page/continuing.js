@@ -51,6 +51,7 @@ export class Continuing {
     this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
     this.#show();
     editor.reveal(this.anchor);
+    if (alternatives.open) alternatives.reveal();
 
     const began = performance.now();
     const pieces = new Pieces((index, passage) => {

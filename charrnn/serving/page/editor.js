@@ -7,13 +7,14 @@ const PAUSE = 1000; // milliseconds without a key after which typing is another 
 
 export class Editor {
   /**
-   * @param {HTMLElement} sheet  Holds `textarea`, `.mirror` and `.marker`.
+   * @param {HTMLElement} sheet  Holds `textarea`, `.mirror`, `.marker` and `.probe`.
    * @param {import("./draft.js").Draft} draft
    */
   constructor(sheet, draft) {
     this.textarea = sheet.querySelector("textarea");
     this.mirror = new Mirror(sheet.querySelector(".mirror"));
     this.marker = sheet.querySelector(".marker");
+    this.probe = sheet.querySelector(".probe");
     this.draft = draft;
     this.typing = { step: {}, place: 0, deleting: false, time: 0 };
     this.textarea.addEventListener("input", () => this.#typed());
@@ -32,23 +33,14 @@ export class Editor {
   }
 
   reveal(place) {
-    const { top, bottom } = this.mirror.rectangle(place);
-    const room = this.textarea.closest(".room");
-    const view = room.getBoundingClientRect();
-    const margin = 2 * (bottom - top);
-    if (bottom + margin > view.bottom) room.scrollTop += bottom + margin - view.bottom;
-    else if (top - margin < view.top) room.scrollTop += top - margin - view.top;
+    this.#put(this.probe, place);
+    this.probe.scrollIntoView({ block: "nearest" });
   }
 
   /** Show where writing goes on while the caret may be elsewhere; null takes the mark away. */
   mark(place) {
     this.marker.hidden = place === null;
-    if (place === null) return;
-    const { left, top, bottom } = this.mirror.rectangle(place);
-    const origin = this.mirror.element.getBoundingClientRect();
-    this.marker.style.left = `${left - origin.left}px`;
-    this.marker.style.top = `${top - origin.top}px`;
-    this.marker.style.height = `${bottom - top}px`;
+    if (place !== null) this.#put(this.marker, place);
   }
 
   /** Underline what is copied: ones for its units. */
@@ -84,5 +76,13 @@ export class Editor {
     if (this.textarea.value !== this.draft.text) {
       this.textarea.setRangeText(inserted, start, start + removed, "preserve");
     }
+  }
+
+  #put(element, place) {
+    const { left, top, height } = this.mirror.rectangle(place);
+    const origin = this.mirror.element.getBoundingClientRect();
+    element.style.left = `${left - origin.left}px`;
+    element.style.top = `${top - origin.top}px`;
+    element.style.height = `${height}px`;
   }
 }
