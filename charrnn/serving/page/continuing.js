@@ -124,7 +124,7 @@ export class Continuing {
     const speed = Math.round((count / milliseconds) * 1000).toLocaleString("en");
     if (stopped) this.page.say("Stopped.");
     else if (!count) this.page.say("The model wrote nothing.");
-    else this.page.say(`Written, ${speed} characters a second.`);
+    else this.page.say(`${speed} characters a second`);
   }
 
   #show() {
