@@ -50,6 +50,12 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.unlink(temporary)
 
 
+def numbered(path: str, *numbers: int) -> str:
+    """A path with numbers before its ending: of new.txt, 3 and 0 new-3-0.txt."""
+    stem, ending = os.path.splitext(path)
+    return "-".join([stem, *map(str, numbers)]) + ending
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing.
 

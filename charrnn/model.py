@@ -59,12 +59,29 @@ class Predictor:
         Raises:
             InputError: a character is unknown, or there are fewer than two.
         """
-        ids = self.vocabulary.encode(text)
-        if len(ids) < 2:
-            raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
+        ids = self._scored_ids(text)
         from charrnn.evaluation import score_ids
 
         return score_ids(self._predicts, ids)
+
+    def losses(self, text: str) -> npt.NDArray[np.float32]:
+        """The loss (T - 1,), in nats, of each of a text's T characters but the first.
+
+        Their mean is `score`; divided by ln 2 they are bits.
+
+        Raises:
+            InputError: as `score`.
+        """
+        from charrnn.ensemble import any_network_of
+        from charrnn.evaluation import character_losses
+
+        return character_losses(any_network_of(self._predicts), self._scored_ids(text))
+
+    def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
+        ids = self.vocabulary.encode(text)
+        if len(ids) < 2:
+            raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
+        return ids
 
     @overload
     def generate(
@@ -91,7 +108,12 @@ class Predictor:
             length: new characters.
             start_text: what the text goes on from; it is not repeated.
             num_samples: write so many texts, side by side.
-            how: temperature=1.0: below 1 more careful, above 1 wilder; 0: always the likeliest.
+            how: temperature=0.8: below 1 more careful, above 1 wilder; 0: always the likeliest;
+                    "0.2..1.2" moves evenly from the one to the other along the text.
+                unknown="error": what becomes of characters of start_text that the model does not
+                    know; "skip": they are left out, "replace": the nearest that it knows.
+                prime="text": before start_text the model reads real text, which it carries;
+                    "none": nothing or, without a start_text, a newline.
                 seed=None: the same seed gives the same text; by default one is drawn.
                 sample=True: False: always the likeliest character.
                 top_k=None: choose among the k likeliest characters only.

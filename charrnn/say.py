@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 
 
 def say(line: str) -> None:
@@ -12,6 +14,15 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def progress(characters: int) -> Iterator[Callable[[int, int], None]]:
+    """What a loss reports to: a bar on standard error when it takes long."""
+    from tqdm import tqdm
+
+    with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
+        yield lambda done, total: bar.update(done - bar.n)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import conf, endings, failures, sources, surroundings
+from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
 from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import PATH
@@ -102,7 +102,9 @@ class Job:
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
         options = options_of(self.command, config, hydra)
         if self.command != "train":
-            return self.run(options)
+            overrides = " ".join(_plain(hydra.overrides)["task"])
+            with sweeping.job(sweeping.Swept(hydra.job.num, overrides) if in_sweep else None):
+                return self.run(options)
         values: dict[str, Any] = vars(options)
         return self.run(
             Composed(

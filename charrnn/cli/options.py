@@ -32,9 +32,12 @@ from charrnn.ranges import (
     DURATION,
     NOT_NEGATIVE,
     POSITIVE,
+    PRIMES,
     SEED,
     SHARE,
+    TEMPERATURE,
     UNIT,
+    UNKNOWN,
     Range,
     one_of,
     require,
@@ -132,8 +135,13 @@ class EvaluateOptions:
             require(self.dynamic or value is None, name, value, "needs dynamic=true")
 
 
-TEMPERATURE = Range(
-    NOT_NEGATIVE.admits, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
+TEMPERATURES = Range(
+    lambda value: (
+        bool(value) and all(map(TEMPERATURE.admits, value))
+        if isinstance(value, list)
+        else TEMPERATURE.admits(value)
+    ),
+    f"{TEMPERATURE.demand}; [0.2,0.5] writes with each",
 )
 
 
@@ -141,8 +149,11 @@ TEMPERATURE = Range(
 class SampleOptions:
     checkpoint: Models
     length: Annotated[int, NOT_NEGATIVE]
-    temperature: Annotated[float, TEMPERATURE]
+    temperature: Annotated[float | list[float] | str, TEMPERATURES]
     start_text: Annotated[str, TEXT]
+    start_file: Annotated[str | None, PATH]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    prime: Annotated[str, one_of(*PRIMES)]
     seed: Annotated[int | None, SEED]
     sample: bool
     top_k: Annotated[int | None, AT_LEAST_1]
@@ -151,8 +162,18 @@ class SampleOptions:
     ban: Annotated[str | None, TEXT]
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
+    mode: Annotated[str, one_of("text", "lines")]
+    json: bool
     output: Annotated[str | None, PATH]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.start_file is None or not self.start_text,
+            "start_file",
+            self.start_file,
+            "stands in for start_text; give one",
+        )
 
 
 @dataclass
@@ -162,6 +183,9 @@ class ServeOptions:
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    prime: Annotated[str, one_of(*PRIMES)]
+    corpus: Annotated[str | None, PATH]
     cors: list[str] | None
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
     streams: Annotated[int, AT_LEAST_1]
@@ -186,6 +210,15 @@ class ServeOptions:
 
 
 @dataclass
+class ScoreOptions:
+    checkpoint: Models
+    input_txt: Annotated[str | list[str], PATH]
+    by: Annotated[str, one_of("text", "line", "character")]
+    unknown: Annotated[str, one_of("error", "skip")]
+    json: bool
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -197,5 +230,6 @@ SCHEMAS: dict[str, type] = {
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
     "serve": ServeOptions,
+    "score": ScoreOptions,
     "convert": ConvertOptions,
 }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import EvaluateOptions
 from charrnn.cli.ranges import written
 from charrnn.errors import InputError, RunError
-from charrnn.say import say
+from charrnn.say import progress, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
@@ -76,7 +74,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
     keep_freed_memory()
     network = any_network_of(trained)
-    with _bar(len(ids) - 1) as report:
+    with progress(len(ids) - 1) as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -95,7 +93,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
         decay=options.dynamic_decay,
         segment=options.dynamic_segment,
     )
-    with _bar(len(ids) - 1) as report:
+    with progress(len(ids) - 1) as report:
         score = dynamic_loss(network, ids, rule, report=report)
     if not score.loss < LARGEST_LOSS:
         raise RunError(f"dynamic_lr={rule.lr:g}: carried the weights away; give a smaller one")
@@ -108,15 +106,6 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
         "decay": rule.decay,
         "segment": rule.segment,
     }
-
-
-@contextlib.contextmanager
-def _bar(characters: int) -> Iterator[Callable[[int, int], None]]:
-    """What a loss reports to: a bar on standard error when it takes long."""
-    from tqdm import tqdm
-
-    with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
-        yield lambda done, total: bar.update(done - bar.n)
 
 
 def _training_text(trained: Trained) -> SplitIds | None:
@@ -147,10 +136,7 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     if data.input_txt is not None:
         from charrnn.text.known import read_known
 
-        # the encoding of the text that the model was trained on
-        default = "bytes" if trained.vocabulary.is_bytes else "utf-8"
-        encoding = str(trained.facts.get("encoding", default))
-        known = read_known(data.input_txt, encoding, trained.vocabulary, skip=skip)
+        known = read_known(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
         return "text", SplitIds.of(known)
     h5, json = data.input_h5, data.input_json
     if h5 is None or json is None:

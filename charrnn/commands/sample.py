@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from charrnn.cli import sweeping
 from charrnn.cli.options import SampleOptions
 from charrnn.errors import InputError, RunError
+from charrnn.files import numbered
+from charrnn.say import say
+from charrnn.text.terminal import TerminalText
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
-    from charrnn.generation.sampler import Piece
+    from charrnn.generation.lines import Line
+    from charrnn.generation.options import GenerateOptions
+    from charrnn.generation.sampler import Piece, Sampler
+    from charrnn.models.ensemble import Trained
 
-BETWEEN = "\n----------\n"
+RULE = "----------"
 _SILENT_SECONDS = 2.0
 _REPEAT_SECONDS = 5.0
+
+
+@dataclass
+class Text:
+    """One text while it is written.
+
+    Attributes:
+        sample: its number among those of its seed.
+        start: what stands before the new text.
+        pieces: of the new text, as they are written.
+    """
+
+    asked: GenerateOptions
+    sample: int
+    start: str
+    pieces: Iterator[str]
 
 
 def run(options: SampleOptions) -> None:
@@ -29,71 +54,223 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.generation.options import GenerateOptions
-    from charrnn.generation.sampler import Sampler, drawn_seed, in_order
-    from charrnn.models import find_model as find
+    from charrnn.generation.lines import write_lines
+    from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models.ensemble import read_models
 
-    output = options.output
-    is_there = output is not None and os.path.exists(output)
-    paths = [options.checkpoint] if isinstance(options.checkpoint, str) else options.checkpoint
-    if is_there and any(os.path.samefile(str(output), find(path)) for path in paths):
-        raise InputError(f"output={output}: is the model itself; name another file")
+    job, output = sweeping.current(), options.output
+    if output is not None and job is not None:
+        output = numbered(output, job.number)
+    _refuse_the_model_itself(output, options.checkpoint)
     sampler = Sampler(read_models(options.checkpoint))
-    drawn = options.seed is None
-    if drawn:
-        options = replace(options, seed=drawn_seed())
-    asked = {f.name: getattr(options, f.name) for f in fields(GenerateOptions)}
-    pieces = sampler.write(GenerateOptions(**asked))
-    if drawn:
-        print(f"seed={options.seed}", file=sys.stderr, flush=True)
-    on_terminal = options.output is None and sys.stdout.isatty()
-    if not on_terminal:
-        pieces = _reported(pieces, options.length * options.num_samples)
+    seed = drawn_seed() if options.seed is None else options.seed
+    each = _asked(options, _start_text(options, sampler.model), seed)
+    if options.mode == "lines":
+        texts = _lines(each, [write_lines(sampler, asked) for asked in each], options.json)
+    else:
+        begun = [sampler.write(asked) for asked in each]
+        if output is not None or not sys.stdout.isatty():
+            total = options.length * options.num_samples * len(each)
+            begun = list(_reported(begun, total))
+        texts = _samples(each, begun)
+    if options.seed is None:
+        say(f"seed={seed}")
 
-    with _opened(options.output) as write:
-        begun = -1
-        for piece in in_order(pieces):
-            if piece.sample != begun:
-                begun = piece.sample
-                write((BETWEEN if begun else "") + options.start_text)
-            write(piece.text)
+    labels = isinstance(options.temperature, list)
+    if options.json:
+        with _opened(output) as write:
+            for text in texts:
+                write(json.dumps(_record(text, sampler)) + "\n")
+    elif output is None:
+        _to_standard_output(texts, labels, job)
+    elif labels or (options.num_samples > 1 and options.mode == "text"):
+        _to_files(texts, labels, output)
+    else:
+        with _opened(output) as write:
+            for text in texts:
+                _write_all(text, write)
+
+
+def _asked(options: SampleOptions, start_text: str, seed: int) -> list[GenerateOptions]:
+    """What the sampler is asked for, once for each temperature."""
+    from charrnn.generation.options import GenerateOptions
+
+    given: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(GenerateOptions)}
+    given |= {"start_text": start_text, "seed": seed}
+    several = options.temperature
+    temperatures = several if isinstance(several, list) else [several]
+    return [GenerateOptions(**{**given, "temperature": t}) for t in temperatures]
+
+
+def _start_text(options: SampleOptions, model: Trained) -> str:
+    """start_text, or what stands in start_file, its characters looked at."""
+    from charrnn.text.unknown import fitted
+
+    text, name = options.start_text, "start_text"
+    if options.start_file is not None:
+        from charrnn.text.preprocessing import read_text
+
+        name = f"start_file={options.start_file}"
+        default = "bytes" if model.vocabulary.is_bytes else "utf-8"
+        text = read_text(options.start_file, str(model.facts.get("encoding", default)))
+    if options.unknown == "error":
+        try:
+            model.vocabulary.encode(text)
+        except InputError as error:
+            raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
+    elif unknown := fitted(text, model.vocabulary, options.unknown).unknown:
+        instead = "leaves them out" if options.unknown == "skip" else "reads the nearest instead"
+        say(f"{name}: the model does not know {unknown!r} and {instead}")
+    return text
+
+
+def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str]) -> None:
+    from charrnn.models import find_model
+
+    paths = [checkpoint] if isinstance(checkpoint, str) else checkpoint
+    is_there = output is not None and os.path.exists(output)
+    if is_there and any(os.path.samefile(str(output), find_model(path)) for path in paths):
+        raise InputError(f"output={output}: is the model itself; name another file")
+
+
+# What is written
+
+
+def _samples(each: Sequence[GenerateOptions], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
+    from charrnn.generation.sampler import in_order
+
+    for asked, pieces in zip(each, begun, strict=True):
+        for sample, own in groupby(in_order(pieces), lambda piece: piece.sample):
+            yield Text(asked, sample, asked.start_text, (piece.text for piece in own))
+
+
+def _lines(
+    each: Sequence[GenerateOptions], begun: Sequence[Iterable[Line]], apart: bool
+) -> Iterator[Text]:
+    """Each list as one text; or each line, when they are wanted `apart`."""
+    for asked, lines in zip(each, begun, strict=True):
+        counted = _counted(lines, asked)
+        if apart:
+            for line in counted:
+                new = line.text.removeprefix(asked.start_text)
+                yield Text(asked, line.sample, asked.start_text, iter([new]))
+        else:
+            yield Text(asked, 0, "", (f"{line.text}\n" for line in counted))
+
+
+def _counted(lines: Iterable[Line], asked: GenerateOptions) -> Iterator[Line]:
+    """Hand on the lines, and say at the end if there are fewer than were asked for."""
+    from charrnn.generation.lines import GIVES_UP_AFTER
+
+    number = 0
+    for line in lines:
+        number += 1
+        yield line
+    if number < asked.num_samples:
+        say(
+            f"{number} of {asked.num_samples} lines: the last {GIVES_UP_AFTER:,} that the model "
+            f"wrote were empty, too long or there already; a higher temperature gives more"
+        )
+
+
+def _record(text: Text, sampler: Sampler) -> dict[str, Any]:
+    """What JSON says of a text."""
+    new, asked = "".join(text.pieces), text.asked
+    shown = [new, text.start]
+    if sampler.model.vocabulary.is_bytes:  # characters, where its bytes are some
+        shown = [as_bytes(part).decode("utf-8", "surrogateescape") for part in shown]
+    return {
+        "text": shown[0],
+        "start_text": shown[1],
+        "seed": asked.seed,
+        "sample": text.sample,
+        "temperature": asked.temperature if asked.sample else 0,
+        "log_probability": sampler.log_probability(asked, new),
+    }
+
+
+def _reported(begun: Sequence[Iterable[Piece]], total: int) -> Iterator[Iterator[Piece]]:
+    """Hand on the pieces; on standard error say how far it has come when that takes long."""
+    written, due = 0, time.monotonic() + _SILENT_SECONDS
+
+    def reported(pieces: Iterable[Piece]) -> Iterator[Piece]:
+        nonlocal written, due
+        for piece in pieces:
+            written += len(piece.text)
+            if time.monotonic() >= due:
+                say(f"{written:,} of {total:,} characters")
+                due = time.monotonic() + _REPEAT_SECONDS
+            yield piece
+
+    yield from map(reported, begun)
+
+
+# Where to
+
+Write = Callable[[str], None]
+
+
+def _write_all(text: Text, write: Write) -> None:
+    write(text.start)
+    for piece in text.pieces:
+        write(piece)
+
+
+def _label(text: Text) -> str:
+    return f"temperature={text.asked.temperature}"
+
+
+def _to_standard_output(texts: Iterable[Text], labels: bool, job: sweeping.Swept | None) -> None:
+    """One after another, a line between two; what a list or a sweep differs in stands in it."""
+    on_terminal = sys.stdout.isatty()
+    with _opened(None) as write:
+        for number, text in enumerate(texts):
+            of_another_job = number == 0 and job is not None and job.number > 0
+            if number or (of_another_job and not on_terminal):
+                write("\n")
+            label = job.overrides if job is not None else ""
+            label = f"{label} {_label(text)}".strip() if labels else label
+            if number or label:
+                write(f"{RULE} {label}".rstrip() + "\n")
+            _write_all(text, write)
         if on_terminal:
             write("\n")
 
 
+def _to_files(texts: Iterable[Text], labels: bool, output: str) -> None:
+    """Each into a file of its own, with its number before the name's ending."""
+    for number, text in enumerate(texts):
+        path = numbered(output, number)
+        with _opened(path) as write:
+            _write_all(text, write)
+        say(f"{path}: {_label(text)}" if labels else path)
+
+
 @contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[Callable[[str], None]]:
+def _opened(output: str | None) -> Iterator[Write]:
     """A function that writes text to standard output, or to a file that is whole or not there."""
-    if output is None:
-        yield lambda text: _print(sys.stdout.buffer, text)
-    else:
+    if output is not None:
         from charrnn.files import replacing
 
         with replacing(Path(output)) as temporary, temporary.open("wb") as file:
             yield lambda text: _write(file, text)
+    elif sys.stdout.isatty():
+        shown = TerminalText(sys.stdout.encoding)
+        yield lambda text: _print(shown.encoded(text))
+        _print(shown.encoded("", last=True))
+    else:
+        yield lambda text: _print(as_bytes(text))
 
 
 def _write(file: BinaryIO, text: str) -> None:
     file.write(as_bytes(text))
 
 
-def _print(output: BinaryIO, text: str) -> None:
+def _print(content: bytes) -> None:
     try:
-        output.write(as_bytes(text))
-        output.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise RunError(f"standard output: cannot be written ({error.strerror})") from error
-
-
-def _reported(pieces: Iterable[Piece], total: int) -> Iterator[Piece]:
-    """Hand on the pieces; on standard error say how far it has come when that takes long."""
-    written, due = 0, time.monotonic() + _SILENT_SECONDS
-    for piece in pieces:
-        written += len(piece.text)
-        if time.monotonic() >= due:
-            print(f"{written:,} of {total:,} characters", file=sys.stderr, flush=True)
-            due = time.monotonic() + _REPEAT_SECONDS
-        yield piece

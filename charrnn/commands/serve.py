@@ -6,14 +6,18 @@ import contextlib
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from charrnn.cli.literal import quoted
 from charrnn.cli.options import ServeOptions
 from charrnn.errors import InputError
 from charrnn.say import say
+
+if TYPE_CHECKING:
+    from charrnn.serving.limits import Limits
 
 _MODEL = re.compile(r"\+{0,2}models\.([^=]+)=(.*)", re.DOTALL)
 
@@ -37,43 +41,55 @@ def run(options: ServeOptions) -> None:
     with _ended_by_sigterm():
         try:
             from charrnn.serving.app import make_app
-            from charrnn.serving.server import address_of, listen, serve
+            from charrnn.serving.server import bind, serve
         except ModuleNotFoundError as error:
             raise InputError(
                 f"serve needs the package {error.name}: pip install 'charrnn[serve]'"
             ) from None
         from charrnn.models.ensemble import read_models
-        from charrnn.serving.limits import Limits
+        from charrnn.serving.copies import Copies
+        from charrnn.serving.models import HowToRead
 
-        paths = options.models or {_name(options.checkpoint): options.checkpoint}
-        models = {name: read_models(path) for name, path in paths.items()}
-        limits = Limits(
-            length=options.max_length,
-            prompt=options.max_prompt,
-            streams=options.streams,
-            queue=options.max_queue,
-            body=options.max_body,
-            seconds=options.max_seconds,
-            connections=options.max_connections,
-        )
-        app = make_app(
-            models,
-            limits,
-            engine=options.engine,
-            token=options.token,
-            cors=options.cors,
-            cache_bytes=options.cache_mb << 20,
-        )
-        with listen(options.host, options.port) as listening:
-            if options.token is None and not _is_loopback(listening.getsockname()[0]):
-                say(f"host={options.host}: whoever reaches this machine can ask; token= forbids it")
-            say(f"serving {', '.join(models)} at {address_of(listening)}")
-            serve(
-                app,
-                listening,
-                connections=options.max_connections,
-                drain=options.drain_seconds,
+        with bind(options.host, options.port) as bound:
+            paths = options.models or {_name(options.checkpoint): options.checkpoint}
+            models = {name: read_models(path) for name, path in paths.items()}
+            app = make_app(
+                models,
+                _limits(options),
+                engine=options.engine,
+                reading=HowToRead(options.unknown, options.prime),
+                copies=Copies(options.corpus),
+                token=options.token,
+                cors=options.cors,
+                cache_bytes=options.cache_mb << 20,
+                started=lambda: _listen(bound, options, list(models)),
             )
+            connections, drain = options.max_connections, options.drain_seconds
+            serve(app, bound, connections=connections, drain=drain)
+
+
+def _listen(bound: socket.socket, options: ServeOptions, names: list[str]) -> None:
+    """Let clients in, and say where: from here on a signal finds the server ready for it."""
+    from charrnn.serving.server import BACKLOG, address_of
+
+    bound.listen(BACKLOG)
+    if options.token is None and not _is_loopback(bound.getsockname()[0]):
+        say(f"host={options.host}: whoever reaches this machine can ask; token= forbids it")
+    say(f"serving {', '.join(names)} at {address_of(bound)}")
+
+
+def _limits(options: ServeOptions) -> Limits:
+    from charrnn.serving.limits import Limits
+
+    return Limits(
+        length=options.max_length,
+        prompt=options.max_prompt,
+        streams=options.streams,
+        queue=options.max_queue,
+        body=options.max_body,
+        seconds=options.max_seconds,
+        connections=options.max_connections,
+    )
 
 
 def _name(checkpoint: str | list[str]) -> str:

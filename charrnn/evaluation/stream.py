@@ -69,6 +69,24 @@ def stream_loss(
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
+def character_losses(
+    network: AnyNetwork,
+    ids: Ids | SplitIds,
+    *,
+    threads: int | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """The loss (n - 1,) of each character of a text but the first, of which the mean is
+    `stream_loss`.
+
+    Args, Raises: as those of `stream_loss`.
+    """
+    ids = scored_ids(ids)
+    losses = np.empty(len(ids) - 1, np.float32)
+    part_loss(network, ids, 0, 1, threads=threads, report=report, each=losses)
+    return losses
+
+
 def part_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
@@ -77,6 +95,7 @@ def part_loss(
     *,
     threads: int | None = None,
     report: Callable[[int, int], None] | None = None,
+    each: npt.NDArray[np.float32] | None = None,
 ) -> float:
     """The summed loss of one process's part of a text; those of all are that of the text.
 
@@ -85,6 +104,7 @@ def part_loss(
 
     Args:
         ids, threads, report: as `stream_loss` takes them; report counts this part's characters.
+        each: filled with the loss of each character of this part.
     """
     if isinstance(ids, np.ndarray):
         ids = SplitIds(np.ascontiguousarray(ids))
@@ -100,7 +120,7 @@ def part_loss(
     was_training = network.training
     network.eval()
     try:
-        run = _Run(network, ids, rows, report or (lambda done, total: None))
+        run = _Run(network, ids, rows, report or (lambda done, total: None), each)
         if len(lead_in):
             run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
@@ -115,10 +135,16 @@ class _Run:
 
     Attributes:
         losses: (chunks, R), summed over each chunk's characters.
+        each: (n - 1,), those of the characters themselves, where they are asked for.
     """
 
     def __init__(
-        self, network: AnyNetwork, ids: SplitIds, rows: int, report: Callable[[int, int], None]
+        self,
+        network: AnyNetwork,
+        ids: SplitIds,
+        rows: int,
+        report: Callable[[int, int], None],
+        each: npt.NDArray[np.float32] | None,
     ) -> None:
         self.network = network
         self.device = next(network.parameters()).device
@@ -126,6 +152,7 @@ class _Run:
         self.rows = rows
         self.length = (len(ids) - 1) // rows
         self.report = report
+        self.each = each
         self.chunk = columns_at_once(rows, network.vocabulary_size)
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
@@ -195,7 +222,11 @@ class _Run:
                 start = index * self.chunk
                 stop = min(start + self.chunk, self.length)
                 block = self.ids.rows(self.length, span, slice(start, stop + 1))
-                new, state = self._losses(block, state)
+                each, state = self._losses(block, state)
+                new = each.sum(1, dtype=torch.float64).cpu().numpy()
+                if self.each is not None:
+                    by_row = self.each[: self.rows * self.length].reshape(self.rows, self.length)
+                    by_row[span.start : span.stop, start:stop] = each.cpu().numpy()
                 changed = np.abs(new - losses[span.start : span.stop]).sum()
                 losses[span.start : span.stop] = new
                 agrees = changed <= UNCHANGED * len(span) * (stop - start)
@@ -217,14 +248,15 @@ class _Run:
             return 0.0
         with torch.inference_mode():
             losses, _ = self._losses(self.ids[start:][None], state)
-        return float(losses.sum())
+        if self.each is not None:
+            self.each[start:] = losses[0].cpu().numpy()
+        return losses.sum(dtype=torch.float64).item()
 
-    def _losses(self, block: Ids, state: State | None) -> tuple[npt.NDArray[np.float64], State]:
-        """The summed losses (R,) of a block (R, C + 1), and the state after it."""
+    def _losses(self, block: Ids, state: State | None) -> tuple[torch.Tensor, State]:
+        """The losses (R, C) of a block (R, C + 1), and the state after it."""
         ids = torch.from_numpy(block).to(self.device)
         logits, state = self.network(ids[:, :-1], state)
-        losses = losses_of(logits, ids[:, 1:], normalized=self.network.normalized)
-        return losses.sum(1, dtype=torch.float64).cpu().numpy(), state
+        return losses_of(logits, ids[:, 1:], normalized=self.network.normalized), state
 
 
 def score_ids(trained: Trained, ids: Ids) -> float:

@@ -102,6 +102,14 @@ class Choices:
         self.ranked: Flags = ((self.top_k < V) | (self.top_p < 1))[:, 0] & ~self.greedy
 
 
+def log_softmax(logits: npt.NDArray[Any]) -> Floats:
+    """The logarithms (..., V) of the probabilities, in float64."""
+    scores: Floats = logits.astype(np.float64)
+    scores -= scores.max(-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
+    return scores
+
+
 def likeliest_first(scores: Floats) -> Ids:
     """The ids by their scores (..., V). Heat makes weights equal, but not this order."""
     return np.argsort(-scores, axis=-1, kind="stable")

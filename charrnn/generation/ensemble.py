@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids
+from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids, log_softmax
 from charrnn.generation.numpy_engine import NumpyEngine, Steps
 from charrnn.generation.state import State
 from charrnn.generation.weights import Array
@@ -77,8 +77,5 @@ class EnsembleEngine:
 def log_mean(logits: Sequence[Array]) -> Floats:
     """ln of the mean of the softmaxes of logits (..., V), float64."""
     with np.errstate(all="ignore"):
-        scores = np.stack(logits).astype(np.float64)
-        scores -= scores.max(-1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
-        mean: Floats = np.logaddexp.reduce(scores, 0) - np.log(len(logits))
+        mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))
     return mean

@@ -8,10 +8,12 @@ from typing import TypedDict
 from charrnn.ranges import (
     AT_LEAST_1,
     NOT_NEGATIVE,
+    PRIMES,
     SEED,
     SHARE,
+    TEMPERATURE,
     UNIT,
-    Range,
+    UNKNOWN,
     one_of,
     require,
     require_ranges,
@@ -26,8 +28,13 @@ class GenerateOptions:
 
     Attributes:
         length: new characters.
-        temperature: below 1 more careful, above 1 wilder; 0: always the likeliest.
+        temperature: below 1 more careful, above 1 wilder; 0: always the likeliest; "0.2..1.2"
+            moves evenly from the one to the other along the text.
         start_text: what the text goes on from; it is not repeated.
+        unknown: what becomes of characters of start_text that the model does not know: error,
+            skip (they are left out) or replace (by the nearest that it knows).
+        prime: text: before start_text the model reads real text, which it carries; none: nothing
+            or, without a start_text, a newline.
         seed: the same seed gives the same text; by default one is drawn.
         sample: False: always the likeliest character.
         top_k: choose among the k likeliest characters only.
@@ -43,8 +50,10 @@ class GenerateOptions:
     """
 
     length: int = 2000
-    temperature: float = 1.0
+    temperature: float | str = 0.8
     start_text: str = ""
+    unknown: str = "error"
+    prime: str = "text"
     seed: int | None = None
     sample: bool = True
     top_k: int | None = None
@@ -60,10 +69,9 @@ class GenerateOptions:
             "",
             self,
             length=NOT_NEGATIVE,
-            temperature=Range(
-                NOT_NEGATIVE.admits,
-                "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild",
-            ),
+            temperature=TEMPERATURE,
+            unknown=one_of(*UNKNOWN),
+            prime=one_of(*PRIMES),
             seed=SEED,
             top_k=AT_LEAST_1,
             top_p=SHARE,
@@ -77,7 +85,9 @@ class GenerateOptions:
 class Keywords(TypedDict, total=False):
     """Those of the options above that `Model.generate` and `Model.stream` take by name only."""
 
-    temperature: float
+    temperature: float | str
+    unknown: str
+    prime: str
     seed: int | None
     sample: bool
     top_k: int | None

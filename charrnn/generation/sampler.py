@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.choosing import Choice
-from charrnn.generation.engines import Engine, Engines
+from charrnn.generation.choosing import Choice, Ids, log_softmax
+from charrnn.generation.engines import Engine, Engines, Reader
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.state import State, beginning, rows_of
+from charrnn.generation.stopping import Stops
+from charrnn.generation.temperature import Course
 from charrnn.models.ensemble import Trained
+from charrnn.ranges import temperatures_of
+from charrnn.text.primer import primer_of
+from charrnn.text.unknown import fitted
 from charrnn.text.vocabulary import Vocabulary
 
-PRIMER = "\n"
+NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # more in one batch write no faster, and take memory
 _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 8192
 _CHUNK_SECONDS = 0.05
+_READ_AT_ONCE = 4096  # characters
 
 
 class Piece(NamedTuple):
@@ -39,9 +45,33 @@ class Piece(NamedTuple):
     last: bool
 
 
-def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces of a batch, one sample after another, each as soon as its turn has come."""
-    turn = 0
+class Beginning(NamedTuple):
+    """What one stream goes on from.
+
+    Attributes:
+        last: the id of the last character, not yet taken in; None: there is none.
+        state: that before it.
+    """
+
+    last: int | None
+    state: State
+
+    def then(self, ids: Sequence[int], reader: Reader) -> Beginning:
+        """The same after these characters."""
+        if not len(ids):
+            return self
+        known = ids if self.last is None else [self.last, *ids]
+        taken_in = np.array(known[:-1], np.int64)[None]
+        return Beginning(known[-1], reader.advance(taken_in, self.state))
+
+
+def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
+    """The pieces of a batch, one sample after another, each as soon as its turn has come.
+
+    Args:
+        first: the number of the first sample.
+    """
+    turn = first
     waiting: dict[int, list[Piece]] = {}
     for new in pieces:
         waiting.setdefault(new.sample, []).append(new)
@@ -57,12 +87,16 @@ class Sampler:
     def __init__(self, model: Trained) -> None:
         self.model = model
         self.engines = Engines(model)
+        self._after_primer: Beginning | None = None
 
-    def write(self, options: GenerateOptions) -> Iterator[Piece]:
+    def write(self, options: GenerateOptions, samples: range | None = None) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
 
         The samples of a batch take turns, a piece each; every sample has one last piece.
         start_text is not repeated, and `until` neither written nor passed.
+
+        Args:
+            samples: the numbers of those to write, instead of the first `options.num_samples`.
 
         Raises:
             InputError: at once, not when the first piece is asked for: a character of
@@ -70,57 +104,100 @@ class Sampler:
                 installed or has no kernel for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
+        samples = range(options.num_samples) if samples is None else samples
         choice = choice_for(options, self.model.vocabulary)
         if options.engine == "auto":
-            streams = min(options.num_samples, STREAMS_TOGETHER)
+            streams = min(len(samples), STREAMS_TOGETHER)
             engine = self.engines.fastest(streams, options.length)
         else:
             engine = self.engines.named(options.engine)
-        last, state = self._primed(options.start_text)
-        return self._write(options, choice, engine, last, state)
+        text = fitted(options.start_text, self.model.vocabulary, options.unknown).text
+        return self._write(options, samples, choice, engine, self.begin(text, options.prime))
 
-    def _primed(self, start_text: str) -> tuple[int | None, State]:
-        """The last character to go on from, if there is one, and the state before it."""
+    def begin(self, start_text: str = "", prime: str = "text") -> Beginning:
+        """What a text goes on from after the primer, if there is one, and a start text.
+
+        Where there is neither, that is a newline; in a vocabulary without one, nothing.
+
+        Args:
+            prime: as `GenerateOptions.prime`.
+
+        Raises:
+            InputError: a character of start_text is unknown.
+        """
+        ids, state = self.known(start_text, prime)
+        return Beginning(None, state).then(ids.tolist(), self.engines.reader)
+
+    def known(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+        """What `begin` takes in: the last characters (T,) of it, and the state before them."""
         vocabulary = self.model.vocabulary
-        state = beginning(self.model, 1)
-        if not start_text:
-            return (int(vocabulary.encode(PRIMER)[0]) if PRIMER in vocabulary else None), state
+        last, state = Beginning(None, beginning(self.model, 1))
+        if prime != "none":
+            if self._after_primer is None:
+                primer = primer_of(self.model.facts, vocabulary)
+                self._after_primer = Beginning(last, state).then(primer, self.engines.reader)
+            last, state = self._after_primer
         try:
             ids = vocabulary.encode(start_text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
-        return int(ids[-1]), self.engines.reader.advance(ids[None, :-1], state)
+        if last is None and not len(ids) and NEWLINE in vocabulary:
+            ids = vocabulary.encode(NEWLINE)
+        return (ids if last is None else np.append(last, ids)), state
+
+    def log_probability(self, options: GenerateOptions, text: str) -> float:
+        """That of new text (in nats) as the model itself has it, after `options.start_text`.
+
+        Temperature and what is left out of the choice do not count. The first character of a
+        text that goes on from nothing is not counted either.
+        """
+        vocabulary, reader = self.model.vocabulary, self.engines.reader
+        start = fitted(options.start_text, vocabulary, options.unknown).text
+        last, state = self.begin(start, options.prime)
+        ids = vocabulary.encode(text)
+        if last is not None:
+            ids = np.concatenate([[last], ids])
+        total = 0.0
+        for first in range(0, len(ids) - 1, _READ_AT_ONCE):
+            part = ids[first : first + _READ_AT_ONCE + 1]
+            logits, state = reader.read(part[None, :-1], state)
+            total += float(log_softmax(logits[0])[np.arange(len(part) - 1), part[1:]].sum())
+        return total
 
     def _write(
         self,
         options: GenerateOptions,
+        samples: range,
         choice: Choice,
         engine: Engine,
-        last: int | None,
-        state: State,
+        begins: Beginning,
     ) -> Iterator[Piece]:
         vocabulary = self.model.vocabulary
         seed = drawn_seed() if options.seed is None else options.seed
-        until = None if options.until is None else in_characters_of(vocabulary, options.until)
-        for start in range(0, options.num_samples, STREAMS_TOGETHER):
-            samples = range(start, min(start + STREAMS_TOGETHER, options.num_samples))
-            streams = [_Stream(i, _uniforms(seed, i), until, options.length) for i in samples]
-            yield from self._write_batch(streams, choice, engine, last, state)
+        until = () if options.until is None else (in_characters_of(vocabulary, options.until),)
+        course = Course.of(options.temperature if options.sample else 0, options.length)
+        for start in range(0, len(samples), STREAMS_TOGETHER):
+            streams = [
+                _Stream(i, uniforms_of(seed, i), Stops(until), options.length)
+                for i in samples[start : start + STREAMS_TOGETHER]
+            ]
+            yield from self._write_batch(streams, choice, course, engine, begins)
 
     def _write_batch(
         self,
         streams: list[_Stream],
         choice: Choice,
+        course: Course,
         engine: Engine,
-        last: int | None,
-        state: State,
+        begins: Beginning,
     ) -> Iterator[Piece]:
         """Write streams that begin alike until each has ended."""
-        state = rows_of(state, [0] * len(streams))
+        last, state = begins.last, rows_of(begins.state, [0] * len(streams))
         ids = np.full(len(streams), last or 0)
         steps = _FIRST_CHUNK
         while streams:
-            T = min(steps, streams[0].left)
+            temperature, alike = course.at(course.length - streams[0].left)
+            T = min(steps, alike)
             if T == 0:  # no character was asked for
                 written = np.empty((len(streams), 0), np.int64)
             elif last is None:  # nothing to go on from: any character may be the first
@@ -131,8 +208,10 @@ class Sampler:
             else:
                 uniforms = np.array([stream.uniforms.random(T) for stream in streams])
                 began = time.perf_counter()
-                written, state = engine.write(ids, state, uniforms, choice)
-                steps = _next_steps(steps, time.perf_counter() - began)
+                chosen = replace(choice, temperature=temperature)
+                written, state = engine.write(ids, state, uniforms, chosen)
+                if steps == T:
+                    steps = _next_steps(steps, time.perf_counter() - began)
             going = []
             for n, (stream, row) in enumerate(zip(streams, written.tolist(), strict=True)):
                 text, ended = stream.take(self.model.vocabulary.decode(row))
@@ -153,38 +232,25 @@ class _Stream:
 
     sample: int
     uniforms: np.random.Generator
-    until: str | None
+    stops: Stops
     left: int  # characters
-    _held: str = field(default="", init=False)  # what may be the beginning of `until`
 
     def take(self, text: str) -> tuple[str, bool]:
         """What can be shown after this much more text, and whether the sample has ended."""
         self.left -= len(text)
-        text = self._held + text
-        if self.until is not None:
-            found = text.find(self.until)
-            if found >= 0:
-                return text[:found], True
-        if self.left == 0:
-            return text, True
-        held = 0 if self.until is None else _overlap(text, self.until)
-        shown = len(text) - held
-        self._held = text[shown:]
-        return text[:shown], False
+        shown, stopped = self.stops.take(text)
+        if self.left == 0 and not stopped:
+            return shown + self.stops.rest(), True
+        return shown, stopped
 
 
-def _overlap(text: str, until: str) -> int:
-    """Length of the longest end of `text` that is a beginning of `until`."""
-    longest = min(len(text), len(until) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(until[:n])), 0)
-
-
-def _uniforms(seed: int, sample: int) -> np.random.Generator:
+def uniforms_of(seed: int, sample: int) -> np.random.Generator:
+    """The random numbers of a sample, one for each of its characters."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))
 
 
 def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:
-    """How a character of this vocabulary is chosen.
+    """How a character of this vocabulary is chosen; the first, where the temperature moves.
 
     Raises:
         InputError: every character is banned.
@@ -193,7 +259,7 @@ def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:
     if len(known) == len(vocabulary):
         raise InputError("ban: every character that the model knows is banned; leave some")
     return Choice(
-        temperature=options.temperature if options.sample else 0,
+        temperature=temperatures_of(options.temperature)[0] if options.sample else 0,
         top_k=options.top_k,
         top_p=options.top_p,
         min_p=options.min_p,

@@ -39,6 +39,11 @@ class TrainedEnsemble:
         """The first one's: where its data lies, and how it was read."""
         return self.members[0].facts
 
+    @property
+    def encoding(self) -> str:
+        """That of the text that the first one was trained on."""
+        return self.members[0].encoding
+
 
 Trained = TrainedModel | TrainedEnsemble
 

@@ -110,6 +110,11 @@ class TrainedModel:
         """The models whose probabilities it averages: itself."""
         return (self,)
 
+    @property
+    def encoding(self) -> str:
+        """That of the text that it was trained on; ``bytes`` of a vocabulary of bytes."""
+        return "bytes" if self.vocabulary.is_bytes else str(self.facts.get("encoding", "utf-8"))
+
     def __post_init__(self) -> None:
         if self.architecture.vocabulary_size != len(self.vocabulary):
             raise InputError(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,12 +27,15 @@ from charrnn.errors import RunError
 from charrnn.models.ensemble import Trained
 from charrnn.serving.answers import Refusal, answer
 from charrnn.serving.completions import Answer, ClientLeft
+from charrnn.serving.copies import Copies
 from charrnn.serving.limits import BodyLimit, Limits
 from charrnn.serving.metrics import Counted, Metrics
-from charrnn.serving.models import Models
+from charrnn.serving.models import HowToRead, Models
 from charrnn.serving.protocol import (
     Completion,
     CompletionRequest,
+    Copied,
+    CopiedRequest,
     ErrorBody,
     Generated,
     ModelCard,
@@ -58,23 +61,32 @@ _BEARER = HTTPBearer(auto_error=False, description="needed where the server has 
 _SENTENCE_ENDS = [".", "!", "?"]
 
 
+_AS_EVER = HowToRead()
+
+
 def make_app(
     models: Mapping[str, Trained],
     limits: Limits,
     *,
     engine: str = "auto",
+    reading: HowToRead = _AS_EVER,
+    copies: Copies | None = None,
     token: str | None = None,
     cors: list[str] | None = None,
     cache_bytes: int = 64 << 20,
+    started: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The ASGI application.
 
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        reading: how prompts are read.
+        copies: what tells what is copied from the training text; None: nothing does.
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
         cors: origins whose pages may ask; None: this server's own alone.
         cache_bytes: for the states along the clients' last prompts, of each model.
+        started: called when requests can be answered.
 
     Raises:
         InputError: the engine cannot be had.
@@ -85,7 +97,9 @@ def make_app(
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(_deliver, outbox)
 
-    served = Models(models, limits, engine=engine, cache_bytes=cache_bytes, post=post)
+    served = Models(
+        models, limits, engine=engine, reading=reading, cache_bytes=cache_bytes, post=post
+    )
     metrics = Metrics(served)
 
     @contextlib.asynccontextmanager
@@ -94,6 +108,7 @@ def make_app(
         loop = asyncio.get_running_loop()
         for one in served:
             one.scheduler.start()
+        started()
         yield
         for one in served:
             one.scheduler.stop()
@@ -105,7 +120,7 @@ def make_app(
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
     )
-    app.include_router(_routes(served, limits, metrics, token))
+    app.include_router(_routes(served, limits, metrics, copies, token))
 
     @app.get("/health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -132,13 +147,17 @@ def _deliver(outbox: Outbox) -> None:
         job.receive(event)
 
 
-def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None) -> APIRouter:
+def _routes(
+    models: Models, limits: Limits, metrics: Metrics, copies: Copies | None, token: str | None
+) -> APIRouter:
     async def authorize(
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     ) -> None:
         if token is None:
             return
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+        # a header is bytes, which come as latin-1
+        sent = given.credentials.encode("latin-1") if given else b""
+        if not hmac.compare_digest(sent, token.encode()):
             raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
     routes = APIRouter(dependencies=[Depends(authorize)], responses=_ERRORS)
@@ -170,7 +189,7 @@ def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None)
         start_text: Annotated[str, Query(description="what is gone on from")] = "",
         n: Annotated[int, Query(ge=1, description="completions")] = 1,
         length: Annotated[int, Query(ge=0, description="characters of each, at most")] = 200,
-        temperature: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 1.0,
+        temperature: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.8,
         seed: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
         model: str | None = None,
     ) -> Response:
@@ -189,6 +208,21 @@ def _routes(models: Models, limits: Limits, metrics: Metrics, token: str | None)
                 "completions": [choice["text"] for choice in whole["choices"]],
             }
         )
+
+    @routes.post("/v1/copied", response_model=Copied, tags=["completions"])
+    async def copied(asked: CopiedRequest) -> Response:
+        """Which passages of a text stand in the training text.
+
+        501 where the training text is not at hand.
+        """
+        if copies is None:
+            raise Refusal(501, "there is nothing here to look for copies with")
+        if len(asked.text) > limits.prompt:
+            message = f"text: has more than the {limits.prompt:,} characters that are looked at"
+            raise Refusal(400, message, param="text")
+        model = models.named(asked.model).sampler.model
+        ranges = await anyio.to_thread.run_sync(copies.of, model, asked.text, asked.min_length)
+        return answer({"ranges": ranges})
 
     @routes.get("/metrics", tags=["server"])
     async def show_metrics() -> Response:

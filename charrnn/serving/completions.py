@@ -14,11 +14,11 @@ from typing import Any
 from charrnn.errors import InputError, RunError
 from charrnn.generation.choosing import Choice
 from charrnn.generation.options import GenerateOptions
-from charrnn.generation.sampler import PRIMER, choice_for, drawn_seed, in_characters_of
+from charrnn.generation.sampler import choice_for, drawn_seed, in_characters_of
 from charrnn.serving.answers import Refusal, written
 from charrnn.serving.job import Event, Job, Piece, PromptScored, Scored
 from charrnn.serving.limits import Limits
-from charrnn.serving.models import Served
+from charrnn.serving.models import Prompt, Served
 from charrnn.serving.protocol import CompletionRequest
 from charrnn.serving.scheduler import QueueFull
 from charrnn.text.vocabulary import Vocabulary
@@ -40,10 +40,11 @@ class Answer:
         self, asked: CompletionRequest, served: Served, limits: Limits, client: str
     ) -> None:
         self._served, self._limits = served, limits
-        self._prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
         self._samples = asked.n or 1
         self._length = 16 if asked.max_tokens is None else asked.max_tokens
-        self._require_within_limits(asked)
+        texts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+        self._require_within_limits(asked, texts)
+        self._prompts = [served.prompt(text) for text in texts]
         self._echo, self._streamed = bool(asked.echo), bool(asked.stream)
         self._ends_with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
         self._scored = asked.logprobs is not None
@@ -60,31 +61,27 @@ class Answer:
         self._rows = [_Row(served.vocabulary, prompt) for prompt in self._each_prompt()]
         self._written = 0
 
-    def _require_within_limits(self, asked: CompletionRequest) -> None:
+    def _require_within_limits(self, asked: CompletionRequest, texts: list[str]) -> None:
         limits = self._limits
-        if not self._prompts:
+        if not texts:
             raise Refusal(400, "prompt: takes a text or several, and not none", param="prompt")
         if asked.best_of not in (None, self._samples):
             raise Refusal(400, "best_of: is not supported here; leave it out", param="best_of")
         for name, value, limit, what in (
             ("max_tokens", self._length, limits.length, "new characters"),
-            ("n", len(self._prompts) * self._samples, limits.streams, "completions together"),
-            ("prompt", sum(map(len, self._prompts)), limits.prompt, "characters together"),
+            ("n", len(texts) * self._samples, limits.streams, "completions together"),
+            ("prompt", sum(map(len, texts)), limits.prompt, "characters together"),
         ):
             if value > limit:
                 message = f"{name}: {value:,} {what} are more than the {limit:,} that are given"
                 raise Refusal(400, message, param=name)
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
-        vocabulary = self._served.vocabulary
-        prompt = self._prompts[place] or (PRIMER if PRIMER in vocabulary else "")
-        try:
-            ids = vocabulary.encode(prompt)
-        except InputError as error:
-            raise Refusal(400, f"prompt: {error}", param="prompt") from None
+        vocabulary, prompt = self._served.vocabulary, self._prompts[place]
         stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
         return Job(
-            prompt=ids,
+            prompt=prompt.read,
+            state=prompt.state,
             receive=lambda event: self._events.put_nowait((place, event)),
             samples=self._samples,
             length=self._length,
@@ -112,7 +109,7 @@ class Answer:
         except InputError as error:
             raise Refusal(400, str(error), param="ban") from None
 
-    def _each_prompt(self) -> Iterator[str]:
+    def _each_prompt(self) -> Iterator[Prompt]:
         """The prompt of each completion."""
         return (prompt for prompt in self._prompts for _ in range(self._samples))
 
@@ -173,7 +170,7 @@ class Answer:
         """
         for index, row in enumerate(self._rows):
             if self._echo and not self._scored:
-                yield row.part(index, row.prompt, None)
+                yield row.part(index, row.prompt.text, None)
         going = len(self._rows)
         while going:
             place, event = await self._events.get()
@@ -190,7 +187,7 @@ class Answer:
             yield row.go_on(first + event.sample, event, self._scored)
 
     def _usage(self) -> dict[str, int]:
-        read = sum(map(len, self._prompts))
+        read = sum(len(prompt.ids) for prompt in self._prompts)
         return {
             "prompt_tokens": read,
             "completion_tokens": self._written,
@@ -205,22 +202,24 @@ class ClientLeft(Exception):
 class _Row:
     """One completion on its way into the answer."""
 
-    def __init__(self, vocabulary: Vocabulary, prompt: str) -> None:
+    def __init__(self, vocabulary: Vocabulary, prompt: Prompt) -> None:
         self.prompt = prompt
         self.finish: str | None = None
         self._vocabulary = vocabulary
-        self._offset = len(prompt)
+        self._offset = len(prompt.text)
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
     def part(self, index: int, text: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:
         return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": self.finish}
 
     def echoed(self, index: int, scored: Scored) -> dict[str, Any]:
-        """The prompt with its scores; its first character has none."""
+        """The prompt with its scores; its first character has none where nothing was before it."""
+        text, ids = self.prompt.text, self.prompt.ids.tolist()
         self._offset = 0
-        first = self._vocabulary.encode(self.prompt)[:1].tolist()
-        whole = Scored([*first, *scored.ids], scored.logprobs, scored.likeliest)
-        return self.part(index, self.prompt, self._logprobs(whole, unknown=len(first)))
+        whole = Scored(ids, scored.logprobs, scored.likeliest)
+        logprobs = self._logprobs(whole, unknown=len(ids) - len(scored.ids))
+        self._offset = len(text)
+        return self.part(index, text, logprobs)
 
     def go_on(self, index: int, piece: Piece, scored: bool) -> dict[str, Any]:
         """New text."""

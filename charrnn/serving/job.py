@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from charrnn.generation.choosing import Choice, Ids
+from charrnn.generation.state import State
 
 
 class Scored(NamedTuple):
@@ -46,7 +47,7 @@ class Piece:
 
 
 class PromptScored(NamedTuple):
-    """All characters of the prompt but the first, where that was asked for."""
+    """All characters of `Job.prompt` but the first, where that was asked for."""
 
     scored: Scored
 
@@ -59,7 +60,8 @@ class Job:
     """The completions of one prompt.
 
     Attributes:
-        prompt: its ids (T,), from 0; none: as the sampler begins without a start text.
+        prompt: what is read, ids (T,) from 0, and `state`, that of one stream before it: both as
+            `Sampler.known` gives them.
         samples: how many completions; number i draws from `seed` what sample i of the sampler
             does.
         length: characters of each, at most.
@@ -74,6 +76,7 @@ class Job:
     """
 
     prompt: Ids
+    state: State = field(repr=False)
     receive: Callable[[Event], None] = field(repr=False)
     samples: int = 1
     length: int = 16

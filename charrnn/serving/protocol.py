@@ -157,6 +157,20 @@ class Generated(BaseModel):
     completions: list[str]
 
 
+class CopiedRequest(BaseModel):
+    """The body of `POST /v1/copied`."""
+
+    text: str
+    min_length: int = Field(default=20, ge=1, description="a shorter passage is no copy")
+    model: str | None = Field(default=None, description="whose training text; null: the first's")
+
+
+class Copied(BaseModel):
+    ranges: list[tuple[int, int]] = Field(
+        description="first character of each passage and the one after it, counted from 0"
+    )
+
+
 class ErrorDetail(BaseModel):
     message: str
     type: str

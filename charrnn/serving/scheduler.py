@@ -1,8 +1,8 @@
 """The thread that reads the prompts and writes the texts of one model, all of them together.
 
 It works in rounds. In each, all prompts that are not read to their end are read on together,
-and all texts that are not written to their end are written on together, by a chunk of some
-characters that takes a fiftieth of a second. Between two rounds jobs join and leave. So nobody
+and all texts that are not written to their end are written on together, by a chunk of so many
+characters as take a few hundredths of a second. Between two rounds jobs join and leave. So nobody
 waits for another's end, and a character costs little more than the engine's own.
 """
 
@@ -25,9 +25,9 @@ from charrnn.serving.streams import Reading, Writing
 
 Outbox = list[tuple[Job, Event]]
 
-_CHUNK_SECONDS = 0.02
-_FIRST_CHUNK = 16  # characters
-_LONGEST_CHUNK = 256
+_READING_SECONDS = 0.02
+_WRITING_SECONDS = 0.05
+_LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
 # A chunk is not cut shorter than this because one text of many ends sooner: what is written
 # past its end costs less than another round.
 _SHORTEST_TOGETHER = 8
@@ -79,7 +79,8 @@ class Scheduler:
         self._writing: list[Writing] = []
         self._writing_state: State = beginning(self._model, 0)
         self._outbox: Outbox = []
-        self._read_steps = self._write_steps = _FIRST_CHUNK
+        self._reading_pace = _Pace(_READING_SECONDS)
+        self._writing_pace = _Pace(_WRITING_SECONDS)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -161,7 +162,7 @@ class Scheduler:
         if job.score_prompt:  # every character is looked at, known or not
             trail.places, trail.states = [], []
         reading = Reading(job, trail)
-        state = trail.states[-1] if trail.states else beginning(self._model, 1)
+        state = trail.states[-1] if trail.states else job.state
         self.reused += reading.place
         if reading.left:
             self._reading.append(reading)
@@ -199,7 +200,9 @@ class Scheduler:
     def _read(self) -> None:
         """Read all prompts on by a chunk."""
         began = time.perf_counter()
-        steps = min(self._read_steps, min(reading.left for reading in self._reading))
+        streams = len(self._reading)
+        steps = self._reading_pace.steps(streams)
+        steps = min(steps, min(reading.left for reading in self._reading))
         ids = np.stack([reading.next(steps) for reading in self._reading])
         if any(reading.job.score_prompt for reading in self._reading):
             logits, state = self._reader.read(ids, self._reading_state)
@@ -220,14 +223,14 @@ class Scheduler:
         self._keep_reading([n for n in range(len(self._reading)) if n not in done])
         for reading, of_one in ended:
             self._finish_reading(reading, of_one)
-        if steps == self._read_steps:
-            self._read_steps = _paced(steps, time.perf_counter() - began)
+        self._reading_pace.note(streams, (time.perf_counter() - began) / steps)
 
     def _write(self) -> None:
         """Write all texts on by a chunk."""
         began = time.perf_counter()
         lefts = [writing.left for writing in self._writing]
-        steps = min(self._write_steps, max(min(lefts), _SHORTEST_TOGETHER), max(lefts))
+        steps = self._writing_pace.steps(len(lefts))
+        steps = min(steps, max(min(lefts), _SHORTEST_TOGETHER), max(lefts))
         last = np.array([writing.last for writing in self._writing])
         uniforms = np.stack([writing.uniforms.random(steps) for writing in self._writing])
         choices = [writing.job.choice for writing in self._writing]
@@ -245,8 +248,7 @@ class Scheduler:
             if piece is not None:
                 self._outbox.append((writing.job, piece))
         self._keep_writing([n for n, writing in enumerate(self._writing) if writing.left])
-        if steps == self._write_steps:
-            self._write_steps = _paced(steps, time.perf_counter() - began)
+        self._writing_pace.note(len(lefts), (time.perf_counter() - began) / steps)
 
     def _fail(self, error: Exception, joining: list[Job]) -> None:
         """Nothing of what is under way can go on."""
@@ -257,8 +259,25 @@ class Scheduler:
         self._keep_writing([])
 
 
-def _paced(steps: int, seconds: float) -> int:
-    """The length of the next chunk, after one of `steps` characters took so long."""
-    if seconds > 2 * _CHUNK_SECONDS:
-        return max(steps // 2, 1)
-    return min(steps * 2, _LONGEST_CHUNK) if seconds < _CHUNK_SECONDS / 2 else steps
+class _Pace:
+    """How many characters a chunk may have, so that it takes no longer than it should.
+
+    Args:
+        seconds: that a chunk should take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._streams, self._of_a_step = 1, seconds / 16
+
+    def steps(self, streams: int) -> int:
+        """For so many streams, by what the last chunk took.
+
+        More streams take no more than so many times as long as fewer.
+        """
+        expected = self._of_a_step * max(1.0, streams / self._streams)
+        return min(max(int(self._seconds / expected), 1), _LONGEST_CHUNK)
+
+    def note(self, streams: int, of_a_step: float) -> None:
+        """The last chunk took so many seconds a character."""
+        self._streams, self._of_a_step = streams, of_a_step

@@ -9,9 +9,11 @@ import uvicorn
 
 from charrnn.errors import RunError
 
+BACKLOG = 2048  # connections that wait to be accepted
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address.
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with an address of this machine, on which nobody listens yet.
 
     Raises:
         RunError: it cannot be had.
@@ -20,28 +22,27 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, kind, protocol)
+        bound = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise RunError(f"host={host}: {_reason(error)}") from None
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
     except OSError as error:
-        listening.close()
+        bound.close()
         raise RunError(
             f"port={port}: cannot listen on {host}:{port} ({_reason(error)}); give another"
         ) from None
-    return listening
+    return bound
 
 
-def address_of(listening: socket.socket) -> str:
+def address_of(bound: socket.socket) -> str:
     """The address that a browser is given."""
-    host, port = listening.getsockname()[:2]
+    host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: Any, listening: socket.socket, *, connections: int, drain: int) -> None:
+def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> None:
     """Answer requests until SIGTERM or SIGINT, and then those that are under way.
 
     The signal that ended it is raised again when all is done, for whoever called this.
@@ -56,10 +57,11 @@ def serve(app: Any, listening: socket.socket, *, connections: int, drain: int) -
         access_log=False,
         server_header=False,
         limit_concurrency=connections,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=drain,
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[bound])
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from charrnn.generation.choosing import Ids
-from charrnn.generation.sampler import _uniforms as uniforms_of
+from charrnn.generation.sampler import uniforms_of
 from charrnn.generation.stopping import Stops
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Job, Piece, Scored

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from charrnn.data import EncodedText, SplitIds, from_file_ids, open_data
 from charrnn.errors import InputError
 from charrnn.say import say
 from charrnn.streams import Streams, cut_streams, fitting_sizes
+from charrnn.text import primer
 from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -148,7 +150,17 @@ class TextDataModule(L.LightningDataModule):
             "input_h5": str(self.encoded.path.resolve()),
             "input_json": str(self.encoded.json_path.resolve()),
             "encoding": self.corpus.encoding,
+            **({primer.FACT: self._primer} if self._primer else {}),
         }
+
+    @cached_property
+    def _primer(self) -> str:
+        """Text for a model to begin from: of the validation split, or of what there is."""
+        for name in ("val", "train"):
+            if (ids := self.split(name)) is not None:
+                text = self.vocabulary.decode(ids[primer.middle(len(ids))].tolist())
+                return primer.passage(text)
+        return ""
 
     def split(self, name: str) -> SplitIds | None:
         """The ids of a split, if it has the two characters that a loss needs."""

@@ -28,8 +28,11 @@ def run(path: Path, **given: Any) -> None:
     values: dict[str, Any] = {
         "checkpoint": str(path),
         "length": 100,
-        "temperature": 1.0,
+        "temperature": 0.8,
         "start_text": "",
+        "start_file": None,
+        "unknown": "error",
+        "prime": "text",
         "seed": 1,
         "sample": True,
         "top_k": None,
@@ -38,6 +41,8 @@ def run(path: Path, **given: Any) -> None:
         "ban": None,
         "num_samples": 1,
         "until": None,
+        "mode": "text",
+        "json": False,
         "output": None,
         "engine": "auto",
     }

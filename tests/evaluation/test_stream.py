@@ -11,7 +11,7 @@ import torch
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import part_loss, stream, stream_loss
+from charrnn.evaluation import character_losses, part_loss, stream, stream_loss
 from charrnn.evaluation.stream import SHORTEST_ROW
 from tests.evaluation.conftest import network, one_stream
 
@@ -52,6 +52,23 @@ def test_any_number_of_rows_and_threads(
         torch.set_num_threads(before)
     assert score.characters == 20_010
     assert abs(score.loss - one_stream(net, ids)) < 1e-5
+
+
+@pytest.mark.usefixtures("short_rows")
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("size", [2, 150, 6001, 20_011])
+def test_the_losses_of_characters_are_those_of_one_stream(kind: str, size: int) -> None:
+    ids = np.random.default_rng(size).integers(0, 11, size)
+    net = network(kind)
+    losses = character_losses(net, ids)
+    assert losses.shape == (size - 1,)
+    assert losses.mean(dtype=np.float64) == pytest.approx(stream_loss(net, ids).loss, abs=1e-6)
+    # each from a run of its own, over all that stands before it
+    for index in {0, size - 2, size // 2 - 1, 2 * size // 3 - 1}:
+        both = [
+            one_stream(net, ids[: index + n]) * (index + n - 1) for n in (1, 2) if index + n > 1
+        ]
+        assert losses[index] == pytest.approx(both[-1] - sum(both[:-1]), abs=2e-3)
 
 
 @pytest.mark.usefixtures("short_rows")

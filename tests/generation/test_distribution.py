@@ -61,7 +61,9 @@ def test_the_next_character(given: dict[str, Any], choice: Choice, engine: str) 
         pytest.importorskip("numba", reason="the extra fast is not installed")
     model = predictor(2 if engine == "ensemble" else 1)
     engine = "numpy" if engine == "ensemble" else engine
-    drawn = model.generate(1, "abc", num_samples=DRAWS, seed=5, engine=engine, **given)
+    drawn = model.generate(
+        1, "abc", num_samples=DRAWS, seed=5, engine=engine, **{"temperature": 1, **given}
+    )
     counts = np.bincount(LETTERS.encode("".join(drawn)), minlength=len(LETTERS))
     assert_follows(counts, probabilities(model.logits("abc")[-1], choice))
 
@@ -70,7 +72,7 @@ def test_the_next_character(given: dict[str, Any], choice: Choice, engine: str) 
 def test_the_characters_of_a_text(given: dict[str, Any], choice: Choice) -> None:
     """Those of one long text, given what stands before them, have a mean surprise as expected."""
     model = predictor()
-    text = model.generate(DRAWS, "abc", seed=6, **given)
+    text = model.generate(DRAWS, "abc", seed=6, **{"temperature": 1, **given})
     each = probabilities(model.logits("abc" + text)[2:-1], choice)
     chosen = each[np.arange(DRAWS), LETTERS.encode(text)]
     assert (chosen > 0).all()

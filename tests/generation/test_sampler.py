@@ -15,6 +15,7 @@ from charrnn.generation import sampler
 from charrnn.generation.choosing import Choice
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Piece, Sampler, in_order
+from charrnn.generation.stopping import Stops
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
@@ -147,7 +148,7 @@ def test_until_ends_a_text_before_it() -> None:
     st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=5), st.lists(st.integers(1, 4))
 )
 def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
-    stream = sampler._Stream(0, np.random.default_rng(), until, len(text))
+    stream = sampler._Stream(0, np.random.default_rng(), Stops([until]), len(text))
     shown, ended, position = "", False, 0
     for size in [*cuts, len(text)]:
         if ended or (position and position == len(text)):

@@ -1,0 +1,65 @@
+"""A text in the characters that a model knows."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import NamedTuple
+
+from charrnn.text.vocabulary import Vocabulary
+
+# what typography writes, as a keyboard does
+_PLAIN = {
+    **dict.fromkeys("‘’‚‛′`´", "'"),
+    **dict.fromkeys("“”„‟«»″", '"'),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    "…": "...",
+    "ß": "ss",
+    "æ": "ae",
+    "Æ": "AE",
+    "œ": "oe",
+    "Œ": "OE",
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+    "\t": "    ",
+    "\r": "",
+}
+
+
+class Fitted(NamedTuple):
+    """A text in known characters, and those of the original that were not, each once."""
+
+    text: str
+    unknown: str
+
+
+def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
+    """The text in the characters of a vocabulary.
+
+    Args:
+        unknown: error: it comes back as it is; skip: what is unknown is left out; replace: it is
+            the nearest known (without its accent, as a keyboard writes it, in the other case),
+            a space where white space is unknown, or left out.
+    """
+    lacking = {c for c in set(text) if (vocabulary.look_up(c) < 0).any()}
+    if not lacking or unknown == "error":
+        return Fitted(text, "")
+    table = {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in lacking}
+    return Fitted(text.translate(table), "".join(dict.fromkeys(c for c in text if c in lacking)))
+
+
+def _nearest(character: str, vocabulary: Vocabulary) -> str:
+    plain = _PLAIN.get(character, character)
+    without_marks = "".join(
+        c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c)
+    )
+    space = " " if character.isspace() else ""
+    for text in (plain, without_marks, *map(_other_case, (plain, without_marks)), space):
+        if text and (vocabulary.look_up(text) >= 0).all():
+            return text
+    return ""
+
+
+def _other_case(text: str) -> str:
+    return text.lower() if text.isupper() else text.upper()
