@@ -78,7 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
         elif self.path == "/v1/completions":
             self.fake.asked.append(body)
-            if self.fake.refusal:
+            if body.get("echo"):
+                self._json(200, {"choices": [self._scored(body["prompt"])]})
+            elif self.fake.refusal:
                 self._error(*self.fake.refusal)
             else:
                 self._stream(body)
@@ -99,6 +101,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._event("[DONE]")
         except OSError:
             self.fake.dropped += 1
+
+    def _scored(self, prompt: str) -> dict[str, Any]:
+        values = [None, *(self._logprob(place) for place in range(1, len(prompt)))]
+        places = list(range(len(prompt)))
+        return {"text": prompt, "logprobs": {"token_logprobs": values, "text_offset": places}}
 
     def _logprob(self, place: int) -> float:
         return self.fake.logprobs[place % len(self.fake.logprobs)]

@@ -44,6 +44,20 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
     assert page.evaluate(colour) == "rgba(234, 138, 20, 0)"
 
 
+def test_what_was_typed_is_tinted_on_demand(page: Any, server: FakeServer) -> None:
+    server.logprobs = (-0.1, -9.0)
+    page.locator("#text").fill("👩 Typed by hand\nin two lines")
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("checkbox", name="What I typed, too").check()
+    until(lambda: highlighted(page, "surprise-5", ".mirror").startswith(" |y|e|"))
+    asked = server.asked[0]
+    assert (asked["max_tokens"], asked["prompt"]) == (0, "👩 Typed by hand\nin two lines")
+    assert page.locator("#character").text_content() == "“s” was 0.012 % likely"
+    page.get_by_role("checkbox", name="What I typed, too").uncheck()
+    assert highlighted(page, "surprise-5", ".mirror") == ""
+    assert page.locator("#character").text_content() == ""
+
+
 def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
     server.texts = [HOSTILE]
     page.locator("#text").fill(HOSTILE)
@@ -155,9 +169,8 @@ def test_the_mirror_follows_every_change(page: Any) -> None:
             let state = 11;
             const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
             const draft = new Draft();
-            const mirror = new Mirror(document.createElement("div"));
-            draft.onChange((start, removed, inserted) =>
-                mirror.replace(start, removed, inserted, draft.passage, draft.copied));
+            const mirror = new Mirror(document.createElement("div"), draft);
+            draft.onChange((...change) => mirror.replace(...change));
             for (let i = 0; i < 800; i++) {
                 const start = random(draft.text.length);
                 const end = start + random(Math.min(i % 9 ? 3 : 20, draft.text.length - start));

@@ -26,7 +26,7 @@ def page_of(chromium: Any, model: Model, folder: Path) -> Iterator[Any]:
     """The page at / of `charrnn serve`, with one text of 20 characters as its settings."""
     pytest.importorskip("fastapi", reason="needs the extra serve")
     model.save(folder / "random.safetensors")
-    command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy"]
+    command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", "unknown=error"]
     command.append(f"checkpoint={folder / 'random.safetensors'}")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -66,6 +66,20 @@ def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, tmp_path: 
         bits = -logits[np.arange(len(ids)), ids] / np.log(2)
         shown = [(ord(letter) - 48) / 10 for letter in kept["bits"][6:]]
         assert shown == pytest.approx(bits.tolist(), abs=0.06)
+
+
+def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, tmp_path: Path) -> None:
+    model = Model(trained_model())
+    with page_of(chromium, model, tmp_path) as page:
+        page.locator("#text").fill("It was a dark and stormy night")
+        page.locator("#show-typed").evaluate("box => box.click()")
+        page.locator("#character").get_by_text("was").wait_for()
+        logits = model.logits("It was a dark and stormy night")[-2].astype(np.float64)
+        chance = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        share = 100 * chance[model.vocabulary.encode("t")[0]]
+        told = re.search(r"“t” was (\S+) % likely", page.locator("#character").text_content())
+        assert told is not None
+        assert float(told[1]) == pytest.approx(share, rel=0.06, abs=0.5)
 
 
 def test_several_texts_and_a_prompt_that_is_refused(chromium: Any, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ def test_a_server_that_cannot_tell_copies_is_not_asked_to(context: Any, server: 
     page.goto("/")
     page.locator("#model option").first.wait_for(state="attached")
     page.get_by_role("button", name="Options").click()
-    assert page.get_by_role("checkbox").count() == 1
+    assert page.get_by_role("checkbox", name="Tint what was surprising").is_visible()
+    assert page.get_by_role("checkbox", name="Underline what is copied").count() == 0
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     write(page, "So")

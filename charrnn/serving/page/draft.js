@@ -39,8 +39,9 @@ export class Passage {
 export class Draft {
   constructor() {
     this.passage = new Passage("");
-    /** Ones for units that stand in the training text. Not in the history: they are found anew. */
-    this.copied = new Uint8Array(0);
+    // What is found about each unit from time to time, and therefore not in the history:
+    this.copied = new Uint8Array(0); // one if it stands in the training text
+    this.scored = new Float32Array(0); // its surprise if it was typed, NaN if that is not known
     this.done = [];
     this.undone = [];
     this.listeners = [];
@@ -48,6 +49,15 @@ export class Draft {
 
   get text() {
     return this.passage.text;
+  }
+
+  /** What is known of the units from `start` to `end`: their `bits`, and ones where `copied`. */
+  marks(start, end) {
+    const bits = this.passage.bits.slice(start, end);
+    bits.forEach((value, i) => {
+      if (isNaN(value)) bits[i] = this.scored[start + i];
+    });
+    return { bits, copied: this.copied.subarray(start, end) };
   }
 
   /** Calls `listener(start, removedLength, insertedText)` after each change. */
@@ -98,6 +108,7 @@ export class Draft {
   #apply(start, end, passage) {
     this.passage = this.passage.replaced(start, end, passage);
     this.copied = spliced(this.copied, start, end, new Uint8Array(passage.length));
+    this.scored = spliced(this.scored, start, end, new Float32Array(passage.length).fill(NaN));
     for (const listener of this.listeners) listener(start, end - start, passage.text);
   }
 }

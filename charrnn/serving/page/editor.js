@@ -12,7 +12,7 @@ export class Editor {
    */
   constructor(sheet, draft) {
     this.textarea = sheet.querySelector("textarea");
-    this.mirror = new Mirror(sheet.querySelector(".mirror"));
+    this.mirror = new Mirror(sheet.querySelector(".mirror"), draft);
     this.marker = sheet.querySelector(".marker");
     this.probe = sheet.querySelector(".probe");
     this.draft = draft;
@@ -43,12 +43,6 @@ export class Editor {
     if (place !== null) this.#put(this.marker, place);
   }
 
-  /** Underline what is copied: ones for its units. */
-  underline(copied) {
-    this.mirror.underline(this.draft.copied, copied, this.draft.passage.bits);
-    this.draft.copied = copied;
-  }
-
   #typed() {
     const [start, end, inserted] = difference(this.draft.text, this.textarea.value, this.caret);
     this.draft.replace(start, end, new Passage(inserted), this.#step(start, end, inserted));
@@ -72,7 +66,7 @@ export class Editor {
   }
 
   #changed(start, removed, inserted) {
-    this.mirror.replace(start, removed, inserted, this.draft.passage, this.draft.copied);
+    this.mirror.replace(start, removed, inserted);
     if (this.textarea.value !== this.draft.text) {
       this.textarea.setRangeText(inserted, start, start + removed, "preserve");
     }

@@ -8,21 +8,17 @@
 import { paint, unpaint } from "./tint.js";
 
 export class Mirror {
-  /** @param {HTMLElement} element */
-  constructor(element) {
+  /** @param {HTMLElement} element @param {import("./draft.js").Draft} draft */
+  constructor(element, draft) {
     this.element = element;
+    this.draft = draft;
     this.lines = []; // text nodes, each but the last with the line break at its end
     // A last line that is empty has no height without something on it.
     this.end = element.appendChild(document.createTextNode("\u200b"));
   }
 
-  /**
-   * Follow a change of the text, as a draft tells it.
-   *
-   * @param {import("./draft.js").Passage} passage  The whole text after it.
-   * @param {Uint8Array} copied
-   */
-  replace(start, removed, inserted, passage, copied) {
+  /** Follow a change of the draft, as it tells it. */
+  replace(start, removed, inserted) {
     const from = this.#find(start);
     const to = this.#find(start + removed);
     const head = this.lines[from.index]?.data.slice(0, from.offset) ?? "";
@@ -42,21 +38,17 @@ export class Mirror {
     after.before(...lines);
     let begin = start - head.length;
     for (const node of lines) {
-      this.#paint(node, begin, passage.bits, copied);
+      this.#paint(node, begin);
       begin += node.length;
     }
   }
 
-  /** Show what is copied, where that is not what was copied `before`. */
-  underline(before, copied, bits) {
+  /** Show what was found about the units from `start` to `end`. */
+  repaint(start, end) {
     let begin = 0;
     for (const node of this.lines) {
-      const end = begin + node.length;
-      const old = before.subarray(begin, end);
-      if (copied.subarray(begin, end).some((unit, i) => unit !== old[i])) {
-        this.#paint(node, begin, bits, copied);
-      }
-      begin = end;
+      if (begin < end && begin + node.length > start) this.#paint(node, begin);
+      begin += node.length;
     }
   }
 
@@ -71,9 +63,9 @@ export class Mirror {
     return range.getClientRects()[0] ?? range.getBoundingClientRect();
   }
 
-  #paint(node, begin, bits, copied) {
-    const end = begin + node.length;
-    paint(node, bits.subarray(begin, end), copied.subarray(begin, end));
+  #paint(node, begin) {
+    const { bits, copied } = this.draft.marks(begin, begin + node.length);
+    paint(node, bits, copied);
   }
 
   /** The line in which a place is, and the place in it; behind a last line break, no line. */

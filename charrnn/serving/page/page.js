@@ -9,6 +9,8 @@ import { Settings } from "./settings.js";
 
 const SETTLED = 500; // milliseconds without a change after which the draft is kept and checked
 const CHECKED = 20_000; // characters around the caret that are searched for copies
+const SCORED = 4000; // characters around the caret that are scored
+const WARMED = 400; // characters before those that are read without being scored
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
@@ -77,6 +79,12 @@ class Page {
     onClick("#copy", () => this.copy());
     onClick("#save", () => this.save());
     onClick("#retry", () => this.connect());
+    find("#show-typed").addEventListener("input", () => {
+      this.draft.scored.fill(NaN);
+      this.editor.mirror.repaint(0, this.draft.text.length);
+      this.showCharacter();
+      this.settle();
+    });
     onClick("#dials-toggle", (event) => {
       const open = find("#dials").classList.toggle("open");
       event.currentTarget.setAttribute("aria-expanded", String(open));
@@ -97,7 +105,7 @@ class Page {
       this.tellsCopies = (await this.writer.copied("")) !== null;
       this.settings.offerCopied(this.tellsCopies);
       this.say("");
-      await this.check();
+      await this.examine();
     } catch (error) {
       this.fail(error, { mayRetry: true });
     }
@@ -188,7 +196,7 @@ class Page {
     if (!this.keep()) {
       this.fail(new Error("This browser does not keep the draft: save it as a file."));
     }
-    await this.check().catch((error) => this.fail(error));
+    await this.examine().catch((error) => this.fail(error));
   }
 
   /** Keep what changed, so that a window without changes does not undo what another one kept. */
@@ -204,15 +212,39 @@ class Page {
     this.draft.replace(0, this.draft.text.length, kept.passage);
   }
 
-  async check() {
+  /** Find out what is copied, and how surprising is what was typed. */
+  async examine() {
+    if (this.tellsCopies) {
+      await this.#find(CHECKED, async (text, start, end) => {
+        const ranges = await this.writer.copied(text.slice(start, end));
+        return () => {
+          this.draft.copied.fill(0, start, end);
+          for (const [from, to] of ranges) this.draft.copied.fill(1, start + from, start + to);
+        };
+      });
+    }
+    if (this.settings.scoresTyped) {
+      await this.#find(SCORED, async (text, start, end) => {
+        const from = Math.max(0, start - WARMED);
+        const { model } = this.settings.request();
+        const { bits } = Passage.written(await this.writer.score(model, text.slice(from, end)));
+        return () => {
+          if (bits.length === end - from) this.draft.scored.set(bits.subarray(start - from), start);
+        };
+      });
+    }
+    this.showCharacter();
+  }
+
+  /** Find something out about as many characters around the caret, and show it. */
+  async #find(most, ask) {
     const { text } = this.draft;
-    if (!this.tellsCopies || !text) return;
-    const start = Math.max(0, this.editor.caret - CHECKED / 2);
-    const ranges = await this.writer.copied(text.slice(start, start + CHECKED));
+    const start = Math.max(0, this.editor.caret - most / 2);
+    const end = Math.min(text.length, start + most);
+    const note = await ask(text, start, end);
     if (this.draft.text !== text) return; // it will settle again
-    const copied = this.draft.copied.slice().fill(0, start, start + CHECKED);
-    for (const [from, to] of ranges) copied.fill(1, start + from, start + to);
-    this.editor.underline(copied);
+    note();
+    this.editor.mirror.repaint(start, end);
   }
 
   showState() {
@@ -227,11 +259,11 @@ class Page {
     this.showCharacter();
   }
 
-  /** How likely the character before the caret was, where the model wrote it. */
+  /** How likely the character before the caret was, where that is known. */
   showCharacter() {
-    const { text, bits } = this.draft.passage;
+    const { text } = this.draft;
     const place = this.editor.caret - 1;
-    const share = 100 * 2 ** -bits[place]; // NaN where nobody knows
+    const share = 100 * 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
     const told = share >= 10 ? share.toFixed(0) : share.toPrecision(2);
     const character = isNaN(share) ? "" : `${named(text[place])} was ${told} % likely`;
     find("#character").textContent = character;

@@ -43,6 +43,11 @@ export class Settings {
     this.root.querySelector("#copied-choice").hidden = !possible;
   }
 
+  /** Whether what was typed is tinted, too. */
+  get scoresTyped() {
+    return this.root.querySelector("#show-typed").checked;
+  }
+
   /** What a writer is asked for; each time with another seed unless one was given. */
   request() {
     const value = (name) => FIELDS[name].value(this.root.querySelector(`#${name}`).value);

@@ -54,6 +54,13 @@ export function httpWriter() {
       return inCodeUnits(text, (await response.json()).ranges);
     },
 
+    async score(model, prompt) {
+      const body = { model, prompt, echo: true, max_tokens: 0, logprobs: 0 };
+      const response = await request("v1/completions", { body });
+      if (!response.ok) throw await refusal(response);
+      return charactersOf((await response.json()).choices[0]);
+    },
+
     useToken(given) {
       token = given;
       sessionStorage.setItem(TOKEN, given);
@@ -99,7 +106,7 @@ function charactersOf({ text, logprobs }) {
   // A model of bytes gives one value a byte; those of one character have one place, and add up.
   values.forEach((value, i) => {
     const character = characters[places[i] - places[0]];
-    if (character) character.logprob = (character.logprob || 0) + value;
+    if (character && value !== null) character.logprob = (character.logprob || 0) + value;
   });
   return characters;
 }
