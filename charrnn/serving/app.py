@@ -290,6 +290,8 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def refuse_values(request: Request, error: RequestValidationError) -> Response:
+        if "json" not in request.headers.get("content-type", "json"):
+            return Refusal(400, "body: send JSON, with Content-Type: application/json").response()
         first = error.errors()[0]
         where = [str(part) for part in first["loc"][1:]]
         param = where[0] if where else None

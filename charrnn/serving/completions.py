@@ -23,6 +23,9 @@ from charrnn.serving.protocol import CompletionRequest
 from charrnn.serving.scheduler import QueueFull
 from charrnn.text.vocabulary import Vocabulary
 
+# Log-probabilities of one answer, at most: they take a hundred times the memory of the text
+_MOST_SCORES = 500_000
+
 _Numbered = tuple[int, Event]
 
 
@@ -75,6 +78,13 @@ class Answer:
             if value > limit:
                 message = f"{name}: {value:,} {what} are more than the {limit:,} that are given"
                 raise Refusal(400, message, param=name)
+
+        if asked.logprobs is not None:
+            each = self._length + (max(map(len, texts)) if asked.echo else 0)
+            scores = each * len(texts) * self._samples * (1 + asked.logprobs)
+            if scores > _MOST_SCORES:
+                message = f"logprobs: {scores:,} are more than the {_MOST_SCORES:,} that are told"
+                raise Refusal(400, message, param="logprobs")
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]

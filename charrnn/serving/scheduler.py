@@ -28,6 +28,7 @@ Outbox = list[tuple[Job, Event]]
 _READING_SECONDS = 0.02
 _WRITING_SECONDS = 0.05
 _LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
+_LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
 # A chunk is not cut shorter than this because one text of many ends sooner: what is written
 # past its end costs less than another round.
 _SHORTEST_TOGETHER = 8
@@ -203,8 +204,11 @@ class Scheduler:
         streams = len(self._reading)
         steps = self._reading_pace.steps(streams)
         steps = min(steps, min(reading.left for reading in self._reading))
+        scores = any(reading.job.score_prompt for reading in self._reading)
+        if scores:
+            steps = self._with_scores(steps, streams)
         ids = np.stack([reading.next(steps) for reading in self._reading])
-        if any(reading.job.score_prompt for reading in self._reading):
+        if scores:
             logits, state = self._reader.read(ids, self._reading_state)
             for reading, of_reading in zip(self._reading, logits, strict=True):
                 reading.score(of_reading)
@@ -231,6 +235,9 @@ class Scheduler:
         lefts = [writing.left for writing in self._writing]
         steps = self._writing_pace.steps(len(lefts))
         steps = min(steps, max(min(lefts), _SHORTEST_TOGETHER), max(lefts))
+        rows = [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]
+        if rows:
+            steps = self._with_scores(steps, len(rows))
         last = np.array([writing.last for writing in self._writing])
         uniforms = np.stack([writing.uniforms.random(steps) for writing in self._writing])
         choices = [writing.job.choice for writing in self._writing]
@@ -238,7 +245,7 @@ class Scheduler:
         ids, self._writing_state = self._engine.write(last, before, uniforms, choices)
         self.written += ids.size
         scores = {}
-        if rows := [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]:
+        if rows:
             taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
             logits, _ = self._reader.read(taken_in, rows_of(before, rows))
             for n, of_row in zip(rows, logits, strict=True):
@@ -249,6 +256,11 @@ class Scheduler:
                 self._outbox.append((writing.job, piece))
         self._keep_writing([n for n, writing in enumerate(self._writing) if writing.left])
         self._writing_pace.note(len(lefts), (time.perf_counter() - began) / steps)
+
+    def _with_scores(self, steps: int, streams: int) -> int:
+        """The length of a chunk whose logits are kept."""
+        logits = streams * len(self._model.vocabulary)
+        return min(steps, max(_LOGITS_AT_ONCE // logits, 1))
 
     def _fail(self, error: Exception, joining: list[Job]) -> None:
         """Nothing of what is under way can go on."""

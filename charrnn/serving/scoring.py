@@ -21,6 +21,8 @@ def scored(logits: Array, ids: Ids, likeliest: int) -> Scored:
     values -= values.max(-1, keepdims=True)
     values -= np.log(np.exp(values).sum(-1, keepdims=True))
     own = np.take_along_axis(values, ids[:, None], 1)[:, 0]
+    if not likeliest:
+        return Scored(ids.tolist(), own.tolist(), [[] for _ in own])
     order = likeliest_first(values)[:, :likeliest]
     ranked = np.take_along_axis(values, order, 1)
     pairs = [

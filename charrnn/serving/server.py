@@ -54,6 +54,7 @@ def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> No
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="error",  # what clients do wrong fills no log
         access_log=False,
         server_header=False,
         limit_concurrency=connections,

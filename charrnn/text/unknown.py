@@ -23,7 +23,6 @@ _PLAIN = {
     "ł": "l",
     "Ł": "L",
     "\t": "    ",
-    "\r": "",
 }
 
 
@@ -54,7 +53,7 @@ def _nearest(character: str, vocabulary: Vocabulary) -> str:
     without_marks = "".join(
         c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c)
     )
-    space = " " if character.isspace() else ""
+    space = " " if character.isspace() and character != "\r" else ""
     for text in (plain, without_marks, *map(_other_case, (plain, without_marks)), space):
         if text and (vocabulary.look_up(text) >= 0).all():
             return text

@@ -114,6 +114,7 @@ class LanguageModel(L.LightningModule):
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._scores: list[tuple[float, int]] = []
+        self._loaded_facts: dict[str, Any] = {}
 
     # -- a step --------------------------------------------------------------------
 
@@ -129,8 +130,7 @@ class LanguageModel(L.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         ids, targets, begins = _window(batch)
-        state = None if begins else self.state
-        loss, self.state = self._loss_of_window()(ids, targets, state)
+        loss, self.state = self._loss_of_window()(ids, targets, None if begins else self.state)
         self.last_loss = loss.detach()
         return loss
 
@@ -287,9 +287,8 @@ class LanguageModel(L.LightningModule):
     def facts(self) -> dict[str, Any]:
         """Plain values about how the weights came to be."""
         if self._trainer is None:
-            return {}
-        data = getattr(self.trainer, "datamodule", None)
-        step = self.trainer.global_step
+            return self._loaded_facts
+        data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
             "step": step,
@@ -323,9 +322,10 @@ class LanguageModel(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         compiled.with_wrapping(checkpoint["state_dict"], self.network, "network.")
+        entry = checkpoint.get(ENTRY, {})
+        self._loaded_facts = dict(entry.get("facts", {}))
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
-        entry = checkpoint[ENTRY]
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -213,3 +214,144 @@ def test_neither_torch_nor_lightning_is_imported(path: Path) -> None:
     )
     assert done.stderr == "0 []\n"
     assert len(done.stdout) == 10
+
+
+def lines_of(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_list_of_temperatures_is_labelled(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(path, temperature=[0.2, 1.0], start_text="A")
+    model = load(path)
+    cold, warm = ("A" + model.generate(100, "A", temperature=t, seed=1) for t in (0.2, 1.0))
+    assert capfd.readouterr().out == (
+        f"---------- temperature=0.2\n{cold}\n---------- temperature=1.0\n{warm}"
+    )
+    run(path, temperature="0.2..1", start_text="A")
+    assert capfd.readouterr().out == "A" + model.generate(100, "A", temperature="0.2..1", seed=1)
+
+
+def test_several_texts_go_into_a_file_each(
+    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, folder = load(path), tmp_path / "out.d"
+    run(path, num_samples=2, output=str(folder / "new.txt"))
+    texts = model.generate(100, num_samples=2, seed=1)
+    assert [(folder / f"new-{n}.txt").read_text() for n in range(2)] == texts
+    run(path, temperature=[0.2, 1.0], output=str(folder / "t"))
+    assert capfd.readouterr().err.splitlines()[2:] == [
+        f"{folder}/t-0: temperature=0.2",
+        f"{folder}/t-1: temperature=1.0",
+    ]
+    assert sorted(p.name for p in folder.iterdir()) == ["new-0.txt", "new-1.txt", "t-0", "t-1"]
+
+
+def test_json(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(path, json=True, num_samples=2, start_text="Hm", temperature=[0.5, 1.0], length=30)
+    records = lines_of(capfd.readouterr().out)
+    model = load(path)
+    assert [(r["sample"], r["temperature"]) for r in records] == [
+        (0, 0.5), (1, 0.5), (0, 1.0), (1, 1.0),
+    ]  # fmt: skip
+    texts = [t for at in (0.5, 1.0) for t in model.generate(
+        30, "Hm", num_samples=2, seed=1, temperature=at)]  # fmt: skip
+    assert [r["text"] for r in records] == texts
+    assert {(r["start_text"], r["seed"]) for r in records} == {("Hm", 1)}
+    for record in records:
+        text = "Hm" + record["text"]
+        whole = -model.score(text) * (len(text) - 1)
+        assert record["log_probability"] == pytest.approx(whole + model.score("Hm"), abs=1e-3)
+    run(path, json=True, num_samples=2, output=str(tmp_path / "new.jsonl"))
+    assert len(lines_of((tmp_path / "new.jsonl").read_text())) == 2
+
+
+def test_lines(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = Model(trained_model(vocabulary=Vocabulary(list("\nab")), conviction=0.5))
+    model.save(path)
+    run(path, mode="lines", num_samples=12, length=40)
+    out, err = capfd.readouterr()
+    assert out.endswith("\n")
+    assert len(set(out.splitlines())) == 12
+    assert all(out.splitlines())
+    assert err == ""
+    run(path, mode="lines", num_samples=12, length=40, output=str(tmp_path / "list.txt"))
+    assert (tmp_path / "list.txt").read_text() == out
+    run(path, mode="lines", num_samples=12, length=40, json=True)
+    assert [r["text"] for r in lines_of(capfd.readouterr().out)] == out.splitlines()
+    run(path, mode="lines", num_samples=7, length=1)
+    out, err = capfd.readouterr()
+    assert sorted(out.splitlines()) == ["a", "b"]
+    assert err.startswith("2 of 7 lines: the last 1,000 that the model wrote were")
+
+
+def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    start = tmp_path / "start.txt"
+    start.write_bytes(b"Hm: ")
+    run(path, start_file=str(start))
+    assert capfd.readouterr().out == "Hm: " + load(path).generate(100, "Hm: ", seed=1)
+    start.write_text("né", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^start_file=.*start.txt: the character 'é'"):
+        run(path, start_file=str(start))
+    run(path, start_file=str(start), unknown="replace")
+    out, err = capfd.readouterr()
+    assert out == "né" + load(path).generate(100, "ne", seed=1)
+    assert err.endswith("does not know 'é' and reads the nearest instead\n")
+    start.write_bytes(b"\xff")
+    with pytest.raises(InputError, match="utf-8"):
+        run(path, start_file=str(start))
+    with pytest.raises(InputError, match="no such file"):
+        run(path, start_file=str(tmp_path / "none.txt"))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-6, 1.0, 5.0])
+def test_the_ends_of_the_options(
+    path: Path, capfd: pytest.CaptureFixture[str], temperature: float
+) -> None:
+    run(path, temperature=temperature, start_text="A" * 3000, length=50)
+    assert len(capfd.readouterr().out) == 3050
+
+
+def test_any_text_there_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    characters = list("\n😀שלום\ud800é\u202e")
+    model = Model(trained_model(vocabulary=Vocabulary(characters), conviction=1))
+    model.save(tmp_path / "odd.safetensors")
+    run(tmp_path / "odd.safetensors", start_text="שלום 😀".replace(" ", ""), json=True)
+    [record] = lines_of(capfdbinary.readouterr().out.decode("ascii"))
+    assert set(record["text"]) <= set(characters)
+    assert record["start_text"] == "שלום😀"
+    run(tmp_path / "odd.safetensors", mode="lines", num_samples=3)
+    assert capfdbinary.readouterr().out.count(b"\n") == 3
+
+
+def test_a_sweep_labels_and_numbers(path: Path, tmp_path: Path) -> None:
+    words = charrnn("-m", f"checkpoint={path}", "seed=1", "length=20", "temperature=0.2,1.0")
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+    cold, warm = (load(path).generate(20, temperature=t, seed=1) for t in (0.2, 1.0))
+    assert done.stdout.startswith("---------- ")
+    first, second = done.stdout.removeprefix("---------- ").split("\n---------- ")
+    assert "temperature=0.2" in first.splitlines()[0]
+    assert first.split("\n", 1)[1] == cold
+    assert "temperature=1.0" in second.splitlines()[0]
+    assert second.split("\n", 1)[1] == warm
+    subprocess.run([*words, "output=new.txt"], check=True, cwd=tmp_path, capture_output=True)
+    assert (tmp_path / "new-0.txt").read_text() == cold
+    assert (tmp_path / "new-1.txt").read_text() == warm
+    assert not (tmp_path / "new.txt").exists()
+
+
+def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
+    import pty
+
+    model = Model(trained_model(vocabulary=Vocabulary(list("\né😀\x1b")), conviction=1))
+    model.save(path)
+    leader, follower = pty.openpty()
+    subprocess.run(
+        charrnn(f"checkpoint={path}", "length=40", "seed=1"),
+        stdout=follower,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"},
+    )
+    os.close(follower)
+    shown = os.read(leader, 1000)
+    os.close(leader)
+    assert set(shown) <= set("é?\r\n".encode("latin-1"))

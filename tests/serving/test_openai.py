@@ -182,6 +182,7 @@ def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
         "max_tokens": {"max_tokens": 10_001},
         "stop": {"stop": [""]},
         "logprobs": {"logprobs": 21},
+        "logprobs ": {"logprobs": 20, "max_tokens": 10_000, "n": 3},
         "best_of": {"best_of": 3},
         "suffix": {"suffix": "and then"},
         "frequency_penalty": {"frequency_penalty": 1},
@@ -190,6 +191,7 @@ def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
     }.items():
         with pytest.raises(openai.BadRequestError) as error:
             client.completions.create(**{"model": "main", "prompt": "A", **wrong})  # type: ignore[call-overload]
+        param = param.strip()
         assert error.value.param == param
         assert error.value.type == "invalid_request_error"
         assert param in error.value.message
