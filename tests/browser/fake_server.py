@@ -29,6 +29,7 @@ class FakeServer:
     delay: float = 0.0  # seconds between characters
     models: tuple[str, ...] = ("verse",)
     copied: str | None = "copied from the training text"  # None: it cannot tell
+    tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
     token: str | None = None
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
     breaks_after: int | None = None  # characters after which the connection is cut
@@ -75,7 +76,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._allowed():
             return
         if self.path == "/v1/copied" and self.fake.copied is not None:
-            self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
+            if body["model"] in self.fake.tells_copies:
+                self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
+            else:
+                self._error(501, "there is no training text of this model")
         elif self.path == "/v1/completions":
             self.fake.asked.append(body)
             if body.get("echo"):

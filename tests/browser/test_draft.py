@@ -55,7 +55,7 @@ def test_what_was_typed_is_tinted_on_demand(page: Any, server: FakeServer) -> No
     assert page.locator("#character").text_content() == "“s” was 0.012 % likely"
     page.get_by_role("checkbox", name="What I typed, too").uncheck()
     assert highlighted(page, "surprise-5", ".mirror") == ""
-    assert page.locator("#character").text_content() == ""
+    until(lambda: page.locator("#character").text_content() == "")
 
 
 def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:

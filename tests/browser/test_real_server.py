@@ -15,19 +15,19 @@ import pytest
 
 from charrnn.model import Model
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.steps import set_field, slide, text_of, write
+from tests.browser.steps import highlighted, set_field, slide, text_of, until, write
 from tests.generation.models import trained_model
 
 pytestmark = pytest.mark.browser
 
 
 @contextmanager
-def page_of(chromium: Any, model: Model, folder: Path) -> Iterator[Any]:
+def page_of(chromium: Any, model: Model, folder: Path, *options: str) -> Iterator[Any]:
     """The page at / of `charrnn serve`, with one text of 20 characters as its settings."""
     pytest.importorskip("fastapi", reason="needs the extra serve")
     model.save(folder / "random.safetensors")
     command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", "unknown=error"]
-    command.append(f"checkpoint={folder / 'random.safetensors'}")
+    command += [f"checkpoint={folder / 'random.safetensors'}", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -94,6 +94,16 @@ def test_several_texts_and_a_prompt_that_is_refused(chromium: Any, tmp_path: Pat
         page.keyboard.press("Control+Enter")
         page.get_by_role("alert").wait_for()
         assert "'€'" in page.get_by_role("alert").inner_text()
+
+
+def test_what_stands_in_the_training_text_is_underlined(chromium: Any, tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text(
+        "It was a dark and stormy night; the rain fell in torrents."
+    )
+    corpus = f"corpus={tmp_path / 'corpus.txt'}"
+    with page_of(chromium, Model(trained_model()), tmp_path, corpus) as page:
+        page.locator("#text").fill("We say: a dark and stormy night, and the rain fell.")
+        until(lambda: highlighted(page, "copied", ".mirror") == " a dark and stormy night")
 
 
 def test_a_model_of_bytes(chromium: Any, tmp_path: Path) -> None:

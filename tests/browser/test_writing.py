@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import slide, text_of, write
+from tests.browser.steps import highlighted, slide, text_of, until, write
 
 pytestmark = pytest.mark.browser
 
@@ -152,7 +152,10 @@ def test_a_model_is_chosen_of_several(context: Any, server: FakeServer) -> None:
     server.models = ("verse", "<b>prose</b>")
     page = context.new_page()
     page.goto("/")
+    page.locator("#text").fill("It is copied from the training text, ")
+    until(lambda: highlighted(page, "copied", ".mirror") == server.copied)
     page.get_by_label("Model").select_option("<b>prose</b>")
+    until(lambda: highlighted(page, "copied", ".mirror") == "")
     page.reload()
     write(page, "So")
     assert server.asked[0]["model"] == "<b>prose</b>"

@@ -54,10 +54,15 @@ export class Alternatives {
     this.#paint(card);
   }
 
-  /** Underline what a writer says is copied, of the text before the continuations and theirs. */
-  async underlineCopied(writer, before) {
+  /**
+   * Underline what is copied, also where it began before the continuations.
+   *
+   * @param {(text: string) => Promise<[number, number][] | null>} copied  As of a writer.
+   * @param {string} before  The end of the text that they go on from.
+   */
+  async underlineCopied(copied, before) {
     for (const card of [...this.cards]) {
-      const ranges = await writer.copied(before + card.passage.text);
+      const ranges = await copied(before + card.passage.text);
       if (!ranges || !this.cards.includes(card)) return;
       for (const [start, end] of ranges) {
         card.copied.fill(1, Math.max(0, start - before.length), Math.max(0, end - before.length));

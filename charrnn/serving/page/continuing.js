@@ -66,8 +66,13 @@ export class Continuing {
     pieces.flush();
     if (this.controller !== controller) return; // one was taken, or all were dismissed
     this.#ended(pieces.count, performance.now() - began);
-    if (failure) this.page.fail(failure);
-    else await alternatives.underlineCopied(this.writer, request.prompt.slice(-BEFORE_A_COPY));
+    if (failure) {
+      this.page.fail(failure);
+      return;
+    }
+    const copied = (text) => this.writer.copied(request.model, text);
+    const before = request.prompt.slice(-BEFORE_A_COPY);
+    await alternatives.underlineCopied(copied, before).catch((error) => this.page.fail(error));
   }
 
   /** End the writing and keep what was written. */

@@ -29,7 +29,8 @@ export class Mirror {
       text += next.data;
       count++;
     }
-    const lines = text.split(/(?<=\n)/).filter(Boolean).map((line) => document.createTextNode(line));
+    const texts = text.split(/(?<=\n)/).filter(Boolean);
+    const lines = texts.map((line) => document.createTextNode(line));
     const after = this.lines[from.index + count] ?? this.end;
     for (const node of this.lines.splice(from.index, count, ...lines)) {
       unpaint(node);

@@ -4,13 +4,11 @@ import { Alternatives } from "./alternatives.js";
 import { Continuing } from "./continuing.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
+import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
 import { Settings } from "./settings.js";
 
-const SETTLED = 500; // milliseconds without a change after which the draft is kept and checked
-const CHECKED = 20_000; // characters around the caret that are searched for copies
-const SCORED = 4000; // characters around the caret that are scored
-const WARMED = 400; // characters before those that are read without being scored
+const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
@@ -31,7 +29,7 @@ class Page {
     this.settings = new Settings(document);
     this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage));
     this.continuing = new Continuing(writer, this);
-    this.tellsCopies = false;
+    this.findings = new Findings(writer, this);
     this.settling = 0;
     this.changed = false; // since the draft was kept
   }
@@ -79,12 +77,8 @@ class Page {
     onClick("#copy", () => this.copy());
     onClick("#save", () => this.save());
     onClick("#retry", () => this.connect());
-    find("#show-typed").addEventListener("input", () => {
-      this.draft.scored.fill(NaN);
-      this.editor.mirror.repaint(0, this.draft.text.length);
-      this.showCharacter();
-      this.settle();
-    });
+    find("#model").addEventListener("input", () => this.lookAnew());
+    find("#show-typed").addEventListener("input", () => this.lookAnew());
     onClick("#dials-toggle", (event) => {
       const open = find("#dials").classList.toggle("open");
       event.currentTarget.setAttribute("aria-expanded", String(open));
@@ -102,13 +96,21 @@ class Page {
   async connect() {
     try {
       this.settings.offer(await this.writer.models());
-      this.tellsCopies = (await this.writer.copied("")) !== null;
-      this.settings.offerCopied(this.tellsCopies);
       this.say("");
-      await this.examine();
+      await this.lookAnew();
     } catch (error) {
       this.fail(error, { mayRetry: true });
     }
+  }
+
+  /** Find out about the draft, by the chosen model. */
+  async lookAnew() {
+    try {
+      await this.findings.begin();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.showCharacter();
   }
 
   press(event) {
@@ -196,7 +198,8 @@ class Page {
     if (!this.keep()) {
       this.fail(new Error("This browser does not keep the draft: save it as a file."));
     }
-    await this.examine().catch((error) => this.fail(error));
+    await this.findings.look().catch((error) => this.fail(error));
+    this.showCharacter();
   }
 
   /** Keep what changed, so that a window without changes does not undo what another one kept. */
@@ -210,41 +213,6 @@ class Page {
     const kept = keptDraft();
     if (!document.hidden || !kept || kept.passage.text === this.draft.text) return;
     this.draft.replace(0, this.draft.text.length, kept.passage);
-  }
-
-  /** Find out what is copied, and how surprising is what was typed. */
-  async examine() {
-    if (this.tellsCopies) {
-      await this.#find(CHECKED, async (text, start, end) => {
-        const ranges = await this.writer.copied(text.slice(start, end));
-        return () => {
-          this.draft.copied.fill(0, start, end);
-          for (const [from, to] of ranges) this.draft.copied.fill(1, start + from, start + to);
-        };
-      });
-    }
-    if (this.settings.scoresTyped) {
-      await this.#find(SCORED, async (text, start, end) => {
-        const from = Math.max(0, start - WARMED);
-        const { model } = this.settings.request();
-        const { bits } = Passage.written(await this.writer.score(model, text.slice(from, end)));
-        return () => {
-          if (bits.length === end - from) this.draft.scored.set(bits.subarray(start - from), start);
-        };
-      });
-    }
-    this.showCharacter();
-  }
-
-  /** Find something out about as many characters around the caret, and show it. */
-  async #find(most, ask) {
-    const { text } = this.draft;
-    const start = Math.max(0, this.editor.caret - most / 2);
-    const end = Math.min(text.length, start + most);
-    const note = await ask(text, start, end);
-    if (this.draft.text !== text) return; // it will settle again
-    note();
-    this.editor.mirror.repaint(start, end);
   }
 
   showState() {

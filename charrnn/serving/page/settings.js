@@ -43,6 +43,11 @@ export class Settings {
     this.root.querySelector("#copied-choice").hidden = !possible;
   }
 
+  /** The chosen model; none while none is known, which asks for the writer's first. */
+  get chosenModel() {
+    return this.model.value || undefined;
+  }
+
   /** Whether what was typed is tinted, too. */
   get scoresTyped() {
     return this.root.querySelector("#show-typed").checked;
@@ -55,7 +60,7 @@ export class Settings {
     const seed = this.root.querySelector("#seed");
     const given = seed.value !== "" && seed.checkValidity();
     return {
-      model: this.model.value || undefined, // the first one, while none is known
+      model: this.chosenModel,
       maxTokens: value("length"),
       temperature,
       topP: value("topP"),

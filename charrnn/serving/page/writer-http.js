@@ -8,7 +8,7 @@ const TOKEN = "charrnn.token";
 /** @returns {import("./writer.js").Writer} */
 export function httpWriter() {
   let token = sessionStorage.getItem(TOKEN);
-  let tellsCopies = true; // until the server says that it cannot
+  const tellsNoCopies = new Set(); // models of which the server said so, to be asked no more
 
   async function request(path, { body, signal } = {}) {
     const headers = { Accept: "application/json, text/event-stream" };
@@ -45,11 +45,14 @@ export function httpWriter() {
       }
     },
 
-    async copied(text) {
-      if (!tellsCopies) return null;
-      const response = await request("v1/copied", { body: { text, min_length: SHORTEST_COPY } });
-      tellsCopies = ![404, 405, 501].includes(response.status);
-      if (!tellsCopies) return null;
+    async copied(model, text) {
+      if (tellsNoCopies.has(model)) return null;
+      const body = { model, text, min_length: SHORTEST_COPY };
+      const response = await request("v1/copied", { body });
+      if ([404, 405, 501].includes(response.status)) {
+        tellsNoCopies.add(model);
+        return null;
+      }
       if (!response.ok) throw await refusal(response);
       return inCodeUnits(text, (await response.json()).ranges);
     },

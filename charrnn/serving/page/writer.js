@@ -19,8 +19,9 @@
  * @property {() => Promise<string[]>} models
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
  *   => Promise<void>} complete  Calls `onPiece` as text is written, for each continuation.
- * @property {(text: string) => Promise<[number, number][] | null>} copied  The parts of the text
- *   that stand in the training text, as places in the string; null if this writer cannot tell.
+ * @property {(model: string, text: string) => Promise<[number, number][] | null>} copied  The
+ *   parts of a text that stand in the model's training text, as places in the string; null if this
+ *   writer cannot tell.
  * @property {(model: string, text: string) => Promise<Character[]>} score  The characters of a
  *   text, each with its probability after those before it.
  * @property {(token: string) => void} [useToken]  Called with what the reader typed after an
