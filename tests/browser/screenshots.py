@@ -22,7 +22,7 @@ Have the patricians of you. For your wants,
 """
 # name, width, height, scheme, whether one continuation is taken in the end
 PICTURES = (
-    ("writing-page", 1280, 720, "light", False),
+    ("writing-page", 1280, 800, "light", False),
     ("writing-page-dark", 768, 720, "dark", True),
     ("writing-page-phone", 360, 720, "light", False),
 )
@@ -51,7 +51,7 @@ def main(address: str, folder: Path) -> None:
                 page.get_by_text("characters a second").wait_for()
                 if take:
                     page.keyboard.press("Alt+1")
-            page.wait_for_timeout(1500)  # until copies are underlined
+            page.wait_for_timeout(2000)  # until copies are underlined
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             picture.quantize(96).save(folder / f"{name}.png", optimize=True)
             context.close()
