@@ -145,6 +145,12 @@ TEMPERATURES = Range(
 )
 
 
+NOVEL = Range(
+    lambda value: isinstance(value, bool) or value >= 1,
+    "must be the longest run of characters that may be copied, 1 or more",
+)
+
+
 @dataclass
 class SampleOptions:
     checkpoint: Models
@@ -164,6 +170,10 @@ class SampleOptions:
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
     json: bool
+    novel: Annotated[bool | int, NOVEL]
+    report: bool
+    report_folder: Annotated[str | None, PATH]
+    corpus: Annotated[str | None, PATH]
     output: Annotated[str | None, PATH]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
 
@@ -174,6 +184,24 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        lines = self.mode == "lines"
+        require(
+            self.novel is not True or lines,
+            "novel",
+            "true",
+            "needs mode=lines; for a text give the longest run that may be copied: novel=40",
+        )
+        require(
+            isinstance(self.novel, bool) or not lines,
+            "novel",
+            self.novel,
+            "is for a text; novel=true writes no line of the training text",
+        )
+        for name in ("report_folder", "corpus"):
+            value = getattr(self, name)
+            needed = self.report or (name == "corpus" and self.novel is not False)
+            what = "report=true or novel=" if name == "corpus" else "report=true"
+            require(needed or value is None, name, value, f"needs {what}")
 
 
 @dataclass

@@ -54,6 +54,7 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
+    from charrnn.commands.novelty import Novelty
     from charrnn.generation.lines import write_lines
     from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models.ensemble import read_models
@@ -63,16 +64,19 @@ def run(options: SampleOptions) -> None:
         output = numbered(output, job.number)
     _refuse_the_model_itself(output, options.checkpoint)
     sampler = Sampler(read_models(options.checkpoint))
+    novelty = Novelty(options, sampler)
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
     if options.mode == "lines":
-        texts = _lines(each, [write_lines(sampler, asked) for asked in each], options.json)
+        known = novelty.known_lines
+        texts = _lines(each, [write_lines(sampler, asked, known) for asked in each], options.json)
     else:
-        begun = [sampler.write(asked) for asked in each]
+        begun = [novelty.write(asked) for asked in each]
         if output is not None or not sys.stdout.isatty():
             total = options.length * options.num_samples * len(each)
             begun = list(_reported(begun, total))
         texts = _samples(each, begun)
+    texts = novelty.kept(texts)
     if options.seed is None:
         say(f"seed={seed}")
 
@@ -89,6 +93,7 @@ def run(options: SampleOptions) -> None:
         with _opened(output) as write:
             for text in texts:
                 _write_all(text, write)
+    novelty.report(output)
 
 
 def _asked(options: SampleOptions, start_text: str, seed: int) -> list[GenerateOptions]:

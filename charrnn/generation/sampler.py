@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.choosing import Choice, Ids, log_softmax
+from charrnn.generation.choosing import Choice, Floats, Ids, log_softmax
 from charrnn.generation.engines import Engine, Engines, Reader
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.state import State, beginning, rows_of
@@ -106,13 +106,27 @@ class Sampler:
         """
         samples = range(options.num_samples) if samples is None else samples
         choice = choice_for(options, self.model.vocabulary)
+        engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))
+        return self._write(options, samples, choice, engine, self.beginning_of(options))
+
+    def engine_for(self, options: GenerateOptions, streams: int) -> Engine:
+        """The engine that writes so many texts side by side.
+
+        Raises:
+            InputError: the one asked for is not installed or has no kernel for the model's cell.
+        """
         if options.engine == "auto":
-            streams = min(len(samples), STREAMS_TOGETHER)
-            engine = self.engines.fastest(streams, options.length)
-        else:
-            engine = self.engines.named(options.engine)
+            return self.engines.fastest(streams, options.length)
+        return self.engines.named(options.engine)
+
+    def beginning_of(self, options: GenerateOptions) -> Beginning:
+        """What the texts that are asked for go on from.
+
+        Raises:
+            InputError: a character of start_text is unknown.
+        """
         text = fitted(options.start_text, self.model.vocabulary, options.unknown).text
-        return self._write(options, samples, choice, engine, self.begin(text, options.prime))
+        return self.begin(text, options.prime)
 
     def begin(self, start_text: str = "", prime: str = "text") -> Beginning:
         """What a text goes on from after the primer, if there is one, and a start text.
@@ -152,8 +166,7 @@ class Sampler:
         text that goes on from nothing is not counted either.
         """
         vocabulary, reader = self.model.vocabulary, self.engines.reader
-        start = fitted(options.start_text, vocabulary, options.unknown).text
-        last, state = self.begin(start, options.prime)
+        last, state = self.beginning_of(options)
         ids = vocabulary.encode(text)
         if last is not None:
             ids = np.concatenate([[last], ids])
@@ -202,8 +215,7 @@ class Sampler:
                 written = np.empty((len(streams), 0), np.int64)
             elif last is None:  # nothing to go on from: any character may be the first
                 first = np.array([stream.uniforms.random(1) for stream in streams])
-                allowed = np.delete(np.arange(len(self.model.vocabulary)), choice.banned)
-                written = allowed[(first * len(allowed)).astype(np.int64)]
+                written = first_ids(first, choice, self.model.vocabulary)
                 last = 0
             else:
                 uniforms = np.array([stream.uniforms.random(T) for stream in streams])
@@ -265,6 +277,12 @@ def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:
         min_p=options.min_p,
         banned=tuple(sorted(known)),
     )
+
+
+def first_ids(uniforms: Floats, choice: Choice, vocabulary: Vocabulary) -> Ids:
+    """Characters, at uniforms of the same shape, that come after nothing: any may be the first."""
+    allowed = np.delete(np.arange(len(vocabulary)), choice.banned)
+    return allowed[(uniforms * len(allowed)).astype(np.int64)]
 
 
 def drawn_seed() -> int:

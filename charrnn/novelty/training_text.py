@@ -8,6 +8,7 @@ of memory for each byte of the text. It is not kept on disk: reading it would sa
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
+from charrnn.text.vocabulary import readable
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,18 @@ class TrainingText:
     def __len__(self) -> int:
         return len(self.text)
 
-    def __contains__(self, passage: str) -> bool:
-        return self._count(_utf8(passage)) > 0
+    def __contains__(self, passage: object) -> bool:
+        return isinstance(passage, str) and self._count(_utf8(passage)) > 0
 
     @cached_property
     def lines(self) -> frozenset[str]:
-        """Its lines, each once, without their ends. Needs no extra."""
-        return frozenset(self.text.split("\n"))
+        """Its lines, each once, without white space at their ends. Needs no extra."""
+        return frozenset(line.rstrip() for line in self.text.split("\n"))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words, each once, without regard to case (`str.casefold`). Needs no extra."""
+        return frozenset(word.casefold() for word in set(words_of(self.text)))
 
     def find(self, passage: str, start: int = 0) -> Passage | None:
         """Where a passage first stands in the training text; None if it does not.
@@ -102,13 +111,18 @@ class TrainingText:
                 first += 1
             yield len(sizes) - first
 
-    def longest_copy(self, text: str) -> Passage | None:
+    def longest_copy(
+        self, text: str, matches: npt.NDArray[np.int64] | None = None
+    ) -> Passage | None:
         """The longest passage of a text that stands in the training text, the first of several.
+
+        Args:
+            matches: the text's `longest_matches`, where they are known already.
 
         Returns:
             None where the two have not a single character in common.
         """
-        matches = self.longest_matches(text)
+        matches = self.longest_matches(text) if matches is None else matches
         length = int(matches.max(initial=0))
         if not length:
             return None
@@ -136,6 +150,14 @@ class TrainingText:
             ) from None
         suffixes: npt.NDArray[np.int32] = divsufsort(self._bytes)
         return suffixes
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: letters, and apostrophes between them.
+
+    Of a text in bytes (see `charrnn.text.vocabulary`) the words of the characters that they are.
+    """
+    return _WORD.findall(readable(text))
 
 
 def _utf8(text: str) -> bytes:

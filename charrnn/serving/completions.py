@@ -43,11 +43,9 @@ class Answer:
         self, asked: CompletionRequest, served: Served, limits: Limits, client: str
     ) -> None:
         self._served, self._limits = served, limits
-        self._samples = asked.n or 1
-        self._length = 16 if asked.max_tokens is None else asked.max_tokens
-        texts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
-        self._require_within_limits(asked, texts)
-        self._prompts = [served.prompt(text) for text in texts]
+        _require_within_limits(asked, limits)
+        self._samples = asked.samples
+        self._prompts = [served.prompt(text) for text in asked.prompts]
         self._echo, self._streamed = bool(asked.echo), bool(asked.stream)
         self._ends_with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
         self._scored = asked.logprobs is not None
@@ -64,40 +62,17 @@ class Answer:
         self._rows = [_Row(served.vocabulary, prompt) for prompt in self._each_prompt()]
         self._written = 0
 
-    def _require_within_limits(self, asked: CompletionRequest, texts: list[str]) -> None:
-        limits = self._limits
-        if not texts:
-            raise Refusal(400, "prompt: takes a text or several, and not none", param="prompt")
-        if asked.best_of not in (None, self._samples):
-            raise Refusal(400, "best_of: is not supported here; leave it out", param="best_of")
-        for name, value, limit, what in (
-            ("max_tokens", self._length, limits.length, "new characters"),
-            ("n", len(texts) * self._samples, limits.streams, "completions together"),
-            ("prompt", sum(map(len, texts)), limits.prompt, "characters together"),
-        ):
-            if value > limit:
-                message = f"{name}: {value:,} {what} are more than the {limit:,} that are given"
-                raise Refusal(400, message, param=name)
-
-        if asked.logprobs is not None:
-            each = self._length + (max(map(len, texts)) if asked.echo else 0)
-            scores = each * len(texts) * self._samples * (1 + asked.logprobs)
-            if scores > _MOST_SCORES:
-                message = f"logprobs: {scores:,} are more than the {_MOST_SCORES:,} that are told"
-                raise Refusal(400, message, param="logprobs")
-
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]
-        stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
         return Job(
             prompt=prompt.read,
             state=prompt.state,
             receive=lambda event: self._events.put_nowait((place, event)),
             samples=self._samples,
-            length=self._length,
+            length=asked.length,
             choice=self._choice(asked),
             seed=self.seed,
-            stop=tuple(in_characters_of(vocabulary, stop) for stop in stops),
+            stop=tuple(in_characters_of(vocabulary, stop) for stop in asked.stops),
             keep_stop=bool(asked.include_stop_str_in_output),
             likeliest=asked.logprobs,
             score_prompt=self._echo and self._scored,
@@ -203,6 +178,26 @@ class Answer:
             "completion_tokens": self._written,
             "total_tokens": read + self._written,
         }
+
+
+def _require_within_limits(asked: CompletionRequest, limits: Limits) -> None:
+    """Raise Refusal for what is more than is given."""
+    texts, characters = asked.prompts, sum(map(len, asked.prompts))
+    if not texts:
+        raise Refusal(400, "prompt: takes a text or several, and not none", param="prompt")
+    if asked.best_of not in (None, asked.samples):
+        raise Refusal(400, "best_of: is not supported here; leave it out", param="best_of")
+    scored = len(texts) * asked.length + (characters if asked.echo else 0)
+    scores = 0 if asked.logprobs is None else scored * asked.samples * (1 + asked.logprobs)
+    for name, value, limit, what in (
+        ("max_tokens", asked.length, limits.length, "new characters"),
+        ("n", len(texts) * asked.samples, limits.streams, "completions together"),
+        ("prompt", characters, limits.prompt, "characters together"),
+        ("logprobs", scores, _MOST_SCORES, "of them together"),
+    ):
+        if value > limit:
+            message = f"{name}: {value:,} {what} are more than the {limit:,} that are given"
+            raise Refusal(400, message, param=name)
 
 
 class ClientLeft(Exception):

@@ -100,6 +100,24 @@ class CompletionRequest(BaseModel):
             raise ValueError(f"takes at most {MOST_STOPS} texts")
         return value
 
+    # What is meant where a client writes null, or one text for a list of one
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    @property
+    def length(self) -> int:
+        return 16 if self.max_tokens is None else self.max_tokens
+
+    @property
+    def samples(self) -> int:
+        return self.n or 1
+
 
 class Logprobs(BaseModel):
     """Parallel lists, an entry a character; the first of a prompt has no probability."""

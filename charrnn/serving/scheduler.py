@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from charrnn.generation.choosing import Ids
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning, joined, rows_of
-from charrnn.serving.job import Event, Job, PromptScored
+from charrnn.serving.job import Event, Job, PromptScored, Scored
 from charrnn.serving.scoring import scored
 from charrnn.serving.states import StateCache
 from charrnn.serving.streams import Reading, Writing
@@ -244,18 +245,22 @@ class Scheduler:
         before = self._writing_state
         ids, self._writing_state = self._engine.write(last, before, uniforms, choices)
         self.written += ids.size
-        scores = {}
-        if rows:
-            taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
-            logits, _ = self._reader.read(taken_in, rows_of(before, rows))
-            for n, of_row in zip(rows, logits, strict=True):
-                scores[n] = scored(of_row, ids[n], self._writing[n].job.likeliest or 0)
+        scores = self._scores(rows, last, ids, before) if rows else {}
         for n, (writing, row) in enumerate(zip(self._writing, ids.tolist(), strict=True)):
             piece = writing.take(row, scores.get(n))
             if piece is not None:
                 self._outbox.append((writing.job, piece))
         self._keep_writing([n for n, writing in enumerate(self._writing) if writing.left])
         self._writing_pace.note(len(lefts), (time.perf_counter() - began) / steps)
+
+    def _scores(self, rows: list[int], last: Ids, ids: Ids, before: State) -> dict[int, Scored]:
+        """How likely the characters (N, T) of some rows were: the model reads them once more."""
+        taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
+        logits, _ = self._reader.read(taken_in, rows_of(before, rows))
+        return {
+            n: scored(of_row, ids[n], self._writing[n].job.likeliest or 0)
+            for n, of_row in zip(rows, logits, strict=True)
+        }
 
     def _with_scores(self, steps: int, streams: int) -> int:
         """The length of a chunk whose logits are kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Any
 
@@ -62,7 +63,13 @@ def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> No
         timeout_graceful_shutdown=drain,
         ws="none",
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_a_fault)
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Whether a record tells of more than that requests were cancelled, at a forced end."""
+    return "CancelledError" not in logging.Formatter().format(record)
 
 
 def _reason(error: OSError | UnicodeError) -> str:

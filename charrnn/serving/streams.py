@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from charrnn.generation.choosing import Ids
-from charrnn.generation.sampler import uniforms_of
+from charrnn.generation.sampler import first_ids, uniforms_of
 from charrnn.generation.stopping import Stops
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Job, Piece, Scored
@@ -69,13 +69,11 @@ class Writing:
         if not self.left:
             return Piece(self.sample, "", self._handed(0), "length")
         if not len(self.job.prompt):  # nothing to go on from: any character may be the first
-            size = len(self._vocabulary)
-            allowed = np.delete(np.arange(size), self.job.choice.banned)
-            first = [int(allowed[int(self.uniforms.random() * len(allowed))])]
-            if self.job.likeliest is None:
-                return self.take(first, None)
-            evenly = np.zeros((1, size), np.float32)
-            return self.take(first, scored(evenly, np.array(first), self.job.likeliest))
+            first = first_ids(self.uniforms.random(1), self.job.choice, self._vocabulary)
+            evenly = np.zeros((1, len(self._vocabulary)), np.float32)
+            wanted = self.job.likeliest
+            scores = None if wanted is None else scored(evenly, first, wanted)
+            return self.take(first.tolist(), scores)
         return None
 
     def take(self, ids: list[int], scores: Scored | None) -> Piece | None:

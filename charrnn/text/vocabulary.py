@@ -168,6 +168,11 @@ def _character(token: str) -> str:
     return token
 
 
+def readable(text: str) -> str:
+    """The same with the characters that its bytes are, where some of it is bytes."""
+    return as_bytes(text).decode("utf-8", "surrogateescape")
+
+
 def as_bytes(text: str) -> bytes:
     """UTF-8; a byte of `encoding=bytes`, a lone surrogate in Python, is that byte again.
 

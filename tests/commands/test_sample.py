@@ -44,6 +44,10 @@ def run(path: Path, **given: Any) -> None:
         "until": None,
         "mode": "text",
         "json": False,
+        "novel": False,
+        "report": False,
+        "report_folder": None,
+        "corpus": None,
         "output": None,
         "engine": "auto",
     }

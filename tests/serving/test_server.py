@@ -34,7 +34,7 @@ def metric(http: httpx.Client, name: str, model: str = "main") -> float:
     return float(next(row for row in page.splitlines() if row.startswith(line))[len(line) :])
 
 
-def until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < end
@@ -102,10 +102,8 @@ def test_odd_texts(http: httpx.Client) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_connection_that_is_dropped_frees_its_place(http: httpx.Client, stream: bool) -> None:
     address = http.base_url.host, http.base_url.port
-    body = json.dumps({"max_tokens": 10_000, "n": 64, "stream": stream}).encode()
-    head = "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     with socket.create_connection(address) as connection:
-        connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(request_of({"max_tokens": 10_000, "n": 64, "stream": stream}))
         until(lambda: metric(http, "active") == 64)
     until(lambda: metric(http, "active") == 0)
 
@@ -179,44 +177,60 @@ def test_what_is_copied_is_told_in_characters(models: Path, tmp_path: Path) -> N
         assert http.post("/v1/copied", json={"text": "x" * 100_001}).status_code == 400
 
 
+def request_of(body: object) -> bytes:
+    """The bytes of a request for a completion."""
+    data = json.dumps(body).encode()
+    head = "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+
+
+def test_a_full_queue_and_too_many_connections(models: Path) -> None:
+    import httpx
+
+    options = ["streams=1", "max_queue=1", "max_length=1000000000", "max_connections=6"]
+    with (
+        serving(f"checkpoint={models}/main.safetensors", *options) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        assert [card["id"] for card in http.get("/v1/models").json()["data"]] == ["main"]
+        address = http.base_url.host, http.base_url.port
+        endless = {"max_tokens": 1_000_000_000}
+        with socket.create_connection(address) as one, socket.create_connection(address) as other:
+            one.sendall(request_of(endless))
+            other.sendall(request_of(endless))
+            until(lambda: (metric(http, "active"), metric(http, "waiting")) == (1, 1))
+            full = http.post("/v1/completions", json=endless)
+            assert full.status_code == 429
+            assert full.headers["retry-after"]
+        until(lambda: (metric(http, "active"), metric(http, "waiting")) == (0, 0))
+        idle = [socket.create_connection(address) for _ in range(6)]
+        until(lambda: httpx.get(f"{server.url}/health").status_code == 503)
+        for connection in idle:
+            connection.close()
+        until(lambda: httpx.get(f"{server.url}/health").status_code == 200)
+
+
 def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
     import httpx
 
     with (
         serving(
-            f"checkpoint={models}/main.safetensors", "streams=1", "max_queue=1", "max_seconds=0.7",
-            "max_length=100000000", "max_connections=4", "max_body=1000", "unknown=error",
+            f"checkpoint={models}/main.safetensors", "max_seconds=0.5", "max_length=1000000000",
+            "max_body=1000", "unknown=error",
         ) as server,
         httpx.Client(base_url=server.url, timeout=30) as http,
     ):  # fmt: skip
-        assert [card["id"] for card in http.get("/v1/models").json()["data"]] == ["main"]
         unknown = http.post("/v1/completions", json={"prompt": "é"})
         assert unknown.status_code == 400
         assert unknown.json()["error"]["param"] == "prompt"
-        answers: list[httpx.Response] = []
-        endless = {"max_tokens": 100_000_000}
-
-        def ask() -> None:
-            answers.append(httpx.post(f"{server.url}/v1/completions", json=endless, timeout=30))
-
-        asking = [threading.Thread(target=ask) for _ in range(2)]
-        for thread in asking:
-            thread.start()
-        until(lambda: metric(http, "active") + metric(http, "waiting") == 2)
-        full = http.post("/v1/completions", json=endless)
-        assert full.status_code == 429
-        assert full.headers["retry-after"]
-        for thread in asking:
-            thread.join()
-        assert [answer.status_code for answer in answers] == [503, 503]
-        assert answers[0].json()["error"]["code"] == "timeout"
-        with httpx.stream(
-            "POST", f"{server.url}/v1/completions", json={**endless, "stream": True}, timeout=30
-        ) as streamed:
+        endless = {"max_tokens": 1_000_000_000}
+        late = http.post("/v1/completions", json=endless)
+        assert late.status_code == 503
+        assert late.json()["error"]["code"] == "timeout"
+        with http.stream("POST", "/v1/completions", json={**endless, "stream": True}) as streamed:
             events = [line for line in streamed.iter_lines() if line]
         assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "timeout"
         until(lambda: metric(http, "active") == 0)
-
         address = http.base_url.host, http.base_url.port
         head = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\n"
         with socket.create_connection(address) as slow:
@@ -225,11 +239,6 @@ def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
         with socket.create_connection(address) as large:
             large.sendall(head + b"content-length: 999999999999\r\n\r\n{")
             assert large.recv(100).startswith(b"HTTP/1.1 413")
-        idle = [socket.create_connection(address) for _ in range(4)]
-        until(lambda: httpx.get(f"{server.url}/health").status_code == 503)
-        for connection in idle:
-            connection.close()
-        until(lambda: httpx.get(f"{server.url}/health").status_code == 200)
 
 
 def test_a_token_and_other_origins(models: Path) -> None:
@@ -273,7 +282,7 @@ def test_sigterm_lets_what_is_under_way_end(models: Path) -> None:
     import httpx
 
     with serving(f"checkpoint={models}/main.safetensors", "max_length=1000000") as server:
-        asked = {"prompt": "A", "max_tokens": 10_000, "seed": 1}
+        asked = {"prompt": "A", "max_tokens": 20_000, "seed": 1}
         whole: list[httpx.Response] = []
 
         def ask() -> None:
@@ -286,11 +295,13 @@ def test_sigterm_lets_what_is_under_way_end(models: Path) -> None:
         ) as answer:
             lines = answer.iter_lines()
             first = next(lines)
+            with httpx.Client(base_url=server.url) as http:
+                until(lambda: whole or metric(http, "active") == 2)
             assert server.stop() == 0
             text = "\n".join([first, *lines])
         asking.join()
         assert text.endswith("data: [DONE]\n")
-        assert len(whole[0].json()["choices"][0]["text"]) == 10_000
+        assert len(whole[0].json()["choices"][0]["text"]) == 20_000
         assert len(server.lines) == 1, server.lines
 
 
