@@ -62,11 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeServer
 
     def do_GET(self) -> None:
-        name = self.path.lstrip("/") or "index.html"
-        if name == "v1/models":
+        name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
+        if self.path == "/v1/models":
             if self._allowed():
                 self._json(200, {"data": [{"id": model} for model in self.fake.models]})
-        elif (PAGE / name).is_file() and "/" not in name:
+        elif "/" not in name and (PAGE / name).is_file():
             self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())
         else:
             self._error(404, "no such page")

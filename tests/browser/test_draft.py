@@ -117,7 +117,7 @@ def test_changes_of_a_draft_against_plain_strings(page: Any) -> None:
     """Random edits: text, marks, history and the difference that an edit is found as."""
     wrong = page.evaluate(
         """async () => {
-            const { Draft, Passage, difference, movedBy } = await import("./draft.js");
+            const { Draft, Passage, difference, movedBy } = await import("/page/draft.js");
             let state = 7;
             const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
             const draft = new Draft();
@@ -164,8 +164,8 @@ def test_the_mirror_follows_every_change(page: Any) -> None:
     """After random edits each line is a node, and its tints are those of its characters."""
     wrong = page.evaluate(
         """async () => {
-            const { Draft, Passage } = await import("./draft.js");
-            const { Mirror } = await import("./mirror.js");
+            const { Draft, Passage } = await import("/page/draft.js");
+            const { Mirror } = await import("/page/mirror.js");
             let state = 11;
             const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
             const draft = new Draft();

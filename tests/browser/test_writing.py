@@ -211,6 +211,23 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     prompt = server.asked[0]["prompt"]
     assert 4096 <= len(prompt) <= 8192
     assert ("A line of the draft.\n" * 2000).endswith(prompt)
+    wrong = page.evaluate(
+        """async () => {
+            const { promptBefore } = await import("/page/continuing.js");
+            const text = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i)).join("");
+            const begins = new Set();
+            for (let place = 0; place <= text.length; place += 7) {
+                const prompt = promptBefore(text, place);
+                const begin = place - prompt.length;
+                if (prompt !== text.slice(begin, place)) return "not the text before";
+                if (prompt.length > 8192) return "too long";
+                if (prompt.length < Math.min(place, 4096)) return "too short";
+                begins.add(begin);
+            }
+            return begins.size === 7 ? "" : "its beginning moves too often";
+        }"""
+    )
+    assert wrong == ""
     room = page.locator(".room")
     from_end = "room => room.scrollHeight - room.clientHeight - room.scrollTop"
     assert room.evaluate(from_end) < 100

@@ -127,9 +127,10 @@ export class Continuing {
     if (!alternatives.open) this.anchor = null;
     this.#show();
     const speed = Math.round((count / milliseconds) * 1000).toLocaleString("en");
+    const texts = alternatives.open ? `${alternatives.cards.length} texts, ` : "";
     if (stopped) this.page.say("Stopped.");
     else if (!count) this.page.say("The model wrote nothing.");
-    else this.page.say(`${speed} characters a second`);
+    else this.page.say(`${texts}${speed} characters a second`);
   }
 
   #show() {
