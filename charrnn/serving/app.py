@@ -15,7 +15,7 @@ import anyio
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -137,8 +137,9 @@ def make_app(
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    if PAGE.is_dir():
-        app.mount("/", _Page(directory=PAGE, html=True))
+    # in a folder of its own: what is mounted at / would answer every wrong method of a route
+    app.mount("/page", _Page(directory=PAGE))
+    app.add_route("/", _first_page, include_in_schema=False)
     return app
 
 
@@ -270,6 +271,10 @@ class _EventStream(StreamingResponse):
                 await super().__call__(scope, receive, send)
         finally:
             self._wanted.close()
+
+
+async def _first_page(request: Request) -> Response:
+    return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
 
 
 class _Page(StaticFiles):
