@@ -169,6 +169,7 @@ class SampleOptions:
     num_samples: Annotated[int, AT_LEAST_1]
     until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
+    interactive: bool
     json: bool
     novel: Annotated[bool | int, NOVEL]
     report: bool
@@ -202,6 +203,19 @@ class SampleOptions:
             needed = self.report or (name == "corpus" and self.novel is not False)
             what = "report=true or novel=" if name == "corpus" else "report=true"
             require(needed or value is None, name, value, f"needs {what}")
+        for name, taken in (("json", self.json), ("mode", self.mode != "text")):
+            require(
+                not (self.interactive and taken),
+                name,
+                getattr(self, name),
+                "is not for interactive=true; leave one out",
+            )
+        require(
+            not (self.interactive and isinstance(self.temperature, list)),
+            "temperature",
+            self.temperature,
+            "interactive=true begins with one, which its keys change",
+        )
 
 
 @dataclass

@@ -67,6 +67,13 @@ def run(options: SampleOptions) -> None:
     novelty = Novelty(options, sampler)
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
+    if options.interactive:
+        from charrnn.commands.interactive import write_together
+
+        draft = write_together(sampler, each[0], output)
+        with _opened(None) as write:
+            write(draft + "\n" * (sys.stdout.isatty() and draft != ""))
+        return
     if options.mode == "lines":
         known = novelty.known_lines
         texts = _lines(each, [write_lines(sampler, asked, known) for asked in each], options.json)

@@ -43,6 +43,7 @@ def run(path: Path, **given: Any) -> None:
         "num_samples": 1,
         "until": None,
         "mode": "text",
+        "interactive": False,
         "json": False,
         "novel": False,
         "report": False,
