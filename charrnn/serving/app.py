@@ -214,10 +214,10 @@ def _routes(
     async def copied(asked: CopiedRequest) -> Response:
         """Which passages of a text stand in the training text.
 
-        501 where the training text is not at hand.
+        404 where the training text is not at hand.
         """
         if copies is None:
-            raise Refusal(501, "there is nothing here to look for copies with")
+            raise Refusal(404, "there is nothing here to look for copies with")
         if len(asked.text) > limits.prompt:
             message = f"text: has more than the {limits.prompt:,} characters that are looked at"
             raise Refusal(400, message, param="text")

@@ -33,7 +33,7 @@ class Copies:
         try:
             lengths = self._text_of(model).longest_matches(characters).tolist()
         except InputError as error:
-            raise Refusal(501, str(error)) from None
+            raise Refusal(404, str(error)) from None
         ranges: list[tuple[int, int]] = []
         for end, length in enumerate(lengths, start=1):
             if length < least:

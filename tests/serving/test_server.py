@@ -147,7 +147,7 @@ def test_the_page_is_there_and_loads_nothing_from_elsewhere(http: httpx.Client) 
 
 def test_without_a_training_text_copies_cannot_be_told(http: httpx.Client) -> None:
     answer = http.post("/v1/copied", json={"text": ""})
-    assert answer.status_code == 501
+    assert answer.status_code == 404
     assert "training" in answer.json()["error"]["message"] or "trained" in answer.text
 
 
