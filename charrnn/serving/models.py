@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
 from charrnn.generation.choosing import Choice, Ids
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
@@ -136,7 +136,7 @@ class Models:
             known = ", ".join(self._served)
             raise Refusal(
                 404,
-                f"there is no model {name!r} here; there is {known}",
+                f"there is no model {shown(name)!r} here; there is {known}",
                 param="model",
                 code="model_not_found",
             )

@@ -78,7 +78,9 @@ class CompletionRequest(BaseModel):
         default=False, description="as server-sent events, as it is written"
     )
     stream_options: StreamOptions | None = None
-    user: str | None = Field(default=None, description="whose last prompt this goes on from")
+    user: str | None = Field(
+        default=None, max_length=200, description="whose last prompt this goes on from"
+    )
 
     suffix: str | None = Field(default=None, description="refused unless empty")
     best_of: int | None = Field(default=None, description="refused unless it is n")

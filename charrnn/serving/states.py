@@ -19,6 +19,7 @@ from charrnn.generation.state import State
 # 2 x 256 has 4 kB, and 64 characters are read in 2 ms.
 _MOST_OF_A_PROMPT = 256
 _NEAREST = 64
+_OBJECTS = 4096  # bytes of what holds the numbers of a trail
 
 
 @dataclass
@@ -47,9 +48,9 @@ class Trail:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes, about."""
         states = sum(v.nbytes for state in self.states for layer in state for v in layer)
-        return self.ids.nbytes + states
+        return _OBJECTS + self.ids.nbytes + states
 
 
 class StateCache:
@@ -82,7 +83,7 @@ class StateCache:
         """Make it the client's last."""
         before = self._trails.pop(client, None)
         self._size -= before.size if before else 0
-        if trail.size > self._limit:
+        if not trail.states or trail.size > self._limit:
             return
         self._trails[client] = trail
         self._size += trail.size
