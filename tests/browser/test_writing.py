@@ -214,7 +214,8 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     wrong = page.evaluate(
         """async () => {
             const { promptBefore } = await import("/page/continuing.js");
-            const text = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i)).join("");
+            const units = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i));
+            const text = units.join("");
             const begins = new Set();
             for (let place = 0; place <= text.length; place += 7) {
                 const prompt = promptBefore(text, place);
