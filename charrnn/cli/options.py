@@ -185,6 +185,27 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        for name, taken in (
+            ("json", self.json),
+            ("mode", self.mode != "text"),
+            ("novel", self.novel is not False),
+            ("report", self.report),
+        ):
+            require(
+                not (self.interactive and taken),
+                name,
+                getattr(self, name),
+                "is not for interactive=true; leave one out",
+            )
+        require(
+            not (self.interactive and isinstance(self.temperature, list)),
+            "temperature",
+            self.temperature,
+            "interactive=true begins with one, which its keys change",
+        )
+        self._check_novelty()
+
+    def _check_novelty(self) -> None:
         lines = self.mode == "lines"
         require(
             self.novel is not True or lines,
@@ -203,19 +224,21 @@ class SampleOptions:
             needed = self.report or (name == "corpus" and self.novel is not False)
             what = "report=true or novel=" if name == "corpus" else "report=true"
             require(needed or value is None, name, value, f"needs {what}")
-        for name, taken in (("json", self.json), ("mode", self.mode != "text")):
-            require(
-                not (self.interactive and taken),
-                name,
-                getattr(self, name),
-                "is not for interactive=true; leave one out",
-            )
-        require(
-            not (self.interactive and isinstance(self.temperature, list)),
-            "temperature",
-            self.temperature,
-            "interactive=true begins with one, which its keys change",
-        )
+
+
+@dataclass
+class ScoreOptions:
+    checkpoint: Models
+    input_txt: Annotated[str | list[str], PATH]
+    by: Annotated[str, one_of("text", "line", "character")]
+    unknown: Annotated[str, one_of("error", "skip")]
+    json: bool
+
+
+@dataclass
+class ConvertOptions:
+    input: Annotated[str, PATH]
+    output: Annotated[str, PATH]
 
 
 @dataclass
@@ -249,21 +272,6 @@ class ServeOptions:
                     path,
                     "takes a path, or a list of paths for an ensemble",
                 )
-
-
-@dataclass
-class ScoreOptions:
-    checkpoint: Models
-    input_txt: Annotated[str | list[str], PATH]
-    by: Annotated[str, one_of("text", "line", "character")]
-    unknown: Annotated[str, one_of("error", "skip")]
-    json: bool
-
-
-@dataclass
-class ConvertOptions:
-    input: Annotated[str, PATH]
-    output: Annotated[str, PATH]
 
 
 SCHEMAS: dict[str, type] = {

@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charrnn.cli import sweeping
 from charrnn.cli.options import SampleOptions
 from charrnn.errors import InputError
-from charrnn.files import numbered, replacing
+from charrnn.files import replacing
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Novelty:
             report = report_on(text, self._training, self._bits_per_character(asked, text))
             several = f"{number}, temperature={asked.temperature}: " if len(found) > 1 else ""
             say(f"{several}{report}")
-            self._write(report, output, [number] if len(found) > 1 else [])
+            self._write_files(report, output, [number] if len(found) > 1 else [])
 
     def _asked_and_written(self) -> Iterator[tuple[GenerateOptions, str]]:
         """The texts; of a list of lines all of its lines as one."""
@@ -100,16 +101,18 @@ class Novelty:
             return None
         return -self._sampler.log_probability(asked, text) / len(text) / math.log(2)
 
-    def _write(self, report: Report, output: str | None, numbers: list[int]) -> None:
-        """The report's JSON and plot."""
+    def _write_files(self, report: Report, output: str | None, numbers: list[int]) -> None:
+        """The report's JSON and plot, under the name of the text that it is on."""
         from charrnn.novelty.plot import draw
 
-        folder = self._options.report_folder
+        folder, job = self._options.report_folder, sweeping.current()
         if output is None and folder is None:
             return
+        if output is None and job is not None:
+            numbers = [job.number, *numbers]
         named = Path("sample" if output is None else output)
         place = named.parent if folder is None else Path(folder)
-        stem = numbered(str(place / named.stem), *numbers) if numbers else str(place / named.stem)
+        stem = str(place / "-".join([named.stem, *map(str, numbers)]))
         with replacing(Path(f"{stem}.report.json")) as temporary:
             temporary.write_text(json.dumps(report.plain(), indent=1) + "\n")
         draw(report, Path(f"{stem}.report.png"))

@@ -25,7 +25,7 @@ class Report:
             stand in the training text, each counted wherever it stands; as far as the text has
             any of that length.
         longest: the longest passage that stands there too; None where there is none.
-        words: how many the text has.
+        words: how many the text has, without one that it ends in: it may have been cut off.
         new_words: those of them that the training text does not have, whatever their case,
             each once, in the text's order.
         bits_per_character: of the text under the model; None where it is not known.
@@ -97,6 +97,8 @@ def report_on(text: str, training: TrainingText, bits_per_character: float | Non
         for length in range(1, min(LONGEST, len(text)) + 1)
     ]
     words = words_of(text)
+    if words and readable(text).endswith(words[-1]):
+        del words[-1]  # it may have been cut off
     new_words = {word: None for word in words if word.casefold() not in training.words}
     return Report(
         characters=len(text),

@@ -39,7 +39,8 @@ def find_training_text(trained: Trained, corpus: str | None = None) -> TrainingT
     try:
         return TrainingText(_text_of(corpus, trained))
     except InputError as error:
-        raise InputError(f"corpus={shown(corpus)}: {error}") from None
+        what = str(error).removeprefix(f"{corpus}: ")
+        raise InputError(f"corpus={shown(corpus)}: {what}") from None
 
 
 def _text_of(corpus: str, trained: Trained) -> str:

@@ -87,6 +87,12 @@ def test_each_of_several_texts_has_a_report(path: Path, capfd: Capture) -> None:
     assert "3, temperature=1.0: novelty: 300 characters" in capfd.readouterr().err
 
 
+def test_the_jobs_of_a_sweep_write_beside_one_another(path: Path) -> None:
+    sample(path, "-m", "temperature=0.5,1.0", "report=true", "report_folder=told")
+    plots = sorted(p.name for p in Path("told").glob("*.png"))
+    assert plots == ["sample-0.report.png", "sample-1.report.png"]
+
+
 @pytest.mark.parametrize("apart", ["json=true", "json=false"])
 def test_a_list_has_one_report(path: Path, capfd: Capture, apart: str) -> None:
     sample(path, "report=true", "mode=lines", "num_samples=3", apart)
@@ -133,7 +139,7 @@ def test_another_corpus(path: Path, capfd: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["report=true", "corpus=gone.txt"], "corpus=gone.txt: gone.txt: no such file or folder"),
+        (["report=true", "corpus=gone.txt"], "corpus=gone.txt: no such file or folder"),
         (["novel=0"], "novel=0: must be the longest run of characters that may be copied"),
         (["novel=true"], "novel=true: needs mode=lines"),
         (["novel=5", "mode=lines"], "novel=5: is for a text"),

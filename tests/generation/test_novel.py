@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from charrnn.errors import RunError
@@ -13,6 +14,8 @@ from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
+from tests.generation.test_choosing import Choice, probabilities
+from tests.generation.test_distribution import LETTERS, assert_follows, predictor
 
 LENGTH = 400
 
@@ -42,6 +45,25 @@ def test_no_run_is_longer_than_allowed(kind: str, longest: int) -> None:
     assert len(text) == LENGTH
     assert not copies(text, training, longest + 1)
     assert [text] == texts(model, options, training, longest)
+
+
+def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
+    model = predictor()
+    options = GenerateOptions(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
+    refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
+    drawn = texts(model._predicts, options, refused, 1)  # type: ignore[arg-type]
+    expected = np.zeros(len(LETTERS))
+    for first, share in zip(LETTERS.characters, probability(model.logits("abc")), strict=True):
+        second = probability(model.logits("abc" + first))
+        second[[first + character in refused for character in LETTERS.characters]] = 0
+        expected += share * second / second.sum()
+    counts = np.bincount(LETTERS.encode("".join(text[1] for text in drawn)), minlength=len(LETTERS))
+    assert_follows(counts, expected)
+
+
+def probability(logits: np.ndarray) -> np.ndarray:
+    """That of the character after the last."""
+    return probabilities(logits[-1], Choice())
 
 
 def test_nothing_to_copy_is_as_without() -> None:
