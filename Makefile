@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test test-oldest faults lint tensorboard bench results clean
+.PHONY: help setup train demo test test-browser test-oldest faults lint tensorboard bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,6 +25,11 @@ demo: setup  ## the same way in about a minute
 
 test: setup  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+test-browser: setup  ## the pages in a real Chromium, which is installed where apt can
+	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
 test-oldest:  ## the fast tests with the oldest versions that pyproject.toml admits, in .venv-oldest
 	$(PYTHON) tests/oldest.py $(ARGS)

@@ -21,6 +21,7 @@ from charrnn.cli.ranges import (
     NODES,
     NOT_EMPTY,
     PATH,
+    PORT,
     TEXT,
     Models,
     Paths,
@@ -244,11 +245,45 @@ class ConvertOptions:
     output: Annotated[str, PATH]
 
 
+@dataclass
+class ServeOptions:
+    checkpoint: Models
+    models: dict | None  # name -> path, or paths of an ensemble
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int, PORT]
+    token: Annotated[str | None, TEXT, NOT_EMPTY]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    prime: Annotated[str, one_of(*PRIMES)]
+    corpus: Annotated[str | None, PATH]
+    cors: list[str] | None
+    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+    streams: Annotated[int, AT_LEAST_1]
+    cache_mb: Annotated[int, NOT_NEGATIVE]
+    max_length: Annotated[int, AT_LEAST_1]
+    max_prompt: Annotated[int, AT_LEAST_1]
+    max_body: Annotated[int, AT_LEAST_1]
+    max_queue: Annotated[int, AT_LEAST_1]
+    max_seconds: Annotated[float, POSITIVE]
+    max_connections: Annotated[int, AT_LEAST_1]
+    drain_seconds: Annotated[int, NOT_NEGATIVE]
+
+    def check(self, prefix: str) -> None:
+        for name, paths in (self.models or {}).items():
+            for path in paths if isinstance(paths, list) and paths else [paths]:
+                require(
+                    isinstance(path, str) and path != "",
+                    f"models.{name}",
+                    path,
+                    "takes a path, or a list of paths for an ensemble",
+                )
+
+
 SCHEMAS: dict[str, type] = {
     "preprocess": PreprocessOptions,
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "sample": SampleOptions,
+    "serve": ServeOptions,
     "score": ScoreOptions,
     "convert": ConvertOptions,
 }

@@ -152,19 +152,34 @@ class Sampler:
         Raises:
             InputError: a character of start_text is unknown.
         """
-        vocabulary, reader = self.model.vocabulary, self.engines.reader
-        try:
-            ids = vocabulary.encode(start_text)
-        except InputError as error:
-            raise InputError(f"start_text: {error}") from None
+        ids, reader = self._ids_of(start_text), self.engines.reader
         read = self._read
         if read is None or read.prime != prime or not read.is_beginning_of(ids):
             read = _Read(prime, ids[:0], self._before(prime))
         begins = read.reached.then(ids[len(read.ids) :].tolist(), reader)
         self._read = _Read(prime, ids, begins)
-        if begins.last is None and NEWLINE in vocabulary:
-            return begins.then(vocabulary.encode(NEWLINE).tolist(), reader)
+        if begins.last is None:
+            return begins.then(self._newline().tolist(), reader)
         return begins
+
+    def known(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+        """What `begin` takes in: the last characters (T,) of it, and the state before them."""
+        last, state = self._before(prime)
+        ids = self._ids_of(start_text)
+        if last is not None:
+            return np.append(last, ids), state
+        return (ids if len(ids) else self._newline()), state
+
+    def _ids_of(self, start_text: str) -> Ids:
+        try:
+            return self.model.vocabulary.encode(start_text)
+        except InputError as error:
+            raise InputError(f"start_text: {error}") from None
+
+    def _newline(self) -> Ids:
+        """What stands before a text that begins with nothing; no id where there is none."""
+        vocabulary = self.model.vocabulary
+        return vocabulary.encode(NEWLINE if NEWLINE in vocabulary else "")
 
     def _before(self, prime: str) -> Beginning:
         """What a start text goes on from."""

@@ -1,0 +1,165 @@
+/** Has the writer write on where the caret is: several continuations, or one into the text. */
+
+import { movedBy, Passage } from "./draft.js";
+
+const SHOWN_EVERY = 33; // milliseconds
+const BEFORE_A_COPY = 60; // characters before a continuation in which a copy may have begun
+const PROMPT = 8192; // at most as many characters are read before what is written
+
+/**
+ * The text before a place, or its last part. Where that begins moves in large steps, so that a
+ * server that remembers what it has read has to read little of it again.
+ */
+export function promptBefore(text, place) {
+  const step = PROMPT / 2;
+  return text.slice(Math.max(0, Math.ceil((place - PROMPT) / step) * step), place);
+}
+
+export class Continuing {
+  /**
+   * @param {import("./writer.js").Writer} writer
+   * @param {object} page  The `draft`, `editor`, `settings` and `alternatives` of the page, and its
+   *   `say(message)`, `fail(error)` and `showState()`.
+   */
+  constructor(writer, page) {
+    this.writer = writer;
+    this.page = page;
+    this.anchor = null; // where the text goes, while it is written or to be chosen
+    this.controller = null; // stops what is being written
+    this.taken = {}; // the step that put the last choice into the text, and where
+    page.draft.onChange((...change) => {
+      if (this.anchor !== null) this.anchor = movedBy(this.anchor, ...change);
+      page.editor.mark(this.anchor);
+    });
+  }
+
+  get busy() {
+    return this.controller !== null;
+  }
+
+  async start() {
+    if (this.busy) return;
+    const { draft, editor, settings, alternatives } = this.page;
+    const controller = new AbortController();
+    const request = { ...settings.request(), signal: controller.signal };
+    this.controller = controller;
+    this.anchor = editor.caret;
+    request.prompt = promptBefore(draft.text, this.anchor);
+    this.taken = {};
+    if (request.n > 1) alternatives.show(request.n);
+    else alternatives.close();
+    this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
+    this.#show();
+    editor.reveal(this.anchor);
+    if (alternatives.open) alternatives.reveal();
+
+    const began = performance.now();
+    const pieces = new Pieces((index, passage) => {
+      if (this.controller === controller) this.#written(index, passage);
+    });
+    let failure = null;
+    try {
+      await this.writer.complete(request, (index, characters) => pieces.add(index, characters));
+    } catch (error) {
+      failure = error;
+    }
+    pieces.flush();
+    if (this.controller !== controller) return; // one was taken, or all were dismissed
+    this.#ended(pieces.count, performance.now() - began);
+    if (failure) {
+      this.page.fail(failure);
+      return;
+    }
+    const copied = (text) => this.writer.copied(request.model, text);
+    const before = request.prompt.slice(-BEFORE_A_COPY);
+    await alternatives.underlineCopied(copied, before).catch((error) => this.page.fail(error));
+  }
+
+  /** End the writing and keep what was written. */
+  stop() {
+    this.controller?.abort();
+  }
+
+  /** End the writing and the choice. */
+  dismiss() {
+    this.stop();
+    this.controller = null;
+    this.anchor = null;
+    this.page.alternatives.close();
+    this.#show();
+  }
+
+  /** Put a passage into the text, in place of the choice. */
+  take(passage) {
+    const place = this.anchor;
+    this.dismiss();
+    this.taken = { step: {}, place };
+    this.page.draft.replace(place, place, passage, this.taken.step);
+    this.page.editor.select(place + passage.length);
+  }
+
+  /** Offer the last choice again when it was undone, and no more when it was redone. */
+  travelled(direction, step) {
+    if (step !== this.taken.step) return;
+    this.dismiss();
+    if (direction === "redo") return;
+    this.anchor = this.taken.place;
+    this.page.alternatives.reopen();
+    this.#show();
+  }
+
+  #written(index, passage) {
+    const { draft, editor, alternatives } = this.page;
+    if (alternatives.open) {
+      alternatives.add(index, passage);
+      return;
+    }
+    const follows = editor.caret === this.anchor;
+    draft.replace(this.anchor, this.anchor, passage, this.controller);
+    if (follows) editor.select(this.anchor);
+  }
+
+  #ended(count, milliseconds) {
+    const { alternatives } = this.page;
+    const stopped = this.controller.signal.aborted;
+    this.controller = null;
+    if (!count) alternatives.close();
+    if (!alternatives.open) this.anchor = null;
+    this.#show();
+    const speed = Math.round((count / milliseconds) * 1000).toLocaleString("en");
+    const texts = alternatives.open ? `${alternatives.cards.length} texts, ` : "";
+    if (stopped) this.page.say("Stopped.");
+    else if (!count) this.page.say("The model wrote nothing.");
+    else this.page.say(`${texts}${speed} characters a second`);
+  }
+
+  #show() {
+    this.page.editor.mark(this.anchor);
+    this.page.showState();
+  }
+}
+
+/** Gathers what is written, so that it is shown at most every few milliseconds. */
+class Pieces {
+  constructor(show) {
+    this.show = show;
+    this.gathered = new Map(); // index of a continuation -> its new characters
+    this.count = 0;
+    this.timer = 0;
+  }
+
+  add(index, characters) {
+    if (!this.gathered.has(index)) this.gathered.set(index, []);
+    this.gathered.get(index).push(...characters);
+    this.count += characters.length;
+    this.timer ||= setTimeout(() => this.flush(), SHOWN_EVERY);
+  }
+
+  flush() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    const gathered = [...this.gathered];
+    this.gathered.clear();
+    for (const [index, characters] of gathered) this.show(index, Passage.written(characters));
+  }
+}

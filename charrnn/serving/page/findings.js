@@ -1,0 +1,72 @@
+/** Finds out about the draft what is copied, and how surprising is what was typed. */
+
+import { Passage } from "./draft.js";
+
+const COPIES = 20_000; // characters around the caret that are searched for copies
+const SCORED = 4000; // characters around the caret that are scored
+const WARMED = 400; // characters before those that are read without being scored
+
+export class Findings {
+  /**
+   * @param {import("./writer.js").Writer} writer
+   * @param {object} page  The `draft`, `editor` and `settings` of the page.
+   */
+  constructor(writer, page) {
+    this.writer = writer;
+    this.page = page;
+    this.tellsCopies = false;
+  }
+
+  /** Begin anew: what can be found out depends on the model, and so does what is found. */
+  async begin() {
+    const { draft, editor, settings } = this.page;
+    draft.copied.fill(0);
+    draft.scored.fill(NaN);
+    editor.mirror.repaint(0, draft.text.length);
+    this.tellsCopies = (await this.writer.copied(settings.chosenModel, "")) !== null;
+    settings.offerCopied(this.tellsCopies);
+    await this.look();
+  }
+
+  /** Look again, after a change of the text. */
+  async look() {
+    const { draft, settings } = this.page;
+    const model = settings.chosenModel;
+    if (this.tellsCopies) {
+      await this.#find(COPIES, async (text, start, end) => {
+        const ranges = await this.writer.copied(model, text.slice(start, end));
+        return () => {
+          draft.copied.fill(0, start, end);
+          for (const [from, to] of ranges) draft.copied.fill(1, start + from, start + to);
+        };
+      });
+    }
+    if (settings.scoresTyped) {
+      await this.#find(SCORED, async (text, start, end) => {
+        const from = Math.max(0, start - WARMED);
+        const { bits } = Passage.written(await this.writer.score(model, text.slice(from, end)));
+        return () => {
+          if (bits.length === end - from) draft.scored.set(bits.subarray(start - from), start);
+        };
+      });
+    }
+  }
+
+  /**
+   * Have so many characters around the caret looked at, and show what was found.
+   *
+   * @param {(text: string, start: number, end: number) => Promise<() => void>} ask  Gives what
+   *   notes the findings; it is not called if the text has changed in the meantime.
+   */
+  async #find(most, ask) {
+    const { draft, editor } = this.page;
+    const { text } = draft;
+    const start = Math.max(0, editor.caret - most / 2);
+    const end = Math.min(text.length, start + most);
+    if (start === end) return;
+    const note = await ask(text, start, end);
+    if (draft.text !== text) return; // it will be looked at again
+    note();
+    editor.mirror.repaint(start, end);
+  }
+}

@@ -1,0 +1,66 @@
+/** Keeps the draft and the settings in this browser, where they outlive a reload. */
+
+import { Passage } from "./draft.js";
+
+const DRAFT = "charrnn.draft";
+const SETTINGS = "charrnn.settings";
+
+/** Returns whether there was room, and leave, to keep it. */
+export function keepDraft(passage, caret) {
+  const kept = { text: passage.text, bits: packed(passage.bits), caret };
+  return keep(DRAFT, kept);
+}
+
+/** The draft that was kept, as {passage, caret}, or null. */
+export function keptDraft() {
+  const { text, bits, caret } = kept(DRAFT) ?? {};
+  if (typeof text !== "string" || typeof bits !== "string") return null;
+  if (bits.length !== text.length) return null;
+  return { passage: new Passage(text, unpacked(bits)), caret: Number(caret) || 0 };
+}
+
+/** Calls `listener` when another window of this browser has kept its draft. */
+export function onDraftElsewhere(listener) {
+  window.addEventListener("storage", (event) => {
+    if (event.key === DRAFT) listener();
+  });
+}
+
+export const keepSettings = (settings) => keep(SETTINGS, settings);
+export const keptSettings = () => kept(SETTINGS) ?? {};
+
+function keep(key, value) {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+    return true;
+  } catch {
+    return false; // it is full, or switched off
+  }
+}
+
+function kept(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
+  } catch {
+    return null;
+  }
+}
+
+// Tenths of bits as letters: a blank for NaN, and from "0" on for the values 0, 0.1, ...
+const NONE = " ";
+const FIRST = 48;
+const MOST = 1000;
+
+function packed(bits) {
+  let letters = "";
+  for (const value of bits) {
+    const tenths = Math.min(MOST, Math.round(value * 10));
+    letters += isNaN(value) ? NONE : String.fromCharCode(FIRST + tenths);
+  }
+  return letters;
+}
+
+function unpacked(letters) {
+  return Float32Array.from(letters, (letter) =>
+    letter === NONE ? NaN : (letter.charCodeAt(0) - FIRST) / 10);
+}

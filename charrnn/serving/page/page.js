@@ -1,0 +1,256 @@
+/** The page: joins the editor, the continuations and the settings with a writer. */
+
+import { Alternatives } from "./alternatives.js";
+import { Continuing } from "./continuing.js";
+import { Draft, Passage } from "./draft.js";
+import { Editor } from "./editor.js";
+import { Findings } from "./findings.js";
+import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
+import { Settings } from "./settings.js";
+
+const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
+
+const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
+const find = (selector) => document.querySelector(selector);
+
+/** @param {import("./writer.js").Writer} writer */
+export async function openPage(writer) {
+  const page = new Page(writer);
+  page.restore();
+  page.listen();
+  await page.connect();
+}
+
+class Page {
+  constructor(writer) {
+    this.writer = writer;
+    this.draft = new Draft();
+    this.editor = new Editor(find("#sheet"), this.draft);
+    this.settings = new Settings(document);
+    this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage));
+    this.continuing = new Continuing(writer, this);
+    this.findings = new Findings(writer, this);
+    this.settling = 0;
+    this.changed = false; // since the draft was kept
+  }
+
+  /** Begin with the draft that this browser kept. */
+  restore() {
+    const { passage, caret } = keptDraft() ?? { passage: new Passage(""), caret: 0 };
+    this.draft.replace(0, 0, passage);
+    this.draft.done = [];
+    this.editor.select(Math.min(caret, passage.length));
+    this.showState();
+  }
+
+  listen() {
+    this.draft.onChange(() => {
+      this.changed = true;
+      this.showState();
+      clearTimeout(this.settling);
+      this.settling = setTimeout(() => this.settle(), SETTLED);
+    });
+    const textarea = this.editor.textarea;
+    textarea.addEventListener("beforeinput", (event) => {
+      if (!event.inputType.startsWith("history")) return;
+      event.preventDefault(); // the text area's own history does not know what was written
+      this.travel(event.inputType === "historyUndo" ? "undo" : "redo");
+    });
+    document.addEventListener("selectionchange", () => this.showCharacter());
+    document.addEventListener("keydown", (event) => this.press(event));
+    document.addEventListener("visibilitychange", () => this.keep());
+    window.addEventListener("pagehide", () => this.keep());
+    window.addEventListener("resize", () => this.editor.mark(this.continuing.anchor));
+    onDraftElsewhere(() => this.adopt());
+
+    const onClick = (selector, act) => find(selector).addEventListener("click", act);
+    onClick("#continue", (event) => {
+      if (event.detail > 1) return; // the second click of a double click would stop the first
+      if (this.continuing.busy) this.continuing.stop();
+      else this.continuing.start();
+    });
+    onClick("#begin", () => this.continuing.start());
+    onClick("#close", () => this.dismiss());
+    onClick("#undo", () => this.travel("undo"));
+    onClick("#redo", () => this.travel("redo"));
+    onClick("#new", () => this.startNew());
+    onClick("#copy", () => this.copy());
+    onClick("#save", () => this.save());
+    onClick("#retry", () => this.connect());
+    find("#model").addEventListener("input", () => this.lookAnew());
+    find("#show-typed").addEventListener("input", () => this.lookAnew());
+    onClick("#dials-toggle", (event) => {
+      const open = find("#dials").classList.toggle("open");
+      event.currentTarget.setAttribute("aria-expanded", String(open));
+    });
+    find("#token-dialog form").addEventListener("submit", () => {
+      this.writer.useToken(find("#token").value);
+      this.connect();
+    });
+    if (!IS_MAC) return;
+    for (const key of document.querySelectorAll(".ctrl")) key.textContent = "⌘";
+    for (const key of document.querySelectorAll(".alt")) key.textContent = "⌥";
+  }
+
+  /** Ask the writer what it has. */
+  async connect() {
+    try {
+      this.settings.offer(await this.writer.models());
+      this.say("");
+      await this.lookAnew();
+    } catch (error) {
+      this.fail(error, { mayRetry: true });
+    }
+  }
+
+  /** Find out about the draft, by the chosen model. */
+  async lookAnew() {
+    try {
+      await this.findings.begin();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.showCharacter();
+  }
+
+  press(event) {
+    if (event.isComposing || find("dialog[open]")) return;
+    const act = this.shortcut(event);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** What a key does, or null. */
+  shortcut(event) {
+    const { continuing, alternatives } = this;
+    const mod = IS_MAC ? event.metaKey : event.ctrlKey;
+    if (mod && event.key === "Enter") return () => continuing.start();
+    if (event.key === "Escape" && !find(":popover-open")) {
+      if (continuing.busy) return () => continuing.stop();
+      return alternatives.open ? () => this.dismiss() : null;
+    }
+    const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
+    if (digit && alternatives.open) return () => alternatives.take(Number(digit[1]));
+    if (!mod || event.altKey || event.target.matches("#seed")) return null; // it undoes its own
+    const key = event.key.toLowerCase();
+    if (key === "z") return () => this.travel(event.shiftKey ? "redo" : "undo");
+    return key === "y" && !IS_MAC ? () => this.travel("redo") : null;
+  }
+
+  take(passage) {
+    this.continuing.take(passage);
+    this.focusText();
+    this.say("Taken. Undo takes it back.");
+  }
+
+  dismiss() {
+    const held = find("#alternatives").contains(document.activeElement);
+    this.continuing.dismiss();
+    if (held) this.focusText();
+  }
+
+  /** Back to the text; where there is only a screen to touch, without calling up its keyboard. */
+  focusText() {
+    const touched = matchMedia("(pointer: coarse)").matches;
+    (touched ? find("#continue") : this.editor.textarea).focus({ preventScroll: true });
+  }
+
+  /** @param {"undo" | "redo"} direction */
+  travel(direction) {
+    if (this.continuing.busy && !this.alternatives.open) this.continuing.dismiss();
+    const { step, place } = this.draft[direction]();
+    this.say(step ? "" : `Nothing to ${direction}.`);
+    if (!step) return;
+    this.editor.select(place);
+    this.continuing.travelled(direction, step);
+  }
+
+  startNew() {
+    this.continuing.dismiss();
+    this.draft.replace(0, this.draft.text.length, new Passage(""));
+    find("#menu").hidePopover();
+    this.focusText();
+    this.say("A new draft. Undo brings the old one back.");
+  }
+
+  async copy() {
+    find("#menu").hidePopover();
+    try {
+      await navigator.clipboard.writeText(this.draft.text);
+      this.say("Copied to the clipboard.");
+    } catch {
+      this.fail(new Error("This browser did not allow it: select the text and copy it."));
+    }
+  }
+
+  save() {
+    find("#menu").hidePopover();
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([this.draft.text], { type: "text/plain" }));
+    link.download = "draft.txt";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  /** Some time after a change: keep the draft, and look for what is copied. */
+  async settle() {
+    if (!this.keep()) {
+      this.fail(new Error("This browser does not keep the draft: save it as a file."));
+    }
+    await this.findings.look().catch((error) => this.fail(error));
+    this.showCharacter();
+  }
+
+  /** Keep what changed, so that a window without changes does not undo what another one kept. */
+  keep() {
+    if (this.changed) this.changed = !keepDraft(this.draft.passage, this.editor.caret);
+    return !this.changed;
+  }
+
+  /** Show the draft that another window kept, unless this one is being looked at. */
+  adopt() {
+    const kept = keptDraft();
+    if (!document.hidden || !kept || kept.passage.text === this.draft.text) return;
+    this.draft.replace(0, this.draft.text.length, kept.passage);
+  }
+
+  showState() {
+    const { continuing, draft, alternatives } = this;
+    const empty = draft.text === "";
+    find("#empty").hidden = !empty || continuing.busy || alternatives.open;
+    find("#undo").disabled = draft.done.length === 0;
+    find("#redo").disabled = draft.undone.length === 0;
+    for (const id of ["#new", "#copy", "#save"]) find(id).disabled = empty;
+    document.documentElement.classList.toggle("writing", continuing.busy);
+    document.documentElement.classList.toggle("choosing", alternatives.open);
+    this.showCharacter();
+  }
+
+  /** How likely the character before the caret was, where that is known. */
+  showCharacter() {
+    const { text } = this.draft;
+    const place = this.editor.caret - 1;
+    const share = 100 * 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
+    const told = share >= 10 ? share.toFixed(0) : share.toPrecision(2);
+    const character = isNaN(share) ? "" : `${named(text[place])} was ${told} % likely`;
+    find("#character").textContent = character;
+  }
+
+  say(message) {
+    find("#status").textContent = message;
+    find("#error").hidden = true;
+  }
+
+  fail(error, { mayRetry = false } = {}) {
+    find("#status").textContent = "";
+    find("#error").hidden = false;
+    find("#retry").hidden = !mayRetry;
+    find("#error-text").textContent = error.message;
+    if (error.wantsToken && !find("dialog[open]")) find("#token-dialog").showModal();
+  }
+}
+
+function named(character) {
+  return { " ": "blank", "\n": "line break", "\t": "tab" }[character] ?? `“${character}”`;
+}

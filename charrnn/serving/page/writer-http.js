@@ -1,0 +1,122 @@
+/** A writer over HTTP: the server of `charrnn serve`, in the shape of OpenAI's completions. */
+
+import { WriterError } from "./writer.js";
+
+const SHORTEST_COPY = 20; // characters in a row that count as copied
+const TOKEN = "charrnn.token";
+
+/** @returns {import("./writer.js").Writer} */
+export function httpWriter() {
+  let token = sessionStorage.getItem(TOKEN);
+  const tellsNoCopies = new Set(); // models of which the server said so, to be asked no more
+
+  async function request(path, { body, signal } = {}) {
+    const headers = { Accept: "application/json, text/event-stream" };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    if (body) headers["Content-Type"] = "application/json";
+    const method = body ? "POST" : "GET";
+    try {
+      // relative, so that the page also works behind a proxy that serves it from a folder
+      return await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new WriterError("The server does not answer. Is “charrnn serve” still running?");
+    }
+  }
+
+  return {
+    async models() {
+      const response = await request("v1/models");
+      if (!response.ok) throw await refusal(response);
+      return (await response.json()).data.map((model) => model.id);
+    },
+
+    async complete({ maxTokens, topP, signal, ...rest }, onPiece) {
+      const body = { ...rest, max_tokens: maxTokens, top_p: topP, logprobs: 0, stream: true };
+      try {
+        const response = await request("v1/completions", { body, signal });
+        if (!response.ok) throw await refusal(response);
+        for await (const event of events(response.body)) {
+          if (event.error) throw new WriterError(event.error.message);
+          for (const choice of event.choices) onPiece(choice.index, charactersOf(choice));
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    },
+
+    async copied(model, text) {
+      if (tellsNoCopies.has(model)) return null;
+      const body = { model, text, min_length: SHORTEST_COPY };
+      const response = await request("v1/copied", { body });
+      if ([404, 405, 501].includes(response.status)) {
+        tellsNoCopies.add(model);
+        return null;
+      }
+      if (!response.ok) throw await refusal(response);
+      return inCodeUnits(text, (await response.json()).ranges);
+    },
+
+    async score(model, prompt) {
+      const body = { model, prompt, echo: true, max_tokens: 0, logprobs: 0 };
+      const response = await request("v1/completions", { body });
+      if (!response.ok) throw await refusal(response);
+      return charactersOf((await response.json()).choices[0]);
+    },
+
+    useToken(given) {
+      token = given;
+      sessionStorage.setItem(TOKEN, given);
+    },
+  };
+}
+
+/** What an answer that is no success means, as an error for the reader. */
+async function refusal(response) {
+  if (response.status === 401) {
+    return new WriterError("This server asks for a token.", { wantsToken: true });
+  }
+  if (response.status === 429 || response.status === 503) {
+    return new WriterError("The server is busy. Try again in a moment.");
+  }
+  const answer = await response.json().catch(() => null);
+  const said = answer?.error?.message;
+  return new WriterError(said || `The server cannot do this (status ${response.status}).`);
+}
+
+/** The JSON of each server-sent event, until the one that says [DONE]. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (true) {
+    const { done, value } = await reader.read().catch(() => ({ done: true }));
+    if (done) throw new WriterError("The server broke off. What it had written is kept.");
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      if (!line.startsWith("data:")) continue;
+      const data = line.slice("data:".length).trim();
+      if (data === "[DONE]") return;
+      yield JSON.parse(data);
+    }
+  }
+}
+
+/** The characters of one choice of a chunk, each with its log-probability. */
+function charactersOf({ text, logprobs }) {
+  const characters = Array.from(text, (character) => ({ text: character, logprob: NaN }));
+  const { token_logprobs: values = [], text_offset: places = [] } = logprobs ?? {};
+  // A model of bytes gives one value a byte; those of one character have one place, and add up.
+  values.forEach((value, i) => {
+    const character = characters[places[i] - places[0]];
+    if (character && value !== null) character.logprob = (character.logprob || 0) + value;
+  });
+  return characters;
+}
+
+/** Ranges of code points as ranges of a JavaScript string, whose emoji are two units long. */
+function inCodeUnits(text, ranges) {
+  const units = [0];
+  for (const character of text) units.push(units.at(-1) + character.length);
+  return ranges.map(([start, end]) => [units[start], units[end]]);
+}

@@ -1,0 +1,38 @@
+/**
+ * What the page asks of whoever writes: a server (writer-http.js) or a network in the page itself.
+ *
+ * @typedef {object} Character  One character that was written.
+ * @property {string} text
+ * @property {number} logprob  Natural logarithm of its probability; NaN where it is not known.
+ *
+ * @typedef {object} Request
+ * @property {string} model  One of the names that `models` gave.
+ * @property {string} prompt  The text to go on from; may be empty.
+ * @property {number} maxTokens  How many characters to write.
+ * @property {number} temperature
+ * @property {number} topP
+ * @property {number} n  How many continuations to write at the same time.
+ * @property {number} seed
+ * @property {AbortSignal} signal  Stops the writing; `complete` then ends without an error.
+ *
+ * @typedef {object} Writer
+ * @property {() => Promise<string[]>} models
+ * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
+ *   => Promise<void>} complete  Calls `onPiece` as text is written, for each continuation.
+ * @property {(model: string, text: string) => Promise<[number, number][] | null>} copied  The
+ *   parts of a text that stand in the model's training text, as places in the string; null if this
+ *   writer cannot tell.
+ * @property {(model: string, text: string) => Promise<Character[]>} score  The characters of a
+ *   text, each with its probability after those before it.
+ * @property {(token: string) => void} [useToken]  Called with what the reader typed after an
+ *   error with `wantsToken`.
+ */
+
+/** Something went wrong that the reader is told in these words. */
+export class WriterError extends Error {
+  /** @param {string} message @param {{wantsToken?: boolean}} [more] */
+  constructor(message, { wantsToken = false } = {}) {
+    super(message);
+    this.wantsToken = wantsToken;
+  }
+}

@@ -1,0 +1,204 @@
+"""What is asked and answered over HTTP: the part of OpenAI's completions that has a meaning here.
+
+https://platform.openai.com/docs/api-reference/completions. A token is a character (in a
+model of bytes a byte). What a network without recurrence has and this has not is accepted where
+it asks for nothing, and refused where it asks for something, so that nobody waits for an effect
+that never comes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+MOST_LIKELIEST = 20
+MOST_STOPS = 16
+_NOTHING = "is not supported here; leave it out"
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class StreamOptions(BaseModel):
+    """How a streamed answer ends."""
+
+    include_usage: bool | None = Field(default=False, description="a last event with the usage")
+
+
+class CompletionRequest(BaseModel):
+    """The body of `POST /v1/completions`."""
+
+    model_config = ConfigDict(extra="ignore", title="CompletionRequest")
+
+    model: str | None = Field(
+        default=None, description="a name that /v1/models lists; null: the first"
+    )
+    prompt: str | list[str] = Field(
+        default="", description="what is gone on from; a list: each by itself"
+    )
+    max_tokens: int | None = Field(default=16, ge=0, description="new characters, at most")
+    temperature: Number | None = Field(
+        default=1.0, ge=0, description="0: always the likeliest character"
+    )
+    top_p: Number | None = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="among the likeliest that together have this probability",
+    )
+    top_k: int | None = Field(
+        default=None, ge=1, description="among the k likeliest characters only"
+    )
+    min_p: Number | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="among those this many times as likely as the likeliest",
+    )
+    ban: str | None = Field(default=None, description="characters that are never written")
+    n: int | None = Field(default=1, ge=1, description="completions of each prompt")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="the same seed gives the same text; null: drawn"
+    )
+    stop: Stop | list[Stop] | None = Field(
+        default=None, description="end before the first of these texts"
+    )
+    include_stop_str_in_output: bool | None = Field(
+        default=False, description="end behind the text that stops, not before it (as in vLLM)"
+    )
+    echo: bool | None = Field(default=False, description="begin the text with the prompt")
+    logprobs: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_LIKELIEST,
+        description="how likely each character was, at temperature 1",
+    )
+    stream: bool | None = Field(
+        default=False, description="as server-sent events, as it is written"
+    )
+    stream_options: StreamOptions | None = None
+    user: str | None = Field(
+        default=None, max_length=200, description="whose last prompt this goes on from"
+    )
+
+    suffix: str | None = Field(default=None, description="refused unless empty")
+    best_of: int | None = Field(default=None, description="refused unless it is n")
+    presence_penalty: Number | None = Field(default=0, description="refused unless 0")
+    frequency_penalty: Number | None = Field(default=0, description="refused unless 0")
+    logit_bias: dict[str, Any] | None = Field(default=None, description="refused unless empty")
+
+    @field_validator("suffix", "presence_penalty", "frequency_penalty", "logit_bias")
+    @classmethod
+    def _ask_for_nothing(cls, value: Any) -> Any:
+        if value:
+            raise ValueError(_NOTHING)
+        return value
+
+    @field_validator("stop")
+    @classmethod
+    def _few_stops(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(value) > MOST_STOPS:
+            raise ValueError(f"takes at most {MOST_STOPS} texts")
+        return value
+
+    # What is meant where a client writes null, or one text for a list of one
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    @property
+    def length(self) -> int:
+        return 16 if self.max_tokens is None else self.max_tokens
+
+    @property
+    def samples(self) -> int:
+        return self.n or 1
+
+
+class Logprobs(BaseModel):
+    """Parallel lists, an entry a character; the first of a prompt has no probability."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
+class Choice(BaseModel):
+    index: int
+    text: str
+    logprobs: Logprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class Usage(BaseModel):
+    """In characters."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Completion(BaseModel):
+    """The answer to a request, or one event of it."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int = Field(description="seconds since 1970")
+    model: str
+    choices: list[Choice]
+    usage: Usage | None = None
+    seed: int = Field(description="asked for again, it gives the same text again")
+
+
+class ModelCard(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["charrnn"] = "charrnn"
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Generated(BaseModel):
+    """torch-rnn-server's answer."""
+
+    start_text: str
+    time: float = Field(description="seconds")
+    completions: list[str]
+
+
+class CopiedRequest(BaseModel):
+    """The body of `POST /v1/copied`."""
+
+    text: str
+    min_length: int = Field(default=20, ge=1, description="a shorter passage is no copy")
+    model: str | None = Field(default=None, description="whose training text; null: the first's")
+
+
+class Copied(BaseModel):
+    ranges: list[tuple[int, int]] = Field(
+        description="first character of each passage and the one after it, counted from 0"
+    )
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """What every status from 400 on comes with."""
+
+    error: ErrorDetail

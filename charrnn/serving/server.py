@@ -1,0 +1,76 @@
+"""The listening socket, and the server's life on it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from charrnn.errors import RunError
+
+BACKLOG = 2048  # connections that wait to be accepted
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with an address of this machine, on which nobody listens yet.
+
+    Raises:
+        RunError: it cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # of a name that means both, such as localhost, what older clients try first
+        family, kind, protocol, _, address = min(found, key=lambda f: f[0] != socket.AF_INET)
+        bound = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise RunError(f"host={host}: {_reason(error)}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise RunError(
+            f"port={port}: cannot listen on {host}:{port} ({_reason(error)}); give another"
+        ) from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The address that a browser is given."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> None:
+    """Answer requests until SIGTERM or SIGINT, and then those that are under way.
+
+    The signal that ended it is raised again when all is done, for whoever called this.
+
+    Args:
+        connections: more are answered with 503.
+        drain: seconds for what is under way.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="error",  # what clients do wrong fills no log
+        access_log=False,
+        server_header=False,
+        limit_concurrency=connections,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=drain,
+        ws="none",
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_a_fault)
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Whether a record tells of more than that requests were cancelled, at a forced end."""
+    return "CancelledError" not in logging.Formatter().format(record)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "is no name of a host"

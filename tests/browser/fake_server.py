@@ -1,0 +1,157 @@
+"""A server that speaks to the page as `charrnn serve` does, and writes what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[2] / "charrnn" / "serving" / "page"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+
+@dataclass
+class FakeServer:
+    """What it answers, which a test may change at any time, and what it was asked."""
+
+    texts: list[str] = field(default_factory=lambda: [" first words.", " second one.", " a third!"])
+    logprobs: tuple[float, ...] = (-0.1, -1.0, -2.0, -3.5, -5.0, -8.0)  # in turn
+    delay: float = 0.0  # seconds between characters
+    models: tuple[str, ...] = ("verse",)
+    copied: str | None = "copied from the training text"  # None: it cannot tell
+    tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
+    token: str | None = None
+    refusal: tuple[int, str] | None = None  # status and message, of the next completions
+    breaks_after: int | None = None  # characters after which the connection is cut
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    dropped: int = 0  # completions that the page went away from
+    address: str = ""
+
+
+@contextmanager
+def serving(server: FakeServer) -> Iterator[FakeServer]:
+    """Answer requests on a free port of this machine until the block ends."""
+
+    class Bound(_Handler):
+        fake = server
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
+    httpd.daemon_threads = True
+    server.address = f"http://127.0.0.1:{httpd.server_port}/"
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        httpd.shutdown()
+        thread.join()
+        httpd.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeServer
+
+    def do_GET(self) -> None:
+        name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
+        if self.path == "/v1/models":
+            if self._allowed():
+                self._json(200, {"data": [{"id": model} for model in self.fake.models]})
+        elif "/" not in name and (PAGE / name).is_file():
+            self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())
+        else:
+            self._error(404, "no such page")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._allowed():
+            return
+        if self.path == "/v1/copied" and self.fake.copied is not None:
+            if body["model"] in self.fake.tells_copies:
+                self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
+            else:
+                self._error(501, "there is no training text of this model")
+        elif self.path == "/v1/completions":
+            self.fake.asked.append(body)
+            if body.get("echo"):
+                self._json(200, {"choices": [self._scored(body["prompt"])]})
+            elif self.fake.refusal:
+                self._error(*self.fake.refusal)
+            else:
+                self._stream(body)
+        else:
+            self._error(404, "no such page")
+
+    def _stream(self, body: dict[str, Any]) -> None:
+        self._begin(200, "text/event-stream", None)
+        try:
+            for place in range(body["max_tokens"]):
+                for index in range(body["n"]):
+                    text = self.fake.texts[index % len(self.fake.texts)]
+                    if place < len(text):
+                        self._event(_choice(index, place, text[place], self._logprob(place)))
+                if place + 1 == self.fake.breaks_after:
+                    return
+                time.sleep(self.fake.delay)
+            self._event("[DONE]")
+        except OSError:
+            self.fake.dropped += 1
+
+    def _scored(self, prompt: str) -> dict[str, Any]:
+        values = [None, *(self._logprob(place) for place in range(1, len(prompt)))]
+        places = list(range(len(prompt)))
+        return {"text": prompt, "logprobs": {"token_logprobs": values, "text_offset": places}}
+
+    def _logprob(self, place: int) -> float:
+        return self.fake.logprobs[place % len(self.fake.logprobs)]
+
+    def _event(self, data: Any) -> None:
+        text = data if isinstance(data, str) else json.dumps(data)
+        self.wfile.write(f"data: {text}\n\n".encode())
+        self.wfile.flush()
+
+    def _allowed(self) -> bool:
+        if self.fake.token in (None, self.headers.get("Authorization", "").removeprefix("Bearer ")):
+            return True
+        self._error(401, "a token is needed")
+        return False
+
+    def _error(self, status: int, message: str) -> None:
+        self._json(status, {"error": {"message": message, "type": "invalid_request_error"}})
+
+    def _json(self, status: int, value: Any) -> None:
+        self._answer(status, "application/json", json.dumps(value).encode())
+
+    def _answer(self, status: int, kind: str, content: bytes) -> None:
+        self._begin(status, kind, len(content))
+        self.wfile.write(content)
+
+    def _begin(self, status: int, kind: str, length: int | None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Security-Policy", POLICY)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+def _choice(index: int, place: int, character: str, logprob: float) -> dict[str, Any]:
+    logprobs = {"tokens": [character], "token_logprobs": [logprob], "text_offset": [place]}
+    return {"choices": [{"index": index, "text": character, "logprobs": logprobs}]}
+
+
+def _places(passage: str, text: str) -> list[list[int]]:
+    start = text.find(passage)
+    return [] if start < 0 else [[start, start + len(passage)]]

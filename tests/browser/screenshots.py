@@ -1,0 +1,62 @@
+"""Pictures of the page for docs/: python -m tests.browser.screenshots http://127.0.0.1:8080 docs.
+
+The server is one of `charrnn serve`, with a model of Shakespeare.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import ARGUMENTS
+from tests.browser.steps import set_field
+
+BEGINNING = """MENENIUS:
+I tell you, friends, most charitable care
+Have the patricians of you. For your wants,
+"""
+# name, width, height, scheme, whether one continuation is taken in the end
+PICTURES = (
+    ("writing-page", 1280, 800, "light", False),
+    ("writing-page-dark", 768, 720, "dark", True),
+    ("writing-page-phone", 360, 720, "light", False),
+)
+
+
+def main(address: str, folder: Path) -> None:
+    with sync_playwright() as driver:
+        path = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        for name, width, height, scheme, takes in PICTURES:
+            phone = width < 500
+            context = browser.new_context(
+                base_url=address,
+                viewport={"width": width, "height": height},
+                device_scale_factor=2 if phone else 1,
+                color_scheme=scheme,
+                has_touch=phone,
+            )
+            page = context.new_page()
+            page.goto("/")
+            page.locator("#model option").first.wait_for(state="attached")
+            set_field(page, "seed", "3")
+            page.locator("#text").fill(BEGINNING)
+            for take in (True, takes, False):
+                page.locator("#text").press("Control+Enter")
+                page.get_by_text("characters a second").wait_for()
+                if take:
+                    page.keyboard.press("Alt+1")
+            page.wait_for_timeout(2000)  # until copies are underlined
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            picture.quantize(96).save(folder / f"{name}.png", optimize=True)
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

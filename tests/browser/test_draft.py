@@ -1,0 +1,191 @@
+"""The draft: what is known of its characters, what is kept of it, and text that is no markup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.steps import highlighted, slide, text_of, until, write
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = (
+    "</script><script>window.struck = 1</script><img src=x onerror='window.struck = 1'>"
+    "\"'`${1}\\u0041&lt;\0\u2028\u2029\u202e\ufeff שלום 👩\u200d🚀 </textarea>\n"
+)
+
+
+def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeServer) -> None:
+    server.texts = ["copied from the training text, not"]
+    server.logprobs = (-0.1, -9.0)
+    write(page, "It is ")
+    first = "#alternatives li:first-child"
+    until(lambda: highlighted(page, "copied", first) == "copied from the training text")
+    assert highlighted(page, "surprise-5", first).startswith("o|i|d|f")
+    page.keyboard.press("Alt+1")
+    assert highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
+    assert highlighted(page, "surprise-1", ".mirror") == ""
+    until(lambda: highlighted(page, "copied", ".mirror") == "copied from the training text")
+    assert page.locator("#character").text_content() == "“t” was 0.012 % likely"
+
+    # marks stay with their characters when text before them changes
+    page.locator("#text").press("Control+Home")
+    page.locator("#text").press_sequentially("And so ")
+    assert highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
+    assert highlighted(page, "copied", ".mirror") == "copied from the training text"
+
+    page.get_by_role("button", name="Options").click()
+    colour = """getComputedStyle(document.querySelector(".mirror"), "::highlight(surprise-5)")
+        .backgroundColor"""
+    assert page.evaluate(colour) == "rgba(234, 138, 20, 0.58)"
+    page.get_by_role("checkbox", name="Tint what was surprising").uncheck()
+    assert page.evaluate(colour) == "rgba(234, 138, 20, 0)"
+
+
+def test_what_was_typed_is_tinted_on_demand(page: Any, server: FakeServer) -> None:
+    server.logprobs = (-0.1, -9.0)
+    page.locator("#text").fill("👩 Typed by hand\nin two lines")
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("checkbox", name="What I typed, too").check()
+    until(lambda: highlighted(page, "surprise-5", ".mirror").startswith(" |y|e|"))
+    asked = server.asked[0]
+    assert (asked["max_tokens"], asked["prompt"]) == (0, "👩 Typed by hand\nin two lines")
+    assert page.locator("#character").text_content() == "“s” was 0.012 % likely"
+    page.get_by_role("checkbox", name="What I typed, too").uncheck()
+    assert highlighted(page, "surprise-5", ".mirror") == ""
+    until(lambda: page.locator("#character").text_content() == "")
+
+
+def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
+    server.texts = [HOSTILE]
+    page.locator("#text").fill(HOSTILE)
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    assert page.locator("#alternatives .text").first.text_content() == HOSTILE
+    page.keyboard.press("Alt+1")
+    assert text_of(page) == server.asked[0]["prompt"] + HOSTILE
+    assert server.asked[0]["prompt"] == HOSTILE
+    page.reload()
+    assert text_of(page) == HOSTILE * 2
+    assert page.evaluate("window.struck") is None
+    assert page.locator("img, body script").count() == 0
+    assert page.locator(".mirror").text_content() == HOSTILE * 2 + "\u200b"
+
+
+def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServer) -> None:
+    server.logprobs = (-9.0,)
+    slide(page, "Length", "0")
+    write(page, "Kept ")
+    page.keyboard.press("Alt+3")
+    page.reload()  # at once: it is kept when the page goes
+    assert text_of(page) == "Kept  a third!"
+    assert highlighted(page, "surprise-5", ".mirror") == " a third!"
+    assert page.locator("output[for=length]").text_content() == "20 characters"
+    assert page.get_by_role("button", name="Undo").is_disabled()
+
+
+def test_a_new_draft_can_be_undone(page: Any) -> None:
+    page.locator("#text").fill("Something dear.")
+    page.get_by_role("button", name="Draft", exact=True).click()
+    page.get_by_role("button", name="New draft").click()
+    assert text_of(page) == ""
+    assert page.get_by_role("button", name="Let it begin").is_visible()
+    page.get_by_role("button", name="Undo").click()
+    assert text_of(page) == "Something dear."
+
+
+def test_the_draft_is_saved_as_a_file(page: Any, tmp_path: Any) -> None:
+    page.locator("#text").fill("Zürich, 👩\u200d🚀\n")
+    page.get_by_role("button", name="Draft", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a file").click()
+    download.value.save_as(tmp_path / "draft.txt")
+    assert (tmp_path / "draft.txt").read_bytes().decode() == "Zürich, 👩\u200d🚀\n"
+
+
+def test_a_draft_follows_from_another_window(context: Any, page: Any) -> None:
+    other = context.new_page()
+    other.goto("/")
+    other.evaluate("Object.defineProperty(document, 'hidden', {value: true})")
+    page.locator("#text").fill("Written here.")
+    until(lambda: text_of(other) == "Written here.")
+
+
+def test_changes_of_a_draft_against_plain_strings(page: Any) -> None:
+    """Random edits: text, marks, history and the difference that an edit is found as."""
+    wrong = page.evaluate(
+        """async () => {
+            const { Draft, Passage, difference, movedBy } = await import("/page/draft.js");
+            let state = 7;
+            const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
+            const draft = new Draft();
+            const versions = [""];
+            for (let i = 0; i < 500; i++) {
+                const before = draft.text;
+                const start = random(before.length);
+                const end = start + random(Math.min(5, before.length - start));
+                const inserted = "ab👩\\n".slice(random(4), 1 + random(5));
+                const after = before.slice(0, start) + inserted + before.slice(end);
+                if (after === before) continue;
+                const caret = start + inserted.length;
+                const [from, to, between] = difference(before, after, caret);
+                const made = before.slice(0, from) + between + before.slice(to);
+                if (made !== after) return "difference";
+                if (from + between.length > caret) return "the caret was not heeded";
+                const moved = movedBy(before.length, from, to - from, between);
+                if (moved !== after.length) return "moved";
+                // each unit's mark is its code, so that marks can be compared with the text
+                const codes = between.split("").map((unit) => unit.charCodeAt(0));
+                draft.replace(from, to, new Passage(between, Float32Array.from(codes)));
+                versions.push(after);
+                const marks = String.fromCharCode(...draft.passage.bits);
+                if (draft.text !== after || marks !== after) return "text or marks";
+                if (draft.copied.length !== after.length) return "copied";
+            }
+            const last = versions.length - 1;
+            for (let i = last - 1; i >= 0; i--) {
+                draft.undo();
+                if (draft.text !== versions[i]) return `undo ${i}`;
+            }
+            if (draft.undo().step) return "undo beyond the beginning";
+            for (let i = 1; i <= last; i++) {
+                draft.redo();
+                if (draft.text !== versions[i]) return `redo ${i}`;
+            }
+            return draft.redo().step ? "redo beyond the end" : "";
+        }"""
+    )
+    assert wrong == ""
+
+
+def test_the_mirror_follows_every_change(page: Any) -> None:
+    """After random edits each line is a node, and its tints are those of its characters."""
+    wrong = page.evaluate(
+        """async () => {
+            const { Draft, Passage } = await import("/page/draft.js");
+            const { Mirror } = await import("/page/mirror.js");
+            let state = 11;
+            const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
+            const draft = new Draft();
+            const mirror = new Mirror(document.createElement("div"), draft);
+            draft.onChange((...change) => mirror.replace(...change));
+            for (let i = 0; i < 800; i++) {
+                const start = random(draft.text.length);
+                const end = start + random(Math.min(i % 9 ? 3 : 20, draft.text.length - start));
+                const inserted = "a!\\n!b\\n\\n!".slice(random(7));
+                const bits = Array.from(inserted, (unit) => unit === "!" ? 20 : NaN);
+                draft.replace(start, end, new Passage(inserted, Float32Array.from(bits)));
+                const lines = draft.text.split(/(?<=\\n)/).filter(Boolean);
+                const shown = [...mirror.element.childNodes].map((node) => node.data);
+                if (shown.join("|") !== [...lines, "\\u200b"].join("|")) return "lines";
+                const ranges = [...CSS.highlights.get("surprise-5") ?? []];
+                const tinted = ranges.map(({ startContainer, startOffset, endOffset }) =>
+                    startContainer.data.slice(startOffset, endOffset)).join("");
+                if (tinted !== draft.text.replace(/[^!]/g, "")) return "tints";
+            }
+            return draft.text.length > 50 ? "" : "too little text for a test";
+        }"""
+    )
+    assert wrong == ""

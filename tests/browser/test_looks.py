@@ -1,0 +1,78 @@
+"""The page at three widths, light and dark: accessible, whole, and its tints in their places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.steps import write
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_axe_finds_nothing_and_nothing_is_cut_off(
+    chromium: Any, server: FakeServer, width: int, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    server.texts = ["copied from the training text, and more of it. " * 8]
+    context = chromium.new_context(
+        base_url=server.address,
+        viewport={"width": width, "height": 740},
+        color_scheme=scheme,
+        bypass_csp=True,  # axe is put into the page as a script
+    )
+    page = context.new_page()
+    page.goto("/")
+    page.locator("#model option").first.wait_for(state="attached")
+
+    def check() -> None:
+        found = axe.Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["impact"], rule["nodes"]) for rule in found] == []
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert not page.evaluate(wide)
+        button = page.locator("#continue").bounding_box()
+        assert button["x"] >= 0
+        assert button["x"] + button["width"] <= width
+        assert button["y"] + button["height"] <= 740
+
+    check()
+    write(page, "It is ")
+    page.get_by_text("more of it").first.wait_for()
+    check()
+    if width == 360:
+        page.locator("#dials-toggle").click()
+    page.get_by_role("button", name="Options").click()
+    check()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Draft", exact=True).click()
+    check()
+    context.close()
+
+
+def test_the_mirror_lies_under_the_text(page: Any) -> None:
+    """Both wrap their lines at the same places, so that tints lie under their characters."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    words = "Wörter von verschiedener Länge, \t tabs,  two  blanks, 👩\u200d🚀 and שלום עולם. "
+    text = (words * 12 + "\n\n" + "unbroken" * 30 + "\n") * 3
+    page.locator("#text").fill(text)
+    heights = page.evaluate(
+        """() => [document.querySelector("#text").scrollHeight,
+                  document.querySelector("#text").clientHeight,
+                  document.querySelector(".mirror").clientHeight]"""
+    )
+    assert len(set(heights)) == 1
+
+
+def test_above_a_phones_keyboard_the_choice_is_in_view(page: Any, server: FakeServer) -> None:
+    page.set_viewport_size({"width": 360, "height": 340})
+    page.locator("#text").fill("A line.\n" * 40)
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    for name in ("Take continuation 1", "Others"):
+        button = page.get_by_role("button", name=name).bounding_box()
+        assert button["y"] >= 0
+        assert button["y"] + button["height"] <= 340

@@ -1,0 +1,75 @@
+"""What the page says and keeps when its server does not do what is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.steps import text_of, write
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_server_that_cannot_tell_copies_is_not_asked_to(context: Any, server: FakeServer) -> None:
+    server.copied = None
+    page = context.new_page()
+    page.goto("/")
+    page.locator("#model option").first.wait_for(state="attached")
+    page.get_by_role("button", name="Options").click()
+    assert page.get_by_role("checkbox", name="Tint what was surprising").is_visible()
+    assert page.get_by_role("checkbox", name="Underline what is copied").count() == 0
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    write(page, "So")
+    page.wait_for_timeout(600)
+    assert asked == [server.address + "v1/completions"]
+    assert page.locator("#error").is_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "shown"),
+    [
+        (400, "The model does not know “ß”.", "The model does not know “ß”."),
+        (429, "slow down", "The server is busy. Try again in a moment."),
+        (500, "", "The server cannot do this (status 500)."),
+    ],
+)
+def test_a_refusal_is_said_plainly(
+    page: Any, server: FakeServer, status: int, said: str, shown: str
+) -> None:
+    server.refusal = (status, said)
+    page.locator("#text").fill("Straße")
+    page.locator("#text").press("Control+Enter")
+    assert page.get_by_role("alert").inner_text().strip() == shown
+    assert page.locator("#alternatives").is_hidden()
+    server.refusal = None
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    assert page.get_by_role("alert").is_hidden()
+
+
+def test_a_connection_that_breaks_keeps_what_came(page: Any, server: FakeServer) -> None:
+    server.breaks_after = 5
+    page.locator("#text").fill("So")
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("The server broke off.").wait_for()
+    assert page.locator("#alternatives .text").first.text_content() == " firs"
+    page.keyboard.press("Alt+1")
+    assert text_of(page) == "So firs"
+
+
+def test_a_token_is_asked_for(context: Any, server: FakeServer) -> None:
+    server.token = "open sesame"
+    page = context.new_page()
+    page.goto("/")
+    page.locator("#token").fill("open barley")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    page.locator("#token").fill("open sesame")
+    page.keyboard.press("Enter")
+    page.locator("#model option").first.wait_for(state="attached")
+    page.reload()
+    write(page, "So")
+    assert page.locator("dialog").is_hidden()

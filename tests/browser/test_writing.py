@@ -1,0 +1,234 @@
+"""Writing with the page: continuations, choosing, undoing, stopping, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.steps import highlighted, slide, text_of, until, write
+
+pytestmark = pytest.mark.browser
+
+
+def test_several_continuations_are_written_and_one_is_taken_and_undone(
+    page: Any, server: FakeServer
+) -> None:
+    slide(page, "Temperature", "1.2")
+    slide(page, "Length", "2")
+    write(page, "Once")
+    asked = server.asked[0]
+    assert (asked["prompt"], asked["temperature"], asked["max_tokens"]) == ("Once", 1.2, 100)
+    assert (asked["n"], asked["top_p"], asked["model"]) == (3, 1, "verse")
+    assert page.locator("#alternatives .text").all_text_contents() == server.texts
+    assert text_of(page) == "Once"
+
+    page.get_by_role("button", name="Take continuation 2").click()
+    assert text_of(page) == "Once second one."
+    assert page.locator("#alternatives").is_hidden()
+    page.keyboard.type(" More")
+    assert text_of(page) == "Once second one. More"
+
+    for expected in ("Once second one.", "Once", ""):
+        page.get_by_role("button", name="Undo").click()
+        assert text_of(page) == expected
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.get_by_role("button", name="Redo").click()
+    page.get_by_role("button", name="Redo").click()
+    assert text_of(page) == "Once second one."
+    assert page.locator("#alternatives").is_hidden()
+
+
+def test_a_choice_that_is_undone_is_offered_again(page: Any, server: FakeServer) -> None:
+    write(page, "Once")
+    page.keyboard.press("Alt+2")
+    page.keyboard.type(" More")
+    page.keyboard.press("Control+z")
+    assert page.locator("#alternatives").is_hidden()
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "Once"
+    assert page.locator("#alternatives .text").all_text_contents() == server.texts
+    page.keyboard.press("Alt+3")
+    assert text_of(page) == "Once a third!"
+    assert len(server.asked) == 1
+
+
+def test_it_goes_on_where_the_cursor_is(page: Any, server: FakeServer) -> None:
+    page.locator("#text").fill("Before. After.")
+    page.locator("#text").evaluate("field => field.setSelectionRange(7, 7)")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("characters a second").wait_for()
+    assert server.asked[0]["prompt"] == "Before."
+    page.locator("#text").evaluate("field => field.setSelectionRange(0, 0)")
+    page.locator("#text").press_sequentially("Long ")
+    page.get_by_role("button", name="Take continuation 1").click()
+    assert text_of(page) == "Long Before. first words. After."
+    assert page.locator("#text").evaluate("field => field.selectionEnd") == 25
+
+
+def test_one_text_is_written_straight_in_and_undone_in_one_step(
+    page: Any, server: FakeServer
+) -> None:
+    slide(page, "Texts", "1")
+    server.delay = 0.01
+    write(page, "So")
+    assert text_of(page) == "So first words."
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "So"
+    page.keyboard.press("Control+Shift+z")
+    assert text_of(page) == "So first words."
+
+
+def test_without_chance_only_one_text_is_asked_for(page: Any, server: FakeServer) -> None:
+    slide(page, "Temperature", "0")
+    write(page, "So")
+    assert (server.asked[0]["temperature"], server.asked[0]["n"]) == (0, 1)
+
+
+def test_stop_keeps_what_was_written(page: Any, server: FakeServer) -> None:
+    server.texts, server.delay = ["la " * 60], 0.02
+    page.locator("#text").fill("Sing: ")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("la la").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()
+    kept = page.locator("#alternatives .text").first.text_content()
+    assert 0 < len(kept) < 180
+    page.wait_for_timeout(100)
+    assert page.locator("#alternatives .text").first.text_content() == kept
+    page.keyboard.press("Escape")
+    assert page.locator("#alternatives").is_hidden()
+    assert text_of(page) == "Sing: "
+    assert server.dropped == 1  # it was told to stop, too
+
+
+def test_one_is_taken_while_it_is_written(page: Any, server: FakeServer) -> None:
+    server.texts, server.delay = ["la " * 60], 0.02
+    page.locator("#text").fill("Sing: ")
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("la la").first.wait_for()
+    page.keyboard.press("Alt+1")
+    taken = text_of(page)
+    assert re.fullmatch("Sing: (la ?|l)+", taken)
+    page.wait_for_timeout(100)
+    assert text_of(page) == taken
+    server.delay = 0
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    assert server.asked[1]["prompt"] == taken
+
+
+def test_a_part_is_taken(page: Any, server: FakeServer) -> None:
+    server.texts = [' "One two." Three four.\nFive']
+    write(page, "So")
+    page.get_by_role("button", name="Take the first sentence of continuation 1").click()
+    assert text_of(page) == 'So "One two."'
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    box = page.locator("#alternatives .text").first.evaluate(
+        """element => {
+            const range = document.createRange();
+            range.setStart(element.firstChild, 13);
+            range.setEnd(element.firstChild, 14);
+            return range.getBoundingClientRect().toJSON();
+        }"""
+    )
+    page.mouse.click(box["x"] + 2, box["y"] + 5)
+    assert text_of(page) == 'So "One two." Three'
+
+
+def test_the_model_begins_by_itself(page: Any, server: FakeServer) -> None:
+    page.get_by_role("button", name="Let it begin").click()
+    page.get_by_text("characters a second").wait_for()
+    assert server.asked[0]["prompt"] == ""
+    page.keyboard.press("Alt+1")
+    assert text_of(page) == " first words."
+
+
+def test_a_model_is_chosen_of_several(context: Any, server: FakeServer) -> None:
+    server.models = ("verse", "<b>prose</b>")
+    page = context.new_page()
+    page.goto("/")
+    page.locator("#text").fill("It is copied from the training text, ")
+    until(lambda: highlighted(page, "copied", ".mirror") == server.copied)
+    page.get_by_label("Model").select_option("<b>prose</b>")
+    until(lambda: highlighted(page, "copied", ".mirror") == "")
+    page.reload()
+    write(page, "So")
+    assert server.asked[0]["model"] == "<b>prose</b>"
+
+
+def test_by_keyboard_alone(page: Any, server: FakeServer) -> None:
+    page.keyboard.type("Keys")  # the text has the focus from the start
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    page.keyboard.press("Tab")  # to the button that closes
+    page.keyboard.press("Tab")  # to the first text, which may have to be scrolled
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert text_of(page) == "Keys first words."
+    page.keyboard.type(" On.")
+    assert text_of(page) == "Keys first words. On."
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "Keys"
+    page.keyboard.press("Control+y")
+    assert text_of(page) == "Keys first words."
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "temperature"
+    before = page.locator("#temperature").input_value()
+    page.keyboard.press("ArrowRight")
+    assert float(page.locator("#temperature").input_value()) == pytest.approx(float(before) + 0.05)
+
+
+def test_typing_is_undone_by_words(page: Any) -> None:
+    page.keyboard.type("one two three")
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "one two"
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.insert_text("a paste.")
+    page.keyboard.insert_text("Another.")
+    for expected in ("one ta paste.", "one t", "one two", "one", ""):
+        page.keyboard.press("Control+z")
+        assert text_of(page) == expected
+
+
+def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> None:
+    slide(page, "Texts", "1")
+    page.locator("#text").evaluate(
+        """field => {
+            field.value = "A line of the draft.\\n".repeat(2000);
+            field.dispatchEvent(new Event("input"));
+        }"""
+    )
+    page.locator("#text").press("Control+End")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+    prompt = server.asked[0]["prompt"]
+    assert 4096 <= len(prompt) <= 8192
+    assert ("A line of the draft.\n" * 2000).endswith(prompt)
+    wrong = page.evaluate(
+        """async () => {
+            const { promptBefore } = await import("/page/continuing.js");
+            const units = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i));
+            const text = units.join("");
+            const begins = new Set();
+            for (let place = 0; place <= text.length; place += 7) {
+                const prompt = promptBefore(text, place);
+                const begin = place - prompt.length;
+                if (prompt !== text.slice(begin, place)) return "not the text before";
+                if (prompt.length > 8192) return "too long";
+                if (prompt.length < Math.min(place, 4096)) return "too short";
+                begins.add(begin);
+            }
+            return begins.size === 7 ? "" : "its beginning moves too often";
+        }"""
+    )
+    assert wrong == ""
+    room = page.locator(".room")
+    from_end = "room => room.scrollHeight - room.clientHeight - room.scrollTop"
+    assert room.evaluate(from_end) < 100
