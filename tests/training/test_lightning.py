@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
     StochasticWeightAveraging,
+    TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
@@ -314,7 +315,7 @@ def test_a_rich_bar(data: TextDataModule) -> None:
 
 
 def test_lightnings_bar(data: TextDataModule, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer(max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
+    trainer(TQDMProgressBar(), max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
     out, err = capsys.readouterr()
     assert "train/loss=" in out + err
 
