@@ -1,4 +1,4 @@
-"""`charrnn export`: a model as a page that writes by itself, or as a model file."""
+"""`charrnn export`: a model as a page that writes by itself, as ONNX, or as a model file."""
 
 from __future__ import annotations
 
@@ -55,6 +55,16 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
+def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
+    from charrnn.export.card import card
+    from charrnn.export.onnx_step import onnx_step
+    from charrnn.files import replacing
+
+    content = onnx_step(chosen.model, card(chosen))
+    with replacing(output) as temporary:
+        temporary.write_bytes(content)
+
+
 def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     from charrnn.models import model_file
 
@@ -62,7 +72,7 @@ def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> N
 
 
 # by the ending of the output
-WRITERS = {".html": _write_page, ".safetensors": _write_model_file}
+WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}
 
 
 def _say(line: str) -> None:

@@ -1,3 +1,3 @@
-"""A model as something that others open: a page that writes by itself, a model file."""
+"""A model as something that others open: a page that writes by itself, ONNX, a model file."""
 
-ENDINGS = (".html", ".safetensors")
+ENDINGS = (".html", ".onnx", ".safetensors")

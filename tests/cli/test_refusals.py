@@ -54,6 +54,7 @@ LINES = [
     ("export", "output is required"),
     ("export output=x.htm", "output=x.htm: must end in .html (a page)"),
     ("export output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
+    ("export output=x.onnx precision=8", "precision=8: of ONNX it is 32 bits"),
     ("export output=x.html corpus=a.txt", "corpus=a.txt: needs novelty=true"),
     ("export output=x.safetensors novelty=true", "novelty=true: is for a page"),
     ("sample ~length", "length: cannot be left out"),
