@@ -120,7 +120,7 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         until(lambda: text_of(page) == "Hm: " + expected[1])
         assert highlighted(page, "surprise-2", ".mirror") != ""
         slide(page, "Texts", "1")
-        until(lambda: len(cards(page)) == 1)
+        until(lambda: len(cards(page)) == 1 and page.locator("html.writing").count() == 0)
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Options").click()
         page.get_by_label("Write as I type").uncheck()

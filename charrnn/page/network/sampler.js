@@ -6,7 +6,7 @@ import { unpacked } from "./packed.js";
 import { Uniforms } from "./random.js";
 import { Vocabulary } from "./vocabulary.js";
 
-const MARK = 256; // characters after which the state along a start text is kept
+export const MARK = 256; // characters after which the state along a start text is kept
 
 /**
  * @typedef {object} How
