@@ -33,7 +33,7 @@ def run(options: ExportOptions) -> None:
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.export.card import card, corpus_name
+    from charrnn.export.card import card, corpus_name, is_indented
     from charrnn.export.copies import packed_copies
     from charrnn.export.writing_page import About, writing_page
     from charrnn.files import replacing
@@ -49,7 +49,7 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
             f"of the page"
         )
     title = options.title or corpus_name(chosen.model) or "charrnn"
-    about = About(title, card(chosen), options.licence)
+    about = About(title, card(chosen), options.licence, is_indented(chosen.model))
     page = writing_page(chosen, about, copies)
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -76,6 +76,22 @@ def packed_model(page: str) -> dict[str, object]:
     return content
 
 
+@pytest.mark.parametrize(
+    ("primer", "even"),
+    [
+        ("def f(x):\n    if x:\n        return\n", True),
+        ("To be,\nor not\n\nto be\n", False),
+        ("", False),
+    ],
+)
+def test_code_is_shown_as_code(tmp_path: Path, primer: str, even: bool) -> None:
+    model = replace(trained_model(), facts={"primer": primer})
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    facts = packed_model((tmp_path / "page.html").read_text())["facts"]
+    assert facts["about"]["even"] is even  # type: ignore[index]
+
+
 def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
         run(path, tmp_path / name)
