@@ -24,11 +24,11 @@ def run(options: ExportOptions) -> None:
     bits = options.precision or (None if output.suffix == ".html" else 32)
     chosen = in_precision(read_model(source), bits)
     write(options, chosen, output)
-    precision = chosen.precision
+    weights = "rounded to" if output.suffix == ".safetensors" and chosen.cost else "of"
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
     _say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
-        f"weights of {precision.bits} bits ({precision.name}){cost}"
+        f"weights {weights} {chosen.precision.bits} bits{cost}"
     )
 
 
