@@ -36,7 +36,8 @@ def _float32(matrix: Array) -> Stored:
 
 
 def _float16(matrix: Array) -> Stored:
-    half = matrix.astype("<f2")
+    largest = np.finfo(np.float16).max  # and no number becomes infinite
+    half = matrix.clip(-largest, largest).astype("<f2")
     return Stored(half.tobytes(), half.astype(np.float32))
 
 

@@ -276,7 +276,9 @@ class Page {
     find("#character").textContent = character;
   }
 
-  say(message) {
+  /** @param {{quietly?: boolean}} [how]  Quietly: a screen reader does not read it out. */
+  say(message, { quietly = false } = {}) {
+    find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
     find("#error").hidden = true;
   }
