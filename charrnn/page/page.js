@@ -8,6 +8,7 @@ import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
 import { Settings } from "./settings.js";
 
+const ALONG = 200; // milliseconds without a change after which is written along
 const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
@@ -18,7 +19,9 @@ export async function openPage(writer) {
   const page = new Page(writer);
   page.restore();
   page.listen();
+  page.tellAbout();
   await page.connect();
+  page.writeAlong();
 }
 
 class Page {
@@ -31,6 +34,7 @@ class Page {
     this.continuing = new Continuing(writer, this);
     this.findings = new Findings(writer, this);
     this.settling = 0;
+    this.along = 0;
     this.changed = false; // since the draft was kept
   }
 
@@ -49,6 +53,8 @@ class Page {
       this.showState();
       clearTimeout(this.settling);
       this.settling = setTimeout(() => this.settle(), SETTLED);
+      clearTimeout(this.along);
+      this.along = setTimeout(() => this.writeAlong(), ALONG);
     });
     const textarea = this.editor.textarea;
     textarea.addEventListener("beforeinput", (event) => {
@@ -66,7 +72,7 @@ class Page {
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
       if (event.detail > 1) return; // the second click of a double click would stop the first
-      if (this.continuing.busy) this.continuing.stop();
+      if (this.continuing.busy) this.stop();
       else this.continuing.start();
     });
     onClick("#begin", () => this.continuing.start());
@@ -79,6 +85,8 @@ class Page {
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => this.lookAnew());
     find("#show-typed").addEventListener("input", () => this.lookAnew());
+    find("#dials").addEventListener("input", () => this.writeAlong());
+    find("#more").addEventListener("input", () => this.writeAlong());
     onClick("#dials-toggle", (event) => {
       const open = find("#dials").classList.toggle("open");
       event.currentTarget.setAttribute("aria-expanded", String(open));
@@ -113,6 +121,31 @@ class Page {
     this.showCharacter();
   }
 
+  /** Say whose page this is, where it has one model only. */
+  tellAbout() {
+    const { about, instant } = this.writer;
+    if (instant) this.settings.offerAlong();
+    if (!about) return;
+    this.settings.suggest("even", about.even);
+    for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
+    find("#model").hidden = true;
+    find("#about").hidden = false;
+    find("#licence").textContent = about.licence;
+    for (const row of about.card) {
+      const [name, value] = ["dt", "dd"].map((tag) => document.createElement(tag));
+      [name.textContent, value.textContent] = row;
+      find("#card dl").append(name, value);
+    }
+  }
+
+  /** Show how the text could go on, where the writer is quick enough and this is wanted. */
+  writeAlong() {
+    const { continuing, alternatives, settings } = this;
+    clearTimeout(this.along);
+    if (!settings.writesAlong || (continuing.busy && !alternatives.open)) return;
+    continuing.start({ along: true });
+  }
+
   press(event) {
     if (event.isComposing || find("dialog[open]")) return;
     const act = this.shortcut(event);
@@ -127,7 +160,7 @@ class Page {
     const mod = IS_MAC ? event.metaKey : event.ctrlKey;
     if (mod && event.key === "Enter") return () => continuing.start();
     if (event.key === "Escape" && !find(":popover-open")) {
-      if (continuing.busy) return () => continuing.stop();
+      if (continuing.busy) return () => this.stop();
       return alternatives.open ? () => this.dismiss() : null;
     }
     const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
@@ -144,7 +177,13 @@ class Page {
     this.say("Taken. Undo takes it back.");
   }
 
+  stop() {
+    clearTimeout(this.along);
+    this.continuing.stop();
+  }
+
   dismiss() {
+    this.stop();
     const held = find("#alternatives").contains(document.activeElement);
     this.continuing.dismiss();
     if (held) this.focusText();
@@ -218,7 +257,7 @@ class Page {
   showState() {
     const { continuing, draft, alternatives } = this;
     const empty = draft.text === "";
-    find("#empty").hidden = !empty || continuing.busy || alternatives.open;
+    find("#empty").hidden = !empty || (continuing.busy && !alternatives.open);
     find("#undo").disabled = draft.done.length === 0;
     find("#redo").disabled = draft.undone.length === 0;
     for (const id of ["#new", "#copy", "#save"]) find(id).disabled = empty;
@@ -237,7 +276,9 @@ class Page {
     find("#character").textContent = character;
   }
 
-  say(message) {
+  /** @param {{quietly?: boolean}} [how]  Quietly: a screen reader does not read it out. */
+  say(message, { quietly = false } = {}) {
+    find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
     find("#error").hidden = true;
   }
