@@ -85,8 +85,9 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
         with hydra_config(config):
             return job(config)
     standing = next(path for path in (folder, *folder.parents) if path.exists())
+    folder, settled = hydra_main.settled(config, "run", folder)
     try:
-        hydra_main.run(line, job, line.words(["--run"]))
+        hydra_main.run(line, job, [*line.words(["--run"]), *settled])
     except Exception as error:
         if error is not job.error:
             if isinstance(error, OSError):
@@ -94,8 +95,8 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
                 raise RunError(f"{folder}: cannot be written ({reason})") from error
             with explaining(line):
                 raise
-        if isinstance(error, InputError) and job.folder is not None:
-            _take_back(job.folder, standing)
+        if isinstance(error, InputError):
+            _take_back(folder, standing)
         raise
     return job.value
 

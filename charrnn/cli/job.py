@@ -56,12 +56,14 @@ class Job:
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
+        jobs: how many the sweep has, if that is known.
         failures: the file in which a sweep's jobs leave why they failed.
     """
 
     command: str
     run: Callable[[Any], Any]
     traceback: bool
+    jobs: int | None = None
     begun: int = 0
     folder: Path | None = None
     failures: Path | None = None
@@ -94,9 +96,8 @@ class Job:
                     error = RunError(f"{stop} ({error})")
                 self.error = error
                 if in_sweep:
-                    label = self._label(hydra)
-                    failures.note(self.failures, f"{label}: {endings.message(error)}")
-                    endings.end(label, error, self.traceback)
+                    failures.note(self.failures, f"{_name(hydra)}: {endings.message(error)}")
+                    endings.end(self._label(hydra), error, self.traceback)
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
@@ -121,8 +122,11 @@ class Job:
 
     def _label(self, hydra: DictConfig) -> str:
         """How this job's line on standard error begins."""
-        overrides = " ".join(_plain(hydra.overrides)["task"])
-        return f"charrnn {self.command}: job {hydra.job.num} ({overrides})"
+        return f"charrnn {self.command}: {_name(hydra)}"
+
+
+def _name(hydra: DictConfig) -> str:
+    return f"job {hydra.job.num} ({' '.join(_plain(hydra.overrides)['task'])})"
 
 
 def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
