@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,8 @@ from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.say import say
+from charrnn.sweeps.progress import Place, progress
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Job:
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
+        since: the time at which the first could begin.
         jobs: how many the sweep has, if that is known.
         failures: the file in which a sweep's jobs leave why they failed.
     """
@@ -68,6 +72,7 @@ class Job:
     folder: Path | None = None
     failures: Path | None = None
     error: Exception | None = None
+    since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +86,8 @@ class Job:
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
             self.folder = Path(hydra.runtime.output_dir)
+            if in_sweep and self.command == "train":
+                self._tell(hydra)
             try:
                 self.value = self._run(config, hydra, in_sweep)
                 # a result says itself what of it a sweeper minimises
@@ -119,6 +126,13 @@ class Job:
                 targets=frozenset(sources.targets(hydra) | _named(values)),
             )
         )
+
+    def _tell(self, hydra: DictConfig) -> None:
+        """The line of the sweep, over those of the job."""
+        assert self.folder is not None
+        where = Place(int(hydra.job.num), self.jobs, str(hydra.job.override_dirname))
+        mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None
+        say(progress(self.folder.parent, where, mean))
 
     def _label(self, hydra: DictConfig) -> str:
         """How this job's line on standard error begins."""

@@ -240,6 +240,16 @@ class ScoreOptions:
 
 
 @dataclass
+class RunsOptions:
+    folder: Annotated[str, PATH]
+    sort: Annotated[str, TEXT, NOT_EMPTY]
+    where: Annotated[str | None, TEXT]
+    json: bool
+    csv: Annotated[str | None, PATH]
+    curves: Annotated[str | None, PATH]
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -285,5 +295,6 @@ SCHEMAS: dict[str, type] = {
     "sample": SampleOptions,
     "serve": ServeOptions,
     "score": ScoreOptions,
+    "runs": RunsOptions,
     "convert": ConvertOptions,
 }

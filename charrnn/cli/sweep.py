@@ -28,6 +28,7 @@ from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.runs.folder import is_run
 from charrnn.say import say
+from charrnn.sweeps import ending
 
 
 def run(line: Line) -> None:
@@ -51,7 +52,10 @@ def run(line: Line) -> None:
             hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
         except Exception as error:
             raised = error
-        failed = failures.taken(job.failures)
+        finally:
+            failed = failures.taken(job.failures)
+            if line.command == "train":
+                ending.tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
     if failed:
