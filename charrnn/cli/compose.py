@@ -48,10 +48,10 @@ def call(module: ModuleType, words: list[str]) -> Any:
         InputError, RunError: as the command does, or the words do not fit.
     """
     given, overrides = flags.parse(words)
-    multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
+    multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
     if given.show_only():
         from charrnn.cli import show

@@ -47,15 +47,16 @@ def run(line: Line) -> None:
     with _folder_for_hydra(plan.config, folder) as (folder, words):
         job.failures = folder / ".failed"
         failures.taken(job.failures)  # those of a sweep that was killed here
-        raised = None
+        raised, whole = None, False
         try:
             hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
+            whole = True
         except Exception as error:
             raised = error
         finally:
             failed = failures.taken(job.failures)
             if line.command == "train":
-                ending.tell(folder)
+                ending.tell(folder, whole)
     for failure in failed:
         say(f"failed: {failure}")
     if failed:

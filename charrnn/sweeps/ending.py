@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from charrnn.errors import RunError
@@ -10,8 +11,12 @@ from charrnn.sweeps.leaderboard import leaderboard, shown
 from charrnn.sweeps.summary import summaries
 
 
-def tell(folder: Path) -> None:
-    """The leaderboard of a sweep's folder: on standard error, as leaderboard.csv and .md."""
+def tell(folder: Path, whole: bool) -> None:
+    """The leaderboard of a sweep's folder: on standard error, as leaderboard.csv and .md.
+
+    Args:
+        whole: whether every job came to its end.
+    """
     runs = summaries(folder)
     if not runs:
         return
@@ -22,5 +27,10 @@ def tell(folder: Path) -> None:
     except RunError as error:  # what ended the sweep is to be told, not that this fails as well
         say(str(error))
     say(f"sweep folder: {shown(folder)}")
+    if not whole:
+        say(
+            f"what is missing or unfinished: charrnn train resume={shlex.quote(shown(folder))} "
+            f"goes on with it"
+        )
     if command := board.sampling():
         say(f"sample from the best: {command}")
