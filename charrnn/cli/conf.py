@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 # groups whose choices set options of other groups, and have none of their own
-WITHOUT_A_NODE = ("experiment", "debug")
+WITHOUT_A_NODE = ("experiment", "debug", "sweep")
 
 _LINE = re.compile(r"( *)(\w+):(.*?)(?:\s#\s*(.*))?$")
 

@@ -20,8 +20,6 @@ from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.say import say
-from charrnn.sweeps.progress import Place, progress
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,9 @@ class Job:
 
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
+        from charrnn.say import say
+        from charrnn.sweeps.progress import Place, progress
+
         assert self.folder is not None
         where = Place(int(hydra.job.num), self.jobs, str(hydra.job.override_dirname))
         mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None

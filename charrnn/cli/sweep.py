@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, surroundings
+from charrnn.cli import failures, hydra_main, search, search_end, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import quoted
@@ -57,6 +57,7 @@ def run(line: Line) -> None:
             failed = failures.taken(job.failures)
             if line.command == "train":
                 ending.tell(folder, whole)
+                search_end.tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
     if failed:
@@ -137,8 +138,8 @@ def _checked(line: Line) -> _Plan:
         InputError: names the job by its overrides.
     """
     with explaining(line):
-        hydras = [o for o in line.overrides if o.lstrip("+").startswith(("hydra.", "hydra/"))]
-        parser, master = _parser(line, hydras)
+        searched = [o for o in line.overrides if o.lstrip("+").startswith("hydra.searchpath=")]
+        parser, master = _parser(line, searched)
         swept = parser.parse_overrides(line.overrides)
         master = line.compose([_first(override) for override in swept])
         is_basic = str(master.hydra.sweeper._target_).endswith(".BasicSweeper")
@@ -149,6 +150,8 @@ def _checked(line: Line) -> _Plan:
         fixed = [name for name, is_swept in several.items() if not is_swept]
         if not is_basic:
             # which jobs there are is decided as they run; each begins with the same check
+            if master.hydra.sweeper._target_ == search.TARGET:
+                search.settings_of(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
             return _Plan(master, master.hydra.sweeper.get("n_trials"), fixed)
         jobs = _jobs(swept)

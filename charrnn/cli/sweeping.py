@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
+from charrnn.say import short_numbers
+
 _LONGEST = 120  # of a folder's name; file systems take 255 bytes
 
 
@@ -44,7 +46,8 @@ def folder_name(number: int, overrides: str) -> str:
     Args:
         overrides: those that differ between the jobs, as Hydra joins them.
     """
-    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", re.sub(r"[\\'\"\[\]{}]", "", overrides))
+    bare = re.sub(r"[\\'\"\[\]{}]", "", short_numbers(overrides))
+    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", bare)
     return "_".join([str(number), *[safe[:_LONGEST]] * bool(safe)])
 
 

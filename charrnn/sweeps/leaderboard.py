@@ -13,7 +13,7 @@ from typing import Any
 
 from charrnn.files import replacing
 from charrnn.runs.merging import MISSING
-from charrnn.say import duration
+from charrnn.say import duration, short_numbers
 from charrnn.sweeps.summary import Summary
 
 # how a table writes a column; the others are written as they are
@@ -119,6 +119,7 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -
 def differing(runs: Sequence[Summary]) -> list[str]:
     """The options that were given to some of the runs, or chosen, and are not alike in all."""
     names = dict.fromkeys(name for run in runs for name in run.options)
+    names.pop("resume", None)  # says how often a run was interrupted
     return [name for name in names if len({str(_plain(run.value(name))) for run in runs}) > 1]
 
 
@@ -151,4 +152,10 @@ def _in_markdown(cell: str) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    return ["" if value is None else _WRITTEN.get(name, str)(value) for name, value in row.items()]
+    return [
+        "" if value is None else _WRITTEN.get(name, _as_text)(value) for name, value in row.items()
+    ]
+
+
+def _as_text(value: Any) -> str:
+    return short_numbers(str(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.say import duration
+from charrnn.say import duration, short_numbers
 from charrnn.sweeps.summary import best, metrics
 
 
@@ -32,7 +32,7 @@ def progress(sweep: Path, place: Place, seconds: float | None) -> str:
     """
     number, jobs, options = place
     parts = [f"sweep: job {number}" + (f", {number + 1} of {jobs}" if jobs else "")]
-    parts[0] += f" ({options.replace(',', ' ')})" if options else ""
+    parts[0] += f" ({short_numbers(options.replace(',', ' '))})" if options else ""
     if found := _best(sweep):
         parts.append(f"best so far {found[0]:.4f} ({found[1]})")
     if jobs and seconds is not None:
