@@ -241,6 +241,16 @@ class ScoreOptions:
 
 
 @dataclass
+class RunsOptions:
+    folder: Annotated[str, PATH]
+    sort: Annotated[str, TEXT, NOT_EMPTY]
+    where: Annotated[str | None, TEXT]
+    json: bool
+    csv: Annotated[str | None, PATH]
+    curves: Annotated[str | None, PATH]
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -316,5 +326,6 @@ SCHEMAS: dict[str, type] = {
     "serve": ServeOptions,
     "score": ScoreOptions,
     "export": ExportOptions,
+    "runs": RunsOptions,
     "convert": ConvertOptions,
 }

@@ -1,0 +1,196 @@
+"""What a run reached, read from the files of its folder; whoever trained it, and wherever.
+
+metrics.csv         losses, speed, and from them the time
+.hydra/             the config, the overrides, the choices of the groups
+model.safetensors   the size of the network, from its header alone
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from charrnn.errors import InputError
+from charrnn.models import model_file
+from charrnn.runs.folder import is_run, recorded
+from charrnn.runs.merging import MISSING, found
+from charrnn.say import say
+
+Row = dict[str, float]
+
+# of a model's weights: PyTorch's second bias is frozen at zero
+_NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run, in numbers.
+
+    Attributes:
+        loss: the lowest validation loss, nats per character; None without validation.
+        step: after which step that was.
+        steps: the last step that is logged.
+        parameters: trained numbers; None before there is a model file.
+        seconds: spent in training steps, in all of its processes' lives; not in validation.
+        speed: characters a second in these.
+        options: the overrides that the run was begun with, and the choice of each group.
+        config: as the run recorded it.
+    """
+
+    folder: Path
+    loss: float | None
+    step: int | None
+    steps: int
+    parameters: int | None
+    seconds: float | None
+    speed: float | None
+    options: dict[str, str]
+    config: dict[str, Any]
+
+    COLUMNS: ClassVar = ("val/loss", "step", "steps", "parameters", "seconds",
+                         "characters_per_second")  # fmt: skip
+
+    def columns(self) -> dict[str, Any]:
+        """The numbers under the names that tables have for them."""
+        seconds = None if self.seconds is None else round(self.seconds, 1)
+        speed = None if self.speed is None else round(self.speed)
+        values = (self.loss, self.step, self.steps, self.parameters, seconds, speed)
+        return dict(zip(self.COLUMNS, values, strict=True))
+
+    def value(self, name: str) -> Any:
+        """A column, or an option as it was written or recorded; MISSING where there is none."""
+        columns = self.columns()
+        if name in columns:
+            return columns[name]
+        return self.options[name] if name in self.options else found(self.config, name)
+
+
+def summaries(folder: Path) -> list[Summary]:
+    """The runs below a folder, or in it, in the order of their names; links are not followed.
+
+    One that cannot be read is named in a line and left out.
+    """
+    result = []
+    for run in sorted(_runs(folder)):
+        try:
+            result.append(summary(run))
+        except InputError as error:
+            say(f"left out: {error}")
+    return result
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for place, folders, _ in os.walk(folder):
+        if is_run(Path(place)):
+            folders.clear()
+            yield Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def summary(folder: Path) -> Summary:
+    """Read one run.
+
+    Raises:
+        InputError: its config cannot be read.
+    """
+    config = recorded(folder)
+    rows = metrics(folder)
+    lowest = best(rows)
+    characters, seconds = _trained(rows, config)
+    return Summary(
+        folder=folder,
+        loss=None if lowest is None else lowest["val/loss"],
+        step=None if lowest is None else int(lowest["step"]),
+        steps=int(rows[-1]["step"]) if rows else 0,
+        parameters=_parameters(folder, config),
+        seconds=seconds or None,
+        speed=characters / seconds if seconds else None,
+        options=_options(folder),
+        config=config,
+    )
+
+
+def metrics(folder: Path) -> list[Row]:
+    """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
+    rows = []
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(folder / "metrics.csv", newline="", encoding="utf-8", errors="replace") as file,
+    ):
+        for line in csv.DictReader(file):
+            # a row that is being written may lack its end
+            if None in line.values():
+                continue
+            numbers = ((name, _number(text)) for name, text in line.items())
+            row = {name: number for name, number in numbers if math.isfinite(number)}
+            if "step" in row:
+                rows.append(row)
+    return rows
+
+
+def best(rows: list[Row]) -> Row | None:
+    """The row of the lowest validation loss; None without validation."""
+    validated = [row for row in rows if "val/loss" in row]
+    return min(validated, key=lambda row: row["val/loss"], default=None)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _trained(rows: list[Row], config: dict[str, Any]) -> tuple[float, float]:
+    """The characters that were trained on, and the seconds that this took by the logged speeds."""
+    windows = found(config, "trainer.accumulate_grad_batches")
+    sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
+    sizes.append(1 if windows is MISSING else windows)
+    if not all(isinstance(size, int) for size in sizes):
+        return 0.0, 0.0
+    a_step, before = math.prod(sizes), 0.0
+    characters = seconds = 0.0
+    for row in rows:
+        if speed := row.get("characters_per_second"):
+            trained = (row["step"] - before) * a_step
+            characters, seconds = characters + trained, seconds + trained / speed
+            before = row["step"]
+    return characters, seconds
+
+
+def _parameters(folder: Path, config: dict[str, Any]) -> int | None:
+    try:
+        shapes = model_file.shapes(folder / "model.safetensors")
+    except InputError:
+        return None
+    counted = {name: shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)}
+    if found(config, "model.tied") is True:
+        del counted["decoder.weight"]
+    return sum(math.prod(shape) for shape in counted.values())
+
+
+def _options(folder: Path) -> dict[str, str]:
+    options: dict[str, str] = {}
+    # a folder that another program made may lack them, or hold anything
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_bytes())
+        choices = hydra["hydra"]["runtime"]["choices"]
+        options = {
+            str(group): str(choice)
+            for group, choice in choices.items()
+            if choice is not None and not str(group).startswith("hydra")
+        }
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        written = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
+        for override in written if isinstance(written, list) else ():
+            name, _, value = str(override).lstrip("+~").partition("=")
+            options[name] = value
+    return options
