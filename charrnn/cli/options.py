@@ -278,6 +278,13 @@ class ServeOptions:
                 )
 
 
+@dataclass
+class TensorboardOptions:
+    folder: Annotated[str, PATH]
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int | None, PORT]
+
+
 SCHEMAS: dict[str, type] = {
     "preprocess": PreprocessOptions,
     "train": TrainOptions,
@@ -286,4 +293,5 @@ SCHEMAS: dict[str, type] = {
     "serve": ServeOptions,
     "score": ScoreOptions,
     "convert": ConvertOptions,
+    "tensorboard": TensorboardOptions,
 }

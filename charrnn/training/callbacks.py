@@ -13,7 +13,7 @@ from charrnn.errors import InputError
 from charrnn.files import replacing
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
-from charrnn.training.log import as_markdown
+from charrnn.training.tensorboard import as_markdown
 
 
 class Samples(L.Callback):
