@@ -3,7 +3,7 @@
 A dataclass that is OPEN stands for something foreign: it declares the options that conf/
 sets, and the other arguments of what it names can be given too. One that is WHOLE needs
 every option, since it is read in other places than where it is built. NEEDS names a package
-that has to be installed.
+that has to be installed, EXTRA the extra of charrnn's that brings it, if it is called otherwise.
 """
 
 from __future__ import annotations
@@ -227,6 +227,26 @@ class StalledAverageOptions:
 
 
 @dataclass
+class NormsOptions:
+    """They come with each logged loss."""
+
+
+@dataclass
+class GateSaturationOptions:
+    every: Annotated[int, AT_LEAST_1]
+    length: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
+class NextCharactersOptions(GateSaturationOptions):
+    NEEDS: ClassVar = "matplotlib"
+    EXTRA: ClassVar = "detailed"
+
+    warmup: Annotated[int, NOT_NEGATIVE]
+    characters: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -280,6 +300,9 @@ TARGETS: dict[str, type] = {
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
+    "charrnn.training.Norms": NormsOptions,
+    "charrnn.training.GateSaturation": GateSaturationOptions,
+    "charrnn.training.NextCharacters": NextCharactersOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,
