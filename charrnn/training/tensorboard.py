@@ -17,8 +17,12 @@ from torch.utils.tensorboard.summary import hparams
 
 # the lowest validation loss so far, which is what runs are compared by
 BEST_LOSS = "best/val_loss"
-# what every run has, and none is compared by
-UNTOLD = ("logger.", "callbacks.progress.", "callbacks.samples.", "callbacks.checkpoints.")
+# what only watches a run, or is the same in all: none is compared by it
+WATCHING = ("progress", "samples", "checkpoints", "norms", "gates", "next_characters")
+UNTOLD = (
+    *("logger.", "data._target_", "model._target_", "trainer._target_"),
+    *(f"callbacks.{name}." for name in WATCHING),
+)
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
