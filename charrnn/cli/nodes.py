@@ -3,7 +3,7 @@
 A dataclass that is OPEN stands for something foreign: it declares the options that conf/
 sets, and the other arguments of what it names can be given too. One that is WHOLE needs
 every option, since it is read in other places than where it is built. NEEDS names a package
-that has to be installed, EXTRA the extra of charrnn's that brings it, if it is called otherwise.
+that has to be installed, EXTRA the extra that brings it, if that has another name.
 """
 
 from __future__ import annotations
