@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 # each a page in conf/, and a module of `charrnn.commands`
 COMMANDS = (
-    "preprocess", "train", "runs", "sample", "evaluate", "score", "serve",
+    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "serve",
     "export", "convert",
 )  # fmt: skip
 

@@ -237,6 +237,26 @@ class StalledAverageOptions:
 
 
 @dataclass
+class NormsOptions:
+    """They come with each logged loss."""
+
+
+@dataclass
+class GateSaturationOptions:
+    every: Annotated[int, AT_LEAST_1]
+    length: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
+class NextCharactersOptions(GateSaturationOptions):
+    NEEDS: ClassVar = "matplotlib"
+    EXTRA: ClassVar = "detailed"
+
+    warmup: Annotated[int, NOT_NEGATIVE]
+    characters: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -291,6 +311,9 @@ TARGETS: dict[str, type] = {
     "charrnn.sweeps.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
+    "charrnn.training.Norms": NormsOptions,
+    "charrnn.training.GateSaturation": GateSaturationOptions,
+    "charrnn.training.NextCharacters": NextCharactersOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

@@ -318,6 +318,13 @@ class ServeOptions:
                 )
 
 
+@dataclass
+class TensorboardOptions:
+    folder: Annotated[str, PATH]
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int | None, PORT]
+
+
 SCHEMAS: dict[str, type] = {
     "preprocess": PreprocessOptions,
     "train": TrainOptions,
@@ -328,4 +335,5 @@ SCHEMAS: dict[str, type] = {
     "export": ExportOptions,
     "runs": RunsOptions,
     "convert": ConvertOptions,
+    "tensorboard": TensorboardOptions,
 }

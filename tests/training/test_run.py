@@ -85,6 +85,7 @@ CHANGES_NOTHING = {
     "logging often": ["print_every=1"],
     "no logging": ["print_every=1000", "logger=none"],
     "no samples": ["callbacks.samples.length=0"],
+    "detailed": ["callbacks=detailed"],
     "checkpoints often": ["checkpoint_every=1", "validate_every=1000"],
 }
 
