@@ -161,7 +161,7 @@ def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None
     assert {"data", "data.input_txt", "data.batch_size", "trainer.profiler", "model"} <= set(given)
     assert "experiment" not in given
     assert front("train", "experiment=[demo,small]", "data.input_txt=x").code == 0
-    assert {"checkpoint_every", "trainer.max_steps", "optimizer"} <= set(front.asked[1].given)
+    assert {"model.hidden_size", "trainer.max_steps", "optimizer.lr"} <= set(front.asked[1].given)
     assert front("train", "data.corpus=python", "data.input_txt=x").code == 0
     assert set(front.asked[2].given) == {"data.corpus", "data.input_txt"}
 
