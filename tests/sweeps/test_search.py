@@ -176,6 +176,17 @@ def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
         assert [row["steps"] for row in csv.DictReader(file)] == ["150"] * 4
 
 
+def test_trials_side_by_side(place: Path) -> None:
+    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        pytest.skip("needs hydra-joblib-launcher: pip install 'charrnn[launchers]'")
+    more = ["sweep=halving", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
+    process = begin(*words(*more, "trainer.max_steps=7", trials=3))
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
+    assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
+
+
 def begin(*command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "charrnn", *command],
