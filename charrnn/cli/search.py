@@ -59,6 +59,11 @@ def search(
         for trial, result in zip(trials, ended, strict=True):
             done = result.status == JobStatus.COMPLETED
             worker.tell(trial, result.return_value if done else None)
+            if done and result.return_value is None:
+                raise InputError(
+                    f"data.val_frac: job {trial.number} has no validation loss, by which a study "
+                    f"goes; give it more text to validate on"
+                )
         results += ended
     return results
 

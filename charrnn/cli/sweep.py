@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,8 +46,9 @@ def run(line: Line) -> None:
     if line.command == "train" and plan.config.resume != "auto":
         _refuse_runs(folder)
     with _folder_for_hydra(plan.config, folder) as (folder, words):
-        job.failures = folder / ".failed"
-        failures.taken(job.failures)  # those of a sweep that was killed here
+        # a file of its own: several processes may work on a study
+        job.failures = folder / f".failed.{os.getpid()}"
+        failures.taken(job.failures)  # those of one that was killed under this number
         raised, whole = None, False
         try:
             hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
@@ -57,11 +59,11 @@ def run(line: Line) -> None:
             failed = failures.taken(job.failures)
             if line.command == "train":
                 ending.tell(folder, whole)
-                search_end.tell(folder)
+        search_end.tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
     if failed:
-        raise RunError(_count(len(failed), job.begun, plan.jobs)) from raised
+        raise RunError(plan.failed(len(failed), job.begun)) from raised
     if isinstance(raised, OSError) and not job.begun:
         reason = raised.strerror or raised
         raise RunError(f"{folder}: cannot be written ({reason})") from raised
@@ -77,19 +79,6 @@ def _refuse_runs(folder: Path) -> None:
             f"hydra.sweep.dir={shown}: holds runs already; resume={shown} goes on with them, or "
             f"give another folder"
         )
-
-
-def _count(failed: int, begun: int, jobs: int | None) -> str:
-    """How many failed.
-
-    Args:
-        begun: those that began in this process; 0 where a launcher has others for them.
-    """
-    if jobs is None:
-        return f"{failed} of {begun} jobs failed" if begun else f"jobs failed: {failed}"
-    left = jobs - begun if begun else 0
-    note = f"; {left} were not begun, for hydra.sweeper.max_batch_size" if left > 0 else ""
-    return f"{failed} of {jobs} jobs failed{note}"
 
 
 def _in_a_line(error: Exception) -> str:
@@ -117,11 +106,13 @@ class _Plan:
     Attributes:
         config: of the sweep itself.
         jobs: how many there are; None where the sweeper does not say.
+        listed: whether they are known beforehand, each of them.
         fixed: the options that every job has alike.
     """
 
     config: DictConfig
     jobs: int | None
+    listed: bool
     fixed: list[str]
 
     def naming(self) -> str:
@@ -129,6 +120,18 @@ class _Plan:
         name = "hydra.job.config.override_dirname.exclude_keys"
         theirs: Any = OmegaConf.select(self.config, name)
         return f"{name}=[{','.join(map(quoted, {*theirs, *self.fixed}))}]"
+
+    def failed(self, failed: int, begun: int) -> str:
+        """How many failed.
+
+        Args:
+            begun: those that began in this process; 0 where a launcher has others for them.
+        """
+        if not self.listed or self.jobs is None:
+            return f"{failed} of {begun} jobs failed" if begun else f"jobs failed: {failed}"
+        left = self.jobs - begun if begun else 0
+        note = f"; {left} were not begun, for hydra.sweeper.max_batch_size" if left > 0 else ""
+        return f"{failed} of {self.jobs} jobs failed{note}"
 
 
 def _checked(line: Line) -> _Plan:
@@ -153,7 +156,7 @@ def _checked(line: Line) -> _Plan:
             if master.hydra.sweeper._target_ == search.TARGET:
                 search.settings_of(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
-            return _Plan(master, master.hydra.sweeper.get("n_trials"), fixed)
+            return _Plan(master, master.hydra.sweeper.get("n_trials"), False, fixed)
         jobs = _jobs(swept)
     if not jobs:
         raise InputError("-m: this sweep has no jobs")
@@ -165,7 +168,7 @@ def _checked(line: Line) -> _Plan:
             if len(jobs) == 1:
                 raise
             raise InputError(f"job {number} ({shown(' '.join(job))}): {refusal}") from refusal
-    return _Plan(master, len(jobs), fixed)
+    return _Plan(master, len(jobs), True, fixed)
 
 
 def _parser(line: Line, overrides: list[str]) -> tuple[OverridesParser, DictConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +64,6 @@ def _label(board: Leaderboard, run: Summary) -> str:
 
 def _limits(losses: Sequence[float]) -> tuple[float, float]:
     """From below the lowest to what most of the curves are under."""
-    lowest, high = min(losses), sorted(losses)[int(0.95 * (len(losses) - 1))]
+    lowest, high = min(losses), sorted(losses)[math.ceil(0.98 * (len(losses) - 1))]
     margin = 0.1 * (high - lowest) or 0.1
     return lowest - margin, high + margin

@@ -34,13 +34,16 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
         return []
     matplotlib.use("agg")  # no window, whatever there is
     from matplotlib import pyplot
+    from optuna.importance import PedAnovaImportanceEvaluator
     from optuna.visualization import matplotlib as plots
 
+    # Optuna's other evaluators need scikit-learn
+    evaluator = PedAnovaImportanceEvaluator()
     loss = {"target_name": "validation loss"}
     of_validations = {"xlabel": "validation", "ylabel": "validation loss"}
-    drawings: dict[str, tuple[Any, dict[str, str], dict[str, str]]] = {
+    drawings: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
         "history": (plots.plot_optimization_history, loss, {}),
-        "importances": (plots.plot_param_importances, loss, {}),
+        "importances": (plots.plot_param_importances, {**loss, "evaluator": evaluator}, {}),
         "parallel_coordinates": (plots.plot_parallel_coordinate, loss, {}),
         "losses": (plots.plot_intermediate_values, {}, of_validations),
     }

@@ -66,11 +66,14 @@ class Summary:
         return dict(zip(self.COLUMNS, values, strict=True))
 
     def value(self, name: str) -> Any:
-        """A column, or an option as it was written or recorded; MISSING where there is none."""
+        """A column, or an option as it was recorded or written; MISSING where there is none."""
         columns = self.columns()
         if name in columns:
             return columns[name]
-        return self.options[name] if name in self.options else found(self.config, name)
+        recorded = found(self.config, name)
+        # a text, such as a path or the choice of a group, is shorter as it was written
+        is_text = recorded is MISSING or isinstance(recorded, dict | str)
+        return self.options[name] if is_text and name in self.options else recorded
 
 
 def summaries(folder: Path) -> list[Summary]:

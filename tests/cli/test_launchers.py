@@ -72,6 +72,9 @@ def test_every_job_trains_in_a_folder_of_its_own(launcher: str, place: Path) -> 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     for name in ("0_model.hidden_size=8", "1_model.hidden_size=9"):
         assert (place / "sweep" / name / "model.safetensors").is_file()
+    board = (place / "sweep" / "leaderboard.csv").read_text().splitlines()
+    assert len(board) == 3
+    assert "run  val/loss  step" in done.stderr
 
 
 def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> None:
@@ -88,7 +91,7 @@ def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> 
     assert last == "charrnn train: 2 of 3 jobs failed"
     assert "Traceback" not in done.stderr
     assert (place / "sweep" / "1_data.input_txt=corpus.txt" / "model.safetensors").is_file()
-    assert not (place / "sweep" / ".failed").exists()
+    assert not list((place / "sweep").glob(".failed*"))
 
 
 @pytest.mark.slow

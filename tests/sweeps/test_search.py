@@ -176,6 +176,17 @@ def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
         assert [row["steps"] for row in csv.DictReader(file)] == ["150"] * 4
 
 
+def test_trials_side_by_side(place: Path) -> None:
+    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        pytest.skip("needs hydra-joblib-launcher: pip install 'charrnn[launchers]'")
+    more = ["sweep=halving", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
+    process = begin(*words(*more, "trainer.max_steps=7", trials=3))
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
+    assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
+
+
 def begin(*command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "charrnn", *command],
@@ -227,6 +238,31 @@ def test_what_is_refused(door: Any, place: Path, more: list[str], line: str) -> 
 
 def test_a_study_without_a_space(door: Any, place: Path) -> None:
     assert "there is nothing to search" in door.refuses("train", "sweep=tpe")
+
+
+def test_a_space_in_an_experiment_file(
+    door: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(asked: Any) -> float:
+        seen.append((asked.config["optimizer"]["weight_decay"], asked.config["model"]["dropout"]))
+        return 1.0
+
+    monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run)
+    more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
+    assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
+    assert [0.2 <= dropout <= 0.3 for _, dropout in seen] == [True] * 3
+    assert {decay for decay, _ in seen} <= {0.1, 0.3, 0.6, 1.0}
+    found = [trial.params for trial in trials()]
+    assert [(float(p["optimizer.weight_decay"]), p["model.dropout"]) for p in found] == seen
+
+
+def test_a_study_without_losses(door: Any, place: Path) -> None:
+    answer = door("train", "-m", "sweep=random", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert answer.code == 1
+    assert "data.val_frac: job 0 has no validation loss" in answer.err
+    assert [trial.state for trial in trials()] == [TrialState.FAIL]
 
 
 def test_optuna_is_named_where_it_is_missing(
