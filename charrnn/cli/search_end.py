@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import yaml
-
 from charrnn.cli.experiment_file import written
 from charrnn.cli.literal import as_typed
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
+from charrnn.runs import records
 from charrnn.say import say
 from charrnn.sweeps import plots
 from charrnn.sweeps.leaderboard import leaderboard, shown
@@ -51,10 +50,5 @@ def _tell_best(folder: Path, run: Path) -> None:
 
 def _of_the_run(run: Path) -> list[str]:
     """The overrides that a run was begun with, without those of the search."""
-    try:
-        found = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text("utf-8"))
-        recorded = [str(override) for override in found]
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise InputError(f"{run}: its overrides cannot be read ({error})") from None
     search = ("sweep=", "resume=")
-    return [override for override in recorded if not override.startswith(search)]
+    return [override for override in records.overrides(run) if not override.startswith(search)]

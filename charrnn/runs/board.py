@@ -11,13 +11,12 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import yaml
+from charrnn.runs import records
+from charrnn.runs.folder import RECORDED
 
-OVERRIDES = Path(".hydra") / "overrides.yaml"
 # TensorBoard reads every file with this in its name
 EVENTS = "tfevents"
 LONGEST = 200  # bytes of a link's name
-LARGEST = 1 << 20  # bytes of a list of overrides
 
 
 class Board:
@@ -60,7 +59,7 @@ def names_of(paths: list[Path], folder: Path) -> dict[Path, str]:
 
     Where that says nothing, or no more than another's, the name says where the run lies.
     """
-    overrides = {path: _overrides(path.parent / OVERRIDES) for path in paths}
+    overrides = {path: records.asked(path.parent) for path in paths}
     keys = dict.fromkeys(key for given in overrides.values() for key in given)
     differing = [key for key in keys if len({g.get(key) for g in overrides.values()}) > 1]
     last = Counter(_last(key) for key in keys)
@@ -86,23 +85,8 @@ def _unused(name: str, used: set[str]) -> str:
 
 
 def _where(path: Path, folder: Path) -> str:
-    run = path.parent if (path.parent / OVERRIDES).is_file() else path
+    run = path.parent if (path.parent / RECORDED.parent).is_dir() else path
     return str(run.relative_to(folder)) if run != folder else run.resolve().name
-
-
-def _overrides(path: Path) -> dict[str, str]:
-    """What a run was asked for, option -> value as it was written; none where it is not known."""
-    try:
-        if path.stat().st_size > LARGEST:
-            return {}
-        lines = yaml.safe_load(path.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    if not isinstance(lines, list):
-        return {}
-    pairs = (str(line).lstrip("+").partition("=") for line in lines)
-    # a sweep writes True where a person wrote true
-    return {key: {"True": "true", "False": "false"}.get(value, value) for key, _, value in pairs}
 
 
 def _last(key: str) -> str:

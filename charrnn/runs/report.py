@@ -5,50 +5,27 @@ It is made of the files of the run's folder alone, so that it can be made again 
 
 from __future__ import annotations
 
-import csv
 import html
-import math
-import re
 import shlex
 import statistics
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from charrnn.errors import InputError
 from charrnn.files import replacing
-from charrnn.models import checkpoint, model_file
-from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import folder as folders
-from charrnn.runs.chart import Points, chart
+from charrnn.runs import records
+from charrnn.runs.chart import chart
 from charrnn.runs.merging import MISSING, found
+from charrnn.runs.records import Row
 from charrnn.say import duration, say
 from charrnn.training.best import BITS_PER_NAT
-from charrnn.training.checkpoints import LAST, MODEL
 
 NAME = "report.html"
 SAMPLES = 6  # the first, the last, and those at even distances between them
-_UNTRAINED = r"bias_hh|running_"
 _TEMPLATE = Path(__file__).with_name("report.html")
-
-
-class Metrics(NamedTuple):
-    """The curves of metrics.csv, each as (step, value)."""
-
-    train: Points
-    val: Points
-    speed: Points
-
-    @property
-    def best(self) -> tuple[float, float] | None:
-        """Step and loss of the best validation."""
-        return min(self.val, key=lambda point: point[1], default=None)
-
-    @property
-    def steps(self) -> int:
-        return int(max((curve[-1][0] for curve in self if curve), default=0))
 
 
 def write_report(folder: Path) -> Path:
@@ -59,13 +36,13 @@ def write_report(folder: Path) -> Path:
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
-    metrics = _metrics(folder / "metrics.csv")
+    rows = records.metrics(folder)
     values = {
         "title": _escaped(_title(config)),
-        "lead": _lead(metrics),
-        "chart": _chart(metrics),
-        "card": "\n".join(_card(folder, config, metrics)),
-        "samples": "\n".join(_samples(folder, metrics)),
+        "lead": _lead(rows),
+        "chart": _chart(rows),
+        "card": "\n".join(_card(folder, config, rows)),
+        "samples": "\n".join(_samples(folder, rows)),
         "config": _escaped(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
     }
     page = Template(_TEMPLATE.read_text("utf-8")).substitute(values)
@@ -77,34 +54,12 @@ def write_report(folder: Path) -> Path:
 
 def report(folder: Path) -> None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
-    if not (folder / folders.RECORDED).is_file() or not (folder / "metrics.csv").is_file():
+    if not (folder / folders.RECORDED).is_file() or not (folder / records.METRICS).is_file():
         return
     try:
         write_report(folder)
     except Exception as error:
         say(f"{folder / NAME} cannot be made ({' '.join(str(error).split())[:200]})")
-
-
-def _metrics(path: Path) -> Metrics:
-    try:
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        rows = []
-    columns = ("train/loss", "val/loss", "characters_per_second")
-    return Metrics(*(_curve(rows, name) for name in columns))
-
-
-def _curve(rows: list[dict[str, str]], name: str) -> Points:
-    points = []
-    for row in rows:
-        try:
-            step, value = float(row["step"]), float(row[name])
-        except (KeyError, TypeError, ValueError):
-            continue
-        if math.isfinite(value):
-            points.append((step, value))
-    return points
 
 
 def _title(config: dict[str, Any]) -> str:
@@ -122,27 +77,34 @@ def _text(config: dict[str, Any]) -> str:
     return ""
 
 
-def _lead(metrics: Metrics) -> str:
-    if metrics.best is None:
-        return f"{metrics.steps:,} steps, without validation."
-    step, loss = metrics.best
+def _lead(rows: list[Row]) -> str:
+    steps = f"{_steps(rows):,}"
+    if (best := records.best(rows)) is None:
+        return f"{steps} steps, without validation."
+    loss = best["val/loss"]
     return (
         f"Best validation loss <b>{loss:.4f}</b> nats a character "
-        f"({loss * BITS_PER_NAT:.3f} bits), after step {step:,.0f} of {metrics.steps:,}."
+        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}."
     )
 
 
-def _chart(metrics: Metrics) -> str:
-    drawing = chart(metrics.train, metrics.val, metrics.best)
+def _steps(rows: list[Row]) -> int:
+    return int(max((row["step"] for row in rows), default=0))
+
+
+def _chart(rows: list[Row]) -> str:
+    best = records.best(rows)
+    train, val = (records.curve(rows, name) for name in ("train/loss", "val/loss"))
+    drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
     legend = ['<span><i class="train"></i>training loss</span>']
-    if metrics.val:
+    if val:
         legend.append('<span><i class="val"></i>validation loss, its best as a dot</span>')
     return f'<h2>Loss</h2>\n<p class="legend">{"".join(legend)}</p>\n{drawing}'
 
 
-def _card(folder: Path, config: dict[str, Any], metrics: Metrics) -> list[str]:
+def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     def value(key: str) -> Any:
         there = found(config, key)
         return None if there is MISSING else there
@@ -152,14 +114,14 @@ def _card(folder: Path, config: dict[str, Any], metrics: Metrics) -> list[str]:
     trainer = [value(f"trainer.{name}") for name in ("accelerator", "precision")]
     facts = {
         "text": _text(config),
-        **_of_the_model(folder),
+        "model": f"{size:,} parameters" if (size := records.parameters(folder, config)) else "",
         "dropout": f"{dropout:g}" if dropout is not None else "",
         "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
         "windows": f"{value('data.batch_size')} streams x {value('data.seq_length')} characters",
-        "trained": _trained(folder, config, metrics),
+        "trained": _trained(config, rows),
         "on": ", ".join(str(part) for part in trainer if part),
         "seed": str(value("seed")),
-        "asked for": f"<code>{_escaped(' '.join(_overrides(folder)))}</code>",
+        "asked for": f"<code>{_escaped(' '.join(records.overrides(folder)))}</code>",
         "folder": str(folder),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
@@ -171,59 +133,25 @@ def _card(folder: Path, config: dict[str, Any], metrics: Metrics) -> list[str]:
     ]
 
 
-def _of_the_model(folder: Path) -> dict[str, str]:
-    try:
-        trained = model_file.load(folder / MODEL)
-    except InputError:
-        return {}
-    # as torch-rnn counts them
-    counted = [w.size for name, w in trained.weights.items() if not re.search(_UNTRAINED, name)]
-    size = trained.architecture.vocabulary_size
-    return {"model": f"{sum(counted):,} parameters, {size} characters"}
-
-
-def _trained(folder: Path, config: dict[str, Any], metrics: Metrics) -> str:
-    steps = f"{metrics.steps:,} steps"
-    if not metrics.speed:
+def _trained(config: dict[str, Any], rows: list[Row]) -> str:
+    steps = f"{_steps(rows):,} steps"
+    speeds = [value for _, value in records.curve(rows, "characters_per_second")]
+    if not speeds:
         return steps
-    speed = statistics.median(value for _, value in metrics.speed)
-    told = f"{steps}, {speed:,.0f} characters/s"
-    try:
-        batch_size, length = checkpoint.read(folder / "checkpoints" / LAST)[ENTRY]["sizes"]
-    except (InputError, KeyError):
-        return told
-    group = found(config, "trainer.accumulate_grad_batches")
-    characters = batch_size * length * (1 if group is MISSING else group)
-    before, seconds = 0.0, 0.0
-    for step, value in metrics.speed:
-        seconds += (step - before) * characters / max(value, 1e-9)
-        before = step
-    return f"{told}, {duration(seconds)} without validation"
+    _, seconds = records.trained(rows, config)
+    told = f"{steps}, {statistics.median(speeds):,.0f} characters/s"
+    return f"{told}, {duration(seconds)} without validation" if seconds else told
 
 
-def _overrides(folder: Path) -> list[str]:
-    try:
-        lines = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
-    except (OSError, ValueError, yaml.YAMLError):
-        return []
-    return [str(line) for line in lines] if isinstance(lines, list) else []
-
-
-def _samples(folder: Path, metrics: Metrics) -> list[str]:
-    paths = sorted(folder.glob("samples/step-*.txt"))
-    if not paths:
-        return []
-    count = min(SAMPLES, len(paths))
-    picked = [paths[round(i * (len(paths) - 1) / max(count - 1, 1))] for i in range(count)]
-    losses = dict(metrics.val)
-    parts = ["<h2>What it wrote</h2>"]
-    for path in picked:
-        step = int(re.sub(r"\D", "", path.stem) or 0)
+def _samples(folder: Path, rows: list[Row]) -> list[str]:
+    losses = dict(records.curve(rows, "val/loss"))
+    parts = []
+    for step, path in records.spread(records.sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
         text = _escaped(path.read_bytes().decode("utf-8", "replace"))
         heading = f"<h3>after step {step:,}{loss}</h3>"
         parts.append(f"<article>{heading}<pre>{text}</pre></article>")
-    return parts
+    return ["<h2>What it wrote</h2>", *parts] if parts else []
 
 
 def _escaped(text: str) -> str:

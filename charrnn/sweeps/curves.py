@@ -8,8 +8,9 @@ from pathlib import Path
 
 from charrnn.errors import InputError
 from charrnn.files import replacing
+from charrnn.runs import records
 from charrnn.sweeps.leaderboard import Leaderboard
-from charrnn.sweeps.summary import Summary, metrics
+from charrnn.sweeps.summary import Summary
 
 NAMED = 12  # runs, from the best on, that the legend names; the others are grey
 
@@ -38,10 +39,10 @@ def draw(board: Leaderboard, path: Path) -> None:
     for place, run in reversed(list(enumerate(runs))):
         named = place < NAMED
         color = colors(0.9 * place / max(1, min(NAMED, len(runs)) - 1)) if named else "0.8"
-        rows = metrics(run.folder)
-        losses += [row["val/loss"] for row in rows if "val/loss" in row]
+        rows = records.metrics(run.folder)
+        losses += [loss for _, loss in records.curve(rows, "val/loss")]
         for name, width in (("train/loss", 0.5), ("val/loss", 1.8)):
-            points = [(row["step"], row[name]) for row in rows if name in row]
+            points = records.curve(rows, name)
             label = _label(board, run) if named and name == "val/loss" else None
             axes.plot(*zip(*points, strict=True), color=color, linewidth=width, label=label)
     axes.set(

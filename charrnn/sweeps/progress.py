@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from charrnn.runs import records
 from charrnn.say import duration, short_numbers
-from charrnn.sweeps.summary import best, metrics
 
 
 class Place(NamedTuple):
@@ -43,7 +43,7 @@ def progress(sweep: Path, place: Place, seconds: float | None) -> str:
 def _best(sweep: Path) -> tuple[float, str] | None:
     """The lowest validation loss of the runs so far, and the job that has it."""
     found = []
-    for path in sweep.glob("*/metrics.csv"):
-        if (row := best(metrics(path.parent))) is not None:
+    for path in sweep.glob(f"*/{records.METRICS}"):
+        if (row := records.best(records.metrics(path.parent))) is not None:
             found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
     return min(found, default=None)

@@ -8,8 +8,6 @@ model.safetensors   the size of the network, from its header alone
 from __future__ import annotations
 
 import contextlib
-import csv
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,15 +17,10 @@ from typing import Any, ClassVar
 import yaml
 
 from charrnn.errors import InputError
-from charrnn.models import model_file
+from charrnn.runs import records
 from charrnn.runs.folder import is_run, recorded
 from charrnn.runs.merging import MISSING, found
 from charrnn.say import say
-
-Row = dict[str, float]
-
-# of a model's weights: PyTorch's second bias is frozen at zero
-_NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -105,79 +98,20 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config = recorded(folder)
-    rows = metrics(folder)
-    lowest = best(rows)
-    characters, seconds = _trained(rows, config)
+    rows = records.metrics(folder)
+    lowest = records.best(rows)
+    characters, seconds = records.trained(rows, config)
     return Summary(
         folder=folder,
         loss=None if lowest is None else lowest["val/loss"],
         step=None if lowest is None else int(lowest["step"]),
         steps=int(rows[-1]["step"]) if rows else 0,
-        parameters=_parameters(folder, config),
+        parameters=records.parameters(folder, config),
         seconds=seconds or None,
         speed=characters / seconds if seconds else None,
         options=_options(folder),
         config=config,
     )
-
-
-def metrics(folder: Path) -> list[Row]:
-    """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
-    rows = []
-    with (
-        contextlib.suppress(FileNotFoundError),
-        open(folder / "metrics.csv", newline="", encoding="utf-8", errors="replace") as file,
-    ):
-        for line in csv.DictReader(file):
-            # a row that is being written may lack its end
-            if None in line.values():
-                continue
-            numbers = ((name, _number(text)) for name, text in line.items())
-            row = {name: number for name, number in numbers if math.isfinite(number)}
-            if "step" in row:
-                rows.append(row)
-    return rows
-
-
-def best(rows: list[Row]) -> Row | None:
-    """The row of the lowest validation loss; None without validation."""
-    validated = [row for row in rows if "val/loss" in row]
-    return min(validated, key=lambda row: row["val/loss"], default=None)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _trained(rows: list[Row], config: dict[str, Any]) -> tuple[float, float]:
-    """The characters that were trained on, and the seconds that this took by the logged speeds."""
-    windows = found(config, "trainer.accumulate_grad_batches")
-    sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
-    sizes.append(1 if windows is MISSING else windows)
-    if not all(isinstance(size, int) for size in sizes):
-        return 0.0, 0.0
-    a_step, before = math.prod(sizes), 0.0
-    characters = seconds = 0.0
-    for row in rows:
-        if speed := row.get("characters_per_second"):
-            trained = (row["step"] - before) * a_step
-            characters, seconds = characters + trained, seconds + trained / speed
-            before = row["step"]
-    return characters, seconds
-
-
-def _parameters(folder: Path, config: dict[str, Any]) -> int | None:
-    try:
-        shapes = model_file.shapes(folder / "model.safetensors")
-    except InputError:
-        return None
-    counted = {name: shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)}
-    if found(config, "model.tied") is True:
-        del counted["decoder.weight"]
-    return sum(math.prod(shape) for shape in counted.values())
 
 
 def _options(folder: Path) -> dict[str, str]:
@@ -191,9 +125,4 @@ def _options(folder: Path) -> dict[str, str]:
             for group, choice in choices.items()
             if choice is not None and not str(group).startswith("hydra")
         }
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-        written = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
-        for override in written if isinstance(written, list) else ():
-            name, _, value = str(override).lstrip("+~").partition("=")
-            options[name] = value
-    return options
+    return {**options, **records.asked(folder)}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from charrnn.runs.merging import MISSING
-from charrnn.sweeps.summary import metrics, summaries, summary
+from charrnn.runs.records import metrics
+from charrnn.sweeps.summary import summaries, summary
 from tests.sweeps.runs import HEADER, write_run
 
 
