@@ -1,0 +1,107 @@
+"""A model's weights in few bytes, as text that a page carries.
+
+What is packed is JSON: the architecture, the vocabulary, what the page tells of the model, and all
+weights in base64. `charrnn/page/network/packed.js` reads it. Matrices are float32, float16, or
+int8 with a scale for each row; vectors, of which there are few numbers, are always float32.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.models.trained import TrainedModel
+from charrnn.text.primer import primer_of
+
+Array = npt.NDArray[np.float32]
+
+_ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
+
+
+class Stored(NamedTuple):
+    """A matrix in fewer bytes: these, and the numbers that they stand for."""
+
+    content: bytes
+    values: Array
+
+
+def _float32(matrix: Array) -> Stored:
+    return Stored(matrix.astype("<f4").tobytes(), matrix)
+
+
+def _float16(matrix: Array) -> Stored:
+    half = matrix.astype("<f2")
+    return Stored(half.tobytes(), half.astype(np.float32))
+
+
+def _int8(matrix: Array) -> Stored:
+    """Each row in 255 even steps; the rows' scales come before the rows."""
+    scales = np.abs(matrix).max(1, keepdims=True) / np.float32(127)
+    steps = np.rint(np.divide(matrix, scales, out=np.zeros_like(matrix), where=scales > 0))
+    whole = steps.astype(np.int8)
+    content = scales.astype("<f4").tobytes() + whole.tobytes()
+    return Stored(content, whole.astype(np.float32) * scales)
+
+
+class Precision(NamedTuple):
+    """How matrices are stored; `bits` a number."""
+
+    bits: int
+    name: str
+    store: Callable[[Array], Stored]
+
+
+EXACT = Precision(32, "float32", _float32)
+PRECISIONS = (Precision(8, "int8", _int8), Precision(16, "float16", _float16), EXACT)
+
+
+def rounded(model: TrainedModel, precision: Precision) -> TrainedModel:
+    """The model whose weights are those that `packed` stores."""
+    weights = {
+        name: precision.store(weight).values if weight.ndim == 2 else weight
+        for name, weight in model.weights.items()
+    }
+    return replace(model, weights=weights)
+
+
+def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | None = None) -> str:
+    """The model as JSON in ASCII.
+
+    Args:
+        facts: plain values that the page is to know besides; the primer's ids are added.
+    """
+    data = bytearray()
+    tensors: dict[str, dict[str, Any]] = {}
+    for name, weight in model.weights.items():
+        twin = _twin(name, model)
+        if twin in tensors:
+            tensors[name] = tensors[twin]
+            continue
+        matrix = weight.ndim == 2
+        rows, columns = weight.shape if matrix else (1, weight.size)
+        how = precision if matrix else EXACT
+        tensors[name] = {"type": how.name, "rows": rows, "columns": columns, "at": len(data)}
+        data += how.store(weight).content
+        data += bytes(-len(data) % _ALIGNMENT)
+    content = {
+        "architecture": {**vars(model.architecture)},
+        "vocabulary": model.vocabulary.plain(),
+        "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
+        "tensors": tensors,
+        "data": base64.b64encode(data).decode("ascii"),
+    }
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _twin(name: str, model: TrainedModel) -> str | None:
+    """The weight that is the same numbers: of a tied decoder its embedding."""
+    other = {"decoder.weight": "embedding.weight", "embedding.weight": "decoder.weight"}.get(name)
+    if other and np.array_equal(model.weights[name], model.weights[other]):
+        return other
+    return None

@@ -1,0 +1,82 @@
+/**
+ * A model's weights as a step reads them, as charrnn/generation/weights.py folds them: what a layer
+ * normalization ends in, and a batch normalization, are part of the weights that read them. With
+ * skip connections outputs are added up, each times a slope of its own.
+ */
+
+import { CELLS } from "./cells.js";
+
+const BATCHNORM_EPS = 1e-5; // PyTorch's default
+
+/** @param {import("./packed.js").Model} model */
+export function folded(model) {
+  const { architecture } = model;
+  const { hidden_size: H, embedding_size: D, num_layers: L, skip } = architecture;
+  const cell = CELLS[architecture.kind];
+  const layers = [];
+  let slope = null; // what is read is so many times what was computed, none: once
+  let shift = null; // and so much more
+  const shifts = new Float64Array(H); // of all outputs together
+  for (let layer = 0; layer < L; layer++) {
+    const weight = (name) => model.weight(`recurrent.${layer}.${name}`);
+    const read = weight("weight_ih_l0");
+    const columns = layer ? H : D;
+    const bias = Float64Array.from(weight("bias_ih_l0"));
+    if (shift) addProduct(bias, read, shift);
+    const one = { read: slope ? scaled(read, slope) : read, columns, bias };
+    if (cell.recurrent) {
+      one.own = weight("weight_hh_l0");
+      const second = weight("bias_hh_l0");
+      // the part of the bias that belongs to the recurrent sum of gates that are kept apart
+      one.ownBias = new Float32Array(bias.length);
+      for (let row = 0; row < bias.length; row++) {
+        if (cell.apart.includes(cell.gates[Math.floor(row / H)])) one.ownBias[row] = second[row];
+        else bias[row] += second[row];
+      }
+    }
+    ({ slope, shift } = normalization(model, layer));
+    if (skip !== "none") {
+      one.scale = Float32Array.from(slope ?? new Float64Array(H).fill(1));
+      if (shift) shift.forEach((value, unit) => { shifts[unit] += value; });
+      slope = null;
+    }
+    const last = layer === L - 1;
+    if (skip === "residual" || (skip === "sum" && last)) shift = shifts;
+    layers.push(one);
+  }
+  const decoder = model.weight("decoder.weight");
+  const decoderBias = Float64Array.from(model.weight("decoder.bias"));
+  if (shift) addProduct(decoderBias, decoder, shift);
+  return {
+    layers,
+    embedding: model.weight("embedding.weight"),
+    decoder: slope ? scaled(decoder, slope) : decoder,
+    decoderBias: Float32Array.from(decoderBias),
+  };
+}
+
+/** The affine end of a layer's normalization, in double precision; nulls without one. */
+function normalization(model, layer) {
+  const { batchnorm, layernorm } = model.architecture;
+  if (!batchnorm && !layernorm) return { slope: null, shift: null };
+  const of = (name) => Float64Array.from(model.weight(`norms.${layer}.${name}`));
+  if (layernorm) return { slope: of("weight"), shift: of("bias") };
+  const variance = of("running_var");
+  const mean = of("running_mean");
+  const slope = of("weight").map((value, i) => value / Math.sqrt(variance[i] + BATCHNORM_EPS));
+  return { slope, shift: of("bias").map((value, i) => value - mean[i] * slope[i]) };
+}
+
+/** Add to sums the product of a matrix (row after row) and a vector. */
+export function addProduct(sums, matrix, vector) {
+  for (let row = 0, at = 0; row < sums.length; row++) {
+    let sum = 0;
+    for (let column = 0; column < vector.length; column++) sum += matrix[at++] * vector[column];
+    sums[row] += sum;
+  }
+}
+
+/** A matrix with each column times a number. */
+function scaled(matrix, slope) {
+  return matrix.map((value, at) => value * slope[at % slope.length]);
+}

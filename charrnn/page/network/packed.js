@@ -1,0 +1,49 @@
+/** A model as charrnn/export/packing.py writes it: JSON, with the weights' bytes in base64. */
+
+/**
+ * @typedef {object} Model
+ * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
+ * @property {{tokens: string[], bytes: boolean}} vocabulary
+ * @property {object} facts  What is known of its training; `primer` is the ids of its primer.
+ * @property {(name: string) => Float32Array} weight  A weight by its name, row after row.
+ */
+
+/** @returns {Model} */
+export function unpacked(text) {
+  const { tensors, data, ...rest } = JSON.parse(text);
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer;
+  return {
+    ...rest,
+    weight(name) {
+      const { type, rows, columns, at } = tensors[name];
+      return DECODERS[type](bytes, at, rows, columns);
+    },
+  };
+}
+
+/** How the numbers of each type lie in the bytes. */
+const DECODERS = {
+  float32: (bytes, at, rows, columns) => new Float32Array(bytes, at, rows * columns),
+  float16(bytes, at, rows, columns) {
+    return Float32Array.from(new Uint16Array(bytes, at, rows * columns), fromHalf);
+  },
+  /** Each row's scale, a float32, and then the rows in eighths of a word. */
+  int8(bytes, at, rows, columns) {
+    const scales = new Float32Array(bytes, at, rows);
+    const whole = new Int8Array(bytes, at + 4 * rows, rows * columns);
+    const values = new Float32Array(rows * columns);
+    for (let row = 0, i = 0; row < rows; row++) {
+      for (const end = i + columns; i < end; i++) values[i] = whole[i] * scales[row];
+    }
+    return values;
+  },
+};
+
+/** The number that the 16 bits of an IEEE half are. */
+function fromHalf(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
