@@ -65,6 +65,7 @@ def report(
             "loss": float(trace.losses[1:].mean(dtype=np.float64)),
         },
         "parts": parts,
+        "hidden_size": model.architecture.hidden_size,
         "features": [
             {
                 "name": name,
