@@ -7,6 +7,8 @@ an n-gram model sees is what the network remembers.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,5 +65,5 @@ def by_distance(losses: Losses) -> list[tuple[int, int, float]]:
     bounds = np.unique(np.geomspace(1, len(losses) + 1, 25).astype(int))
     return [
         (int(first), int(last) - 1, float(losses[first - 1 : last - 1].mean()))
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+        for first, last in itertools.pairwise(bounds)
     ]

@@ -78,7 +78,7 @@ def _count(ids: Ids, k: int) -> _Counts:
     contexts, pairs = _keys(ids, k)
     pairs, first, counts = np.unique(pairs, return_index=True, return_counts=True)
     contexts, of, kinds = np.unique(contexts[first], return_inverse=True, return_counts=True)
-    totals = np.bincount(of, counts)
+    totals = np.bincount(of, counts).astype(np.float64)
     return _Counts(contexts, totals, kinds.astype(np.float64), pairs, counts.astype(np.float64))
 
 

@@ -82,7 +82,10 @@ export class InspectPage {
   pick(unit, feature = null, tints = true) {
     this.card.show(unit, feature, this.reading.held.get(unit));
     if (tints) this.#tint("unit");
+    this.rows = this.units.alongside(unit, this.card.feature);
     find("#tint-unit-name").textContent = this.units.name(unit);
+    find("#map-order").textContent = this.card.feature
+      ? `run from those that follow “${this.card.feature.name}” to those that go against it` : "";
     this.refresh();
   }
 
@@ -106,8 +109,7 @@ export class InspectPage {
   #paint(from, to) {
     const { reading, card, sheet } = this;
     sheet.paint((unit) => this.#classOf(this.#placeAt(unit)));
-    const part = Math.floor(card.unit / this.units.hiddenSize);
-    this.map.draw(reading, part, from, to, card.unit % this.units.hiddenSize);
+    this.map.draw(reading, this.rows, from, to, card.unit);
     card.draw(reading, from, to, card.feature && this.tracks[card.feature.index]);
     this.#point(this.place);
   }
@@ -194,16 +196,11 @@ export class InspectPage {
     const { canvas } = this.map;
     canvas.addEventListener("pointermove", (event) => {
       const { unit, place } = this.map.at(event);
-      this.map.tells.textContent = this.units.name(this.#unitOfPart(unit));
+      this.map.tells.textContent = this.units.name(unit);
       this.#point(place);
     });
     canvas.addEventListener("click", (event) =>
-      this.pick(this.#unitOfPart(this.map.at(event).unit)));
-  }
-
-  #unitOfPart(unit) {
-    const { hiddenSize } = this.units;
-    return Math.floor(this.card.unit / hiddenSize) * hiddenSize + unit;
+      this.pick(this.map.at(event).unit, this.card.feature));
   }
 
   #drawReport(report, { vocabulary }) {

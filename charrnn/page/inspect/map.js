@@ -10,34 +10,36 @@ export class UnitMap {
 
   /**
    * @param {import("./reading.js").Reading} reading
-   * @param {number} part  Which vector. @param {number} start @param {number} end  Places.
-   * @param {number | null} chosen  A unit of it, from 0.
+   * @param {number[]} order  The units of the rows, by their numbers in the state.
+   * @param {number} start @param {number} end  The places of the columns.
+   * @param {number} chosen  The unit whose row is marked.
    */
-  draw(reading, part, start, end, chosen) {
-    const { hiddenSize: H, units, activations } = reading;
+  draw(reading, order, start, end, chosen) {
+    const { units, activations } = reading;
     const width = Math.max(1, end - start);
-    Object.assign(this, { first: start, width, height: H });
+    Object.assign(this, { first: start, width, order });
     this.canvas.width = width;
-    this.canvas.height = H;
-    const image = new ImageData(width, H);
+    this.canvas.height = order.length;
+    const image = new ImageData(width, order.length);
     const pixels = new Uint32Array(image.data.buffer);
-    for (let x = 0; x < end - start; x++) {
-      let from = (start + x) * units + part * H;
-      for (let at = x; at < width * H; at += width) pixels[at] = COLOURS[activations[from++] + 128];
+    let at = 0;
+    for (const unit of order) {
+      for (let from = start * units + unit, x = 0; x < width; x++, from += units) {
+        pixels[at++] = COLOURS[activations[from] + 128];
+      }
     }
-    const context = this.canvas.getContext("2d");
-    context.putImageData(image, 0, 0);
-    if (chosen === null) return;
-    this.canvas.style.setProperty("--row", String((chosen + 0.5) / H));
+    this.canvas.getContext("2d").putImageData(image, 0, 0);
+    const row = (order.indexOf(chosen) + 0.5) / order.length;
+    this.canvas.parentElement.style.setProperty("--row", String(row));
   }
 
-  /** The place and the unit, from 0, under a pointer. */
+  /** The place and the unit under a pointer. */
   at({ offsetX, offsetY }) {
     const { clientWidth, clientHeight } = this.canvas;
     const within = (share, count) => Math.min(count - 1, Math.max(0, Math.floor(share * count)));
     return {
       place: this.first + within(offsetX / clientWidth, this.width),
-      unit: within(offsetY / clientHeight, this.height),
+      unit: this.order[within(offsetY / clientHeight, this.order.length)],
     };
   }
 }

@@ -49,6 +49,14 @@ export class Units {
       .map((feature) => this.features[feature]);
   }
 
+  /** The units of the same vector as a unit; with a feature, in the order of their correlation. */
+  alongside(unit, feature) {
+    const first = unit - (unit % this.hiddenSize);
+    const all = Array.from({ length: this.hiddenSize }, (_, index) => first + index);
+    if (!feature) return all;
+    return all.sort((a, b) => this.r(b, feature.index) - this.r(a, feature.index) || a - b);
+  }
+
   #suffix(unit, between) {
     const { letter } = this.part(unit);
     const alone = this.parts.every((part) => part.letter === letter);
