@@ -14,6 +14,10 @@ from charrnn.generation.state import State, beginning
 from charrnn.generation.weights import Array
 from charrnn.models.trained import TrainedModel
 
+ROWS = 16
+SHORTEST_ROW = 512  # characters
+UNCHANGED = 1e-4  # of a state
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -37,7 +41,10 @@ class Trace:
 def trace(
     model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
 ) -> Trace:
-    """Read a passage character by character.
+    """Read a passage.
+
+    It is cut into rows that are read side by side, at first all from the zero state, then each
+    from the state in which the one before it ended, until that makes no difference any more.
 
     Args:
         ids: (T,) from 0.
@@ -46,24 +53,58 @@ def trace(
     Raises:
         RunError: the model's scores are not numbers.
     """
-    reader, state, length = Engines(model).reader, beginning(model, 1), len(ids)
+    length = len(ids)
+    rows = max(1, min(ROWS, length // SHORTEST_ROW))
+    columns = -(-length // rows)
+    # the last row goes on with the last character, which is then left out
+    places = np.minimum(np.arange(rows * columns + 1), length - 1)
+    cut = np.stack([ids[places[row * columns :][: columns + 1]] for row in range(rows)])
+    engines, state = Engines(model), beginning(model, rows)
+    for _ in range(rows):
+        carried, losses = _read(engines, cut, state, report)
+        ends = [tuple(vectors[:, -1] for vectors in layer) for layer in carried]
+        before = [tuple(np.roll(end, 1, 0) for end in layer) for layer in ends]
+        for layer in before:
+            for vector in layer:
+                vector[0] = 0
+        if _differ(before, state) <= UNCHANGED:
+            break
+        state = before
+    whole = np.concatenate([[np.nan], losses.ravel()[: length - 1]]).astype(np.float32)
+    if not np.isfinite(whole[1:]).all():
+        raise not_numbers()
+    flat = [tuple(v.reshape(-1, v.shape[2])[:length] for v in layer) for layer in carried]
+    return Trace(flat, whole)
+
+
+def _read(
+    engines: Engines, ids: Ids, state: State, report: Callable[[int, int], None] | None
+) -> tuple[State, np.ndarray]:
+    """What is carried (R, C, H) after all but the last of ids (R, C + 1); the losses (R, C)."""
+    rows, columns = ids.shape[0], ids.shape[1] - 1
     carried: State = [
-        tuple(np.empty((length, vector.shape[1]), np.float32) for vector in layer)
+        tuple(np.empty((rows, columns, vector.shape[1]), np.float32) for vector in layer)
         for layer in state
     ]
-    losses = np.full(length, np.nan, np.float32)
-    for t in range(length):
-        logits, state = reader.read(ids[None, t : t + 1], state)
+    losses = np.empty((rows, columns))
+    for t in range(columns):
+        logits, state = engines.reader.read(ids[:, t : t + 1], state)
         for kept, now in zip(carried, state, strict=True):
             for array, vector in zip(kept, now, strict=True):
-                array[t] = vector[0]
-        if t + 1 < length:
-            losses[t + 1] = surprise(logits[0], ids[t + 1 : t + 2])[0]
-        if report is not None and t % 256 == 0:
-            report(t, length)
-    if not np.isfinite(losses[1:]).all():
-        raise not_numbers()
-    return Trace(carried, losses)
+                array[:, t] = vector
+        losses[:, t] = surprise(logits[:, 0], ids[:, t + 1])
+        if report is not None and t % 64 == 0:
+            report(t * rows, columns * rows)
+    return carried, losses
+
+
+def _differ(one: State, other: State) -> float:
+    """The largest difference between two states."""
+    return max(
+        float(np.abs(a - b).max(initial=0))
+        for layers in zip(one, other, strict=True)
+        for a, b in zip(*layers, strict=True)
+    )
 
 
 def surprise(logits: Array, ids: Ids) -> np.ndarray:
