@@ -25,7 +25,7 @@ def test_the_wheel_works_from_another_folder(tmp_path: Path) -> None:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
     assert "charrnn/conf/train.yaml" in names
-    assert "charrnn/serving/page/index.html" in names
+    assert "charrnn/page/index.html" in names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "outputs/"))]
 
     elsewhere = tmp_path / "elsewhere"

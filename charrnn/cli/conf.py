@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 # each a page in conf/, and a module of `charrnn.commands`
-COMMANDS = ("preprocess", "train", "sample", "evaluate", "score", "inspect", "serve", "convert")
+COMMANDS = (
+    "preprocess", "train", "sample", "evaluate", "score", "inspect", "serve", "export", "convert"
+)  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # beside the modules in an installed wheel, beside the package in a checkout

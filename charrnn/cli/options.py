@@ -26,6 +26,7 @@ from charrnn.cli.ranges import (
     Models,
     Paths,
 )
+from charrnn.export import ENDINGS
 from charrnn.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -257,6 +258,35 @@ class ConvertOptions:
     output: Annotated[str, PATH]
 
 
+BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")
+EXPORTED = Range(
+    lambda value: value.endswith(ENDINGS),
+    "must end in .html (a page), .onnx or .safetensors (a model file)",
+)
+
+
+@dataclass
+class ExportOptions:
+    checkpoint: Annotated[str, PATH]
+    output: Annotated[str, PATH, EXPORTED]
+    precision: Annotated[int | None, BITS]
+    title: Annotated[str | None, TEXT]
+    licence: Annotated[str, TEXT]
+    novelty: bool
+    corpus: Annotated[str | None, PATH]
+
+    def check(self, prefix: str) -> None:
+        page = self.output.endswith(".html")
+        require(page or not self.novelty, "novelty", "true", "is for a page: output=page.html")
+        require(
+            not self.output.endswith(".onnx") or self.precision in (None, 32),
+            "precision",
+            self.precision,
+            "of ONNX it is 32 bits; onnxruntime.quantization makes a smaller file of it",
+        )
+        require(self.novelty or self.corpus is None, "corpus", self.corpus, "needs novelty=true")
+
+
 @dataclass
 class ServeOptions:
     checkpoint: Models
@@ -298,5 +328,6 @@ SCHEMAS: dict[str, type] = {
     "serve": ServeOptions,
     "score": ScoreOptions,
     "inspect": InspectOptions,
+    "export": ExportOptions,
     "convert": ConvertOptions,
 }

@@ -17,29 +17,31 @@ if TYPE_CHECKING:
 
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
+    from charrnn.export.precision import in_precision
     from charrnn.files import replacing
-    from charrnn.inspection import page
+    from charrnn.inspection.page import page
+    from charrnn.inspection.report import report
     from charrnn.models import find_model, read_model
 
     found, output = find_model(options.checkpoint), Path(options.output)
     if output.exists() and output.samefile(found):
         raise InputError(f"output={shown(options.output)}: is the model itself; name another file")
+    if output.is_dir():
+        raise InputError(f"output={shown(options.output)}: is a folder; name a file")
     model = read_model(found)
     corpus = _corpus(model)
-    passage = _passage(options, model, corpus)
-    with progress(len(passage.ids)) as report:
-        content = page.of(
-            model,
-            passage,
-            training_ids=_training_ids(model, corpus),
-            name=_name(options.checkpoint),
-            run=_run(found),
-            progress=report,
-        )
+    passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
+    chosen = in_precision(model)
+    with progress(len(passage.ids)) as tell:
+        seen = report(chosen.model, passage, training_ids, progress=tell)
+    content = page(chosen, seen | _run(found)).encode("utf-8")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
     size = len(content) / 1e6
-    say(f"wrote {output}: {len(passage.ids):,} characters of {passage.source}, {size:.1f} MB")
+    say(
+        f"wrote {output}: {len(passage.ids):,} characters of {passage.source}, {size:.2f} MB; "
+        f"weights of {chosen.precision.bits} bits"
+    )
 
 
 def _run(found: Path) -> dict[str, Any]:
@@ -47,12 +49,6 @@ def _run(found: Path) -> dict[str, Any]:
 
     folder = run_of(found)
     return training(folder) if folder else {"curves": {}, "samples": []}
-
-
-def _name(checkpoint: str) -> str:
-    """What to call the model: its file or folder, never where on this machine that lies."""
-    path = Path(checkpoint).resolve()
-    return path.stem if path.is_file() else path.name
 
 
 def _passage(options: InspectOptions, model: TrainedModel, corpus: EncodedText | None) -> Passage:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn.data import Ids
-from charrnn.generation.choosing import not_numbers
+from charrnn.generation.choosing import Floats, log_softmax, not_numbers
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import State, beginning
 from charrnn.generation.weights import Array
@@ -79,7 +79,7 @@ def trace(
 
 def _read(
     engines: Engines, ids: Ids, state: State, report: Callable[[int, int], None] | None
-) -> tuple[State, np.ndarray]:
+) -> tuple[State, Floats]:
     """What is carried (R, C, H) after all but the last of ids (R, C + 1); the losses (R, C)."""
     rows, columns = ids.shape[0], ids.shape[1] - 1
     carried: State = [
@@ -107,10 +107,7 @@ def _differ(one: State, other: State) -> float:
     )
 
 
-def surprise(logits: Array, ids: Ids) -> np.ndarray:
-    """-ln p (..., ) in float64 of the characters that came (...,), given logits (..., V)."""
-    scores = logits.astype(np.float64)
-    scores -= scores.max(-1, keepdims=True)
-    came = np.take_along_axis(scores, ids[..., None], -1)[..., 0]
-    found: np.ndarray = np.log(np.exp(scores).sum(-1)) - came
-    return found
+def surprise(logits: Array, ids: Ids) -> Floats:
+    """-ln p (...,) of the characters that came (...,), given logits (..., V)."""
+    came: Floats = np.take_along_axis(log_softmax(logits), ids[..., None], -1)
+    return -came[..., 0]

@@ -43,7 +43,7 @@ from charrnn.serving.protocol import (
 )
 from charrnn.serving.scheduler import Outbox
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 # The page is made of files of this folder, and speaks with this server alone.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from charrnn.text.vocabulary import Vocabulary
 
 # what typography writes, as a keyboard does
-_PLAIN = {
+PLAIN = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
     **dict.fromkeys("“”„‟«»″", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),
@@ -49,7 +49,7 @@ def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
 
 
 def _nearest(character: str, vocabulary: Vocabulary) -> str:
-    plain = _PLAIN.get(character, character)
+    plain = PLAIN.get(character, character)
     without_marks = "".join(
         c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c)
     )

@@ -138,7 +138,7 @@ def test_a_body_that_is_no_json_is_told_so(http: httpx.Client) -> None:
 
 
 def test_the_page_is_there_and_loads_nothing_from_elsewhere(http: httpx.Client) -> None:
-    if not (Path(charrnn.__file__).parent / "serving" / "page" / "index.html").is_file():
+    if not (Path(charrnn.__file__).parent / "page" / "index.html").is_file():
         pytest.skip("there is no page in this checkout")
     page = http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

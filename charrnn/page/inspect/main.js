@@ -6,4 +6,4 @@ import { readReport } from "./report.js";
 
 const textOf = (id) => document.getElementById(id).textContent;
 
-window.charrnn = new InspectPage(new Sampler(textOf("model")), readReport(textOf("report")));
+window.charrnn = new InspectPage(new Sampler(textOf("packed-model")), readReport(textOf("report")));

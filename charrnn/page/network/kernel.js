@@ -84,7 +84,9 @@ export class Kernel {
     for (const [rows, columns] of matrices) numbers += filledUp(rows) * columns;
     for (const length of vectors) numbers += filledUp(length);
     const pages = Math.ceil((numbers * BYTES) / PAGE) || 1;
-    const { buffer, addProduct } = compiled(pages) ?? plain(pages);
+    const made = compiled(pages);
+    this.compiled = made !== null; // whether WebAssembly computes
+    const { buffer, addProduct } = made ?? plain(pages);
     this.buffer = buffer;
     this.run = addProduct;
     this.used = 0; // bytes
@@ -97,7 +99,7 @@ export class Kernel {
     return vector;
   }
 
-  /** Place a matrix (row after row); `fill(row, column)` may give its numbers instead. */
+  /** Place a matrix that is given row after row. */
   matrix(rows, columns, values) {
     const filled = filledUp(rows);
     const panels = new Float32Array(this.buffer, this.used, filled * columns);

@@ -6,6 +6,8 @@ import { unpacked } from "./packed.js";
 import { Uniforms } from "./random.js";
 import { Vocabulary } from "./vocabulary.js";
 
+const MARK = 256; // characters after which the state along a start text is kept
+
 /**
  * @typedef {object} How
  * @property {number} [temperature]
@@ -26,9 +28,9 @@ export class Sampler {
   constructor(text) {
     const model = unpacked(text);
     this.model = model;
-    this.vocabulary = new Vocabulary(model.vocabulary);
+    this.vocabulary = new Vocabulary(model.vocabulary, model.facts.written);
     this.network = new Network(model);
-    this.primed = null; // what is gone on from after the primer
+    this.read = { primes: null, ids: [], marks: [] }; // the last start text, and states along it
   }
 
   /**
@@ -40,12 +42,24 @@ export class Sampler {
    * @returns {Beginning}
    */
   begin(ids, primes = true) {
-    const { vocabulary, network, model } = this;
-    const nothing = { last: null, state: network.zeroState() };
-    if (primes) this.primed ??= this.then(nothing, model.facts.primer ?? []);
-    const begins = this.then(primes ? this.primed : nothing, ids);
+    const { read } = this;
+    let same = 0;
+    while (same < ids.length && ids[same] === read.ids[same]) same++;
+    let marks = read.marks.slice(0, 1 + Math.floor(same / MARK));
+    if (read.primes !== primes) marks = [this.#beforeText(primes)];
+    let place = (marks.length - 1) * MARK;
+    for (; place + MARK <= ids.length; place += MARK) {
+      marks.push(this.then(marks.at(-1), ids.slice(place, place + MARK)));
+    }
+    this.read = { primes, ids, marks };
+    const begins = this.then(marks.at(-1), ids.slice(place));
     if (begins.last !== null) return begins;
-    return this.then(begins, vocabulary.lookUp("\n").filter((id) => id >= 0));
+    return this.then(begins, this.vocabulary.lookUp("\n").filter((id) => id >= 0));
+  }
+
+  #beforeText(primes) {
+    const nothing = { last: null, state: this.network.zeroState() };
+    return primes ? this.then(nothing, this.model.facts.primer ?? []) : nothing;
   }
 
   /** The same after more characters. */

@@ -3,8 +3,12 @@
 const FIRST_BYTE = 0xdc00; // a byte above 127 is this surrogate and its value, as in Python
 
 export class Vocabulary {
-  /** @param {{tokens: string[], bytes: boolean}} plain  As model files hold it. */
-  constructor({ tokens, bytes }) {
+  /**
+   * @param {{tokens: string[], bytes: boolean}} plain  As model files hold it.
+   * @param {Record<string, string>} [written]  What stands for a character that a keyboard lacks.
+   */
+  constructor({ tokens, bytes }, written = {}) {
+    this.written = new Map(Object.entries(written));
     this.isBytes = bytes;
     this.characters = bytes ? tokens.map(characterOfToken) : tokens;
     this.ids = new Map(this.characters.map((character, id) => [character, id]));
@@ -32,6 +36,45 @@ export class Vocabulary {
     const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
     throw new RangeError(`the character ${JSON.stringify(character)} (U+${code}) is not among the `
       + `${this.size} that this model was trained on`);
+  }
+
+  /**
+   * The characters of a text, each with the ids of what it is in known characters: itself, or the
+   * nearest that is known, or nothing. As charrnn/text/unknown.py replaces them.
+   *
+   * @returns {{text: string, ids: number[]}[]}
+   */
+  fitted(text) {
+    return Array.from(text, (character) => {
+      const ids = this.lookUp(character);
+      return { text: character, ids: ids.includes(-1) ? this.#nearest(character) : ids };
+    });
+  }
+
+  #nearest(character) {
+    const plain = this.written.get(character) ?? character;
+    const unmarked = plain.normalize("NFKD").replace(/\p{M}/gu, "");
+    const space = /\s/u.test(character) && character !== "\r" ? " " : "";
+    const otherCase = (text) =>
+      text === text.toUpperCase() ? text.toLowerCase() : text.toUpperCase();
+    for (const text of [plain, unmarked, otherCase(plain), otherCase(unmarked), space]) {
+      const ids = this.lookUp(text);
+      if (text && !ids.includes(-1)) return ids;
+    }
+    return [];
+  }
+
+  /**
+   * Makes of ids, one by one, the characters that they are to a reader: of bytes those of UTF-8, as
+   * soon as each is whole. What it returns takes an id, and whether it is the last one.
+   */
+  decoder() {
+    if (!this.isBytes) return (id) => this.characters[id];
+    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // that is a character, too
+    return (id, last) => {
+      const code = this.characters[id].charCodeAt(0);
+      return utf8.decode(Uint8Array.of(code < 128 ? code : code - FIRST_BYTE), { stream: !last });
+    };
   }
 
   /** The text of ids; a byte above 127 is a lone surrogate in it, as in Python. */

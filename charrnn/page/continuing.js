@@ -37,8 +37,10 @@ export class Continuing {
     return this.controller !== null;
   }
 
-  async start() {
-    if (this.busy) return;
+  /** @param {{along?: boolean}} [how]  Along: beside the text, whatever is being written already. */
+  async start({ along = false } = {}) {
+    if (this.busy && !along) return;
+    this.stop();
     const { draft, editor, settings, alternatives } = this.page;
     const controller = new AbortController();
     const request = { ...settings.request(), signal: controller.signal };
@@ -46,12 +48,14 @@ export class Continuing {
     this.anchor = editor.caret;
     request.prompt = promptBefore(draft.text, this.anchor);
     this.taken = {};
-    if (request.n > 1) alternatives.show(request.n);
+    if (along || request.n > 1) alternatives.show(request.n);
     else alternatives.close();
-    this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
+    if (!along) this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
     this.#show();
-    editor.reveal(this.anchor);
-    if (alternatives.open) alternatives.reveal();
+    if (!along) {
+      editor.reveal(this.anchor);
+      if (alternatives.open) alternatives.reveal();
+    }
 
     const began = performance.now();
     const pieces = new Pieces((index, passage) => {
@@ -127,7 +131,8 @@ export class Continuing {
     if (!alternatives.open) this.anchor = null;
     this.#show();
     const speed = Math.round((count / milliseconds) * 1000).toLocaleString("en");
-    const texts = alternatives.open ? `${alternatives.cards.length} texts, ` : "";
+    const { length } = alternatives.cards;
+    const texts = alternatives.open && length > 1 ? `${length} texts, ` : "";
     if (stopped) this.page.say("Stopped.");
     else if (!count) this.page.say("The model wrote nothing.");
     else this.page.say(`${texts}${speed} characters a second`);

@@ -15,6 +15,11 @@
  * @property {number} seed
  * @property {AbortSignal} signal  Stops the writing; `complete` then ends without an error.
  *
+ * @typedef {object} About
+ * @property {string} title
+ * @property {[string, string][]} card  Facts about the model, each with its name.
+ * @property {string} licence
+ *
  * @typedef {object} Writer
  * @property {() => Promise<string[]>} models
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
@@ -24,6 +29,8 @@
  *   writer cannot tell.
  * @property {(model: string, text: string) => Promise<Character[]>} score  The characters of a
  *   text, each with its probability after those before it.
+ * @property {boolean} [instant]  Whether it writes so soon that it can write along as one types.
+ * @property {About} [about]  What a page with one model only says of it.
  * @property {(token: string) => void} [useToken]  Called with what the reader typed after an
  *   error with `wantsToken`.
  */

@@ -43,6 +43,17 @@ export class Settings {
     this.root.querySelector("#copied-choice").hidden = !possible;
   }
 
+  offerAlong() {
+    this.root.querySelector("#along-choice").hidden = false;
+    this.#tell();
+  }
+
+  /** Whether continuations are written as one types. */
+  get writesAlong() {
+    return !this.root.querySelector("#along-choice").hidden
+      && this.root.querySelector("#write-along").checked;
+  }
+
   /** The chosen model; none while none is known, which asks for the writer's first. */
   get chosenModel() {
     return this.model.value || undefined;
@@ -90,6 +101,7 @@ export class Settings {
     const { maxTokens, temperature, n } = this.request();
     const texts = n === 1 ? "1 text" : `${n} texts`;
     this.summary.textContent = `${temperature.toFixed(2)} · ${maxTokens} chars · ${texts}`;
+    document.documentElement.classList.toggle("along", this.writesAlong);
     // Highlights are of the whole document, so what is shown is a class of its root.
     for (const name of ["surprise", "copied"]) {
       const shown = this.root.querySelector(`#show-${name}`).checked;

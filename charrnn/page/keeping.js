@@ -1,9 +1,15 @@
-/** Keeps the draft and the settings in this browser, where they outlive a reload. */
+/**
+ * Keeps the draft and the settings in this browser, where they outlive a reload.
+ *
+ * Pages that are files may have one storage in common: each gives its root element a name of its own
+ * (`data-keep`).
+ */
 
 import { Passage } from "./draft.js";
 
-const DRAFT = "charrnn.draft";
-const SETTINGS = "charrnn.settings";
+const PLACE = document.documentElement.dataset.keep ?? "charrnn";
+const DRAFT = `${PLACE}.draft`;
+const SETTINGS = `${PLACE}.settings`;
 
 /** Returns whether there was room, and leave, to keep it. */
 export function keepDraft(passage, caret) {

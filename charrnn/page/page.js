@@ -8,6 +8,7 @@ import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
 import { Settings } from "./settings.js";
 
+const ALONG = 200; // milliseconds without a change after which is written along
 const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
@@ -18,7 +19,9 @@ export async function openPage(writer) {
   const page = new Page(writer);
   page.restore();
   page.listen();
+  page.tellAbout();
   await page.connect();
+  page.writeAlong();
 }
 
 class Page {
@@ -31,6 +34,7 @@ class Page {
     this.continuing = new Continuing(writer, this);
     this.findings = new Findings(writer, this);
     this.settling = 0;
+    this.along = 0;
     this.changed = false; // since the draft was kept
   }
 
@@ -49,6 +53,8 @@ class Page {
       this.showState();
       clearTimeout(this.settling);
       this.settling = setTimeout(() => this.settle(), SETTLED);
+      clearTimeout(this.along);
+      this.along = setTimeout(() => this.writeAlong(), ALONG);
     });
     const textarea = this.editor.textarea;
     textarea.addEventListener("beforeinput", (event) => {
@@ -79,6 +85,8 @@ class Page {
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => this.lookAnew());
     find("#show-typed").addEventListener("input", () => this.lookAnew());
+    find("#dials").addEventListener("input", () => this.writeAlong());
+    find("#more").addEventListener("input", () => this.writeAlong());
     onClick("#dials-toggle", (event) => {
       const open = find("#dials").classList.toggle("open");
       event.currentTarget.setAttribute("aria-expanded", String(open));
@@ -111,6 +119,29 @@ class Page {
       this.fail(error);
     }
     this.showCharacter();
+  }
+
+  /** Say whose page this is, where it has one model only. */
+  tellAbout() {
+    const { about, instant } = this.writer;
+    if (instant) this.settings.offerAlong();
+    if (!about) return;
+    for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
+    find("#model").hidden = true;
+    find("#about").hidden = false;
+    find("#licence").textContent = about.licence;
+    for (const row of about.card) {
+      const [name, value] = ["dt", "dd"].map((tag) => document.createElement(tag));
+      [name.textContent, value.textContent] = row;
+      find("#card dl").append(name, value);
+    }
+  }
+
+  /** Show how the text could go on, where the writer is quick enough and this is wanted. */
+  writeAlong() {
+    const { continuing, alternatives, settings } = this;
+    if (!settings.writesAlong || (continuing.busy && !alternatives.open)) return;
+    continuing.start({ along: true });
   }
 
   press(event) {
@@ -218,7 +249,7 @@ class Page {
   showState() {
     const { continuing, draft, alternatives } = this;
     const empty = draft.text === "";
-    find("#empty").hidden = !empty || continuing.busy || alternatives.open;
+    find("#empty").hidden = !empty || (continuing.busy && !alternatives.open);
     find("#undo").disabled = draft.done.length === 0;
     find("#redo").disabled = draft.undone.length === 0;
     for (const id of ["#new", "#copy", "#save"]) find(id).disabled = empty;

@@ -1,0 +1,114 @@
+/** A writer that is a network in the page itself. */
+
+import { logProbability } from "./network/choosing.js";
+import { Uniforms } from "./network/random.js";
+import { WriterError } from "./writer.js";
+
+const SLICE = 16; // milliseconds for which it writes before the page has its turn
+const PIECE = 32; // characters of one continuation before the next has its turn
+
+/**
+ * @param {import("./network/sampler.js").Sampler} sampler
+ * @param {import("./copies.js").Copies | null} copies
+ * @returns {import("./writer.js").Writer}
+ */
+export function networkWriter(sampler, copies) {
+  const { vocabulary, model } = sampler;
+  const { about } = model.facts;
+
+  /** Have each continuation write in turn, for a slice, until all have ended. */
+  async function inTurns(continuations, signal, onPiece) {
+    let sliceEnds = performance.now() + SLICE;
+    let going = continuations;
+    while (going.length && !signal.aborted) {
+      for (const one of going) onPiece(one.index, one.piece());
+      going = going.filter(({ left }) => left > 0);
+      if (performance.now() < sliceEnds) continue;
+      await turnOfThePage();
+      sliceEnds = performance.now() + SLICE;
+    }
+  }
+
+  return {
+    about,
+    instant: true,
+
+    async models() {
+      return [about.title];
+    },
+
+    async complete({ prompt, maxTokens, temperature, topP, n, seed, signal }, onPiece) {
+      try {
+        const begins = sampler.begin(vocabulary.fitted(prompt).flatMap(({ ids }) => ids));
+        const continuations = Array.from({ length: n }, (_, index) => {
+          const written = sampler.write(begins, { temperature, topP }, new Uniforms(seed, index));
+          return new Continuation(sampler, begins, written, index, maxTokens);
+        });
+        await inTurns(continuations, signal, onPiece);
+      } catch (error) {
+        throw error instanceof RangeError ? new WriterError(error.message) : error;
+      }
+    },
+
+    async copied(_, text) {
+      return copies && copies.of(text);
+    },
+
+    async score(_, text) {
+      const { last, state } = sampler.begin([]);
+      const { network } = sampler;
+      let before = last;
+      return vocabulary.fitted(text).map(({ text: character, ids }) => {
+        let logprob = ids.length ? 0 : NaN;
+        for (const id of ids) {
+          const known = before !== null;
+          logprob += known ? logProbability(network.step(before, state), id) : NaN;
+          before = id;
+        }
+        return { text: character, logprob };
+      });
+    },
+  };
+}
+
+/** One of several texts, while it is written. */
+class Continuation {
+  constructor(sampler, begins, written, index, length) {
+    this.sampler = sampler;
+    this.written = written;
+    this.index = index;
+    this.left = length; // tokens
+    this.isFirst = begins.last === null; // and then it has no probability
+    this.decoder = sampler.vocabulary.decoder();
+    this.logprob = 0; // of the tokens of a character that is not whole yet
+  }
+
+  /** The next characters. */
+  piece() {
+    const { network } = this.sampler;
+    const characters = [];
+    for (let count = 0; count < PIECE && this.left > 0; count++) {
+      const id = this.written.next().value;
+      this.left--;
+      this.logprob += this.isFirst ? NaN : logProbability(network.logits, id);
+      this.isFirst = false;
+      const text = this.decoder(id, this.left === 0);
+      if (text === "") continue;
+      characters.push({ text, logprob: this.logprob });
+      this.logprob = 0;
+    }
+    return characters;
+  }
+}
+
+/** Lets the page show what was written and hear what is pressed. A timer would take four times as long. */
+function turnOfThePage() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

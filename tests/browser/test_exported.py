@@ -1,0 +1,223 @@
+"""The page of `charrnn export`: one file in which the model writes."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.cells import CELLS
+from charrnn.export.copies import packed_copies
+from charrnn.export.precision import in_precision
+from charrnn.export.writing_page import About, writing_page
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
+from charrnn.text.vocabulary import Vocabulary
+from tests.browser.files import opened
+from tests.browser.steps import highlighted, slide, text_of, until
+from tests.generation.models import trained_model
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\n"
+ABOUT = About("Verse", [("Network", "small")], "Nobody's")
+
+
+def written(
+    folder: Path,
+    model: TrainedModel,
+    *,
+    bits: int = 32,
+    about: About = ABOUT,
+    copies: str | None = None,
+) -> Path:
+    path = folder / "page.html"
+    path.write_text(writing_page(in_precision(model, bits), about, copies), encoding="utf-8")
+    return path
+
+
+def generated(page: Any, **asked: Any) -> str:
+    text: str = page.evaluate("(asked) => window.charrnn.generate(asked)", asked)
+    return text
+
+
+def cards(page: Any) -> list[str]:
+    """The continuations that are offered, once they are whole."""
+    page.get_by_text("characters a second").wait_for()
+    return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path, kind: str) -> None:
+    model = trained_model(kind, num_layers=3, skip="residual", batchnorm=True)
+    with opened(chromium, written(tmp_path, model)) as page:
+        assert page.evaluate("window.charrnn.ready")
+        for asked in ({}, {"temperature": 0.5, "top_k": 9}, {"top_p": 0.7, "start_text": "Ah"}):
+            expected = Model(model).generate(length=400, seed=7, **asked)
+            assert generated(page, length=400, seed=7, **asked) == expected
+        text = "Once more unto the breach"
+        score = page.evaluate("(text) => window.charrnn.score(text)", text)
+        assert score == pytest.approx(Model(model).score(text), abs=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rounded_weights_write_what_the_rounded_model_does(
+    chromium: Any, tmp_path: Path, bits: int
+) -> None:
+    model = trained_model()
+    same = in_precision(model, bits).model
+    with opened(chromium, written(tmp_path, model, bits=bits)) as page:
+        assert generated(page, length=400, seed=1) == Model(same).generate(400, seed=1)
+
+
+def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
+    vocabulary = Vocabulary(sorted(set(HOSTILE)))
+    model = replace(trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE})
+    about = About(HOSTILE, [(HOSTILE, HOSTILE)], HOSTILE)
+    copies = packed_copies(HOSTILE * 2, vocabulary)
+    with opened(chromium, written(tmp_path, model, about=about, copies=copies)) as page:
+        assert page.evaluate("window.charrnn.vocabulary") == vocabulary.characters
+        asked = {"length": 300, "seed": 3, "start_text": HOSTILE}
+        assert generated(page, **asked) == Model(model).generate(**asked)
+        page.locator("#text").fill(HOSTILE)
+        page.locator("#text").press("Control+Enter")
+        assert len(cards(page)) == 3
+        page.get_by_role("button", name="About this model").click()
+        assert page.locator("#card dd").text_content() == HOSTILE
+        assert page.locator("script").count() == 3
+        assert page.evaluate("window.broken") is None
+
+
+def test_a_vocabulary_of_bytes(chromium: Any, tmp_path: Path) -> None:
+    tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
+    model = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True))
+    with opened(chromium, written(tmp_path, model)) as page:
+        asked = {"length": 300, "seed": 3, "start_text": "Zür 漢"}
+        expected = Model(model).generate(**asked)
+        codes = page.evaluate(
+            "(asked) => Array.from(window.charrnn.generate(asked), (c) => c.charCodeAt(0))", asked
+        )
+        assert codes == [ord(c) for c in expected]
+        page.locator("#text").fill("Zür 漢")
+        assert "\ufffd" in "".join(cards(page))  # random bytes are seldom UTF-8
+
+
+def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model()
+    with opened(chromium, written(tmp_path, model)) as page:
+        assert page.locator("h1").text_content() == page.title() == "Verse"
+        assert page.get_by_text("Nobody's").is_visible()
+        first = cards(page)
+        assert [len(text) for text in first] == [200] * 3
+        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
+        page.locator("#text").press_sequentially("Hm: ")
+        expected = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
+        until(lambda: cards(page) == expected)
+        page.keyboard.press("Alt+2")
+        until(lambda: text_of(page) == "Hm: " + expected[1])
+        assert highlighted(page, "surprise-2", ".mirror") != ""
+        slide(page, "Texts", "1")
+        until(lambda: len(cards(page)) == 1)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Options").click()
+        page.get_by_label("Write as I type").uncheck()
+        page.keyboard.press("Escape")
+        page.locator("#text").press_sequentially(" and")
+        page.wait_for_timeout(400)
+        assert not page.locator("#alternatives").is_visible()
+
+
+def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
+    chromium: Any, tmp_path: Path
+) -> None:
+    model = trained_model(vocabulary=Vocabulary(list(string.ascii_lowercase + ' "')))
+    with opened(chromium, written(tmp_path, model)) as page:
+        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
+        page.locator("#text").fill("“É漢 Ærø” ")
+        expected = Model(model).generate(200, '"e aero" ', seed=5, num_samples=3, prime="text")
+        until(lambda: cards(page) == expected)
+
+
+def test_it_stops(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model(hidden_size=512, num_layers=3)
+    with opened(chromium, written(tmp_path, model)) as page:
+        cards(page)
+        slide(page, "Length", "7")
+        until(lambda: page.locator("html.writing").count() == 1)
+        page.keyboard.press("Escape")
+        page.get_by_text("Stopped.").wait_for()
+        assert 0 < len(str(page.locator("#alternatives .text").first.text_content())) < 2000
+
+
+def test_what_is_copied_is_underlined(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model()
+    copies = packed_copies("A passage that the model has read, word for word.", model.vocabulary)
+    with opened(chromium, written(tmp_path, model, copies=copies)) as page:
+        page.locator("#text").fill("Mine. A passage that the model has read. Mine.")
+        found = "A passage that the model has read"
+        until(lambda: highlighted(page, "copied", ".mirror") != "")
+        assert highlighted(page, "copied", ".mirror").strip() == found  # it may begin too early
+        page.get_by_role("button", name="Options").click()
+        assert page.get_by_label("Underline what is copied").is_visible()
+
+
+def test_without_an_index_nothing_is_said_of_copies(chromium: Any, tmp_path: Path) -> None:
+    with opened(chromium, written(tmp_path, trained_model())) as page:
+        page.get_by_role("button", name="Options").click()
+        page.get_by_label("Write as I type").wait_for()
+        assert not page.get_by_label("Underline what is copied").is_visible()
+
+
+def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:
+    first = written(tmp_path, trained_model())
+    (tmp_path / "other").mkdir()
+    other = written(tmp_path / "other", trained_model(seed=1))
+    with opened(chromium, first) as page:
+        page.locator("#text").fill("Mine")
+        page.wait_for_timeout(700)
+        page.reload()
+        until(lambda: text_of(page) == "Mine")
+    with opened(chromium, other) as page:
+        assert text_of(page) == ""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_axe_finds_nothing_and_nothing_is_cut_off(
+    chromium: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    about = About(
+        "A title of some length, of a model of verse", ABOUT.card * 8, "Made by nobody " * 4
+    )
+    copies = packed_copies("A passage that the model has read, word for word.", Vocabulary(["a"]))
+    path = written(tmp_path, trained_model(), about=about, copies=copies)
+    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
+    with opened(chromium, path, **how) as page:
+
+        def check() -> None:
+            found = axe.Axe().run(page).response["violations"]
+            assert [(rule["id"], rule["nodes"]) for rule in found] == []
+            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not page.evaluate(wide)
+            for name in ("#continue", "#about button"):
+                box = page.locator(name).bounding_box()
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= width
+                assert box["y"] + box["height"] <= 740
+
+        cards(page)
+        check()
+        page.locator("#text").fill("It is ")
+        cards(page)
+        check()
+        page.get_by_role("button", name="About this model").click()
+        check()
+        page.keyboard.press("Escape")
+        if width == 360:
+            page.locator("#dials-toggle").click()
+        page.get_by_role("button", name="Options").click()
+        check()

@@ -1,0 +1,46 @@
+"""The page's JavaScript in node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charrnn
+from charrnn.export.modules import joined
+from charrnn.export.packing import EXACT, Precision, packed
+from charrnn.models.trained import TrainedModel
+
+PAGE = Path(charrnn.__file__).parent / "page"
+NETWORK = PAGE / "network"
+
+
+def run(script: str, *modules: Path, given: Any = None) -> Any:
+    """What the body of a function returns.
+
+    Args:
+        script: it sees what the modules export as `module_NAME`, and `given`.
+    """
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node here; apt install nodejs")
+    # ASCII, and no line of it is long enough to be cut: node reads it as one program
+    program = (
+        f"const given = {json.dumps(given)};\n{joined(*modules)}\n"
+        f"(async () => {{ {script} }})().then((value) => console.log(JSON.stringify(value)));"
+    )
+    done = subprocess.run(
+        [node, "-"], input=program, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def with_sampler(model: TrainedModel, script: str, precision: Precision = EXACT) -> Any:
+    """What the body of a function returns that sees `sampler`, one of this model."""
+    made = "const sampler = new module_sampler.Sampler(given);"
+    return run(made + script, NETWORK / "sampler.js", given=packed(model, precision))

@@ -1,0 +1,247 @@
+"""The network in JavaScript does what the one in Python does: the same text, scores and states."""
+
+from __future__ import annotations
+
+import json
+import string
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.cells import CELLS
+from charrnn.export.packing import EXACT, PRECISIONS, Precision, packed, rounded
+from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation.state import zero_state
+from charrnn.generation.weights import fold
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import trained_model
+from tests.page.node import NETWORK, run, with_sampler
+
+STACKS: list[dict[str, Any]] = [
+    {"num_layers": 1},
+    {"num_layers": 3, "hidden_size": 37},  # fills no panel of the kernel
+    {"batchnorm": True},
+    {"layernorm": True},
+    {"num_layers": 3, "skip": "residual", "layernorm": True},
+    {"num_layers": 3, "skip": "sum", "batchnorm": True},
+    {"skip": "residual"},
+]
+STRANGE = ["\n", "<", "\0", "\u2028", "\u2029", '"', "\\", "é", "ש", "漢", "🚀", "\x7f"]
+HOW: list[dict[str, Any]] = [
+    {"temperature": 1},
+    {"temperature": 0},
+    {"top_k": 4},
+    {"top_k": 1},
+    {"top_p": 0.6},
+    {"top_p": 1, "top_k": 9},
+    {"min_p": 0.2, "temperature": 1.5},
+    {"seed": 2**63 - 1},
+    {"seed": 2**40, "prime": "none"},
+    {"seed": 0, "start_text": "Hm: "},
+]
+
+
+def generate(model: TrainedModel, *asked: dict[str, Any], precision: Precision = EXACT) -> Any:
+    """The texts that the page's network writes; in JavaScript large seeds are BigInts."""
+    each = [
+        json.dumps({"length": 300, "seed": 3, **one}).replace(
+            f'"seed": {one.get("seed", 3)}', f'"seed": {one.get("seed", 3)}n'
+        )
+        for one in asked
+    ]
+    return with_sampler(
+        model,
+        f"return [{', '.join(each)}].map((asked) => sampler.generate(asked));",
+        precision,
+    )
+
+
+def expected(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
+    return [Model(model).generate(**{"length": 300, "seed": 3, **one}) for one in asked]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_same_seed_gives_the_same_text(kind: str) -> None:
+    for stack in STACKS:
+        model = trained_model(kind, **stack)
+        assert generate(model, {}) == expected(model, {}), stack
+
+
+def test_however_it_is_chosen() -> None:
+    model = trained_model()
+    model = replace(model, facts={"primer": "To be,\nor not to be.\n"})
+    assert generate(model, *HOW) == expected(model, *HOW)
+
+
+def test_every_sample_of_a_seed() -> None:
+    model = trained_model("gru")
+    found = with_sampler(
+        model,
+        "return [0, 1, 2].map((sample) => sampler.generate({ length: 200, seed: 5, sample }));",
+    )
+    assert found == Model(model).generate(200, num_samples=3, seed=5)
+
+
+def test_a_vocabulary_of_any_characters() -> None:
+    model = trained_model(vocabulary=Vocabulary(STRANGE))
+    asked = [{}, {"start_text": "漢🚀\0<"}]
+    assert generate(model, *asked) == expected(model, *asked)
+
+
+def test_a_vocabulary_of_bytes() -> None:
+    tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
+    model = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True))
+    asked = [{}, {"start_text": "Zür 漢🚀\n"}, {"start_text": "\udcff\udc80"}]
+    assert generate(model, *asked) == expected(model, *asked)
+
+
+def test_a_vocabulary_without_a_line_break() -> None:
+    model = trained_model(vocabulary=Vocabulary(list(string.ascii_lowercase)))
+    assert generate(model, {}, {"seed": 4}) == expected(model, {}, {"seed": 4})
+
+
+def test_an_unknown_character_is_named() -> None:
+    found = with_sampler(
+        trained_model(),
+        'try { sampler.generate({ start_text: "Zür" }); } catch (error) { return error.message; }',
+    )
+    assert "ü" in found
+    assert "U+00FC" in found
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_rounded_weights_are_those_of_the_rounded_model(precision: Precision) -> None:
+    model = trained_model(batchnorm=True)
+    same = rounded(model, precision)
+    assert generate(model, {}, precision=precision) == expected(same, {})
+    for name, weight in model.weights.items():
+        worst = np.abs(weight).max() / 254 if precision.bits == 8 else 1e-3 * np.abs(weight).max()
+        assert np.abs(same.weights[name] - weight).max() <= worst * 1.001
+    assert (same.weights["decoder.bias"] == model.weights["decoder.bias"]).all()
+
+
+def test_tied_weights_are_packed_once() -> None:
+    model = trained_model(embedding_size=24)
+    weights = {**model.weights, "decoder.weight": model.weights["embedding.weight"]}
+    tied = replace(model, weights=weights)
+    saved = len(packed(model, EXACT)) - len(packed(tied, EXACT))
+    assert saved == pytest.approx(model.weights["decoder.weight"].nbytes * 4 / 3, abs=8)
+    assert generate(tied, {}) == expected(tied, {})
+
+
+def test_without_webassembly() -> None:
+    model = trained_model("lstm", hidden_size=40)
+    packed_model = packed(model, EXACT)
+    found = run(
+        "const { WebAssembly } = globalThis;"
+        "const text = () => new module_sampler.Sampler(given).generate({ length: 300, seed: 3 });"
+        "const fast = new module_sampler.Sampler(given).network.kernel.compiled;"
+        "delete globalThis.WebAssembly;"
+        "const slow = new module_sampler.Sampler(given).network.kernel.compiled;"
+        "return { fast, slow, text: text() };",
+        NETWORK / "sampler.js",
+        given=packed_model,
+    )
+    assert found == {"fast": True, "slow": False, "text": expected(model, {})[0]}
+
+
+def test_scores_are_pythons() -> None:
+    model = trained_model("gru", layernorm=True)
+    text = "Once more unto the breach"
+    found = with_sampler(model, f"return sampler.score({text!r});")
+    assert found == pytest.approx(Model(model).score(text), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_what_is_carried_and_the_gates(kind: str) -> None:
+    """The states are NumPy's, and an LSTM's cell and hidden vector are what its gates say."""
+    model = trained_model(kind, num_layers=2)
+    ids = [5, 9, 1, 30]
+    found = with_sampler(
+        model,
+        f"""const {{ network }} = sampler;
+        const state = network.zeroState();
+        const before = [];
+        for (const id of {ids}) {{
+          before.splice(0, before.length, ...state);
+          network.step(id, state);
+        }}
+        const gates = network.layers.map(({{ gates }}) =>
+          Object.fromEntries(Object.entries(gates).map(([name, values]) => [name, [...values]])));
+        return {{ state: [...state], before, gates }};""",
+    )
+    _, state = NumpyEngine(fold(model)).read(np.array([ids]), zero_state(model.architecture, 1))
+    flat = np.concatenate([vector[0] for layer in state for vector in layer])
+    assert found["state"] == pytest.approx(flat, abs=1e-5)
+    H = model.architecture.hidden_size
+    after, before = (
+        np.reshape(found[name], (2, len(model.architecture.cell.carried), H))
+        for name in ("state", "before")
+    )
+    for layer, gates in enumerate(found["gates"]):
+        gate = {name: np.array(values) for name, values in gates.items()}
+        h = before[layer, 0]
+        if "c" in model.architecture.cell.carried:
+            c = gate["i"] * gate["g"] + gate["f"] * before[layer, 1]
+            assert after[layer, 1] == pytest.approx(c, abs=1e-6)
+            h = gate["o"] * np.tanh(c)
+        elif kind == "gru":
+            h = (1 - gate["z"]) * gate["n"] + gate["z"] * h
+        elif kind == "mingru":
+            h = (1 - gate["z"]) * h + gate["z"] * gate["h"]
+        else:
+            h = gate["h"]
+        assert after[layer, 0] == pytest.approx(h, abs=1e-6)
+
+
+def test_a_unit_that_is_held() -> None:
+    """It is what is carried, and what is read: as if its weights made it so."""
+    model = trained_model("rnn", num_layers=2)
+    H = model.architecture.hidden_size
+    weights = {name: weight.copy() for name, weight in model.weights.items()}
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_hh_l0"):
+        weights[f"recurrent.1.{name}"][7] = 0
+    weights["recurrent.1.bias_ih_l0"][7] = np.arctanh(0.5)
+    steps = "for (const id of [5, 9, 1]) network.step(id, state);"
+    found = with_sampler(
+        model,
+        f"""const {{ network }} = sampler;
+        network.hold(1, 7, 0.5);
+        let state = network.zeroState();
+        {steps}
+        const held = {{ state: [...state], logits: [...network.logits] }};
+        network.release();
+        state = network.zeroState();
+        {steps}
+        return {{ held, free: [...state] }};""",
+    )
+    for name, values in (("held", weights), ("free", model.weights)):
+        engine = NumpyEngine(fold(replace(model, weights=values)))
+        logits, state = engine.read(np.array([[5, 9, 1]]), zero_state(model.architecture, 1))
+        flat = np.concatenate([layer[0][0] for layer in state])
+        if name == "free":
+            assert found["free"] == pytest.approx(flat, abs=1e-5)
+            continue
+        assert found["held"]["state"] == pytest.approx(flat, abs=1e-5)
+        assert found["held"]["state"][H + 7] == 0.5
+        assert found["held"]["logits"] == pytest.approx(logits[0, -1], abs=1e-4)
+
+
+def test_the_random_numbers_are_numpys() -> None:
+    from charrnn.generation.sampler import uniforms_of
+
+    seeds = [0, 1, 2**32 - 1, 2**32, 2**63 - 1]
+    pairs = [(seed, sample) for seed in seeds for sample in (0, 1, 2**33)]
+    found = run(
+        """return given.map(([seed, sample]) => {
+          const uniforms = new module_random.Uniforms(BigInt(seed), BigInt(sample));
+          return [uniforms.next(), uniforms.next(), uniforms.next()];
+        });""",
+        NETWORK / "random.js",
+        given=[(str(seed), str(sample)) for seed, sample in pairs],
+    )
+    assert found == [uniforms_of(seed, sample).random(3).tolist() for seed, sample in pairs]
