@@ -1,6 +1,6 @@
 /** The parts of the page, and what happens when one edits, looks and holds. */
 
-import { difference } from "../draft.js";
+import { difference, spliced } from "../draft.js";
 import { levelOf } from "../tint.js";
 import { CursorCard } from "./cursor.js";
 import { History } from "./history.js";
@@ -14,6 +14,8 @@ import { WritingCard } from "./writing-card.js";
 
 const SLICE = 8; // milliseconds of work between two looks at what the reader does
 const LEVELS = 5; // of a unit's tint
+const NOT_KNOWN = 255; // a feature at a place that was typed
+const FIRST_LOOK = 300; // the place that is told of at first
 
 const find = (selector) => document.querySelector(selector);
 
@@ -27,7 +29,7 @@ export class InspectPage {
     this.vocabulary = sampler.vocabulary;
     this.units = units;
     this.reading = new Reading(sampler.network, report.parts);
-    this.tracks = report.features.map(({ track }) => track);
+    this.tracks = report.features.map(() => new Uint8Array(0)); // of each feature, by place
     this.lengths = []; // units of the text that each place has
     this.starts = new Uint32Array(1); // where each place's text begins, and the end of all
     this.tints = "surprise"; // or "unit"
@@ -45,12 +47,16 @@ export class InspectPage {
       this.pick(unit, feature));
     find("#absent").textContent = report.absent.length
       ? `Not in this passage, or too rarely: ${report.absent.join(", ")}.` : "";
-    this.#listen();
-    this.edit(shown(report.passage.text));
     const feature = report.features.length ? bestOf(report.features, units) : null;
-    this.pick(feature ? units.ranked(feature.index, 1)[0] : 0, feature, false);
-    this.#point(Math.min(this.reading.length - 1, 300));
+    this.#choose(feature ? units.ranked(feature.index, 1)[0] : 0, feature);
+    this.edit(shown(report.passage.text));
+    this.tracks = report.features.map(({ track }) => track);
+    const start = this.starts[Math.min(FIRST_LOOK, this.reading.length)];
+    this.sheet.textarea.setSelectionRange(start, start);
+    this.#point(this.#placeAt(start));
+    this.refresh();
     this.#drawReport(report, sampler);
+    this.#listen();
     this.ready = true;
   }
 
@@ -69,24 +75,24 @@ export class InspectPage {
     this.reading.replace(first, last, ids);
     this.lengths.splice(first, last - first, ...lengths);
     this.starts = sums(this.lengths);
-    const gap = new Uint8Array(ids.length).fill(255);
-    const isFirst = before === "";
-    if (!isFirst) {
-      this.tracks = this.tracks.map((track) => Uint8Array.from(
-        [...track.subarray(0, first), ...gap, ...track.subarray(last)]));
-    }
+    const gap = new Uint8Array(ids.length).fill(NOT_KNOWN);
+    this.tracks = this.tracks.map((track) => spliced(track, first, last, gap));
     this.refresh();
   }
 
   /** Look at a unit, and tint the passage by what it does. */
-  pick(unit, feature = null, tints = true) {
+  pick(unit, feature = null) {
+    this.#choose(unit, feature);
+    this.#tint("unit");
+    this.refresh();
+  }
+
+  #choose(unit, feature) {
     this.card.show(unit, feature, this.reading.held.get(unit));
-    if (tints) this.#tint("unit");
     this.rows = this.units.alongside(unit, this.card.feature);
     find("#tint-unit-name").textContent = this.units.name(unit);
     find("#map-order").textContent = this.card.feature
       ? `run from those that follow “${this.card.feature.name}” to those that go against it` : "";
-    this.refresh();
   }
 
   /** Hold a unit at a value, or let it go (null). */

@@ -8,6 +8,7 @@
  * there at once.
  */
 
+import { spliced } from "../draft.js";
 import { likeliestFirst, logProbability } from "../network/choosing.js";
 
 const STRIDE = 64; // places from one kept state to the next
@@ -168,11 +169,3 @@ export class Reading {
 
 const within = (value) => Math.max(-1, Math.min(1, value));
 const tanh = (x) => 1 - 2 / (1 + Math.exp(2 * x)); // half as long as Math.tanh
-
-function spliced(array, start, end, inserted) {
-  const result = new array.constructor(array.length - (end - start) + inserted.length);
-  result.set(array.subarray(0, start));
-  result.set(inserted, start);
-  result.set(array.subarray(end), start + inserted.length);
-  return result;
-}
