@@ -1,7 +1,6 @@
 /** Plain charts in SVG. What is written in them is text nodes, whatever it holds. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const WIDTH = 480;
 const MARGIN = { top: 12, right: 14, bottom: 38, left: 46 };
 
 /** An SVG element with attributes and what it holds. */
@@ -19,12 +18,12 @@ export function svg(name, attributes = {}, ...children) {
  *   tell?: (value: number) => string}} Axis
  */
 export class Chart {
-  /** @param {{label: string, x: Axis, y: Axis, height?: number}} options  What it shows. */
-  constructor({ label, x, y, height = 300 }) {
-    this.height = height;
-    this.x = scale(x, MARGIN.left, WIDTH - MARGIN.right);
+  /** @param {{label: string, x: Axis, y: Axis, width?: number, height?: number}} options */
+  constructor({ label, x, y, width = 480, height = 300 }) {
+    Object.assign(this, { width, height });
+    this.x = scale(x, MARGIN.left, width - MARGIN.right);
     this.y = scale(y, height - MARGIN.bottom, MARGIN.top);
-    this.element = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
+    this.element = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
       "aria-label": label });
     this.#axes(x, y);
   }
@@ -58,12 +57,12 @@ export class Chart {
     }
     for (const tick of ticksOf(y)) {
       const at = this.y(tick);
-      axes.append(svg("line", { x1: MARGIN.left, x2: WIDTH - MARGIN.right, y1: at, y2: at }),
+      axes.append(svg("line", { x1: MARGIN.left, x2: this.width - MARGIN.right, y1: at, y2: at }),
         svg("text", { x: MARGIN.left - 6, y: at + 4, "text-anchor": "end" }, told(y, tick)));
     }
     const middle = (MARGIN.top + bottom) / 2;
     axes.append(
-      svg("text", { x: (MARGIN.left + WIDTH - MARGIN.right) / 2, y: this.height - 4,
+      svg("text", { x: (MARGIN.left + this.width - MARGIN.right) / 2, y: this.height - 4,
         "text-anchor": "middle", class: "title" }, x.title),
       svg("text", { x: 11, y: middle, transform: `rotate(-90 11 ${middle})`,
         "text-anchor": "middle", class: "title" }, y.title),

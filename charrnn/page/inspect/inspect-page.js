@@ -14,10 +14,28 @@ import { WritingCard } from "./writing-card.js";
 
 const SLICE = 8; // milliseconds of work between two looks at what the reader does
 const LEVELS = 5; // of a unit's tint
+const CHANGES = [0.5, 1, 2, 4, 7]; // bits from which on a change is of the first, second, ... level
 const NOT_KNOWN = 255; // a feature at a place that was typed
 const FIRST_LOOK = 300; // the place that is told of at first
 
 const find = (selector) => document.querySelector(selector);
+
+/** The class of the tint of a place, by what it shows. */
+const TINTS = {
+  surprise(reading, place) {
+    const level = levelOf(reading.bits[place]);
+    return level ? `s${level}` : "";
+  },
+  unit(reading, place, unit) {
+    const value = reading.activation(place, unit);
+    return signedClass(value, Math.min(LEVELS, Math.round(Math.abs(value) * LEVELS)));
+  },
+  change(reading, place) {
+    const bits = reading.change(place);
+    return signedClass(bits, CHANGES.filter((least) => Math.abs(bits) >= least).length);
+  },
+};
+const signedClass = (value, level) => (level ? `${value < 0 ? "n" : "p"}${level}` : "");
 
 export class InspectPage {
   /**
@@ -32,7 +50,7 @@ export class InspectPage {
     this.tracks = report.features.map(() => new Uint8Array(0)); // of each feature, by place
     this.lengths = []; // units of the text that each place has
     this.starts = new Uint32Array(1); // where each place's text begins, and the end of all
-    this.tints = "surprise"; // or "unit"
+    this.tints = "surprise"; // one of TINTS
     this.busy = false;
 
     this.sheet = new Sheet(find("#sheet"));
@@ -98,6 +116,9 @@ export class InspectPage {
   /** Hold a unit at a value, or let it go (null). */
   hold(unit, value) {
     this.reading.hold(unit, value);
+    const isHeld = this.reading.held.size > 0;
+    find("#tint-change").disabled = !isHeld;
+    this.#tint(isHeld ? "change" : "unit");
     listHeld(find("#held"), this.reading.held, this.units, (one) => this.hold(one, null));
     this.card.showHeld(this.reading.held.get(this.card.unit));
     this.refresh();
@@ -122,14 +143,8 @@ export class InspectPage {
 
   #classOf(place) {
     if (place >= this.reading.length) return "";
-    if (this.reading.ids[place] < 0) return "unknown";
-    if (this.tints === "surprise") {
-      const level = levelOf(this.reading.bits[place]);
-      return level ? `s${level}` : "";
-    }
-    const value = this.reading.activation(place, this.card.unit);
-    const level = Math.min(LEVELS, Math.round(Math.abs(value) * LEVELS));
-    return level ? `${value < 0 ? "n" : "p"}${level}` : "";
+    return this.reading.ids[place] < 0 ? "unknown" : TINTS[this.tints](this.reading, place,
+      this.card.unit);
   }
 
   #later() {
@@ -195,7 +210,7 @@ export class InspectPage {
       this.writing.changed(this.reading, place);
       if (!this.busy) this.#later();
     });
-    for (const by of ["surprise", "unit"]) {
+    for (const by of Object.keys(TINTS)) {
       find(`#tint-${by}`).addEventListener("change", () => { this.#tint(by); this.refresh(); });
     }
     this.writing.onAsk = () => { if (!this.busy) this.#later(); };

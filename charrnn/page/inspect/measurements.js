@@ -25,7 +25,8 @@ export function drawGates(element, layers, kind, onPick) {
       label: `${title}: for each unit how often it is shut, and how often it is open`,
       x: { ...SHARE, title: "shut (below 0.1)" },
       y: { ...SHARE, title: "open (above 0.9)" },
-      height: 380,
+      width: 280,
+      height: 260,
     });
     chart.line([[0, 1], [1, 0]], "limit");
     shares.forEach(([shut, open], unit) => {

@@ -29,6 +29,7 @@ export class Reading {
     this.bits = new Float32Array(0); // the surprise at each place; NaN where there is none
     this.activations = new Int8Array(0); // (places, units), in 127ths of the part's scale
     this.held = new Map(); // from a unit's number to the value that is shown of it, from -1 to 1
+    this.free = null; // while a unit is held the surprise at each place without that
     this.states = []; // before every STRIDE-th place that is reached
     this.reached = 0; // places that are exact
   }
@@ -46,6 +47,9 @@ export class Reading {
     const { units } = this;
     this.ids = spliced(this.ids, start, end, Int32Array.from(ids));
     this.bits = spliced(this.bits, start, end, new Float32Array(ids.length).fill(NaN));
+    if (this.free) {
+      this.free = spliced(this.free, start, end, new Float32Array(ids.length).fill(NaN));
+    }
     this.activations = spliced(this.activations, start * units, end * units,
       new Int8Array(ids.length * units));
     this.#forgetFrom(start);
@@ -53,8 +57,10 @@ export class Reading {
 
   /** Hold a unit at a value from -1 to 1 of what is shown of it; null lets it go. */
   hold(unit, value) {
+    this.free ??= this.bits.slice();
     if (value === null) this.held.delete(unit);
     else this.held.set(unit, value);
+    if (!this.held.size) this.free = null;
     this.#forgetFrom(0);
   }
 
@@ -79,6 +85,11 @@ export class Reading {
   /** What is shown of a unit at a place, from -1 to 1. */
   activation(place, unit) {
     return this.activations[place * this.units + unit] / 127;
+  }
+
+  /** How much more surprising a place is than with no unit held, in bits; 0 if that is not known. */
+  change(place) {
+    return this.free ? this.bits[place] - this.free[place] || 0 : 0;
   }
 
   /**
