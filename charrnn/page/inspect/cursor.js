@@ -7,7 +7,10 @@ import { named, shown } from "./places.js";
 const ALTERNATIVES = 6;
 
 export class CursorCard {
-  /** @param {HTMLElement} element @param {import("../network/vocabulary.js").Vocabulary} vocabulary */
+  /**
+   * @param {HTMLElement} element
+   * @param {import("../network/vocabulary.js").Vocabulary} vocabulary
+   */
   constructor(element, vocabulary) {
     this.element = element;
     this.vocabulary = vocabulary;

@@ -171,7 +171,8 @@ export class InspectPage {
     let count = 0;
     for (const bits of reading.bits) if (bits >= 0) [sum, count] = [sum + bits, count + 1];
     const mean = count ? (sum * Math.LN2) / count : 0;
-    const share = reading.done ? "" : `, ${Math.floor((100 * reading.reached) / reading.length)}% read`;
+    const read = Math.floor((100 * reading.reached) / reading.length);
+    const share = reading.done ? "" : `, ${read}% read`;
     find("#passage-loss").textContent = `${reading.length.toLocaleString("en")} characters, `
       + `${mean.toFixed(3)} nats per character${share}`;
   }

@@ -1,6 +1,7 @@
 /** A text as the places that a network steps over, and the other way round. */
 
 const PICTURES = 0x2400; // of control characters, which a text area would not show or would change
+const NAMES = { " ": "space", "\n": "line break", "\t": "tab", "\r": "return" };
 
 /** A text with pictures in place of its control characters, all but tabs and line breaks. */
 export function shown(text) {
@@ -30,8 +31,7 @@ export function placesOf(text, vocabulary) {
 
 /** A character in words or signs that one sees. */
 export function named(character) {
-  const names = { " ": "space", "\n": "line break", "\t": "tab", "\r": "return", "\u00a0": "space" };
-  if (names[character]) return names[character];
+  if (NAMES[character]) return NAMES[character];
   const code = character.codePointAt(0);
   if (code >= 0xdc80 && code < 0xdd00) return `byte ${code - 0xdc00}`;
   const plain = /^[\p{L}\p{N}\p{P}\p{S}]$/u.test(character);

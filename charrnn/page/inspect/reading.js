@@ -32,6 +32,7 @@ export class Reading {
     this.free = null; // while a unit is held the surprise at each place without that
     this.states = []; // before every STRIDE-th place that is reached
     this.reached = 0; // places that are exact
+    this.going = null; // where work goes on
   }
 
   get length() {
@@ -66,12 +67,16 @@ export class Reading {
 
   /** Go on from what is exact until it is all, or until the clock says a time. */
   work(until = Infinity) {
-    let run = this.#begin(this.#keptBefore(this.reached));
+    this.applyHeld();
+    let run = this.going?.place === this.reached ? this.going
+      : this.#begin(this.#keptBefore(this.reached));
     while (this.reached < this.length) {
       run = this.#run(run, Math.min(this.length, run.place + STEPS_A_LOOK), true);
       this.reached = Math.max(this.reached, run.place);
-      if (performance.now() > until) return;
+      if (run.place === this.reached && performance.now() > until) break;
     }
+    // the network's own scores are overwritten by whoever uses it next
+    this.going = { ...run, logits: run.logits?.slice() ?? null };
   }
 
   /** See to it that something is shown of the places from `start` to `end`. */
@@ -87,7 +92,7 @@ export class Reading {
     return this.activations[place * this.units + unit] / 127;
   }
 
-  /** How much more surprising a place is than with no unit held, in bits; 0 if that is not known. */
+  /** How many bits more surprising a place is than with no unit held; 0 if that is not known. */
   change(place) {
     return this.free ? this.bits[place] - this.free[place] || 0 : 0;
   }
@@ -140,6 +145,7 @@ export class Reading {
     for (; place < end; place++) {
       if (keeps && place % STRIDE === 0) this.states[place / STRIDE] = state.slice();
       const id = this.ids[place];
+      if (place === 0) this.bits[place] = NaN;
       if (logits && id >= 0) this.bits[place] = -logProbability(logits, id) / Math.LN2;
       if (id >= 0) logits = this.network.step(id, state);
       this.#record(place, state);
@@ -174,6 +180,7 @@ export class Reading {
 
   #forgetFrom(place) {
     this.reached = Math.min(this.reached, place);
+    this.going = null;
     this.states.length = Math.min(this.states.length, Math.floor(place / STRIDE) + 1);
   }
 }

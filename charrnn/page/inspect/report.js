@@ -35,7 +35,8 @@ export class Units {
   }
 
   shortName(unit) {
-    return `${this.part(unit).layer + 1}·${(unit % this.hiddenSize) + 1}${this.#suffix(unit, " ")}`;
+    const { layer } = this.part(unit);
+    return `${layer + 1}·${(unit % this.hiddenSize) + 1}${this.#suffix(unit, " ")}`;
   }
 
   /** The units that follow a feature most closely, the closest first. */

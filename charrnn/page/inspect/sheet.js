@@ -56,15 +56,20 @@ export class Sheet {
   paint(classOf) {
     for (const { line, from, to } of this.#partsInView()) {
       const { text, start, element } = line;
-      const nodes = [document.createTextNode(text.slice(0, from))];
-      for (let at = from; at < to;) {
+      const length = lengthOf(text);
+      const nodes = [];
+      const add = (end, name) => nodes.push(run(text.slice(at, end), name));
+      let at = 0;
+      if (from > 0) add(from, "");
+      for (at = from; at < Math.min(to, length);) {
         const name = classOf(start + at);
         let end = at + 1;
-        while (end < to && classOf(start + end) === name) end++;
-        nodes.push(run(text.slice(at, end), name));
+        while (end < Math.min(to, length) && classOf(start + end) === name) end++;
+        add(end, name);
         at = end;
       }
-      nodes.push(document.createTextNode(text.slice(to) || (text === "" ? "\u200b" : "")));
+      if (at < length || !length) nodes.push(run(visible(text.slice(at, length)), ""));
+      if (length < text.length) nodes.push(lineBreak(classOf(start + length)));
       element.replaceChildren(...nodes);
     }
   }
@@ -131,8 +136,22 @@ export class Sheet {
 
 function lineOf(text) {
   const element = document.createElement("div");
-  element.textContent = text || "\u200b"; // an empty line has no height without something on it
+  element.append(visible(text.slice(0, lengthOf(text))));
+  if (text.endsWith("\n")) element.append(lineBreak(""));
   return { text, start: 0, element };
+}
+
+/** The units of a line without its line break. */
+const lengthOf = (text) => text.length - text.endsWith("\n");
+
+/** A line that is empty has no height without something on it. */
+const visible = (text) => text || "\u200b";
+
+/** What stands for a line break, which takes no room. */
+function lineBreak(name) {
+  const sign = document.createElement("i");
+  sign.className = name;
+  return sign;
 }
 
 function run(text, name) {
@@ -143,13 +162,17 @@ function run(text, name) {
   return span;
 }
 
+/** How many units of the text a node has: a sign that gives height is none. */
+const lengthIn = (node) => (node.textContent === "\u200b" ? 0 : node.textContent.length);
+
 /** Where the unit of an element's text is on the screen. */
 function boxOf(element, unit) {
   let offset = Math.max(0, unit);
   let node = element.firstChild;
-  for (; node.nextSibling && offset >= node.textContent.length; node = node.nextSibling) {
-    offset -= node.textContent.length;
+  for (; node.nextSibling && offset >= lengthIn(node); node = node.nextSibling) {
+    offset -= lengthIn(node);
   }
+  if (node.nodeName === "I") return node.getBoundingClientRect();
   const text = node.firstChild ?? node;
   const range = document.createRange();
   range.setStart(text, Math.min(offset, text.length));

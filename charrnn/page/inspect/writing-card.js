@@ -82,7 +82,8 @@ export class WritingCard {
 
   get #how() {
     const value = (id) => this.element.querySelector(id).valueAsNumber;
-    return { temperature: value("#temperature"), seed: Math.max(0, Math.round(value("#seed")) || 0) };
+    const seed = Math.max(0, Math.round(value("#seed")) || 0);
+    return { temperature: value("#temperature"), seed };
   }
 }
 
