@@ -15,8 +15,8 @@ from charrnn.inspection.ngram import NGram
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.network import network_of
-from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import CHARACTERS, trained_model
+from tests.inspection.planted import UNIT, planted
 
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 LONG_TEXT = "".join(CHARACTERS[i] for i in np.random.default_rng(3).integers(0, 65, 3000))
@@ -93,31 +93,6 @@ def test_saturation_counts_in_pieces_what_it_counts_whole(monkeypatch: pytest.Mo
     np.testing.assert_allclose(shares, np.stack([whole < 0.1, whole > 0.9]).mean(1).T, atol=1e-9)
 
 
-def planted() -> TrainedModel:
-    """An LSTM one of whose units is set by hand to be positive inside quotes, else negative.
-
-    Its gates open at a quote alone; the cell then becomes the opposite of what the unit was.
-    """
-    vocabulary = Vocabulary([*CHARACTERS, '"'])
-    model = trained_model("lstm", vocabulary=vocabulary, num_layers=1, hidden_size=16)
-    weights = {name: weight * 0.3 for name, weight in model.weights.items()}
-    H, unit, quote = 16, 11, len(vocabulary) - 1
-    embedding = weights["embedding.weight"]
-    embedding[:, 0], embedding[quote, 0] = -1.0, 1.0  # the first number says what is a quote
-    read, own = weights["recurrent.0.weight_ih_l0"], weights["recurrent.0.weight_hh_l0"]
-    bias = weights["recurrent.0.bias_ih_l0"]
-    weights["recurrent.0.bias_hh_l0"][:] = 0
-    # c' = f c + i g: at a quote f is shut and i open, elsewhere the other way round
-    gain = 20.0
-    for gate, slope, offset in (("i", gain, 0), ("f", -gain, 0), ("o", 0, gain), ("g", 0, 0)):
-        row = "ifgo".index(gate) * H + unit
-        read[row], own[row], bias[row] = 0, 0, offset
-        read[row, 0] = slope
-    row = "ifgo".index("g") * H + unit
-    own[row, unit], bias[row] = -gain, 2.0  # g is 1 after 0 or less, else -1
-    return TrainedModel(model.architecture, vocabulary, weights)
-
-
 def test_the_planted_unit_is_ranked_first_for_quotes() -> None:
     model = planted()
     text = 'He said "come here" and went on; "not yet", she said, "no".\n' * 20
@@ -125,11 +100,11 @@ def test_the_planted_unit_is_ranked_first_for_quotes() -> None:
     features = correlation.features_of(text)
     r, chance = correlation.correlations(trace.hidden, features)
     quotes = list(features).index("inside quotes")
-    assert correlation.ranked(r[:, quotes])[0] == 11
-    assert r[11, quotes] > 0.95 > chance[quotes]
-    others = np.delete(np.abs(r[:, quotes]), 11)
+    assert correlation.ranked(r[:, quotes])[0] == UNIT
+    assert r[UNIT, quotes] > 0.95 > chance[quotes]
+    others = np.delete(np.abs(r[:, quotes]), UNIT)
     assert others.max() < 0.8
-    assert int(np.abs(r[11]).argmax()) == quotes
+    assert int(np.abs(r[UNIT]).argmax()) == quotes
 
 
 def test_a_correlation_is_pearsons_and_chance_needs_no_more_than_noise() -> None:

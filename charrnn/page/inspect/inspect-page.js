@@ -8,7 +8,7 @@ import { UnitMap } from "./map.js";
 import { drawCurves, drawDistance, drawEmbedding, drawGates } from "./measurements.js";
 import { placesOf, shown } from "./places.js";
 import { Reading } from "./reading.js";
-import { Sheet } from "./sheet.js";
+import { firstFrom, Sheet } from "./sheet.js";
 import { listFeatures, listHeld, UnitCard } from "./units.js";
 import { WritingCard } from "./writing-card.js";
 
@@ -85,8 +85,10 @@ export class InspectPage {
     this.read = text;
     this.sheet.update(text);
     // whole characters, where one is replaced by another that has a part in common with it
-    const first = this.#placeAt(start);
-    const last = this.#placeAt(end, true);
+    const begins = (unit) => firstFrom(this.starts.length - 1, (at) => this.starts[at] >= unit);
+    let first = begins(start);
+    if (this.starts[first] > start) first = begins(this.starts[first - 1]);
+    const last = begins(end);
     const head = before.slice(this.starts[first], start);
     const tail = before.slice(end, this.starts[last]);
     const { ids, lengths } = placesOf(head + inserted + tail, this.vocabulary);
@@ -241,16 +243,9 @@ export class InspectPage {
     }));
   }
 
-  /** The place that has a unit of the text; with `whole` the first that begins at it or after. */
-  #placeAt(unit, whole = false) {
-    const { starts } = this;
-    let [low, high] = [0, starts.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (whole ? starts[middle] >= unit : starts[middle + 1] > unit) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+  /** The place that has a unit of the text, of several bytes the last; behind the text the end. */
+  #placeAt(unit) {
+    return firstFrom(this.starts.length - 1, (place) => this.starts[place + 1] > unit);
   }
 }
 

@@ -11,7 +11,7 @@ export function shown(text) {
 
 /**
  * The ids of a text as it is shown, and how many units of the text each has: of a character that
- * is several bytes, the first has all. -1 is what the model does not know.
+ * is several bytes, the last has all. -1 is what the model does not know.
  *
  * @param {import("../network/vocabulary.js").Vocabulary} vocabulary
  */
@@ -19,12 +19,11 @@ export function placesOf(text, vocabulary) {
   const ids = [];
   const lengths = [];
   for (const character of text) {
-    let length = character.length;
     for (const token of vocabulary.split(meant(character, vocabulary))) {
       ids.push(vocabulary.ids.get(token) ?? -1);
-      lengths.push(length);
-      length = 0;
+      lengths.push(0);
     }
+    lengths[lengths.length - 1] = character.length;
   }
   return { ids, lengths };
 }

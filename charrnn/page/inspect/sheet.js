@@ -181,7 +181,7 @@ function boxOf(element, unit) {
 }
 
 /** The first of so many numbers from 0 on of which something holds, as it does of all after it. */
-function firstFrom(count, holds) {
+export function firstFrom(count, holds) {
   let [low, high] = [0, count];
   while (low < high) {
     const middle = (low + high) >> 1;
