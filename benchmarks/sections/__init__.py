@@ -15,6 +15,7 @@ SECTIONS = {
     "corpus": "Corpora of any size",
     "evaluation": "Evaluation",
     "sampling": "Sampling",
+    "page": "Sampling in a page",
     "serving": "Serving",
     "preprocessing": "Preprocessing",
     "loss": "Time to a loss",

@@ -24,16 +24,16 @@ def run(options: ExportOptions) -> None:
     bits = options.precision or (None if output.suffix == ".html" else 32)
     chosen = in_precision(read_model(source), bits)
     write(options, chosen, output)
-    precision = chosen.precision
+    weights = "rounded to" if output.suffix == ".safetensors" and chosen.cost else "of"
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
     _say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
-        f"weights of {precision.bits} bits ({precision.name}){cost}"
+        f"weights {weights} {chosen.precision.bits} bits{cost}"
     )
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.export.card import card, corpus_name
+    from charrnn.export.card import card, corpus_name, is_indented
     from charrnn.export.copies import packed_copies
     from charrnn.export.writing_page import About, writing_page
     from charrnn.files import replacing
@@ -49,7 +49,7 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
             f"of the page"
         )
     title = options.title or corpus_name(chosen.model) or "charrnn"
-    about = About(title, card(chosen), options.licence)
+    about = About(title, card(chosen), options.licence, is_indented(chosen.model))
     page = writing_page(chosen, about, copies)
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

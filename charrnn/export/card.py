@@ -8,12 +8,22 @@ from pathlib import Path
 
 from charrnn.export.precision import Chosen
 from charrnn.models.trained import TrainedModel
+from charrnn.text.primer import FACT
+
+_INDENTED = 0.3  # of the lines, from which on it is no accident
 
 
 def corpus_name(model: TrainedModel) -> str | None:
     """The name of the file that the model was trained on, without its folder and ending."""
     path = model.facts.get("input_h5")
     return Path(path).stem if isinstance(path, str) else None
+
+
+def is_indented(model: TrainedModel) -> bool:
+    """Whether the text that the model carries as its primer is indented, as code and tables are."""
+    lines = [line for line in str(model.facts.get(FACT) or "").split("\n") if line.strip()]
+    indented = sum(line[0] in " \t" for line in lines)
+    return indented > len(lines) * _INDENTED
 
 
 def card(chosen: Chosen) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ def packed_copies(text: str, vocabulary: Vocabulary) -> str:
         ]
         or [np.empty((0, 2), np.uint32)]
     )
-    distinct = np.unique(hashes, axis=0)
+    distinct = np.unique(hashes.view(np.uint64)).view(np.uint32).reshape(-1, 2)
     bits = np.zeros(max(math.ceil(len(distinct) * _BITS_A_PASSAGE / 8), 1) * 8, bool)
     for i in range(FUNCTIONS):
         places = distinct[:, 0] + np.uint32(i) * distinct[:, 1]  # modulo 2 ** 32

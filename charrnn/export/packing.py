@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,8 @@ def _float32(matrix: Array) -> Stored:
 
 
 def _float16(matrix: Array) -> Stored:
-    half = matrix.astype("<f2")
+    largest = np.finfo(np.float16).max  # and no number becomes infinite
+    half = matrix.clip(-largest, largest).astype("<f2")
     return Stored(half.tobytes(), half.astype(np.float32))
 
 
@@ -89,8 +90,15 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
         tensors[name] = {"type": how.name, "rows": rows, "columns": columns, "at": len(data)}
         data += how.store(weight).content
         data += bytes(-len(data) % _ALIGNMENT)
+    cell = model.architecture.cell
     content = {
-        "architecture": {**vars(model.architecture)},
+        "architecture": asdict(model.architecture),
+        "cell": {
+            "gates": cell.gates,
+            "carried": cell.carried,
+            "recurrent": cell.recurrent,
+            "apart": cell.apart,
+        },
         "vocabulary": model.vocabulary.plain(),
         "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
         "tensors": tensors,

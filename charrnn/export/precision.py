@@ -37,13 +37,11 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
     the mean Kullback-Leibler divergence of the new predictions from the old.
     """
     for precision in PRECISIONS:
-        if precision == EXACT and bits in (None, EXACT.bits):
-            break
-        if bits not in (None, precision.bits):
+        if precision == EXACT or bits not in (None, precision.bits):
             continue
         other = rounded(model, precision)
         cost = divergence(model, other)
-        if bits is not None or cost <= TOLERANCE:
+        if bits or cost <= TOLERANCE:
             return Chosen(precision, other, cost)
     return Chosen(EXACT, model, 0.0)
 

@@ -19,11 +19,13 @@ class About:
 
     Attributes:
         card: names and values.
+        even: whether the text is best read in letters of one width, as code is.
     """
 
     title: str
     card: list[tuple[str, str]]
     licence: str
+    even: bool = False
 
 
 def writing_page(chosen: Chosen, about: About, copies: str | None = None) -> str:

@@ -69,7 +69,7 @@ export class Continuing {
     }
     pieces.flush();
     if (this.controller !== controller) return; // one was taken, or all were dismissed
-    this.#ended(pieces.count, performance.now() - began);
+    this.#ended(pieces.count, performance.now() - began, along);
     if (failure) {
       this.page.fail(failure);
       return;
@@ -123,7 +123,7 @@ export class Continuing {
     if (follows) editor.select(this.anchor);
   }
 
-  #ended(count, milliseconds) {
+  #ended(count, milliseconds, quietly) {
     const { alternatives } = this.page;
     const stopped = this.controller.signal.aborted;
     this.controller = null;
@@ -135,7 +135,7 @@ export class Continuing {
     const texts = alternatives.open && length > 1 ? `${length} texts, ` : "";
     if (stopped) this.page.say("Stopped.");
     else if (!count) this.page.say("The model wrote nothing.");
-    else this.page.say(`${texts}${speed} characters a second`);
+    else this.page.say(`${texts}${speed} characters a second`, { quietly });
   }
 
   #show() {

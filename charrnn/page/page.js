@@ -72,7 +72,7 @@ class Page {
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
       if (event.detail > 1) return; // the second click of a double click would stop the first
-      if (this.continuing.busy) this.continuing.stop();
+      if (this.continuing.busy) this.stop();
       else this.continuing.start();
     });
     onClick("#begin", () => this.continuing.start());
@@ -126,6 +126,7 @@ class Page {
     const { about, instant } = this.writer;
     if (instant) this.settings.offerAlong();
     if (!about) return;
+    this.settings.suggest("even", about.even);
     for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
     find("#model").hidden = true;
     find("#about").hidden = false;
@@ -140,6 +141,7 @@ class Page {
   /** Show how the text could go on, where the writer is quick enough and this is wanted. */
   writeAlong() {
     const { continuing, alternatives, settings } = this;
+    clearTimeout(this.along);
     if (!settings.writesAlong || (continuing.busy && !alternatives.open)) return;
     continuing.start({ along: true });
   }
@@ -158,7 +160,7 @@ class Page {
     const mod = IS_MAC ? event.metaKey : event.ctrlKey;
     if (mod && event.key === "Enter") return () => continuing.start();
     if (event.key === "Escape" && !find(":popover-open")) {
-      if (continuing.busy) return () => continuing.stop();
+      if (continuing.busy) return () => this.stop();
       return alternatives.open ? () => this.dismiss() : null;
     }
     const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
@@ -175,7 +177,13 @@ class Page {
     this.say("Taken. Undo takes it back.");
   }
 
+  stop() {
+    clearTimeout(this.along);
+    this.continuing.stop();
+  }
+
   dismiss() {
+    this.stop();
     const held = find("#alternatives").contains(document.activeElement);
     this.continuing.dismiss();
     if (held) this.focusText();
@@ -268,7 +276,9 @@ class Page {
     find("#character").textContent = character;
   }
 
-  say(message) {
+  /** @param {{quietly?: boolean}} [how]  Quietly: a screen reader does not read it out. */
+  say(message, { quietly = false } = {}) {
+    find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
     find("#error").hidden = true;
   }

@@ -43,6 +43,12 @@ export class Settings {
     this.root.querySelector("#copied-choice").hidden = !possible;
   }
 
+  /** Tick a box, or not, unless the reader has chosen. */
+  suggest(name, checked) {
+    if (!(name in keptSettings())) this.root.querySelector(`#${name}`).checked = checked;
+    this.#tell();
+  }
+
   offerAlong() {
     this.root.querySelector("#along-choice").hidden = false;
     this.#tell();
@@ -101,6 +107,8 @@ export class Settings {
     const { maxTokens, temperature, n } = this.request();
     const texts = n === 1 ? "1 text" : `${n} texts`;
     this.summary.textContent = `${temperature.toFixed(2)} · ${maxTokens} chars · ${texts}`;
+    const even = this.root.querySelector("#even").checked;
+    document.documentElement.classList.toggle("even", even);
     document.documentElement.classList.toggle("along", this.writesAlong);
     // Highlights are of the whole document, so what is shown is a class of its root.
     for (const name of ["surprise", "copied"]) {

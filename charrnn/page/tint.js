@@ -32,7 +32,13 @@ export function paint(node, bits, copied) {
   for (const [level, start, end] of runs(bits, levelOf)) {
     if (level) add(`surprise-${level}`, start, end);
   }
-  for (const [is, start, end] of runs(copied, Number)) if (is) add("copied", start, end);
+  for (const [is, start, end] of runs(copied, Number)) {
+    if (!is) continue;
+    // indentation and blanks at the end of a line are copied, too, but not worth a line
+    for (const { 0: text, index } of node.data.slice(start, end).matchAll(/\S(?:.*\S)?/g)) {
+      add("copied", start + index, start + index + text.length);
+    }
+  }
   painted.set(node, ranges);
 }
 

@@ -2,6 +2,7 @@
 
 import { logProbability } from "./network/choosing.js";
 import { Uniforms } from "./network/random.js";
+import { MARK } from "./network/sampler.js";
 import { WriterError } from "./writer.js";
 
 const SLICE = 16; // milliseconds for which it writes before the page has its turn
@@ -16,16 +17,23 @@ export function networkWriter(sampler, copies) {
   const { vocabulary, model } = sampler;
   const { about } = model.facts;
 
-  /** Have each continuation write in turn, for a slice, until all have ended. */
-  async function inTurns(continuations, signal, onPiece) {
-    let sliceEnds = performance.now() + SLICE;
+  /** What a prompt's continuations go on from. */
+  async function read(ids, slices, signal) {
+    // the sampler keeps how far it has read
+    for (let known = MARK; known < ids.length && !signal.aborted; known += MARK) {
+      sampler.begin(ids.slice(0, known));
+      await slices.pause();
+    }
+    return signal.aborted ? null : sampler.begin(ids);
+  }
+
+  /** Have each continuation write in turn until all have ended. */
+  async function write(continuations, slices, signal, onPiece) {
     let going = continuations;
     while (going.length && !signal.aborted) {
       for (const one of going) onPiece(one.index, one.piece());
       going = going.filter(({ left }) => left > 0);
-      if (performance.now() < sliceEnds) continue;
-      await turnOfThePage();
-      sliceEnds = performance.now() + SLICE;
+      await slices.pause();
     }
   }
 
@@ -39,12 +47,15 @@ export function networkWriter(sampler, copies) {
 
     async complete({ prompt, maxTokens, temperature, topP, n, seed, signal }, onPiece) {
       try {
-        const begins = sampler.begin(vocabulary.fitted(prompt).flatMap(({ ids }) => ids));
+        const slices = new Slices();
+        const ids = vocabulary.fitted(prompt).flatMap((character) => character.ids);
+        const begins = await read(ids, slices, signal);
+        if (!begins) return;
         const continuations = Array.from({ length: n }, (_, index) => {
           const written = sampler.write(begins, { temperature, topP }, new Uniforms(seed, index));
           return new Continuation(sampler, begins, written, index, maxTokens);
         });
-        await inTurns(continuations, signal, onPiece);
+        await write(continuations, slices, signal, onPiece);
       } catch (error) {
         throw error instanceof RangeError ? new WriterError(error.message) : error;
       }
@@ -57,16 +68,20 @@ export function networkWriter(sampler, copies) {
     async score(_, text) {
       const { last, state } = sampler.begin([]);
       const { network } = sampler;
+      const slices = new Slices();
+      const scored = [];
       let before = last;
-      return vocabulary.fitted(text).map(({ text: character, ids }) => {
+      for (const { text: character, ids } of vocabulary.fitted(text)) {
         let logprob = ids.length ? 0 : NaN;
         for (const id of ids) {
           const known = before !== null;
           logprob += known ? logProbability(network.step(before, state), id) : NaN;
           before = id;
         }
-        return { text: character, logprob };
-      });
+        scored.push({ text: character, logprob });
+        await slices.pause();
+      }
+      return scored;
     },
   };
 }
@@ -101,7 +116,19 @@ class Continuation {
   }
 }
 
-/** Lets the page show what was written and hear what is pressed. A timer would take four times as long. */
+/** Work in slices, between which the page shows what was written and hears what is pressed. */
+class Slices {
+  #ends = performance.now() + SLICE;
+
+  /** Let the page have its turn if the slice is over. */
+  async pause() {
+    if (performance.now() < this.#ends) return;
+    await turnOfThePage();
+    this.#ends = performance.now() + SLICE;
+  }
+}
+
+/** Resolves once what waits has been done; a timer would wait for milliseconds on top. */
 function turnOfThePage() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -19,6 +19,7 @@
  * @property {string} title
  * @property {[string, string][]} card  Facts about the model, each with its name.
  * @property {string} licence
+ * @property {boolean} even  Whether its text is best read in letters of one width.
  *
  * @typedef {object} Writer
  * @property {() => Promise<string[]>} models

@@ -85,7 +85,7 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         page.locator("#text").fill(HOSTILE)
         page.locator("#text").press("Control+Enter")
         assert len(cards(page)) == 3
-        page.get_by_role("button", name="About this model").click()
+        page.get_by_role("button", name="About").click()
         assert page.locator("#card dd").text_content() == HOSTILE
         assert page.locator("script").count() == 3
         assert page.evaluate("window.broken") is None
@@ -120,7 +120,7 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         until(lambda: text_of(page) == "Hm: " + expected[1])
         assert highlighted(page, "surprise-2", ".mirror") != ""
         slide(page, "Texts", "1")
-        until(lambda: len(cards(page)) == 1)
+        until(lambda: len(cards(page)) == 1 and page.locator("html.writing").count() == 0)
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Options").click()
         page.get_by_label("Write as I type").uncheck()
@@ -159,7 +159,7 @@ def test_what_is_copied_is_underlined(chromium: Any, tmp_path: Path) -> None:
         page.locator("#text").fill("Mine. A passage that the model has read. Mine.")
         found = "A passage that the model has read"
         until(lambda: highlighted(page, "copied", ".mirror") != "")
-        assert highlighted(page, "copied", ".mirror").strip() == found  # it may begin too early
+        assert highlighted(page, "copied", ".mirror") == found
         page.get_by_role("button", name="Options").click()
         assert page.get_by_label("Underline what is copied").is_visible()
 
@@ -169,6 +169,39 @@ def test_without_an_index_nothing_is_said_of_copies(chromium: Any, tmp_path: Pat
         page.get_by_role("button", name="Options").click()
         page.get_by_label("Write as I type").wait_for()
         assert not page.get_by_label("Underline what is copied").is_visible()
+
+
+def test_code_is_shown_in_letters_of_one_width(chromium: Any, tmp_path: Path) -> None:
+    about = replace(ABOUT, even=True)
+    with opened(chromium, written(tmp_path, trained_model(), about=about)) as page:
+        families = [
+            page.locator(place).first.evaluate("(e) => getComputedStyle(e).fontFamily")
+            for place in ("#text", ".mirror", "#alternatives .text")
+        ]
+        assert all(family.endswith("monospace") for family in families)
+        page.get_by_role("button", name="Options").click()
+        page.get_by_label("Letters of one width").uncheck()
+        page.reload()
+        cards(page)
+        assert page.locator("html.even").count() == 0
+
+
+def test_what_is_put_into_the_page_does_not_run(chromium: Any, tmp_path: Path) -> None:
+    page = chromium.new_context().new_page()
+    page.goto(written(tmp_path, trained_model()).as_uri())
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.broken = 1";
+          document.body.append(script);
+          document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.broken = 2'>");
+        }"""
+    )
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.broken") is None
+    refused = "fetch('https://example.org/').then(() => false, () => true)"
+    assert page.evaluate(refused)
+    page.context.close()
 
 
 def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:
@@ -214,7 +247,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
         page.locator("#text").fill("It is ")
         cards(page)
         check()
-        page.get_by_role("button", name="About this model").click()
+        page.get_by_role("button", name="About").click()
         check()
         page.keyboard.press("Escape")
         if width == 360:

@@ -103,7 +103,7 @@ def test_what_stands_in_the_training_text_is_underlined(chromium: Any, tmp_path:
     corpus = f"corpus={tmp_path / 'corpus.txt'}"
     with page_of(chromium, Model(trained_model()), tmp_path, corpus) as page:
         page.locator("#text").fill("We say: a dark and stormy night, and the rain fell.")
-        until(lambda: highlighted(page, "copied", ".mirror") == " a dark and stormy night")
+        until(lambda: highlighted(page, "copied", ".mirror") == "a dark and stormy night")
 
 
 def test_a_model_of_bytes(chromium: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_a_page_is_one_file_with_the_model_in_it(
     assert out == ""
     size = output.stat().st_size / 1e6
     assert re.fullmatch(
-        rf"wrote {output}: {size:.2f} MB; weights of 8 bits \(int8\), which adds 0\.00\d+ nats a "
+        rf"wrote {output}: {size:.2f} MB; weights of 8 bits, which adds 0\.00\d+ nats a "
         r"character to the loss\n",
         err,
     )
@@ -74,6 +75,22 @@ def packed_model(page: str) -> dict[str, object]:
     assert found
     content: dict[str, object] = json.loads(found[1])
     return content
+
+
+@pytest.mark.parametrize(
+    ("primer", "even"),
+    [
+        ("def f(x):\n    if x:\n        return\n", True),
+        ("To be,\nor not\n\nto be\n", False),
+        ("", False),
+    ],
+)
+def test_code_is_shown_as_code(tmp_path: Path, primer: str, even: bool) -> None:
+    model = replace(trained_model(), facts={"primer": primer})
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    facts = packed_model((tmp_path / "page.html").read_text())["facts"]
+    assert facts["about"]["even"] is even  # type: ignore[index]
 
 
 def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
@@ -114,10 +131,21 @@ def test_weights_that_eight_bits_would_spoil_get_sixteen(tmp_path: Path) -> None
     assert divergence(model, rounded(model, PRECISIONS[0])) > TOLERANCE
     Model(model).save(tmp_path / "model.safetensors")
     run(tmp_path / "model.safetensors", tmp_path / "page.html")
-    types = {
-        t["type"] for t in packed_model((tmp_path / "page.html").read_text())["tensors"].values()
-    }  # type: ignore[attr-defined]
-    assert "int8" not in types
+    assert "int8" not in types_of(tmp_path / "page.html")
+
+
+def test_numbers_beyond_sixteen_bits_do_not_become_infinite(tmp_path: Path) -> None:
+    model = trained_model()
+    model.weights["decoder.weight"][:, 0] = 1e6
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    assert types_of(tmp_path / "page.html") == {"float16", "float32"}
+
+
+def types_of(path: Path) -> set[str]:
+    """The types of the weights in a page."""
+    tensors: Any = packed_model(path.read_text())["tensors"]
+    return {tensor["type"] for tensor in tensors.values()}
 
 
 def test_the_divergence_is_what_the_loss_grows_by() -> None:

@@ -113,6 +113,30 @@ def test_an_unknown_character_is_named() -> None:
     assert "U+00FC" in found
 
 
+def test_what_is_out_of_its_range_is_refused() -> None:
+    refused = [
+        {"length": -1},
+        {"length": 1.5},
+        {"temperature": -1},
+        {"top_k": 0},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"min_p": -0.1},
+        {"prime": "nothing"},
+        {"seed": -1},
+    ]
+    found = with_sampler(
+        trained_model(),
+        f"""return {json.dumps(refused)}.map((asked) => {{
+          try {{ return sampler.generate({{ length: 3, ...asked }}); }} catch (error) {{
+            return error.name + " " + error.message;
+          }}
+        }});""",
+    )
+    for asked, message in zip(refused, found, strict=True):
+        assert message.startswith(f"RangeError {next(iter(asked))}: must be ")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_rounded_weights_are_those_of_the_rounded_model(precision: Precision) -> None:
     model = trained_model(batchnorm=True)

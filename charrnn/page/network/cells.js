@@ -1,12 +1,12 @@
 /**
- * The recurrent cells, as charrnn/cells.py and charrnn/generation/numpy_layers.py have them.
+ * A step of each recurrent cell, as charrnn/generation/numpy_layers.py has them.
  *
- * A cell's `step` gets the sums of its gates and leaves the gates themselves in their place, so that
+ * It gets the sums of its gates and leaves the gates themselves in their place, so that
  * they can be looked at:
  *
  *     gates    by letter, the sums (H,) of what a layer reads and of its own past
- *     own      by letter, for gates that are kept apart the recurrent sum alone
- *     carried  by letter, what the cell takes from one character to the next (H,); h comes first
+ *     carried  by letter, what the cell takes from one character to the next (H,)
+ *     own      by letter, for gates that are kept apart the recurrent sum alone (H,)
  */
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
@@ -27,71 +27,37 @@ function stepLSTM({ i, f, g, o }, { h, c }) {
   for (let k = 0; k < h.length; k++) h[k] *= o[k];
 }
 
-/**
- * @typedef {object} Cell
- * @property {string} gates  One letter a gate, in the order of their rows in the weights.
- * @property {string} carried
- * @property {boolean} recurrent  Whether it multiplies its own hidden vector with weights.
- * @property {string} apart  The gates whose recurrent sum is not simply added to what they read.
- */
+/** By the kind of the cell. */
+export const STEPS = {
+  lstm(gates, carried) {
+    for (const gate of [gates.i, gates.f, gates.o]) allSigmoid(gate);
+    allTanh(gates.g);
+    stepLSTM(gates, carried);
+  },
 
-/** @type {Record<string, Cell>} */
-export const CELLS = {
-  lstm: {
-    gates: "ifgo",
-    carried: "hc",
-    recurrent: true,
-    apart: "",
-    step(gates, carried) {
-      for (const gate of [gates.i, gates.f, gates.o]) allSigmoid(gate);
-      allTanh(gates.g);
-      stepLSTM(gates, carried);
-    },
+  capped_lstm(gates, carried) {
+    const { i, f, g, o } = gates;
+    for (const gate of [i, f, o]) allSigmoid(gate);
+    allTanh(g);
+    for (let k = 0; k < i.length; k++) i[k] = Math.min(i[k], 1 - f[k]);
+    stepLSTM(gates, carried);
   },
-  capped_lstm: {
-    gates: "ifgo",
-    carried: "hc",
-    recurrent: true,
-    apart: "",
-    step(gates, carried) {
-      const { i, f, g, o } = gates;
-      for (const gate of [i, f, o]) allSigmoid(gate);
-      allTanh(g);
-      for (let k = 0; k < i.length; k++) i[k] = Math.min(i[k], 1 - f[k]);
-      stepLSTM(gates, carried);
-    },
+
+  gru({ r, z, n }, { h }, own) {
+    allSigmoid(r);
+    allSigmoid(z);
+    for (let k = 0; k < n.length; k++) n[k] += r[k] * own.n[k];
+    allTanh(n);
+    for (let k = 0; k < h.length; k++) h[k] = n[k] + z[k] * (h[k] - n[k]);
   },
-  gru: {
-    gates: "rzn",
-    carried: "h",
-    recurrent: true,
-    apart: "n",
-    step({ r, z, n }, { h }, own) {
-      allSigmoid(r);
-      allSigmoid(z);
-      for (let k = 0; k < n.length; k++) n[k] += r[k] * own.n[k];
-      allTanh(n);
-      for (let k = 0; k < h.length; k++) h[k] = n[k] + z[k] * (h[k] - n[k]);
-    },
+
+  rnn(gates, { h }) {
+    allTanh(gates.h);
+    h.set(gates.h);
   },
-  rnn: {
-    gates: "h",
-    carried: "h",
-    recurrent: true,
-    apart: "",
-    step(gates, { h }) {
-      allTanh(gates.h);
-      h.set(gates.h);
-    },
-  },
-  mingru: {
-    gates: "zh",
-    carried: "h",
-    recurrent: false,
-    apart: "",
-    step(gates, { h }) {
-      allSigmoid(gates.z);
-      for (let k = 0; k < h.length; k++) h[k] += gates.z[k] * (gates.h[k] - h[k]);
-    },
+
+  mingru(gates, { h }) {
+    allSigmoid(gates.z);
+    for (let k = 0; k < h.length; k++) h[k] += gates.z[k] * (gates.h[k] - h[k]);
   },
 };

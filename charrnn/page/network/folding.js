@@ -4,15 +4,12 @@
  * skip connections outputs are added up, each times a slope of its own.
  */
 
-import { CELLS } from "./cells.js";
-
 const BATCHNORM_EPS = 1e-5; // PyTorch's default
 
 /** @param {import("./packed.js").Model} model */
 export function folded(model) {
-  const { architecture } = model;
+  const { architecture, cell } = model;
   const { hidden_size: H, embedding_size: D, num_layers: L, skip } = architecture;
-  const cell = CELLS[architecture.kind];
   const layers = [];
   let slope = null; // what is read is so many times what was computed, none: once
   let shift = null; // and so much more

@@ -1,6 +1,6 @@
 /** The network, stepped one character at a time: what charrnn/generation/numpy_engine.py is. */
 
-import { CELLS } from "./cells.js";
+import { STEPS } from "./cells.js";
 import { addProduct, folded } from "./folding.js";
 import { Kernel } from "./kernel.js";
 
@@ -19,7 +19,8 @@ export class Network {
     this.architecture = model.architecture;
     const { hidden_size: H, num_layers: L, vocabulary_size: V, skip } = model.architecture;
     const weights = folded(model);
-    this.cell = CELLS[model.architecture.kind];
+    this.cell = model.cell;
+    this.stepCell = STEPS[model.architecture.kind];
     const G = this.cell.gates.length;
     const apart = this.cell.apart.length > 0;
 
@@ -101,7 +102,7 @@ export class Network {
       if (own !== sums) own.set(layer.ownBias);
       if (layer.recurrent) this.kernel.addProduct(layer.recurrent, carried.h, own);
       if (own !== sums) this.#addJoined(layer);
-      this.cell.step(layer.gates, carried, layer.ownGates);
+      this.stepCell(layer.gates, carried, layer.ownGates);
       for (const [letter, units] of layer.held) {
         for (const [unit, value] of units) carried[letter][unit] = value;
       }

@@ -1,8 +1,15 @@
 /** A model as charrnn/export/packing.py writes it: JSON, with the weights' bytes in base64. */
 
 /**
+ * @typedef {object} Cell  As charrnn/cells.py describes them.
+ * @property {string} gates  One letter a gate, in the order of their rows in the weights.
+ * @property {string[]} carried  What it takes from one character to the next; h comes first.
+ * @property {boolean} recurrent  Whether it multiplies its own hidden vector with weights.
+ * @property {string} apart  The gates whose recurrent sum is not simply added to what they read.
+ *
  * @typedef {object} Model
  * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
+ * @property {Cell} cell
  * @property {{tokens: string[], bytes: boolean}} vocabulary
  * @property {object} facts  What is known of its training; `primer` is the ids of its primer.
  * @property {(name: string) => Float32Array} weight  A weight by its name, row after row.

@@ -6,7 +6,7 @@ import { unpacked } from "./packed.js";
 import { Uniforms } from "./random.js";
 import { Vocabulary } from "./vocabulary.js";
 
-const MARK = 256; // characters after which the state along a start text is kept
+export const MARK = 256; // characters after which the state along a start text is kept
 
 /**
  * @typedef {object} How
@@ -98,10 +98,17 @@ export class Sampler {
   /**
    * The new characters of a text, the same as `Model.generate` gives in Python.
    *
-   * @param {How & {length?: number, start_text?: string, seed?: number, sample?: number}} options
+   * @param {object} options  As there, and `sample`, the number of the text.
+   * @throws {RangeError} It names what is out of its range, or an unknown character.
    */
   generate({ length = 2000, start_text = "", temperature = 0.8, seed = null, sample = 0,
     top_k = null, top_p = null, min_p = null, prime = "text" } = {}) {
+    require(Number.isInteger(length) && length >= 0, "length: must be a whole number, 0 or more");
+    require(temperature >= 0 && temperature < Infinity, "temperature: must be 0 or more");
+    require(top_k === null || top_k >= 1, "top_k: must be 1 or more");
+    require(top_p === null || (top_p > 0 && top_p <= 1), "top_p: must be above 0 and at most 1");
+    require(min_p === null || (min_p >= 0 && min_p <= 1), "min_p: must be between 0 and 1");
+    require(["text", "none"].includes(prime), "prime: must be text or none");
     const begins = this.begin(this.vocabulary.encode(start_text), prime === "text");
     const how = { temperature, topK: top_k, topP: top_p, minP: min_p };
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
@@ -124,4 +131,8 @@ export class Sampler {
     return Float64Array.from(ids.slice(1), (id, place) =>
       -logProbability(this.network.step(ids[place], state), id));
   }
+}
+
+function require(holds, message) {
+  if (!holds) throw new RangeError(message);
 }
