@@ -22,21 +22,21 @@ export class Alternatives {
 
   /** Show as many empty texts, to which `add` adds. */
   show(count) {
-    for (const { node } of this.cards) unpaint(node);
-    this.cards = [];
-    this.list.replaceChildren();
-    for (let number = 1; number <= count; number++) this.cards.push(this.#card(number));
-    this.region.hidden = false;
+    this.offer(Array.from({ length: count }, (_, index) => this.#card(index + 1)));
     this.list.scrollLeft = 0;
   }
 
-  /** They stay as they are, and can be opened again. */
-  close() {
-    this.region.hidden = true;
+  /** Show texts that were shown before, as `cards` had them. */
+  offer(cards) {
+    for (const { node } of this.cards) unpaint(node);
+    this.cards = cards;
+    this.list.replaceChildren(...cards.map(({ item }) => item));
+    for (const card of cards) this.#paint(card);
+    this.region.hidden = false;
   }
 
-  reopen() {
-    this.region.hidden = false;
+  close() {
+    this.region.hidden = true;
   }
 
   /** Scroll to them where the screen is too low for the text and them. */
@@ -83,7 +83,7 @@ export class Alternatives {
     const text = item.querySelector(".text");
     const node = text.appendChild(document.createTextNode(""));
     const buttons = [whole, sentence];
-    const card = { passage: new Passage(""), copied: new Uint8Array(0), node, buttons };
+    const card = { item, passage: new Passage(""), copied: new Uint8Array(0), node, buttons };
     item.setAttribute("aria-label", `Continuation ${number}`);
     text.setAttribute("aria-label", `Text of continuation ${number}`);
     whole.setAttribute("aria-label", `Take continuation ${number}`);
@@ -99,7 +99,6 @@ export class Alternatives {
       const place = placeUnder(event, card.node);
       if (place !== null) this.onTake(card.passage.slice(0, endOfWord(card.passage.text, place)));
     });
-    this.list.append(item);
     return card;
   }
 

@@ -26,7 +26,7 @@ export class Continuing {
     this.page = page;
     this.anchor = null; // where the text goes, while it is written or to be chosen
     this.controller = null; // stops what is being written
-    this.taken = {}; // the step that put the last choice into the text, and where
+    this.taken = {}; // the step that put the last choice into the text, where, and all its cards
     page.draft.onChange((...change) => {
       if (this.anchor !== null) this.anchor = movedBy(this.anchor, ...change);
       page.editor.mark(this.anchor);
@@ -47,7 +47,7 @@ export class Continuing {
     this.controller = controller;
     this.anchor = editor.caret;
     request.prompt = promptBefore(draft.text, this.anchor);
-    this.taken = {};
+    if (!along) this.taken = {};
     if (along || request.n > 1) alternatives.show(request.n);
     else alternatives.close();
     if (!along) this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
@@ -97,19 +97,24 @@ export class Continuing {
   take(passage) {
     const place = this.anchor;
     this.dismiss();
-    this.taken = { step: {}, place };
+    this.taken = { step: {}, place, cards: this.page.alternatives.cards };
     this.page.draft.replace(place, place, passage, this.taken.step);
     this.page.editor.select(place + passage.length);
   }
 
-  /** Offer the last choice again when it was undone, and no more when it was redone. */
+  /**
+   * Offer the last choice again when it was undone, and no more when it was redone.
+   *
+   * @returns {boolean} Whether a choice is offered.
+   */
   travelled(direction, step) {
-    if (step !== this.taken.step) return;
+    if (step !== this.taken.step) return false;
     this.dismiss();
-    if (direction === "redo") return;
+    if (direction === "redo") return false;
     this.anchor = this.taken.place;
-    this.page.alternatives.reopen();
+    this.page.alternatives.offer(this.taken.cards);
     this.#show();
+    return true;
   }
 
   #written(index, passage) {

@@ -202,7 +202,7 @@ class Page {
     this.say(step ? "" : `Nothing to ${direction}.`);
     if (!step) return;
     this.editor.select(place);
-    this.continuing.travelled(direction, step);
+    if (this.continuing.travelled(direction, step)) clearTimeout(this.along);
   }
 
   startNew() {

@@ -30,9 +30,6 @@ _READING_SECONDS = 0.02
 _WRITING_SECONDS = 0.05
 _LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
 _LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
-# A chunk is not cut shorter than this because one text of many ends sooner: what is written
-# past its end costs less than another round.
-_SHORTEST_TOGETHER = 32
 
 
 class QueueFull(Exception):
@@ -102,8 +99,9 @@ class Scheduler:
             QueueFull: too many are waiting; nothing of `jobs` was taken.
         """
         with self._changed:
-            waiting = self.waiting
-            if waiting and waiting + sum(job.samples for job in jobs) > self.queue:
+            # those that wait may be about to take a place that is free
+            waiting, asked = self.waiting, sum(job.samples for job in jobs)
+            if waiting and self.active + waiting + asked > self.streams + self.queue:
                 raise QueueFull
             self._waiting.extend(jobs)
             self._changed.notify()
@@ -234,8 +232,9 @@ class Scheduler:
         """Write all texts on by a chunk."""
         began = time.perf_counter()
         lefts = [writing.left for writing in self._writing]
-        steps = self._writing_pace.steps(len(lefts))
-        steps = min(steps, max(min(lefts), _SHORTEST_TOGETHER), max(lefts))
+        # not cut to the first of many that ends: what is written past its end costs less than
+        # another round
+        steps = min(self._writing_pace.steps(len(lefts)), max(lefts))
         rows = [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]
         if rows:
             steps = self._with_scores(steps, len(rows))

@@ -47,6 +47,11 @@ def generated(page: Any, **asked: Any) -> str:
 def cards(page: Any) -> list[str]:
     """The continuations that are offered, once they are whole."""
     page.get_by_text("characters a second").wait_for()
+    return offered(page)
+
+
+def offered(page: Any) -> list[str]:
+    """The continuations as they are."""
     return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
 
 
@@ -119,6 +124,12 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
         assert highlighted(page, "surprise-2", ".mirror") != ""
+        until(lambda: cards(page)[0] not in expected)
+        page.keyboard.press("Control+z")
+        page.wait_for_timeout(500)
+        assert (offered(page), text_of(page)) == (expected, "Hm: ")
+        page.keyboard.press("Alt+2")
+        until(lambda: text_of(page) == "Hm: " + expected[1])
         slide(page, "Texts", "1")
         until(lambda: len(cards(page)) == 1 and page.locator("html.writing").count() == 0)
         page.keyboard.press("Escape")
@@ -142,7 +153,7 @@ def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
 
 
 def test_it_stops(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model(hidden_size=512, num_layers=3)
+    model = trained_model(hidden_size=320)
     with opened(chromium, written(tmp_path, model)) as page:
         cards(page)
         slide(page, "Length", "7")
