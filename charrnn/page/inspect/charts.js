@@ -19,7 +19,7 @@ export function svg(name, attributes = {}, ...children) {
  */
 export class Chart {
   /** @param {{label: string, x: Axis, y: Axis, width?: number, height?: number}} options */
-  constructor({ label, x, y, width = 480, height = 300 }) {
+  constructor({ label, x, y, width = 420, height = 280 }) {
     Object.assign(this, { width, height });
     this.x = scale(x, MARGIN.left, width - MARGIN.right);
     this.y = scale(y, height - MARGIN.bottom, MARGIN.top);

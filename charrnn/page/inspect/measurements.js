@@ -69,7 +69,7 @@ export function drawEmbedding(element, { places, shares }, characters) {
     label: "The characters in the plane in which their embeddings differ most",
     x: { ...ends(across), title: title(shares[0], "first") },
     y: { ...ends(up), title: title(shares[1], "second") },
-    height: 380,
+    height: 360,
   });
   places.forEach((place, id) => {
     const character = characters[id];
