@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 # each a page in conf/, and a module of `charrnn.commands`
 COMMANDS = (
-    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "serve",
-    "export", "convert",
+    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "inspect",
+    "serve", "export", "convert",
 )  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -240,6 +240,18 @@ class ScoreOptions:
     json: bool
 
 
+PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 200000")
+
+
+@dataclass
+class InspectOptions:
+    checkpoint: Annotated[str, PATH]
+    input_txt: Annotated[str | list[str] | None, PATH]
+    length: Annotated[int, PASSAGE]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    output: Annotated[str, PATH]
+
+
 @dataclass
 class RunsOptions:
     folder: Annotated[str, PATH]
@@ -332,6 +344,7 @@ SCHEMAS: dict[str, type] = {
     "sample": SampleOptions,
     "serve": ServeOptions,
     "score": ScoreOptions,
+    "inspect": InspectOptions,
     "export": ExportOptions,
     "runs": RunsOptions,
     "convert": ConvertOptions,

@@ -135,7 +135,8 @@ export function difference(before, after, caret) {
   return [start, before.length - same, after.slice(start, after.length - same)];
 }
 
-function spliced(array, start, end, inserted) {
+/** An array with the part from `start` to `end` replaced. */
+export function spliced(array, start, end, inserted) {
   const result = new array.constructor(array.length - (end - start) + inserted.length);
   result.set(array.subarray(0, start));
   result.set(inserted, start);

@@ -1,0 +1,122 @@
+/** The charts: gates, the loss by distance, the characters in a plane, the curves of training. */
+
+import { Chart, legend } from "./charts.js";
+import { named } from "./places.js";
+
+const GATES = {
+  i: ["input gate", "lets in what is new"],
+  f: ["forget gate", "keeps what was there"],
+  o: ["output gate", "shows the cell to others"],
+  r: ["reset gate", "looks at the past"],
+  z: ["update gate", "keeps what was there"],
+};
+const SHARE = { from: 0, to: 1, ticks: [0, 0.5, 1], tell: (share) => `${100 * share}%` };
+
+/**
+ * For each layer and gate, how often each unit's is shut and open.
+ *
+ * @param {(layer: number, unit: number) => void} onPick  Called when one chooses a unit.
+ */
+export function drawGates(element, layers, kind, onPick) {
+  const charts = layers.flatMap((layer, index) => Object.entries(layer).map(([gate, shares]) => {
+    const [name, what] = kind === "mingru" ? ["update gate", "lets in what is new"] : GATES[gate];
+    const title = layers.length > 1 ? `Layer ${index + 1}, ${name}` : name;
+    const chart = new Chart({
+      label: `${title}: for each unit how often it is shut, and how often it is open`,
+      x: { ...SHARE, title: "shut (below 0.1)" },
+      y: { ...SHARE, title: "open (above 0.9)" },
+      width: 280,
+      height: 260,
+    });
+    chart.line([[0, 1], [1, 0]], "limit");
+    shares.forEach(([shut, open], unit) => {
+      const tells = `unit ${unit + 1}: shut ${percent(shut)}, open ${percent(open)}`;
+      const dot = chart.dot([shut, open], "gate", tells);
+      dot.addEventListener("click", () => onPick(index, unit));
+    });
+    return figure(title, what, chart.element);
+  }));
+  element.replaceChildren(...charts);
+  element.closest("section").hidden = charts.length === 0;
+}
+
+/** The loss by how many characters of the context were read. */
+export function drawDistance(element, { network, ngram, order, counted }) {
+  const middle = (curve) => curve.map(([first, last, loss]) => [Math.sqrt(first * last), loss]);
+  const losses = [...network, ...(ngram ?? [])].map(([, , loss]) => loss);
+  const chart = new Chart({
+    label: "The loss by the number of characters read before",
+    x: { from: 1, to: network.at(-1)[1], log: true, title: "characters read before" },
+    y: { from: 0, to: 1.05 * Math.max(...losses), title: "nats per character" },
+  });
+  const entries = [["network", "this network"]];
+  if (ngram) {
+    chart.line(middle(ngram), "ngram");
+    const text = counted.toLocaleString("en");
+    entries.push(["ngram", `${order}-grams of ${text} characters of its training text`]);
+  }
+  chart.line(middle(network), "network");
+  element.replaceChildren(chart.element, legend(entries));
+}
+
+/** The characters where their embeddings lie. */
+export function drawEmbedding(element, { places, shares }, characters) {
+  const [across, up] = [0, 1].map((axis) => places.map((place) => place[axis]));
+  const ends = (values) => ({ from: Math.min(...values) - 0.06, to: Math.max(...values) + 0.06,
+    ticks: [] });
+  const title = (share, which) => `${which} component, ${percent(share)} of the variance`;
+  const chart = new Chart({
+    label: "The characters in the plane in which their embeddings differ most",
+    x: { ...ends(across), title: title(shares[0], "first") },
+    y: { ...ends(up), title: title(shares[1], "second") },
+    height: 360,
+  });
+  places.forEach((place, id) => {
+    const character = characters[id];
+    chart.text(place, sign(character), `character ${groupOf(character)}`);
+  });
+  const groups = new Set(characters.slice(0, places.length).map(groupOf));
+  element.replaceChildren(chart.element, legend([...groups].map((group) => [group, group])));
+}
+
+/** The losses along the training. */
+export function drawCurves(element, { train = [], val = [] }) {
+  const points = [...train, ...val];
+  element.closest("figure").hidden = points.length === 0;
+  if (!points.length) return;
+  const losses = points.map(([, loss]) => loss);
+  const chart = new Chart({
+    label: "The losses along the training",
+    x: { from: 0, to: Math.max(...points.map(([step]) => step)), title: "step" },
+    y: { from: Math.min(...losses) * 0.95, to: Math.max(...losses), title: "nats per character" },
+  });
+  chart.line(train, "train");
+  chart.line(val, "val");
+  element.replaceChildren(chart.element, legend([["train", "training"], ["val", "validation"]]));
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+}
+
+function figure(title, what, chart) {
+  const element = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  const strong = document.createElement("b");
+  strong.textContent = title;
+  caption.append(strong, ` ${what}`);
+  element.append(caption, chart);
+  return element;
+}
+
+function sign(character) {
+  const signs = { " ": "␣", "\n": "↵", "\t": "⇥" };
+  return signs[character] ?? named(character);
+}
+
+function groupOf(character) {
+  if (/^[aeiouAEIOU]$/.test(character)) return "vowel";
+  if (/^\p{L}$/u.test(character)) return /^\p{Lu}$/u.test(character) ? "capital" : "letter";
+  if (/^\p{N}$/u.test(character)) return "digit";
+  return /^\s$/.test(character) ? "blank" : "sign";
+}

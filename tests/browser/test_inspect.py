@@ -1,0 +1,257 @@
+"""The page of `charrnn inspect`: one file in which the network is alive."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.export.precision import in_precision
+from charrnn.inspection.page import page as page_of
+from charrnn.inspection.report import Passage, report
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
+from charrnn.text.vocabulary import Vocabulary
+from tests.browser.files import opened
+from tests.browser.steps import until
+from tests.generation.models import CHARACTERS, trained_model
+from tests.inspection.planted import UNIT, planted
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\r\n"
+RUN = {
+    "curves": {"train": [(1, 4.0), (50, 2.0)], "val": [(25, 2.5), (50, 2.1)]},
+    "samples": [(25, "aa bb"), (50, "better")],
+}
+TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
+
+
+def written(
+    folder: Path, model: TrainedModel, text: str = TEXT, run: dict[str, Any] | None = None
+) -> Path:
+    passage = Passage(model.vocabulary.encode(text), "the text given")
+    seen = report(model, passage, passage.ids[: len(text) // 2])
+    path = folder / "inspect.html"
+    content = page_of(in_precision(model, 32), seen | (run or RUN))
+    path.write_text(content, encoding="utf-8", newline="")
+    return path
+
+
+def settled(page: Any) -> None:
+    """Wait until all is read and written."""
+    done = "charrnn.ready && charrnn.reading.done && charrnn.writing.done && !charrnn.busy"
+    until(lambda: page.evaluate(done))
+
+
+def bits(page: Any) -> list[float]:
+    found: list[float] = page.evaluate("Array.from(charrnn.reading.bits)")
+    return found[1:]
+
+
+def tinted(page: Any, name: str) -> str:
+    """The text in view whose tint has a class."""
+    texts = page.locator(f"#sheet .mirror .{name}").all_text_contents()
+    return "".join(texts)
+
+
+def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model()
+    with opened(chromium, written(tmp_path, model)) as page:
+        settled(page)
+        expected = Model(model).losses(TEXT)
+        np.testing.assert_allclose(bits(page), expected / np.log(2), atol=1e-3)
+        told = page.locator("#passage-loss").text_content()
+        assert told == f"1,500 characters, {expected.mean():.3f} nats per character"
+        assert tinted(page, "s5") != ""
+        assert page.title() == page.locator("h1").text_content() == "Inside a model"
+
+
+def test_an_edit_is_followed(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model()
+    with opened(chromium, written(tmp_path, model)) as page:
+        settled(page)
+        page.locator("textarea").evaluate("(area) => area.setSelectionRange(40, 45)")
+        page.locator("textarea").press_sequentially("To be, or not")
+        settled(page)
+        text = TEXT[:40] + "To be, or not" + TEXT[45:]
+        assert page.locator("textarea").input_value() == text
+        expected = Model(model).losses(text) / np.log(2)
+        np.testing.assert_allclose(bits(page), expected, atol=1e-3)
+        page.locator("textarea").fill("Short: é")
+        settled(page)
+        expected = Model(model).losses("Short: ") / np.log(2)
+        np.testing.assert_allclose(bits(page)[:6], expected, atol=1e-3)
+        assert tinted(page, "unknown") == "é"
+        page.locator("textarea").fill("")
+        settled(page)
+        assert "0 characters" in page.locator("#passage-loss").text_content()
+
+
+def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
+    chromium: Any, tmp_path: Path
+) -> None:
+    with opened(chromium, written(tmp_path, trained_model())) as page:
+        settled(page)
+        free = bits(page)
+        texts = page.locator("#writing .text")
+        before = texts.nth(0).text_content()
+        assert not page.get_by_label("what holding units changed").is_enabled()
+        page.locator("#value").fill("1")
+        page.get_by_role("button", name="Switch off").click()
+        settled(page)
+        assert bits(page) != free
+        assert page.get_by_label("what holding units changed").is_checked()
+        held = texts.nth(1).text_content()
+        assert texts.nth(0).text_content() == before
+        assert held
+        assert held != before
+        page.locator("#value").fill("-1")
+        settled(page)
+        assert texts.nth(1).text_content() != held
+        worse = np.array(bits(page)) - free
+        assert (worse.max() > 0.5) == (tinted(page, "p1") != "")
+        assert (worse.min() < -0.5) == (tinted(page, "n1") != "")
+        assert np.abs(worse).max() > 0.5
+        page.locator("#held button").click()
+        settled(page)
+        assert bits(page) == free
+        assert not texts.nth(1).is_visible()
+
+
+def test_the_planted_unit_comes_first(chromium: Any, tmp_path: Path) -> None:
+    text = 'He said "come here" and went on; "not yet", she said, "no".\n' * 20
+    with opened(chromium, written(tmp_path, planted(), text)) as page:
+        settled(page)
+        page.locator("#features summary").filter(has_text="inside quotes").click()
+        name = page.locator("#features details[open] li button").first.text_content()
+        assert name in (f"layer 1, unit {UNIT + 1}, {part}" for part in ("output", "cell"))
+        assert page.locator("#unit h3").text_content() == f"L{name[1:]}"
+        assert page.locator("#tint-unit").is_checked()
+        inside = "".join(tinted(page, f"p{level}") for level in (3, 4, 5))
+        quoted = inside.split('"')[1:]
+        assert [part for part in quoted if part][:3] == ["come here", "not yet", "no"]
+
+
+def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
+    vocabulary = Vocabulary(sorted(set(HOSTILE)))
+    model = replace(
+        trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE, "input_h5": HOSTILE}
+    )
+    text = HOSTILE * 5
+    run = {**RUN, "samples": [(1, HOSTILE)]}
+    with opened(chromium, written(tmp_path, model, text, run)) as page:
+        settled(page)
+        expected = Model(model).losses(text) / np.log(2)
+        np.testing.assert_allclose(bits(page), expected, atol=1e-3)
+        assert page.evaluate("charrnn.reading.ids.length") == len(text)
+        assert page.locator("#history .text").text_content() == HOSTILE
+        page.locator("textarea").press_sequentially("</script>")
+        page.get_by_role("button", name="Switch off").click()
+        settled(page)
+        assert page.locator("script").count() == 3
+        assert page.evaluate("window.broken") is None
+
+
+def test_bytes(chromium: Any, tmp_path: Path) -> None:
+    tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
+    model = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True))
+    text = "Zür 漢, \udcff ok\n" * 9
+    with opened(chromium, written(tmp_path, model, text)) as page:
+        settled(page)
+        expected = Model(model).losses(text) / np.log(2)
+        np.testing.assert_allclose(bits(page), expected, atol=1e-3)
+        page.locator("textarea").evaluate("(area) => area.setSelectionRange(1, 2)")
+        page.locator("textarea").press_sequentially("é")
+        settled(page)
+        expected = Model(model).losses("Zé" + text[2:]) / np.log(2)
+        np.testing.assert_allclose(bits(page), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["gru", "rnn", "mingru"])
+def test_a_passage_of_a_few_characters(chromium: Any, tmp_path: Path, kind: str) -> None:
+    nothing: dict[str, Any] = {"curves": {}, "samples": []}
+    model = trained_model(kind, num_layers=1, hidden_size=5)
+    with opened(chromium, written(tmp_path, model, "ab", nothing)) as page:
+        settled(page)
+        assert bits(page) == pytest.approx([Model(model).losses("ab")[0] / np.log(2)], abs=1e-3)
+        assert page.locator("#features details").count() == 0
+        assert not page.locator("#history").is_visible()
+        assert page.locator("#gates svg").count() == len(model.architecture.cell.sigmoids)
+        page.get_by_role("button", name="Switch off").click()
+        settled(page)
+        assert len(page.locator("#writing .text").nth(1).text_content()) > 300
+
+
+def test_the_samples_go_by_steps(chromium: Any, tmp_path: Path) -> None:
+    with opened(chromium, written(tmp_path, trained_model())) as page:
+        settled(page)
+        history = page.locator("#history")
+        assert history.locator(".text").text_content() == "better"
+        assert history.locator("output").text_content() == "step 50, validation loss 2.100"
+        history.locator("input").press("ArrowLeft")
+        assert history.locator(".text").text_content() == "aa bb"
+
+
+def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model()
+    with opened(chromium, written(tmp_path, model)) as page:
+        settled(page)
+        page.locator("textarea").evaluate(
+            "(area) => { area.focus(); area.setSelectionRange(70, 70); }"
+        )
+        until(lambda: page.evaluate("charrnn.place") == 70)
+        logits = Model(model).logits(TEXT[:70])[-1].astype(np.float64)
+        p = np.exp(logits - np.logaddexp.reduce(logits))
+        [first] = [model.vocabulary.characters[p.argmax()]]
+        shown = page.locator("#cursor li").first.text_content()
+        assert shown.startswith({" ": "space", "\n": "line break"}.get(first, first))
+        assert f"{100 * p.max():.0f}%" in shown
+        # and a pointer on the first character of the text
+        page.locator("#sheet").evaluate("(sheet) => { sheet.scrollTop = 0; }")
+        box = page.evaluate("charrnn.sheet.lines[0].element.getBoundingClientRect().toJSON()")
+        page.mouse.move(box["x"] + 3, box["y"] + 8)
+        until(lambda: page.evaluate("charrnn.place") == 0)
+
+
+def test_the_tints_lie_under_their_characters(chromium: Any, tmp_path: Path) -> None:
+    """The text area and its mirror break their lines alike, at any width."""
+    with opened(chromium, written(tmp_path, trained_model())) as page:
+        settled(page)
+        words = "some words  of various lengths, \t tabs, and " + "unbroken" * 30
+        for width in (360, 700, 1280):
+            page.set_viewport_size({"width": width, "height": 740})
+            page.locator("textarea").fill((words + "\n\n") * 4 + "end")
+            settled(page)
+            heights = page.evaluate(
+                """() => [document.querySelector("textarea").scrollHeight,
+                          document.querySelector("textarea").clientHeight,
+                          document.querySelector(".mirror").clientHeight]"""
+            )
+            assert len(set(heights)) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_axe_finds_nothing_and_nothing_is_cut_off(
+    chromium: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
+    with opened(chromium, written(tmp_path, trained_model()), **how) as page:
+
+        def check() -> None:
+            found = axe.Axe().run(page).response["violations"]
+            assert [(rule["id"], rule["nodes"]) for rule in found] == []
+            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not page.evaluate(wide)
+
+        settled(page)
+        check()
+        page.locator("#features summary").first.click()
+        page.get_by_role("button", name="Switch off").click()
+        settled(page)
+        check()
