@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 
 from charrnn.say import say
-from charrnn.sweeps.study import PRUNED, running
+from charrnn.sweeps.study import FILE, Report
 from charrnn.training.checkpoints import Run
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class Pruning(L.Callback):
         self.pruner = pruner
         self.validations = 0
         self.has_stopped = False
+        self._report: Report | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        folder = self.run.folder.parent
+        if trainer.is_global_zero and (folder / FILE).is_file():
+            self._report = Report(folder, self.trial, self.pruner)
 
     def state_dict(self) -> dict[str, Any]:
         return {"validations": self.validations, "has_stopped": self.has_stopped}
@@ -44,15 +50,12 @@ class Pruning(L.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
             return
         self.validations += 1
-        trial = running(self.run.folder.parent, self.trial, self.pruner)
-        if trial is None:
+        if self._report is None or not self._report.is_open:
             return
-        # one that is repeated after a kill was reported before
-        if self.validations not in trial.reported:
-            trial.asked.report(float(trainer.callback_metrics["val/loss"]), self.validations)
+        loss = float(trainer.callback_metrics["val/loss"])
+        is_pruned = self._report.validated(loss, self.validations)
         # at the end there is nothing left to save
-        ends = trainer.global_step >= trainer.estimated_stepping_batches
-        if not ends and trial.asked.should_prune():
-            trial.asked.set_user_attr(PRUNED, True)
+        if is_pruned and trainer.global_step < trainer.estimated_stepping_batches:
+            self._report.prune()
             self.has_stopped = trainer.should_stop = True
             say(f"pruned after step {trainer.global_step}: others were better by then")

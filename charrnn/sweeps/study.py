@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from charrnn import files
 from charrnn.errors import InputError
@@ -63,18 +63,6 @@ class Trial:
     lock: IO[str]
 
 
-class Running(NamedTuple):
-    """A trial as its job sees it.
-
-    Attributes:
-        asked: to which the job reports.
-        reported: the steps for which it did so.
-    """
-
-    asked: optuna.Trial
-    reported: frozenset[int]
-
-
 def opened(folder: Path) -> optuna.Study:
     """The study of a sweep's folder; made where there is none.
 
@@ -87,21 +75,38 @@ def opened(folder: Path) -> optuna.Study:
     return study
 
 
-def running(folder: Path, number: int, pruner: optuna.pruners.BasePruner) -> Running | None:
-    """A trial of the study in a folder; None if there is none that runs."""
-    if not (folder / FILE).is_file():
-        return None
-    optuna = imported()
-    storage = _storage(folder)
-    study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
-    state = optuna.trial.TrialState.RUNNING
-    for trial in study.get_trials(deepcopy=False, states=(state,)):
-        if trial.number == number:
-            its_id = storage.get_trial_id_from_study_id_trial_number(
-                storage.get_study_id_from_name(NAME), number
-            )
-            return Running(optuna.Trial(study, its_id), frozenset(trial.intermediate_values))
-    return None
+class Report:
+    """What the job of a trial says to its study; opening one takes as long as many steps.
+
+    Args:
+        folder: of the sweep.
+        number: of the trial; the study has it.
+        pruner: decides, by the losses of the other trials.
+    """
+
+    def __init__(self, folder: Path, number: int, pruner: optuna.pruners.BasePruner) -> None:
+        optuna = imported()
+        storage = _storage(folder)
+        study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
+        trial_id = storage.get_trial_id_from_study_id_trial_number(
+            storage.get_study_id_from_name(NAME), number
+        )
+        known = storage.get_trial(trial_id)
+        self.is_open = known.state == optuna.trial.TrialState.RUNNING
+        self._reported = set(known.intermediate_values)
+        self._trial = optuna.Trial(study, trial_id)
+
+    def validated(self, loss: float, validation: int) -> bool:
+        """Report the loss of a validation, counted from 1, and ask whether the trial is pruned."""
+        # one that is repeated after a kill was reported before
+        if validation not in self._reported:
+            self._trial.report(loss, validation)
+            self._reported.add(validation)
+        return bool(self._trial.should_prune())
+
+    def prune(self) -> None:
+        """Let the study know that the job ends by this."""
+        self._trial.set_user_attr(PRUNED, True)
 
 
 def _storage(folder: Path) -> optuna.storages.RDBStorage:
