@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, surroundings
+from charrnn.cli import failures, hydra_main, launching, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.refusals import explaining
@@ -50,8 +50,12 @@ def run(line: Line) -> None:
     for failure in failed:
         if not failure.told:
             print(failure.line, file=sys.stderr, flush=True)
+    gone = launching.lost(raised)
     if failed:
-        raise RunError(_count(len(failed), job.begun, jobs)) from raised
+        told = [_count(len(failed), job.begun, jobs), gone]
+        raise RunError("; ".join(filter(None, told))) from raised
+    if gone:
+        raise RunError(gone) from raised
     if isinstance(raised, OSError) and not job.begun:
         reason = raised.strerror or raised
         raise RunError(f"{folder}: cannot be written ({reason})") from raised

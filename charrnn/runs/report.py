@@ -159,7 +159,7 @@ def _card(folder: Path, config: dict[str, Any], metrics: Metrics) -> list[str]:
         "trained": _trained(folder, config, metrics),
         "on": ", ".join(str(part) for part in trainer if part),
         "seed": str(value("seed")),
-        "asked for": f"<code>{_escaped(' '.join(_overrides(folder)))}</code>",
+        "asked for": " ".join(_overrides(folder)),
         "folder": str(folder),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
