@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test test-browser test-oldest faults lint tensorboard bench results clean
+.PHONY: help setup train demo test test-browser test-slurm test-oldest faults lint tensorboard bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,6 +30,10 @@ test-browser: setup  ## the pages in a real Chromium, which is installed where a
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
+
+test-slurm: setup  ## jobs and sweeps on a SLURM of one machine, which is installed where apt can
+	@command -v slurmctld >/dev/null || { apt-get update && apt-get install --yes slurmctld slurmd slurm-client; } || true
+	$(BIN)/python -m pytest -q -m slurm $(ARGS)
 
 test-oldest:  ## the fast tests with the oldest versions that pyproject.toml admits, in .venv-oldest
 	$(PYTHON) tests/oldest.py $(ARGS)

@@ -94,7 +94,8 @@ class Job:
                 if not in_sweep:
                     raise
                 # these end a whole sweep
-                raise SystemExit(endings.end(self._label(hydra), error)) from None
+                label = self._label(hydra)
+                raise SystemExit(endings.end(label, error, self.traceback)) from None
             except Exception as error:
                 if isinstance(stop := error.__context__, Interrupted):
                     # a launcher that was asked to start the job again does not

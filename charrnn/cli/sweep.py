@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, search, search_end, surroundings
+from charrnn.cli import failures, hydra_main, launching, search, search_end, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import quoted
@@ -62,8 +62,12 @@ def run(line: Line) -> None:
         search_end.tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
+    gone = launching.lost(raised)
     if failed:
-        raise RunError(plan.failed(len(failed), job.begun)) from raised
+        told = [plan.failed(len(failed), job.begun), gone]
+        raise RunError("; ".join(filter(None, told))) from raised
+    if gone:
+        raise RunError(gone) from raised
     if isinstance(raised, OSError) and not job.begun:
         reason = raised.strerror or raised
         raise RunError(f"{folder}: cannot be written ({reason})") from raised

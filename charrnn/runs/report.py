@@ -121,7 +121,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
         "trained": _trained(config, rows),
         "on": ", ".join(str(part) for part in trainer if part),
         "seed": str(value("seed")),
-        "asked for": f"<code>{_escaped(' '.join(records.overrides(folder)))}</code>",
+        "asked for": " ".join(records.overrides(folder)),
         "folder": str(folder),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }

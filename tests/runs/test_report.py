@@ -71,7 +71,8 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
         written = (run / "samples" / f"step-{step:07d}.txt").read_text()
         assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
     assert "2 x 16 lstm on corpus.txt" in page.text
-    assert "model.hidden_size=16" in page.text
+    assert "data.input_txt='corpus.txt'" in page.text
+    assert "<code>" not in page.text
     assert "for <me>" in page.text
     assert page.asks == []
     assert not re.search(r"https?:|@import|url\(", page.content)

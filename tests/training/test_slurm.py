@@ -43,8 +43,11 @@ JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 SchedulerParameters=sched_interval=1
 MailProg=/bin/true
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2
 """
 
 
@@ -77,7 +80,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 pytest.skip(f"SLURM does not start here: {last_line(folder / 'log')}")
             yield
         finally:
-            subprocess.run(["scancel", "--state=RUNNING,PENDING"], capture_output=True)
+            for which in ("RUNNING", "PENDING"):
+                subprocess.run(["scancel", f"--state={which}"], capture_output=True)
+            within(40, lambda: not said("squeue", "--noheader"))
             for daemon in reversed(daemons):
                 daemon.terminate()
                 daemon.wait()

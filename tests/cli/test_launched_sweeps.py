@@ -1,0 +1,100 @@
+"""Sweeps of four jobs in which one fails and one is killed, by each launcher; then resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from charrnn.models import checkpoint
+from tests.cli.test_launchers import PACKAGES, _until, command, environment, launcher, place, sweep
+from tests.training.conftest import assert_same
+
+__all__ = ["launcher", "place"]
+
+# the second one diverges
+RATES = ("1e-3", "1e300", "2e-3", "3e-3")
+WORDS = (
+    *("model.hidden_size=8", "trainer.max_steps=2000", "checkpoint_every=50", "validate_every=500"),
+    *("logger=csv", "model.dropout=0.2", "callbacks.samples.length=0", "optimizer=adam"),
+)
+
+
+def run(folder: Path, number: int) -> Path:
+    """The folder of a job, whatever follows its number in its name."""
+    [found] = [path for path in folder.glob(f"{number}*") if path.is_dir()]
+    return found
+
+
+def state(folder: Path) -> dict[str, object]:
+    content = checkpoint.read(folder / "checkpoints" / "last.ckpt")
+    entry = content[checkpoint.ENTRY]
+    return {"weights": content["state_dict"], "step": content["global_step"], **entry["best"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["basic", *PACKAGES])
+def test_one_fails_one_is_killed_and_all_is_resumed(how: str, place: Path) -> None:
+    if how != "basic":
+        pytest.importorskip(f"hydra_plugins.{PACKAGES[how].replace('-', '_')}")
+    words = [*WORDS, f"hydra/launcher={how}", f"optimizer.lr={','.join(RATES)}"]
+    words += ["hydra.launcher.n_jobs=2"] if how == "joblib" else []
+    running = subprocess.Popen(
+        command("-m", "hydra.sweep.dir=sweep", *words),
+        cwd=place,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _until(lambda: any(place.glob("sweep/2*/checkpoints/last.ckpt")))
+        os.kill(int((run(place / "sweep", 2) / ".lock").read_text()), signal.SIGKILL)
+        _, said = running.communicate(timeout=500)
+    finally:
+        running.kill()
+    assert running.returncode == (-signal.SIGKILL if how == "basic" else 1), said
+    assert "training diverged" in said
+    assert "Traceback" not in said
+    if how != "basic":
+        assert "; a job's process was killed" in said.splitlines()[-1]
+    # a job that a launcher left alone goes on to its end
+    for number in (0, 3) if how == "submitit_local" else ():
+        _until(lambda number=number: state(run(place / "sweep", number))["step"] == 2000)
+    done = sweep(place, *words, "resume=auto")
+    assert done.returncode == 1, done.stderr
+    assert "1 of 4 jobs failed" in done.stderr.splitlines()[-1]
+    alone = subprocess.run(
+        command("hydra.run.dir=alone", *WORDS, f"optimizer.lr={RATES[2]}"),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+    )
+    assert alone.returncode == 0
+    assert_same(state(run(place / "sweep", 2)), state(place / "alone"))
+    for number in (0, 3):
+        assert state(run(place / "sweep", number))["step"] == 2000
+    assert not (run(place / "sweep", 1) / "model.safetensors").exists()
+
+
+def test_jobs_side_by_side_share_the_threads_out(place: Path) -> None:
+    joblib = pytest.importorskip("joblib", reason="needs hydra-joblib-launcher")
+    environ = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    words = ["data.batch_size=96", "trainer.threads=null", "trainer.max_steps=2", "seed=1,2"]
+    words += ["model.hidden_size=8", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = subprocess.run(
+        command("-m", "hydra.sweep.dir=sweep", *words),
+        cwd=place,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for number in (0, 1):
+        config = yaml.safe_load((run(place / "sweep", number) / ".hydra/config.yaml").read_text())
+        # a thread has twelve streams or more
+        assert config["trainer"]["threads"] == max(1, min(joblib.cpu_count() // 2, 96 // 12))
