@@ -194,7 +194,7 @@ def read_pieces(
         InputError: as `preprocess` does.
     """
     is_empty = True
-    advice = f"the model was trained on {encoding}; save the text in that"
+    advice = f"the model reads {encoding}; save the text in that"
     text = sources.Text(sources.find_files(input_txt), encoding, stdin, advice)
     for piece in text.pieces():
         yield _bytes_as_text(piece.encode("latin-1")) if encoding == "bytes" else piece

@@ -312,10 +312,10 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
         "does not know 'é' and reads the nearest instead, or leaves out what has none\n"
     )
     start.write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"not utf-8 at byte 0 .*; the model was trained on"):
+    with pytest.raises(InputError, match=r"not utf-8 at byte 0 .*; the model reads utf-8;"):
         run(path, start_file=str(start))
     start.write_bytes("né".encode("utf-16"))
-    with pytest.raises(InputError, match="is UTF-16; the model was trained on utf-8; save the"):
+    with pytest.raises(InputError, match="is UTF-16; the model reads utf-8; save the"):
         run(path, start_file=str(start))
     start.write_bytes(b"")
     with pytest.raises(InputError, match="the text is empty; give one with characters in it"):
