@@ -194,6 +194,12 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        require(
+            self.output != "-",
+            "output",
+            self.output,
+            "standard output is where the text goes without output=",
+        )
         others = {
             "json=true": self.json,
             "mode=lines": self.mode == "lines",

@@ -386,6 +386,7 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
         (["temperature=0.2..x"], "temperature=0.2..x: must be 0 or more"),
         (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
         (["start_file=/"], "start_file=/: is a folder"),
+        (["output=-"], "output=-: standard output is where the text goes without output="),
         (["interactive=true", "json=true"], "interactive=true: does not go with json=true"),
         (["interactive=true", "temperature=[1,2]"], "interactive=true: does not go with a list"),
         (["mode=lines", "until=x"], "until: a line ends where it ends"),
