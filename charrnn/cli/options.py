@@ -20,6 +20,7 @@ from charrnn.cli.ranges import (
     NODE,
     NODES,
     NOT_EMPTY,
+    ORIGINS,
     PATH,
     PORT,
     TEXT,
@@ -194,6 +195,12 @@ class SampleOptions:
             self.start_file,
             "stands in for start_text; give one",
         )
+        require(
+            self.output != "-",
+            "output",
+            self.output,
+            "standard output is where the text goes without output=",
+        )
         others = {
             "json=true": self.json,
             "mode=lines": self.mode == "lines",
@@ -307,7 +314,7 @@ class ServeOptions:
     unknown: Annotated[str, one_of(*UNKNOWN)]
     prime: Annotated[str, one_of(*PRIMES)]
     corpus: Annotated[str | None, PATH]
-    cors: list[str] | None
+    cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
     streams: Annotated[int, AT_LEAST_1]
     cache_mb: Annotated[int, NOT_NEGATIVE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, NamedTuple
 
 from charrnn import errors
@@ -62,6 +63,10 @@ def _are_devices(devices: Any) -> bool:
 _MAX_THREADS = 512  # far beyond, torch crashes
 THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
 PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
+ORIGINS = Range(
+    lambda values: all(re.fullmatch(r"\*|https?://[^/\s]+", value) for value in values),
+    "takes origins as a browser names them, [https://example.org] say, or ['*'] for all",
+)
 NOT_EMPTY = Range(lambda value: value != "", "must be a text of one character or more")
 ENCODING = Range(_is_encoding, "is no text encoding; try utf-8, latin-1 or bytes")
 DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")

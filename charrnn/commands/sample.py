@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from charrnn.cli import sweeping
 from charrnn.cli.options import SampleOptions
-from charrnn.errors import InputError, RunError
+from charrnn.commands.output import Write, opened
+from charrnn.errors import InputError
 from charrnn.files import numbered
 from charrnn.say import say
-from charrnn.text.terminal import TerminalText
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def run(options: SampleOptions) -> None:
         from charrnn.commands.interactive import write_together
 
         draft = write_together(sampler, each[0], output)
-        with _opened(None) as write:
+        with opened(None) as write:
             write(draft + "\n" * (sys.stdout.isatty() and draft != ""))
         return
     if options.mode == "lines":
@@ -89,15 +87,15 @@ def run(options: SampleOptions) -> None:
 
     labels = isinstance(options.temperature, list)
     if options.json:
-        with _opened(output) as write:
+        with opened(output) as write:
             for text in texts:
                 write(json.dumps(_record(text, sampler)) + "\n")
     elif output is None:
         _to_standard_output(texts, labels, job)
     elif labels or (options.num_samples > 1 and options.mode == "text"):
-        _to_files(texts, labels, output)
+        _to_files(texts, labels, output, options.checkpoint)
     else:
-        with _opened(output) as write:
+        with opened(output) as write:
             for text in texts:
                 _write_all(text, write)
     novelty.report(output)
@@ -132,7 +130,9 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
         except InputError as error:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
     elif unknown := fitted(text, model.vocabulary, options.unknown).unknown:
-        instead = "leaves them out" if options.unknown == "skip" else "reads the nearest instead"
+        instead = "leaves them out"
+        if options.unknown == "replace":
+            instead = "reads the nearest instead, or leaves out what has none"
         say(f"{name}: the model does not know {unknown!r} and {instead}")
     return text
 
@@ -220,8 +220,6 @@ def _reported(begun: Sequence[Iterable[Piece]], total: int) -> Iterator[Iterator
 
 # Where to
 
-Write = Callable[[str], None]
-
 
 def _write_all(text: Text, write: Write) -> None:
     write(text.start)
@@ -236,7 +234,7 @@ def _label(text: Text) -> str:
 def _to_standard_output(texts: Iterable[Text], labels: bool, job: sweeping.Swept | None) -> None:
     """One after another, a line between two; what a list or a sweep differs in stands in it."""
     on_terminal = sys.stdout.isatty()
-    with _opened(None) as write:
+    with opened(None) as write:
         for number, text in enumerate(texts):
             of_another_job = number == 0 and job is not None and job.number > 0
             if number or (of_another_job and not on_terminal):
@@ -250,40 +248,13 @@ def _to_standard_output(texts: Iterable[Text], labels: bool, job: sweeping.Swept
             write("\n")
 
 
-def _to_files(texts: Iterable[Text], labels: bool, output: str) -> None:
+def _to_files(
+    texts: Iterable[Text], labels: bool, output: str, checkpoint: str | list[str]
+) -> None:
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):
         path = numbered(output, number)
-        with _opened(path) as write:
+        _refuse_the_model_itself(path, checkpoint)
+        with opened(path) as write:
             _write_all(text, write)
         say(f"{path}: {_label(text)}" if labels else path)
-
-
-@contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[Write]:
-    """A function that writes text to standard output, or to a file that is whole or not there."""
-    if output is not None:
-        from charrnn.files import replacing
-
-        with replacing(Path(output)) as temporary, temporary.open("wb") as file:
-            yield lambda text: _write(file, text)
-    elif sys.stdout.isatty():
-        shown = TerminalText(sys.stdout.encoding)
-        yield lambda text: _print(shown.encoded(text))
-        _print(shown.encoded("", last=True))
-    else:
-        yield lambda text: _print(as_bytes(text))
-
-
-def _write(file: BinaryIO, text: str) -> None:
-    file.write(as_bytes(text))
-
-
-def _print(content: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise RunError(f"standard output: cannot be written ({error.strerror})") from error

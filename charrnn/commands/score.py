@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.cli.options import ScoreOptions
+from charrnn.commands.output import opened
 from charrnn.errors import InputError, shown
 from charrnn.say import progress, say
 
@@ -25,15 +26,14 @@ def run(options: ScoreOptions) -> None:
     import json
 
     from charrnn.models.ensemble import read_models
-    from charrnn.text.vocabulary import as_bytes
 
     trained = read_models(options.checkpoint)
     text, losses = _scored(options, trained)
     if options.json:
         print(json.dumps(_values(options, text, losses)))
         return
-    for line in _lines(options, text, losses):
-        sys.stdout.buffer.write(as_bytes(f"{line}\n"))
+    with opened(None) as write:
+        write("".join(f"{line}\n" for line in _lines(options, text, losses)))
 
 
 def _scored(options: ScoreOptions, trained: Trained) -> tuple[str, Losses]:

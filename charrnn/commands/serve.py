@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from charrnn.cli.literal import quoted
 from charrnn.cli.options import ServeOptions
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.serving.limits import Limits
 
-_MODEL = re.compile(r"\+{0,2}models\.([^=]+)=(.*)", re.DOTALL)
+_MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
@@ -32,6 +33,11 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
 
 def _model(match: re.Match[str]) -> str:
     name, path = match.groups()
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"models.{shown(name)}: a name begins with a letter, and has letters, digits, _ and - "
+            f"only"
+        )
     is_hydras = path[:1] in ("'", '"', "[")
     return f"+models.{name}={path if is_hydras else quoted(path)}"
 
@@ -41,7 +47,7 @@ def run(options: ServeOptions) -> None:
     with _ended_by_sigterm():
         try:
             from charrnn.serving.app import make_app
-            from charrnn.serving.server import bind, serve
+            from charrnn.serving.server import bind, listen, serve
         except ModuleNotFoundError as error:
             raise InputError(
                 f"serve needs the package {error.name}: pip install 'charrnn[serve]'"
@@ -49,7 +55,10 @@ def run(options: ServeOptions) -> None:
         from charrnn.models.ensemble import read_models
         from charrnn.serving.copies import Copies
         from charrnn.serving.models import HowToRead
+        from charrnn.text.sources import find_files
 
+        if options.corpus is not None:
+            find_files(options.corpus)  # which is read only when a page asks
         with bind(options.host, options.port) as bound:
             paths = options.models or {_name(options.checkpoint): options.checkpoint}
             models = {name: read_models(path) for name, path in paths.items()}
@@ -62,17 +71,17 @@ def run(options: ServeOptions) -> None:
                 token=options.token,
                 cors=options.cors,
                 cache_bytes=options.cache_mb << 20,
-                started=lambda: _listen(bound, options, list(models)),
+                started=lambda: _announce(bound, options, list(models)),
             )
+            listen(bound)
             connections, drain = options.max_connections, options.drain_seconds
             serve(app, bound, connections=connections, drain=drain)
 
 
-def _listen(bound: socket.socket, options: ServeOptions, names: list[str]) -> None:
-    """Let clients in, and say where: from here on a signal finds the server ready for it."""
-    from charrnn.serving.server import BACKLOG, address_of
+def _announce(bound: socket.socket, options: ServeOptions, names: list[str]) -> None:
+    """Say where it listens: from here on a signal finds the server ready for it."""
+    from charrnn.serving.server import address_of
 
-    bound.listen(BACKLOG)
     if options.token is None and not _is_loopback(bound.getsockname()[0]):
         say(f"host={options.host}: whoever reaches this machine can ask; token= forbids it")
     say(f"serving {', '.join(names)} at {address_of(bound)}")

@@ -7,6 +7,7 @@ keys. Nothing of a continuation is in the text until it is taken.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
 from charrnn.editor.continuations import Continuations
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.ranges import temperatures_of
@@ -49,8 +50,9 @@ class Editor:
     """One text that is written by hand and by a model.
 
     Args:
-        asked: how the model writes; `num_samples` continuations of `length` characters, with
-            other random numbers each time; `start_text` is what the text is at first.
+        asked: how the model writes; `num_samples` continuations of `length` characters, at most
+            `MOST_SIDE_BY_SIDE`, with other random numbers each time; `start_text` is what the
+            text is at first.
         keep: the file at whose end a text is put that is kept.
         input, output: instead of the terminal's.
 
@@ -69,7 +71,7 @@ class Editor:
         output: Output | None = None,
     ) -> None:
         self._sampler = sampler
-        self.asked = asked
+        self.asked = replace(asked, num_samples=min(asked.num_samples, MOST_SIDE_BY_SIDE))
         self.temperature = temperatures_of(asked.temperature)[0]
         self.length = asked.length
         self.keep = keep
@@ -78,7 +80,6 @@ class Editor:
         self._requests = 0
         self._taking = False
         self._begun = 0
-        self._columns = min(asked.num_samples, MOST_SIDE_BY_SIDE)
         self.buffer = Buffer(multiline=True, on_text_changed=lambda _: self._text_changed())
         self.buffer.insert_text(asked.start_text)
         self.app: Application[None] = Application(
@@ -97,8 +98,22 @@ class Editor:
         return self.buffer.text
 
     async def run(self) -> None:
-        """Until one quits."""
+        """Until one quits.
+
+        Raises:
+            Interrupted: the terminal was closed, or SIGTERM came; the text is kept first.
+        """
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(signum, self._end, signum)
         await self.app.run_async()
+
+    def _end(self, signum: int) -> None:
+        """Keep what was written, for whoever wrote it has no time to."""
+        if self.text:
+            self._keep()
+        self._drop()
+        self.app.exit(exception=Interrupted(self.message or "terminated", signum))
 
     # What the keys do
 
@@ -166,6 +181,10 @@ class Editor:
     def _lengthen(self, factor: float) -> None:
         self.length = max(10, min(2000, round(self.length * factor)))
 
+    def _quit(self) -> None:
+        self._drop()
+        self.app.exit()
+
     def _keys(self) -> KeyBindings:
         actions: dict[tuple[str, ...], Callable[[], object]] = {
             ("tab",): self._continue,
@@ -177,10 +196,10 @@ class Editor:
             ("escape", ","): partial(self._lengthen, 0.5),
             ("escape", "."): partial(self._lengthen, 2.0),
             ("c-s",): self._keep,
-            ("c-q",): lambda: self.app.exit(),
-            ("c-c",): lambda: self.app.exit(),
+            ("c-q",): self._quit,
+            ("c-c",): self._quit,
         }
-        for number in range(self._columns):
+        for number in range(self.asked.num_samples):
             actions["escape", str(number + 1)] = partial(self._take_word, number)
         keys = KeyBindings()
         for names, action in actions.items():
@@ -199,7 +218,7 @@ class Editor:
                 wrap_lines=True,
                 width=Dimension(min=8, preferred=8, weight=1),
             )
-            for n in range(self._columns)
+            for n in range(self.asked.num_samples)
         ]
         text = Window(BufferControl(self.buffer), wrap_lines=True)
         below = VSplit(columns, padding=1, padding_char="|", height=Dimension(min=3, max=9))

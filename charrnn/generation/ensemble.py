@@ -27,10 +27,6 @@ class EnsembleEngine:
     def __init__(self, members: Sequence[NumpyEngine]) -> None:
         self.members = list(members)
 
-    def zero_state(self, streams: int) -> State:
-        """What the layers carry before the first character."""
-        return [layer for engine in self.members for layer in engine.zero_state(streams)]
-
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`; the logits are ln(mean probability), float32."""
         read = [

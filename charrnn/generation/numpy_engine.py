@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids, choice_of
 from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
-from charrnn.generation.state import State, joined, rows_of, zero_state
+from charrnn.generation.state import State, joined, rows_of
 from charrnn.generation.weights import Array, Folded
 
 # A character's products are over in microseconds. Threads of the BLAS would meet after each, and
@@ -39,10 +39,6 @@ class NumpyEngine:
             self.table = np.ascontiguousarray(kernel.rows(folded.table.T).T)
             self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
         self.rows = list(self.table)
-
-    def zero_state(self, streams: int) -> State:
-        """What the layers carry before the first character."""
-        return zero_state(self.folded.architecture, streams)
 
     @_on_one_thread
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:

@@ -8,23 +8,21 @@ import numpy as np
 
 from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
-from charrnn.models.trained import Architecture
 
 # For each layer the vectors that its cell carries, each (N, H)
 State = list[tuple[Array, ...]]
 
 
-def zero_state(architecture: Architecture, streams: int) -> State:
-    """The state before the first character."""
-    shape, carried = (streams, architecture.hidden_size), architecture.cell.carried
-    return [
-        tuple(np.zeros(shape, np.float32) for _ in carried) for _ in range(architecture.num_layers)
-    ]
-
-
 def beginning(model: Trained, streams: int) -> State:
-    """The zero state of a model, or of an ensemble: its members' layers, one after the other."""
-    return [layer for member in model.members for layer in zero_state(member.architecture, streams)]
+    """The state before the first character, zero.
+
+    That of an ensemble is its members' layers, one member after the other.
+    """
+    return [
+        tuple(np.zeros((streams, a.hidden_size), np.float32) for _ in a.cell.carried)
+        for a in (member.architecture for member in model.members)
+        for _ in range(a.num_layers)
+    ]
 
 
 def rows_of(state: State, streams: Sequence[int]) -> State:

@@ -23,7 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from charrnn.errors import RunError
+from charrnn.errors import RunError, shown
 from charrnn.models.ensemble import Trained
 from charrnn.serving.answers import Refusal, answer
 from charrnn.serving.completions import Answer, ClientLeft
@@ -298,14 +298,18 @@ def _add_errors(app: FastAPI) -> None:
         if "json" not in request.headers.get("content-type", "json"):
             return Refusal(400, "body: send JSON, with Content-Type: application/json").response()
         first = error.errors()[0]
-        where = [str(part) for part in first["loc"][1:]]
-        param = where[0] if where else None
+        # after the place of the whole stands the option, or the byte at which JSON breaks off;
+        # what follows names types of pydantic's
+        param = next((part for part in first["loc"][1:2] if isinstance(part, str)), None)
         what = first["msg"].removeprefix("Value error, ")
-        return Refusal(400, f"{'.'.join(where) or 'body'}: {what}", param=param).response()
+        return Refusal(400, f"{param or 'body'}: {what}", param=param).response()
 
     @app.exception_handler(HTTPException)
     async def refuse_plainly(request: Request, error: HTTPException) -> Response:
-        response = Refusal(error.status_code, str(error.detail)).response()
+        message = str(error.detail)
+        if error.status_code == 404:
+            message = f"{shown(request.url.path)}: there is nothing here; /docs shows what there is"
+        response = Refusal(error.status_code, message).response()
         response.headers.update(error.headers or {})
         return response
 

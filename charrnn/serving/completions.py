@@ -21,7 +21,7 @@ from charrnn.serving.limits import Limits
 from charrnn.serving.models import Prompt, Served
 from charrnn.serving.protocol import CompletionRequest
 from charrnn.serving.scheduler import QueueFull
-from charrnn.text.vocabulary import Vocabulary
+from charrnn.text.unknown import places_of
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
 _MOST_SCORES = 500_000
@@ -59,7 +59,7 @@ class Answer:
         }
         self._events: asyncio.Queue[_Numbered] = asyncio.Queue()
         self._jobs = [self._job(asked, place, client) for place in range(len(self._prompts))]
-        self._rows = [_Row(served.vocabulary, prompt) for prompt in self._each_prompt()]
+        self._rows = [_Row(served, prompt) for prompt in self._each_prompt()]
         self._written = 0
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
@@ -207,11 +207,11 @@ class ClientLeft(Exception):
 class _Row:
     """One completion on its way into the answer."""
 
-    def __init__(self, vocabulary: Vocabulary, prompt: Prompt) -> None:
+    def __init__(self, served: Served, prompt: Prompt) -> None:
         self.prompt = prompt
         self.finish: str | None = None
-        self._vocabulary = vocabulary
-        self._offset = len(prompt.text)
+        self._vocabulary, self._unknown = served.vocabulary, served.reading.unknown
+        self._place = len(prompt.text)
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
     def part(self, index: int, text: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:
@@ -220,10 +220,9 @@ class _Row:
     def echoed(self, index: int, scored: Scored) -> dict[str, Any]:
         """The prompt with its scores; its first character has none where nothing was before it."""
         text, ids = self.prompt.text, self.prompt.ids.tolist()
-        self._offset = 0
         whole = Scored(ids, scored.logprobs, scored.likeliest)
-        logprobs = self._logprobs(whole, unknown=len(ids) - len(scored.ids))
-        self._offset = len(text)
+        places = places_of(text, self._vocabulary, self._unknown)
+        logprobs = self._logprobs(whole, places, without=len(ids) - len(scored.ids))
         return self.part(index, text, logprobs)
 
     def go_on(self, index: int, piece: Piece, scored: bool) -> dict[str, Any]:
@@ -233,19 +232,25 @@ class _Row:
         if self._vocabulary.is_bytes:
             data = text.encode("ascii", "surrogateescape")
             text = self._bytes.decode(data, piece.finish is not None)
-        found = self._logprobs(piece.scored) if scored and piece.scored is not None else None
+        found = None
+        if scored and piece.scored is not None:
+            found = self._logprobs(piece.scored, self._next_places(piece.scored.ids))
         return self.part(index, text, found)
 
-    def _logprobs(self, scored: Scored, unknown: int = 0) -> dict[str, Any]:
-        """In the protocol's parallel lists; so many first ones have no probability."""
-        none: list[None] = [None] * unknown
-        characters = self._vocabulary.characters
-        offsets = []
-        for id_ in scored.ids:
+    def _next_places(self, ids: list[int]) -> list[int]:
+        """Where new characters stand in prompt and text together."""
+        characters, places = self._vocabulary.characters, []
+        for id_ in ids:
             # the bytes of a character after its first are in that one's place
             inside = self._vocabulary.is_bytes and "\udc80" <= characters[id_] <= "\udcbf"
-            offsets.append(self._offset - inside)
-            self._offset += not inside
+            places.append(self._place - inside)
+            self._place += not inside
+        return places
+
+    def _logprobs(self, scored: Scored, places: list[int], without: int = 0) -> dict[str, Any]:
+        """In the protocol's parallel lists; so many first ones have no probability."""
+        none: list[None] = [None] * without
+        characters = self._vocabulary.characters
         return {
             "tokens": [_token(characters[id_]) for id_ in scored.ids],
             "token_logprobs": [*none, *scored.logprobs],
@@ -253,7 +258,7 @@ class _Row:
                 *none,
                 *({_token(characters[i]): value for i, value in row} for row in scored.likeliest),
             ],
-            "text_offset": offsets,
+            "text_offset": places,
         }
 
 

@@ -1,7 +1,7 @@
 """What is asked and answered over HTTP: the part of OpenAI's completions that has a meaning here.
 
 https://platform.openai.com/docs/api-reference/completions. A token is a character (in a
-model of bytes a byte). What a network without recurrence has and this has not is accepted where
+model of bytes a byte). An option of theirs that means nothing to such a model is accepted where
 it asks for nothing, and refused where it asks for something, so that nobody waits for an effect
 that never comes.
 """
@@ -93,6 +93,14 @@ class CompletionRequest(BaseModel):
     def _ask_for_nothing(cls, value: Any) -> Any:
         if value:
             raise ValueError(_NOTHING)
+        return value
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("takes a text, or a list of texts")
         return value
 
     @field_validator("stop")

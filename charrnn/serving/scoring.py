@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from charrnn.generation.choosing import Ids, likeliest_first
+from charrnn.generation.choosing import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Scored
 
@@ -17,9 +17,7 @@ def scored(logits: Array, ids: Ids, likeliest: int) -> Scored:
     Args:
         likeliest: so many of the likeliest are told for each place.
     """
-    values = logits.astype(np.float64)
-    values -= values.max(-1, keepdims=True)
-    values -= np.log(np.exp(values).sum(-1, keepdims=True))
+    values = log_softmax(logits)
     own = np.take_along_axis(values, ids[:, None], 1)[:, 0]
     if not likeliest:
         return Scored(ids.tolist(), own.tolist(), [[] for _ in own])

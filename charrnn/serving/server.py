@@ -10,7 +10,7 @@ import uvicorn
 
 from charrnn.errors import RunError
 
-BACKLOG = 2048  # connections that wait to be accepted
+_BACKLOG = 2048  # connections that wait to be accepted
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -31,10 +31,25 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise RunError(
-            f"port={port}: cannot listen on {host}:{port} ({_reason(error)}); give another"
-        ) from None
+        raise _cannot_listen(host, port, error) from None
     return bound
+
+
+def listen(bound: socket.socket) -> None:
+    """Let clients in; they wait for `serve`.
+
+    Raises:
+        RunError: another has listened there since it was bound.
+    """
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _cannot_listen(host, port, error) from None
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> RunError:
+    return RunError(f"port={port}: cannot listen on {host}:{port} ({_reason(error)}); give another")
 
 
 def address_of(bound: socket.socket) -> str:
@@ -59,7 +74,7 @@ def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> No
         access_log=False,
         server_header=False,
         limit_concurrency=connections,
-        backlog=BACKLOG,
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=drain,
         ws="none",
     )

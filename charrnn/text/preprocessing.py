@@ -187,11 +187,16 @@ def read_pieces(
 ) -> Iterator[str]:
     """The same text in pieces, of which none is empty.
 
+    Args:
+        encoding: that of the model that reads the text, so that it cannot be another.
+
     Raises:
         InputError: as `preprocess` does.
     """
     is_empty = True
-    for piece in sources.Text(sources.find_files(input_txt), encoding, stdin).pieces():
+    advice = f"the model reads {encoding}; save the text in that"
+    text = sources.Text(sources.find_files(input_txt), encoding, stdin, advice)
+    for piece in text.pieces():
         yield _bytes_as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
         is_empty = False
     if is_empty:
@@ -200,7 +205,7 @@ def read_pieces(
 
 def _empty(input_txt: str | list[str]) -> InputError:
     name = input_txt if isinstance(input_txt, str) else source_name(input_txt)
-    return InputError(f"{shown(name)}: the text is empty; there is nothing to learn from it")
+    return InputError(f"{shown(name)}: the text is empty; give one with characters in it")
 
 
 def output_paths(

@@ -35,11 +35,14 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
 }
 
 
-# how files that are no plain UTF-8 begin, and what to do with them
+# how text in a wide encoding begins
+_WIDE = (
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+# how files that are no plain text begin, and what to do with them
 _SIGNATURES = (
-    (b"\xff\xfe\0\0", "is UTF-32; give encoding=utf-32"),
-    (b"\xff\xfe", "is UTF-16; give encoding=utf-16"),
-    (b"\xfe\xff", "is UTF-16; give encoding=utf-16"),
     (b"%PDF-", "is a PDF; save its text (pdftotext makes a .txt of it) and give that"),
     (b"PK\x03\x04", "is a zip archive, as .docx, .odt and .epub are; save it as plain text"),
     (b"\xd0\xcf\x11\xe0", "is a document of Microsoft Office; save it as plain text"),
@@ -129,12 +132,22 @@ class Text:
         done: bytes read so far.
     """
 
-    def __init__(self, files: Sequence[Path], encoding: str, stdin: BinaryIO | None = None) -> None:
-        """`encoding` is a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF."""
+    def __init__(
+        self,
+        files: Sequence[Path],
+        encoding: str,
+        stdin: BinaryIO | None = None,
+        advice: str | None = None,
+    ) -> None:
+        """`encoding` is a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
+
+        `advice` is what to do about a text that is not in it; None: say its encoding.
+        """
         self.done = 0
         self._files = files
         self._encoding = encoding
         self._stdin = stdin
+        self._advice = advice
         self._digests = hashlib.sha256()
         found = [_stat(path) for path in files if path is not STDIN]
         known = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
@@ -174,9 +187,8 @@ class Text:
                 try:
                     piece = decoder.decode(data, at_end)
                 except UnicodeError as error:
-                    raise InputError(
-                        _not_in_encoding(name, self._encoding, fed, error, head)
-                    ) from None
+                    why = _not_in_encoding(self._encoding, fed, error, head, self._advice)
+                    raise InputError(f"{name}: {why}") from None
                 if piece and has_mark:
                     piece, has_mark = piece.removeprefix("\ufeff"), False
                 if piece:
@@ -227,20 +239,27 @@ def _read(stream: Any, path: Path, name: str) -> bytes:
         raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
 
 
-def _not_in_encoding(name: str, encoding: str, fed: int, error: UnicodeError, head: bytes) -> str:
-    for signature, what in _SIGNATURES:
-        # what has the mark of UTF-16 and was read as such is merely damaged
-        if head.startswith(signature) and not _is_wide(encoding):
-            return f"{name}: {what}"
+def _not_in_encoding(
+    encoding: str, fed: int, error: UnicodeError, head: bytes, advice: str | None
+) -> str:
+    # what has the mark of UTF-16 and was read as such is merely damaged
+    if not _is_wide(encoding):
+        for signature, what in _SIGNATURES:
+            if head.startswith(signature):
+                return what
+        for mark, wide in _WIDE:
+            if head.startswith(mark):
+                return f"is {wide}; {advice or f'give encoding={wide.lower()}'}"
     where, why = "", str(error)
     if isinstance(error, UnicodeDecodeError):
         # the decoder's object ends where the bytes fed so far end
         offset = fed - len(error.object) + error.start
         where, why = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
-    return (
-        f"{name}: not {encoding}{where}: {why}; give its encoding (encoding=latin-1, say), "
-        "or encoding=bytes to take each byte as a character"
+    advice = advice or (
+        "give its encoding (encoding=latin-1, say), or encoding=bytes to take each byte as a "
+        "character"
     )
+    return f"not {encoding}{where}: {why}; {advice}"
 
 
 def _is_wide(encoding: str) -> bool:

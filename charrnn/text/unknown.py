@@ -41,11 +41,28 @@ def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
             the nearest known (without its accent, as a keyboard writes it, in the other case),
             a space where white space is unknown, or left out.
     """
-    lacking = {c for c in set(text) if (vocabulary.look_up(c) < 0).any()}
-    if not lacking or unknown == "error":
+    if unknown == "error":
         return Fitted(text, "")
-    table = {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in lacking}
-    return Fitted(text.translate(table), "".join(dict.fromkeys(c for c in text if c in lacking)))
+    instead = _instead(text, vocabulary, unknown)
+    lacking = dict.fromkeys(c for c in text if ord(c) in instead) if instead else ()
+    return Fitted(text.translate(instead), "".join(lacking))
+
+
+def places_of(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
+    """For each id of the fitted text, which character of the text itself it was read for.
+
+    Args:
+        unknown: as for `fitted`.
+    """
+    instead = {} if unknown == "error" else _instead(text, vocabulary, unknown)
+    ids = {c: len(vocabulary.look_up(instead.get(ord(c), c))) for c in set(text)}
+    return [place for place, c in enumerate(text) for _ in range(ids[c])]
+
+
+def _instead(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
+    """What the characters of a text that a vocabulary lacks are read as, by code point."""
+    lacking = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
+    return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in lacking}
 
 
 def _nearest(character: str, vocabulary: Vocabulary) -> str:

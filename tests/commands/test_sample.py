@@ -77,6 +77,14 @@ def test_an_ensemble_writes(path: Path, capfd: pytest.CaptureFixture[str]) -> No
         run(path, checkpoint=[str(path), str(other)], output=str(other))
 
 
+def test_no_number_makes_a_name_the_models_own(path: Path) -> None:
+    model = path.with_name("m-1.safetensors")
+    model.write_bytes(before := path.read_bytes())
+    with pytest.raises(InputError, match=r"m-1\.safetensors: is the model itself"):
+        run(path, checkpoint=str(model), num_samples=3, output=str(path.with_name("m.safetensors")))
+    assert model.read_bytes() == before
+
+
 def test_a_drawn_seed_is_told(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(path, seed=None)
     out, err = capfd.readouterr()
@@ -300,9 +308,17 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
     run(path, start_file=str(start), unknown="replace")
     out, err = capfd.readouterr()
     assert out == "né" + load(path).generate(100, "ne", seed=1)
-    assert err.endswith("does not know 'é' and reads the nearest instead\n")
+    assert err.endswith(
+        "does not know 'é' and reads the nearest instead, or leaves out what has none\n"
+    )
     start.write_bytes(b"\xff")
-    with pytest.raises(InputError, match="utf-8"):
+    with pytest.raises(InputError, match=r"not utf-8 at byte 0 .*; the model reads utf-8;"):
+        run(path, start_file=str(start))
+    start.write_bytes("né".encode("utf-16"))
+    with pytest.raises(InputError, match="is UTF-16; the model reads utf-8; save the"):
+        run(path, start_file=str(start))
+    start.write_bytes(b"")
+    with pytest.raises(InputError, match="the text is empty; give one with characters in it"):
         run(path, start_file=str(start))
     with pytest.raises(InputError, match="no such file"):
         run(path, start_file=str(tmp_path / "none.txt"))
@@ -370,6 +386,7 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
         (["temperature=0.2..x"], "temperature=0.2..x: must be 0 or more"),
         (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
         (["start_file=/"], "start_file=/: is a folder"),
+        (["output=-"], "output=-: standard output is where the text goes without output="),
         (["interactive=true", "json=true"], "interactive=true: does not go with json=true"),
         (["interactive=true", "temperature=[1,2]"], "interactive=true: does not go with a list"),
         (["mode=lines", "until=x"], "until: a line ends where it ends"),

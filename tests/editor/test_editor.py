@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,35 +219,52 @@ def test_bytes_are_shown_as_characters() -> None:
     assert set("".join(made.texts)) == {"é"}
 
 
-def test_the_command_gives_the_text_at_the_end(tmp_path: Path) -> None:
-    import os
-    import pty
-    import subprocess
-    import sys
+WORDS = ["checkpoint=model.safetensors", "interactive=true", "seed=5", "start_text=Hm: "]
+COMMAND = [sys.executable, "-m", "charrnn", "sample", *WORDS]
 
+
+@contextmanager
+def on_a_terminal(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command, when its editor is there, and the other end of its terminal."""
+    import pty
+
+    Model(MODEL).save(folder / "model.safetensors")
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(
+        COMMAND, cwd=folder, stdin=follower, stdout=subprocess.PIPE, stderr=follower,
+        env=environment,
+    ) as process:  # fmt: skip
+        os.close(follower)
+        screen = b""
+        while b"Ctrl-Q" not in screen:
+            screen += os.read(leader, 4096)
+        yield process, leader
+    os.close(leader)
+
+
+def test_the_command_gives_the_text_at_the_end(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as (process, terminal):
+        os.write(terminal, f"yes{KEEP}{QUIT}".encode())
+        assert process.stdout is not None
+        assert process.stdout.read() == b"Hm: yes"
+    assert process.returncode == 0
+    assert (tmp_path / "kept.txt").read_text() == "Hm: yes\n----------\n"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_text_outlives_its_terminal(tmp_path: Path, signum: int) -> None:
+    with on_a_terminal(tmp_path) as (process, terminal):
+        process.send_signal(signum)
+        assert process.wait(timeout=60) == 128 + signum
+        assert b"kept in kept.txt" in os.read(terminal, 100_000)
+    assert (tmp_path / "kept.txt").read_text() == "Hm: \n----------\n"
+
+
+def test_without_a_terminal_it_is_refused(tmp_path: Path) -> None:
     Model(MODEL).save(tmp_path / "model.safetensors")
-    words = ["checkpoint=model.safetensors", "interactive=true", "seed=5", "start_text=Hm: "]
-    command = [sys.executable, "-m", "charrnn", "sample", *words]
     refused = subprocess.run(
-        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        COMMAND, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "charrnn sample: interactive=true: needs a terminal to write in\n"
-
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdin=follower, stdout=subprocess.PIPE, stderr=follower,
-        env=environment,
-    )  # fmt: skip
-    os.close(follower)
-    screen = b""
-    while b"Ctrl-Q" not in screen:
-        screen += os.read(leader, 4096)
-    os.write(leader, f"yes{KEEP}{QUIT}".encode())
-    assert process.stdout is not None
-    assert process.stdout.read() == b"Hm: yes"
-    process.stdout.close()
-    assert process.wait(timeout=60) == 0
-    os.close(leader)
-    assert (tmp_path / "kept.txt").read_text() == "Hm: yes\n----------\n"

@@ -108,14 +108,14 @@ def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
 def test_reading_follows_the_textbook(kind: str, layers: int, options: dict[str, Any]) -> None:
     model = trained_model(kind, num_layers=layers, **options)
     engine, ids = Engines(model).numpy, some_ids(model, 3, 40)
-    logits, _ = engine.read(ids, engine.zero_state(3))
+    logits, _ = engine.read(ids, beginning(model, 3))
     assert logits.shape == (3, 40, len(model.vocabulary))
     assert logits.dtype == np.float32
     for n in range(3):
         expected = textbook_logits(model, ids[n])
         rounding = 2e-6 * np.abs(expected).max()
         assert np.abs(logits[n] - expected).max() < rounding
-        alone, _ = engine.read(ids[n : n + 1], engine.zero_state(1))
+        alone, _ = engine.read(ids[n : n + 1], beginning(model, 1))
         assert np.abs(alone[0] - expected).max() < rounding
 
 
@@ -127,7 +127,7 @@ def test_reading_follows_the_network(kind: str, layers: int, options: dict[str, 
 
     model = trained_model(kind, num_layers=layers, seed=2, **options)
     engine, ids = Engines(model).numpy, some_ids(model, 2, 50)
-    logits, state = engine.read(ids, engine.zero_state(2))
+    logits, state = engine.read(ids, beginning(model, 2))
     with torch.no_grad():
         expected, expected_state = network_of(model).eval()(torch.from_numpy(ids))
     assert np.abs(logits - expected.numpy()).max() < 2e-6 * expected.abs().max().item()
@@ -141,8 +141,8 @@ def test_reading_follows_the_network(kind: str, layers: int, options: dict[str, 
 def test_the_state_is_all_that_is_carried(kind: str, streams: int) -> None:
     model = trained_model(kind)
     engine, ids = Engines(model).numpy, some_ids(model, streams, 30)
-    whole, after = engine.read(ids, engine.zero_state(streams))
-    state = engine.advance(ids[:, :11], engine.zero_state(streams))
+    whole, after = engine.read(ids, beginning(model, streams))
+    state = engine.advance(ids[:, :11], beginning(model, streams))
     untouched = rows_of(state, range(streams))
     rest, rest_after = engine.read(ids[:, 11:], state)
     assert np.abs(rest - whole[:, 11:]).max() < 1e-5
@@ -160,7 +160,7 @@ def test_weights_may_lie_in_memory_in_any_way() -> None:
         weight.flags.writeable = False
     ids = some_ids(model, 1, 9)
     expected, got = (
-        engine.read(ids, engine.zero_state(1))[0]
+        engine.read(ids, beginning(model, 1))[0]
         for engine in (Engines(model).numpy, Engines(replace(model, weights=turned)).numpy)
     )
     assert np.array_equal(expected, got)
@@ -173,7 +173,7 @@ def test_a_table_of_many_rows_is_that_of_few() -> None:
     model = trained_model(vocabulary=many, hidden_size=4)
     ids = np.array([0, 1023, 1024, 2048, 2499])
     engine = Engines(model).numpy
-    logits, _ = engine.read(ids[None], engine.zero_state(1))
+    logits, _ = engine.read(ids[None], beginning(model, 1))
     assert np.abs(logits[0] - textbook_logits(model, ids)).max() < 2e-5
 
 
@@ -191,7 +191,7 @@ def written_by(engine: Any, model: TrainedModel, streams: int, length: int, choi
     """The ids (N, T) and the state after them, in two calls, from random first characters."""
     uniforms = np.random.default_rng(9).random((streams, length))
     last = some_ids(model, streams, seed=4)
-    state = Engines(model).numpy.zero_state(streams)
+    state = beginning(model, streams)
     cut = length // 3
     first, state = engine.write(last, state, uniforms[:, :cut], choice)
     second, state = engine.write(first[:, -1], state, uniforms[:, cut:], choice)
@@ -242,7 +242,7 @@ def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> N
         uniforms = np.random.default_rng(9).random((11, 200))[:streams]
         last = some_ids(model, 11, seed=4)[:streams]
         together, state = both.named(name).write(
-            last, both.numpy.zero_state(streams), uniforms, Choice(top_p=0.95)
+            last, beginning(model, streams), uniforms, Choice(top_p=0.95)
         )
         assert np.array_equal(together, alone[:streams])
         assert all(v.shape == (streams, 33) for layer in state for v in layer)
@@ -399,5 +399,5 @@ def test_folding_leaves_the_model_as_it_was() -> None:
     model = trained_model("gru", batchnorm=True)
     before = {name: weight.copy() for name, weight in model.weights.items()}
     engine = NumpyEngine(fold(model))
-    engine.write(np.array([3]), engine.zero_state(1), np.full((1, 20), 0.3), Choice())
+    engine.write(np.array([3]), beginning(model, 1), np.full((1, 20), 0.3), Choice())
     assert all(np.array_equal(model.weights[name], before[name]) for name in before)

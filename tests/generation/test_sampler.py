@@ -15,6 +15,7 @@ from charrnn.generation import sampler
 from charrnn.generation.choosing import Choice
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Piece, Sampler, in_order
+from charrnn.generation.state import beginning
 from charrnn.generation.stopping import Stops
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -48,7 +49,7 @@ def plainly_written(
     text = start
     for _ in range(length):
         ids = model.vocabulary.encode(text)[None]
-        logits = engine.read(ids, engine.zero_state(1))[0][0, -1]
+        logits = engine.read(ids, beginning(model, 1))[0][0, -1]
         sums = np.cumsum(probabilities(logits, choice))
         text += model.vocabulary.characters[int(np.argmax(sums > uniforms.random()))]
     return text[len(start) :]
@@ -125,7 +126,7 @@ def test_likeliest_always() -> None:
     assert greedy == texts(model, start_text="A", top_k=1)[0]
     engine = Sampler(model).engines.numpy
     ids = model.vocabulary.encode("A" + greedy)[None]
-    logits = engine.read(ids, engine.zero_state(1))[0][0]
+    logits = engine.read(ids, beginning(model, 1))[0][0]
     assert model.vocabulary.decode(logits.argmax(-1)[:-1]) == greedy
 
 

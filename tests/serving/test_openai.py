@@ -118,6 +118,19 @@ def test_logprobs_are_the_models(client: openai.OpenAI) -> None:
     assert plain.choices[0].logprobs.token_logprobs == values[4:]
 
 
+def test_the_places_of_characters_are_those_of_the_prompt_as_it_was_sent(
+    client: openai.OpenAI,
+) -> None:
+    prompt = "😀Hm… é: "  # read as "Hm... e: "
+    answer = client.completions.create(
+        model="main", prompt=prompt, max_tokens=2, seed=5, logprobs=0, echo=True
+    )
+    found = answer.choices[0].logprobs
+    assert found is not None
+    assert found.tokens == list("Hm... e: " + answer.choices[0].text[len(prompt) :])
+    assert found.text_offset == [1, 2, 3, 3, 3, 4, 5, 6, 7, 8, 9]
+
+
 def test_a_text_is_scored_and_nothing_written(client: openai.OpenAI) -> None:
     text = "Hm: and more, I see."
     answer = client.completions.create(

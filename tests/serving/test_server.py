@@ -81,6 +81,13 @@ def test_every_error_has_the_same_shape(
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
+def test_a_path_that_is_not_there_is_told_with_the_way_to_those_that_are(
+    http: httpx.Client,
+) -> None:
+    message = http.post("/v1/chat/completions", json={}).json()["error"]["message"]
+    assert message == "/v1/chat/completions: there is nothing here; /docs shows what there is"
+
+
 def test_odd_texts(http: httpx.Client) -> None:
     for prompt in ("😀", "\u202eabc", "a\x00b", "“quoted” — and é"):
         answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
@@ -135,6 +142,26 @@ def test_a_body_that_is_no_json_is_told_so(http: httpx.Client) -> None:
     answer = http.post("/v1/completions", data={"prompt": "A"})
     assert answer.status_code == 400
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        ('{"prompt":', None, "body: JSON decode error"),
+        ('{"prompt": [1, 2]}', "prompt", "prompt: takes a text, or a list of texts"),
+        ('{"prompt": null}', "prompt", "prompt: takes a text, or a list of texts"),
+        ('{"stop": ""}', "stop", "stop: String should have at least 1 character"),
+    ],
+)
+def test_what_is_wrong_is_named_as_it_was_sent(
+    http: httpx.Client, body: str, param: str | None, message: str
+) -> None:
+    answer = http.post(
+        "/v1/completions", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["param"], error["message"]) == (param, message)
 
 
 def test_the_page_is_there_and_loads_nothing_from_elsewhere(http: httpx.Client) -> None:

@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from charrnn.text.unknown import fitted
+from charrnn.text.unknown import fitted, places_of
 from charrnn.text.vocabulary import Vocabulary
 
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
@@ -44,3 +44,20 @@ def test_the_other_case_is_nearer_than_nothing() -> None:
 def test_bytes_know_a_character_by_its_bytes() -> None:
     vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
     assert fitted("aéè", vocabulary, "skip") == ("aé", "è")
+
+
+@pytest.mark.parametrize("unknown", ["skip", "replace"])
+def test_each_id_has_the_place_of_what_it_was_read_for(unknown: str) -> None:
+    text = "a😀b…c\ud800é"
+    read = fitted(text, ASCII, unknown).text
+    places = places_of(text, ASCII, unknown)
+    assert len(places) == len(ASCII.encode(read))
+    known = {"a": 0, "b": 2, "c": 4}
+    assert {c: p for c, p in zip(read, places, strict=True) if c in known} == known
+    assert places == ([0, 2, 4] if unknown == "skip" else [0, 2, 3, 3, 3, 4, 6])
+    assert places_of("ab", ASCII, "error") == [0, 1]
+
+
+def test_the_bytes_of_a_character_have_its_place() -> None:
+    vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
+    assert places_of("aéèa", vocabulary, "skip") == [0, 1, 1, 3]

@@ -1,0 +1,51 @@
+"""Where a command writes text: to standard output, as it can take it, or to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.errors import RunError
+from charrnn.files import replacing
+from charrnn.text.terminal import TerminalText
+from charrnn.text.vocabulary import as_bytes
+
+Write = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def opened(output: str | None) -> Iterator[Write]:
+    """A function that writes text to standard output, or to a file that is whole or not there.
+
+    A terminal gets what it can show, and control characters as pictures of themselves; a pipe
+    or a file the text itself, at once.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    if output is not None:
+        with replacing(Path(output)) as temporary, temporary.open("wb") as file:
+            yield lambda text: _write(file, text)
+    elif sys.stdout.isatty():
+        shown = TerminalText(sys.stdout.encoding)
+        yield lambda text: _print(shown.encoded(text))
+        _print(shown.encoded("", last=True))
+    else:
+        yield lambda text: _print(as_bytes(text))
+
+
+def _write(file: BinaryIO, text: str) -> None:
+    file.write(as_bytes(text))
+
+
+def _print(content: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(f"standard output: cannot be written ({error.strerror})") from error
