@@ -14,7 +14,7 @@ from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.export.onnx_step import onnx_step
 from charrnn.generation.numpy_engine import NumpyEngine
-from charrnn.generation.state import zero_state
+from charrnn.generation.state import beginning
 from charrnn.generation.weights import fold
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -41,9 +41,7 @@ def test_it_steps_as_numpy_does(kind: str) -> None:
         step = session(model)
         for streams in (1, 3):
             ids = np.random.default_rng(streams).integers(0, 65, (streams, 6))
-            expected, _ = NumpyEngine(fold(model)).read(
-                ids, zero_state(model.architecture, streams)
-            )
+            expected, _ = NumpyEngine(fold(model)).read(ids, beginning(model, streams))
             state = np.zeros((streams, step.get_inputs()[1].shape[1]), np.float32)
             for t in range(6):
                 logits, state = step.run(["logits", "next"], {"id": ids[:, t], "state": state})

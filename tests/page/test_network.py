@@ -13,7 +13,7 @@ import pytest
 from charrnn.cells import CELLS
 from charrnn.export.packing import EXACT, PRECISIONS, Precision, packed, rounded
 from charrnn.generation.numpy_engine import NumpyEngine
-from charrnn.generation.state import zero_state
+from charrnn.generation.state import beginning
 from charrnn.generation.weights import fold
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -223,7 +223,7 @@ def test_what_is_carried_and_the_gates(kind: str) -> None:
           Object.fromEntries(Object.entries(gates).map(([name, values]) => [name, [...values]])));
         return {{ state: [...state], before, gates }};""",
     )
-    _, state = NumpyEngine(fold(model)).read(np.array([ids]), zero_state(model.architecture, 1))
+    _, state = NumpyEngine(fold(model)).read(np.array([ids]), beginning(model, 1))
     flat = np.concatenate([vector[0] for layer in state for vector in layer])
     assert found["state"] == pytest.approx(flat, abs=1e-5)
     H = model.architecture.hidden_size
@@ -270,7 +270,7 @@ def test_a_unit_that_is_held() -> None:
     )
     for name, values in (("held", weights), ("free", model.weights)):
         engine = NumpyEngine(fold(replace(model, weights=values)))
-        logits, state = engine.read(np.array([[5, 9, 1]]), zero_state(model.architecture, 1))
+        logits, state = engine.read(np.array([[5, 9, 1]]), beginning(model, 1))
         flat = np.concatenate([layer[0][0] for layer in state])
         if name == "free":
             assert found["free"] == pytest.approx(flat, abs=1e-5)
