@@ -166,7 +166,7 @@ def office_document() -> bytes:
         ("text".encode("utf-32"), "is UTF-32; give encoding=utf-32"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
         (office_document(), "is a zip archive, as .docx"),
-        (gzip.compress(b"text"), "is packed by gzip; let its name end in .gz"),
+        (gzip.compress(b"text", mtime=0), "is packed by gzip; let its name end in .gz"),
         (lzma.compress(b"text"), "is packed by xz; let its name end in .xz"),
         (b"\x89HDF\r\n\x1a\n", "is HDF5"),
     ],
