@@ -50,6 +50,7 @@ class Cell:
             the hidden vectors (N, T, H) and the tensors that it carries on.
         recurrent: whether it multiplies its own hidden vector with weights.
         apart: the gates whose recurrent sum is not simply added to what they read.
+        sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
         initial_biases: what the bias of a gate begins with; those of the others begin with 0.
         cpu: what pays in training on a CPU.
     """
@@ -59,6 +60,7 @@ class Cell:
     module: str
     recurrent: bool = True
     apart: str = ""
+    sigmoids: str = ""
     initial_biases: Mapping[str, float] = field(default_factory=dict)
     cpu: CpuThresholds = field(default_factory=CpuThresholds)
 
@@ -94,6 +96,7 @@ CELLS: dict[str, Cell] = {
         gates="ifgo",
         carried=("h", "c"),
         module="torch.nn.LSTM",
+        sigmoids="ifo",
         initial_biases={"f": 1.0},
         cpu=CpuThresholds(bf16=0, bf16_streams=8),
     ),
@@ -101,6 +104,7 @@ CELLS: dict[str, Cell] = {
         gates="ifgo",
         carried=("h", "c"),
         module="charrnn.stepped.CappedLSTM",
+        sigmoids="ifo",  # the cap comes after
         initial_biases={"f": 1.0},
     ),
     "gru": Cell(
@@ -108,6 +112,7 @@ CELLS: dict[str, Cell] = {
         carried=("h",),
         module="torch.nn.GRU",
         apart="n",  # r is multiplied with it first
+        sigmoids="rz",
         cpu=CpuThresholds(bf16=800_000),
     ),
     "rnn": Cell(
@@ -120,6 +125,7 @@ CELLS: dict[str, Cell] = {
         gates="zh",
         carried=("h",),
         module="charrnn.mingru.MinGRU",
+        sigmoids="z",
         recurrent=False,
     ),
 }

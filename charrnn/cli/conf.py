@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 # each a page in conf/, and a module of `charrnn.commands`
-COMMANDS = ("preprocess", "train", "sample", "evaluate", "score", "serve", "export", "convert")
+COMMANDS = (
+    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "serve",
+    "export", "convert",
+)  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # beside the modules in an installed wheel, beside the package in a checkout
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 # groups whose choices set options of other groups, and have none of their own
-WITHOUT_A_NODE = ("experiment", "debug")
+WITHOUT_A_NODE = ("experiment", "debug", "sweep")
 
 _LINE = re.compile(r"( *)(\w+):(.*?)(?:\s#\s*(.*))?$")
 

@@ -241,6 +241,16 @@ class ScoreOptions:
 
 
 @dataclass
+class RunsOptions:
+    folder: Annotated[str, PATH]
+    sort: Annotated[str, TEXT, NOT_EMPTY]
+    where: Annotated[str | None, TEXT]
+    json: bool
+    csv: Annotated[str | None, PATH]
+    curves: Annotated[str | None, PATH]
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -308,6 +318,13 @@ class ServeOptions:
                 )
 
 
+@dataclass
+class TensorboardOptions:
+    folder: Annotated[str, PATH]
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int | None, PORT]
+
+
 SCHEMAS: dict[str, type] = {
     "preprocess": PreprocessOptions,
     "train": TrainOptions,
@@ -316,5 +333,7 @@ SCHEMAS: dict[str, type] = {
     "serve": ServeOptions,
     "score": ScoreOptions,
     "export": ExportOptions,
+    "runs": RunsOptions,
     "convert": ConvertOptions,
+    "tensorboard": TensorboardOptions,
 }
