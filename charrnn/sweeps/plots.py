@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import optuna
 
 LEAST = 2  # trials that ended, of which a plot says anything
+NAMED = 12  # of so many, each has a line in a legend
 
 
 def draw(study: optuna.Study, folder: Path) -> list[Path]:
@@ -57,6 +58,8 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
                 # of trials that are all alike nothing is important, say
                 continue
         axes.set(**labels)
+        if len(complete) > NAMED and (legend := axes.get_legend()) is not None and labels:
+            legend.remove()  # it has a line for each trial
         figure = axes.get_figure()
         figure.set_size_inches(9, 5)
         with replacing(folder / f"{name}.png") as temporary:
