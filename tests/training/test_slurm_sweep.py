@@ -69,5 +69,5 @@ def test_one_is_preempted_one_fails_and_all_end(
     assert "Traceback" not in err + logs(sweep, 0)
     assert "going on from" in logs(sweep, 0)
     for number in (0, 2, 3):
-        assert state(run(sweep, number))["step"] == 1000
+        assert state(run(sweep, number))["global_step"] == 1000
     assert_same(state(run(sweep, 0)), state(whole))
