@@ -14,6 +14,7 @@ from charrnn.generation.weights import Array, Folded
 from charrnn.models.trained import LAYERNORM_EPS
 
 OPEN, SHUT = 0.9, 0.1
+MOST_CHARACTERS = 5000  # of a longer passage every second, every third, ...
 _ROWS_AT_ONCE = 1024
 
 
@@ -31,14 +32,16 @@ def saturation(
         (H, 2) of characters at which it is shut and open.
     """
     cell, H = folded.architecture.cell, folded.architecture.hidden_size
+    step = -(-len(ids) // MOST_CHARACTERS)
+    looked_at = len(range(0, len(ids), step))
     found: list[dict[str, npt.NDArray[np.float64]]] = []
     for layer in range(folded.architecture.num_layers):
         counts = {gate: np.zeros((H, 2)) for gate in cell.sigmoids}
-        for start in range(0, len(ids), _ROWS_AT_ONCE):
-            opened = gates(folded, ids, hidden, layer, slice(start, start + _ROWS_AT_ONCE))
-            for gate, values in opened.items():
+        for start in range(0, len(ids), _ROWS_AT_ONCE * step):
+            part = slice(start, start + _ROWS_AT_ONCE * step, step)
+            for gate, values in gates(folded, ids, hidden, layer, part).items():
                 counts[gate] += np.stack([(values < SHUT).sum(0), (values > OPEN).sum(0)], 1)
-        found.append({gate: count / len(ids) for gate, count in counts.items()})
+        found.append({gate: count / looked_at for gate, count in counts.items()})
     return found
 
 

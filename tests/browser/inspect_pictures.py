@@ -51,7 +51,7 @@ def main(pages: list[Path], folder: Path) -> None:
             page.wait_for_timeout(500)
             settle(page)
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            picture.quantize(48).save(folder / f"{name}.png", optimize=True)
+            picture.quantize(128).save(folder / f"{name}.png", optimize=True)
             context.close()
         browser.close()
 

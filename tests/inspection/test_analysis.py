@@ -91,6 +91,9 @@ def test_saturation_counts_in_pieces_what_it_counts_whole(monkeypatch: pytest.Mo
     shares = gates.saturation(folded, ids, hidden)[1]["f"]
     assert shares.shape == (24, 2)
     np.testing.assert_allclose(shares, np.stack([whole < 0.1, whole > 0.9]).mean(1).T, atol=1e-9)
+    monkeypatch.setattr(gates, "MOST_CHARACTERS", 60)  # every third
+    shares, whole = gates.saturation(folded, ids, hidden)[1]["f"], whole[::3]
+    np.testing.assert_allclose(shares, np.stack([whole < 0.1, whole > 0.9]).mean(1).T, atol=1e-9)
 
 
 def test_the_planted_unit_is_ranked_first_for_quotes() -> None:
