@@ -28,9 +28,9 @@ PAGE = REPOSITORY / "docs" / "results.md"
 BEGIN, END = "<!-- table: make results -->", "<!-- end of table -->"
 SPLIT = ("data.val_frac=0.1", "data.test_frac=0")
 CORPUS = "tiny_shakespeare"
-# experiment= of each, null being the default, and how many seeds it is worth
-RECIPES = {"torch_rnn": 3, "two_minutes": 3, "null": 3, "ten_minutes": 3, "hour": 1}
-TITLES = {"null": "the default"}
+# experiment= of each, but for the default, and how many seeds it is worth
+DEFAULT = "default"
+RECIPES = {"torch_rnn": 3, "two_minutes": 3, DEFAULT: 3, "ten_minutes": 3, "hour": 1}
 WINDOW = 256
 TEMPERATURES = (0.5, 0.8)
 SAMPLE = 400  # characters
@@ -69,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def folder_of(recipe: str, seed: int) -> Path:
-    return RUNS / (recipe if recipe != "null" else "default") / f"seed-{seed}"
+    return RUNS / recipe / f"seed-{seed}"
 
 
 def train(recipe: str, seed: int, text: Path | None) -> None:
@@ -77,7 +77,8 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     folder = folder_of(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
     corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
-    words = (f"experiment={recipe}", *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
+    chosen = [] if recipe == DEFAULT else [f"experiment={recipe}"]
+    words = (*chosen, *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
     result = {
@@ -128,7 +129,7 @@ def table(found: list[Trained]) -> str:
         if not results:
             continue
         seconds = statistics.median(r["seconds"] for r in results)
-        title = TITLES.get(recipe, f"`{recipe}`")
+        title = "the default" if recipe == DEFAULT else f"`{recipe}`"
         lines.append([
             title + (f", {len(results)} seeds" if len(results) > 1 else ", 1 seed"),
             f"{results[0]['parameters']:,}",
