@@ -153,7 +153,7 @@ def samples(found: list[Trained]) -> str:
     for trained in found:
         if trained.seed != 1:
             continue
-        title = TITLES.get(trained.recipe, f"`experiment={trained.recipe}`")
+        title = "the default" if trained.recipe == DEFAULT else f"`experiment={trained.recipe}`"
         for temperature, text in trained.result["samples"].items():
             parts.append(f"{title}, temperature {temperature}:\n\n```\n{text.strip()}\n```")
     return "\n\n".join(parts)

@@ -40,6 +40,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
 
     # Optuna's other evaluators need scikit-learn
     evaluator = PedAnovaImportanceEvaluator()
+    many = len(study.get_trials(deepcopy=False)) > NAMED
     loss = {"target_name": "validation loss"}
     of_validations = {"xlabel": "validation", "ylabel": "validation loss"}
     drawings: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
@@ -58,7 +59,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
                 # of trials that are all alike nothing is important, say
                 continue
         axes.set(**labels)
-        if len(complete) > NAMED and (legend := axes.get_legend()) is not None and labels:
+        if many and (legend := axes.get_legend()) is not None and labels:
             legend.remove()  # it has a line for each trial
         figure = axes.get_figure()
         figure.set_size_inches(9, 5)
