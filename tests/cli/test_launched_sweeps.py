@@ -52,7 +52,7 @@ def test_one_fails_one_is_killed_and_all_is_resumed(how: str, place: Path) -> No
         start_new_session=True,
     )
     try:
-        _until(lambda: any(place.glob("sweep/2*/checkpoints/last.ckpt")))
+        _until(lambda: any(place.glob("sweep/2*/checkpoints/last.ckpt")), 300)
         os.kill(int((run(place / "sweep", 2) / ".lock").read_text()), signal.SIGKILL)
         _, said = running.communicate(timeout=500)
     finally:
@@ -64,7 +64,7 @@ def test_one_fails_one_is_killed_and_all_is_resumed(how: str, place: Path) -> No
         assert "; a job's process was killed" in said.splitlines()[-1]
     # a job that a launcher left alone goes on to its end
     for number in (0, 3) if how == "submitit_local" else ():
-        _until(lambda number=number: state(run(place / "sweep", number))["global_step"] == 600)
+        _until(lambda n=number: state(run(place / "sweep", n))["global_step"] == 600, 300)
     done = sweep(place, *words, "resume=auto")
     assert done.returncode == 1, done.stderr
     assert "1 of 4 jobs failed" in done.stderr.splitlines()[-1]
