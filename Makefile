@@ -42,8 +42,8 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-tensorboard: setup  ## curves of every run below outputs/
-	$(BIN)/tensorboard --logdir outputs $(ARGS)
+tensorboard: setup  ## every run below outputs/, named by what differs; ARGS="port=6007 ..."
+	$(BIN)/charrnn tensorboard $(ARGS)
 
 bench: setup  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -66,6 +67,26 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def make_new_folder(path: Path) -> Path:
+    """Make a folder that was not there; where one stands, beside it, with a number.
+
+    However many processes ask at once, each gets a folder of its own.
+
+    Raises:
+        RunError: names it when it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            made = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                made.mkdir()
+                return made
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    raise AssertionError("there is always another number")
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,11 @@ def progress(characters: int) -> Iterator[Callable[[int, int], None]]:
 
     with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
         yield lambda done, total: bar.update(done - bar.n)
+
+
+def short_numbers(text: str) -> str:
+    """A text whose numbers have four digits where they had as many as a search draws."""
+    return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
 
 
 def duration(seconds: float) -> str:

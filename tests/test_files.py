@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.files import Growing, lock, numbered, remove_unfinished, replacing
+from charrnn.files import (
+    Growing,
+    lock,
+    make_new_folder,
+    numbered,
+    remove_unfinished,
+    replacing,
+)
 
 
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
@@ -103,3 +111,17 @@ def test_numbers_stand_before_the_ending() -> None:
     assert numbered("a.b/new.tar.gz", 3, 0) == "a.b/new.tar-3-0.gz"
     assert numbered("a.b/new", 1) == "a.b/new-1"
     assert numbered("a/.hidden", 1) == "a/.hidden-1"
+
+
+def test_each_of_many_that_ask_at_once_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        made = list(pool.map(make_new_folder, [tmp_path / "a" / "12-00-00"] * 50))
+    assert len(set(made)) == 50
+    assert set(made) == set((tmp_path / "a").iterdir())
+    assert tmp_path / "a" / "12-00-00" in made
+
+
+def test_a_folder_that_cannot_be_made_new_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file/x: cannot be written"):
+        make_new_folder(tmp_path / "file" / "x")

@@ -289,9 +289,10 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
 
 def _refuse_absent(path: str, target: str, schema: Any) -> None:
     package = getattr(schema, "NEEDS", None)
+    extra = getattr(schema, "EXTRA", package)
     if package is not None and importlib.util.find_spec(package) is None:
         raise InputError(
-            f"{path}: {target} needs the package {package}: pip install 'charrnn[{package}]'"
+            f"{path}: {target} needs the package {package}: pip install 'charrnn[{extra}]'"
         )
 
 

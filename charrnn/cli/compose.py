@@ -48,10 +48,10 @@ def call(module: ModuleType, words: list[str]) -> Any:
         InputError, RunError: as the command does, or the words do not fit.
     """
     given, overrides = flags.parse(words)
-    multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
+    multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
     if given.show_only():
         from charrnn.cli import show
@@ -85,8 +85,9 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
         with hydra_config(config):
             return job(config)
     standing = next(path for path in (folder, *folder.parents) if path.exists())
+    folder, settled = hydra_main.settled(config, "run", folder)
     try:
-        hydra_main.run(line, job, line.words(["--run"]))
+        hydra_main.run(line, job, [*line.words(["--run"]), *settled])
     except Exception as error:
         if error is not job.error:
             if isinstance(error, OSError):
@@ -94,8 +95,8 @@ def _run(line: Line, config: DictConfig, folder: Path) -> Any:
                 raise RunError(f"{folder}: cannot be written ({reason})") from error
             with explaining(line):
                 raise
-        if isinstance(error, InputError) and job.folder is not None:
-            _take_back(job.folder, standing)
+        if isinstance(error, InputError):
+            _take_back(folder, standing)
         raise
     return job.value
 

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 # each a page in conf/, and a module of `charrnn.commands`
 COMMANDS = (
-    "preprocess", "train", "sample", "evaluate", "score", "inspect", "serve", "export", "convert"
+    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "inspect", "serve",
+    "export", "convert",
 )  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -24,7 +25,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 # groups whose choices set options of other groups, and have none of their own
-WITHOUT_A_NODE = ("experiment", "debug")
+WITHOUT_A_NODE = ("experiment", "debug", "sweep")
 
 _LINE = re.compile(r"( *)(\w+):(.*?)(?:\s#\s*(.*))?$")
 

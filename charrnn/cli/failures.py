@@ -9,32 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
-from typing import NamedTuple
-
-
-class Failure(NamedTuple):
-    """A job that failed: the line that says why, and whether the user has seen it already."""
-
-    line: str
-    told: bool
 
 
 def note(path: Path | None, line: str) -> None:
     """Leave a line for the sweep, in the job that failed."""
-    # what submitit starts writes to a log of its own
-    told = "SUBMITIT_EXECUTOR" not in os.environ
     if path is not None:
         with contextlib.suppress(OSError), open(path, "a", encoding="ascii") as file:
-            file.write(json.dumps([line, told]) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
-def taken(path: Path) -> list[Failure]:
-    """What the jobs left; the file is removed."""
+def taken(path: Path) -> list[str]:
+    """The lines that the jobs left; the file is removed."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
         path.unlink()
     except OSError:
         return []
-    return [Failure(*json.loads(line)) for line in lines]
+    return [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Where ``hydra.main`` is called, and which folder it is to make."""
+"""Where ``hydra.main`` is called, and which folder it works in."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import warnings
 from pathlib import Path
 
 from hydra import main
+from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import surroundings
 from charrnn.cli.job import Job
 from charrnn.cli.line import Line
+from charrnn.cli.literal import quoted
 from charrnn.errors import InputError, shown
+from charrnn.files import make_new_folder
 from charrnn.text.checks import require_path
 
 
@@ -36,3 +39,25 @@ def folder_of(option: str, value: str) -> Path:
             f"Hydra's own ${{...}} put the value in quotes: {option}=\"'...'\""
         )
     return Path(folder)
+
+
+def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, list[str]]:
+    """Settle a folder that is called after the time, before Hydra composes once more.
+
+    It is made here, so that of runs and sweeps that begin in the same microsecond each has its
+    own.
+
+    Args:
+        config: composed, not resolved.
+        mode: run or sweep.
+        folder: as it was composed.
+
+    Returns:
+        The folder, and the words that make it Hydra's.
+    """
+    written = str(OmegaConf.to_container(config.hydra[mode])["dir"])  # type: ignore[index, call-overload]
+    if "${now:" not in written:
+        return folder, []
+    made = make_new_folder(folder)
+    named = str(made) if os.path.isabs(written) else os.path.relpath(made)
+    return made, [f"hydra.{mode}.dir={quoted(named)}"]

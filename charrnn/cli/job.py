@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -56,16 +57,20 @@ class Job:
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
+        since: the time at which the first could begin.
+        jobs: how many the sweep has, if that is known.
         failures: the file in which a sweep's jobs leave why they failed.
     """
 
     command: str
     run: Callable[[Any], Any]
     traceback: bool
+    jobs: int | None = None
     begun: int = 0
     folder: Path | None = None
     failures: Path | None = None
     error: Exception | None = None
+    since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +84,8 @@ class Job:
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
             self.folder = Path(hydra.runtime.output_dir)
+            if in_sweep and self.command == "train":
+                self._tell(hydra)
             try:
                 self.value = self._run(config, hydra, in_sweep)
                 # a result says itself what of it a sweeper minimises
@@ -94,9 +101,8 @@ class Job:
                     error = RunError(f"{stop} ({error})")
                 self.error = error
                 if in_sweep:
-                    label = self._label(hydra)
-                    failures.note(self.failures, f"{label}: {endings.message(error)}")
-                    endings.end(label, error, self.traceback)
+                    failures.note(self.failures, f"{_name(hydra)}: {endings.message(error)}")
+                    endings.end(self._label(hydra), error, self.traceback)
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
@@ -119,10 +125,23 @@ class Job:
             )
         )
 
+    def _tell(self, hydra: DictConfig) -> None:
+        """The line of the sweep, over those of the job."""
+        from charrnn.say import say
+        from charrnn.sweeps.progress import Place, progress
+
+        assert self.folder is not None
+        where = Place(int(hydra.job.num), self.jobs, str(hydra.job.override_dirname))
+        mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None
+        say(progress(self.folder.parent, where, mean))
+
     def _label(self, hydra: DictConfig) -> str:
         """How this job's line on standard error begins."""
-        overrides = " ".join(_plain(hydra.overrides)["task"])
-        return f"charrnn {self.command}: job {hydra.job.num} ({overrides})"
+        return f"charrnn {self.command}: {_name(hydra)}"
+
+
+def _name(hydra: DictConfig) -> str:
+    return f"job {hydra.job.num} ({' '.join(_plain(hydra.overrides)['task'])})"
 
 
 def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:

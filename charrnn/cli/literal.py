@@ -80,6 +80,15 @@ def _literal(override: str, known: Texts, multirun: bool) -> str:
     return override if is_hydras else f"{plus}{name}={quoted(value)}"
 
 
+def as_typed(override: str, command: str = "train") -> str:
+    """An override that was quoted for Hydra as a person types it, if that is the same."""
+    match = _OVERRIDE.fullmatch(override)
+    if not match or not _WHOLLY_QUOTED.fullmatch(match[3]) or "\\" in match[3]:
+        return override
+    bare = f"{match[1]}{match[2]}={match[3][1:-1]}"
+    return bare if literal([bare], command, multirun=False) == [override] else override
+
+
 def quoted(text: str) -> str:
     """Write `text` so that Hydra's grammar and OmegaConf together read it back unchanged."""
     if text == "???":

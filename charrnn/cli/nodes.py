@@ -3,13 +3,13 @@
 A dataclass that is OPEN stands for something foreign: it declares the options that conf/
 sets, and the other arguments of what it names can be given too. One that is WHOLE needs
 every option, since it is read in other places than where it is built. NEEDS names a package
-that has to be installed.
+that has to be installed, EXTRA the extra that brings it, if that has another name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from charrnn.cli import conf
 from charrnn.cli.ranges import (
@@ -17,6 +17,7 @@ from charrnn.cli.ranges import (
     DEVICES,
     ENCODING,
     FIXED,
+    NODE,
     NOT_EMPTY,
     PATH,
     SHA256,
@@ -213,6 +214,15 @@ class EarlyStoppingOptions:
 
 
 @dataclass
+class PruningOptions:
+    NEEDS: ClassVar = "optuna"
+    EXTRA: ClassVar = "sweep"
+
+    trial: Annotated[int, NOT_NEGATIVE]
+    pruner: Annotated[dict[str, Any], NODE]
+
+
+@dataclass
 class AveragingOptions:
     OPEN: ClassVar = True
 
@@ -224,6 +234,26 @@ class AveragingOptions:
 @dataclass
 class StalledAverageOptions:
     patience: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
+class NormsOptions:
+    """They come with each logged loss."""
+
+
+@dataclass
+class GateSaturationOptions:
+    every: Annotated[int, AT_LEAST_1]
+    length: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
+class NextCharactersOptions(GateSaturationOptions):
+    NEEDS: ClassVar = "matplotlib"
+    EXTRA: ClassVar = "detailed"
+
+    warmup: Annotated[int, NOT_NEGATIVE]
+    characters: Annotated[int, AT_LEAST_1]
 
 
 @dataclass
@@ -278,8 +308,12 @@ TARGETS: dict[str, type] = {
     "charrnn.training.Samples": SamplesOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
+    "charrnn.sweeps.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
+    "charrnn.training.Norms": NormsOptions,
+    "charrnn.training.GateSaturation": GateSaturationOptions,
+    "charrnn.training.NextCharacters": NextCharactersOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

@@ -253,6 +253,16 @@ class InspectOptions:
 
 
 @dataclass
+class RunsOptions:
+    folder: Annotated[str, PATH]
+    sort: Annotated[str, TEXT, NOT_EMPTY]
+    where: Annotated[str | None, TEXT]
+    json: bool
+    csv: Annotated[str | None, PATH]
+    curves: Annotated[str | None, PATH]
+
+
+@dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
     output: Annotated[str, PATH]
@@ -320,6 +330,13 @@ class ServeOptions:
                 )
 
 
+@dataclass
+class TensorboardOptions:
+    folder: Annotated[str, PATH]
+    host: Annotated[str, TEXT, NOT_EMPTY]
+    port: Annotated[int | None, PORT]
+
+
 SCHEMAS: dict[str, type] = {
     "preprocess": PreprocessOptions,
     "train": TrainOptions,
@@ -329,5 +346,7 @@ SCHEMAS: dict[str, type] = {
     "score": ScoreOptions,
     "inspect": InspectOptions,
     "export": ExportOptions,
+    "runs": RunsOptions,
     "convert": ConvertOptions,
+    "tensorboard": TensorboardOptions,
 }

@@ -106,6 +106,9 @@ class _Refusal:
         hint = nearest(error.name, [*error.names, *self.page.names()])
         if written is not None:
             return InputError(f"{written}: no such option{hint}")
+        group = self.parsed.get(error.name.partition(".")[0])
+        if group is not None and error.name in self.page.names():
+            hint = f" with {group.input_line}; leave {group.input_line} out"
         return InputError(f"{self._file(error.name, error.value)}{error}{hint}")
 
     def _missing(self, error: Missing) -> InputError:

@@ -94,7 +94,8 @@ def _settings(path: Path) -> Iterator[tuple[str, Any]]:
         elif isinstance(entry, dict):
             for group, choice in entry.items():
                 group = str(group).removeprefix("override ").removeprefix("optional ").strip()
-                yield group.strip("/").partition("@")[0].replace("/", "."), choice
+                if not group.startswith("/hydra/"):  # of Hydra's own part
+                    yield group.strip("/").partition("@")[0].replace("/", "."), choice
     content.pop("hydra", None)
     yield from _leaves(content, "")
 

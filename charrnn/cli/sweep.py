@@ -2,16 +2,17 @@
 
 Every job is composed and checked before anything starts, so a mistyped value refuses the
 sweep as a whole. A job that fails later prints its line at once and does not stop the
-others; the sweep then exits 1. Sweeper and launcher are Hydra's, or a plugin's.
+others; the sweep then lists them and exits 1. Sweeper and launcher are Hydra's, or a plugin's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
+import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, surroundings
+from charrnn.cli import failures, hydra_main, search, search_end, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
+from charrnn.cli.literal import quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.runs.folder import is_run
+from charrnn.say import say
+from charrnn.sweeps import ending
 
 
 def run(line: Line) -> None:
@@ -34,24 +39,31 @@ def run(line: Line) -> None:
         InputError: a job cannot run; nothing has begun.
         RunError: some failed; their lines are printed already.
     """
-    master, jobs = _checked(line)
-    job = Job(line.command, line.run, surroundings.wants_traceback())
+    plan = _checked(line)
+    job = Job(line.command, line.run, surroundings.wants_traceback(), jobs=plan.jobs)
     with explaining(line):
-        folder = hydra_main.folder_of("hydra.sweep.dir", master.hydra.sweep.dir)
-    with _folder_for_hydra(master, folder) as (where, words):
-        job.failures = where / ".failed"
-        failures.taken(job.failures)  # those of a sweep that was killed here
-        raised = None
+        folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
+    if line.command == "train" and plan.config.resume != "auto":
+        _refuse_runs(folder)
+    with _folder_for_hydra(plan.config, folder) as (folder, words):
+        # a file of its own: several processes may work on a study
+        job.failures = folder / f".failed.{os.getpid()}"
+        failures.taken(job.failures)  # those of one that was killed under this number
+        raised, whole = None, False
         try:
-            hydra_main.run(line, job, [*line.words(["--multirun"]), *words])
+            hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
+            whole = True
         except Exception as error:
             raised = error
-        failed = failures.taken(job.failures)
+        finally:
+            failed = failures.taken(job.failures)
+            if line.command == "train":
+                ending.tell(folder, whole)
+        search_end.tell(folder)
     for failure in failed:
-        if not failure.told:
-            print(failure.line, file=sys.stderr, flush=True)
+        say(f"failed: {failure}")
     if failed:
-        raise RunError(_count(len(failed), job.begun, jobs)) from raised
+        raise RunError(plan.failed(len(failed), job.begun)) from raised
     if isinstance(raised, OSError) and not job.begun:
         reason = raised.strerror or raised
         raise RunError(f"{folder}: cannot be written ({reason})") from raised
@@ -59,17 +71,14 @@ def run(line: Line) -> None:
         raise RunError(f"a job failed: {_in_a_line(raised)}") from raised
 
 
-def _count(failed: int, begun: int, jobs: int | None) -> str:
-    """How many failed.
-
-    Args:
-        begun: those that began in this process; 0 where a launcher has others for them.
-    """
-    if jobs is None:
-        return f"{failed} of {begun} jobs failed" if begun else f"jobs failed: {failed}"
-    left = jobs - begun if begun else 0
-    note = f"; {left} were not begun, for hydra.sweeper.max_batch_size" if left > 0 else ""
-    return f"{failed} of {jobs} jobs failed{note}"
+def _refuse_runs(folder: Path) -> None:
+    """Refuse a folder in which a sweep stands: its jobs would stand between those of this one."""
+    if any(is_run(path.parent) for path in folder.glob("*/*")):
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        raise InputError(
+            f"hydra.sweep.dir={shown}: holds runs already; resume={shown} goes on with them, or "
+            f"give another folder"
+        )
 
 
 def _in_a_line(error: Exception) -> str:
@@ -81,7 +90,7 @@ def _in_a_line(error: Exception) -> str:
 def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        yield folder, []
+        yield hydra_main.settled(master, "sweep", folder)
         return
     with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
         yield Path(temporary), [f"hydra.sweep.dir='{temporary}'"]
@@ -90,29 +99,64 @@ def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, 
 # Before anything starts
 
 
-def _checked(line: Line) -> tuple[DictConfig, int | None]:
-    """Check what each job will be.
+@dataclass
+class _Plan:
+    """What is known of a sweep before it starts.
 
-    Returns:
-        The config of the sweep itself, and how many jobs there are; None where the sweeper
-        decides.
+    Attributes:
+        config: of the sweep itself.
+        jobs: how many there are; None where the sweeper does not say.
+        listed: whether they are known beforehand, each of them.
+        fixed: the options that every job has alike.
+    """
+
+    config: DictConfig
+    jobs: int | None
+    listed: bool
+    fixed: list[str]
+
+    def naming(self) -> str:
+        """The override by which Hydra names a job after what differs between them."""
+        name = "hydra.job.config.override_dirname.exclude_keys"
+        theirs: Any = OmegaConf.select(self.config, name)
+        return f"{name}=[{','.join(map(quoted, {*theirs, *self.fixed}))}]"
+
+    def failed(self, failed: int, begun: int) -> str:
+        """How many failed.
+
+        Args:
+            begun: those that began in this process; 0 where a launcher has others for them.
+        """
+        if not self.listed or self.jobs is None:
+            return f"{failed} of {begun} jobs failed" if begun else f"jobs failed: {failed}"
+        left = self.jobs - begun if begun else 0
+        note = f"; {left} were not begun, for hydra.sweeper.max_batch_size" if left > 0 else ""
+        return f"{failed} of {self.jobs} jobs failed{note}"
+
+
+def _checked(line: Line) -> _Plan:
+    """Check what each job will be.
 
     Raises:
         InputError: names the job by its overrides.
     """
     with explaining(line):
-        fixed = [o for o in line.overrides if o.lstrip("+").startswith(("hydra.", "hydra/"))]
-        parser, master = _parser(line, fixed)
+        searched = [o for o in line.overrides if o.lstrip("+").startswith("hydra.searchpath=")]
+        parser, master = _parser(line, searched)
         swept = parser.parse_overrides(line.overrides)
         master = line.compose([_first(override) for override in swept])
         is_basic = str(master.hydra.sweeper._target_).endswith(".BasicSweeper")
         params: Any = OmegaConf.to_container(master.hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
         lines = [f"{name}={values}" for name, values in params.items()]
         swept = parser.parse_overrides(lines) + swept
+        several = {o.key_or_group: o.is_sweep_override() for o in swept}  # the last one counts
+        fixed = [name for name, is_swept in several.items() if not is_swept]
         if not is_basic:
             # which jobs there are is decided as they run; each begins with the same check
+            if master.hydra.sweeper._target_ == search.TARGET:
+                search.settings_of(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
-            return master, None
+            return _Plan(master, master.hydra.sweeper.get("n_trials"), False, fixed)
         jobs = _jobs(swept)
     if not jobs:
         raise InputError("-m: this sweep has no jobs")
@@ -124,7 +168,7 @@ def _checked(line: Line) -> tuple[DictConfig, int | None]:
             if len(jobs) == 1:
                 raise
             raise InputError(f"job {number} ({shown(' '.join(job))}): {refusal}") from refusal
-    return master, len(jobs)
+    return _Plan(master, len(jobs), True, fixed)
 
 
 def _parser(line: Line, overrides: list[str]) -> tuple[OverridesParser, DictConfig]:

@@ -89,9 +89,11 @@ def follow() -> int | None:
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
-    """Overrides that let Hydra's run folder be the folder of this run."""
+    """Overrides that let Hydra's folder be that of this run, or of the sweep that goes on."""
     values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
+    if resume is not None and (sweep := resumed_sweep(Path(resume), overrides)) is not None:
+        return sweep
     added = []
     if folder is None and (resume is None or not os.path.isdir(resume)):
         folder = world.slurm_job_folder()
@@ -118,6 +120,15 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
     elif folder is not None:
         refuse_run(Path(folder))
     return overrides + added
+
+
+def resumed_sweep(folder: Path, overrides: list[str]) -> list[str] | None:
+    """The overrides that go on with the sweep in a folder; None if there is none."""
+    from charrnn.cli import resumed_sweep as sweeps
+
+    if not sweeps.is_sweep(folder):
+        return None
+    return sweeps.overrides(folder, [o for o in overrides if not o.startswith("resume=")])
 
 
 def _unquoted(value: str) -> str:

@@ -11,9 +11,11 @@ This module needs NumPy only, so that a text can be sampled without torch.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +70,31 @@ def load(path: Path) -> TrainedModel:
     Raises:
         InputError: names the file and what is wrong with it.
     """
+    with _explaining(path):
+        return _read(path)
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a model file's weights, from its header alone.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    from safetensors import safe_open
+
+    with _explaining(path), safe_open(path, framework="np") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Turn whatever is raised while a file is read into InputError."""
     from safetensors import SafetensorError
 
     try:
         _check_file(path)
-        return _read(path)
+        yield
+        return
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except KeyError as error:

@@ -19,7 +19,7 @@ from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import folder as folders
-from charrnn.runs.merging import is_same_run, merged
+from charrnn.runs.merging import found, is_same_run, merged
 from charrnn.runs.older import upgraded
 from charrnn.runs.request import Config, Request
 from charrnn.runs.restore import newest_usable
@@ -161,18 +161,21 @@ def _automatic(request: Request) -> Beginning:
         if (folder / folders.RECORDED).is_file():
             return _again(folder, _without_resume(request))
         return Beginning(folder, now, None)
-    for found in folders.run_folders(folder.parent.parent):
-        if found != folder and _is_unfinished(found, now):
+    for other in folders.run_folders(folder.parent.parent):
+        if other != folder and _is_unfinished(other, now):
             folders.unmake(folder)
-            return _again(found, _without_resume(request, given=()))
+            return _again(other, _without_resume(request, given=()))
     folders.refuse_run(folder)
     return Beginning(folder, now, None)
 
 
 def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> Request:
     kept = request.given if given is None else given
-    # what the run was begun from is recorded; a resume does not ask for it again
-    return replace(request, given=tuple(key for key in kept if key not in ("resume", "init_from")))
+    # what the run was begun from is recorded, as is what was left open then, such as seed=null;
+    # a resume does not ask for it again
+    left_open = {key for key in request.fixed if found(request.config, key) is None}
+    past = {"resume", "init_from", *left_open}
+    return replace(request, given=tuple(key for key in kept if key not in past))
 
 
 def _is_unfinished(folder: Path, now: Config) -> bool:

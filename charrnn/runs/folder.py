@@ -76,7 +76,7 @@ def recorded(folder: Path) -> Config:
         InputError: it cannot be read, or holds what would have to be looked up.
     """
     path = folder / RECORDED
-    config = _read(path)
+    config = read_config(path)
     refuse_interpolations(config, str(path))
     return config
 
@@ -84,11 +84,16 @@ def recorded(folder: Path) -> Config:
 def job_id(folder: Path) -> str:
     """What a launcher called the job of a sweep that began this run; "" if none did."""
     with contextlib.suppress(InputError, KeyError, TypeError):
-        return str(_read(folder / ".hydra" / "hydra.yaml")["hydra"]["job"]["id"])
+        return str(read_config(folder / ".hydra" / "hydra.yaml")["hydra"]["job"]["id"])
     return ""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML file as plain values.
+
+    Raises:
+        InputError: it cannot be read, or holds no mapping.
+    """
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
             raise ValueError("it is no file, or too large")

@@ -10,6 +10,7 @@ from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
 from charrnn.runs.initial import Initial
+from charrnn.runs.report import NAME as REPORT
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
@@ -89,6 +90,8 @@ def how_to_resume(folder: Path) -> str:
 def _say_where(folder: Path) -> None:
     shown = _short(folder)
     say(f"run folder: {shown}")
+    if (folder / REPORT).is_file():
+        say(f"report: {os.path.join(shown, REPORT)}")
     say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
 
 

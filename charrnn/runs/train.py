@@ -15,6 +15,7 @@ from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
+from charrnn.runs.report import report
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
 from charrnn.runs.speed import decided
@@ -49,6 +50,7 @@ def train(request: Request, signals: Signals) -> Result:
         files.remove_unfinished(folder)
         start = resume_point(begins)
         if start.entry is not None and _is_finished(start, begins):
+            report(folder)
             say_finished(folder, start)
             return _result_of(folder, start)
         try:
@@ -63,6 +65,7 @@ def train(request: Request, signals: Signals) -> Result:
             raise RunError(f"{error}; {how_to_resume(folder)}") from error
         if begins.config["fit_temperature"]:
             record_temperature(folder)
+        report(folder)
         say_end(result)
         return result
 

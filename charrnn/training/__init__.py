@@ -4,6 +4,7 @@ from charrnn.training.averaging import StalledAverage
 from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.datamodule import TextDataModule
+from charrnn.training.detailed import GateSaturation, NextCharacters, Norms
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
@@ -13,9 +14,12 @@ from charrnn.training.progress import Progress
 __all__ = [
     "AdamW",
     "EarlyStopping",
+    "GateSaturation",
     "LanguageModel",
     "MetricsCSV",
     "Muon",
+    "NextCharacters",
+    "Norms",
     "Progress",
     "RunCheckpoints",
     "Samples",

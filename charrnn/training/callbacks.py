@@ -13,11 +13,14 @@ from charrnn.errors import InputError
 from charrnn.files import replacing
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
-from charrnn.training.log import as_markdown
+from charrnn.training.progress import Progress
+from charrnn.training.tensorboard import as_markdown
 
 
 class Samples(L.Callback):
     """Writes a text after each validation, into samples/ of the run's folder and to TensorBoard.
+
+    A terminal sees the beginning of one now and then.
 
     It draws no random number of the training's.
 
@@ -52,6 +55,9 @@ class Samples(L.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text("sample", as_markdown(self._text), step)
+        for callback in trainer.callbacks:
+            if isinstance(callback, Progress):
+                callback.show(self._text)
 
 
 class EarlyStopping(callbacks.EarlyStopping):

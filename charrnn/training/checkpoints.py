@@ -27,7 +27,6 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder, replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.training.callbacks import EarlyStopping
 from charrnn.training.log import TrainingLog
 from charrnn.training.signals import Signals
 
@@ -152,7 +151,7 @@ class RunCheckpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
-        stopped = any(isinstance(c, EarlyStopping) and c.has_stopped for c in callbacks)
+        stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
         entry.update(self.run.entry, finished=ended or stopped)

@@ -6,11 +6,9 @@ import time
 from typing import Any
 
 import lightning as L
-import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 
-# the name under which TensorBoard's HParams page finds the best validation loss
-BEST_LOSS = "best/val_loss"
+from charrnn.training import tensorboard
 
 
 class TrainingLog(L.Callback):
@@ -37,14 +35,12 @@ class TrainingLog(L.Callback):
         self._paused, self._since = 0.0, time.perf_counter()
         hyperparameters = self._hyperparameters(pl_module)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                # its page of hyperparameters wants a number beside them, which there is not yet
-                text = yaml.safe_dump(hyperparameters, sort_keys=False)
-                logger.experiment.add_text("config", as_markdown(text), trainer.global_step + 1)
-            else:
+            if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(hyperparameters)
+            elif trainer.is_global_zero:
+                tensorboard.introduce(logger, hyperparameters, trainer.global_step + 1)
         if pl_module.best.step:
-            self._log_best(trainer, pl_module, first=True)
+            self._log_best(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -87,42 +83,17 @@ class TrainingLog(L.Callback):
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.pause(time.perf_counter() - self._validation_began)
             if pl_module.best.step == trainer.global_step:
-                self._log_best(trainer, pl_module, first=False)
+                self._log_best(trainer, pl_module)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not pl_module.best.step:
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.log_hyperparams(self._hyperparameters(pl_module))
-
-    def _log_best(self, trainer: L.Trainer, module: Any, *, first: bool) -> None:
+    def _log_best(self, trainer: L.Trainer, module: Any) -> None:
         """Let TensorBoard's HParams page show the best validation loss beside the options."""
-        values = {BEST_LOSS: module.best.loss}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 # a resume repeats the point that stands already
-                step = module.best.step
-                if first or not logger.hparams:
-                    logger.log_hyperparams(self._hyperparameters(module), values, step)
-                else:
-                    logger.log_metrics(values, step)
+                logger.log_metrics({tensorboard.BEST_LOSS: module.best.loss}, module.best.step)
 
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
         known = {**module.hparams, "vocabulary": len(module.vocabulary)}
-        encodable: dict[str, Any] = _encodable(known if own is None else own)
+        encodable: dict[str, Any] = tensorboard.encodable(known if own is None else own)
         return encodable
-
-
-def as_markdown(text: str) -> str:
-    """The text, indented, so that TensorBoard's Markdown leaves it as it is."""
-    return "\n".join("    " + line for line in _encodable(text).split("\n"))
-
-
-def _encodable(value: Any) -> Any:
-    """The same values, without what stands for bytes that are no UTF-8 (in names of files, say)."""
-    if isinstance(value, dict):
-        return {name: _encodable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_encodable(inner) for inner in value]
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value

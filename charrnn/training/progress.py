@@ -1,10 +1,12 @@
 """How a run tells the person before it where it is, on standard error.
 
-On a terminal a bar; elsewhere (a log file, a pipe) a line on every logged step.
+On a terminal a bar, and now and then how a sample begins; elsewhere (a log file, a pipe) a line
+on every logged step.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -13,13 +15,16 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
 from charrnn.say import duration, say
+from charrnn.text.terminal import TerminalText
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
 REDRAW, TELL_EVERY = 0.25, 5.0
+# seconds between two samples on a terminal, and how many of their lines are shown
+SHOW_EVERY, SHOWN_LINES = 60.0, 3
 
 
 class Progress(ProgressBar):
-    """Shows epoch, step, loss, characters per second and the time left.
+    """Shows epoch, step, both losses, the best, characters per second and the time left.
 
     Args:
         bar: whether a terminal gets a bar; without one it gets lines as a file does.
@@ -33,6 +38,8 @@ class Progress(ProgressBar):
         self._bar: Any = None
         self._speaks = True
         self._told = 0.0
+        self._validated = ""
+        self._shown_at = float("-inf")
 
     def disable(self) -> None:
         """Lightning calls this in all processes but the first."""
@@ -53,7 +60,8 @@ class Progress(ProgressBar):
                 desc=self._epoch(),
                 dynamic_ncols=True,
                 mininterval=REDRAW,
-                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+                # so short that all of it stands in 80 columns
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
             )
 
     def on_train_batch_end(
@@ -70,10 +78,9 @@ class Progress(ProgressBar):
         loss, self.speed = float(metrics["train/loss"]), float(metrics["characters_per_second"])
         self.characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         if self._bar is not None:
-            self._bar.set_description(self._epoch(), refresh=False)
-            self._bar.set_postfix_str(
-                f"loss {loss:.3f}, {self.speed:,.0f} characters/s", refresh=False
-            )
+            self._bar.set_description_str(self._epoch(), refresh=False)
+            speed = f"{self.speed / 1000:.3g}k/s"
+            self._bar.set_postfix_str(f"loss {loss:.3f}{self._validated}, {speed}", refresh=False)
         else:
             say(f"{self._epoch()}, step {step} / {self.total_steps}, loss {loss:.3f}")
 
@@ -96,13 +103,28 @@ class Progress(ProgressBar):
             return
         if "val/loss" not in trainer.callback_metrics:
             return
-        step = trainer.global_step
-        note = ", the best so far" if pl_module.best.step == step else ""
+        step, best = trainer.global_step, pl_module.best
+        loss = float(trainer.callback_metrics["val/loss"])
+        note, self._validated = ", the best so far", f", best val {loss:.3f}"
+        if best.step != step:
+            note = f", the best is {best.loss:.4f} after step {best.step}"
+            self._validated = f", val {loss:.3f}, best {best.loss:.3f}"
         left = ""
         if self._bar is None and step < self.total_steps and self.speed:
             left = f", {duration((self.total_steps - step) * self.characters / self.speed)} left"
-        loss = float(trainer.callback_metrics["val/loss"])
         self.print(f"validation after step {step}: loss {loss:.4f}{note}{left}")
+
+    def show(self, sample: str) -> None:
+        """A text was sampled: let a terminal see how it begins, if it saw none for a while."""
+        now = time.monotonic()
+        if self._bar is None or now - self._shown_at < SHOW_EVERY:
+            return
+        self._shown_at = now
+        shown = TerminalText(sys.stderr.encoding).encoded(sample, last=True)
+        lines = [line for line in shown.decode(sys.stderr.encoding).splitlines() if line.strip()]
+        room = shutil.get_terminal_size().columns - 6
+        for line in lines[:SHOWN_LINES]:
+            self.print(f"    {line[:room]}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """A line beside the bar; Lightning sends the prints of a module here."""

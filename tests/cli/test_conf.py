@@ -73,6 +73,7 @@ def test_every_choice_is_explained_and_the_default_is_first() -> None:
         "logger": "default",
         "experiment": next(iter(page.groups["experiment"])),
         "debug": next(iter(page.groups["debug"])),
+        "sweep": next(iter(page.groups["sweep"])),
     }
     assert page.defaults["experiment"] == "null"
     assert all(text for choices in page.groups.values() for text in choices.values())

@@ -70,8 +70,11 @@ def test_every_job_trains_in_a_folder_of_its_own(launcher: str, place: Path) -> 
     words = ["model.hidden_size=8,9", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
     done = sweep(place, *words)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    for number in "01":
-        assert (place / "sweep" / number / "model.safetensors").is_file()
+    for name in ("0_model.hidden_size=8", "1_model.hidden_size=9"):
+        assert (place / "sweep" / name / "model.safetensors").is_file()
+    board = (place / "sweep" / "leaderboard.csv").read_text().splitlines()
+    assert len(board) == 3
+    assert "run  val/loss  step" in done.stderr
 
 
 def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> None:
@@ -79,17 +82,16 @@ def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> 
     words = ["model.hidden_size=8", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
     done = sweep(place, *words, texts)
     assert (done.returncode, done.stdout) == (1, "")
-    lines = [line for line in done.stderr.splitlines() if line.startswith("charrnn train: ")]
-    assert len(lines) == 3, done.stderr
-    told = "\n".join(sorted(lines[:2]))
-    assert "job 0 (" in told
-    assert "/no.txt: no such file" in told
-    assert "job 2 (" in told
-    assert "/neither.txt: no such file" in told
-    assert lines[2] == "charrnn train: 2 of 3 jobs failed"
+    *_, one, two, last = done.stderr.splitlines()
+    first, second = sorted([one, two])
+    assert first.startswith("failed: job 0 (")
+    assert first.endswith("/no.txt: no such file or folder")
+    assert second.startswith("failed: job 2 (")
+    assert second.endswith("/neither.txt: no such file or folder")
+    assert last == "charrnn train: 2 of 3 jobs failed"
     assert "Traceback" not in done.stderr
-    assert (place / "sweep" / "1" / "model.safetensors").is_file()
-    assert not (place / "sweep" / ".failed").exists()
+    assert (place / "sweep" / "1_data.input_txt=corpus.txt" / "model.safetensors").is_file()
+    assert not list((place / "sweep").glob(".failed*"))
 
 
 @pytest.mark.slow

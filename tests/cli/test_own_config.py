@@ -161,7 +161,7 @@ def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None
     assert {"data", "data.input_txt", "data.batch_size", "trainer.profiler", "model"} <= set(given)
     assert "experiment" not in given
     assert front("train", "experiment=[demo,small]", "data.input_txt=x").code == 0
-    assert {"checkpoint_every", "trainer.max_steps", "optimizer"} <= set(front.asked[1].given)
+    assert {"model.hidden_size", "trainer.max_steps", "optimizer.lr"} <= set(front.asked[1].given)
     assert front("train", "data.corpus=python", "data.input_txt=x").code == 0
     assert set(front.asked[2].given) == {"data.corpus", "data.input_txt"}
 
@@ -179,3 +179,18 @@ def test_two_texts_that_were_both_asked_for(
         "give one of the two\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["my.txt"]
+
+
+def test_an_experiment_whose_group_is_another_on_the_command_line(front: Any, own: Path) -> None:
+    experiment = own / "mine" / "experiment" / "slow.yaml"
+    experiment.parent.mkdir()
+    experiment.write_text(
+        "# @package _global_\ndefaults:\n  - override /schedule: step\n"
+        "schedule:\n  decay_every: 3\n"
+    )
+    words = ("train", *MINE, "experiment=slow", "data.input_txt=x")
+    assert front(*words).code == 0
+    answer = front(*words, "schedule=cosine")
+    assert answer.code == 2
+    assert "slow.yaml: schedule.decay_every=3: no such option with schedule=cosine; " in answer.err
+    assert front("train", "experiment=torch_rnn", "schedule=cosine", "data.input_txt=x").code == 0

@@ -29,7 +29,12 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
         (64, 1e-3),
         (64, 2e-3),
     ]
-    assert [folder.name for folder in folders] == ["0", "1", "2", "3"]
+    assert [folder.name for folder in folders] == [
+        "0_model.hidden_size=32,optimizer.lr=0.001",
+        "1_model.hidden_size=32,optimizer.lr=0.002",
+        "2_model.hidden_size=64,optimizer.lr=0.001",
+        "3_model.hidden_size=64,optimizer.lr=0.002",
+    ]
     [sweep] = {folder.parent for folder in folders}
     assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
     assert (sweep / "multirun.yaml").exists()
@@ -69,7 +74,10 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert answer.code == 1
     assert "charrnn sample: job 1 (length=2): x.ckpt: no such file\n" in answer.err
     assert "charrnn sample: job 2 (length=3): this is a fault" in answer.err
-    assert answer.err.endswith("charrnn sample: 2 of 4 jobs failed\n")
+    listed = answer.err.splitlines()[-3:]
+    assert listed[0] == "failed: job 1 (length=2): x.ckpt: no such file"
+    assert listed[1].startswith("failed: job 2 (length=3): ZeroDivisionError")
+    assert listed[2] == "charrnn sample: 2 of 4 jobs failed"
 
 
 def test_one_mistyped_value_refuses_the_whole_sweep(door: Any, tmp_path: Path) -> None:
@@ -120,7 +128,29 @@ def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
     answer = door("train", "experiment=widths", "--config-dir", "mine", "hydra.sweep.dir=out")
     assert answer.code == 0, answer
     assert [asked.config["model"]["hidden_size"] for asked in door.asked] == [8, 16]
-    assert [asked.folder for asked in door.asked] == [tmp_path / "out" / n for n in "01"]
+    names = ["0_model.hidden_size=8", "1_model.hidden_size=16"]
+    assert [asked.folder for asked in door.asked] == [tmp_path / "out" / name for name in names]
+
+
+def test_folders_have_names_that_are_safe_anywhere(door: Any, tmp_path: Path) -> None:
+    texts = r"""data.input_txt='../a b.txt','Zür/x;$(rm).txt'"""
+    words = ["-m", "hydra.sweep.dir=out", "model=gru", texts, f"tags=[{'a' * 300}],[b]"]
+    assert door("train", *words).code == 0
+    names = [asked.folder.name for asked in door.asked]
+    assert names[1] == "1_data.input_txt=..-a-b.txt,tags=b"
+    assert names[3] == "3_data.input_txt=Z-r-x-$-rm-.txt,tags=b".replace("$-", "")
+    assert all(asked.folder.parent == tmp_path / "out" for asked in door.asked)
+    assert max(map(len, names)) == len("0_") + 120
+
+
+def test_the_folder_of_a_sweep_is_its_own_and_settled_once(door: Any, tmp_path: Path) -> None:
+    """Its jobs' failures are noted where the sweep looks for them."""
+    door.action = lambda options: (_ for _ in ()).throw(InputError("no"))
+    answer = door("train", "-m", "seed=1,2")
+    assert answer.code == 1
+    assert "failed: job 0 (seed=1): no\nfailed: job 1 (seed=2): no\n" in answer.err
+    [sweep] = (tmp_path / "outputs" / "sweeps").glob("*/*")
+    assert {path.parent for path in sweep.glob("[01]_*")} == {sweep}
 
 
 def test_a_job_returns_what_its_result_names_as_the_objective(

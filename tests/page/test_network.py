@@ -66,9 +66,15 @@ def expected(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_the_same_seed_gives_the_same_text(kind: str) -> None:
-    for stack in STACKS:
-        model = trained_model(kind, **stack)
-        assert generate(model, {}) == expected(model, {}), stack
+    models = [trained_model(kind, **stack) for stack in STACKS]
+    found = run(
+        """return given.map((packed) =>
+          new module_sampler.Sampler(packed).generate({ length: 300, seed: 3 }));""",
+        NETWORK / "sampler.js",
+        given=[packed(model, EXACT) for model in models],
+    )
+    for stack, model, text in zip(STACKS, models, found, strict=True):
+        assert text == expected(model, {})[0], stack
 
 
 def test_however_it_is_chosen() -> None:
@@ -171,6 +177,25 @@ def test_without_webassembly() -> None:
         given=packed_model,
     )
     assert found == {"fast": True, "slow": False, "text": expected(model, {})[0]}
+
+
+def test_the_functions_of_gates_are_exact_in_single_precision() -> None:
+    """In vectors of four numbers, and one by one in what is left of them."""
+    extremes = [1e30, -1e30, 200, -200, 88, -88, 87.5, 1e-6, -1e-6, 0]
+    numbers = np.float32([*np.linspace(-12, 12, 1001), *extremes])
+    found = run(
+        """const { length } = given;
+        const kernel = new module_kernel.Kernel([], [length, length]);
+        const [sigmoid, tanh] = [kernel.vector(length), kernel.vector(length)];
+        for (const vector of [sigmoid, tanh]) vector.set(given);
+        kernel.sigmoid(sigmoid);
+        kernel.tanh(tanh);
+        return [[...sigmoid], [...tanh]];""",
+        NETWORK / "kernel.js",
+        given=numbers.tolist(),
+    )
+    exact = np.tanh(numbers.astype(float) / 2) / 2 + 0.5, np.tanh(numbers.astype(float))
+    assert np.abs(np.array(found) - exact).max() < 2e-7
 
 
 def test_scores_are_pythons() -> None:

@@ -147,7 +147,8 @@ def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any])
 def test_a_sweep_over_budgets(workplace: Path, slow: list[Any]) -> None:
     words = ["-m", "budget=1s,2s", *TEXT, *SMALL, "hydra.sweep.dir=sweep"]
     assert main(["train", *words]) == 0
-    steps = [recorded(workplace / "sweep" / str(job))["trainer"]["max_steps"] for job in (0, 1)]
+    runs = [workplace / "sweep" / name for name in ("0_budget=1s", "1_budget=2s")]
+    steps = [recorded(run)["trainer"]["max_steps"] for run in runs]
     assert steps[0] < steps[1]
 
 

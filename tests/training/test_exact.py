@@ -30,6 +30,7 @@ CASES = {
         "optimizer=muon",
     ],
     "shuffled": ["data.shuffle=true"],
+    "gru, detailed": ["model=gru", "callbacks=detailed", "callbacks.gates.every=2"],
     "shuffled, in groups of windows": [
         "data.shuffle=true",
         "+trainer.accumulate_grad_batches=2",

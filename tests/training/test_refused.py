@@ -24,9 +24,10 @@ def test_a_sweep_over_runs_that_stand(train: Train, capfd: pytest.CaptureFixture
     train("trainer.max_steps=5", folder="sweep/0")
     before = content(Path("sweep/0"))
     words = ["-m", "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,9e-2", "model.dropout=0.4"]
-    assert main(["train", *SMALL, *words, "trainer.max_steps=3"]) == 1
-    assert "holds a run already" in capfd.readouterr().err
+    assert main(["train", *SMALL, *words, "trainer.max_steps=3"]) == 2
+    assert "hydra.sweep.dir=sweep: holds runs already; resume=sweep" in capfd.readouterr().err
     assert content(Path("sweep/0")) == before
+    assert [path.name for path in Path("sweep").iterdir()] == ["0"]
 
 
 def test_a_folder_named_in_an_experiment(train: Train, workplace: Path) -> None:

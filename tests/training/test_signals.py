@@ -128,8 +128,13 @@ def test_ctrl_c_ends_a_sweep(place: Path) -> None:
     words = ["train", "-m", *OPTIONS, "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,2e-3,4e-3"]
     run(words, place, sent(signal.SIGINT, "step", "forward", 60), code=130)
     # the first job has 50 steps, so it is the second that was stopped
-    assert {p.parent.name for p in (place / "sweep").glob("*/checkpoints")} == {"0", "1"}
-    content = checkpoint.read(place / "sweep" / "1" / "checkpoints" / "last.ckpt")
+    assert {p.parent.name for p in (place / "sweep").glob("*/checkpoints")} == {
+        "0_optimizer.lr=0.001",
+        "1_optimizer.lr=0.002",
+    }
+    content = checkpoint.read(
+        place / "sweep" / "1_optimizer.lr=0.002" / "checkpoints" / "last.ckpt"
+    )
     assert content["global_step"] == 10
 
 

@@ -11,12 +11,22 @@ const INSTRUCTIONS = {
   "i32.const": { code: [0x41], operands: ["signed"] },
   "i32.lt_u": { code: [0x49], operands: [] },
   "i32.add": { code: [0x6a], operands: [] },
-  "i32.mul": { code: [0x6c], operands: [] },
+  "f32.const": { code: [0x43], operands: ["float"] },
   "v128.load": { code: [0xfd, 0x00], operands: ["alignment", "number"] },
   "v128.load32_splat": { code: [0xfd, 0x09], operands: ["alignment", "number"] },
   "v128.store": { code: [0xfd, 0x0b], operands: ["alignment", "number"] },
+  "i32x4.splat": { code: [0xfd, 0x11], operands: [] },
+  "i32x4.shl": { code: [0xfd, 0xab, 0x01], operands: [] },
+  "i32x4.add": { code: [0xfd, 0xae, 0x01], operands: [] },
+  "i32x4.trunc_sat_f32x4_s": { code: [0xfd, 0xf8, 0x01], operands: [] },
+  "f32x4.splat": { code: [0xfd, 0x13], operands: [] },
+  "f32x4.nearest": { code: [0xfd, 0x6a], operands: [] },
   "f32x4.add": { code: [0xfd, 0xe4, 0x01], operands: [] },
+  "f32x4.sub": { code: [0xfd, 0xe5, 0x01], operands: [] },
   "f32x4.mul": { code: [0xfd, 0xe6, 0x01], operands: [] },
+  "f32x4.div": { code: [0xfd, 0xe7, 0x01], operands: [] },
+  "f32x4.min": { code: [0xfd, 0xe8, 0x01], operands: [] },
+  "f32x4.max": { code: [0xfd, 0xe9, 0x01], operands: [] },
 };
 const TYPES = { i32: 0x7f, v128: 0x7b };
 const ALIGNMENT = 2; // a power of two: of 4 bytes
@@ -53,6 +63,7 @@ function bodyOf({ parameters, locals, body }) {
   const places = [...parameters, ...Object.keys(locals)];
   const encode = {
     number: (word) => leb(Number(word)),
+    float: (word) => new Uint8Array(Float32Array.of(Number(word)).buffer),
     signed: (word) => signedLeb(Number(word)),
     local: (word) => leb(places.indexOf(word)),
     alignment: () => leb(ALIGNMENT),

@@ -9,55 +9,44 @@
  *     own      by letter, for gates that are kept apart the recurrent sum alone (H,)
  */
 
-const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-
-function allTanh(values) {
-  // an exponential takes half as long as Math.tanh, and is as exact in single precision
-  for (let i = 0; i < values.length; i++) values[i] = 1 - 2 / (1 + Math.exp(2 * values[i]));
-}
-
-function allSigmoid(values) {
-  for (let i = 0; i < values.length; i++) values[i] = sigmoid(values[i]);
-}
-
-function stepLSTM({ i, f, g, o }, { h, c }) {
+function stepLSTM(kernel, { i, f, g, o }, { h, c }) {
   for (let k = 0; k < c.length; k++) c[k] = i[k] * g[k] + f[k] * c[k];
   h.set(c);
-  allTanh(h);
+  kernel.tanh(h);
   for (let k = 0; k < h.length; k++) h[k] *= o[k];
 }
 
 /** By the kind of the cell. */
 export const STEPS = {
-  lstm(gates, carried) {
-    for (const gate of [gates.i, gates.f, gates.o]) allSigmoid(gate);
-    allTanh(gates.g);
-    stepLSTM(gates, carried);
+  lstm(kernel, gates, carried) {
+    for (const gate of [gates.i, gates.f, gates.o]) kernel.sigmoid(gate);
+    kernel.tanh(gates.g);
+    stepLSTM(kernel, gates, carried);
   },
 
-  capped_lstm(gates, carried) {
+  capped_lstm(kernel, gates, carried) {
     const { i, f, g, o } = gates;
-    for (const gate of [i, f, o]) allSigmoid(gate);
-    allTanh(g);
+    for (const gate of [i, f, o]) kernel.sigmoid(gate);
+    kernel.tanh(g);
     for (let k = 0; k < i.length; k++) i[k] = Math.min(i[k], 1 - f[k]);
-    stepLSTM(gates, carried);
+    stepLSTM(kernel, gates, carried);
   },
 
-  gru({ r, z, n }, { h }, own) {
-    allSigmoid(r);
-    allSigmoid(z);
+  gru(kernel, { r, z, n }, { h }, own) {
+    kernel.sigmoid(r);
+    kernel.sigmoid(z);
     for (let k = 0; k < n.length; k++) n[k] += r[k] * own.n[k];
-    allTanh(n);
+    kernel.tanh(n);
     for (let k = 0; k < h.length; k++) h[k] = n[k] + z[k] * (h[k] - n[k]);
   },
 
-  rnn(gates, { h }) {
-    allTanh(gates.h);
+  rnn(kernel, gates, { h }) {
+    kernel.tanh(gates.h);
     h.set(gates.h);
   },
 
-  mingru(gates, { h }) {
-    allSigmoid(gates.z);
+  mingru(kernel, gates, { h }) {
+    kernel.sigmoid(gates.z);
     for (let k = 0; k < h.length; k++) h[k] += gates.z[k] * (gates.h[k] - h[k]);
   },
 };

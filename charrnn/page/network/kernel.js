@@ -1,5 +1,5 @@
 /**
- * Products of a matrix and a vector, which is what a network spends its time on.
+ * Products of a matrix and a vector, and the functions of gates: what a network spends its time on.
  *
  * Where the browser has WebAssembly with vectors of 128 bits they are computed by it, elsewhere by
  * plain JavaScript. All numbers lie in one memory, whose size is fixed when it is made.
@@ -9,67 +9,9 @@
  */
 
 import { assembled } from "./assembling.js";
+import { BYTES, LANES, PANEL, ROUTINES } from "./routines.js";
 
-const PANEL = 32; // rows
-const LANES = 4; // numbers in a vector of 128 bits
-const PAGE = 65536; // bytes
-const VECTORS = Array.from({ length: PANEL / LANES }, (_, index) => index);
-const BYTES = 4; // of a number
-
-/** y += W x; see `Kernel.addProduct`. */
-const ADD_PRODUCT = {
-  name: "addProduct",
-  parameters: ["w", "y", "yEnd", "x", "xEnd"],
-  locals: {
-    column: "i32",
-    number: "v128",
-    ...Object.fromEntries(VECTORS.map((index) => [`sum${index}`, "v128"])),
-  },
-  body: `
-    loop
-      ${VECTORS.map((index) => `
-        local.get y
-        v128.load ${16 * index}
-        local.set sum${index}`).join("")}
-      local.get x
-      local.set column
-      loop
-        local.get column
-        v128.load32_splat 0
-        local.set number
-        ${VECTORS.map((index) => `
-          local.get w
-          v128.load ${16 * index}
-          local.get number
-          f32x4.mul
-          local.get sum${index}
-          f32x4.add
-          local.set sum${index}`).join("")}
-        local.get w
-        i32.const ${BYTES * PANEL}
-        i32.add
-        local.set w
-        local.get column
-        i32.const ${BYTES}
-        i32.add
-        local.tee column
-        local.get xEnd
-        i32.lt_u
-        br_if 0
-      end
-      ${VECTORS.map((index) => `
-        local.get y
-        local.get sum${index}
-        v128.store ${16 * index}`).join("")}
-      local.get y
-      i32.const ${BYTES * PANEL}
-      i32.add
-      local.tee y
-      local.get yEnd
-      i32.lt_u
-      br_if 0
-    end`,
-};
+const PAGE = 65536; // bytes of a page of memory
 
 /** A number of rows, filled up to whole panels. */
 const filledUp = (rows) => Math.ceil(rows / PANEL) * PANEL;
@@ -86,9 +28,9 @@ export class Kernel {
     const pages = Math.ceil((numbers * BYTES) / PAGE) || 1;
     const made = compiled(pages);
     this.compiled = made !== null; // whether WebAssembly computes
-    const { buffer, addProduct } = made ?? plain(pages);
+    const { buffer, routines } = made ?? plain(pages);
     this.buffer = buffer;
-    this.run = addProduct;
+    this.routines = routines;
     this.used = 0; // bytes
   }
 
@@ -116,18 +58,38 @@ export class Kernel {
   /** Add to a vector y the product of a matrix and a vector x, both made by this kernel. */
   addProduct(matrix, x, y) {
     const { at, rows, columns } = matrix;
-    this.run(at, y.byteOffset, y.byteOffset + BYTES * rows,
+    this.routines.addProduct(at, y.byteOffset, y.byteOffset + BYTES * rows,
       x.byteOffset, x.byteOffset + BYTES * columns);
+  }
+
+  /** Make of a vector of this kernel's, or a part of one, the sigmoid of each number. */
+  sigmoid(vector) {
+    this.#squash(this.routines.sigmoid, vector, plainSigmoid);
+  }
+
+  tanh(vector) {
+    this.#squash(this.routines.tanh, vector, plainTanh);
+  }
+
+  #squash(routine, vector, plainly) {
+    const whole = vector.length - (vector.length % LANES);
+    const at = vector.byteOffset;
+    if (whole) routine(at, at + BYTES * whole);
+    for (let k = whole; k < vector.length; k++) vector[k] = plainly(vector[k]);
   }
 }
 
-/** The memory and the product in WebAssembly; null where there is none, or none with vectors. */
+const plainSigmoid = (x) => 1 / (1 + Math.exp(-x));
+// an exponential takes half as long as Math.tanh, and is as exact in single precision
+const plainTanh = (x) => 2 / (1 + Math.exp(-2 * x)) - 1;
+
+/** The memory and the routines in WebAssembly; null where there is none, or none with vectors. */
 function compiled(pages) {
   try {
     const memory = new WebAssembly.Memory({ initial: pages });
-    const module = new WebAssembly.Module(assembled([ADD_PRODUCT]));
+    const module = new WebAssembly.Module(assembled(ROUTINES));
     const { exports } = new WebAssembly.Instance(module, { page: { memory } });
-    return { buffer: memory.buffer, addProduct: exports.addProduct };
+    return { buffer: memory.buffer, routines: exports };
   } catch {
     return null;
   }
@@ -138,8 +100,10 @@ function plain(pages) {
   const buffer = new ArrayBuffer(pages * PAGE);
   const numbers = new Float32Array(buffer);
   const sums = new Float32Array(PANEL);
-  return {
-    buffer,
+  const each = (plainly) => (at, end) => {
+    for (let k = at / BYTES; k < end / BYTES; k++) numbers[k] = plainly(numbers[k]);
+  };
+  const routines = {
     addProduct(w, y, yEnd, x, xEnd) {
       for (let from = w / BYTES, row = y / BYTES; row < yEnd / BYTES; row += PANEL) {
         sums.set(numbers.subarray(row, row + PANEL));
@@ -150,5 +114,8 @@ function plain(pages) {
         numbers.set(sums, row);
       }
     },
+    sigmoid: each(plainSigmoid),
+    tanh: each(plainTanh),
   };
+  return { buffer, routines };
 }

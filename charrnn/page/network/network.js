@@ -40,6 +40,7 @@ export class Network {
       return {
         gates: byGate(this.cell, sums, H),
         carried,
+        vectors: Object.values(carried),
         output: changed ? kernel.vector(H) : carried.h,
         held: new Map(),
         sums,
@@ -87,29 +88,27 @@ export class Network {
 
   /** Step over one character without computing the scores of the next. */
   advance(id, state) {
-    const H = this.architecture.hidden_size;
     let below = null;
-    let place = 0;
+    let place = 0; // in the state
     for (const layer of this.layers) {
       const { carried, sums, own } = layer;
       const start = place;
-      for (const letter of this.cell.carried) {
-        carried[letter].set(state.subarray(place, place + H));
-        place += H;
+      for (const vector of layer.vectors) {
+        // no views of the state: for a few numbers they take longer than the numbers
+        for (let k = 0; k < vector.length; k++) vector[k] = state[place++];
       }
       sums.set(below ? layer.bias : this.#row(id));
       if (below) this.kernel.addProduct(layer.read, below, sums);
       if (own !== sums) own.set(layer.ownBias);
       if (layer.recurrent) this.kernel.addProduct(layer.recurrent, carried.h, own);
       if (own !== sums) this.#addJoined(layer);
-      this.stepCell(layer.gates, carried, layer.ownGates);
+      this.stepCell(this.kernel, layer.gates, carried, layer.ownGates);
       for (const [letter, units] of layer.held) {
         for (const [unit, value] of units) carried[letter][unit] = value;
       }
       place = start;
-      for (const letter of this.cell.carried) {
-        state.set(carried[letter], place);
-        place += H;
+      for (const vector of layer.vectors) {
+        for (let k = 0; k < vector.length; k++) state[place++] = vector[k];
       }
       this.#give(layer, below);
       below = layer.output;

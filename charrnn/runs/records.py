@@ -1,0 +1,129 @@
+"""What the files in a run's folder say of it: numbers, samples, and what it was begun with.
+
+They may be of a run that is being trained, that was killed, or that another program made: what
+is not there or cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from charrnn.errors import InputError
+from charrnn.models import model_file
+from charrnn.runs.merging import MISSING, found
+
+METRICS = "metrics.csv"
+Row = dict[str, float]
+Curve = list[tuple[int, float]]  # (step, value)
+T = TypeVar("T")
+
+_OVERRIDES = Path(".hydra") / "overrides.yaml"
+_LARGEST_LIST = 1 << 20  # bytes
+# of a model's weights: PyTorch's second bias is frozen at zero
+_NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
+_SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
+
+
+def metrics(folder: Path) -> list[Row]:
+    """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
+    rows = []
+    with (
+        contextlib.suppress(OSError, csv.Error),
+        open(folder / METRICS, newline="", encoding="utf-8", errors="replace") as file,
+    ):
+        for line in csv.DictReader(file):
+            # a row that is being written may lack its end
+            if None in line.values():
+                continue
+            numbers = ((name, _number(text)) for name, text in line.items())
+            row = {name: number for name, number in numbers if math.isfinite(number)}
+            if "step" in row:
+                rows.append(row)
+    return rows
+
+
+def curve(rows: Sequence[Row], name: str) -> Curve:
+    """A column of the metrics over the steps that have it."""
+    return [(int(row["step"]), row[name]) for row in rows if name in row]
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The row of the lowest validation loss; None without validation."""
+    validated = [row for row in rows if "val/loss" in row]
+    return min(validated, key=lambda row: row["val/loss"], default=None)
+
+
+def trained(rows: Sequence[Row], config: dict[str, Any]) -> tuple[float, float]:
+    """The characters that were trained on, and the seconds that this took by the logged speeds."""
+    windows = found(config, "trainer.accumulate_grad_batches")
+    sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
+    sizes.append(1 if windows is MISSING else windows)
+    if not all(isinstance(size, int) for size in sizes):
+        return 0.0, 0.0
+    a_step, before = math.prod(sizes), 0.0
+    characters = seconds = 0.0
+    for row in rows:
+        if speed := row.get("characters_per_second"):
+            new = (row["step"] - before) * a_step
+            characters, seconds = characters + new, seconds + new / speed
+            before = row["step"]
+    return characters, seconds
+
+
+def parameters(folder: Path, config: dict[str, Any]) -> int | None:
+    """The trained numbers of the run's model, as torch-rnn counts them; None before there is one.
+
+    Of the model file only the header is read.
+    """
+    try:
+        shapes = model_file.shapes(folder / "model.safetensors")
+    except InputError:
+        return None
+    counted = {name: shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)}
+    if found(config, "model.tied") is True:
+        del counted["decoder.weight"]
+    return sum(math.prod(shape) for shape in counted.values())
+
+
+def overrides(folder: Path) -> list[str]:
+    """What the run was asked for, as it was written."""
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        if (folder / _OVERRIDES).stat().st_size <= _LARGEST_LIST:
+            lines = yaml.safe_load((folder / _OVERRIDES).read_bytes())
+            return [str(line) for line in lines] if isinstance(lines, list) else []
+    return []
+
+
+def asked(folder: Path) -> dict[str, str]:
+    """The same, option -> value."""
+    pairs = (line.lstrip("+~").partition("=") for line in overrides(folder))
+    # a sweep writes True where a person wrote true
+    return {name: {"True": "true", "False": "false"}.get(value, value) for name, _, value in pairs}
+
+
+def sample_files(folder: Path) -> list[tuple[int, Path]]:
+    """The samples that training wrote, as (step, file), in the order of the steps."""
+    names = ((_SAMPLE.fullmatch(path.name), path) for path in folder.glob("samples/step-*.txt"))
+    return sorted((int(name[1]), path) for name, path in names if name and path.is_file())
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """So many of some items at most, at even distances, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / max(most - 1, 1))] for i in range(most)]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,221 @@
+"""A study of Optuna's in a sweep's folder, on which any number of processes may work.
+
+study.db            SQLite, in which each trial has the number of its job
+.trials/N.lock      held by the process that works on trial N
+
+A process that dies lets go of its locks, whatever it dies of. A trial that is running by the
+study and whose lock is free is taken over by whoever asks next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from charrnn import files
+from charrnn.errors import InputError
+from charrnn.runs.folder import is_run
+from charrnn.say import say
+
+if TYPE_CHECKING:
+    import optuna
+
+NAME = "charrnn"
+FILE = "study.db"
+PRUNED = "pruned"  # the attribute of a trial that a job ended early
+POLL = 0.5  # seconds between two looks at trials that others work on
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a study is asked for.
+
+    Attributes:
+        space: option -> the distribution that its values are drawn from.
+        sampler: makes one from a seed.
+        trials: how many there are to be in all.
+        jobs: how many trials may be worked on at once.
+    """
+
+    space: Mapping[str, optuna.distributions.BaseDistribution]
+    sampler: Callable[[int], optuna.samplers.BaseSampler]
+    seed: int
+    trials: int
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that this process works on.
+
+    Attributes:
+        params: the value of each option.
+        again: whether it was begun before, by a process that did not end it.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    again: bool
+    lock: IO[str]
+
+
+class Running(NamedTuple):
+    """A trial as its job sees it.
+
+    Attributes:
+        asked: to which the job reports.
+        reported: the steps for which it did so.
+    """
+
+    asked: optuna.Trial
+    reported: frozenset[int]
+
+
+def opened(folder: Path) -> optuna.Study:
+    """The study of a sweep's folder; made where there is none.
+
+    Raises:
+        InputError: Optuna is not installed.
+    """
+    study: optuna.Study = imported().create_study(
+        storage=_storage(folder), study_name=NAME, direction="minimize", load_if_exists=True
+    )
+    return study
+
+
+def running(folder: Path, number: int, pruner: optuna.pruners.BasePruner) -> Running | None:
+    """A trial of the study in a folder; None if there is none that runs."""
+    if not (folder / FILE).is_file():
+        return None
+    optuna = imported()
+    storage = _storage(folder)
+    study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
+    state = optuna.trial.TrialState.RUNNING
+    for trial in study.get_trials(deepcopy=False, states=(state,)):
+        if trial.number == number:
+            its_id = storage.get_trial_id_from_study_id_trial_number(
+                storage.get_study_id_from_name(NAME), number
+            )
+            return Running(optuna.Trial(study, its_id), frozenset(trial.intermediate_values))
+    return None
+
+
+def _storage(folder: Path) -> optuna.storages.RDBStorage:
+    # waits while another process writes
+    patience = {"connect_args": {"timeout": 60}}
+    made: optuna.storages.RDBStorage = imported().storages.RDBStorage(
+        f"sqlite:///{folder.absolute() / FILE}", engine_kwargs=patience
+    )
+    return made
+
+
+def imported() -> Any:
+    """Optuna, which says what is wrong and not what goes on."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError(f"sweep: needs optuna ({error}); pip install 'charrnn[sweep]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+class Worker:
+    """One process that works on a study.
+
+    Args:
+        folder: of the sweep.
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        with self._alone():
+            self.study = opened(folder)
+
+    def next(self) -> list[Trial]:
+        """Trials to work on now, their numbers in a row; none when the study has all it needs.
+
+        Those come first that a process left. While others work on the last ones, it waits.
+        """
+        waits = False
+        while True:
+            with self._alone():
+                running = self._running()
+                if left := self._left_behind(running):
+                    return [left]
+                if new := self._new():
+                    return new
+            if not running:
+                return []
+            if not waits:
+                say(f"waiting for {len(running)} trial(s) that another process works on")
+            waits = True
+            time.sleep(POLL)
+
+    def tell(self, trial: Trial, loss: float | None) -> None:
+        """End a trial.
+
+        Args:
+            loss: the best validation loss; None if the job failed.
+        """
+        from optuna.trial import TrialState
+
+        told = self.study.get_trials(deepcopy=False)[trial.number]
+        if loss is None:
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        elif told.user_attrs.get(PRUNED):
+            self.study.tell(trial.number, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial.number, loss)
+        trial.lock.close()
+
+    def _new(self) -> list[Trial]:
+        count = len(self.study.get_trials(deepcopy=False))
+        trials = []
+        for number in range(count, min(count + self.settings.jobs, self.settings.trials)):
+            # by its number, so that an interrupted study draws what it would have drawn
+            self.study.sampler = self.settings.sampler(self.settings.seed + number)
+            asked = self.study.ask(dict(self.settings.space))
+            lock = self._locked(asked.number)
+            assert lock is not None
+            trials.append(Trial(asked.number, asked.params, False, lock))
+        return trials
+
+    def _running(self) -> list[optuna.trial.FrozenTrial]:
+        from optuna.trial import TrialState
+
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    def _left_behind(self, running: list[optuna.trial.FrozenTrial]) -> Trial | None:
+        for trial in running:
+            if (lock := self._locked(trial.number)) is not None:
+                if self._is_training(trial.number):
+                    lock.close()
+                    continue
+                return Trial(trial.number, trial.params, True, lock)
+        return None
+
+    def _is_training(self, number: int) -> bool:
+        """Whether a job that a launcher started goes on without the process that asked for it."""
+        for run in self.folder.glob(f"{number}_*"):
+            if is_run(run):
+                held = files.lock(run / ".lock", wait=False)
+                if held is None:
+                    return True
+                held.close()
+        return False
+
+    def _locked(self, number: int) -> IO[str] | None:
+        return files.lock(self.folder / ".trials" / f"{number}.lock", wait=False)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While this process looks for trials, no other does."""
+        held = files.lock(self.folder / ".trials" / "study.lock", wait=True)
+        assert held is not None
+        with held:
+            yield

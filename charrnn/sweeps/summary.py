@@ -1,0 +1,128 @@
+"""What a run reached, read from the files of its folder; whoever trained it, and wherever.
+
+metrics.csv         losses, speed, and from them the time
+.hydra/             the config, the overrides, the choices of the groups
+model.safetensors   the size of the network, from its header alone
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from charrnn.errors import InputError
+from charrnn.runs import records
+from charrnn.runs.folder import is_run, recorded
+from charrnn.runs.merging import MISSING, found
+from charrnn.say import say
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run, in numbers.
+
+    Attributes:
+        loss: the lowest validation loss, nats per character; None without validation.
+        step: after which step that was.
+        steps: the last step that is logged.
+        parameters: trained numbers; None before there is a model file.
+        seconds: spent in training steps, in all of its processes' lives; not in validation.
+        speed: characters a second in these.
+        options: the overrides that the run was begun with, and the choice of each group.
+        config: as the run recorded it.
+    """
+
+    folder: Path
+    loss: float | None
+    step: int | None
+    steps: int
+    parameters: int | None
+    seconds: float | None
+    speed: float | None
+    options: dict[str, str]
+    config: dict[str, Any]
+
+    COLUMNS: ClassVar = ("val/loss", "step", "steps", "parameters", "seconds",
+                         "characters_per_second")  # fmt: skip
+
+    def columns(self) -> dict[str, Any]:
+        """The numbers under the names that tables have for them."""
+        seconds = None if self.seconds is None else round(self.seconds, 1)
+        speed = None if self.speed is None else round(self.speed)
+        values = (self.loss, self.step, self.steps, self.parameters, seconds, speed)
+        return dict(zip(self.COLUMNS, values, strict=True))
+
+    def value(self, name: str) -> Any:
+        """A column, or an option as it was recorded or written; MISSING where there is none."""
+        columns = self.columns()
+        if name in columns:
+            return columns[name]
+        recorded = found(self.config, name)
+        # a text, such as a path or the choice of a group, is shorter as it was written
+        is_text = recorded is MISSING or isinstance(recorded, dict | str)
+        return self.options[name] if is_text and name in self.options else recorded
+
+
+def summaries(folder: Path) -> list[Summary]:
+    """The runs below a folder, or in it, in the order of their names; links are not followed.
+
+    One that cannot be read is named in a line and left out.
+    """
+    result = []
+    for run in sorted(_runs(folder)):
+        try:
+            result.append(summary(run))
+        except InputError as error:
+            say(f"left out: {error}")
+    return result
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for place, folders, _ in os.walk(folder):
+        if is_run(Path(place)):
+            folders.clear()
+            yield Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def summary(folder: Path) -> Summary:
+    """Read one run.
+
+    Raises:
+        InputError: its config cannot be read.
+    """
+    config = recorded(folder)
+    rows = records.metrics(folder)
+    lowest = records.best(rows)
+    characters, seconds = records.trained(rows, config)
+    return Summary(
+        folder=folder,
+        loss=None if lowest is None else lowest["val/loss"],
+        step=None if lowest is None else int(lowest["step"]),
+        steps=int(rows[-1]["step"]) if rows else 0,
+        parameters=records.parameters(folder, config),
+        seconds=seconds or None,
+        speed=characters / seconds if seconds else None,
+        options=_options(folder),
+        config=config,
+    )
+
+
+def _options(folder: Path) -> dict[str, str]:
+    options: dict[str, str] = {}
+    # a folder that another program made may lack them, or hold anything
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_bytes())
+        choices = hydra["hydra"]["runtime"]["choices"]
+        options = {
+            str(group): str(choice)
+            for group, choice in choices.items()
+            if choice is not None and not str(group).startswith("hydra")
+        }
+    return {**options, **records.asked(folder)}

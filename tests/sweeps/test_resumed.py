@@ -1,0 +1,197 @@
+"""``resume=`` of a sweep's folder: what is missing or unfinished, exactly."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charrnn.__main__ import main
+from charrnn.commands.train import prepare_overrides
+from tests.cli.conftest import Door
+from tests.cli.conftest import door as plain_door
+from tests.conftest import REPOSITORY
+from tests.faults.runs import OPTIONS, differences, write_corpus
+
+__all__ = ["plain_door"]
+
+SWEPT = ("optimizer.lr=1e-3,2e-3", "seed=1,2")
+NAMES = [f"{n}_optimizer.lr={lr},seed={s}" for n, (lr, s) in enumerate(
+    [("0.001", 1), ("0.001", 2), ("0.002", 1), ("0.002", 2)]
+)]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_corpus(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def door(plain_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """The door, behind which stands the part of train that reads resume=."""
+    module = sys.modules["charrnn.commands.train"]
+    monkeypatch.setattr(module, "prepare_overrides", prepare_overrides, raising=False)
+    return plain_door
+
+
+def begin(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "charrnn", "train", "-m", *OPTIONS, *SWEPT, *words]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen[str], place: Path, step: int, signum: int) -> str:
+    """Send a signal once the second job has come to a step."""
+    metrics = place / "sweep" / NAMES[1] / "metrics.csv"
+    deadline = time.monotonic() + 120
+    try:
+        while not (metrics.exists() and f"\n{step}," in metrics.read_text()):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signum)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    return said
+
+
+@pytest.fixture
+def whole(place: Path) -> Path:
+    """The same sweep, never interrupted."""
+    assert main(["train", "-m", *OPTIONS, *SWEPT, "hydra.sweep.dir=whole"]) == 0
+    return place / "whole"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_a_sweep_that_was_ended_goes_on_exactly(
+    place: Path, whole: Path, signum: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = begin("hydra.sweep.dir=sweep")
+    said = end(process, place, 21, signum)
+    assert process.returncode == (-signal.SIGKILL if signum == signal.SIGKILL else 130)
+    if signum == signal.SIGINT:
+        assert "Traceback" not in said
+        assert "charrnn train resume=sweep goes on with it\n" in said
+        assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 3
+    assert not (place / "sweep" / NAMES[2] / "metrics.csv").exists()
+    finished = (place / "sweep" / NAMES[0] / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    capfd.readouterr()
+    assert main(["train", "resume=sweep"]) == 0
+    said = capfd.readouterr().err
+    assert said.count("this run is finished, at step 50") == 1
+    assert said.count("going on from") == 1
+    assert (place / "sweep" / NAMES[0] / "checkpoints" / "last.ckpt").stat().st_mtime_ns == finished
+    for name in NAMES:
+        assert differences(whole / name, place / "sweep" / name) == []
+    boards = [
+        list(csv.DictReader((folder / "leaderboard.csv").read_text().splitlines()))
+        for folder in (whole, place / "sweep")
+    ]
+    assert [row["run"] for row in boards[0]] == [row["run"] for row in boards[1]]
+    assert [row["val/loss"] for row in boards[0]] == [row["val/loss"] for row in boards[1]]
+
+
+def test_it_can_be_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["seed=1,null", "hydra.sweep.dir=sweep"]
+    assert main(["train", "-m", *OPTIONS, *words, "trainer.max_steps=7"]) == 0
+    assert main(["train", "resume=sweep", "trainer.max_steps=14"]) == 0
+    with open("sweep/leaderboard.csv") as file:
+        assert [row["steps"] for row in csv.DictReader(file)] == ["14", "14"]
+
+
+def test_a_sweep_of_an_older_version_keeps_its_folders(door: Door, place: Path) -> None:
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=sweep").code == 0
+    change("${hydra.job.num}", "sweep", "subdir")
+    assert door("train", "resume=sweep").code == 0
+    folders = [asked.folder.name for asked in door.asked]
+    assert folders == ["0_seed=1", "1_seed=2", "0", "1"]
+
+
+def change(value: Any, *keys: str) -> None:
+    path = Path("sweep") / "multirun.yaml"
+    content = yaml.safe_load(path.read_text())
+    node = content["hydra"]
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_only_where_the_jobs_run_is_todays(door: Door, place: Path) -> None:
+    words = ["seed=1,2", "model=gru", "data.input_txt=corpus.txt", "hydra.sweep.dir=sweep"]
+    assert door("train", "-m", *words, "hydra.sweeper.max_batch_size=1").code == 0
+    door.asked.clear()
+    assert door("train", "resume=sweep", "print_every=3").code == 0
+    assert [asked.config["seed"] for asked in door.asked] == [1, 2]
+    for asked in door.asked:
+        assert asked.config["model"]["kind"] == "gru"
+        assert asked.config["data"]["input_txt"] == "corpus.txt"
+        assert (asked.config["resume"], asked.config["print_every"]) == ("auto", 3)
+        assert asked.hydra["sweeper"]["max_batch_size"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["seed=3"], "seed=3: resume=sweep goes on with the jobs that its sweep has"),
+        (["optimizer.lr=1,2"], "optimizer.lr=1,2: resume=sweep goes on with the jobs"),
+    ],
+)
+def test_other_jobs_are_refused(door: Door, place: Path, words: list[str], line: str) -> None:
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=sweep").code == 0
+    door.asked.clear()
+    assert line in door.refuses("train", "resume=sweep", *words)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("+callbacks.x._target_=os.system", "says what is built; give it again, if you trust it"),
+        ("optimizer={_target_: os.system}", "says what is built; give it again, if you trust it"),
+        ("seed=${oc.env:HOME}", "seed holds ${...}, which is not looked up; give seed="),
+    ],
+)
+def test_nothing_recorded_is_built_or_looked_up(
+    door: Door, place: Path, override: str, line: str
+) -> None:
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=sweep").code == 0
+    change([override], "overrides", "task")
+    door.asked.clear()
+    assert line in door.refuses("train", "resume=sweep")
+    # nor what only Hydra's own part would do
+    change(["seed=1,2"], "overrides", "task")
+    change(["+hydra.callbacks.x._target_=os.system"], "overrides", "hydra")
+    assert door("train", "resume=sweep").code == 0
+    assert "callbacks" not in door.asked[0].hydra or not door.asked[0].hydra["callbacks"]
+
+
+def test_a_record_that_is_none(door: Door, place: Path) -> None:
+    Path("sweep").mkdir()
+    Path("sweep/multirun.yaml").write_text("a: 1")
+    assert "is no record of a sweep (it lacks 'hydra')" in door.refuses("train", "resume=sweep")
+    Path("sweep/multirun.yaml").write_text("[")
+    assert "cannot be read" in door.refuses("train", "resume=sweep")
+
+
+def test_from_another_folder(door: Door, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["-m", "seed=1,2", "hydra.sweep.dir=sweep"]
+    assert door("train", *words, "data.input_txt=corpus.txt").code == 0
+    door.asked.clear()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    refused = door.refuses("train", "resume=../sweep")
+    assert f"is a path from {place}, where the sweep was begun; go there" in refused
+    assert door("train", "resume=../sweep", "data.input_txt=../corpus.txt").code == 0
+    assert {asked.folder.parent for asked in door.asked} == {place / "sweep"}

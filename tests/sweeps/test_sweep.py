@@ -1,0 +1,60 @@
+"""Whole sweeps through the command line, and what they leave."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from charrnn.__main__ import main
+from tests.training.conftest import SMALL, train, workplace
+
+__all__ = ["train", "workplace"]
+
+
+def test_the_leaderboard_is_what_the_runs_say(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "-m", *SMALL, "hydra.sweep.dir=sweep", "trainer.max_steps=21"]
+    assert main([*words, "optimizer.lr=1e-3,1e300,2e-2", "model.hidden_size=8,9"]) == 1
+    said = capfd.readouterr().err
+    assert "sweep: job 0, 1 of 6 (model.hidden_size=8 optimizer.lr=0.001)\n" in said
+    assert "sweep: job 5, 6 of 6 (model.hidden_size=9 optimizer.lr=0.02); best so far " in said
+    sweep = workplace / "sweep"
+    board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
+    assert len(board) == 6
+    assert {row["optimizer.lr"] for row in board[:4]} == {"0.001", "0.02"}
+    assert [row["val/loss"] for row in board[4:]] == ["", ""]
+    losses = [float(row["val/loss"]) for row in board[:4]]
+    assert losses == sorted(losses)
+    for row in board[:4]:
+        written = (sweep / row["run"] / "metrics.csv").read_text()
+        rows = list(csv.DictReader(written.splitlines()))
+        best = min((r for r in rows if r["val/loss"]), key=lambda r: float(r["val/loss"]))
+        assert (row["val/loss"], row["step"]) == (best["val/loss"], best["step"])
+        assert row["steps"] == rows[-1]["step"] == "21"
+        seconds, before = 0.0, 0
+        for r in (r for r in rows if r["characters_per_second"]):
+            seconds += (int(r["step"]) - before) * 40 / float(r["characters_per_second"])
+            before = int(r["step"])
+        assert float(row["seconds"]) == pytest.approx(seconds, abs=0.051)
+        assert float(row["characters_per_second"]) == pytest.approx(21 * 40 / seconds, abs=0.51)
+        assert f"; {int(row['parameters']):,} parameters\n" in said
+    # the same on standard error and in Markdown, and the winner's command works
+    command = f"charrnn sample checkpoint=sweep/{board[0]['run']}"
+    assert f"sample from the best: {command}\n" in said
+    markdown = (sweep / "leaderboard.md").read_text()
+    assert markdown.endswith(f"\n\nSample from the best: `{command}`\n")
+    assert f"| {board[0]['run']} | {losses[0]:.4f} |" in markdown
+    numbers = [row["run"].partition("_")[0] for row in board]
+    table = said[said.index("run  val/loss  step") :].splitlines()[1:7]
+    assert [line.split()[0] for line in table] == numbers
+    assert main([*shlex.split(command)[1:], "length=5", "seed=1"]) == 0
+    # and charrnn runs says it again
+    capfd.readouterr()
+    assert main(["runs", "sweep", "json=true"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in again] == board
