@@ -121,13 +121,14 @@ def everything() -> list[Trained]:
 
 
 def table(found: list[Trained]) -> str:
-    """A row for each recipe: means over its seeds, and the largest distance from them."""
+    """A row for each recipe and machine: means over seeds, and the largest distance from them."""
     head = ["recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}", "dynamic"]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    for recipe in RECIPES:
-        results = [trained.result for trained in found if trained.recipe == recipe]
-        if not results:
-            continue
+    lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for trained in found:
+        key = trained.recipe, trained.result["machine"]["processor"]
+        rows.setdefault(key, []).append(trained.result)
+    for (recipe, machine), results in rows.items():
         seconds = statistics.median(r["seconds"] for r in results)
         title = "the default" if recipe == DEFAULT else f"`{recipe}`"
         lines.append([
@@ -136,6 +137,7 @@ def table(found: list[Trained]) -> str:
             f"{int(seconds) // 60}:{int(seconds) % 60:02}",
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold", "dynamic")),
+            machine,
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -164,8 +166,7 @@ def write(found: list[Trained]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    machines = sorted({trained.result["machine"]["processor"] for trained in found})
-    body = f"Machine: {'; '.join(machines)}.\n\n{table(found)}\n\n{samples(found)}"
+    body = f"{table(found)}\n\n{samples(found)}"
     PAGE.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 

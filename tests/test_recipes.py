@@ -13,9 +13,8 @@ from charrnn.cli import conf
 
 
 def test_every_recipe_is_an_experiment() -> None:
-    assert {name for name in recipes.RECIPES if name != "null"} <= set(
-        conf.page("train").groups["experiment"]
-    )
+    named = set(recipes.RECIPES) - {recipes.DEFAULT}
+    assert named <= set(conf.page("train").groups["experiment"])
 
 
 def test_the_table_has_means_and_how_far_seeds_are_from_them(
@@ -33,11 +32,13 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
             "samples": {"0.5": "To be"},
         }
 
-    found = [recipes.Trained("null", seed, result(loss)) for seed, loss in ((1, 1.4), (2, 1.5))]
+    found = [
+        recipes.Trained(recipes.DEFAULT, seed, result(loss)) for seed, loss in ((1, 1.4), (2, 1.5))
+    ]
     row = recipes.table(found).splitlines()[-1]
     assert row == (
         "| the default, 2 seeds | 1,234 | 1:01 | 512 MB | 1.4500 ± 0.0500 | 1.5000 ± 0.0000 "
-        "| 1.3000 ± 0.0000 |"
+        "| 1.3000 ± 0.0000 | a machine |"
     )
     page = tmp_path / "results.md"
     page.write_text(f"before\n{recipes.BEGIN}\nold\n{recipes.END}\nafter\n", encoding="utf-8")
