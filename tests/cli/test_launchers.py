@@ -26,7 +26,7 @@ TINY = (
 PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
 
 
-@pytest.fixture(params=PACKAGES)
+@pytest.fixture(params=["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def launcher(request: pytest.FixtureRequest) -> str:
     """The launcher's name; its package must be there."""
     package = PACKAGES[request.param]

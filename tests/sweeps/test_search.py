@@ -142,6 +142,7 @@ def test_bad_trials_are_pruned(place: Path, capfd: pytest.CaptureFixture[str]) -
     assert "this run is finished" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) -> None:
     assert main(words("sweep=halving", folder="whole")) == 0
     process = begin(*words("sweep=halving"))
@@ -153,6 +154,7 @@ def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) 
         assert differences(run_of(number, "whole"), run_of(number)) == []
 
 
+@pytest.mark.slow
 def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
     first = begin(*words("sweep=random", "trainer.max_steps=150", trials=4))
     second = None
@@ -176,6 +178,7 @@ def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
         assert [row["steps"] for row in csv.DictReader(file)] == ["150"] * 4
 
 
+@pytest.mark.slow
 def test_trials_side_by_side(place: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs hydra-joblib-launcher: pip install 'charrnn[launchers]'")

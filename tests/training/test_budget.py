@@ -136,6 +136,7 @@ def test_a_job_that_is_started_again_goes_by_the_record(train: Train, slow: list
     assert not slow
 
 
+@pytest.mark.slow
 def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any]) -> None:
     run = train("budget=1s", *TEXT, *SMALL, "trainer.devices=2", small=False)
     config = recorded(run)

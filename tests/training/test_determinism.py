@@ -11,6 +11,7 @@ from charrnn.runs.hardware import cpu_runs_bf16
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
 
+@pytest.mark.slow
 def test_two_processes_with_two_threads_each(tmp_path: Path) -> None:
     """Of a size at which products are split over threads; in float32 and in bf16."""
     precisions = ["32-true", "bf16-mixed" if cpu_runs_bf16("lstm") else "auto"]

@@ -132,6 +132,7 @@ def test_resumed_is_uninterrupted(train: Train, teachers: list[Path], case: str)
     assert len(found["ranks"][0]["state"]) == (4 if "one" in case else 5)
 
 
+@pytest.mark.slow
 def test_two_processes_are_taught_as_one_is(train: Train, teachers: list[Path]) -> None:
     wanted = [given(teachers), "trainer.max_steps=40", "print_every=1"]
     one = train(*wanted, folder="one")

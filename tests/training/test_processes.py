@@ -122,6 +122,7 @@ def test_two_processes_train_as_one_does(
     assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(51, 101)})
 
 
+@pytest.mark.slow
 def test_two_processes_share_out_what_one_shuffles(train: Train) -> None:
     """And resume exactly, from an epoch's end and from within it."""
     wanted = ["data.shuffle=true", "print_every=1"]
@@ -146,7 +147,8 @@ def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
         assert_near(column(workplace / str(count), "train/loss"), later)
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
     train: Train, workplace: Path, victim: int
 ) -> None:

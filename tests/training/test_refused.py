@@ -43,6 +43,7 @@ def test_a_folder_named_in_an_experiment(train: Train, workplace: Path) -> None:
     assert content(Path("fixed")) == before
 
 
+@pytest.mark.slow
 def test_bf16_without_avx512(train: Train, workplace: Path) -> None:
     """A CPU with AVX2 only trains no LSTM in bf16: one line, at a resume too."""
     skip_without_bf16("bf16-mixed")
