@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from charrnn.runs.hardware import cpu_runs_bf16
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
