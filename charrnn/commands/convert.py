@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from charrnn.cli.options import ConvertOptions
+from charrnn.cli.model_options import ConvertOptions
 from charrnn.errors import InputError
 
 

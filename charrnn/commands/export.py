@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from charrnn.cli.options import ExportOptions
+from charrnn.cli.model_options import ExportOptions
 from charrnn.errors import InputError
 from charrnn.export.precision import Chosen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import InspectOptions
+from charrnn.cli.model_options import InspectOptions
 from charrnn.errors import InputError, shown
 from charrnn.say import progress, say
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.cli import sweeping
-from charrnn.cli.options import SampleOptions
+from charrnn.cli.model_options import SampleOptions
 from charrnn.errors import InputError
 from charrnn.files import replacing
 from charrnn.say import say

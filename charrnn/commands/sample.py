@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli import sweeping
-from charrnn.cli.options import SampleOptions
+from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import Write, opened
 from charrnn.errors import InputError
 from charrnn.files import numbered

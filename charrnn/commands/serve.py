@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from charrnn.cli.literal import quoted
-from charrnn.cli.options import ServeOptions
+from charrnn.cli.model_options import ServeOptions
 from charrnn.errors import InputError, shown
 from charrnn.say import say
 

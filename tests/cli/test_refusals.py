@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from charrnn.cli.building import hints_of, takes
+from charrnn.cli.model_options import SampleOptions
 from charrnn.cli.nodes import DataOptions, TrainerOptions
-from charrnn.cli.options import SampleOptions
 from charrnn.cli.refusals import nearest
 
 LINES = [

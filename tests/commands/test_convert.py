@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.options import ConvertOptions
+from charrnn.cli.model_options import ConvertOptions
 from charrnn.commands import convert
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load

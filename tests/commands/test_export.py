@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.cli.options import ExportOptions
+from charrnn.cli.model_options import ExportOptions
 from charrnn.commands import export
 from charrnn.errors import InputError
 from charrnn.export import ENDINGS

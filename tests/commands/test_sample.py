@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.cli.options import SampleOptions
+from charrnn.cli.model_options import SampleOptions
 from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
