@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
@@ -71,3 +72,7 @@ def test_one_is_preempted_one_fails_and_all_end(
     for number in (0, 2, 3):
         assert state(run(sweep, number))["global_step"] == 1000
     assert_same(state(run(sweep, 0)), state(whole))
+    with open(sweep / "leaderboard.csv", encoding="utf-8", newline="") as file:
+        board = list(csv.DictReader(file))
+    assert len(board) == 4
+    assert sorted(row["steps"] == "1000" for row in board) == [False, True, True, True]
