@@ -36,7 +36,7 @@ class Shown:
         self.address = address
         pairs = [(size, lr) for size in (8, 16) for lr in ("0.001", "0.02")]
         self.runs = {
-            f"hidden_size={size} lr={lr}": sweep / str(number)
+            f"hidden_size={size} lr={lr}": next(sweep.glob(f"{number}_*"))
             for number, (size, lr) in enumerate(pairs)
         }
 
