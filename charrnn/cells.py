@@ -36,6 +36,11 @@ class CpuThresholds(NamedTuple):
     bf16_streams: int = 1
 
 
+# a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
+# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)
+SHUT, OPEN = 0.1, 0.9
+
+
 @dataclass(frozen=True)
 class Cell:
     """One kind of recurrent layer.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.cells import OPEN, SHUT
 from charrnn.data import Ids
 from charrnn.generation.weights import Array, Folded
 from charrnn.models.trained import LAYERNORM_EPS
 
-OPEN, SHUT = 0.9, 0.1
 MOST_CHARACTERS = 5000  # of a longer passage every second, every third, ...
 _ROWS_AT_ONCE = 1024
 

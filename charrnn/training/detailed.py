@@ -6,6 +6,7 @@ None of these callbacks draws a random number or changes what is trained.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,15 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 
+from charrnn.cells import OPEN, SHUT
 from charrnn.errors import InputError
 from charrnn.network import Network
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import compiled
 from charrnn.training.datamodule import WholeText
 
-# a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
-# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)
-SHUT, OPEN = 0.1, 0.9
 # how characters are written that have no shape of their own
 SHAPES = {"\n": "↵", "\r": "␍", "\t": "⇥", " ": "␣"}
 
@@ -46,7 +45,7 @@ class Norms(L.Callback):
                 logger.log_metrics(found, step)
 
 
-class OnAPassage(L.Callback):
+class OnAPassage(L.Callback, ABC):
     """Looks at what the network makes of how the validation text begins, at some validations.
 
     Args:
@@ -79,9 +78,9 @@ class OnAPassage(L.Callback):
             with torch.autocast(pl_module.device.type, enabled=False):
                 self.look(trainer, pl_module, ids)
 
+    @abstractmethod
     def look(self, trainer: L.Trainer, module: Any, ids: Tensor) -> None:
         """Log what is seen on ids (T + 1); the last one is only predicted."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         return {"validations": self.validations}
