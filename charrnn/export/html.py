@@ -17,6 +17,12 @@ PAGE = Path(__file__).parents[1] / "page"
 _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
+def style_of(folder: Path) -> str:
+    """The CSS of the page in a folder: what all pages have, and its own."""
+    files = (PAGE / "palette.css", folder / "style.css")
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 def single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
     """A page in one file.
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.export.html import PAGE, replaced, single_file
+from charrnn.export.html import PAGE, replaced, single_file, style_of
 from charrnn.export.modules import joined
 from charrnn.export.packing import packed
 from charrnn.export.precision import Chosen
@@ -42,13 +42,14 @@ def writing_page(chosen: Chosen, about: About, copies: str | None = None) -> str
     for old, new in (
         ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
         ("<title>Write with charrnn</title>", f"<title>{escape(about.title)}</title>"),
+        ('  <link rel="stylesheet" href="page/palette.css">\n', ""),
         ('  <link rel="stylesheet" href="page/style.css">\n', ""),
         ('  <script type="module" src="page/main.js"></script>\n', ""),
     ):
         html = replaced(html, old, new)
     return single_file(
         html,
-        style=(PAGE / "style.css").read_text(encoding="utf-8"),
+        style=style_of(PAGE),
         script=joined(PAGE / "main-network.js"),
         data={"packed-model": model, "packed-copies": copies or "null"},
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charrnn.export.card import card, corpus_name
-from charrnn.export.html import PAGE, replaced, single_file
+from charrnn.export.html import PAGE, replaced, single_file, style_of
 from charrnn.export.modules import joined
 from charrnn.export.packing import packed
 from charrnn.export.precision import Chosen
@@ -29,7 +29,7 @@ def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:
     report = {**seen, "card": card(chosen)}
     return single_file(
         template,
-        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
+        style=style_of(FOLDER),
         script=joined(FOLDER / "main.js"),
         data={
             "packed-model": packed(chosen.model, chosen.precision),
