@@ -127,13 +127,14 @@ async def _load(port: int, duration: float, pid: int) -> Load:
     async def client(number: int) -> None:
         while time.perf_counter() < began + duration:
             try:
-                first, whole = await _ask(port, number)
-            except (OSError, ValueError, asyncio.IncompleteReadError):
+                async with _Client(port, number) as one:
+                    while time.perf_counter() < began + duration:
+                        first, whole = await one.ask()
+                        load.characters += _length(number)
+                        load.first.append(first)
+                        load.whole.append(whole)
+            except (OSError, asyncio.IncompleteReadError):
                 load.failed += 1
-                continue
-            load.characters += _length(number)
-            load.first.append(first)
-            load.whole.append(whole)
 
     async def watch() -> None:
         memory = psutil.Process(pid).memory_info
@@ -149,29 +150,43 @@ async def _load(port: int, duration: float, pid: int) -> Load:
 
 async def _alone(port: int) -> float:
     """Seconds until the first part of a lone request is there: the median of some."""
-    return _share([(await _ask(port, 0))[0] for _ in range(9)], 0.5)
+    async with _Client(port, 0) as client:
+        return _share([(await client.ask())[0] for _ in range(9)], 0.5)
 
 
-async def _ask(port: int, number: int) -> tuple[float, float]:
-    """Stream a client's completion; seconds until its first part and until its end."""
-    body = json.dumps(
-        {"prompt": PROMPT, "max_tokens": _length(number), "stream": True, "user": str(number)}
-    ).encode()
-    head = (
-        f"POST /v1/completions HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    began = time.perf_counter()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(head.encode() + body)
-        await reader.readuntil(b"data: ")
+class _Client:
+    """One that keeps its connection, as the clients of such servers do.
+
+    Args:
+        number: which of them.
+    """
+
+    def __init__(self, port: int, number: int) -> None:
+        self._number = number
+        self._address = ("127.0.0.1", port)
+        self._body = json.dumps(
+            {"prompt": PROMPT, "max_tokens": _length(number), "stream": True, "user": str(number)}
+        ).encode()
+        self._head = (
+            f"POST /v1/completions HTTP/1.1\r\nhost: localhost:{port}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(self._body)}\r\n\r\n"
+        ).encode()
+
+    async def __aenter__(self) -> _Client:
+        self._reader, self._writer = await asyncio.open_connection(*self._address)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+
+    async def ask(self) -> tuple[float, float]:
+        """Stream a completion; seconds until its first part and until its end."""
+        began = time.perf_counter()
+        self._writer.write(self._head + self._body)
+        await self._reader.readuntil(b"data: ")
         first = time.perf_counter() - began
-        if not (await reader.read()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
-            raise ValueError("the stream did not end")
-    finally:
-        writer.close()
-    return first, time.perf_counter() - began
+        await self._reader.readuntil(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        return first, time.perf_counter() - began
 
 
 def _length(number: int) -> int:

@@ -47,7 +47,12 @@ class Engine(Protocol):
     """What writes; see `NumpyEngine.write`."""
 
     def write(
-        self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        chosen: Chosen,
+        needed: Ids | None = None,
     ) -> tuple[Ids, State]: ...
 
 

@@ -41,7 +41,14 @@ class EnsembleEngine:
         parts = zip(self.members, self._parts(state), strict=True)
         return [layer for engine, part in parts for layer in engine.advance(ids, part)]
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        chosen: Chosen,
+        needed: Ids | None = None,
+    ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         N, T = uniforms.shape
         steps = [Steps(*pair) for pair in zip(self.members, self._parts(state), strict=True)]

@@ -22,9 +22,16 @@ from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
 from charrnn.generation.state import State, joined
 from charrnn.generation.weights import Folded
 
+# The streams go to the cores in so many parts each: in few, since each is a call with the
+# interpreter's lock, and in more than one, since a core that has other work takes fewer.
+_PARTS_A_CORE = 4
+
 
 class NumbaEngine:
     """Writes as `NumpyEngine` does, the streams spread over the processor's cores.
+
+    Four streams that stand side by side go through the weights together, as long as one of
+    them needs it: of streams that need unlike numbers of characters, those alike belong together.
 
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
@@ -52,12 +59,20 @@ class NumbaEngine:
         )  # fmt: skip
         self._decoder_bias = folded.decoder_bias
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        chosen: Chosen,
+        needed: Ids | None = None,
+    ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         choices = Choices(chosen, len(ids), len(self._decoder_bias))
         bias = np.where(choices.banned, np.float32(-np.inf), self._decoder_bias)
         numbers = as_numbers(choices)
-        written = np.empty(uniforms.shape, np.int64)
+        written = np.zeros(uniforms.shape, np.int64)
+        lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
 
         def write_some(streams: slice) -> State | None:
             # all laid out always alike: for another layout the loop would be compiled again
@@ -69,11 +84,13 @@ class NumbaEngine:
                 self._loop, *self._weights, bias[streams], carried[0], carried[-1],
                 ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64),
-                *(values[streams] for values in numbers), written[streams],
+                *(values[streams] for values in numbers), lengths[streams], written[streams],
             )  # fmt: skip
             return list(zip(*carried, strict=True)) if done else None
 
-        parts = [slice(n, n + TOGETHER) for n in range(0, len(ids), TOGETHER)]
+        groups = -(-len(ids) // TOGETHER)
+        size = TOGETHER * -(-groups // (_cores() * _PARTS_A_CORE))
+        parts = [slice(n, n + size) for n in range(0, len(ids), size)]
         if len(parts) == 1:
             states = [write_some(parts[0])]
         else:

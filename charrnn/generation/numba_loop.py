@@ -311,20 +311,13 @@ def choose(  # type: ignore[no-untyped-def]
     return -1
 
 
-@_cached
-def write(  # type: ignore[no-untyped-def]
+@_compiled
+def _write_some(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, written,
+    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, needed, written,
 ):  # fmt: skip
-    """Write `written` (B, T) after `ids` (B,), which become the last that were written.
-
-    Args:
-        decoder_bias: (B, V), minus infinity for what a stream never writes.
-        greedy, scale, top_k, top_p, min_p: (B,), as `choosing.Choices` has them.
-
-    Returns False when the logits are not numbers.
-    """
-    B, T = uniforms.shape
+    """As `write`, for streams that go through the weights together."""
+    B, T = len(ids), needed.max()
     V = len(decoder)
     z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
     outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
@@ -346,4 +339,33 @@ def write(  # type: ignore[no-untyped-def]
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]
+    return True
+
+
+@_cached
+def write(  # type: ignore[no-untyped-def]
+    kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
+    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, needed, written,
+):  # fmt: skip
+    """Write `written` (B, T) after `ids` (B,), which become the last that were written.
+
+    Args:
+        decoder_bias: (B, V), minus infinity for what a stream never writes.
+        hidden, cell: (L, B, H), which become those after the last character that was taken in.
+        greedy, scale, top_k, top_p, min_p: (B,), as `choosing.Choices` has them.
+        needed: (B,), how many of the T characters each stream needs.
+
+    Returns False when the logits are not numbers.
+    """
+    for b in range(0, len(ids), TOGETHER):
+        e = min(b + TOGETHER, len(ids))
+        own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
+        if not _write_some(
+            kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
+            decoder_bias[b:e], own_hidden, own_cell, ids[b:e], uniforms[b:e], greedy[b:e],
+            scale[b:e], top_k[b:e], top_p[b:e], min_p[b:e], needed[b:e], written[b:e],
+        ):  # fmt: skip
+            return False
+        cell[:, b:e] = own_cell
+        hidden[:, b:e] = own_hidden  # last: without a cell's state both are the same array
     return True

@@ -76,7 +76,14 @@ class NumpyEngine:
         return steps.state()
 
     @_on_one_thread
-    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        chosen: Chosen,
+        needed: Ids | None = None,
+    ) -> tuple[Ids, State]:
         """Go on writing.
 
         Args:
@@ -84,6 +91,9 @@ class NumpyEngine:
             state: that before it.
             uniforms: (N, T), in [0, 1): one for each new character.
             chosen: how, for all streams alike, or for each of the N.
+            needed: (N,), how many of its T characters each stream needs; None: all. Past them
+                it may have written anything, or nothing, and its state is without meaning: an
+                engine is free to leave them out.
 
         Returns:
             The new characters' ids (N, T), and the state before the last of them.

@@ -45,7 +45,14 @@ class TorchEngine:
         return self.read(ids, state)[1]
 
     @torch.inference_mode()
-    def write(self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen) -> tuple[Ids, State]:
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        chosen: Chosen,
+        needed: Ids | None = None,
+    ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         carried = self._tensors(state)
         last, draws = self._tensor(ids), self._tensor(uniforms)

@@ -77,6 +77,7 @@ class Scheduler:
         self._reading_state: State = beginning(self._model, 0)
         self._writing: list[Writing] = []
         self._writing_state: State = beginning(self._model, 0)
+        self._begun: list[tuple[list[Writing], State]] = []
         self._outbox: Outbox = []
         self._reading_pace = _Pace(_READING_SECONDS)
         self._writing_pace = _Pace(_WRITING_SECONDS)
@@ -140,6 +141,7 @@ class Scheduler:
                     self._begin(job)
                 if self._reading:
                     self._read()
+                self._put_in_order()
                 if self._writing:
                     self._write()
             except Exception as error:
@@ -179,8 +181,21 @@ class Scheduler:
         texts = [Writing(job, sample, self._model.vocabulary) for sample in range(job.samples)]
         self._outbox += [(job, piece) for text in texts if (piece := text.begin()) is not None]
         going = [text for text in texts if text.left]
-        self._writing += going
-        self._writing_state = joined([self._writing_state, rows_of(state, [0] * len(going))])
+        self._begun.append((going, rows_of(state, [0] * len(going))))
+
+    def _put_in_order(self) -> None:
+        """Texts just begun are written with the others, those that end together side by side.
+
+        An engine that writes some of them together need not go past their ends.
+        """
+        if not self._begun:
+            return
+        texts = [*self._writing, *(text for going, _ in self._begun for text in going)]
+        state = joined([self._writing_state, *(state for _, state in self._begun)])
+        # the longest first: what is shared out among cores last should be short
+        order = sorted(range(len(texts)), key=lambda n: texts[n].left, reverse=True)
+        self._writing, self._writing_state = [texts[n] for n in order], rows_of(state, order)
+        self._begun = []
 
     def _leave(self, jobs: set[Job]) -> None:
         if jobs:
@@ -231,10 +246,9 @@ class Scheduler:
     def _write(self) -> None:
         """Write all texts on by a chunk."""
         began = time.perf_counter()
-        lefts = [writing.left for writing in self._writing]
-        # not cut to the first of many that ends: what is written past its end costs less than
-        # another round
-        steps = min(self._writing_pace.steps(len(lefts)), max(lefts))
+        lefts = np.array([writing.left for writing in self._writing])
+        # not cut to the first of many that ends, which would make another round
+        steps = min(self._writing_pace.steps(len(lefts)), int(lefts.max()))
         rows = [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]
         if rows:
             steps = self._with_scores(steps, len(rows))
@@ -242,8 +256,9 @@ class Scheduler:
         uniforms = np.stack([writing.uniforms.random(steps) for writing in self._writing])
         choices = [writing.job.choice for writing in self._writing]
         before = self._writing_state
-        ids, self._writing_state = self._engine.write(last, before, uniforms, choices)
-        self.written += ids.size
+        needed = np.minimum(lefts, steps)
+        ids, self._writing_state = self._engine.write(last, before, uniforms, choices, needed)
+        self.written += int(needed.sum())
         scores = self._scores(rows, last, ids, before) if rows else {}
         for n, (writing, row) in enumerate(zip(self._writing, ids.tolist(), strict=True)):
             piece = writing.take(row, scores.get(n))
@@ -268,11 +283,13 @@ class Scheduler:
 
     def _fail(self, error: Exception, joining: list[Job]) -> None:
         """Nothing of what is under way can go on."""
-        under_way = [r.job for r in self._reading] + [w.job for w in self._writing]
+        begun = [text.job for going, _ in self._begun for text in going]
+        under_way = [r.job for r in self._reading] + [w.job for w in self._writing] + begun
         jobs = dict.fromkeys(joining + under_way)
         self._outbox = [(job, error) for job in jobs]
         self._keep_reading([])
         self._keep_writing([])
+        self._begun = []
 
 
 class _Pace:

@@ -83,10 +83,11 @@ class StateCache:
         """Make it the client's last."""
         before = self._trails.pop(client, None)
         self._size -= before.size if before else 0
-        if not trail.states or trail.size > self._limit:
+        size = trail.size
+        if not trail.states or size > self._limit:
             return
         self._trails[client] = trail
-        self._size += trail.size
+        self._size += size
         while self._size > self._limit:
             self._size -= self._trails.popitem(last=False)[1].size
 

@@ -61,6 +61,8 @@ def places_of(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
 
 def _instead(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
     """What the characters of a text that a vocabulary lacks are read as, by code point."""
+    if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
+        return {}
     lacking = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
     return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in lacking}
 

@@ -248,6 +248,26 @@ def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> N
         assert all(v.shape == (streams, 33) for layer in state for v in layer)
 
 
+@pytest.mark.parametrize("name", ["numpy", "numba", "torch"])
+def test_what_is_not_needed_may_be_left_out_and_the_rest_is_the_same(name: str) -> None:
+    if name == "numba":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    model = trained_model(hidden_size=33)
+    engine = Engines(model).named(name)
+    last, uniforms = some_ids(model, 11, seed=4), np.random.default_rng(9).random((11, 60))
+    needed = np.array([60, 60, 59, 12, 0, 0, 0, 0, 7, 60, 1])
+    asked = (last, beginning(model, 11), uniforms, Choice(top_p=0.95))
+    whole, whole_state = engine.write(*asked)
+    written, state = engine.write(*asked, needed)
+    assert written.shape == whole.shape
+    for n, length in enumerate(needed):
+        assert np.array_equal(written[n, :length], whole[n, :length])
+    to_the_end = np.flatnonzero(needed == 60).tolist()
+    for layer, of_whole in zip(state, whole_state, strict=True):
+        for vectors, expected in zip(layer, of_whole, strict=True):
+            assert np.array_equal(vectors[to_the_end], expected[to_the_end])
+
+
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch", "ensemble"])
 @pytest.mark.parametrize("streams", [1, 3, 7])
 def test_each_stream_has_a_choice_of_its_own(name: str, streams: int) -> None:

@@ -86,10 +86,13 @@ class Asked:
         return self.texts
 
 
-def test_whatever_comes_together_each_gets_its_own_text() -> None:
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_whatever_comes_together_each_gets_its_own_text(engine: str) -> None:
+    if engine == "numba":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
     numbers = random.Random(1)
     asked, expected = [], []
-    with running() as scheduler:
+    with running(engine=SAMPLER.engines.named(engine)) as scheduler:
         for seed in range(40):
             prompt = "".join(numbers.choices("abc de.\n", k=numbers.choice([0, 1, 7, 300])))
             length, samples = numbers.choice([0, 1, 30, 400]), numbers.choice([1, 1, 3])
@@ -205,11 +208,16 @@ def test_a_failure_reaches_all_and_the_next_are_served() -> None:
         fails = True
 
         def write(
-            self, ids: Ids, state: State, uniforms: Floats, chosen: Chosen
+            self,
+            ids: Ids,
+            state: State,
+            uniforms: Floats,
+            chosen: Chosen,
+            needed: Ids | None = None,
         ) -> tuple[Ids, State]:
             if self.fails:
                 raise RunError("not numbers")
-            return SAMPLER.engines.numpy.write(ids, state, uniforms, chosen)
+            return SAMPLER.engines.numpy.write(ids, state, uniforms, chosen, needed)
 
     engine = Failing()
     with running(engine=engine) as scheduler:
