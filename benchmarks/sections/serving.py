@@ -162,18 +162,18 @@ class _Client:
     """
 
     def __init__(self, port: int, number: int) -> None:
-        self._number = number
-        self._address = ("127.0.0.1", port)
-        self._body = json.dumps(
+        self._port = port
+        body = json.dumps(
             {"prompt": PROMPT, "max_tokens": _length(number), "stream": True, "user": str(number)}
         ).encode()
-        self._head = (
+        head = (
             f"POST /v1/completions HTTP/1.1\r\nhost: localhost:{port}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(self._body)}\r\n\r\n"
-        ).encode()
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        self._request = head.encode() + body
 
     async def __aenter__(self) -> _Client:
-        self._reader, self._writer = await asyncio.open_connection(*self._address)
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -182,7 +182,7 @@ class _Client:
     async def ask(self) -> tuple[float, float]:
         """Stream a completion; seconds until its first part and until its end."""
         began = time.perf_counter()
-        self._writer.write(self._head + self._body)
+        self._writer.write(self._request)
         await self._reader.readuntil(b"data: ")
         first = time.perf_counter() - began
         await self._reader.readuntil(b"data: [DONE]\n\n\r\n0\r\n\r\n")

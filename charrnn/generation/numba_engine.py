@@ -71,7 +71,7 @@ class NumbaEngine:
         choices = Choices(chosen, len(ids), len(self._decoder_bias))
         bias = np.where(choices.banned, np.float32(-np.inf), self._decoder_bias)
         numbers = as_numbers(choices)
-        written = np.zeros(uniforms.shape, np.int64)
+        written = np.zeros(uniforms.shape, np.int64)  # what is left out is an id, too
         lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
 
         def write_some(streams: slice) -> State | None:
