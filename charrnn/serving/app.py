@@ -240,7 +240,6 @@ def _client(request: Request, user: str | None) -> str:
 
 async def _whole(wanted: Answer, request: Request) -> dict[str, Any]:
     """An answer in one; its places are free again when the client leaves."""
-
     wanted.begin()
     async with _given_up_with_its_client(wanted, request.receive):
         return await wanted.whole()
@@ -249,8 +248,8 @@ async def _whole(wanted: Answer, request: Request) -> dict[str, Any]:
 class _EventStream(Response):
     """An answer as server-sent events; its places are free again when the client leaves.
 
-    Starlette's StreamingResponse would do, with a group of tasks for each request: a tenth of
-    what this server can write.
+    As Starlette's StreamingResponse, but with one task for each request where that has a group of
+    them, which cost time that the models could write in.
     """
 
     def __init__(self, wanted: Answer, limits: Limits) -> None:
