@@ -217,7 +217,7 @@ def test_a_signal_stops_all_at_the_same_step(workplace: Path, signum: int) -> No
     with running(*LONG, "hydra.run.dir=run") as (process, _):
         process.send_signal(signum)
         said = process.stderr.read()
-        assert process.wait() == SIGNALS[signal.Signals(signum)]
+        assert process.wait() == SIGNALS[signal.Signals(signum)], said
     lines = [line for line in said.splitlines() if line and not line.startswith("epoch")]
     match = re.fullmatch(rf"charrnn train: stopped after step (\d+); {LOST}", lines[-1])
     assert match is not None
@@ -227,10 +227,16 @@ def test_a_signal_stops_all_at_the_same_step(workplace: Path, signum: int) -> No
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_them_stops_all(workplace: Path) -> None:
+    """Also when it comes while that one waits for the other, which is in the midst of a step."""
     with running(*LONG, "hydra.run.dir=run") as (process, ranks):
+        os.kill(ranks[0], signal.SIGSTOP)
+        time.sleep(0.5)
         os.kill(ranks[1], signal.SIGTERM)
-        assert "stopped after step" in process.stderr.read()
-        assert process.wait() == 143
+        time.sleep(0.5)
+        os.kill(ranks[0], signal.SIGCONT)
+        said = process.stderr.read()
+        assert process.wait() == 143, said
+        assert "stopped after step" in said
 
 
 @pytest.mark.slow
