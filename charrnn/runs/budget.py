@@ -32,11 +32,12 @@ SEEN, LARGEST = 3, 12
 # could have been learnt by heart, is no more than BY_HEART: with dropout 0.5, 2 x 128 on 24,000
 # characters got no better after 15 epochs of 25, nor 2 x 256 on 80,000 after 13 of 18.
 EPOCHS, BY_HEART = 50, 150
-# Dropout for each doubling of that. On 900,000 characters, 11 epochs of 2 x 256 end at 1.447
-# with 0.3, at 1.57 without, and at 1.493 with other kinds of dropout beside it; 25 of 2 x 128
-# on 24,000 stay near their best with 0.5, and with 0.3 get worse. Ten of these, too few for any
-# network, are best without: before LEARNT steps it is in proportion. LEAST are needed for anything.
-DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.09, 0.5, 1200, 800
+# Dropout for each doubling of that. On a million characters, 3 epochs of 2 x 256 end at 1.447
+# with 0.1 and at 1.468 with 0.2, 5 epochs at 1.437 and 1.441; 16 of 2 x 128 on 27,000 and 14 of
+# 2 x 256 on 80,000 are best with 0.4 to 0.5, and 0.07 worse with 0.2. Ten of these, too few for
+# any network, are best without: before LEARNT steps it is in proportion. LEAST are needed for
+# anything.
+DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.07, 0.5, 1200, 800
 # Streams: fewer for a training of less than FEW steps, as long as half of them leave LEFT of the
 # characters, and more where that is SO_MUCH faster (on a GPU) and leaves MANY steps. 2 x 128 on
 # 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58 after 1,500 of 16.
