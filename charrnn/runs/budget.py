@@ -34,8 +34,8 @@ SEEN, LARGEST = 3, 12
 EPOCHS, BY_HEART = 50, 150
 # Dropout for each doubling of that. On a million characters, 3 epochs of 2 x 256 end at 1.447
 # with 0.1 and at 1.468 with 0.2, 5 epochs at 1.437 and 1.441; 16 of 2 x 128 on 27,000 and 14 of
-# 2 x 256 on 80,000 are best with 0.4 to 0.5, and 0.07 worse with 0.2. Ten of these, too few for
-# any network, are best without: before LEARNT steps it is in proportion. LEAST are needed for
+# 2 x 256 on 80,000 are 0.06 to 0.07 worse with 0.2 than with 0.4, on test. Ten of these, too few
+# for any network, are best without: before LEARNT steps it is in proportion. LEAST are needed for
 # anything.
 DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.07, 0.5, 1200, 800
 # Streams: fewer for a training of less than FEW steps, as long as half of them leave LEFT of the

@@ -139,15 +139,15 @@ class RunCheckpoints(Checkpoint):
     def _asked_to_stop(self, trainer: L.Trainer) -> bool:
         """Whether a signal reached any of the processes: they must stop at the same step."""
         signals = self.run.signals
-        if trainer.world_size == 1:
-            return bool(signals.received)
-        # on the CPU, where no step of a GPU is waited for
-        highest = torch.tensor(signals.received or 0)
-        torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
-        received = int(highest.item())
+        received = signals.received or 0
+        if trainer.world_size > 1:
+            # on the CPU, where no step of a GPU is waited for
+            highest = torch.tensor(received)
+            torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+            # a signal that came in meanwhile waits for the next step: the others do not know of it
+            received = int(highest.item())
         if received:
             signals.received = received
-        # one that came in while they agreed waits for the next step: the others do not know of it
         return bool(received)
 
     def on_save_checkpoint(
