@@ -55,15 +55,18 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run what is missing, then write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
-    parser.add_argument("--seeds", type=int, help="runs of each; by default 3")
+    parser.add_argument("--seeds", type=int, help="runs of each; by default 3, of hour 1")
     parser.add_argument("--text", type=Path, help="the corpus as a file, instead of fetching it")
     parser.add_argument("--table", action="store_true", help="only write the table anew")
     options = parser.parse_args(words)
+    if unknown := set(options.names) - set(RECIPES):
+        parser.error(f"{', '.join(sorted(unknown))}: not a recipe of the table")
     for name in [] if options.table else options.names or list(RECIPES):
-        for seed in range(1, 1 + (options.seeds or RECIPES.get(name, 1))):
+        for seed in range(1, 1 + (options.seeds or RECIPES[name])):
             if not (folder_of(name, seed) / "result.json").is_file():
                 train(name, seed, options.text)
     found = everything()
+    warn(found)
     write(found)
     print(table(found))
     return 0
@@ -78,11 +81,11 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     folder = folder_of(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
     corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
-    chosen = [] if recipe == DEFAULT else [f"experiment={recipe}"]
-    words = (*chosen, *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
+    words = (*chosen(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
     result = {
+        "config": composed(recipe),
         "machine": description(),
         "seconds": ended.seconds,
         "peak_bytes": ended.peak_bytes,
@@ -94,6 +97,23 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
         "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+
+def chosen(recipe: str) -> list[str]:
+    return [] if recipe == DEFAULT else [f"experiment={recipe}"]
+
+
+def composed(recipe: str) -> str:
+    """All options of a recipe, as YAML."""
+    return run([*CHARRNN, "train", *chosen(recipe), "--cfg", "job"], REPOSITORY).output
+
+
+def warn(found: list[Trained]) -> None:
+    """Say which results are of a recipe that has changed since."""
+    now = {recipe: composed(recipe) for recipe in {trained.recipe for trained in found}}
+    for trained in found:
+        if trained.result.get("config", now[trained.recipe]) != now[trained.recipe]:
+            print(f"{trained.folder}: of an older recipe; remove it to train anew", file=sys.stderr)
 
 
 def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:

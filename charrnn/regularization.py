@@ -19,8 +19,8 @@ class Regularization:
     """How a network is kept from learning its text by heart.
 
     Attributes:
-        output_dropout: share of what the decoder reads, the last layer's outputs; None: as of
-            every other layer's, `Architecture.dropout` (Srivastava et al. 2014).
+        output_dropout: share of what the decoder reads, the last layer's outputs or the sum;
+            None: as of every other layer's, `Architecture.dropout` (Srivastava et al. 2014).
         embedding_dropout: share of the embedding's outputs.
         recurrent_dropout: share of the hidden units that a layer does not see of its own past;
             the same ones for a window long (Gal and Ghahramani, arXiv 1512.05287), and for all

@@ -24,8 +24,8 @@ def run(options: EvaluateOptions) -> None:
     from charrnn.models.ensemble import read_models
 
     trained = read_models(options.checkpoint)
-    if options.temperature != 1:
-        trained = _tempered(options, trained)
+    temperatures = _temperatures(options, trained)
+    trained = _tempered(trained, temperatures)
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
@@ -44,7 +44,7 @@ def run(options: EvaluateOptions) -> None:
         **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
         **({"model": name} if name else {}),
         **({} if options.window is None else {"window": options.window}),
-        **({} if options.temperature == 1 else {"temperature": options.temperature}),
+        **({} if options.temperature == 1 else {"temperature": _one_or_all(temperatures)}),
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
@@ -56,7 +56,8 @@ def run(options: EvaluateOptions) -> None:
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
     if options.temperature != 1:
-        how += f", temperature {options.temperature}"
+        how += f", temperature {written(_one_or_all(temperatures))}"
+        how += " (recorded)" if options.temperature == "recorded" else ""
     print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
     print(f"loss {score.loss:.4f} nats per character")
     print(f"{score.bits_per_character:.4f} bits per character")
@@ -71,23 +72,32 @@ def run(options: EvaluateOptions) -> None:
         )
 
 
-def _tempered(options: EvaluateOptions, trained: Trained) -> Trained:
-    """The model, or each of an ensemble's, with its logits divided by the temperature asked for."""
-    from charrnn.models.ensemble import TrainedEnsemble
-
+def _temperatures(options: EvaluateOptions, trained: Trained) -> list[float]:
+    """What the logits of the model, or of each of an ensemble's, are divided by."""
     if isinstance(options.temperature, float):
-        return trained.at_temperature(options.temperature)
-    members = []
-    for member in trained.members:
-        recorded = member.facts.get("evaluation_temperature")
-        if isinstance(recorded, float) and recorded > 0:
-            members.append(member.at_temperature(recorded))
-    if len(members) < len(trained.members):
+        return [options.temperature] * len(trained.members)
+    recorded = [member.facts.get("evaluation_temperature") for member in trained.members]
+    found = [value for value in recorded if isinstance(value, float) and value > 0]
+    if len(found) < len(recorded):
         raise InputError(
             f"temperature=recorded: checkpoint={written(options.checkpoint)} records none; train "
             f"with fit_temperature=true, or give a number"
         )
-    return members[0] if len(members) == 1 else TrainedEnsemble(tuple(members))
+    return found
+
+
+def _one_or_all(temperatures: list[float]) -> float | list[float]:
+    return temperatures[0] if len(set(temperatures)) == 1 else temperatures
+
+
+def _tempered(trained: Trained, temperatures: list[float]) -> Trained:
+    from charrnn.models.ensemble import TrainedEnsemble
+
+    if set(temperatures) == {1.0}:
+        return trained
+    pairs = zip(trained.members, temperatures, strict=True)
+    members = tuple(member.at_temperature(temperature) for member, temperature in pairs)
+    return members[0] if len(members) == 1 else TrainedEnsemble(members)
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:

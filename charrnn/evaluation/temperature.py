@@ -8,6 +8,7 @@ validation split, takes this out of the loss (Guo et al. 2017, arXiv 1706.04599;
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,12 @@ import torch
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import losses_of, scored_ids
+from charrnn.evaluation.side_by_side import columns_at_once
+from charrnn.network import State
 
-TEMPERATURES = tuple(t / 100 for t in range(80, 126))
+# in hundredths: first these, then those between the neighbours of the best of them, since the
+# loss has one minimum (it is convex in 1 / temperature)
+COARSE = range(50, 201, 10)
 ENOUGH = 200_000  # characters: more do not move the second decimal
 WINDOW = 1000
 _AT_ONCE = 20
@@ -31,14 +36,20 @@ class Fitted(NamedTuple):
     plain: float
 
 
-def fitted_temperature(network: AnyNetwork, ids: Ids | SplitIds) -> Fitted:
-    """Which of `TEMPERATURES` gives a text the lowest loss.
+def fitted_temperature(
+    network: AnyNetwork,
+    ids: Ids | SplitIds,
+    *,
+    report: Callable[[int, int], None] | None = None,
+) -> Fitted:
+    """Which temperature from 0.5 to 2, in hundredths, gives a text the lowest loss.
 
     The text is scored in cold windows of 1,000 characters, at most 200,000 characters of it: what
     a network lacks at the beginning of each is much the same at any temperature.
 
     Args:
         ids: (n,) from 0, n >= 2.
+        report: called with the characters done and the characters in all, each counted twice.
 
     Raises:
         ValueError: there is nothing to predict.
@@ -46,20 +57,45 @@ def fitted_temperature(network: AnyNetwork, ids: Ids | SplitIds) -> Fitted:
     text = np.asarray(scored_ids(ids)[: ENOUGH + 1])
     length = min(WINDOW, len(text) - 1)
     rows = (len(text) - 1) // length
+    each, done = rows * length, 0
+
+    def count(characters: int) -> None:
+        nonlocal done
+        done += characters
+        if report is not None:
+            report(done, 2 * each)
+
     windows = np.stack([text[n * length : (n + 1) * length + 1] for n in range(rows)])
-    device = next(network.parameters()).device
-    sums = np.zeros(len(TEMPERATURES))
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
-            for first in range(0, rows, _AT_ONCE):
-                part = torch.from_numpy(windows[first : first + _AT_ONCE]).to(device)
-                logits, _ = network(part[:, :-1])
-                for n, temperature in enumerate(TEMPERATURES):
-                    sums[n] += float(losses_of(logits / temperature, part[:, 1:]).double().sum())
+        losses = _losses(network, windows, COARSE, count)
+        near = min(losses, key=losses.__getitem__)
+        fine = range(max(near - COARSE.step, COARSE[0]), min(near + COARSE.step, COARSE[-1]) + 1)
+        losses |= _losses(network, windows, [t for t in fine if t not in losses], count)
     finally:
         network.train(was_training)
-    losses = sums / (rows * length)
-    best = int(losses.argmin())
-    return Fitted(TEMPERATURES[best], losses[best], losses[TEMPERATURES.index(1.0)])
+    best = min(losses, key=losses.__getitem__)
+    return Fitted(best / 100, losses[best], losses[100])
+
+
+def _losses(
+    network: AnyNetwork, windows: Ids, hundredths: Sequence[int], count: Callable[[int], None]
+) -> dict[int, float]:
+    """The mean loss of windows (rows, length + 1) at each of several temperatures."""
+    device = next(network.parameters()).device
+    sums = np.zeros(len(hundredths))
+    length = windows.shape[1] - 1
+    with torch.inference_mode():
+        for first in range(0, len(windows), _AT_ONCE):
+            part = torch.from_numpy(windows[first : first + _AT_ONCE]).to(device)
+            state: State | None = None
+            chunk = columns_at_once(len(part), network.vocabulary_size)
+            for start in range(0, length, chunk):
+                stop = min(start + chunk, length)
+                logits, state = network(part[:, start:stop], state)
+                targets = part[:, start + 1 : stop + 1]
+                for n, each in enumerate(hundredths):
+                    sums[n] += losses_of(logits / (each / 100), targets).double().sum().item()
+                count(targets.numel())
+    return dict(zip(hundredths, (sums / windows[:, 1:].size).tolist(), strict=True))

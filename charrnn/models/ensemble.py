@@ -34,10 +34,6 @@ class TrainedEnsemble:
     def vocabulary(self) -> Vocabulary:
         return self.members[0].vocabulary
 
-    def at_temperature(self, temperature: float) -> TrainedEnsemble:
-        """Each member at this temperature."""
-        return TrainedEnsemble(tuple(m.at_temperature(temperature) for m in self.members))
-
     @property
     def facts(self) -> dict[str, Any]:
         """The first one's: where its data lies, and how it was read."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ LEFT, SO_MUCH = 0.6, 1.4
 # samples and a machine that others use too
 TRAINED = 0.85
 VALIDATED = 0.1
-VALIDATIONS = 40
+VALIDATIONS, OFTEN = 40, 10  # at most, and as many before they read only a part of the text
 SECONDS_BETWEEN = 5.0
 LEAST_BETWEEN = 50  # steps
 # scoring a character takes no more than this share of the time of training one (measured: 0.32
@@ -80,6 +80,7 @@ class Asked:
         characters, validated: of the text, to train on and to validate on.
         parameters_of: how many a network of so many units has.
         given: the options of `DECIDES` that stay as they are, dotted, with their values.
+        every: steps between validations, if that is given.
         seq_length: characters in a window.
         processes: that train together, and share out the streams.
         windows_a_step: whose gradients are added up.
@@ -90,6 +91,7 @@ class Asked:
     seconds: float
     parameters_of: Callable[[int], int]
     given: Mapping[str, Any] = field(default_factory=dict)
+    every: int | None = None
     seq_length: int = 64
     processes: int = 1
     windows_a_step: int = 1
@@ -124,10 +126,14 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     size, why = _size(asked, speed_of, batch)
     batch = asked.given.get(BATCH_SIZE) or _streams(asked, speed_of, size)
     speed = speed_of(size, batch)
-    validations, share, pause = _validations(asked, speed)
+    steps = asked.steps(batch)
+    if steps is not None:
+        # a length that is given may take longer
+        taken = steps * _a_step(asked, batch) / speed / TRAINED
+        asked = replace(asked, seconds=max(asked.seconds, taken))
+    validations, share, pause = _validations(asked, speed, batch)
     enough = _enough(asked, size)
     possible = speed * (TRAINED * asked.seconds - pause)
-    steps = asked.steps(batch)
     is_given = steps is not None
     if steps is None:
         steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
@@ -138,7 +144,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
         BATCH_SIZE: batch,
         **({} if is_given else {MAX_STEPS: steps}),
-        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // validations)),
+        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // min(validations, VALIDATIONS))),
         **({SHARE: share} if share < 1 else {}),
         **asked.given,
     }
@@ -180,7 +186,7 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
 
     def trained(batch: int) -> float:
         speed = speed_of(size, batch)
-        pause = _validations(asked, speed)[2]
+        pause = _validations(asked, speed, batch)[2]
         return min(speed * (TRAINED * asked.seconds - pause), _enough(asked, size))
 
     def steps(batch: int) -> float:
@@ -214,15 +220,20 @@ def _a_step(asked: Asked, batch: int) -> int:
     return streams * characters * asked.windows_a_step
 
 
-def _validations(asked: Asked, speed: float) -> tuple[int, float, float]:
+def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, float]:
     """How many there are, of which share of the text, and the seconds that all take."""
     each = asked.validated * SCORED / speed
     whole = asked.given.get(SHARE, 1.0)
     if isinstance(whole, float):
         each *= whole
+    if asked.every is not None:
+        cycle = asked.every * _a_step(asked, batch) / speed + each
+        count = max(1, int(TRAINED * asked.seconds / cycle))
+        return count, 1.0, count * each
     time = VALIDATED * asked.seconds
-    count = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, time / max(each, 1e-9))))
-    share = 1.0 if count * each <= time else max(0.001, round(time / each, 3))
+    whole_texts = max(OFTEN, time / max(each, 1e-9))
+    count = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, whole_texts)))
+    share = 1.0 if count * each <= time else max(0.001, round(time / (count * each), 3))
     return count, share, count * each * share
 
 

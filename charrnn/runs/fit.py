@@ -81,7 +81,11 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     keep_freed_memory()
     began = time.perf_counter()
     data = opened(config, task.files)
-    with threads(config, world) as stream_threads, _explained(task, world), _quiet_writers():
+    with (
+        threads(config, data.streams.batch_size // world.size, world) as stream_threads,
+        _explained(task, world),
+        _quiet_writers(),
+    ):
         module = module_of(config, data.vocabulary, world)
         initial = _initial(config, data, module) if start.path is None else None
         module.stream_threads = stream_threads
@@ -111,8 +115,12 @@ def opened(config: Config, files: tuple[Path, Path]) -> TextDataModule:
 
 
 @contextlib.contextmanager
-def threads(config: Config, world: World) -> Iterator[int]:
-    """Let torch use the threads that were chosen; yields how many share out the streams."""
+def threads(config: Config, streams: int, world: World) -> Iterator[int]:
+    """Let torch use the threads that were chosen; yields how many share out the streams.
+
+    Args:
+        streams: of this process, fewer than `data.batch_size` where the text is short.
+    """
     trainer, model = config["trainer"], config["model"]
     threads, shares = trainer["threads"], 1
     if trainer["accelerator"] == "gpu":
@@ -123,7 +131,7 @@ def threads(config: Config, world: World) -> Iterator[int]:
     if trainer["accelerator"] == "cpu":
         sizes = hardware.Model(model["kind"], model["hidden_size"], model["batchnorm"])
         each = config["data"]["batch_size"] // world.size
-        shares = hardware.chosen_shares(sizes, each, threads)
+        shares = min(hardware.chosen_shares(sizes, each, threads), streams)
     before = torch.get_num_threads()
     torch.set_num_threads(threads // shares)
     try:

@@ -22,8 +22,9 @@ from charrnn.runs.world import ALONE, World, check_count
 #     2 streams   16    101     19       16 streams    45   1614     51
 #     4 streams   17    134     25       24 streams    74    662     81
 # and in bf16 50 streams take 38, 190 and 37. The fastest of those steps, when the others happened
-# to rest, were 1.3 to 11 times as long with shared products, too (docs/performance.md).
-SHARED_HIDDEN, SHARED_STREAMS = 256, 12
+# to rest, were 1.3 to 11 times as long with shared products, too (docs/performance.md). On two
+# quiet cores 16 streams take 11 and 7 ms with one and two threads, and 256 units in bf16 29 and 16.
+SHARED_HIDDEN, SHARED_STREAMS = 256, 8
 # above, multiplications of a time step's product that a thread needs to have
 PRODUCT = 32_000
 

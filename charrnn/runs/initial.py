@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from charrnn.text.vocabulary import Vocabulary
 
 # what of a trained model's architecture a fresh run may choose for itself
 FREE = ("dropout",)
+# which are the same in a model that is tied
+MATRICES = ("embedding.weight", "decoder.weight")
 
 
 def read_initial(init_from: str) -> TrainedModel:
@@ -41,6 +44,11 @@ def adopt_architecture(
     """
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
+    if options["tied"] and not np.array_equal(*(trained.weights[name] for name in MATRICES)):
+        raise InputError(
+            f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
+            f"option out to start from its weights"
+        )
     values = {
         name: value if name in FREE else getattr(trained.architecture, name, value)
         for name, value in options.items()

@@ -14,6 +14,7 @@ from charrnn.ranges import seconds_of
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
 from charrnn.runs.request import Config
+from charrnn.runs.teachers import teach
 from charrnn.runs.world import World
 from charrnn.say import duration, say
 from charrnn.text.vocabulary import Vocabulary
@@ -56,6 +57,7 @@ def decided(config: Config, data: TextDataModule, world: World) -> Config:
         seconds=seconds_of(config["budget"]) if config["budget"] else budget.USUAL_SECONDS,
         parameters_of=parameters_of,
         given=given,
+        every=config["validate_every"] or given.get(budget.CHECKPOINTS),
         seq_length=data.seq_length,
         processes=processes,
         windows_a_step=trainer.get("accumulate_grad_batches", 1),
@@ -101,9 +103,10 @@ def measured(config: Config, vocabulary: Vocabulary, processes: int, seconds: fl
     trainer, length = config["trainer"], config["data"]["seq_length"]
     streams = max(1, config["data"]["batch_size"] // processes)
     device = _device(trainer)
-    with threads(config, World("", 0, 0, processes, processes)) as shares:
+    with threads(config, streams, World("", 0, 0, processes, processes)) as shares:
         module = module_of(config, vocabulary).to(device).train()
         module.stream_threads = shares
+        teach(module, config)
         step = _stepping(module, config, device)
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)

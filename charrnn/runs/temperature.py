@@ -7,25 +7,29 @@ from pathlib import Path
 
 from charrnn.data import open_data, translated
 from charrnn.evaluation import fitted_temperature
+from charrnn.evaluation.temperature import ENOUGH
 from charrnn.models import IN_A_RUN, model_file
 from charrnn.network import network_of
-from charrnn.say import say
+from charrnn.say import progress, say
 
 
 def record_temperature(folder: Path) -> None:
     """Fit it on the validation split with the run's best model, and write it into the model file.
 
-    Without a model file or a validation split there is nothing to do.
+    Without a model file or a validation split there is nothing to do, nor where it is recorded.
     """
     path = folder / IN_A_RUN[0]
     if not path.is_file():
         return
     trained = model_file.load(path)
+    if "evaluation_temperature" in trained.facts:
+        return
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids = translated(data, "val", trained.vocabulary)
     if len(ids) < 2:
         return
-    fitted = fitted_temperature(network_of(trained), ids)
+    with progress(2 * min(len(ids) - 1, ENOUGH)) as report:
+        fitted = fitted_temperature(network_of(trained), ids, report=report)
     facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
     model_file.save(path, replace(trained, facts=facts))
     say(

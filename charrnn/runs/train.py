@@ -50,6 +50,8 @@ def train(request: Request, signals: Signals) -> Result:
         files.remove_unfinished(folder)
         start = resume_point(begins)
         if start.entry is not None and _is_finished(start, begins):
+            if begins.config["fit_temperature"]:
+                record_temperature(folder)
             report(folder)
             say_finished(folder, start)
             return _result_of(folder, start)

@@ -206,6 +206,9 @@ class LanguageModel(L.LightningModule):
     # -- validation ----------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
+        if self._is_fitting():
+            # scoring and sampling with what is no number would be slow, and fail in its own words
+            self.check_finite()
         self._begin_scores()
 
     def on_test_epoch_start(self) -> None:

@@ -52,20 +52,20 @@ class AdamW(torch.optim.AdamW):
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalized momentum for the recurrent layers' matrices, AdamW for all other weights.
+    """Orthogonalized momentum for the recurrent layers' matrices, Adam for all other weights.
 
     The step of a matrix is its momentum with all singular values made about equal
     (Jordan et al. 2024, "Muon"), by as many Newton-Schulz iterations as `iterations` says,
-    scaled as arXiv 2502.16982 does. The embedding, the decoder and the biases take AdamW's
-    step, of which the matrices alone are decayed.
+    scaled as arXiv 2502.16982 does. The embedding, the decoder and the biases take Adam's
+    step, and are not decayed.
 
     Args:
         named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
             them; matrices below ``recurrent.`` are orthogonalized.
         momentum: memory of a matrix's gradient, taken with Nesterov's look-ahead.
         weight_decay: decoupled, of the matrices below ``recurrent.``
-        betas: AdamW's memory of the gradient's mean, and of its square.
-        eps: added to AdamW's denominator.
+        betas: Adam's memory of the gradient's mean, and of its square.
+        eps: added to Adam's denominator.
         iterations: of Newton-Schulz.
     """
 
@@ -127,16 +127,17 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T, or of each of several (..., m, n).
+    """About U V^T of a matrix (m, n) = U S V^T.
 
     The products are bf16 where that is faster, which the iteration bears.
     """
     a, b, c = QUINTIC
-    wide = matrix.shape[-2] <= matrix.shape[-1]
+    wide = matrix.shape[0] <= matrix.shape[1]
     found = matrix if wide else matrix.mT
     found = found.bfloat16() if multiplies_bf16(matrix.device) else found
-    found = found / (found.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    found = found / (found.norm() + 1e-7)
     for _ in range(iterations):
         gram = found @ found.mT
-        found = a * found + (b * gram + c * (gram @ gram)) @ found
+        # a * found + (b * gram + c * gram @ gram) @ found: sums apart take as long as products
+        found = found.addmm(gram.addmm(gram, gram, beta=b, alpha=c), found, beta=a)
     return (found if wide else found.mT).to(matrix.dtype)

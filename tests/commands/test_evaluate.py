@@ -243,11 +243,19 @@ def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     value = charrnn.models.read_model(run).facts["evaluation_temperature"]
     assert f"temperature of evaluation: {value:.2f}, with which the validation loss is" in said
     assert evaluate(capfd, f"checkpoint={run}", f"temperature={value}")["loss"] == recorded["loss"]
-    assert recorded["temperature"] == "recorded"
+    assert recorded["temperature"] == value
+    assert main(["evaluate", f"checkpoint={run}", "temperature=recorded"]) == 0
+    assert f", temperature {value:g} (recorded)" in capfd.readouterr().out
     assert recorded["loss"] < plain["loss"]
     both = evaluate(capfd, f"checkpoint=[{run},{run}]", "temperature=recorded", "window=20")
     one = evaluate(capfd, f"checkpoint={run}", "temperature=recorded", "window=20")
     assert both["loss"] == pytest.approx(one["loss"], abs=1e-6)
+
+    again = train("trainer.max_steps=23", folder="later")
+    assert "evaluation_temperature" not in charrnn.models.read_model(again).facts
+    train(f"resume={again}", "fit_temperature=true", small=False)
+    assert charrnn.models.read_model(again).facts["evaluation_temperature"] == value
+    capfd.readouterr()
 
     last = run / "checkpoints" / "last.ckpt"
     assert main(["evaluate", f"checkpoint={last}", "temperature=recorded"]) == 2

@@ -31,7 +31,7 @@ def written_by(net: Network, characters: int) -> np.ndarray:
     return np.array(ids)
 
 
-@pytest.mark.parametrize("times", [0.9, 1.12])
+@pytest.mark.parametrize("times", [0.9, 1.12, 1.4])
 def test_it_undoes_what_a_network_is_too_sure_of(times: float) -> None:
     """What the network wrote is best predicted by its own logits, whatever they are times."""
     ids = written_by(sure(20).eval(), 600)

@@ -78,6 +78,25 @@ def test_a_length_that_is_given_stays() -> None:
     assert options(900_000, 600, both)["checkpoint_every"] == 50
 
 
+def test_a_length_that_is_given_is_validated_often_however_long_it_takes() -> None:
+    for steps in (10_000, 100_000):
+        every = options(900_000, 100, {"trainer.max_steps": steps})["checkpoint_every"]
+        assert 20 <= steps / every <= 40
+    long = options(90_000_000, 100, {"trainer.max_epochs": 1})
+    assert long["trainer.limit_val_batches"] == pytest.approx(0.2, abs=0.1)
+    assert 90_000_000 / (32 * 64) / long["checkpoint_every"] >= 9
+
+
+@pytest.mark.parametrize("every", [10, 50, 1000])
+def test_validations_that_are_asked_for_fit_into_the_time(every: int) -> None:
+    found = options(900_000, 600, every=every)
+    steps = found["trainer.max_steps"]
+    rate = cpu(found["model.hidden_size"], found["data.batch_size"])
+    trained = steps * found["data.batch_size"] * 64
+    assert trained + steps / every * budget.SCORED * 900_000 / 8 <= 0.9 * 600 * rate
+    assert 20 <= steps / found["checkpoint_every"] <= 40 or every == 1000
+
+
 def test_the_measured_recipe() -> None:
     """Ten minutes at the speed at which 2 x 256 sees 11 million characters."""
     found = chosen(asked(900_000, 600), lambda size, batch: 22_000 * 0.87e6 / parameters_of(size))

@@ -53,18 +53,18 @@ def test_the_default_recipe() -> None:
     [
         (1, {}, ("32-true", 1)),
         (5, {}, ("32-true", 1)),
-        (23, {}, ("bf16-mixed", 1)),
+        (15, {}, ("bf16-mixed", 1)),
         (5, {"hidden_size": 256}, ("32-true", 1)),
         (5, {"hidden_size": 512}, ("32-true", 2)),
         (50, {"batchnorm": True}, ("bf16-mixed", 1)),
         (10, {"hidden_size": 32}, ("bf16-mixed", 1)),
-        (24, {"hidden_size": 32}, ("bf16-mixed", 2)),
+        (16, {"hidden_size": 32}, ("bf16-mixed", 2)),
         (50, {"kind": "gru"}, ("bf16-mixed", 2)),
         (10, {"kind": "gru"}, ("32-true", 1)),
         (10, {"kind": "gru", "hidden_size": 512}, ("bf16-mixed", 2)),
         (50, {"kind": "rnn"}, ("32-true", 2)),
         (100, {"kind": "rnn"}, ("bf16-mixed", 2)),
-        (20, {"kind": "rnn"}, ("32-true", 1)),
+        (15, {"kind": "rnn"}, ("32-true", 1)),
     ],
 )
 def test_what_is_small_is_left_on_one_thread_in_float32(
@@ -77,8 +77,8 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
     ("streams", "model", "threads", "shares"),
     [
         (50, {}, 2, 2),
-        (50, {}, 8, 4),
-        (23, {}, 2, 1),
+        (50, {}, 8, 6),
+        (15, {}, 2, 1),
         (50, {}, 1, 1),
         (50, {"hidden_size": 512}, 2, 1),
         (50, {"batchnorm": True}, 2, 1),
@@ -106,8 +106,8 @@ def test_a_cpu_that_cannot_run_an_lstm_in_bf16(monkeypatch: pytest.MonkeyPatch) 
 
 def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 128)
-    assert chosen()[1] == 4
-    assert chosen(500)[1] == 41
+    assert chosen()[1] == 6
+    assert chosen(500)[1] == 62
     assert chosen(500, hidden_size=1024)[1] == 128
 
 

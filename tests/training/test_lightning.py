@@ -31,6 +31,7 @@ from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
 from charrnn.training import schedules
+from charrnn.training.callbacks import Samples
 from tests.training.conftest import assert_same
 
 N, T = 4, 10
@@ -266,6 +267,21 @@ def test_divergence_is_told(data: TextDataModule) -> None:
     module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1e38))
     with pytest.raises(RunError, match="training diverged"):
         trainer(max_steps=30).fit(module, data)
+
+
+class Breaks(L.Callback):
+    """Makes a weight no number after step 5."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *rest: Any) -> None:
+        if trainer.global_step == 5:
+            torch.nn.init.constant_(next(pl_module.parameters()), torch.nan)
+
+
+def test_divergence_is_told_before_a_validation(data: TextDataModule, tmp_path: Path) -> None:
+    options = {"val_check_interval": 7, "check_val_every_n_epoch": None, "max_steps": 30}
+    run = trainer(Breaks(), Samples(), log_every_n_steps=100, default_root_dir=tmp_path, **options)
+    with pytest.raises(RunError, match="training diverged: the loss or a gradient of step 6 "):
+        run.fit(module_of(data), data)
 
 
 # -- what else Lightning has -------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_muon_makes_the_singular_values_of_a_step_equal() -> None:
         assert (step * gradient).sum() > 0.9 * torch.linalg.svdvals(gradient).sum() * 0.7
 
 
-@pytest.mark.parametrize("shape", [(30, 7), (7, 30), (16, 16), (3, 20, 5)])
+@pytest.mark.parametrize("shape", [(30, 7), (7, 30), (16, 16)])
 def test_orthogonalized_is_near_the_polar_factor(shape: tuple[int, ...]) -> None:
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     left, _, right = torch.linalg.svd(drawn, full_matrices=False)

@@ -180,6 +180,12 @@ def test_too_little_text_shrinks_with_a_line(
     assert (run / "model.safetensors").is_file()
 
 
+def test_threads_have_a_stream_each_where_the_text_is_short(train: Train, workplace: Path) -> None:
+    (workplace / "corpus.txt").write_text("tiny corpus")
+    run = train("trainer.max_steps=3", "trainer.threads=2", "data.batch_size=32")
+    assert (run / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize("text", ["", "x"])
 def test_no_text_to_train_on(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str], text: str
@@ -281,6 +287,18 @@ def test_norms_and_skips_are_the_same_everywhere(
     assert np.abs(charrnn.load(second).logits("the cat") - logits).max() < 1e-4
     train(f"init_from={run}", "model.layernorm=false", folder="third", code=2)
     assert "model.layernorm=False: " in capfd.readouterr().err
+
+
+def test_init_from_a_model_that_is_not_tied(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ("model.hidden_size=8", "trainer.max_steps=1")
+    first, tied = train(*sizes), train(*sizes, "model.tied=true", folder="tied")
+    again = (*sizes, "model.tied=true")
+    train(f"init_from={tied}", *again, folder="second")
+    capfd.readouterr()
+    train(f"init_from={first}", *again, folder="third", code=2)
+    assert "has an embedding and a decoder of their own" in capfd.readouterr().err
 
 
 def test_init_from_with_another_order_and_fewer_characters(train: Train, workplace: Path) -> None:
