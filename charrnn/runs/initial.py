@@ -22,8 +22,6 @@ from charrnn.text.vocabulary import Vocabulary
 
 # what of a trained model's architecture a fresh run may choose for itself
 FREE = ("dropout",)
-# which are the same in a model that is tied
-MATRICES = ("embedding.weight", "decoder.weight")
 
 
 def read_initial(init_from: str) -> TrainedModel:
@@ -44,7 +42,8 @@ def adopt_architecture(
     """
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
-    if options["tied"] and not np.array_equal(*(trained.weights[name] for name in MATRICES)):
+    embedding, decoder = (trained.weights[name] for name in ("embedding.weight", "decoder.weight"))
+    if options["tied"] and not np.array_equal(embedding, decoder):
         raise InputError(
             f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
             f"option out to start from its weights"
