@@ -81,11 +81,12 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     folder = folder_of(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
     corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
+    config = composed(recipe)
     words = (*chosen(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
     result = {
-        "config": composed(recipe),
+        "config": config,
         "machine": description(),
         "seconds": ended.seconds,
         "peak_bytes": ended.peak_bytes,

@@ -47,7 +47,7 @@ LEFT, SO_MUCH = 0.6, 1.4
 # of the time, what is trained and validated in; the rest is for measuring, checkpoints,
 # samples and a machine that others use too
 TRAINED = 0.85
-VALIDATED = 0.1
+VALIDATED, VALIDATED_IF_ASKED = 0.1, 0.5
 VALIDATIONS, OFTEN = 40, 10  # at most, and as many before they read only a part of the text
 SECONDS_BETWEEN = 5.0
 LEAST_BETWEEN = 50  # steps
@@ -81,6 +81,7 @@ class Asked:
         parameters_of: how many a network of so many units has.
         given: the options of `DECIDES` that stay as they are, dotted, with their values.
         every: steps between validations, if that is given.
+        validating: share of the time that validations of the whole text may take.
         seq_length: characters in a window.
         processes: that train together, and share out the streams.
         windows_a_step: whose gradients are added up.
@@ -92,6 +93,7 @@ class Asked:
     parameters_of: Callable[[int], int]
     given: Mapping[str, Any] = field(default_factory=dict)
     every: int | None = None
+    validating: float = VALIDATED
     seq_length: int = 64
     processes: int = 1
     windows_a_step: int = 1
@@ -132,6 +134,9 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         taken = steps * _a_step(asked, batch) / speed / TRAINED
         asked = replace(asked, seconds=max(asked.seconds, taken))
     validations, share, pause = _validations(asked, speed, batch)
+    saves = validations
+    if asked.every is not None:
+        saves = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN)))
     enough = _enough(asked, size)
     possible = speed * (TRAINED * asked.seconds - pause)
     is_given = steps is not None
@@ -144,7 +149,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
         BATCH_SIZE: batch,
         **({} if is_given else {MAX_STEPS: steps}),
-        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // min(validations, VALIDATIONS))),
+        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // saves)),
         **({SHARE: share} if share < 1 else {}),
         **asked.given,
     }
@@ -226,14 +231,20 @@ def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, fl
     whole = asked.given.get(SHARE, 1.0)
     if isinstance(whole, float):
         each *= whole
+    limit, is_given = asked.validating * asked.seconds, SHARE in asked.given
     if asked.every is not None:
-        cycle = asked.every * _a_step(asked, batch) / speed + each
-        count = max(1, int(TRAINED * asked.seconds / cycle))
+        time, between = TRAINED * asked.seconds, asked.every * _a_step(asked, batch) / speed
+        count = time / (between + each)
+        if count * each > limit and not is_given:
+            count = (time - limit) / between
+    else:
+        of_whole_texts = limit / max(each, 1e-9)
+        most = of_whole_texts if is_given else max(OFTEN, of_whole_texts)
+        count = min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, most)
+    count = max(1, int(count))
+    if is_given or count * each <= limit:
         return count, 1.0, count * each
-    time = VALIDATED * asked.seconds
-    whole_texts = max(OFTEN, time / max(each, 1e-9))
-    count = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, whole_texts)))
-    share = 1.0 if count * each <= time else max(0.001, round(time / (count * each), 3))
+    share = max(0.001, math.floor(1000 * limit / (count * each)) / 1000)
     return count, share, count * each * share
 
 

@@ -58,6 +58,7 @@ def decided(config: Config, data: TextDataModule, world: World) -> Config:
         parameters_of=parameters_of,
         given=given,
         every=config["validate_every"] or given.get(budget.CHECKPOINTS),
+        validating=budget.VALIDATED_IF_ASKED if config["validate_every"] else budget.VALIDATED,
         seq_length=data.seq_length,
         processes=processes,
         windows_a_step=trainer.get("accumulate_grad_batches", 1),

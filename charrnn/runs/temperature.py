@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn.data import open_data, translated
+from charrnn.errors import InputError
 from charrnn.evaluation import fitted_temperature
 from charrnn.evaluation.temperature import ENOUGH
 from charrnn.models import IN_A_RUN, model_file
@@ -17,6 +18,7 @@ def record_temperature(folder: Path) -> None:
     """Fit it on the validation split with the run's best model, and write it into the model file.
 
     Without a model file or a validation split there is nothing to do, nor where it is recorded.
+    Where the data are gone, which a finished run does not need otherwise, a line says so.
     """
     path = folder / IN_A_RUN[0]
     if not path.is_file():
@@ -24,7 +26,11 @@ def record_temperature(folder: Path) -> None:
     trained = model_file.load(path)
     if "evaluation_temperature" in trained.facts:
         return
-    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    try:
+        data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    except InputError as error:
+        say(f"temperature of evaluation: not fitted; {error}")
+        return
     ids = translated(data, "val", trained.vocabulary)
     if len(ids) < 2:
         return

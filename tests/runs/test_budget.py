@@ -88,13 +88,30 @@ def test_a_length_that_is_given_is_validated_often_however_long_it_takes() -> No
 
 
 @pytest.mark.parametrize("every", [10, 50, 1000])
-def test_validations_that_are_asked_for_fit_into_the_time(every: int) -> None:
-    found = options(900_000, 600, every=every)
+@pytest.mark.parametrize("characters", [900_000, 90_000_000])
+@pytest.mark.parametrize("share", [None, 0.01])
+@pytest.mark.parametrize("validating", [budget.VALIDATED, budget.VALIDATED_IF_ASKED])
+def test_validations_that_are_asked_for_fit_into_the_time(
+    every: int, characters: int, share: float | None, validating: float
+) -> None:
+    given = {} if share is None else {"trainer.limit_val_batches": share}
+    found = options(characters, 600, given, every=every, validating=validating)
     steps = found["trainer.max_steps"]
     rate = cpu(found["model.hidden_size"], found["data.batch_size"])
     trained = steps * found["data.batch_size"] * 64
-    assert trained + steps / every * budget.SCORED * 900_000 / 8 <= 0.9 * 600 * rate
-    assert 20 <= steps / found["checkpoint_every"] <= 40 or every == 1000
+    part = found.get("trainer.limit_val_batches", 1) * characters / 8
+    assert trained + steps // every * budget.SCORED * part <= 0.95 * 600 * rate
+    assert trained >= (0.1 if share else 0.85 - validating - 0.05) * 600 * rate
+    assert steps <= 50 * 20 or 20 <= steps / found["checkpoint_every"] <= 40
+
+
+def test_a_share_of_the_validation_that_is_given_is_counted() -> None:
+    found = chosen(asked(90_000_000, 600, {"trainer.limit_val_batches": 1.0}), cpu)
+    steps = found.options["trainer.max_steps"]
+    rate = cpu(found.options["model.hidden_size"], 32)
+    validations = steps // found.options["checkpoint_every"]
+    assert steps * 2048 + validations * budget.SCORED * 90e6 / 8 <= 0.9 * 600 * rate
+    assert "validation reads" not in found.why
 
 
 def test_the_measured_recipe() -> None:
