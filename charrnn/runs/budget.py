@@ -158,7 +158,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     elif possible > enough:
         why = f"{epochs:,.0f} epochs of this text are enough; {why}"
     if share < 1:
-        why += f"; validation reads {share:.1%} of its text"
+        why += f"; validation reads {share:.2%} of its text"
     return Chosen(
         options,
         f"{size} units, dropout {options[DROPOUT_OPTION]:g}, {steps:,} steps of {batch} x "
@@ -244,7 +244,7 @@ def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, fl
     count = max(1, int(count))
     if is_given or count * each <= limit:
         return count, 1.0, count * each
-    share = max(0.001, math.floor(1000 * limit / (count * each)) / 1000)
+    share = max(1e-4, math.floor(1e4 * limit / (count * each)) / 1e4)
     return count, share, count * each * share
 
 
