@@ -237,6 +237,12 @@ class StalledAverageOptions:
 
 
 @dataclass
+class GrowingWindowsOptions:
+    first: Annotated[int, AT_LEAST_1]
+    steps: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class NormsOptions:
     """They come with each logged loss."""
 
@@ -311,6 +317,7 @@ TARGETS: dict[str, type] = {
     "charrnn.sweeps.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
+    "charrnn.training.GrowingWindows": GrowingWindowsOptions,
     "charrnn.training.Norms": NormsOptions,
     "charrnn.training.GateSaturation": GateSaturationOptions,
     "charrnn.training.NextCharacters": NextCharactersOptions,

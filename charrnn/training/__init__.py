@@ -5,6 +5,7 @@ from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.detailed import GateSaturation, NextCharacters, Norms
+from charrnn.training.growing import GrowingWindows
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
@@ -15,6 +16,7 @@ __all__ = [
     "AdamW",
     "EarlyStopping",
     "GateSaturation",
+    "GrowingWindows",
     "LanguageModel",
     "MetricsCSV",
     "Muon",

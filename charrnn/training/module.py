@@ -207,8 +207,7 @@ class LanguageModel(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         if self._is_fitting():
-            # scoring and sampling with what is no number would be slow, and fail in its own words
-            self.check_finite()
+            self.check_finite()  # or scoring and sampling would be slow, and fail in other words
         self._begin_scores()
 
     def on_test_epoch_start(self) -> None:
@@ -242,8 +241,7 @@ class LanguageModel(L.LightningModule):
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:
                 ids, targets, begins = _window(batch)
-                logits, state = self.network(ids, None if begins else self._evaluated)
-                self._evaluated = state
+                logits, self._evaluated = self.network(ids, None if begins else self._evaluated)
                 losses = F.cross_entropy(
                     logits.flatten(0, 1).float(), targets.flatten(), reduction="sum"
                 )
@@ -257,9 +255,8 @@ class LanguageModel(L.LightningModule):
         """The mean loss of a split, logged; None if there was nothing to score."""
         sums = torch.tensor(self._scores, dtype=torch.float64).reshape(-1, 2).sum(0)
         if self.trainer.world_size > 1:
-            sums = self.trainer.strategy.reduce(
-                sums.to(self.trainer.strategy.root_device), reduce_op="sum"
-            )
+            strategy = self.trainer.strategy
+            sums = strategy.reduce(sums.to(strategy.root_device), reduce_op="sum")
         total, count = sums.tolist()
         if not count:
             return None

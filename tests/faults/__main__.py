@@ -67,7 +67,10 @@ KILLED = {
         "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
         "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
-    "mingru": ("model=mingru", "schedule=cosine"),
+    "mingru, growing windows": (
+        "model=mingru", "schedule=cosine", "callbacks=growing_windows",
+        "callbacks.growing.first=2", "callbacks.growing.steps=30",
+    ),
     "muon, shuffled, all that is dropped": (
         "optimizer=muon", "schedule=linear", "schedule.warmup_steps=5", "data.shuffle=true",
         "model.embedding_dropout=0.1", "model.output_dropout=0.5", "model.recurrent_dropout=0.2",

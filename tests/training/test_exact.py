@@ -30,6 +30,14 @@ CASES = {
         "optimizer=muon",
     ],
     "shuffled": ["data.shuffle=true"],
+    "growing windows": [
+        "callbacks=growing_windows",
+        "callbacks.growing.first=3",
+        "callbacks.growing.steps=45",
+        "trainer.threads=2",
+        "data.batch_size=16",
+        "data.shuffle=true",
+    ],
     "gru, detailed": ["model=gru", "callbacks=detailed", "callbacks.gates.every=2"],
     "shuffled, in groups of windows": [
         "data.shuffle=true",
