@@ -54,6 +54,10 @@ class GrowingWindows(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         pl_module.window_loss = self._loss
 
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        if pl_module.window_loss == self._in_pieces:
+            pl_module.window_loss = self._loss
+
     def _in_pieces(
         self,
         network: Network,

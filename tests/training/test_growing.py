@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import lightning as L
 import pytest
 import torch
 from torch.nn import functional as F
 
-from charrnn.errors import InputError
-from charrnn.models.trained import Architecture
-from charrnn.network import Network
+from charrnn import LanguageModel
+from charrnn.errors import InputError, RunError
+from charrnn.text.vocabulary import Vocabulary
 from charrnn.training.growing import GrowingWindows
 from charrnn.training.stream_threads import window_loss
 
 
-def pieces(growing: GrowingWindows) -> Network:
-    """A network with the gradients of a window of 10 as the callback trains it."""
+def module_and_ids() -> tuple[LanguageModel, torch.Tensor]:
+    """A module in float64, and the ids (3, 11) of a window of 10."""
     torch.manual_seed(1)
-    network = Network(Architecture("lstm", 5, 6, 2, vocabulary_size=7)).double()
-    ids = torch.randint(7, (3, 11))
-    growing._loss = window_loss
-    loss, _ = growing._in_pieces(network, ids[:, :-1], ids[:, 1:], None)
-    loss.backward()
-    return network
+    vocabulary = Vocabulary.from_tokens(list("abcdefg"))
+    module = LanguageModel(vocabulary, embedding_size=5, hidden_size=6).double()
+    return module, torch.randint(7, (3, 11))
 
 
 def test_pieces_grow_along_a_line_until_they_are_whole() -> None:
@@ -36,12 +34,10 @@ def test_pieces_grow_along_a_line_until_they_are_whole() -> None:
 @pytest.mark.parametrize("length", [1, 4, 5, 10, 64])
 def test_it_is_backpropagation_that_is_cut(length: int) -> None:
     """The loss of all characters, whose gradient stops at each piece's beginning."""
-    found = pieces(GrowingWindows(first=length))
-    expected = pieces(GrowingWindows(first=length))
-    expected.zero_grad()
-    torch.manual_seed(1)
-    Network(Architecture("lstm", 5, 6, 2, vocabulary_size=7))  # draws as pieces() does
-    ids = torch.randint(7, (3, 11))
+    (found, ids), (expected, _) = module_and_ids(), module_and_ids()
+    GrowingWindows(first=length).on_fit_start(L.Trainer(logger=False), found)
+    loss, _ = found.window_loss(found.network, ids[:, :-1], ids[:, 1:], None)
+    loss.backward()
     state, losses = None, []
     for t in range(10):
         if state is not None and t % length == 0:
@@ -51,6 +47,15 @@ def test_it_is_backpropagation_that_is_cut(length: int) -> None:
     torch.stack(losses).mean().backward()
     for one, other in zip(found.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_a_module_is_as_before_when_a_training_has_failed() -> None:
+    module, _ = module_and_ids()
+    trainer, growing = L.Trainer(logger=False), GrowingWindows()
+    growing.on_fit_start(trainer, module)
+    growing.on_exception(trainer, module, RunError("diverged"))
+    growing.on_exception(trainer, module, RunError("before it began"))
+    assert module.window_loss is window_loss
 
 
 @pytest.mark.parametrize("wrong", [{"first": 0}, {"steps": 0}])
