@@ -16,7 +16,7 @@ What is dropped besides, and where, says `charrnn.regularization`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -239,6 +239,11 @@ def joined(states: Sequence[State]) -> State:
 def streams_of(state: State, rows: slice) -> State:
     """The state of some streams, as views."""
     return [tuple(part[rows] for part in layer) for layer in state]
+
+
+def detached(state: Iterable[tuple[Tensor, ...]]) -> State:
+    """The state of layers, through which no gradient flows back."""
+    return [tuple(part.detach() for part in layer) for layer in state]
 
 
 def network_of(trained: TrainedModel) -> Network:

@@ -91,13 +91,13 @@ def _one_or_all(temperatures: list[float]) -> float | list[float]:
 
 
 def _tempered(trained: Trained, temperatures: list[float]) -> Trained:
-    from charrnn.models.ensemble import TrainedEnsemble
+    """The model, or each of an ensemble's, with its logits divided."""
+    from charrnn.models.ensemble import together
 
     if set(temperatures) == {1.0}:
         return trained
     pairs = zip(trained.members, temperatures, strict=True)
-    members = tuple(member.at_temperature(temperature) for member, temperature in pairs)
-    return members[0] if len(members) == 1 else TrainedEnsemble(members)
+    return together([member.at_temperature(temperature) for member, temperature in pairs])
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:

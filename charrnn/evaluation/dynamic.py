@@ -29,7 +29,7 @@ from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import one_thread
-from charrnn.network import State
+from charrnn.network import State, detached
 
 # How the training text is read for its gradients: streams side by side, and segments of each
 STREAMS = 32
@@ -207,4 +207,4 @@ def _losses(network: AnyNetwork, block: Tensor, state: State | None) -> tuple[Te
     with torch.enable_grad():
         logits, state = network(block[:, :-1], state)
         losses = losses_of(logits, block[:, 1:], normalized=network.normalized)
-    return losses, [tuple(part.detach() for part in layer) for layer in state]
+    return losses, detached(state)

@@ -8,6 +8,7 @@ validation split, takes this out of the loss (Guo et al. 2017, arXiv 1706.04599;
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,8 +18,7 @@ import torch
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
 from charrnn.evaluation.score import losses_of, scored_ids
-from charrnn.evaluation.side_by_side import columns_at_once
-from charrnn.network import State
+from charrnn.evaluation.windows import logits_in_parts
 
 # in hundredths: first these, then those between the neighbours of the best of them, since the
 # loss has one minimum (it is convex in 1 / temperature)
@@ -83,19 +83,18 @@ def _losses(
     network: AnyNetwork, windows: Ids, hundredths: Sequence[int], count: Callable[[int], None]
 ) -> dict[int, float]:
     """The mean loss of windows (rows, length + 1) at each of several temperatures."""
-    device = next(network.parameters()).device
     sums = np.zeros(len(hundredths))
     length = windows.shape[1] - 1
     with torch.inference_mode():
         for first in range(0, len(windows), _AT_ONCE):
-            part = torch.from_numpy(windows[first : first + _AT_ONCE]).to(device)
-            state: State | None = None
-            chunk = columns_at_once(len(part), network.vocabulary_size)
-            for start in range(0, length, chunk):
-                stop = min(start + chunk, length)
-                logits, state = network(part[:, start:stop], state)
-                targets = part[:, start + 1 : stop + 1]
+            part = windows[first : first + _AT_ONCE]
+            columns = functools.partial(_columns, part)
+            for logits, targets in logits_in_parts(network, columns, len(part), length):
                 for n, each in enumerate(hundredths):
                     sums[n] += losses_of(logits / (each / 100), targets).double().sum().item()
                 count(targets.numel())
     return dict(zip(hundredths, (sums / windows[:, 1:].size).tolist(), strict=True))
+
+
+def _columns(windows: Ids, columns: slice) -> Ids:
+    return windows[:, columns]

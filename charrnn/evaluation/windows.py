@@ -9,10 +9,11 @@ advantage, which `charrnn.evaluation.stream` counts.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from charrnn.data import Ids, SplitIds
 from charrnn.ensemble import AnyNetwork
@@ -83,15 +84,27 @@ def windows_loss(
 
 def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, length: int) -> float:
     """The summed loss of windows (rows, length + 1), given some of their columns at a time."""
+    total = 0.0
+    with torch.inference_mode():
+        for logits, targets in logits_in_parts(network, columns, rows, length):
+            losses = losses_of(logits, targets, normalized=network.normalized)
+            total += losses.sum(dtype=torch.float64).item()
+    return total
+
+
+def logits_in_parts(
+    network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, length: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits (rows, C, V) and targets (rows, C) of windows from the zero state, C at a time.
+
+    Args:
+        columns: some of the columns of the windows' ids (rows, length + 1).
+    """
     device = next(network.parameters()).device
     chunk = columns_at_once(rows, network.vocabulary_size)
     state: State | None = None
-    total = 0.0
-    with torch.inference_mode():
-        for start in range(0, length, chunk):
-            stop = min(start + chunk, length)
-            block = torch.from_numpy(columns(slice(start, stop + 1))).to(device)
-            logits, state = network(block[:, :-1], state)
-            losses = losses_of(logits, block[:, 1:], normalized=network.normalized)
-            total += losses.sum(dtype=torch.float64).item()
-    return total
+    for start in range(0, length, chunk):
+        stop = min(start + chunk, length)
+        block = torch.from_numpy(columns(slice(start, stop + 1))).to(device)
+        logits, state = network(block[:, :-1], state)
+        yield logits, block[:, 1:]

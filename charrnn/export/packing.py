@@ -110,6 +110,4 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
 def _twin(name: str, model: TrainedModel) -> str | None:
     """The weight that is the same numbers: of a tied decoder its embedding."""
     other = {"decoder.weight": "embedding.weight", "embedding.weight": "decoder.weight"}.get(name)
-    if other and np.array_equal(model.weights[name], model.weights[other]):
-        return other
-    return None
+    return other if other and model.is_tied else None

@@ -60,8 +60,6 @@ def read_models(paths: Path | Sequence[Path]) -> Trained:
     if not paths:
         raise InputError("an ensemble needs one path or more")
     models = [read_model(path) for path in paths]
-    if len(models) == 1:
-        return models[0]
     first = models[0].vocabulary
     for path, model in zip(paths, models, strict=True):
         if difference := other_characters(model.vocabulary, first):
@@ -69,7 +67,12 @@ def read_models(paths: Path | Sequence[Path]) -> Trained:
                 f"{path}: {difference} {paths[0]}; the models of an ensemble must know the "
                 f"same characters, as those that were trained on one text do"
             )
-    return TrainedEnsemble(tuple(in_order_of(model, first) for model in models))
+    return together([in_order_of(model, first) for model in models])
+
+
+def together(models: Sequence[TrainedModel]) -> Trained:
+    """One model as it is, or several as an ensemble."""
+    return models[0] if len(models) == 1 else TrainedEnsemble(tuple(models))
 
 
 def other_characters(one: Vocabulary, other: Vocabulary) -> str:

@@ -114,6 +114,11 @@ class TrainedModel:
         return replace(self, weights={**self.weights, **scaled})
 
     @property
+    def is_tied(self) -> bool:
+        """Whether the decoder's matrix is the embedding."""
+        return np.array_equal(self.weights["decoder.weight"], self.weights["embedding.weight"])
+
+    @property
     def members(self) -> tuple[TrainedModel, ...]:
         """The models whose probabilities it averages: itself."""
         return (self,)

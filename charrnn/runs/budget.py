@@ -98,6 +98,11 @@ class Asked:
     processes: int = 1
     windows_a_step: int = 1
 
+    @property
+    def most(self) -> float:
+        """Validations and saves that there are at most, if nothing else is asked for."""
+        return min(VALIDATIONS, self.seconds / SECONDS_BETWEEN)
+
     def steps(self, batch: int) -> int | None:
         """The steps that are given, in whichever way; None: they are open."""
         bounds = [self.given[MAX_STEPS]] if MAX_STEPS in self.given else []
@@ -134,9 +139,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         taken = steps * _a_step(asked, batch) / speed / TRAINED
         asked = replace(asked, seconds=max(asked.seconds, taken))
     validations, share, pause = _validations(asked, speed, batch)
-    saves = validations
-    if asked.every is not None:
-        saves = max(1, int(min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN)))
+    saves = validations if asked.every is None else max(1, int(asked.most))
     enough = _enough(asked, size)
     possible = speed * (TRAINED * asked.seconds - pause)
     is_given = steps is not None
@@ -240,7 +243,7 @@ def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, fl
     else:
         of_whole_texts = limit / max(each, 1e-9)
         most = of_whole_texts if is_given else max(OFTEN, of_whole_texts)
-        count = min(VALIDATIONS, asked.seconds / SECONDS_BETWEEN, most)
+        count = min(asked.most, most)
     count = max(1, int(count))
     if is_given or count * each <= limit:
         return count, 1.0, count * each

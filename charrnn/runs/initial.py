@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,8 +41,7 @@ def adopt_architecture(
     """
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
-    embedding, decoder = (trained.weights[name] for name in ("embedding.weight", "decoder.weight"))
-    if options["tied"] and not np.array_equal(embedding, decoder):
+    if options["tied"] and not trained.is_tied:
         raise InputError(
             f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
             f"option out to start from its weights"

@@ -8,10 +8,10 @@ from charrnn.ensemble import any_network_of
 from charrnn.errors import InputError, shown
 from charrnn.models.ensemble import (
     Trained,
-    TrainedEnsemble,
     in_order_of,
     other_characters,
     read_models,
+    together,
 )
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.request import Config
@@ -59,8 +59,7 @@ def _read(config: Config, vocabulary: Vocabulary) -> Trained | None:
             f"distill_from={shown(paths[0])}: {difference} the text; a teacher must know the same "
             f"characters, as a model that was trained on the same text does"
         )
-    members = tuple(in_order_of(member, vocabulary) for member in teachers.members)
-    return members[0] if len(members) == 1 else TrainedEnsemble(members)
+    return together([in_order_of(member, vocabulary) for member in teachers.members])
 
 
 def _fingerprint(teachers: Trained) -> str:

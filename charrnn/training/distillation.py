@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.ensemble import AnyNetwork
-from charrnn.network import Network, State
+from charrnn.network import Network, State, detached
+from charrnn.training.stream_threads import text_loss
 
 
 class Distillation:
@@ -52,11 +53,10 @@ class Distillation:
             probabilities = taught.float().softmax(-1)  # (N, T, V)
         logits, after = network(ids, None if state is None else state[:own], generator)
         logs = F.log_softmax(logits.float(), -1)
-        smoothing = network.regularization.label_smoothing
-        text = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
+        text = text_loss(network, logits, targets)
         teaching = -(probabilities * logs).sum(-1).mean()
         loss = (1 - self.weight) * text + self.weight * teaching
-        return loss, [tuple(part.detach() for part in layer) for layer in (*after, *theirs)]
+        return loss, detached((*after, *theirs))
 
     def _on(self, device: torch.device) -> AnyNetwork:
         if next(self.teachers.parameters()).device != device:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.network import Network, State, joined, streams_of
+from charrnn.network import Network, State, detached, joined, streams_of
 
 SEEDS = 1 << 62
 
@@ -42,9 +42,13 @@ def window_loss(
 ) -> tuple[Tensor, State]:
     """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
     logits, state = network(ids, state, generator)  # (N, T, V)
+    return text_loss(network, logits, targets), detached(state)
+
+
+def text_loss(network: Network, logits: Tensor, targets: Tensor) -> Tensor:
+    """What logits (N, T, V) cost where the text has targets (N, T), as a network is trained."""
     smoothing = network.regularization.label_smoothing
-    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
-    return loss, [tuple(part.detach() for part in layer) for layer in state]
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
 
 
 class SharedLoss:
