@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -103,9 +104,10 @@ def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
 
 
 def test_each_step_once_in_tensorboard(tmp_path: Path) -> None:
-    write_events(tmp_path, 0, 9)
-    write_events(tmp_path, 2, 6)
-    write_events(tmp_path, 4, 7)
+    for first, last in ((0, 9), (2, 6), (4, 7)):
+        write_events(tmp_path, first, last)
+        # TensorBoard reads files by name: the second, then a count, of which 10 is before 9
+        time.sleep(1.1)
     found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
     assert [event.step for event in found] == [1, 2, 3, 4, 5, 6, 7]
     assert [event.value for event in found] == pytest.approx([1, 2, 3.02, 4.02, 5.04, 6.04, 7.04])
