@@ -64,7 +64,7 @@ _MAX_THREADS = 512  # far beyond, torch crashes
 THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
 PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
 ORIGINS = Range(
-    lambda values: all(re.fullmatch(r"\*|https?://[^/\s]+", value) for value in values),
+    lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),
     "takes origins as a browser names them, [https://example.org] say, or ['*'] for all",
 )
 NOT_EMPTY = Range(lambda value: value != "", "must be a text of one character or more")

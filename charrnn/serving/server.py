@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from charrnn.errors import RunError
+from charrnn.serving.connections import Arriving, Connection
 
 _BACKLOG = 2048  # connections that wait to be accepted
 
@@ -58,22 +59,29 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> None:
+def serve(app: Any, bound: socket.socket, *, connections: int, seconds: float, drain: int) -> None:
     """Answer requests until SIGTERM or SIGINT, and then those that are under way.
 
     The signal that ended it is raised again when all is done, for whoever called this.
 
     Args:
-        connections: more are answered with 503.
+        connections: more are answered with 503; half of them may have a request that has not
+            arrived yet.
+        seconds: that the head of a request may take to arrive.
         drain: seconds for what is under way.
     """
+
+    class Limited(Connection):
+        arriving = Arriving(max(1, connections // 2), seconds)
+
     config = uvicorn.Config(
         app,
+        http=Limited,
         log_config=None,
         log_level="error",  # what clients do wrong fills no log
         access_log=False,
         server_header=False,
-        limit_concurrency=connections,
+        limit_concurrency=connections + 1,  # which uvicorn turns away itself
         backlog=_BACKLOG,
         timeout_graceful_shutdown=drain,
         ws="none",
