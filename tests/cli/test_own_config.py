@@ -194,3 +194,13 @@ def test_an_experiment_whose_group_is_another_on_the_command_line(front: Any, ow
     assert answer.code == 2
     assert "slow.yaml: schedule.decay_every=3: no such option with schedule=cosine; " in answer.err
     assert front("train", "experiment=torch_rnn", "schedule=cosine", "data.input_txt=x").code == 0
+
+
+def test_a_file_that_a_file_names_and_that_is_missing_is_told_with_both(
+    front: Any, own: Path
+) -> None:
+    path = own / "mine" / "data" / "mine.yaml"
+    path.write_text("defaults: [base]\nurl: http://localhost/mine.txt\n")
+    error = front.refuses("train", *MINE, "data=mine")
+    assert "mine/data/mine.yaml: its defaults list names data/base, and there is no such" in error
+    assert "no such choice; did you mean" in front.refuses("train", *MINE, "data=mime")
