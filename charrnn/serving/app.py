@@ -169,7 +169,7 @@ def _routes(
             return
         # a header is bytes, which come as latin-1
         sent = given.credentials.encode("latin-1") if given else b""
-        if not hmac.compare_digest(sent, token.encode()):
+        if not hmac.compare_digest(sent, token.encode("utf-8", "surrogateescape")):
             raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
     async def require_own(request: Request) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from typing import Any
 
 import uvicorn
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, shown
 from charrnn.serving.connections import Arriving, Connection
 
 _BACKLOG = 2048  # connections that wait to be accepted
@@ -18,7 +19,8 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket with an address of this machine, on which nobody listens yet.
 
     Raises:
-        RunError: it cannot be had.
+        InputError: the host is none of this machine's.
+        RunError: the port cannot be had.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -26,12 +28,19 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = min(found, key=lambda f: f[0] != socket.AF_INET)
         bound = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise RunError(f"host={host}: {_reason(error)}") from None
+        raise InputError(
+            f"host={shown(host)}: {_reason(error)}; give a name or an address of this machine, "
+            f"without brackets, and the port as port="
+        ) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
         bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"host={shown(host)}: is no address of this machine; 0.0.0.0 stands for all"
+            ) from None
         raise _cannot_listen(host, port, error) from None
     return bound
 
