@@ -20,6 +20,7 @@ from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
+from charrnn.cli.sources import key_of
 from charrnn.errors import InputError, RunError
 
 __all__ = ["Composed", "call", "main"]
@@ -51,6 +52,12 @@ def call(module: ModuleType, words: list[str]) -> Any:
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
+    for override in overrides:
+        if command == "train" and key_of(override) == "hydra.output_subdir":
+            raise InputError(
+                f"{override}: a run's config is always in its folder .hydra, from which it is "
+                f"resumed; leave it out"
+            )
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
     if given.show_only():

@@ -204,3 +204,9 @@ def test_a_file_that_a_file_names_and_that_is_missing_is_told_with_both(
     error = front.refuses("train", *MINE, "data=mine")
     assert "mine/data/mine.yaml: its defaults list names data/base, and there is no such" in error
     assert "no such choice; did you mean" in front.refuses("train", *MINE, "data=mime")
+
+
+def test_a_runs_config_has_its_place(front: Any) -> None:
+    for value in ("null", "elsewhere"):
+        error = front.refuses("train", f"hydra.output_subdir={value}")
+        assert f"hydra.output_subdir={value}: a run's config is always in" in error
