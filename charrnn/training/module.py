@@ -284,6 +284,8 @@ class LanguageModel(L.LightningModule):
         """Training steps in an epoch, once the trainer has a loader."""
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
+        if batches == math.inf:  # a loader without a length, or none is asked for
+            return sys.maxsize
         return math.ceil(batches / self.trainer.accumulate_grad_batches)
 
     # -- validation ----------------------------------------------------------------
