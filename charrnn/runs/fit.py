@@ -267,6 +267,11 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
     node = config["model"]
     optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
     schedule = build("schedule", {**config["schedule"], "_partial_": True})
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, LanguageModel):
+        raise InputError(
+            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
+        )
     try:
         module: LanguageModel = build(
             "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
@@ -280,10 +285,6 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
                 f"this size do not fit into this machine's memory"
             ) from error
         raise
-    if not isinstance(module, LanguageModel):
-        raise InputError(
-            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
-        )
     if world.rank:
         # the same weights everywhere, but dropout of their own
         torch.manual_seed(config["seed"] + world.rank)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.training import GrowingWindows, StalledAverage
+from tests.conftest import REPOSITORY
 from tests.training.conftest import assert_same
 from tests.training.test_lightning import (
     WINDOWS,
@@ -421,3 +423,15 @@ def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:
         trainer(StalledAverage(monitor="val_loss"), max_epochs=1).fit(module_of(data), data)
     with pytest.raises(RuntimeError, match="val/loss"):
         trainer(EarlyStopping("val_loss"), max_epochs=1).fit(module_of(data), data)
+
+
+def test_the_page_that_tells_of_it(data: TextDataModule) -> None:
+    """The classes of docs/lightning.md train as they are printed."""
+    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    for name in ("Focal", "Steady"):
+        run = trainer(max_steps=3)
+        run.fit(names[name](data.vocabulary, **SIZES), data)
+        assert 0 < run.callback_metrics["train/loss"] < 4
