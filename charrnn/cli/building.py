@@ -266,6 +266,8 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
     schema = nodes.TARGETS.get(target)
+    is_foreign = schema is None
+    schema = schema or nodes.OF_GROUP.get(path)
     if schema is None:
         signatures.check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}
@@ -273,7 +275,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     names = {field.name for field in fields(schema)}
     declared = {name: part for name, part in given.items() if name in names}
     further = {name: part for name, part in given.items() if name not in names}
-    if not hasattr(schema, "OPEN"):
+    if not hasattr(schema, "OPEN") and not is_foreign:
         declared, further = given, {}
     made = build(schema, declared, f"{path}.", whole)
     _refuse_absent(path, target, schema)
@@ -281,7 +283,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     for name, part in further.items():
         if name in reserved:
             raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved[name]}")
-    if further:
+    if further or is_foreign:
         signatures.check(path, target, further, supplied | names, own)
     checked = made if isinstance(made, dict) else vars(made)
     return {**own, **checked, **_nested(path, further)}

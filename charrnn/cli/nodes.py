@@ -296,6 +296,13 @@ class MLFlowOptions:
     tracking_uri: Annotated[str | None, TEXT, NOT_EMPTY]
 
 
+# what stands in these is read elsewhere too, so a target of somebody's own takes their options
+OF_GROUP: dict[str, type] = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "trainer": TrainerOptions,
+}
+
 TARGETS: dict[str, type] = {
     "charrnn.TextDataModule": DataOptions,
     "charrnn.LanguageModel": ModelOptions,

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from charrnn import own_code
 from charrnn.allocation import keep_freed_memory
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
@@ -150,21 +152,31 @@ def _explained(task: Task, world: World) -> Iterator[None]:
     except Exception as error:
         if world.size > 1 and means_lost(error):
             raise lost(error) from error
+        if _innermost_module(error).startswith("lightning.pytorch.callbacks."):
+            # a monitor that there is not, for one: the text names those that there are
+            raise InputError(f"callbacks: {one_line(error, 500)}") from error
         if isinstance(error, MisconfigurationException):
-            raise InputError(f"trainer: {one_line(error)}") from error
+            raise InputError(f"trainer: {one_line(error, 500)}") from error
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            # torch has an error of its own for a GPU's memory, and only a text for other memory
+            raise RunError(
+                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
+                "model.hidden_size"
+            ) from error
+        if own := own_code.explained(error):
+            raise own from error
         if isinstance(error, OSError):
             named = isinstance(error.filename, (str, bytes))
             where = os.fsdecode(error.filename) if named else task.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
-        # torch has an error of its own for a GPU's memory, and only a text for other memory
-        what = one_line(error)
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in what:
-            raise RunError(
-                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
-                "model.hidden_size"
-            ) from error
         raise
+
+
+def _innermost_module(error: BaseException) -> str:
+    """The module in which an error was raised."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
 
 
 @contextlib.contextmanager
@@ -184,8 +196,8 @@ def _quiet_writers() -> Iterator[None]:
         threading.excepthook = before
 
 
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def one_line(error: BaseException, limit: int = 200) -> str:
+    return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def _quiet_lightning() -> None:
@@ -212,8 +224,8 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
         InputError: it cannot be built so.
     """
     try:
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
-        given = {n: v for n, v in offered.items() if n in parameters and n not in node}
+        names = _names_taken(get_object(node["_target_"]))
+        given = {n: v for n, v in offered.items() if n in names and n not in node}
         made = instantiate(_escaped(node), _convert_="all", _partial_=True)
         # the offered objects go around Hydra, which would make configs of some
         made = functools.partial(made, **given)
@@ -227,6 +239,17 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
         if isinstance(cause, OSError):
             raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+
+
+def _names_taken(target: Any) -> set[str]:
+    """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
+    names: set[str] = set()
+    for part in getattr(target, "__mro__", (target,)):
+        parameters = inspect.signature(part).parameters
+        names |= set(parameters)
+        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
 
 
 def _escaped(value: Any) -> Any:
@@ -244,12 +267,19 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
     node = config["model"]
     optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
     schedule = build("schedule", {**config["schedule"], "_partial_": True})
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, LanguageModel):
+        raise InputError(
+            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
+        )
     try:
         module: LanguageModel = build(
             "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
         )
     except InputError as error:
-        if isinstance(_root(error), (RuntimeError, TypeError, MemoryError)):
+        root = _root(error)
+        too_large = isinstance(root, (RuntimeError, TypeError, MemoryError))
+        if too_large and own_code.explained(root) is None:
             raise InputError(
                 f"model.hidden_size={node['hidden_size']}: {node['num_layers']} layers of "
                 f"this size do not fit into this machine's memory"
@@ -290,9 +320,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
         "teachers": task.teachers,
     }
     run = Run(folder, config["checkpoint_every"], signals, entry)
-    callbacks = [
-        build(f"callbacks.{name}", node, run=run) for name, node in config["callbacks"].items()
-    ]
+    callbacks = [_callback(f"callbacks.{name}", n, run) for name, n in config["callbacks"].items()]
     loggers = [
         _logger(f"logger.{name}", node, folder, start.step)
         for name, node in config["logger"].items()
@@ -313,6 +341,17 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+
+
+def _callback(path: str, node: dict[str, Any], run: Run) -> L.Callback:
+    callback: L.Callback = build(path, node, run=run)
+    if isinstance(callback, (LearningRateFinder, BatchSizeFinder)):
+        raise InputError(
+            f"{path}: {type(callback).__name__} changes options of a run that has begun, and no "
+            f"record would say so; sweep over them (charrnn train -m optimizer.lr=1e-3,3e-3), or "
+            f"use lightning.pytorch.tuner.Tuner in a script"
+        )
+    return callback
 
 
 def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from charrnn.runs.report import NAME as REPORT
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
+from charrnn.training.checkpoints import MODEL
 
 
 def introduce(
@@ -92,7 +93,10 @@ def _say_where(folder: Path) -> None:
     say(f"run folder: {shown}")
     if (folder / REPORT).is_file():
         say(f"report: {os.path.join(shown, REPORT)}")
-    say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+    if (folder / MODEL).is_file():
+        say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+    else:
+        say("no model was saved")
 
 
 def _short(path: Path) -> str:

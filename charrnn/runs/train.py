@@ -64,7 +64,8 @@ def train(request: Request, signals: Signals) -> Result:
         except Interrupted as stopped:
             raise Interrupted(f"{stopped}; {how_to_resume(folder)}", stopped.signum) from None
         except RunError as error:
-            raise RunError(f"{error}; {how_to_resume(folder)}") from error
+            error.args = (f"{error}; {how_to_resume(folder)}",)
+            raise
         if begins.config["fit_temperature"]:
             record_temperature(folder)
         report(folder)

@@ -47,7 +47,8 @@ class TrainingLog(L.Callback):
     ) -> None:
         step = trainer.global_step
         every, last = trainer.log_every_n_steps, trainer.estimated_stepping_batches
-        if step == self._logged_step or (step != 1 and step % every and step != last):
+        due = step in (1, last) or (every and not step % every)
+        if step == self._logged_step or not due or pl_module.last_loss is None:
             return
         pl_module.check_finite()
         loss = pl_module.last_loss

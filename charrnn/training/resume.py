@@ -14,7 +14,7 @@ def saved(state: State | None, device: torch.device, world_size: int) -> list[di
     """What each process goes on from, in the order of their ranks; all of them call this."""
     own = {
         # cloned: a view would keep its whole storage in the file
-        "state": [[part.cpu().clone() for part in layer] for layer in state or []],
+        "state": [[part.detach().cpu().clone() for part in layer] for layer in state or []],
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
