@@ -28,6 +28,7 @@ from charrnn.files import make_folder, replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.training.log import TrainingLog
+from charrnn.training.resume import validation_is_due
 from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
@@ -94,10 +95,10 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, pl_module)
 
     def _validation_follows(self, trainer: L.Trainer) -> bool:
-        if not trainer.enable_validation:
-            return False
-        batches = trainer.fit_loop.total_batch_idx + 1
-        return trainer.should_stop or batches % trainer.val_check_batch == 0
+        loop = trainer.fit_loop
+        window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
+        ends = trainer.should_stop and trainer.enable_validation
+        return ends or validation_is_due(trainer, trainer.current_epoch, window, trained)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step

@@ -330,7 +330,7 @@ class LanguageModel(L.LightningModule):
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
         if isinstance(self.trainer.datamodule, TextDataModule):
-            resume.go_on_within_epoch(checkpoint)
+            resume.set_progress(checkpoint, self.trainer)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
