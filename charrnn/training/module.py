@@ -311,6 +311,7 @@ class LanguageModel(L.LightningModule):
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = resume.restore(self._pending, self.device)
+        resume.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),

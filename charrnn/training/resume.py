@@ -110,5 +110,12 @@ def set_progress(content: dict[str, Any], trainer: L.Trainer) -> None:
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = counted
 
 
+def tidy_progress(content: dict[str, Any]) -> None:
+    """Leave out of a checkpoint that Lightning counts a validation twice that it goes back to."""
+    loops = content["loops"]["fit_loop"]
+    counts = loops["epoch_loop.val_loop.batch_progress"]["total"]
+    _set(counts, counts["completed"])
+
+
 def _set(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))

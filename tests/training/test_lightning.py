@@ -473,18 +473,19 @@ class Every(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.events.append(("epoch", trainer.current_epoch))
 
-
-KEPT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.events.append(("epoch ends", trainer.current_epoch))
 
 
 def state_of(path: Path) -> dict[str, Any]:
-    content = torch.load(path, weights_only=True)
-    entry = content["charrnn"]
-    return {
-        **{name: content[name] for name in KEPT},
-        "ranks": entry["ranks"],
-        "best": entry["best"],
+    """All that is in a checkpoint, but the paths of Lightning's `ModelCheckpoint`."""
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    content["callbacks"] = {
+        name: state
+        for name, state in content["callbacks"].items()
+        if not name.startswith("ModelCheckpoint")
     }
+    return content
 
 
 @pytest.mark.parametrize(
@@ -533,19 +534,13 @@ def test_a_run_cut_anywhere_goes_on_bit_for_bit(
         log: list[Any] = []
         folder = tmp_path / str(step)
         run(folder, log, tmp_path / "whole" / f"step={step}.ckpt")
-        last = max((what[1] for what in whole if what[0] == "validation"), default=0)
-        found = state_of(folder / "end.ckpt")
-        if step == last:
-            # the checkpoint is of before the validation, which Lightning does not catch up on
-            del found["best"]
-        assert_same(found, {name: expected[name] for name in found})
-        following = whole[next(i for i, what in enumerate(whole) if what[:2] == ("window", step)) :]
-        assert [what for what in log if what[0] == "window"] == [
-            what for what in following if what[0] == "window"
-        ]
-        assert [w for w in log if w[0] == "validation" and w[1] > step] == [
-            w for w in whole if w[0] == "validation" and w[1] > step
-        ]
+        # in the midst of a group of windows ModelCheckpoint may save a step once more
+        for path in {*folder.glob("*.ckpt")} - {folder / f"step={step}.ckpt"}:
+            where = f"from {step}, {path.name}: "
+            assert_same(state_of(path), state_of(tmp_path / "whole" / path.name), where)
+        # the checkpoint is of before a validation that is due there, and before the epoch's end
+        begun = whole.index(next(w for w in whole if w[:2] == ("window", step - 1)))
+        assert log == whole[begun + 1 :], step
 
 
 @pytest.mark.parametrize("how", ["save_checkpoint", "ModelCheckpoint"])
@@ -596,4 +591,5 @@ def test_a_fit_that_ended_goes_on_for_more_epochs(data: TextDataModule, tmp_path
     # and a run that is at its end trains nothing more
     again, rest = run(3, end)
     assert rest.trained == []
-    assert_same(state_of(again), state_of(end))
+    found, expected = state_of(again), state_of(end)
+    assert_same({**found, "loops": None}, {**expected, "loops": None})
