@@ -158,7 +158,9 @@ class RunCheckpoints(Checkpoint):
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
-        entry.update(self.run.entry, finished=ended or stopped)
+        # nothing is finished that has no model
+        finished = (ended or stopped) and not pl_module.best.is_missing
+        entry.update(self.run.entry, finished=finished)
 
 
 class SealedCheckpointIO(CheckpointIO):

@@ -222,7 +222,7 @@ class LanguageModel(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         loss = self._report("val")
         if loss is not None and self._is_fitting():
-            self.best.update(loss, self.trainer.global_step)
+            self.best.update(loss, self.trainer.global_step, len(self.vocabulary))
 
     def on_test_epoch_end(self) -> None:
         self._report("test")
