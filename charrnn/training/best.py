@@ -49,9 +49,7 @@ class Best:
         is_first, self.first = self.first is None, loss if self.first is None else self.first
         self.absurd = self.absurd + 1 if is_absurd and (is_first or not loss <= self.first) else 0
         if self.absurd == 2:
-            raise diverged(
-                f"after step {step} the validation loss is {loss:.4g}", vocabulary_size
-            )
+            raise diverged(f"after step {step} the validation loss is {loss:.4g}", vocabulary_size)
         if not is_absurd and loss < self.loss:
             self.loss, self.step = loss, step
 

@@ -59,12 +59,15 @@ class TrainingLog(L.Callback):
                 if is_new and pl_module.best.step:
                     _log_best(logger, pl_module)
 
+    def on_after_backward(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # before any callback looks at the step, and by reference: it is not waited for, unless
+        # somebody reads it
+        self._metrics["train/loss"] = pl_module.last_loss
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        # by reference: it is not waited for, unless somebody reads it
-        self._metrics["train/loss"] = pl_module.last_loss
         every, last = trainer.log_every_n_steps, trainer.estimated_stepping_batches
         if step == self._logged_step or (step != 1 and step % every and step != last):
             return

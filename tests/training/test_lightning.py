@@ -593,3 +593,66 @@ def test_a_fit_that_ended_goes_on_for_more_epochs(data: TextDataModule, tmp_path
     assert rest.trained == []
     found, expected = state_of(again), state_of(end)
     assert_same({**found, "loops": None}, {**expected, "loops": None})
+
+
+# -- train/loss for whoever reads it -------------------------------------------------------
+
+
+class Reads(L.Callback):
+    """Compares what is to be read with the loss of the step, after steps and validations."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.read: list[tuple[float, float]] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(float(outputs["loss"]))
+        self.read.append((float(trainer.callback_metrics["train/loss"]), self.losses[-1]))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.read.append((float(trainer.callback_metrics["train/loss"]), self.losses[-1]))
+
+
+def test_train_loss_is_the_current_one(data: TextDataModule, tmp_path: Path) -> None:
+    reads = Reads()
+    scored = ModelCheckpoint(
+        tmp_path, "{step}", monitor="train/loss", every_n_train_steps=20, save_top_k=-1
+    )
+    often = {"val_check_interval": 5, "check_val_every_n_epoch": None}
+    stopping = EarlyStopping("train/loss", patience=100)
+    module = module_of(data, optimizer=functools.partial(torch.optim.Adam, lr=1e-2))
+    run = trainer(
+        reads, scored, stopping, max_steps=41, log_every_n_steps=1000, num_sanity_val_steps=0,
+        **often,
+    )  # fmt: skip
+    run.fit(module, data)
+    stale = [pair for pair in reads.read[1:] if pair[0] != pytest.approx(pair[1])]
+    assert stale == []
+    assert float(stopping.best_score) == pytest.approx(min(reads.losses[4::5]))
+    scores = {path: float(score) for path, score in scored.best_k_models.items()}
+    steps = {20: str(tmp_path / "step=20.ckpt"), 40: str(tmp_path / "step=40.ckpt")}
+    assert scores == pytest.approx({steps[n]: reads.losses[n - 1] for n in steps})
+
+
+def test_a_resume_at_an_epochs_end_has_the_metrics_of_before(
+    data: TextDataModule, tmp_path: Path
+) -> None:
+    """Lightning's EarlyStopping reads val/loss there, which it has from before the cut."""
+
+    def run(folder: Path, start: Path | None = None) -> Path:
+        saved = ModelCheckpoint(
+            folder, "{step}", save_top_k=-1, every_n_train_steps=5, save_on_train_epoch_end=False
+        )
+        one = trainer(
+            saved, EarlyStopping("val/loss", patience=9), EarlyStopping("train/loss", patience=9),
+            max_epochs=3, limit_train_batches=5, num_sanity_val_steps=0,
+        )  # fmt: skip
+        one.fit(module_of(data), data, ckpt_path=start, weights_only=True)
+        one.save_checkpoint(folder / "end.ckpt")
+        return folder / "end.ckpt"
+
+    end = run(tmp_path / "whole")
+    again = run(tmp_path / "again", tmp_path / "whole" / "step=5.ckpt")
+    assert_same(state_of(again), state_of(end))
