@@ -44,7 +44,7 @@ from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
-from charrnn.training.best import Best
+from charrnn.training.best import diverged
 from charrnn.training.checkpoints import Run
 from charrnn.training.signals import Signals
 
@@ -103,6 +103,10 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
                 if isinstance(logger, WandbLogger):
                     # it has one run a process, and a sweep's next job would be logged into it
                     logger.experiment.finish()
+    if module.best.is_missing:
+        first = f"the first validation loss was {module.best.first:.4g}, and none was below"
+        limit = module.best.limit(len(data.vocabulary))
+        raise diverged(f"{first} {limit:.1f}", len(data.vocabulary))
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(task.folder, loss, step, seconds)
@@ -373,7 +377,7 @@ def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
 def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
     continue_epochs(content, steps_per_epoch)
     if task.best_is_lost:
-        content[ENTRY]["best"] = Best().plain()
+        content[ENTRY]["best"].update(loss=float("inf"), step=0)
 
 
 def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:

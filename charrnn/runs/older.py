@@ -118,11 +118,9 @@ def continue_epochs(content: dict[str, Any], steps_per_epoch: int) -> None:
         progress[name].update(ready=epoch + 1, started=epoch + 1, processed=epoch, completed=epoch)
     batches = loops["epoch_loop.batch_progress"]
     batches["is_last_batch"] = in_epoch == steps_per_epoch
-    # after a step and before what follows it, where all of them were saved
-    batches["current"].update(
-        ready=in_epoch, started=in_epoch, processed=in_epoch, completed=in_epoch - 1
-    )
-    batches["total"].update(ready=step, started=step, processed=step, completed=step - 1)
+    # after a step and its validation, where all of them were saved
+    for name, count in (("current", in_epoch), ("total", step)):
+        batches[name].update(ready=count, started=count, processed=count, completed=count)
     content["epoch"] = epoch
     best = content[ENTRY]["best"]
     if "waited" in best:

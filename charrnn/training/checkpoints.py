@@ -30,6 +30,7 @@ from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.training import compiled
 from charrnn.training.log import TrainingLog
+from charrnn.training.resume import validation_is_due
 from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
@@ -132,10 +133,10 @@ class RunCheckpoints(Checkpoint):
         return bool(trainer.strategy.broadcast(changed))
 
     def _validation_follows(self, trainer: L.Trainer) -> bool:
-        if not trainer.enable_validation:
-            return False
-        batches = trainer.fit_loop.total_batch_idx + 1
-        return trainer.should_stop or batches % trainer.val_check_batch == 0
+        loop = trainer.fit_loop
+        window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
+        ends = trainer.should_stop and trainer.enable_validation
+        return ends or validation_is_due(trainer, trainer.current_epoch, window, trained)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
@@ -195,7 +196,9 @@ class RunCheckpoints(Checkpoint):
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
-        entry.update(self.run.entry, finished=ended or stopped)
+        # nothing is finished that has no model
+        finished = (ended or stopped) and not pl_module.best.is_missing
+        entry.update(self.run.entry, finished=finished)
 
 
 class SealedCheckpointIO(CheckpointIO):

@@ -307,7 +307,7 @@ class LanguageModel(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         loss = self._report("val")
         if loss is not None and self._is_fitting():
-            self.best.update(loss, self.trainer.global_step)
+            self.best.update(loss, self.trainer.global_step, len(self.vocabulary))
             scheduler = self.lr_schedulers()
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(loss)
@@ -411,6 +411,7 @@ class LanguageModel(L.LightningModule):
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = resume.restore(self._pending, self.device)
+        resume.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),
@@ -430,7 +431,7 @@ class LanguageModel(L.LightningModule):
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
         if isinstance(self.trainer.datamodule, TextDataModule):
-            resume.go_on_within_epoch(checkpoint)
+            resume.set_progress(checkpoint, self.trainer)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None

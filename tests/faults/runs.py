@@ -204,19 +204,17 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def _points(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
     """What TensorBoard itself makes of the event files: all that they hold are tensors to it.
 
-    It leaves out what a later start takes back (`purge_step`). A point that is there again with
-    the same value is one.
+    It leaves out what a later start takes back (`purge_step`).
     """
     if not (folder / "tensorboard").exists():
         return {}
     accumulator = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0})
     accumulator.Reload()
-    points = {
+    return {
         tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
         if not tag.startswith(("_hparams_", "config"))  # each start tells its own
     }
-    return {tag: list(dict.fromkeys(found)) for tag, found in points.items()}
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
