@@ -51,6 +51,11 @@ LINES = [
     ("convert inptu=x", "inptu=x: no such option; did you mean input?"),
     ("convert +inptu=x", "+inptu=x: no such option; did you mean input?"),
     ("convert input=x", "output is required"),
+    (
+        "convert input=x output=a.onnx",
+        "output=a.onnx: must end in .safetensors (a model file); `charrnn export` writes pages "
+        "and ONNX",
+    ),
     ("export", "output is required"),
     ("export output=x.htm", "output=x.htm: must end in .html (a page)"),
     ("export output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
