@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from charrnn.cells import CELLS, Cell
+from charrnn.cells.mingru import MinGRU, _Scan, scan
 from charrnn.errors import InputError
 from charrnn.evaluation import score_ids
-from charrnn.mingru import MinGRU, _Scan, scan
 from charrnn.model import Model, load
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, weights_of
@@ -105,7 +105,7 @@ def test_the_scan_is_a_loop(T: int, chunk: int | None) -> None:
 
 @pytest.mark.parametrize("chunk", [None, 3])
 def test_the_scans_gradients(chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charrnn.mingru.scan", lambda a, b, before: scan(a, b, before, chunk))
+    monkeypatch.setattr("charrnn.cells.mingru.scan", lambda a, b, before: scan(a, b, before, chunk))
     a, b, before = torch.rand(8, 2, 3), torch.randn(8, 2, 3), torch.randn(2, 3)
     inputs = [x.double().requires_grad_() for x in (a, b, before)]
     assert torch.autograd.gradcheck(_Scan.apply, inputs)

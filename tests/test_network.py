@@ -9,7 +9,7 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, network_of, weights_of
+from charrnn.network import Network, network_of, num_parameters, weights_of
 from charrnn.text.vocabulary import Vocabulary
 
 
@@ -29,7 +29,7 @@ def network(kind: str, **changes: object) -> Network:
 
 def test_the_defaults_have_torch_rnns_parameters() -> None:
     values = {"vocabulary_size": 65, "embedding_size": 64, "hidden_size": 128}
-    assert network("lstm", **values).num_parameters() == 242_945
+    assert num_parameters(network("lstm", **values)) == 242_945
 
 
 @pytest.mark.parametrize("kind", CELLS)

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel, architecture_from, check_weights
+from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
 
 ENTRY = "charrnn"
@@ -211,6 +212,8 @@ def model_in(content: dict[str, Any]) -> TrainedModel:
     """
     try:
         return _model_in(content["state_dict"], content[ENTRY])
+    except UnknownKind:  # a whole model, and it says what is missing here
+        raise
     except KeyError as error:
         raise InputError(f"holds no model (it lacks {_short(error)})") from None
     except (InputError, TypeError, ValueError, OverflowError, MemoryError) as error:

@@ -22,7 +22,7 @@ from charrnn.evaluation import part_loss
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, State, weights_of
+from charrnn.network import State, make_network, weights_of
 from charrnn.regularization import Regularization
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import compiled, resume
@@ -49,7 +49,8 @@ class LanguageModel(L.LightningModule):
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        kind: a name in `charrnn.cells.CELLS`, such as lstm or gru.
+        kind: lstm, gru or another cell of `charrnn.cells.CELLS`, or the name of a cell or a
+            network that was registered (`charrnn.registry`).
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
         layernorm, skip: as `charrnn.stack` says.
@@ -101,7 +102,7 @@ class LanguageModel(L.LightningModule):
             {"vocabulary": vocabulary.plain(), **sizes, **regularization}, logger=False
         )
         self.vocabulary = vocabulary
-        self.network = Network(architecture, Regularization(**regularization))
+        self.network = make_network(architecture, Regularization(**regularization))
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
         self.make_schedule = schedule
         self.window_loss: WindowLoss = window_loss

@@ -22,10 +22,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.network import Network, State, detached, joined, streams_of
+from charrnn.training.compiled import inner
 
 SEEDS = 1 << 62
 
@@ -41,13 +42,26 @@ def window_loss(
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, State]:
     """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
-    logits, state = network(ids, state, generator)  # (N, T, V)
+    logits, state = call(network, ids, state, generator)  # (N, T, V)
     return text_loss(network, logits, targets), detached(state)
+
+
+def call(
+    network: Network, ids: Tensor, state: State | None, generator: torch.Generator | None
+) -> tuple[Tensor, State]:
+    """The logits (N, T, V) of a network in training, and the state after ids (N, T)."""
+    given = () if generator is None else (generator,)  # one's own network takes none
+    logits, after = network(ids, state, *given)
+    return logits, after
+
+
+def _is_charrnns(network: nn.Module) -> bool:
+    return isinstance(inner(network), Network)
 
 
 def text_loss(network: Network, logits: Tensor, targets: Tensor) -> Tensor:
     """What logits (N, T, V) cost where the text has targets (N, T), as a network is trained."""
-    smoothing = network.regularization.label_smoothing
+    smoothing = network.regularization.label_smoothing if _is_charrnns(network) else 0.0
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
 
 
