@@ -106,12 +106,19 @@ def register_network(name: str, network: MakeNetwork) -> None:
 
 
 def _register(name: str, what: Cell | MakeNetwork) -> None:
-    if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
-        raise InputError(f"model.kind={shown(name)}: a name has letters, digits, _ and - only")
+    _require_name(name)
     if name in CELLS:
         raise InputError(f"model.kind={name}: is charrnn's own; choose another name")
     _registered[name] = what
     _zero_state.cache_clear()
+
+
+def _require_name(name: str) -> None:
+    if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
+        written = " ".join(str(name).split())
+        raise InputError(
+            f"model.kind={shown(written, 60)}: is no name; one has letters, digits, _ and -"
+        )
 
 
 def find(kind: str) -> Cell | MakeNetwork:
@@ -119,15 +126,14 @@ def find(kind: str) -> Cell | MakeNetwork:
 
     Raises:
         UnknownKind: nothing here.
-        InputError: the package that brings it cannot be imported.
+        InputError: it is no name, or the package that brings it cannot be imported.
     """
+    _require_name(kind)
     if (found := CELLS.get(kind) or _registered.get(kind)) is None:
         _look_among_installed(kind)
         found = _registered.get(kind)
     if found is None:
-        name = " ".join(str(kind).split())  # a file's may have any characters
-        name = name if len(name) <= 60 else name[:60] + "..."
-        raise UnknownKind(f"model.kind={name}: {UNKNOWN}")
+        raise UnknownKind(f"model.kind={shown(kind, 60)}: {UNKNOWN}")
     return found
 
 
@@ -246,7 +252,13 @@ def _tried(network: nn.Module, architecture: Architecture) -> list[tuple[Tensor,
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             network.eval()
             for _ in range(2):
-                logits, state = network(ids, state)
+                returned = network(ids, state)
+                if not isinstance(returned, tuple) or len(returned) != 2:
+                    what = type(returned).__name__
+                    raise InputError(f"{where}: returns {what}, not logits and a state")
+                logits, state = returned
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{where}: fails when it is called with ids (2, 3) ({_one_line(error)})"

@@ -66,7 +66,7 @@ class Regularization:
                 require(
                     value == field.default,
                     f"model.{field.name}",
-                    value,
+                    str(value).lower(),
                     f"is for charrnn's own network, which a {kind} is not; leave it out",
                 )
             return
