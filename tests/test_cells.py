@@ -17,6 +17,7 @@ from charrnn.model import Model, load
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, weights_of
 from charrnn.text.vocabulary import Vocabulary
+from tests.textbook import EQUATIONS
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -30,6 +31,10 @@ def test_an_entry_is_what_its_module_is(kind: str) -> None:
     carried = carried if isinstance(carried, tuple) else (carried,)
     assert [part.shape for part in carried] == [(1, N, H)] * len(cell.carried)
     assert torch.equal(carried[0][0], hidden[:, -1])
+
+
+def test_each_has_its_equations_in_the_textbook() -> None:
+    assert EQUATIONS.keys() == CELLS.keys(), "tests/textbook.py, which the engines are held to"
 
 
 @pytest.mark.parametrize("kind", CELLS)

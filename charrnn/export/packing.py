@@ -68,12 +68,16 @@ EXACT = Precision(32, "float32", _float32)
 PRECISIONS = (Precision(8, "int8", _int8), Precision(16, "float16", _float16), EXACT)
 
 
+def page_kinds() -> list[str]:
+    """The kinds of model that a page can step."""
+    return _STEP.findall(_CELLS.read_text(encoding="utf-8"))
+
+
 def require_steps(model: TrainedModel) -> None:
     """Raise InputError if a page could not step a model of this kind."""
-    kind, known = model.architecture.kind, _STEP.findall(_CELLS.read_text(encoding="utf-8"))
-    if kind not in known:
+    if (kind := model.architecture.kind) not in page_kinds():
         raise InputError(
-            f"output: a page has no network of kind {kind}; it has {', '.join(known)}. "
+            f"output: a page has no network of kind {kind}; it has {', '.join(page_kinds())}. "
             f"output=model.safetensors is a model file"
         )
 

