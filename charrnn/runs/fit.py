@@ -163,7 +163,7 @@ class _Resumed(L.Callback):
         """
         frames = traceback.walk_tb(error.__traceback__)
         modules = {str(f.f_globals.get("__name__")).partition(".")[0] for f, _ in frames}
-        known = {"charrnn", "lightning", "torch"} | sys.stdlib_module_names
+        known = {"charrnn", "lightning", "torch", "packaging"} | sys.stdlib_module_names
         return not self.is_done and modules <= known
 
 

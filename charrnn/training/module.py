@@ -335,6 +335,7 @@ class LanguageModel(L.LightningModule):
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+        resume.require_fitting(optimizer, checkpoint["optimizer_states"][0])
         if scheduler is None or isinstance(scheduler, OfStep):
             # what today's options say counts, not what the checkpoint was trained with
             groups = optimizer.state_dict()["param_groups"]
