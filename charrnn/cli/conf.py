@@ -97,12 +97,6 @@ def page(command: str) -> Page:
     return result
 
 
-def kinds() -> list[str]:
-    """The recurrent cells that have a YAML file in model/, without importing them."""
-    models = [_chosen(CONF / "model", path.stem) for path in (CONF / "model").glob("*.yaml")]
-    return sorted({model["kind"].default for model in models})
-
-
 def _choices(folder: Path, default: str) -> dict[str, str]:
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     names.sort(key=lambda name: name != default)

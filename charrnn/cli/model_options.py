@@ -190,10 +190,16 @@ class InspectOptions:
     output: Annotated[str, PATH]
 
 
+CONVERTED = Range(
+    lambda value: value.endswith(".safetensors"),
+    "must end in .safetensors (a model file); `charrnn export` writes pages and ONNX",
+)
+
+
 @dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
-    output: Annotated[str, PATH]
+    output: Annotated[str, PATH, CONVERTED]
 
 
 BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
 
-from charrnn.cli import conf
+from charrnn import registry
 from charrnn.cli.ranges import (
     BETAS,
     DEVICES,
@@ -41,8 +41,7 @@ from charrnn.regularization import Regularization
 from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
-# a cell is one that has a YAML file in model/
-KIND = Range(lambda value: value in conf.kinds(), "must be one of " + ", ".join(conf.kinds()))
+KIND = Range(registry.is_known, registry.UNKNOWN)
 
 
 @dataclass

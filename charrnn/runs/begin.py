@@ -140,7 +140,12 @@ def _merged(recorded: Config, request: Request, source: str) -> Config:
     """A recorded config with what was asked for today, such as another place of the same text."""
     # named from another folder they are the same
     request = replace(request, config={**request.config, **_absolute_teachers(request.config)})
-    config = merged(upgraded(recorded), request, source)
+    try:
+        before = upgraded(recorded)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"{source}: its config is none that charrnn wrote ({what})") from error
+    config = merged(before, request, source)
     return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
 

@@ -10,6 +10,7 @@ import functools
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
 import traceback
@@ -85,7 +86,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     data = opened(config, task.files)
     with (
         threads(config, data.streams.batch_size // world.size, world) as stream_threads,
-        _explained(task, world),
+        _explained(task, world, resumed := _Resumed(start)),
         _quiet_writers(),
     ):
         module = module_of(config, data.vocabulary, world)
@@ -93,6 +94,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         module.stream_threads = stream_threads
         teach(module, config)
         trainer = _trainer(task, data, signals, world)
+        trainer.callbacks.insert(0, resumed)
         if world.rank == 0:
             introduce(config, data, module, start, initial)
             link_latest(task.folder)
@@ -146,8 +148,32 @@ def threads(config: Config, streams: int, world: World) -> Iterator[int]:
         torch.set_num_threads(before)  # a sweep's next run chooses anew
 
 
+class _Resumed(L.Callback):
+    """Whether a run has gone on from its checkpoint, with a step that was trained since."""
+
+    def __init__(self, start: ResumePoint) -> None:
+        self.start = start
+        self.is_done = start.path is None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.is_done = self.is_done or trainer.global_step > self.start.step
+
+    def is_to_blame(self, error: BaseException) -> bool:
+        """Whether the checkpoint's content must be what something failed by.
+
+        Until then it is what differs from the run that wrote it; unless code of somebody's own
+        was at work when it failed.
+        """
+        frames = traceback.walk_tb(error.__traceback__)
+        modules = {str(f.f_globals.get("__name__")).partition(".")[0] for f, _ in frames}
+        known = {"charrnn", "lightning", "torch", "packaging"} | sys.stdlib_module_names
+        return not self.is_done and modules <= known
+
+
 @contextlib.contextmanager
-def _explained(task: Task, world: World) -> Iterator[None]:
+def _explained(task: Task, world: World, resumed: _Resumed) -> Iterator[None]:
     """Say in a line what Lightning and torch raise for a reason that a person can change."""
     try:
         yield
@@ -174,6 +200,11 @@ def _explained(task: Task, world: World) -> Iterator[None]:
             where = os.fsdecode(error.filename) if named else task.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
+        if resumed.is_to_blame(error):
+            raise InputError(
+                f"{task.start.path}: a run cannot go on from it ({type(error).__name__}: "
+                f"{one_line(error)})"
+            ) from error
         raise
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
@@ -33,7 +34,7 @@ def introduce(
     say(f"  train {sizes['train']}, val {sizes['val']}, test {sizes['test']}")
     say(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
-        f"dropout {m.dropout:g}; {module.network.num_parameters():,} parameters"
+        f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
     )
     if initial is not None:
         many = "characters" if initial.common != 1 else "character"

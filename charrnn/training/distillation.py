@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from charrnn.ensemble import AnyNetwork
 from charrnn.network import Network, State, detached
-from charrnn.training.stream_threads import LogitsLoss, text_loss
+from charrnn.training.stream_threads import LogitsLoss, call, text_loss
 
 
 class Distillation:
@@ -50,12 +50,12 @@ class Distillation:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
         """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
-        own = network.architecture.num_layers
+        own = len(network.architecture.zero_state(0))
         before = None if state is None else state[own:]
         with torch.no_grad():
             taught, theirs = self._on(ids.device)(ids, before)
             probabilities = taught.float().softmax(-1)  # (N, T, V)
-        logits, after = network(ids, None if state is None else state[:own], generator)
+        logits, after = call(network, ids, None if state is None else state[:own], generator)
         logs = F.log_softmax(logits.float(), -1)
         loss = self.loss or functools.partial(text_loss, network)
         text = loss(logits, targets)

@@ -28,7 +28,7 @@ from charrnn.evaluation import part_loss
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, State, detached, weights_of
+from charrnn.network import Network, State, detached, make_network, weights_of
 from charrnn.regularization import Regularization
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import compiled, hyperparameters, resume
@@ -55,7 +55,8 @@ class LanguageModel(L.LightningModule):
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        kind: a name in `charrnn.cells.CELLS`, such as lstm or gru.
+        kind: lstm, gru or another cell of `charrnn.cells.CELLS`, or the name of a cell or a
+            network that was registered (`charrnn.registry`).
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
         layernorm, skip: as `charrnn.stack` says.
@@ -117,7 +118,7 @@ class LanguageModel(L.LightningModule):
             {"vocabulary": vocabulary, **sizes, **regularization, **made}, logger=False
         )
         self.vocabulary = vocabulary
-        self.network = Network(architecture, Regularization(**regularization))
+        self.network = make_network(architecture, Regularization(**regularization))
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()
@@ -435,6 +436,7 @@ class LanguageModel(L.LightningModule):
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+        resume.require_fitting(optimizer, checkpoint["optimizer_states"][0])
         if scheduler is None or isinstance(scheduler, OfStep):
             # what today's options say counts, not what the checkpoint was trained with
             groups = optimizer.state_dict()["param_groups"]

@@ -50,6 +50,30 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
     return state or None
 
 
+def require_fitting(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Refuse a saved state that a fused optimizer would read or write beyond its end.
+
+    torch's kernels for these take it as given that a weight's averages are of its shape.
+
+    Args:
+        saved: as a checkpoint holds it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    groups = [*optimizer.param_groups, *saved["param_groups"]]
+    if not any(group.get("fused") for group in groups):
+        return
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, state in saved["state"].items():
+        for name, value in state.items():
+            if value is None:
+                continue
+            shape = torch.Size() if name == "step" else weights[number].shape
+            if not isinstance(value, Tensor) or value.shape != shape or not value.is_contiguous():
+                raise ValueError(f"its optimizer's {name} {number} is not that of its weight")
+
+
 def validation_is_due(trainer: L.Trainer, epoch: int, window: int, trained: int) -> bool:
     """Whether one follows on so many windows of an epoch (counted from 0), so many in all."""
     every = trainer.check_val_every_n_epoch

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from charrnn.errors import InputError
 from charrnn.network import Network, State, detached, joined, streams_of
+from charrnn.training.compiled import inner
 
 SEEDS = 1 << 62
 
@@ -49,14 +50,27 @@ def window_loss(
     Args:
         loss: of the logits; `text_loss` by default.
     """
-    logits, state = network(ids, state, generator)  # (N, T, V)
+    logits, state = call(network, ids, state, generator)  # (N, T, V)
     loss = loss or functools.partial(text_loss, network)
     return loss(logits, targets), detached(state)
 
 
+def call(
+    network: Network, ids: Tensor, state: State | None, generator: torch.Generator | None
+) -> tuple[Tensor, State]:
+    """The logits (N, T, V) of a network in training, and the state after ids (N, T)."""
+    given = () if generator is None else (generator,)  # one's own network takes none
+    logits, after = network(ids, state, *given)
+    return logits, after
+
+
+def _is_charrnns(network: nn.Module) -> bool:
+    return isinstance(inner(network), Network)
+
+
 def text_loss(network: Network, logits: Tensor, targets: Tensor) -> Tensor:
     """What logits (N, T, V) cost where the text has targets (N, T), as a network is trained."""
-    smoothing = network.regularization.label_smoothing
+    smoothing = network.regularization.label_smoothing if _is_charrnns(network) else 0.0
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
 
 

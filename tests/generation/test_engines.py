@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
 from charrnn.generation import engines, numba_terms, numpy_layers
 from charrnn.generation.choosing import Choice
@@ -21,6 +20,7 @@ from charrnn.model import Model
 from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.models.trained import TrainedModel
 from tests.generation.models import trained_model
+from tests.textbook import EQUATIONS
 
 # What stands between the layers, and with how many of them
 STACKS: list[tuple[int, dict[str, Any]]] = [
@@ -40,13 +40,9 @@ def named(options: dict[str, Any]) -> list[str]:
 
 ARCHITECTURES = [
     pytest.param(kind, layers, options, id="-".join((kind, str(layers), *named(options))))
-    for kind in CELLS
+    for kind in numpy_layers.KERNELS
     for layers, options in STACKS
 ]
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
@@ -62,27 +58,9 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
             if a.cell.recurrent:
                 own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
-            if a.kind in ("lstm", "capped_lstm"):
-                i, f, g, o = np.split(read + own, 4)
-                i, f = sigmoid(i), sigmoid(f)
-                if a.kind == "capped_lstm":
-                    i = np.minimum(i, 1 - f)
-                cell[k] = f * cell[k] + i * np.tanh(g)
-                hidden[k] = sigmoid(o) * np.tanh(cell[k])
-            elif a.kind == "gru":
-                (r_read, z_read, n_read), (r_own, z_own, n_own) = (
-                    np.split(read, 3),
-                    np.split(own, 3),
-                )
-                z = sigmoid(z_read + z_own)
-                n = np.tanh(n_read + sigmoid(r_read + r_own) * n_own)
-                hidden[k] = (1 - z) * n + z * hidden[k]
-            elif a.kind == "mingru":
-                z_read, new = np.split(read, 2)
-                hidden[k] = (1 - sigmoid(z_read)) * hidden[k] + sigmoid(z_read) * new
             else:
-                assert a.kind == "rnn", "its equations are missing here"
-                hidden[k] = np.tanh(read + own)
+                own = np.zeros_like(read)
+            hidden[k], cell[k] = EQUATIONS[a.kind](read, own, hidden[k], cell[k])
             x = hidden[k]
             if a.batchnorm:
                 mean, var = w[f"norms.{k}.running_mean"], w[f"norms.{k}.running_var"]
@@ -136,7 +114,7 @@ def test_reading_follows_the_network(kind: str, layers: int, options: dict[str, 
             assert np.abs(vectors - expected_vectors.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_state_is_all_that_is_carried(kind: str, streams: int) -> None:
     model = trained_model(kind)
@@ -214,7 +192,7 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
             assert np.abs(vectors - numpy_vectors).max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("skip", ["none", "residual", "sum"])
 def test_all_engines_write_the_same_with_norms_and_skips(kind: str, skip: str) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
@@ -228,7 +206,7 @@ def test_all_engines_write_the_same_with_norms_and_skips(kind: str, skip: str) -
                 assert np.array_equal(got, expected), name
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch"])
 def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> None:
     if name == "numba":
@@ -343,7 +321,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     assert isinstance(both.fastest(1, 10**6), NumpyEngine)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_terms.KERNELS])
+@pytest.mark.parametrize("kind", sorted(numpy_layers.KERNELS.keys() - numba_terms.KERNELS.keys()))
 def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -> None:
     both = Engines(trained_model(kind))
     with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
@@ -367,7 +345,7 @@ def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPat
             without.generate(engine=name)
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 def test_weights_too_large_warn_of_nothing(kind: str) -> None:
     model = trained_model(kind, batchnorm=True)
     large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
@@ -405,7 +383,7 @@ def test_a_gpu_writes_the_same() -> None:
         pytest.skip("needs a CUDA GPU")
     from charrnn.generation.torch_engine import TorchEngine
 
-    for kind in CELLS:
+    for kind in numpy_layers.KERNELS:
         model = trained_model(kind, batchnorm=True)
         engine = TorchEngine(model)
         assert engine.device == "cuda"
