@@ -37,8 +37,8 @@ def call(module: ModuleType, words: list[str]) -> Any:
     """Run the command of a module with the words that follow it.
 
     Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``; the command
-            is called as the module is.
+        module: has ``run(options)``, and may have ``prepare_overrides(overrides, flags)``
+            and ``check(composed)``; the command is called as the module is.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -50,9 +50,10 @@ def call(module: ModuleType, words: list[str]) -> Any:
     given, overrides = flags.parse(words)
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
-        overrides = prepare(overrides)
+        overrides = prepare(overrides, given)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
+    words, check = literal(overrides, command, multirun), getattr(module, "check", None)
+    line = Line(command, module.run, given, words, multirun, check)
     if given.show_only():
         from charrnn.cli import show
 
@@ -78,7 +79,7 @@ def _sweep(line: Line) -> None:
 
 def _run(line: Line, config: DictConfig, folder: Path) -> Any:
     """Run one job."""
-    job = Job(line.command, line.run, surroundings.wants_traceback())
+    job = Job(line.command, line.run, surroundings.wants_traceback(), line.places())
     if not _needs_hydra(config):
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)

@@ -20,14 +20,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.allocation import keep_freed_memory
+from charrnn.cli.building import OF_HYDRA
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import hardware
@@ -37,6 +37,7 @@ from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
+from charrnn.runs.record import Choice
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
@@ -53,12 +54,14 @@ class Task:
 
     Attributes:
         config: with every automatic choice made.
+        choices: group -> what was chosen in it.
         files: the HDF5 and JSON of the data, absolute.
         best_is_lost: the files of the best model so far are gone, so that the next one counts.
         teachers: their fingerprint, for a resume; None for a run without.
     """
 
     config: Config
+    choices: dict[str, Choice]
     folder: Path
     files: tuple[Path, Path]
     start: ResumePoint
@@ -214,28 +217,32 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
     try:
         parameters = inspect.signature(get_object(node["_target_"])).parameters
         given = {n: v for n, v in offered.items() if n in parameters and n not in node}
-        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
-        # the offered objects go around Hydra, which would make configs of some
-        made = functools.partial(made, **given)
+        made = functools.partial(_made({**node, "_partial_": True}), **given)
         return made if node.get("_partial_") else made()
     except (InputError, RunError):
         raise
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made ({error.strerror or error})") from error
     except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, OSError):
-            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
-        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(error)}") from error
 
 
-def _escaped(value: Any) -> Any:
-    """Plain values as OmegaConf has to read them to leave them as they are."""
-    if isinstance(value, dict):
-        return {name: _escaped(inner) for name, inner in value.items()}
+def _made(value: Any) -> Any:
+    """What plain values stand for, as Hydra's instantiate makes it. That one would look up what
+    stands in ``${...}`` once more, and a config is resolved by now, or somebody else's."""
     if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
+        return [_made(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    inner = value if value.get("_recursive_", True) is False else None
+    parts = {n: v if inner else _made(v) for n, v in value.items() if n not in OF_HYDRA}
+    if "_target_" not in value:
+        return parts
+    given = value.get("_args_", [])
+    make = functools.partial(
+        get_object(value["_target_"]), *(given if inner else _made(given)), **parts
+    )
+    return make if value.get("_partial_") else make()
 
 
 def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
@@ -285,6 +292,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     streams = data.streams
     entry = {
         "config": config,
+        "choices": task.choices,
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
         "teachers": task.teachers,

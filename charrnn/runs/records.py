@@ -18,7 +18,7 @@ import yaml
 
 from charrnn.errors import InputError
 from charrnn.models import model_file
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.record import MISSING, found
 
 METRICS = "metrics.csv"
 Row = dict[str, float]

@@ -19,7 +19,7 @@ import yaml
 from charrnn.errors import InputError
 from charrnn.runs import records
 from charrnn.runs.folder import is_run, recorded
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.record import MISSING, found
 from charrnn.say import say
 
 
