@@ -1,8 +1,8 @@
 """Sweepers of Hydra's: a study of Optuna's, and a sweep that goes on; Hydra finds them here by
 their names.
 
-What they do is in `charrnn.cli.search` and `charrnn.cli.resuming`: Hydra imports every plugin whenever it starts, so
-nothing is imported here that takes time.
+What they do is in `charrnn.cli.search` and `charrnn.cli.resuming`: Hydra imports every plugin
+whenever it starts, so nothing is imported here that takes time.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ class Job:
         begun: how many jobs did so in this process.
         since: the time at which the first could begin.
         jobs: how many the sweep has, if that is known.
+        goes_on: whether these are the jobs of a sweep that was begun before.
         failures: the file in which a sweep's jobs leave why they failed.
     """
 
@@ -75,6 +76,7 @@ class Job:
     traceback: bool
     flags: tuple[str, ...] = ()
     jobs: int | None = None
+    goes_on: bool = False
     begun: int = 0
     folder: Path | None = None
     failures: Path | None = None
@@ -130,7 +132,10 @@ class Job:
         from charrnn.sweeps.progress import Place, progress
 
         assert self.folder is not None
-        where = Place(int(hydra.job.num), self.jobs, str(hydra.job.override_dirname))
+        options = str(hydra.job.override_dirname)
+        if self.goes_on:
+            options = self.folder.name.partition("_")[2]
+        where = Place(int(hydra.job.num), self.jobs, options)
         mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None
         say(progress(self.folder.parent, where, mean))
 
@@ -140,7 +145,8 @@ class Job:
 
 
 def _name(hydra: DictConfig) -> str:
-    return f"job {hydra.job.num} ({' '.join(_plain(hydra.overrides)['task'])})"
+    words = sources.todays(_plain(hydra.overrides)["task"])
+    return f"job {hydra.job.num} ({' '.join(words)})"
 
 
 def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:

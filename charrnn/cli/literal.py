@@ -41,6 +41,8 @@ class Texts(NamedTuple):
 
 _OVERRIDE = re.compile(r"(\+{0,2})([^=+~]+)=(.*)", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+# what Hydra's grammar reads as the text that it is
+_BARE = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z]\w*", re.ASCII)
 _WHOLLY_QUOTED = re.compile(_QUOTED, re.DOTALL)
 _SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
 
@@ -101,7 +103,9 @@ def _written(value: Any) -> str:
         return f"{{{','.join(f'{quoted(str(k))}:{_written(part)}' for k, part in value.items())}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
-    return quoted(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return value if _BARE.fullmatch(value) else quoted(value)
+    return repr(value)
 
 
 def quoted(text: str) -> str:

@@ -28,19 +28,21 @@ def folders(hydra: DictConfig) -> list[Path]:
 
 
 def given(hydra: DictConfig) -> tuple[str, ...]:
-    """The options that the command line sets, itself or by an experiment or a debug choice.
-
-    The choices that `charrnn.cli.resuming` puts before ``resume=`` are a record's, not the line's.
-    """
-    overrides: Any = OmegaConf.to_container(hydra.overrides.task)
-    resumes = [index for index, text in enumerate(overrides) if text.startswith("resume=")]
-    overrides = overrides[resumes[0] if resumes else 0 :]
+    """The options that the command line sets, itself or by an experiment or a debug choice."""
+    written: Any = OmegaConf.to_container(hydra.overrides.task)
+    overrides = todays(written)
     keys = [key_of(override) for override in overrides]
     for group in WITHOUT_A_NODE:
         if group in keys:
             for path in chosen(hydra, group):
                 keys += set_by(path)
     return tuple(dict.fromkeys(key for key in keys if key not in WITHOUT_A_NODE))
+
+
+def todays(overrides: list[str]) -> list[str]:
+    """The overrides from ``resume=`` on: `charrnn.cli.resuming` puts a record's choices before."""
+    resumes = [index for index, text in enumerate(overrides) if text.startswith("resume=")]
+    return overrides[resumes[0] if resumes else 0 :]
 
 
 def choices(hydra: DictConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import itertools
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def run(line: Line) -> None:
     plan = _checked(line)
     places = line.places()
     job = Job(line.command, line.run, surroundings.wants_traceback(), places, jobs=plan.jobs)
+    job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
         folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
     trains = line.command == "train"
@@ -217,6 +218,11 @@ def _checked_again(line: Line, master: DictConfig) -> _Plan:
     return _Plan(master, len(words), True, [])
 
 
+def _without(overrides: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    swept = {*names}
+    return tuple(text for text in overrides if text.partition("=")[0] not in swept)
+
+
 def _checked_study(
     line: Line,
     master: DictConfig,
@@ -239,8 +245,7 @@ def _checked_study(
         for override in swept
     ]
     bases = [_check(line, list(job), 0) for job in itertools.product(*each)]
-    alike = [_written(override) for override in swept if not override.is_sweep_override()]
-    bases = [replace(base, folder="", overrides=tuple(alike)) for base in bases]
+    bases = [replace(base, folder="", overrides=_without(base.overrides, names)) for base in bases]
     recorded = Sweep(Path(), names, bases, search.space_of(swept), search.recorded(master))
     return replace(plan, recorded=recorded)
 

@@ -15,7 +15,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.utils import get_object
 
@@ -80,6 +80,7 @@ def merged(record: Record, request: Request) -> Config:
             result[name] = value
         else:
             laying.refuse(name, value)
+    laying.require_all()
     for key in given:
         _put(result, key, now)
     for key in sorted({*request.fixed, "optimizer._target_", "model._target_"}, key=_kinds_first):
@@ -106,11 +107,13 @@ class _Laying:
 
     Attributes:
         given: the keys that today's command line sets; a group that it chooses is its own.
+        lacking: what is not taken from a record -> the word that asks for it.
     """
 
     record: Record
     request: Request
     given: set[str]
+    lacking: dict[str, str] = field(default_factory=dict)
     _recipes: Config | None = field(default=None, init=False)
 
     def group(self, name: str, recorded: dict[str, Any]) -> Any:
@@ -142,7 +145,9 @@ class _Laying:
             if isinstance(today, dict) and f"{path}._target_" in self.given:
                 return copy.deepcopy(today)
             today = self._in_recipes(path, target)
-        self._require_named(path, target, today)
+        self._ask_for(path, target, today)
+        if today is None:
+            return {}
         laid = {name: copy.deepcopy(part) for name, part in today.items() if name[:1] == "_"}
         for name, value in recorded.items():
             inner, key = today.get(name, MISSING), f"{path}.{name}"
@@ -170,47 +175,48 @@ class _Laying:
         node = found(self._recipes or {}, path)
         return node if isinstance(node, dict) and node.get("_target_") == target else None
 
-    def _require_named(self, path: str, target: Any, today: Any) -> None:
+    def _ask_for(self, path: str, target: Any, today: Any) -> None:
+        """Ask for a node that today's line does not name, or does not name itself."""
         group, _, name = path.partition(".")
         asked = {"logger", f"{path}._target_"} & {*self.request.given}
-        is_local = group != "logger" or target in _LOCAL_LOGGERS or asked
-        if today is not None and is_local:
+        if today is not None and (group != "logger" or target in _LOCAL_LOGGERS or asked):
             return
-        source = f"{self.record.source}: its {path} is {shown(target)}"
         if not isinstance(target, str) or not _DOTTED.fullmatch(target):
-            raise InputError(f"{source}, and that names nothing that can be built")
-        there = found(self.request.config, path) is not MISSING
-        typed = f"{'' if there else '+'}{path}._target_={target}"
-        choice = self.record.choices.get(group)
-        if today is not None:
             raise InputError(
-                f"{source}, which may reach over the network, so today's line has to ask for it: "
-                f"add {group}={_written(choice) if choice else name}"
+                f"{self.record.source}: its {path} is {shown(target)}, which names nothing that "
+                f"can be built"
             )
-        if choice and choice != self.request.choices.get(group):
-            typed = (
-                f"--config-dir FOLDER, with {group}/{_written(choice)}.yaml in it, as when the "
-                f"run was begun, or {typed}"
+        choice = self.record.choices.get(group)
+        there = found(self.request.config, path) is not MISSING
+        word = f"{'' if there else '+'}{path}._target_={target}"
+        if today is not None:
+            word = f"{group}={_written(choice) if choice else name}"
+        elif choice and choice != self.request.choices.get(group):
+            word = f"--config-dir FOLDER (that has {group}/{_written(choice)}.yaml)"
+        self.lacking[f"{path} is {target}"] = word
+
+    def require_all(self) -> None:
+        """Raise InputError for what today's line does not ask for."""
+        if self.lacking:
+            words = " ".join(dict.fromkeys(self.lacking.values()))
+            raise InputError(
+                f"{self.record.source}: {', '.join(self.lacking)}: what is built, where it writes "
+                f"and whom it asks is not taken from a record; if you trust it, add {words}"
             )
-        raise InputError(
-            f"{source}, which neither conf/ nor this command names; if you trust it, add {typed}"
-        )
 
     def _require_cached(self, data: Mapping[str, Any]) -> None:
         """A recorded address is not asked; the text may be here already."""
         if data.get("corpus") is None and not cached_text(str(data.get("sha256"))):
             self.refuse("data.url", data["url"])
 
-    def refuse(self, key: str, value: Any) -> NoReturn:
-        asked = f"+{key}" if found(self.request.config, key) is MISSING else key
-        advice = "leave it out of the record"
-        if _is_plain(value):
-            advice = (
-                f"if you trust it, add {shlex.quote(shown(as_typed(override_of(asked, value))))}"
-            )
-        raise InputError(
-            f"{self.record.source}: {shown(key)}={shown(value)} is not taken from a record; {advice}"
-        )
+    def refuse(self, key: str, value: Any) -> None:
+        """Ask for a value that is not taken from a record."""
+        if not _is_plain(value):
+            raise InputError(f"{self.record.source}: {shown(key)} is not taken from a record")
+        word = override_of(key, value)
+        if found(self.request.config, key) is MISSING:
+            word = f"+{word}"
+        self.lacking[shown(f"{key}={value}")] = shlex.quote(as_typed(word))
 
 
 def _written(choice: Choice) -> str:

@@ -142,8 +142,8 @@ def downloaded_text(url: str | None, sha256: str, say: Say) -> Path:
     if url is None:
         if (path := cached_text(sha256)) is None:
             raise InputError(
-                f"data.sha256={shown(sha256)}: belongs to data.url=, the address of the text, which "
-                f"the cache does not have; give both"
+                f"data.sha256={shown(sha256)}: belongs to data.url=, the address of the text, "
+                f"which the cache does not have; give both"
             )
         return path
     try:
