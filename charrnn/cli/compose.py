@@ -37,8 +37,9 @@ def call(module: ModuleType, words: list[str]) -> Any:
     """Run the command of a module with the words that follow it.
 
     Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides, flags)``
-            and ``check(composed)``; the command is called as the module is.
+        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``,
+            ``go_on(overrides, flags)`` and ``check(composed)``; the command is called as the
+            module is.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -50,7 +51,9 @@ def call(module: ModuleType, words: list[str]) -> Any:
     given, overrides = flags.parse(words)
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
-        overrides = prepare(overrides, given)
+        overrides = prepare(overrides)
+    if go_on := getattr(module, "go_on", None):
+        overrides = go_on(overrides, given)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
     words, check = literal(overrides, command, multirun), getattr(module, "check", None)
     line = Line(command, module.run, given, words, multirun, check)

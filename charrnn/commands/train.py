@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from charrnn.errors import InputError, Interrupted
 from charrnn.runs import world
 from charrnn.runs.folder import is_run, refuse_run
+from charrnn.sweeps.jobs import is_sweep
 
 if TYPE_CHECKING:
     from charrnn.cli.compose import Composed
@@ -103,18 +104,12 @@ def follow() -> int | None:
     return 0
 
 
-def prepare_overrides(overrides: list[str], flags: Flags | None = None) -> list[str]:
-    """Overrides that let Hydra's folder be that of this run, or of the sweep that goes on, and
-    choose what the run that goes on has chosen."""
+def prepare_overrides(overrides: list[str]) -> list[str]:
+    """Overrides that let Hydra's folder be that of this run; ``resume=`` is the first of them."""
     values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
-    if resume is not None and resume != "auto":
-        from charrnn.sweeps.jobs import is_sweep
-
-        if is_sweep(Path(resume)):
-            from charrnn.cli.resuming import sweep_words
-
-            return sweep_words(Path(resume), _without(overrides, "resume="), flags)
+    if resume not in (None, "auto") and is_sweep(Path(resume)):
+        return overrides
     added = []
     if folder is None and (resume is None or not os.path.isdir(resume)):
         folder = world.slurm_job_folder()
@@ -140,26 +135,31 @@ def prepare_overrides(overrides: list[str], flags: Flags | None = None) -> list[
         refuse_run(Path(folder))
     if resume is None:
         return overrides + added
-    overrides = _without(overrides, "resume=")
-    return [*_recorded_choices(resume, overrides, flags), f"resume={resume}", *overrides, *added]
+    return [f"resume={resume}", *_without(overrides, "resume="), *added]
 
 
 def _without(overrides: list[str], *beginnings: str) -> list[str]:
     return [override for override in overrides if not override.startswith(beginnings)]
 
 
-def _recorded_choices(resume: str, today: list[str], flags: Flags | None) -> list[str]:
-    """The words that choose what the run of a folder or a checkpoint has chosen."""
-    from charrnn.cli.resuming import run_words
+def go_on(overrides: list[str], flags: Flags) -> list[str]:
+    """The overrides with which a resume is composed: what its record chose stands before them."""
+    resume = next((o.partition("=")[2] for o in overrides if o.startswith("resume=")), "auto")
+    resume = _unquoted(resume)
+    if resume in ("auto", "null"):
+        return overrides
+    from charrnn.cli.resuming import run_words, sweep_words
     from charrnn.runs.folder import RECORDED, read_record
 
+    if is_sweep(Path(resume)):
+        return sweep_words(Path(resume), _without(overrides, "resume="), flags)
     if os.path.isfile(resume):
         from charrnn.runs.begin import checkpoint_record
 
-        return run_words(checkpoint_record(resume), today, flags)
+        return run_words(checkpoint_record(resume), overrides, flags) + overrides
     if os.path.lexists(Path(resume) / RECORDED):
-        return run_words(read_record(Path(resume)), today, flags)
-    return []
+        return run_words(read_record(Path(resume)), overrides, flags) + overrides
+    return overrides
 
 
 def _unquoted(value: str) -> str:

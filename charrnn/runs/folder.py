@@ -29,6 +29,8 @@ RECORDED = Path(".hydra") / "config.yaml"
 CHOICES = Path(".hydra") / "choices.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
+# groups that older versions recorded in the config: null
+_RECIPES = ("experiment", "debug")
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
 _OTHERS = ("wandb", "mlruns", ".submitit")
 
@@ -127,7 +129,8 @@ def recorded(folder: Path) -> Config:
         InputError: it cannot be read, or holds more than plain values.
     """
     path = folder / RECORDED
-    config: Config = plain(read_config(path), str(path))
+    content = plain(read_config(path), str(path))
+    config: Config = {name: v for name, v in content.items() if name not in _RECIPES}
     return config
 
 
@@ -174,11 +177,7 @@ def read_config(path: Path) -> dict[str, Any]:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: cannot be read (it is no mapping)")
-    return {shown(name): value for name, value in content.items() if name not in _RECIPES}
-
-
-# as older versions recorded them: null
-_RECIPES = ("experiment", "debug")
+    return {shown(name): value for name, value in content.items()}
 
 
 def link_latest(folder: Path) -> None:

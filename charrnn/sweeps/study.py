@@ -204,11 +204,11 @@ class Worker:
 
     def _left_behind(self, running: list[optuna.trial.FrozenTrial]) -> Trial | None:
         for trial in running:
+            self._require_drawn(trial)
             if (lock := self._locked(trial.number)) is not None:
                 if self._is_training(trial.number):
                     lock.close()
                     continue
-                self._require_drawn(trial)
                 return Trial(trial.number, trial.params, True, lock)
         return None
 

@@ -72,7 +72,7 @@ def test_a_config(attack: str, gift: Path, refused: Refused, listener: Listener)
 def test_a_folder_of_tensorboard(where: str, gift: Path, refused: Refused) -> None:
     for name in ("name", "version"):
         tampered(gift, put("logger", "tensorboard", name, value=where))
-    assert "add logger.tensorboard.name=" in refused("train", "resume=gift", LONGER)
+    assert "logger.tensorboard.name=" in refused("train", "resume=gift", LONGER)
 
 
 @pytest.mark.parametrize(
@@ -214,29 +214,6 @@ def test_a_checkpoint(gift: Path, refused: Refused) -> None:
     write(content, path)
     line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
     assert "add +callbacks.x._target_=os.mkdir" in line
-
-
-ODD = {
-    "best": {"step": "x"},
-    "ranks": [1],
-    "sizes": [[]],
-    "loops": {"fit_loop": {}},
-    "optimizer_states": [{"x": 1}],
-}
-
-
-@pytest.mark.parametrize("name", ["best", "ranks", "sizes", "loops", "optimizer_states"])
-def test_an_odd_checkpoint_is_no_traceback(
-    name: str, gift: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = gift / "checkpoints" / "last.ckpt"
-    content = checkpoint.read(path)
-    (content if name in content else content[ENTRY])[name] = ODD[name]
-    write(content, path)
-    assert main(["train", f"resume={path}", LONGER, "hydra.run.dir=new"]) == 2
-    err = capfd.readouterr().err
-    assert "Traceback" not in err
-    assert str(path) in err.splitlines()[-1]
 
 
 def test_odd_numbers(gift: Path, capfd: pytest.CaptureFixture[str]) -> None:
