@@ -50,7 +50,8 @@ def choices(hydra: DictConfig) -> dict[str, Any]:
     known: Any = OmegaConf.to_container(hydra.runtime.choices)
     found = {group: choice for group, choice in known.items() if choice is not None}
     # Hydra does not count a list of choices among them
-    if lists := [group for group in conf.page("train").groups if group not in known]:
+    groups = {path.name for path in conf.CONF.iterdir() if path.is_dir()} - {"base", "hydra"}
+    if lists := groups - known.keys():
         words: Any = OmegaConf.to_container(hydra.overrides)
         loader = GlobalHydra.instance().config_loader()
         composed = loader.compute_defaults_list(

@@ -85,8 +85,6 @@ def beginning(request: Request) -> Beginning:
     if resume == "auto":
         return _automatic(request)
     target = Path(resume).resolve()
-    if target != Path(resume).absolute() and request.job_id and Path(resume).is_symlink():
-        raise InputError(f"{resume}: is a link, and no job of this sweep")
     if target.is_dir() and (target / folders.RECORDED).is_file():
         return _again(target, request)
     if job := jobs.record_for(target, request.config, request.choices, request.overrides):
@@ -105,11 +103,12 @@ def checkpoint_record(path: str) -> Record:
     Raises:
         InputError: it cannot be read, or is no record.
     """
-    return _read_once(os.path.realpath(path), path)
+    changed = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+    return _read_once(os.path.abspath(path), changed, path)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_once(_: str, path: str) -> Record:
+def _read_once(place: str, changed: int, path: str) -> Record:
     """Reading a checkpoint takes its time, and it is asked for what it was made of twice."""
     entry = checkpoint.read_run(Path(path))[ENTRY]
     return record_of(entry["config"], entry.get("choices", {}), path)
@@ -188,7 +187,9 @@ def _automatic(request: Request) -> Beginning:
     for other in folders.run_folders(folder.parent.parent):
         if other != folder and _is_unfinished(other, now):
             folders.unmake(folder)
-            return _again(other, _without_resume(request, given=()))
+            # what it was begun with is what is given; who asks for a logger still does
+            loggers = tuple(key for key in request.given if key.split(".")[0] == "logger")
+            return _again(other, _without_resume(request, loggers))
     folders.refuse_run(folder)
     return Beginning(folder, now, None, request.overrides)
 

@@ -145,7 +145,7 @@ class _Laying:
             if isinstance(today, dict) and f"{path}._target_" in self.given:
                 return copy.deepcopy(today)
             today = self._in_recipes(path, target)
-        self._ask_for(path, target, today)
+        self._ask_for(path, target, today, recorded)
         if today is None:
             return {}
         laid = {name: copy.deepcopy(part) for name, part in today.items() if name[:1] == "_"}
@@ -175,7 +175,7 @@ class _Laying:
         node = found(self._recipes or {}, path)
         return node if isinstance(node, dict) and node.get("_target_") == target else None
 
-    def _ask_for(self, path: str, target: Any, today: Any) -> None:
+    def _ask_for(self, path: str, target: Any, today: Any, recorded: Config) -> None:
         """Ask for a node that today's line does not name, or does not name itself."""
         group, _, name = path.partition(".")
         asked = {"logger", f"{path}._target_"} & {*self.request.given}
@@ -187,13 +187,23 @@ class _Laying:
                 f"can be built"
             )
         choice = self.record.choices.get(group)
-        there = found(self.request.config, path) is not MISSING
-        word = f"{'' if there else '+'}{path}._target_={target}"
+        word = self._typed(path, recorded)
         if today is not None:
             word = f"{group}={_written(choice) if choice else name}"
         elif choice and choice != self.request.choices.get(group):
             word = f"--config-dir FOLDER (that has {group}/{_written(choice)}.yaml)"
         self.lacking[f"{path} is {target}"] = word
+
+    def _typed(self, path: str, recorded: Config) -> str:
+        """The words that make of what stands at a place today what was recorded there."""
+        node = found(self.request.config, path)
+        there: Config = node if isinstance(node, dict) else {}
+        words = [f"{'' if there else '+'}{path}._target_={recorded['_target_']}"]
+        for name, value in recorded.items():
+            if name[:1] != "_" and _is_plain(value) and there.get(name, MISSING) != value:
+                words.append(override_of(f"{'' if name in there else '+'}{path}.{name}", value))
+        words += [f"~{path}.{name}" for name in there if name not in recorded]
+        return " ".join(shlex.quote(as_typed(word)) for word in words)
 
     def require_all(self) -> None:
         """Raise InputError for what today's line does not ask for."""
@@ -299,7 +309,13 @@ def words_again(config: Config, request: Request) -> str:
     """
     words = list(request.flags)
     typed = {key_of(override): as_typed(override) for override in request.overrides}
-    words += [word for key, word in typed.items() if _is_asked_again(key, word, config)]
+    # what is typed of a node that is typed goes with it: it may be required there
+    nodes = tuple(key.removesuffix("_target_") for key in typed if key.endswith("._target_"))
+    words += [
+        word
+        for key, word in typed.items()
+        if key.startswith(nodes) or _is_asked_again(key, word, config)
+    ]
     loggers = config["logger"].values()
     if any(node["_target_"] not in _LOCAL_LOGGERS for node in loggers) and not any(
         key.startswith("logger.") and "_target_" in word for key, word in typed.items()

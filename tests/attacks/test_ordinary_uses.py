@@ -37,7 +37,7 @@ FILES = {
     ),
 }
 USES = {
-    "a callback of one's own": ["--config-dir", "my own", "callbacks=mine", "callbacks.c.every=2"],
+    "a callback of one's own": ["--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2"],
     "two experiments": ["--config-dir", "my own", "experiment=[a,b]"],
     "a callback on the line": [
         "+callbacks.c._target_=own_counts.Counts",
@@ -173,7 +173,7 @@ def test_the_same_command_line_once_more(
     place: Path, stop_at: Callable[[int], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As a scheduler starts a job again."""
-    words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "callbacks.c.every=3",
+    words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "+callbacks.c.every=3",
              "schedule.decay_every=2", "resume=auto"]  # fmt: skip
     stop_at(2)
     assert main(words) == 143

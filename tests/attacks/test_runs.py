@@ -114,7 +114,7 @@ def test_what_is_asked_for_is_all_that_a_network_logger_takes(
         "offline": False,
         "settings": {"base_url": listener.address, "api_key": "0" * 40},
     }
-    tampered(gift, put("logger", "wandb", value=node))
+    tampered(gift, put("logger", value={"wandb": node}))
     tampered(gift, put("logger", value="wandb"), "choices")
     line = refused("train", "resume=gift", LONGER)
     assert "add logger=wandb" in line
@@ -147,7 +147,7 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
         if path.exists():
             path.rename(kept)
         (workplace / "outside").mkdir(exist_ok=True)
-        if kept.is_dir():
+        if kept.is_dir() or name.startswith(".hydra"):
             path.symlink_to(kept)
         else:
             path.symlink_to(workplace / "outside" / "file")
