@@ -17,10 +17,9 @@ from typing import Any
 from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Trait, written
 from charrnn.errors import InputError
 from charrnn.ranges import Range
+from charrnn.runs.record import OF_HYDRA
 from charrnn.text.checks import require_path
 
-# what Hydra's instantiate reads itself
-OF_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 # what training gives to the things that it builds, besides what the config says
 SUPPLIED = {
     "model": {"vocabulary", "optimizer", "schedule"},

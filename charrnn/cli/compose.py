@@ -38,8 +38,9 @@ def call(module: ModuleType, words: list[str]) -> Any:
     """Run the command of a module with the words that follow it.
 
     Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``; the command
-            is called as the module is.
+        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``,
+            ``go_on(overrides, flags)`` and ``check(composed)``; the command is called as the
+            module is.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -58,8 +59,11 @@ def call(module: ModuleType, words: list[str]) -> Any:
                 f"{override}: a run's config is always in its folder .hydra, from which it is "
                 f"resumed; leave it out"
             )
+    if go_on := getattr(module, "go_on", None):
+        overrides = go_on(overrides, given)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
+    words, check = literal(overrides, command, multirun), getattr(module, "check", None)
+    line = Line(command, module.run, given, words, multirun, check)
     if given.show_only():
         from charrnn.cli import show
 
@@ -85,7 +89,7 @@ def _sweep(line: Line) -> None:
 
 def _run(line: Line, config: DictConfig, folder: Path) -> Any:
     """Run one job."""
-    job = Job(line.command, line.run, surroundings.wants_traceback())
+    job = Job(line.command, line.run, surroundings.wants_traceback(), line.places())
     if not _needs_hydra(config):
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)

@@ -97,6 +97,14 @@ def page(command: str) -> Page:
     return result
 
 
+def targets(group: str, choice: str) -> dict[str, str]:
+    """The dotted name of each node that a choice brings, with its ``_target_``."""
+    own = _chosen(CONF / group, choice)
+    end = "._target_"
+    named = {f"{group}.{name}": option.default for name, option in own.items()}
+    return {name.removesuffix(end): target for name, target in named.items() if name.endswith(end)}
+
+
 def _choices(folder: Path, default: str) -> dict[str, str]:
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     names.sort(key=lambda name: name != default)

@@ -22,8 +22,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
@@ -40,6 +39,7 @@ from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
+from charrnn.runs.record import OF_HYDRA, Choice
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
@@ -56,12 +56,14 @@ class Task:
 
     Attributes:
         config: with every automatic choice made.
+        choices: group -> what was chosen in it.
         files: the HDF5 and JSON of the data, absolute.
         best_is_lost: the files of the best model so far are gone, so that the next one counts.
         teachers: their fingerprint, for a resume; None for a run without.
     """
 
     config: Config
+    choices: dict[str, Choice]
     folder: Path
     files: tuple[Path, Path]
     start: ResumePoint
@@ -261,19 +263,14 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
     try:
         names = _names_taken(get_object(node["_target_"]))
         given = {n: v for n, v in offered.items() if n in names and n not in node}
-        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
-        # the offered objects go around Hydra, which would make configs of some
-        made = functools.partial(made, **given)
+        made = functools.partial(_made({**node, "_partial_": True}), **given)
         return made if node.get("_partial_") else made()
     except (InputError, RunError):
         raise
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made ({error.strerror or error})") from error
     except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, OSError):
-            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
-        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(error)}") from error
 
 
 def _names_taken(target: Any) -> set[str]:
@@ -287,13 +284,22 @@ def _names_taken(target: Any) -> set[str]:
     return names
 
 
-def _escaped(value: Any) -> Any:
-    """Plain values as OmegaConf has to read them to leave them as they are."""
-    if isinstance(value, dict):
-        return {name: _escaped(inner) for name, inner in value.items()}
+def _made(value: Any) -> Any:
+    """What plain values stand for, as Hydra's instantiate makes it. That one would look up what
+    stands in ``${...}`` once more, and a config is resolved by now, or somebody else's."""
     if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
+        return [_made(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    inner = value if value.get("_recursive_", True) is False else None
+    parts = {n: v if inner else _made(v) for n, v in value.items() if n not in OF_HYDRA}
+    if "_target_" not in value:
+        return parts
+    given = value.get("_args_", [])
+    make = functools.partial(
+        get_object(value["_target_"]), *(given if inner else _made(given)), **parts
+    )
+    return make if value.get("_partial_") else make()
 
 
 def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
@@ -350,6 +356,7 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     streams = data.streams
     entry = {
         "config": config,
+        "choices": task.choices,
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
         "teachers": task.teachers,

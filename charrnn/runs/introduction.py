@@ -80,8 +80,13 @@ def say_finished(folder: Path, start: ResumePoint) -> None:
     )
 
 
-def how_to_resume(folder: Path) -> str:
-    shown = shlex.quote(os.path.relpath(folder))
+def how_to_resume(folder: Path, again: str) -> str:
+    """What goes on with a stopped run.
+
+    Args:
+        again: the words that have to be given again, quoted for a shell.
+    """
+    shown = shlex.quote(os.path.relpath(folder)) + again
     if not (folder / RECORDED).is_file():
         return "the run's folder is gone"
     if any((folder / "checkpoints").glob("*.ckpt")):

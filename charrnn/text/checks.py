@@ -114,11 +114,6 @@ def require_corpus(
             f"{prefix}sha256={shown(sha256)}: the corpus {shown(corpus)} has a checksum of its "
             f"own; leave {prefix}sha256 or {prefix}corpus out"
         )
-    if url is None:
-        raise InputError(
-            f"{prefix}sha256={shown(sha256)}: belongs to {prefix}url=, the address of the text; "
-            "give both"
-        )
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise InputError(
             f"{prefix}sha256={shown(sha256)}: must be 64 hexadecimal digits; `sha256sum FILE` "
@@ -141,7 +136,7 @@ def without_default_corpus(
     options = dict(options)
     others = [name for name in ("input_txt", "input_h5") if options.get(name) is not None]
     replaced = ["corpus", "url", "sha256"] if others else []
-    if not others and options.get("url") is not None and options.get("sha256") is not None:
+    if not others and options.get("sha256") is not None:
         replaced = ["corpus"]
     for name in replaced:
         if options.get(name) is not None and f"{prefix}{name}" in given:

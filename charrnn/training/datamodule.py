@@ -64,6 +64,7 @@ class TextDataModule(L.LightningDataModule):
 
     Attributes:
         val_share: how much of the validation text is validated on, from its beginning.
+        beside_the_text: whether it may be preprocessed beside the text, or in the cache only.
     """
 
     def __init__(
@@ -100,12 +101,13 @@ class TextDataModule(L.LightningDataModule):
         self.shuffle = shuffle
         self.seed = seed
         self.val_share = 1.0
+        self.beside_the_text = True
         self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
         """Download and preprocess the text, where that was not done yet."""
         if self.files is None:
-            self.files = prepare(self.corpus, say)
+            self.files = prepare(self.corpus, say, self.beside_the_text)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""

@@ -69,8 +69,9 @@ def test_each_is_accepted(front: Any) -> None:
     assert "checkpoints" in asked.config["callbacks"]
     assert asked.config["logger"]["plain"]["name"] == "plain"
     assert asked.config["data"]["sha256"] == "ab" * 32
-    named = {"own_parts.Counter", "lightning.pytorch.loggers.CSVLogger", "torch.optim.SGD"}
-    assert named <= asked.targets
+    named = ("optimizer", "callbacks", "logger", "schedule", "data")
+    assert {group: asked.choices[group] for group in named} == dict.fromkeys(named, "mine")
+    assert asked.flags == MINE
 
 
 WRONG = [
