@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charrnn.commands.train import train
     from charrnn.model import Model, load
+    from charrnn.options.sampling import SamplingParams
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
-__all__ = ["LanguageModel", "Model", "TextDataModule", "__version__", "load", "train"]
+__all__ = [
+    "LanguageModel", "Model", "SamplingParams", "TextDataModule", "__version__", "load", "train",
+]  # fmt: skip
 
 _FROM = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
+    "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
     "train": "charrnn.commands.train",

@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
 from charrnn.cli.options import SCHEMAS
-from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.options.ranges import PATH
 
 
 @dataclass(frozen=True)

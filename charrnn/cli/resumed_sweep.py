@@ -19,9 +19,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from charrnn.cli.literal import quoted
-from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, shown
+from charrnn.options.ranges import PATH
 from charrnn.runs.folder import is_run, read_config
 
 RECORD = "multirun.yaml"

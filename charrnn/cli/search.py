@@ -19,7 +19,7 @@ from charrnn.cli.resumed_sweep import RECORD
 from charrnn.cli.signatures import check
 from charrnn.errors import InputError
 from charrnn.files import replacing
-from charrnn.ranges import AT_LEAST_1, SEED, require
+from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.sweeps.study import Settings, Trial, Worker
 
 TARGET = "hydra_plugins.charrnn_study.StudySweeper"

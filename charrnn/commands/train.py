@@ -35,8 +35,8 @@ def run(composed: Composed) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     from charrnn.cli.building import build
     from charrnn.cli.options import TrainOptions
-    from charrnn.cli.ranges import FIXED
     from charrnn.cli.traits import having
+    from charrnn.options.ranges import FIXED
     from charrnn.runs import train as runs
     from charrnn.runs.request import Request
     from charrnn.say import say
