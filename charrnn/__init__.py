@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from charrnn.cells import Cell
     from charrnn.commands.train import train
     from charrnn.model import Model, load
+    from charrnn.options.sampling import SamplingParams
     from charrnn.registry import CharacterNetwork, register_cell, register_network
     from charrnn.training import LanguageModel, TextDataModule
 
@@ -17,6 +18,7 @@ __all__ = [
     "CharacterNetwork",
     "LanguageModel",
     "Model",
+    "SamplingParams",
     "TextDataModule",
     "__version__",
     "load",
@@ -28,6 +30,7 @@ __all__ = [
 _FROM = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
+    "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
     "train": "charrnn.commands.train",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from charrnn import registry
 from charrnn.errors import InputError
-from charrnn.ranges import BELOW_1, require, require_ranges
+from charrnn.options.ranges import BELOW_1, require, require_ranges
 
 
 @dataclass(frozen=True)

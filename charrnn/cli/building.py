@@ -14,9 +14,9 @@ import typing
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Trait, written
+from charrnn import errors
 from charrnn.errors import InputError
-from charrnn.ranges import Range
+from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait
 from charrnn.runs.record import OF_HYDRA
 from charrnn.text.checks import require_path
 
@@ -29,6 +29,24 @@ SUPPLIED = {
     "callbacks": {"run"},
     "logger": {"run", "save_dir"},
 }
+
+
+def written(value: object) -> str:
+    """A value as a person writes it on the command line; a very long one is cut."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else errors.shown(value)
+
+
+class BadOption(InputError):
+    """An option whose value cannot be used; who knows where it was written may say so."""
+
+    def __init__(self, name: str, value: object, demand: str) -> None:
+        super().__init__(f"{name}={written(value)}: {demand}")
+        self.name, self.value, self.demand = name, value, demand
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.value, self.demand)
 
 
 class Unknown(InputError):

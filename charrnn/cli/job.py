@@ -20,9 +20,9 @@ from charrnn.cli.building import build
 from charrnn.cli.line import hydra_config
 from charrnn.cli.literal import override_of
 from charrnn.cli.options import SCHEMAS
-from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.options.ranges import PATH
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import re
 from typing import Any, NamedTuple
 
 from charrnn.cli.building import kind_of, kinds_of, traits_of
-from charrnn.cli.ranges import PATH, TEXT
 from charrnn.cli.traits import declared
+from charrnn.options.ranges import PATH, TEXT
 
 # of Hydra's own, in every command
 OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")

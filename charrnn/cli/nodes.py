@@ -12,27 +12,25 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
 
 from charrnn import registry
-from charrnn.cli.ranges import (
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
     BETAS,
     DEVICES,
     ENCODING,
     FIXED,
     NODE,
     NOT_EMPTY,
-    PATH,
-    SHA256,
-    TEXT,
-    THREADS,
-    Paths,
-)
-from charrnn.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
     NOT_NEGATIVE,
+    PATH,
     POSITIVE,
     SEED,
+    SHA256,
     SHARE,
+    TEXT,
+    THREADS,
     UNIT,
+    Paths,
     Range,
     one_of,
     require,

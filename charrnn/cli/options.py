@@ -24,23 +24,21 @@ from charrnn.cli.model_options import (
     ScoreOptions,
     ServeOptions,
 )
-from charrnn.cli.ranges import (
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
+    DURATION,
     ENCODING,
     FIXED,
     NODE,
     NODES,
     NOT_EMPTY,
+    NOT_NEGATIVE,
     PATH,
     PORT,
-    TEXT,
-)
-from charrnn.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
-    DURATION,
-    NOT_NEGATIVE,
     SEED,
     SHARE,
+    TEXT,
     Range,
     require,
 )

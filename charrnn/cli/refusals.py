@@ -20,9 +20,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf, sources
-from charrnn.cli.building import Missing, Unknown
+from charrnn.cli.building import BadOption, Missing, Unknown
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.ranges import BadOption
 from charrnn.errors import InputError, RunError, shown
 
 _LONGEST_CHOICE = 200  # beyond, it is no name of a file

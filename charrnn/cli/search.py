@@ -21,7 +21,7 @@ from charrnn.cli.signatures import check
 from charrnn.cli.sources import key_of
 from charrnn.cli.sweeping import folder_name
 from charrnn.errors import InputError, shown
-from charrnn.ranges import AT_LEAST_1, SEED, require
+from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.record import MISSING, found
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Drawn, Sweep

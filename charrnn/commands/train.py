@@ -59,8 +59,8 @@ def check(composed: Composed) -> None:
 def _request(composed: Composed) -> Request:
     from charrnn.cli.building import build
     from charrnn.cli.options import TrainOptions
-    from charrnn.cli.ranges import FIXED
     from charrnn.cli.traits import having
+    from charrnn.options.ranges import FIXED
     from charrnn.runs.request import Request
 
     return Request(

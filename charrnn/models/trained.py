@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charrnn import registry
 from charrnn.cells import Cell
 from charrnn.errors import InputError
-from charrnn.ranges import AT_LEAST_1, BELOW_1, require_ranges
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, require_ranges
 from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ import torch
 
 from charrnn.allocation import keep_freed_memory
 from charrnn.models.trained import Architecture
-from charrnn.ranges import seconds_of
+from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
 from charrnn.runs.request import Config

@@ -6,7 +6,6 @@ was given: ``data.val_frac=`` in training, ``val_frac=`` in `charrnn preprocess`
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shown
-from charrnn.ranges import SEED, one_of, require
+from charrnn.options.ranges import ENCODING, SEED, one_of, require
 
 SPLITS = ("train", "val", "test")
 LINES = one_of("auto", "keep", "shuffle")
@@ -34,16 +33,7 @@ def require_fractions(prefix: str, val_frac: float, test_frac: float) -> None:
 
 def require_encoding(option: str, encoding: str) -> None:
     """A text encoding that Python knows both ways, or ``bytes``."""
-    if encoding == "bytes":
-        return
-    try:
-        b"".decode(encoding)
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, ValueError, TypeError):
-        raise InputError(
-            f"{option}={shown(encoding)}: is no text encoding; try utf-8, latin-1 or bytes"
-        ) from None
+    require(ENCODING.admits(encoding), option, encoding, ENCODING.demand)
 
 
 def require_lines(prefix: str, lines: str, seed: int) -> None:

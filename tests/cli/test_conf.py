@@ -15,7 +15,7 @@ from charrnn.cli.building import hints_of, kind_of
 from charrnn.cli.conf import COMMANDS
 from charrnn.cli.nodes import TARGETS
 from charrnn.cli.options import SCHEMAS
-from charrnn.cli.ranges import NODE, NODES
+from charrnn.options.ranges import NODE, NODES
 
 
 def fields(schema: Any, prefix: str = "") -> set[str]:
@@ -98,7 +98,7 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Any) -> None:
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         result: dict[str, Any] = {}
         for name, value in values.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value:
                 result |= flat(value, f"{prefix}{name}.")
             else:
                 result[prefix + name] = value
