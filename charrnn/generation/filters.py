@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +100,8 @@ def register(name: str, function: Function) -> None:
 def find(name: str) -> Function | None:
     """The filter that somebody added under a name."""
     if name not in _OWN:
+        from importlib.metadata import entry_points
+
         for entry in entry_points(group="charrnn.filters", name=name):
             register(name, entry.load())
     return _OWN.get(name)

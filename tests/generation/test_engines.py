@@ -320,7 +320,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     both = Engines(trained_model())
     with pytest.raises(InputError, match=r"engine=numba: .*charrnn\[fast\]"):
         both.named("numba")
-    assert isinstance(both.fastest(1, 10**6), NumpyEngine)
+    assert isinstance(both.fastest(1, SamplingParams(10**6)), NumpyEngine)
 
 
 @pytest.mark.parametrize("kind", sorted(numpy_layers.KERNELS.keys() - numba_terms.KERNELS.keys()))
@@ -328,7 +328,7 @@ def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -
     both = Engines(trained_model(kind))
     with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
         both.named("numba")
-    assert both.fastest(1, 10**6) is both.numpy
+    assert both.fastest(1, SamplingParams(10**6)) is both.numpy
 
 
 def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
