@@ -95,9 +95,9 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return at
 
 
-def printed(err: str) -> list[str]:
-    """The words that the last line says go on."""
-    found = re.search(r"charrnn (train resume=.*) goes on (from|with) it$", err.strip(), re.M)
+def printed(err: str, what: str = "from") -> list[str]:
+    """The words that a line says go on: with a run from its checkpoint, or with a sweep."""
+    found = re.search(rf"charrnn (train resume=.*) goes on {what} it$", err.strip(), re.M)
     assert found is not None, err
     return shlex.split(found[1])
 
@@ -191,7 +191,7 @@ def test_a_sweep(
     words = ["-m", *LINE, "--config-dir", "my own", "callbacks=mine", "model=lstm,gru"]
     stop_at(2)
     assert main(["train", *words, "hydra.sweep.dir=a sweep"]) == 143
-    again = printed(capfd.readouterr().err)
+    again = printed(capfd.readouterr().err, "with")
     assert main(again) == 0, capfd.readouterr().err
     runs = sorted((place / "a sweep").glob("[0-9]_*"))
     assert [run.name for run in runs] == ["0_model=lstm", "1_model=gru"]
