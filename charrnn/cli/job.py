@@ -173,11 +173,11 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         option = conf.page(command).options.get(name, conf.Option("", "a value"))
         raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
     if hydra.job.get("chdir"):
-        _from_the_original_folder(command, values, hydra.runtime.cwd)
+        make_absolute(command, values, hydra.runtime.cwd)
     return build(schema, values)
 
 
-def _from_the_original_folder(command: str, values: dict[str, Any], folder: str) -> None:
+def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
     """Make paths absolute, for a job that Hydra runs in its own folder."""
     for name in having(command, PATH):
         *parents, last = name.split(".")

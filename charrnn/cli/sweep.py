@@ -8,6 +8,7 @@ others; the sweep then lists them and exits 1. Sweeper and launcher are Hydra's,
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
 import shlex
@@ -32,7 +33,7 @@ from charrnn.cli import (
     search_end,
     surroundings,
 )
-from charrnn.cli.job import Job, composed_of, options_of
+from charrnn.cli.job import Job, composed_of, make_absolute, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import as_typed, quoted
 from charrnn.cli.refusals import explaining
@@ -309,7 +310,13 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     _refuse_processes(values["trainer"])
     if values["resume"] not in (None, "auto") and line.check is not None:
         line.check(asked)
-    return SweepJob(folder.name, Record(values, asked.choices, ""), asked.overrides)
+    recorded = copy.deepcopy(values)
+    make_absolute(line.command, recorded, os.getcwd())
+    for name in ("init_from", "distill_from"):
+        # outputs/latest will be another run by then
+        if isinstance(path := recorded[name], str):
+            recorded[name] = os.path.realpath(path)
+    return SweepJob(folder.name, Record(recorded, asked.choices, ""), asked.overrides)
 
 
 def _refuse_processes(trainer: dict[str, Any]) -> None:

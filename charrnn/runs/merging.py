@@ -216,7 +216,8 @@ class _Laying:
 
     def _require_cached(self, data: Mapping[str, Any]) -> None:
         """A recorded address is not asked; the text may be here already."""
-        if data.get("corpus") is None and not cached_text(str(data.get("sha256"))):
+        sha256 = data.get("sha256")
+        if (sha256 or data.get("corpus") is None) and not cached_text(str(sha256)):
             self.refuse("data.url", data["url"])
 
     def refuse(self, key: str, value: Any) -> None:

@@ -141,7 +141,7 @@ def read(folder: Path) -> Sweep:
         jobs = [_job(job, path) for job in content["jobs"]]
         swept = tuple(str(name) for name in content["swept"])
         space, settings = content["space"], plain(content["settings"], str(path))
-        drawn = None if space is None else {name: _drawn(name, space[name]) for name in space}
+        drawn = None if space is None else {name: _drawn(name, space[name], path) for name in space}
         if not jobs:
             raise ValueError("it has no jobs")
         return Sweep(folder, swept, jobs, drawn, dict(settings))
@@ -160,10 +160,10 @@ def _job(content: Any, path: Path) -> SweepJob:
     return SweepJob(name, record, tuple(str(text) for text in content["overrides"]))
 
 
-def _drawn(name: str, content: Any) -> Drawn:
+def _drawn(name: str, content: Any, path: Path) -> Drawn:
     bare = name.lstrip("+")
-    if not _OPTION.fullmatch(name) or bare.split(".")[0] in _PLACES or bare in _PLACES:
-        raise InputError(f"{shown(name)} is nothing that a study draws")
+    if not _OPTION.fullmatch(name) or {re.split("[./]", bare)[0], bare} & {*_PLACES}:
+        raise InputError(f"{path}: {shown(name)} is nothing that a study draws")
     drawn = Drawn(**content)
     numbers = (drawn.low, drawn.high, 1 if drawn.step is None else drawn.step)
     if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
