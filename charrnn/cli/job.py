@@ -62,6 +62,8 @@ class Job:
     Attributes:
         run: the command itself.
         flags: those of the command line that say where YAML files lie.
+        options: of a single job, built and checked already; those of a sweep's are built as
+            each begins.
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
@@ -75,12 +77,13 @@ class Job:
     run: Callable[[Any], Any]
     traceback: bool
     flags: tuple[str, ...] = ()
+    options: Any = field(default=None, repr=False)
     jobs: int | None = None
     goes_on: bool = False
     begun: int = 0
     folder: Path | None = None
     failures: Path | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
@@ -103,6 +106,7 @@ class Job:
                 return getattr(self.value, "objective", self.value)
             except (Interrupted, BrokenPipeError) as error:
                 if not in_sweep:
+                    self.error = error
                     raise
                 # these end a whole sweep
                 label = self._label(hydra)
@@ -118,7 +122,9 @@ class Job:
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
-        options = options_of(self.command, config, hydra)
+        options = self.options
+        if options is None:
+            options = options_of(self.command, config, hydra)
         if self.command != "train":
             overrides = " ".join(_plain(hydra.overrides)["task"])
             with sweeping.job(sweeping.Swept(hydra.job.num, overrides) if in_sweep else None):

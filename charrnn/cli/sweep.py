@@ -122,7 +122,8 @@ def _in_a_line(error: Exception) -> str:
 def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        yield hydra_main.settled(master, "sweep", folder)
+        made, settled = hydra_main.settled(master, "sweep", folder)
+        yield made, [] if settled is None else [f"hydra.sweep.dir={quoted(settled)}"]
         return
     with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
         yield Path(temporary), [f"hydra.sweep.dir='{temporary}'"]
