@@ -5,19 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
 from charrnn.errors import InputError, Interrupted, RunError
-
-
-class Terminated(BaseException):
-    """SIGTERM came where nothing else handles it. Raised, so that `with` blocks clean up."""
-
-
-def terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """A signal handler."""
-    raise Terminated
+from charrnn.say import plain, say
 
 
 def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
@@ -35,8 +25,6 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
         return _line(label, str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _line(label, "interrupted", 128 + signal.SIGINT)
-    if isinstance(error, Terminated):
-        return _line(label, "terminated", 128 + signal.SIGTERM)
     if isinstance(error, BrokenPipeError):
         return _reader_left()
     if isinstance(error, OSError) and error.strerror:
@@ -55,11 +43,6 @@ def message(error: BaseException) -> str:
     if isinstance(error, (InputError, RunError, Interrupted)):
         return plain(str(error))
     return plain(f"{type(error).__name__}: {error}")
-
-
-def plain(text: str) -> str:
-    """A text in one line: names may hold line breaks and terminal codes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -82,7 +65,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    print(f"{label}: {plain(message)}", file=sys.stderr, flush=True)
+    say(f"{label}: {plain(message)}")
     return code
 
 

@@ -39,7 +39,7 @@ def run(composed: Composed) -> Result:
     from charrnn.cli.traits import having
     from charrnn.runs import train as runs
     from charrnn.runs.request import Request
-    from charrnn.say import say
+    from charrnn.say import lasting_streams, say
     from charrnn.training.signals import Signals
 
     request = Request(
@@ -53,7 +53,7 @@ def run(composed: Composed) -> Result:
         fixed=having("train", FIXED),
         check=lambda config: vars(build(TrainOptions, config)),
     )
-    with Signals() as signals:
+    with lasting_streams(), Signals() as signals:
         try:
             return runs.train(request, signals)
         except Interrupted:
@@ -73,13 +73,14 @@ def follow() -> int | None:
         return None
     from charrnn.cli import endings
     from charrnn.runs import group, processes
+    from charrnn.say import lasting_streams
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
         group.meet(here)  # at once: the others are waiting
         return None
     try:
-        with Signals(speaks=False) as signals:
+        with lasting_streams(), Signals(speaks=False) as signals:
             processes.follow(here, signals)
     except (group.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
