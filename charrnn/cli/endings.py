@@ -30,12 +30,21 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return _line(label, f"{name}: {error.strerror}" if name else error.strerror, 1)
-    if isinstance(error, MemoryError):
-        return _line(label, "out of memory", 1)
+    if _lacks_memory(error):
+        return _line(label, "there is too little memory", 1)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     _print_traceback(error)
     return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Memory is lacking for an object, a shared library, or one of torch's tensors."""
+    said = str(error).lower()
+    reasons = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, (ImportError, RuntimeError)) and any(r in said for r in reasons)
+    )
 
 
 def message(error: BaseException) -> str:

@@ -33,6 +33,7 @@ def train(*overrides: str) -> Result | None:
 
 def run(composed: Composed) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
+    world.world()  # before Lightning is imported, which reads the same variables
     from charrnn.cli.building import build
     from charrnn.cli.options import TrainOptions
     from charrnn.cli.ranges import FIXED

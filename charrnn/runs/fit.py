@@ -10,6 +10,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import threading
 import time
 import warnings
@@ -22,9 +23,9 @@ import lightning as L
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.allocation import keep_freed_memory
@@ -40,6 +41,7 @@ from charrnn.runs.older import continue_epochs
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
+from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.best import Best
@@ -97,10 +99,10 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         try:
             trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
         finally:
-            for logger in trainer.loggers:
+            for name, logger in zip(config["logger"], trainer.loggers, strict=False):
                 if isinstance(logger, WandbLogger):
                     # it has one run a process, and a sweep's next job would be logged into it
-                    logger.experiment.finish()
+                    _finish(f"logger.{name}", logger)
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(task.folder, loss, step, seconds)
@@ -235,7 +237,10 @@ def _escaped(value: Any) -> Any:
         return {name: _escaped(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_escaped(inner) for inner in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
+    if isinstance(value, str):
+        for _ in range(2):  # `instantiate` resolves its whole config, and then each value of it
+            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
+    return value
 
 
 def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
@@ -298,9 +303,9 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
         for name, node in config["logger"].items()
     ]
     upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, task=task)
-    plugins: list[Any] = [SealedCheckpointIO(upgrade)]
-    if world.size > 1:
-        plugins.append(TorchElasticEnvironment())
+    # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
+    environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
+    plugins = [SealedCheckpointIO(upgrade), environment]
     return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
@@ -343,4 +348,17 @@ def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
         # such mark for that of a new run, so a new run has one, too
         node = {"purge_step": step + 1, **node}
     # a logger without a folder of its own gets the run's
-    return build(path, node, save_dir=str(folder), last_step=step)
+    logger = build(path, node, save_dir=str(folder), last_step=step)
+    if isinstance(logger, (WandbLogger, MLFlowLogger)):
+        try:
+            _ = logger.experiment  # asks a server, which may refuse
+        except Exception as error:
+            raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
+    return logger
+
+
+def _finish(path: str, logger: WandbLogger) -> None:
+    try:
+        logger.experiment.finish()
+    except Exception as error:  # the run's own files are whole, and what ended it is to be told
+        say(f"{path}: cannot be finished ({one_line(error)})")

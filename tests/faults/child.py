@@ -27,8 +27,8 @@ from torch.nn import functional
 
 from charrnn import files
 from charrnn.__main__ import main
-from charrnn.errors import STOPPING
 from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
+from charrnn.errors import STOPPING
 from charrnn.evaluation import score
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders

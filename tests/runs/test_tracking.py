@@ -30,6 +30,27 @@ def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -
     assert metrics(run)[-1]["step"] == "8"
 
 
+def test_wandb_refuses(
+    train: Train,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    skip_without("wandb")
+    for name, value in {
+        "WANDB_SILENT": "true",
+        "WANDB_MODE": "online",
+        "WANDB_API_KEY": "",
+        "WANDB_BASE_URL": "http://127.0.0.1:9",
+        "HOME": str(workplace),
+        "NETRC": str(workplace / "none"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    train("logger=wandb", "trainer.max_steps=8", code=1)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("charrnn train: logger.wandb: cannot be begun (")
+
+
 def test_mlflow(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip_without("mlflow")
     run = train("logger=mlflow", "trainer.max_steps=8")

@@ -23,18 +23,12 @@ LEADER: list[int] = []  # of the terminal, in the process that has one
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing happens to."""
-    folder = tmp_path_factory.mktemp("whole")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus, and with a run that nothing happens to."""
+    folder = tmp_path_factory.mktemp("runs")
     write_corpus(folder)
-    run(start("run", *SHORT), folder)
-    return folder / "run"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    write_corpus(tmp_path)
-    return tmp_path
+    run(start("whole", *SHORT), folder)
+    return folder
 
 
 def on_a_terminal() -> None:
@@ -84,25 +78,26 @@ def to_a_terminal_that_is_gone() -> None:
     ],
 )
 def test_a_terminal_that_is_closed(
-    place: Path, whole: Path, phase: str, point: str, count: int, steps: set[int] | None
+    place: Path, phase: str, point: str, count: int, steps: set[int] | None
 ) -> None:
+    name = f"{phase}-{point}"
     opened = Fault("start", "data", 1, on_a_terminal)
     closed = Fault(phase, point, count, close_the_terminal)
-    run(start("run", *SHORT), place, opened, closed, code=143)
-    assert not list((place / "run").rglob("*.part"))
+    run(start(name, *SHORT), place, opened, closed, code=143)
+    assert not list((place / name).rglob("*.part"))
     if steps is not None:
-        last = checkpoint.read(place / "run" / "checkpoints" / "last.ckpt")
+        last = checkpoint.read(place / name / "checkpoints" / "last.ckpt")
         assert last["global_step"] in steps
-    run(go_on(place, "run", *SHORT), place)
-    assert differences(whole, place / "run") == []
+    run(go_on(place, name, *SHORT), place)
+    assert differences(place / "whole", place / name) == []
 
 
 @pytest.mark.parametrize(
     "speak", [to_a_pipe_that_nobody_reads, to_a_full_disk, to_a_terminal_that_is_gone]
 )
-def test_nobody_hears_it(place: Path, whole: Path, speak: Callable[[], None]) -> None:
-    run(start("run", *SHORT), place, Fault("start", "data", 1, speak))
-    assert differences(whole, place / "run") == []
+def test_nobody_hears_it(place: Path, speak: Callable[[], None]) -> None:
+    run(start(speak.__name__, *SHORT), place, Fault("start", "data", 1, speak))
+    assert differences(place / "whole", place / speak.__name__) == []
 
 
 # sends itself a signal as it imports a module, as it would come from outside in that moment
