@@ -11,11 +11,12 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 from charrnn.cli import endings
-from charrnn.cli.conf import COMMANDS
-from charrnn.errors import InputError
+from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.say import lasting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; those of this process by default.
     """
-    _open_standard_streams()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
+    label = "charrnn"
     try:
-        with _sigterm_raises():
+        with _stopping_raises():
+            _open_standard_streams()
+            from charrnn.cli.conf import COMMANDS
+
+            words = list(sys.argv[1:] if arguments is None else arguments)
+            label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
             code = _answer(words)
     except BaseException as error:
         code = endings.end(label, error)
@@ -45,9 +49,12 @@ def _open_standard_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    sys.stderr = lasting(sys.stderr)
 
 
 def _answer(words: list[str]) -> int:
+    from charrnn.cli.conf import COMMANDS
+
     if not words or words[0] in ("-h", "--help"):
         from charrnn.cli import help
 
@@ -79,6 +86,8 @@ def _answer(words: list[str]) -> int:
 def _no_such_command(word: str) -> str:
     import difflib
 
+    from charrnn.cli.conf import COMMANDS
+
     if word.startswith("-") or "=" in word:
         return f"{word}: the command comes first: charrnn COMMAND {word}"
     near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
@@ -87,17 +96,21 @@ def _no_such_command(word: str) -> str:
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Until a command installs its own handler, let SIGTERM unwind the stack."""
-    try:
-        before = signal.signal(signal.SIGTERM, endings.terminate)
-    except ValueError:  # not the main thread: signals are not ours
-        yield
-        return
+def _stopping_raises() -> Iterator[None]:
+    """Until a command installs handlers of its own, let the stopping signals unwind the stack.
+
+    One that is handled already stays so: Ctrl-C by Python, SIGHUP under nohup.
+    """
+    taken = [s for s in STOPPING if signal.getsignal(s) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []  # signals are not ours
+    for signum in taken:
+        signal.signal(signum, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum in taken:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ the file or the option and says what to do. The front door prints it and leaves.
 from __future__ import annotations
 
 import signal
+import sys
+from types import FrameType
 from typing import Any
 
 
@@ -51,6 +53,28 @@ class Interrupted(BaseException):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.signum)
+
+
+# Signals that ask a command to stop, and the one whose exit code it then has. Clusters and their
+# launchers send SIGUSR1 or SIGUSR2 before SIGTERM; SIGHUP says that the terminal is gone, which a
+# command may outlive with nohup only.
+STOPPING = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+    signal.SIGUSR1: signal.SIGTERM,
+    signal.SIGUSR2: signal.SIGTERM,
+}
+
+
+def terminate(signum: int, frame: FrameType | None) -> None:
+    """Handle a stopping signal that nothing else handles: let `with` blocks clean up.
+
+    Raises:
+        Interrupted: unless one is on its way already, which may be in the midst of a clean-up.
+    """
+    if not isinstance(sys.exc_info()[1], Interrupted):
+        raise Interrupted("terminated", STOPPING[signal.Signals(signum)])
 
 
 def shown(value: object, limit: int = 300) -> str:

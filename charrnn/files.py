@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import itertools
 import os
 import tempfile
@@ -21,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a new file's path beside `path`; on leaving, it takes `path`'s place at once.
 
     The content is on the disk before the name points to it, so that neither a kill nor
-    a power cut leaves a torn file; when the block raises, nothing is left behind.
+    a power cut leaves a torn file; when the block raises, nothing is left behind. What a killed
+    writer of the same path left behind is removed.
 
     Raises:
         RunError: names `path` when it cannot be written (full disk, no permission).
@@ -30,12 +32,13 @@ def replacing(path: Path) -> Iterator[Path]:
     if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
         raise RunError(f"{path}: is a stream that is open already, not a file to replace")
     path = Path(os.path.realpath(path))  # a link stays a link
+    handle = -1
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
-        os.close(handle)
+        _remove_abandoned(path.parent, f".{glob.escape(path.name)}.????????{_UNFINISHED}")
+        handle, temporary = _made_in(path.parent, f".{path.name}.")
         os.chmod(temporary, 0o666 & ~_umask())
         yield Path(temporary)
         _sync(temporary)
@@ -49,6 +52,32 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if handle >= 0:
+            os.close(handle)
+
+
+def _made_in(folder: Path, prefix: str) -> tuple[int, str]:
+    """A new temporary file, opened and under a lock that its writer holds as long as it lives."""
+    while True:
+        handle, path = tempfile.mkstemp(_UNFINISHED, prefix, folder)
+        # shared, so that the finished file can be read by whom asks for such a lock (HDF5)
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:  # nobody took it for abandoned before it was locked
+            return handle, path
+        os.close(handle)
+
+
+def _remove_abandoned(folder: Path, pattern: str) -> None:
+    """Remove temporary files whose writers are dead: their locks are free."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
 
 
 def numbered(path: str, *numbers: int) -> str:

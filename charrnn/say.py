@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import io
 import re
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
-def say(line: str) -> None:
-    """A line on standard error; where nobody reads that any more, a run goes on in silence."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+def say(text: str) -> None:
+    """One or more lines on standard error. That nobody can read them is no failure."""
+    with contextlib.suppress(OSError):
+        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """A text in one line, for a terminal: names may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _Lasting(io.FileIO):
+    """A descriptor for which no write fails: what it cannot take is dropped.
+
+    So a terminal that is closed, a reader that has left or a full disk under a log ends nothing
+    that has more to do than to be read, whoever writes: tqdm, a warning, a callback's print.
+    """
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        with contextlib.suppress(OSError):
+            while rest:
+                rest = rest[super().write(rest) or size :]
+        return size
+
+
+def lasting(stream: Any) -> Any:
+    """A stream in the place of standard output or error to which writing never fails.
+
+    A stream that has no descriptor of its own (a notebook's) is returned as it is.
+    """
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    if not isinstance(raw, io.FileIO):
+        return stream
+    with contextlib.suppress(OSError):
+        stream.flush()
+    made: Any = _Lasting(raw.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        made if raw is buffer else io.BufferedWriter(made),  # as it is with `python -u`, or without
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Let standard output and error be such that what runs inside outlives them."""
+    with (
+        contextlib.redirect_stdout(lasting(sys.stdout)),
+        contextlib.redirect_stderr(lasting(sys.stderr)),
+    ):
+        try:
+            yield
+        finally:
+            print(end="", flush=True)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -125,3 +127,45 @@ def test_a_folder_that_cannot_be_made_new_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"file/x: cannot be written"):
         make_new_folder(tmp_path / "file" / "x")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from charrnn.files import replacing
+with replacing(Path("result")) as path:
+    path.write_text("half")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    living, dead = (
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    )
+    with living, dead:
+        for process in (living, dead):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+        dead.kill()
+        dead.wait()
+        (tmp_path / ".other.txt.12345678.charrnn.part").touch()
+        assert len(list(tmp_path.glob(".result.*"))) == 2
+        with replacing(tmp_path / "result") as temporary:
+            temporary.write_text("whole")
+        assert len(list(tmp_path.glob(".result.*"))) == 1
+        living.communicate()
+    assert living.returncode == 0
+    assert (tmp_path / "result").read_text() == "half"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".other.txt.12345678.charrnn.part",
+        "result",
+    ]

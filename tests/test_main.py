@@ -133,7 +133,11 @@ def test_a_full_disk_for_standard_output() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "line"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+    [
+        (signal.SIGTERM, 143, "job 0 (length=1): terminated"),
+        (signal.SIGHUP, 143, "job 0 (length=1): terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+    ],
 )
 def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", WAITING, "sample", "-m", "length=1,2"]

@@ -5,19 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
 from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError
-
-
-class Terminated(BaseException):
-    """SIGTERM came where nothing else handles it. Raised, so that `with` blocks clean up."""
-
-
-def terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """A signal handler."""
-    raise Terminated
+from charrnn.say import plain, say
 
 
 def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
@@ -39,15 +29,13 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
         return _line(label, str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _line(label, "interrupted", 128 + signal.SIGINT)
-    if isinstance(error, Terminated):
-        return _line(label, "terminated", 128 + signal.SIGTERM)
     if isinstance(error, BrokenPipeError):
         return _reader_left()
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return _line(label, f"{name}: {error.strerror}" if name else error.strerror, 1)
-    if isinstance(error, MemoryError):
-        return _line(label, "out of memory", 1)
+    if _lacks_memory(error):
+        return _line(label, "there is too little memory", 1)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     from charrnn import own_code
@@ -56,6 +44,15 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
         return end(label, own, with_traceback)
     _print_traceback(error)
     return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Memory is lacking for an object, a shared library, or one of torch's tensors."""
+    said = str(error).lower()
+    reasons = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, (ImportError, RuntimeError)) and any(r in said for r in reasons)
+    )
 
 
 def message(error: BaseException) -> str:
@@ -67,11 +64,6 @@ def message(error: BaseException) -> str:
     if own := own_code.explained(error):
         return plain(str(own))
     return plain(f"{type(error).__name__}: {error}")
-
-
-def plain(text: str) -> str:
-    """A text in one line: names may hold line breaks and terminal codes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -94,7 +86,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    print(f"{label}: {plain(message)}", file=sys.stderr, flush=True)
+    say(f"{label}: {plain(message)}")
     return code
 
 

@@ -68,6 +68,9 @@ class _Refusal:
         """Make one line of what Hydra or OmegaConf raised."""
         if self.fault:
             return self.fault
+        if any(isinstance(cause, RecursionError) for cause in _causes(error)):
+            deepest = max(self.overrides, key=lambda text: sum(map(text.count, "{[")), default="")
+            return InputError(f"{shown(deepest)}: is nested too deeply")
         for cause in _causes(error):
             if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
                 return self._no_such_file(cause.missing_cfg_file, cause.options or ())
@@ -81,7 +84,7 @@ class _Refusal:
             known = name in self.page.names() or override.is_hydra_override() or override.package
             if not known and not override.is_add() and not override.is_force_add():
                 return self._unknown(name)
-        return InputError(" ".join(str(error).split()) or type(error).__name__)
+        return InputError(shown(" ".join(str(error).split())) or type(error).__name__)
 
     def _no_such_file(self, missing: str, options: Sequence[str]) -> InputError:
         """A choice that is in no folder: the command line's, or one in a file that it chose."""

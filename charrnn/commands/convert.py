@@ -6,11 +6,11 @@ events beside the model file, as a run folder has them.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from charrnn.cli.model_options import ConvertOptions
 from charrnn.errors import InputError
+from charrnn.say import say
 
 
 def run(options: ConvertOptions) -> None:
@@ -24,7 +24,7 @@ def run(options: ConvertOptions) -> None:
     model = load(source)
     model.save(output)
     size = sum(weight.size for weight in model.trained.weights.values())
-    _say(f"wrote {output}: {model}, {size:,} numbers")
+    say(f"wrote {output}: {model}, {size:,} numbers")
     history = source.with_suffix(".json")
     if model.trained.facts.get("source") == "torch-rnn" and history.is_file():
         _convert_history(history, output.parent)
@@ -35,19 +35,15 @@ def _convert_history(history: Path, folder: Path) -> None:
 
     metrics = folder / "metrics.csv"
     if metrics.exists():
-        _say(f"{metrics} exists already, so the losses in {history} are left where they are")
+        say(f"{metrics} exists already, so the losses in {history} are left where they are")
         return
     try:
         rows = read_history(history)
     except InputError as error:
         # a vocabulary may bear the same name
-        _say(f"no loss history: {error}")
+        say(f"no loss history: {error}")
         return
     from charrnn.runs.history import write_history
 
     write_history(rows, folder)
-    _say(f"wrote {metrics} and {folder / 'tensorboard'}: the losses of {len(rows):,} steps")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(f"wrote {metrics} and {folder / 'tensorboard'}: the losses of {len(rows):,} steps")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from charrnn.cli.model_options import ExportOptions
 from charrnn.errors import InputError
 from charrnn.export.precision import Chosen
+from charrnn.say import say
 
 
 def run(options: ExportOptions) -> None:
@@ -30,7 +30,7 @@ def run(options: ExportOptions) -> None:
     write(options, chosen, output)
     weights = "rounded to" if output.suffix == ".safetensors" and chosen.cost else "of"
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
-    _say(
+    say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
         f"weights {weights} {chosen.precision.bits} bits{cost}"
     )
@@ -48,7 +48,7 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
 
         text = find_training_text(chosen.model, options.corpus).text
         copies = packed_copies(text, chosen.model.vocabulary)
-        _say(
+        say(
             f"what is copied: an index of {len(text):,} characters, {len(copies) / 1e6:.2f} MB "
             f"of the page"
         )
@@ -77,7 +77,3 @@ def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> N
 
 # by the ending of the output
 WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

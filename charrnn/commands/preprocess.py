@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from charrnn.cli.options import PreprocessOptions
+from charrnn.say import plain, say
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.progress import preprocessing_progress
 
@@ -30,11 +30,11 @@ def run(options: PreprocessOptions) -> None:
         )
     if not options.quiet:
         for remark in made.remarks:
-            print(remark, file=sys.stderr)
+            say(remark)
         print(f"Total vocabulary size: {len(made.vocabulary)}")
         print(f"Total tokens in file: {sum(made.sizes.values())}")
         print(f"  Training size: {made.sizes['train']}")
         print(f"  Val size: {made.sizes['val']}")
         print(f"  Test size: {made.sizes['test']}")
         print(f"Using dtype {made.dtype}")
-        print(f"Wrote {made.h5} and {made.json}")
+        print(plain(f"Wrote {made.h5} and {made.json}"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from charrnn.cli.options import RunsOptions
 from charrnn.errors import InputError, shown
-from charrnn.say import say
+from charrnn.say import plain, say
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
@@ -40,7 +40,7 @@ def run(options: RunsOptions) -> None:
     if options.json:
         print(json.dumps(board.rows(), indent=1))
     else:
-        print(board.table())
+        print("\n".join(map(plain, board.table().split("\n"))))
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")

@@ -35,12 +35,13 @@ def train(*overrides: str) -> Result | None:
 
 def run(composed: Composed) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
+    world.world()  # before Lightning is imported, which reads the same variables
     from charrnn.runs import train as runs
-    from charrnn.say import say
+    from charrnn.say import lasting_streams, say
     from charrnn.training.signals import Signals
 
     request = _request(composed)
-    with Signals() as signals:
+    with lasting_streams(), Signals() as signals:
         try:
             return runs.train(request, signals)
         except Interrupted:
@@ -89,13 +90,14 @@ def follow() -> int | None:
         return None
     from charrnn.cli import endings
     from charrnn.runs import group, processes
+    from charrnn.say import lasting_streams
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
         group.meet(here)  # at once: the others are waiting
         return None
     try:
-        with Signals(speaks=False) as signals:
+        with lasting_streams(), Signals(speaks=False) as signals:
             processes.follow(here, signals)
     except (group.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it

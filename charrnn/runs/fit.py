@@ -10,6 +10,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -22,10 +23,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import get_object
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
@@ -39,10 +41,11 @@ from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
-from charrnn.runs.record import OF_HYDRA, Choice
+from charrnn.runs.record import Choice
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
+from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.best import diverged
@@ -103,10 +106,10 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         try:
             trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
         finally:
-            for logger in trainer.loggers:
+            for name, logger in zip(config["logger"], trainer.loggers, strict=False):
                 if isinstance(logger, WandbLogger):
                     # it has one run a process, and a sweep's next job would be logged into it
-                    logger.experiment.finish()
+                    _finish(f"logger.{name}", logger)
     if module.best.is_missing:
         first = f"the first validation loss was {module.best.first:.4g}, and none was below"
         limit = module.best.limit(len(data.vocabulary))
@@ -263,14 +266,19 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
     try:
         names = _names_taken(get_object(node["_target_"]))
         given = {n: v for n, v in offered.items() if n in names and n not in node}
-        made = functools.partial(_made({**node, "_partial_": True}), **given)
+        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
+        # the offered objects go around Hydra, which would make configs of some
+        made = functools.partial(made, **given)
         return made if node.get("_partial_") else made()
     except (InputError, RunError):
         raise
-    except OSError as error:
-        raise RunError(f"{path}: cannot be made ({error.strerror or error})") from error
     except Exception as error:
-        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(error)}") from error
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, OSError):
+            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
 
 
 def _names_taken(target: Any) -> set[str]:
@@ -284,22 +292,16 @@ def _names_taken(target: Any) -> set[str]:
     return names
 
 
-def _made(value: Any) -> Any:
-    """What plain values stand for, as Hydra's instantiate makes it. That one would look up what
-    stands in ``${...}`` once more, and a config is resolved by now, or somebody else's."""
+def _escaped(value: Any) -> Any:
+    """Plain values as OmegaConf has to read them to leave them as they are."""
+    if isinstance(value, dict):
+        return {name: _escaped(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_made(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    inner = value if value.get("_recursive_", True) is False else None
-    parts = {n: v if inner else _made(v) for n, v in value.items() if n not in OF_HYDRA}
-    if "_target_" not in value:
-        return parts
-    given = value.get("_args_", [])
-    make = functools.partial(
-        get_object(value["_target_"]), *(given if inner else _made(given)), **parts
-    )
-    return make if value.get("_partial_") else make()
+        return [_escaped(inner) for inner in value]
+    if isinstance(value, str):
+        for _ in range(2):  # `instantiate` resolves its whole config, and then each value of it
+            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
+    return value
 
 
 def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
@@ -368,9 +370,9 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
         for name, node in config["logger"].items()
     ]
     upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, task=task)
-    plugins: list[Any] = [SealedCheckpointIO(upgrade)]
-    if world.size > 1:
-        plugins.append(TorchElasticEnvironment())
+    # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
+    environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
+    plugins = [SealedCheckpointIO(upgrade), environment]
     return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
@@ -424,4 +426,17 @@ def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
         # such mark for that of a new run, so a new run has one, too
         node = {"purge_step": step + 1, **node}
     # a logger without a folder of its own gets the run's
-    return build(path, node, save_dir=str(folder), last_step=step)
+    logger = build(path, node, save_dir=str(folder), last_step=step)
+    if isinstance(logger, (WandbLogger, MLFlowLogger)):
+        try:
+            _ = logger.experiment  # asks a server, which may refuse
+        except Exception as error:
+            raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
+    return logger
+
+
+def _finish(path: str, logger: WandbLogger) -> None:
+    try:
+        logger.experiment.finish()
+    except Exception as error:  # the run's own files are whole, and what ended it is to be told
+        say(f"{path}: cannot be finished ({one_line(error)})")

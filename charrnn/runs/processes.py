@@ -32,13 +32,14 @@ from torch.multiprocessing.spawn import (
     start_processes,
 )
 
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import STOPPING, InputError, Interrupted, RunError
 from charrnn.runs import group
 from charrnn.runs.fit import Task, fit
 from charrnn.runs.group import LostProcess
 from charrnn.runs.request import Result
 from charrnn.runs.world import World
-from charrnn.training.signals import STOPPING, Signals, handlers
+from charrnn.say import lasting_streams
+from charrnn.training.signals import Signals, handlers
 
 # once one process has ended badly, the others get this long to end by themselves (seconds)
 GRACE = 5.0
@@ -99,7 +100,7 @@ def _rank(rank: int, start: _Start) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     world = World("charrnn", rank, rank, start.count, start.count)
     try:
-        with Signals(speaks=rank == 0, hurries=False) as signals:
+        with lasting_streams(), Signals(speaks=rank == 0, hurries=False) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
             group.meet(world, store)
             ending: Any = fit(start.task, signals, world)

@@ -12,8 +12,10 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
 
+# what torch and Lightning tell one of several processes by, whoever set it
+RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 
 
@@ -72,11 +74,11 @@ def world() -> World:
                 f"give --ntasks-per-node"
             )
         if size == 1:
-            return ALONE
+            return _alone()
         ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
         found = World("srun", *ranks, size, size // nodes)
     else:
-        return ALONE
+        return _alone()
     if not 0 <= found.rank < found.size or not 0 <= found.local_rank < found.local_size:
         raise InputError(
             f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
@@ -88,6 +90,17 @@ def world() -> World:
             f"machine; charrnn needs equally many on each"
         )
     return found if found.size > 1 else ALONE
+
+
+def _alone() -> World:
+    """ALONE, once nothing says that this is not the first process."""
+    for name in RANKS:
+        if (text := os.environ.get(name)) is not None and text != "0":
+            raise InputError(
+                f"{name}={shown(text)}: makes this one of several processes, and neither torchrun "
+                f"nor srun started it; start charrnn with one of them, or unset {name}"
+            )
+    return ALONE
 
 
 def _number(name: str, default: int | None = None) -> int:

@@ -98,7 +98,7 @@ def write_h5(
                 written += len(ids)
                 report(done := done + ids.nbytes, total)
         os.fsync(file.fileno())
-    with _plain_errors(), h5py.File(path, "r+") as h5:
+    with _plain_errors(), h5py.File(path, "r+", locking=False) as h5:
         h5.attrs.update(attributes)
     # so that the two names change hands within an instant
     with open(path, "rb") as file:
@@ -111,7 +111,7 @@ def _lay_out(path: Path, sizes: dict[str, int], dtype: np.dtype[Any]) -> dict[st
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     kind = h5py.h5t.py_create(dtype)
-    with _plain_errors(), h5py.File(path, "w") as h5:
+    with _plain_errors(), h5py.File(path, "w", locking=False) as h5:
         return {
             split: h5py.h5d.create(
                 h5.id, split.encode(), kind, h5py.h5s.create_simple((size,)), plan

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from charrnn.say import say
+
 _SILENT = 2.0  # seconds: what is over by then needs no display
 _REPEAT = 5.0  # seconds between two lines where standard error is no terminal
 
@@ -46,7 +48,7 @@ class ByteProgress:
             self._told == self._created or now - self._told >= _REPEAT
         ):
             self._told = now
-            print(self._line(done, total, now - self._began), file=sys.stderr, flush=True)
+            say(self._line(done, total, now - self._began))
 
     def _next_stage(self, now: float) -> None:
         self._began = now

@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
-from charrnn.say import duration, say
+from charrnn.say import duration, plain, say
 from charrnn.text.terminal import TerminalText
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
@@ -133,7 +133,7 @@ class Progress(ProgressBar):
         """A line beside the bar; Lightning sends the prints of a module here."""
         line = " ".join(map(str, args))
         if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(plain(line), file=sys.stderr)
         elif self._speaks:
             say(line)
 

@@ -13,17 +13,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-from charrnn.errors import Interrupted
-
-# What a received signal means. Clusters and their launchers send SIGUSR1 or SIGUSR2 before
-# SIGTERM; SIGHUP says that the terminal is gone, which a run may outlive with nohup only.
-STOPPING = {
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGHUP: signal.SIGTERM,
-    signal.SIGUSR1: signal.SIGTERM,
-    signal.SIGUSR2: signal.SIGTERM,
-}
+from charrnn.errors import STOPPING, Interrupted, terminate
 
 
 def handlers() -> dict[int, Any]:
@@ -69,11 +59,11 @@ class Signals:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        if self._first in (signal.SIGUSR1, signal.SIGUSR2) and callable(
-            self._previous[self._first]
-        ):
-            # a launcher that waits for it (submitit) puts its job into the queue again
-            signal.raise_signal(self._first)
+        if self._first in (signal.SIGUSR1, signal.SIGUSR2):
+            handler = self._previous[self._first]
+            if callable(handler) and handler is not terminate:
+                # a launcher that waits for it (submitit) puts its job into the queue again
+                signal.raise_signal(self._first)
         if self.received is not None and kind is None:
             # after the last step; in a sweep, another run would follow
             raise Interrupted("stopped when the run had ended", self.received)

@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_made(door: Any, tmp_path: Path) -> None:
         (Interrupted("saved", 15), 143, "saved"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (FileNotFoundError(2, "No such file", "x y"), 1, "x y: No such file"),
-        (MemoryError(), 1, "out of memory"),
+        (MemoryError(), 1, "there is too little memory"),
     ],
 )
 def test_how_a_command_ends(error: BaseException, code: int, line: str, door: Any) -> None:

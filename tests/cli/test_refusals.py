@@ -206,6 +206,13 @@ def test_a_fault_in_a_file_of_ones_own(door: Any, tmp_path: Any) -> None:
         assert says in door.refuses("train", "experiment=broken", "--config-dir", "mine")
 
 
+@pytest.mark.parametrize("depth", [100, 400])
+def test_what_is_nested_deeply(door: Any, depth: int) -> None:
+    mapping = "{a:" * depth + "1" + "}" * depth
+    for override in (f"+x={mapping}", f"+trainer.x={mapping}", "seed=" + "[" * depth + "]" * depth):
+        assert len(door.refuses("train", override)) < 600
+
+
 def test_what_an_option_takes() -> None:
     data, trainer, sample = map(hints_of, (DataOptions, TrainerOptions, SampleOptions))
     assert takes(data["batch_size"]) == "takes a whole number or null"

@@ -28,6 +28,7 @@ from torch.nn import functional
 from charrnn import files
 from charrnn.__main__ import main
 from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
+from charrnn.errors import STOPPING
 from charrnn.evaluation import score
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
@@ -41,7 +42,6 @@ from charrnn.training import (
     TrainingLog,
     checkpoints,
 )
-from charrnn.training.signals import STOPPING
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])

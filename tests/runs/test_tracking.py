@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.runs import run, start, write_corpus
 from tests.training.conftest import Train, metrics, train, workplace
 
 __all__ = ["train", "workplace"]
@@ -22,21 +23,35 @@ def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -
     skip_without("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    run = train("logger=wandb", "logger.wandb.offline=true", "trainer.max_steps=8")
-    [written] = run.glob("wandb/offline-run-*/*.wandb")
+    folder = train("logger=wandb", "logger.wandb.offline=true", "trainer.max_steps=8")
+    [written] = folder.glob("wandb/offline-run-*/*.wandb")
     content = written.read_bytes()
     assert b"val/loss" in content
     assert b"hidden_size" in content
-    assert metrics(run)[-1]["step"] == "8"
+    assert metrics(folder)[-1]["step"] == "8"
+
+
+def test_wandb_refuses(tmp_path: Path) -> None:
+    skip_without("wandb")
+    write_corpus(tmp_path)
+    nobody = {"WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(tmp_path)}
+    env = {"WANDB_SILENT": "true", "WANDB_MODE": "online", "NETRC": str(tmp_path / "none")}
+    run(start("run", "logger=wandb"), tmp_path, code=1, env={**nobody, **env})
+    said = (tmp_path / "log.txt").read_text("utf-8")
+    last = said.rstrip().splitlines()[-1]
+    assert last.startswith("charrnn train: logger.wandb: cannot be begun (")
+    assert "Traceback" not in said
 
 
 def test_mlflow(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip_without("mlflow")
-    run = train("logger=mlflow", "trainer.max_steps=8")
+    folder = train("logger=mlflow", "trainer.max_steps=8")
     with sqlite3.connect(workplace / "mlflow.db") as database:
         query = "select step, value from metrics where key = 'val/loss'"
         found = dict(database.execute(query).fetchall())
         options = dict(database.execute("select key, value from params").fetchall())
-    logged = {int(row["step"]): float(row["val/loss"]) for row in metrics(run) if row["val/loss"]}
+    logged = {
+        int(row["step"]): float(row["val/loss"]) for row in metrics(folder) if row["val/loss"]
+    }
     assert found == pytest.approx(logged)
     assert options["model/hidden_size"] == "16"

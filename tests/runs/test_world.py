@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.commands import train
 from charrnn.errors import InputError
 from charrnn.runs import world as worlds
@@ -54,6 +55,7 @@ def test_srun(environment: Any) -> None:
 
 def test_one_task_is_alone(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
+    environment({"SLURM_PROCID": "0"})
     assert world() == ALONE
 
 
@@ -268,3 +270,19 @@ def test_auto_in_a_named_folder_begins_it_or_goes_on(
     assert set(again) == {*("model=gru", "resume=run", "hydra.run.dir=run")}
     # what was chosen for a budget is recorded
     assert set(train.prepare_overrides([*given, "budget=10m"])) == set(again)
+
+
+@pytest.mark.parametrize("value", ["1", "-1", "x", ""])
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_a_rank_that_no_launcher_gave(
+    environment: Any, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    environment({name: value})
+    assert main(["train"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"charrnn train: {name}={value}: ")
+    assert err.count("\n") == 1
+    with pytest.raises(InputError, match=f"^{name}={value}: "):  # of a task of its own, too
+        environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
+        environment({"SLURM_PROCID": "0", name: value})
+        world()

@@ -1,0 +1,138 @@
+"""A terminal that is closed, a reader that leaves, a log on a full disk: the run loses nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charrnn.models import checkpoint
+from tests.faults.child import Fault
+from tests.faults.runs import differences, go_on, run, start, write_corpus
+
+SHORT = "trainer.max_steps=20", "print_every=1"
+LEADER: list[int] = []  # of the terminal, in the process that has one
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus, and with a run that nothing happens to."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_corpus(folder)
+    run(start("whole", *SHORT), folder)
+    return folder
+
+
+def on_a_terminal() -> None:
+    """Give this process a terminal of its own, of which it holds the other end as well."""
+    leader, follower = pty.openpty()
+    os.setsid()
+    fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+    speak_to(follower)
+    LEADER.append(leader)
+
+
+def close_the_terminal() -> None:
+    os.close(LEADER.pop())  # and the kernel sends SIGHUP
+
+
+def speak_to(descriptor: int) -> None:
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def to_a_pipe_that_nobody_reads() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    speak_to(writer)
+
+
+def to_a_full_disk() -> None:
+    speak_to(os.open("/dev/full", os.O_WRONLY))
+
+
+def to_a_terminal_that_is_gone() -> None:
+    """As under nohup, which has SIGHUP ignored."""
+    leader, follower = pty.openpty()
+    os.close(leader)
+    speak_to(follower)
+
+
+@pytest.mark.parametrize(
+    ("phase", "point", "count", "steps"),
+    [
+        ("start", "record", 1, None),
+        ("step", "forward", 9, {9}),
+        ("validation", "loss", 1, {7, 8}),
+        ("checkpoint", "half", 2, {7, 8}),
+        ("sample", "sync", 1, {7, 8}),
+    ],
+)
+def test_a_terminal_that_is_closed(
+    place: Path, phase: str, point: str, count: int, steps: set[int] | None
+) -> None:
+    name = f"{phase}-{point}"
+    opened = Fault("start", "data", 1, on_a_terminal)
+    closed = Fault(phase, point, count, close_the_terminal)
+    run(start(name, *SHORT), place, opened, closed, code=143)
+    assert not list((place / name).rglob("*.part"))
+    if steps is not None:
+        last = checkpoint.read(place / name / "checkpoints" / "last.ckpt")
+        assert last["global_step"] in steps
+    run(go_on(place, name, *SHORT), place)
+    assert differences(place / "whole", place / name) == []
+
+
+@pytest.mark.parametrize(
+    "speak", [to_a_pipe_that_nobody_reads, to_a_full_disk, to_a_terminal_that_is_gone]
+)
+def test_nobody_hears_it(place: Path, speak: Callable[[], None]) -> None:
+    run(start(speak.__name__, *SHORT), place, Fault("start", "data", 1, speak))
+    assert differences(place / "whole", place / speak.__name__) == []
+
+
+# sends itself a signal as it imports a module, as it would come from outside in that moment
+STARTING = """
+import os, sys
+class Sender:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), int(sys.argv[2]))
+module, signum = sys.argv[1:3]
+sys.meta_path.insert(0, Sender())
+from charrnn.__main__ import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "signum"),
+    [
+        ("charrnn.cli.conf", signal.SIGHUP),
+        ("charrnn.cli.compose", signal.SIGUSR1),
+        ("torch", signal.SIGUSR2),
+    ],
+)
+def test_a_signal_in_start_up(place: Path, module: str, signum: int) -> None:
+    words = [module, str(int(signum)), *start("run", *SHORT)]
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING, *words],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 143, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("charrnn")
+    assert not (place / "run" / "checkpoints").exists()
