@@ -9,11 +9,11 @@ import signal
 import socket
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from charrnn.cli.literal import quoted
 from charrnn.cli.model_options import ServeOptions
-from charrnn.errors import InputError, shown
+from charrnn.errors import STOPPING, InputError, shown, terminate
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -122,13 +122,22 @@ def _is_local(bound: socket.socket) -> bool:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """For a server, to be told to stop is a good end: exit code 0."""
+    """For a server, to be told to stop is a good end: exit code 0. The other signals say the same,
+    by SIGTERM, for which the event loop has a handler of its own."""
 
     def end(signum: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
 
-    before = signal.signal(signal.SIGTERM, end)
+    def by_sigterm(signum: int, frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before: dict[int, Any] = {s: signal.getsignal(s) for s in STOPPING}
+    for signum in before:
+        if before[signum] is terminate:
+            signal.signal(signum, by_sigterm)
+    signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -31,7 +31,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
 from charrnn.editor.continuations import Continuations
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import STOPPING, InputError, Interrupted, RunError
 from charrnn.generation.sampler import Sampler
 from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams
@@ -104,7 +104,7 @@ class Editor:
             Interrupted: the terminal was closed, or SIGTERM came; the text is kept first.
         """
         loop = asyncio.get_running_loop()
-        for signum in (signal.SIGHUP, signal.SIGTERM):
+        for signum in STOPPING.keys() - {signal.SIGINT}:
             loop.add_signal_handler(signum, self._end, signum)
         await self.app.run_async()
 
