@@ -1,6 +1,6 @@
 """A sweeper of Hydra's behind which stands Optuna; Hydra finds it here by its name.
 
-What it does is in `charrnn.cli.search`: Hydra imports every plugin whenever it starts, so
+What it does is in `charrnn.extras.search.search`: Hydra imports every plugin whenever it starts, so
 nothing is imported here that takes time.
 """
 
@@ -38,7 +38,7 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has as many as it is to have."""
-        from charrnn.cli.search import search
+        from charrnn.extras.search.search import search
 
         assert self.config is not None
         assert self.hydra_context is not None

@@ -17,7 +17,7 @@ from charrnn.cli.ranges import (
     Models,
     Paths,
 )
-from charrnn.export import ENDINGS
+from charrnn.extras.export import ENDINGS
 from charrnn.ranges import (
     AT_LEAST_1,
     NOT_NEGATIVE,

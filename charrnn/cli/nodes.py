@@ -314,7 +314,7 @@ TARGETS: dict[str, type] = {
     "charrnn.training.Samples": SamplesOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
-    "charrnn.sweeps.pruning.Pruning": PruningOptions,
+    "charrnn.extras.search.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,

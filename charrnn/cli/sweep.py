@@ -21,12 +21,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, launching, search, search_end, surroundings
+from charrnn.cli import failures, hydra_main, launching, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.extras.search import search, search_end
 from charrnn.runs.folder import is_run
 from charrnn.say import say
 from charrnn.sweeps import ending

@@ -52,7 +52,7 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.commands.novelty import Novelty
+    from charrnn.extras.novelty.novelty_step import Novelty
     from charrnn.generation.lines import write_lines
     from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models.ensemble import read_models
@@ -66,7 +66,7 @@ def run(options: SampleOptions) -> None:
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
     if options.interactive:
-        from charrnn.commands.interactive import write_together
+        from charrnn.extras.editor.editor_step import write_together
 
         draft = write_together(sampler, each[0], output)
         with opened(None) as write:

@@ -6,11 +6,11 @@ import os
 import shlex
 from pathlib import Path
 
+from charrnn.extras.report.run_report import NAME as REPORT
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
 from charrnn.runs.initial import Initial
-from charrnn.runs.report import NAME as REPORT
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule

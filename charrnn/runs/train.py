@@ -8,6 +8,7 @@ from typing import IO
 
 from charrnn import files
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.extras.report.run_report import report
 from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
@@ -15,7 +16,6 @@ from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more
-from charrnn.runs.report import report
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
 from charrnn.runs.speed import decided

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from charrnn.cells import CELLS
-from charrnn.export.packing import EXACT, PRECISIONS, Precision, packed, rounded
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import beginning
 from charrnn.generation.weights import fold
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.page.packing import EXACT, PRECISIONS, Precision, packed, rounded
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 from tests.page.node import NETWORK, run, with_sampler
