@@ -7,14 +7,13 @@ takes time; the rest is for `charrnn.cli.compose`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 
+from charrnn import registry
 from charrnn.cli import endings
-from charrnn.cli.conf import COMMANDS
 from charrnn.errors import InputError
 
 
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
+    label = " ".join(["charrnn", *[word for word in words[:1] if word in registry.commands()]])
     try:
         with _sigterm_raises():
             code = _answer(words)
@@ -58,22 +57,22 @@ def _answer(words: list[str]) -> int:
 
         print(f"charrnn {__version__}")
         return 0
-    command, *rest = words
-    if command == "completion":
+    word, *rest = words
+    if word == "completion":
         from charrnn.cli import completion
 
         print(completion.answer(rest))
         return 0
-    if command not in COMMANDS:
-        raise InputError(_no_such_command(command))
+    if (command := registry.command(word)) is None:
+        raise InputError(_no_such_command(word))
     if "-h" in rest or "--help" in rest:
         from charrnn.cli import help
 
-        print(help.of(command))
+        print(help.of(command.name))
         return 0
     from charrnn.cli import compose
 
-    return compose.main(importlib.import_module(f"charrnn.commands.{command}"), rest)
+    return compose.main(command, rest)
 
 
 def _no_such_command(word: str) -> str:
@@ -81,8 +80,9 @@ def _no_such_command(word: str) -> str:
 
     if word.startswith("-") or "=" in word:
         return f"{word}: the command comes first: charrnn COMMAND {word}"
-    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    names = registry.names()
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     return f"{word}: no such command; {hint}"
 
 

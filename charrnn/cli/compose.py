@@ -9,36 +9,33 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from charrnn import registry
 from charrnn.cli import flags, hydra_main, surroundings
 from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError
+from charrnn.registry import Command
 
 __all__ = ["Composed", "call", "main"]
 
 
-def main(module: ModuleType, words: list[str]) -> int:
-    """Run the command of a module with the words that follow it, and return the exit code."""
-    if (follow := getattr(module, "follow", None)) and (code := follow()) is not None:
+def main(command: Command, words: list[str]) -> int:
+    """Run a command with the words that follow it, and return the exit code."""
+    if (follow := command.beside("follow")) and (code := follow()) is not None:
         return int(code)
-    call(module, words)
+    call(command, words)
     return 0
 
 
-def call(module: ModuleType, words: list[str]) -> Any:
-    """Run the command of a module with the words that follow it.
-
-    Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``; the command
-            is called as the module is.
+def call(command: Command, words: list[str]) -> Any:
+    """Run a command with the words that follow it.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -48,11 +45,12 @@ def call(module: ModuleType, words: list[str]) -> Any:
         InputError, RunError: as the command does, or the words do not fit.
     """
     given, overrides = flags.parse(words)
-    command = module.__name__.rpartition(".")[2]
-    if prepare := getattr(module, "prepare_overrides", None):
+    if prepare := command.beside("prepare_overrides"):
         overrides = prepare(overrides)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
+    run, overrides = registry.resolved(command), literal(overrides, command.name, multirun)
+    line = Line(command.name, run, given, overrides, multirun)
+    line.add_options()
     if given.show_only():
         from charrnn.cli import show
 
@@ -64,7 +62,7 @@ def call(module: ModuleType, words: list[str]) -> Any:
         if config.hydra.mode == RunMode.MULTIRUN:  # says an experiment file
             return _sweep(line)
         with hydra_config(config):
-            options_of(command, config, config.hydra)
+            options_of(command.name, config, config.hydra)
             folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
     return _run(line, config, folder)
 

@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from charrnn import registry
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
-from charrnn.cli.options import SCHEMAS
 from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
@@ -75,7 +75,7 @@ class Job:
 
     def __post_init__(self) -> None:
         # Hydra names a job after the module of its task function
-        self.__module__ = self.run.__module__
+        self.__module__ = f"charrnn.commands.{self.command}"
 
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
@@ -155,7 +155,7 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         InputError: names an option that is missing, unknown or out of its range.
     """
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    schema = SCHEMAS[command]
+    schema = registry.options_of(command)
     known = {field.name for field in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     written = f"{_plain(config)} {_plain(hydra)}"

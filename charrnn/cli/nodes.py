@@ -9,15 +9,15 @@ that has to be installed, EXTRA the extra that brings it, if that has another na
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
+from charrnn import registry
 from charrnn.cli import conf
 from charrnn.cli.ranges import (
     BETAS,
     DEVICES,
     ENCODING,
     FIXED,
-    NODE,
     NOT_EMPTY,
     PATH,
     SHA256,
@@ -214,15 +214,6 @@ class EarlyStoppingOptions:
 
 
 @dataclass
-class PruningOptions:
-    NEEDS: ClassVar = "optuna"
-    EXTRA: ClassVar = "sweep"
-
-    trial: Annotated[int, NOT_NEGATIVE]
-    pruner: Annotated[dict[str, Any], NODE]
-
-
-@dataclass
 class AveragingOptions:
     OPEN: ClassVar = True
 
@@ -314,7 +305,6 @@ TARGETS: dict[str, type] = {
     "charrnn.training.Samples": SamplesOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
-    "charrnn.extras.search.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,
@@ -326,3 +316,4 @@ TARGETS: dict[str, type] = {
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,
     "lightning.pytorch.loggers.MLFlowLogger": MLFlowOptions,
 }
+TARGETS |= registry.nodes()

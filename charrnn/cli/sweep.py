@@ -21,13 +21,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from charrnn import registry
 from charrnn.cli import failures, hydra_main, launching, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
-from charrnn.extras.search import search, search_end
 from charrnn.runs.folder import is_run
 from charrnn.say import say
 from charrnn.sweeps import ending
@@ -60,7 +60,8 @@ def run(line: Line) -> None:
             failed = failures.taken(job.failures)
             if line.command == "train":
                 ending.tell(folder, whole)
-        search_end.tell(folder)
+        for tell in registry.calls("sweep_end"):
+            tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
     gone = launching.lost(raised)
@@ -158,8 +159,8 @@ def _checked(line: Line) -> _Plan:
         fixed = [name for name, is_swept in several.items() if not is_swept]
         if not is_basic:
             # which jobs there are is decided as they run; each begins with the same check
-            if master.hydra.sweeper._target_ == search.TARGET:
-                search.settings_of(master, list({o.key_or_group: o for o in swept}.values()))
+            for check in registry.calls("sweep_begin"):
+                check(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
             return _Plan(master, master.hydra.sweeper.get("n_trials"), False, fixed)
         jobs = _jobs(swept)

@@ -6,9 +6,8 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from charrnn import files
+from charrnn import files, registry
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.extras.report.run_report import report
 from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
 from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
@@ -52,8 +51,7 @@ def train(request: Request, signals: Signals) -> Result:
         if start.entry is not None and _is_finished(start, begins):
             if begins.config["fit_temperature"]:
                 record_temperature(folder)
-            report(folder)
-            say_finished(folder, start)
+            say_finished(folder, start, _finished_by_extras(folder))
             return _result_of(folder, start)
         try:
             result = _train(request, begins, start, signals, here, held)
@@ -67,8 +65,7 @@ def train(request: Request, signals: Signals) -> Result:
             raise RunError(f"{error}; {how_to_resume(folder)}") from error
         if begins.config["fit_temperature"]:
             record_temperature(folder)
-        report(folder)
-        say_end(result)
+        say_end(result, _finished_by_extras(folder))
         return result
 
 
@@ -104,6 +101,11 @@ def _train(
     if not here.launcher:
         return processes.train_together(task, count, held.fileno())
     return processes.lead(task, here, signals)
+
+
+def _finished_by_extras(folder: Path) -> list[Path]:
+    """Let extras do what they do when a run has ended; the files that they made."""
+    return [path for call in registry.calls("run_end") if (path := call(folder)) is not None]
 
 
 def _is_finished(start: ResumePoint, begins: Beginning) -> bool:

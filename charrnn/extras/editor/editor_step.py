@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from charrnn.cli.model_options import SampleOptions
+from charrnn.commands.output import opened
+from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError
+from charrnn.extras.editor.options import EditorOptions
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 
 KEPT = "kept.txt"
 _LEAST_SIDE_BY_SIDE = 3
 _LONGEST = 120  # characters of a continuation at first, where length= is more
+
+
+def editor_step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
+    """The editor, if it is asked for."""
+    asked = isinstance(options, EditorOptions) and options.interactive
+    return EditorStep(sampler) if asked else None
+
+
+class EditorStep(SampleStep):
+    """Lets the editor write the text."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def instead(self, asked: Sequence[GenerateOptions], output: str | None) -> bool:
+        """Open the editor; what stands in it at the end goes to standard output."""
+        draft = write_together(self._sampler, asked[0], output)
+        with opened(None) as write:
+            write(draft + "\n" * (sys.stdout.isatty() and draft != ""))
+        return True
 
 
 def write_together(sampler: Sampler, asked: GenerateOptions, keep: str | None) -> str:

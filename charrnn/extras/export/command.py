@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from charrnn.cli.model_options import ExportOptions
 from charrnn.errors import InputError
+from charrnn.extras.export.options import ExportOptions
 from charrnn.page.precision import Chosen
 
 
@@ -40,7 +40,10 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
 
     copies = None
     if options.novelty:
-        from charrnn.extras.novelty import find_training_text
+        try:
+            from charrnn.extras.novelty.training_source import find_training_text
+        except ModuleNotFoundError:
+            raise InputError("novelty=true: needs charrnn.extras.novelty") from None
 
         text = find_training_text(chosen.model, options.corpus).text
         copies = packed_copies(text, chosen.model.vocabulary)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.model_options import InspectOptions
 from charrnn.errors import InputError, shown
+from charrnn.extras.inspect.options import InspectOptions
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:

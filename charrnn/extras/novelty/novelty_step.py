@@ -1,65 +1,72 @@
-"""What `charrnn sample` does about copying: text and lines that do not, and the report."""
+"""`charrnn sample novel= report=true`: text and lines that do not copy, and how much others do."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.cli import sweeping
 from charrnn.cli.model_options import SampleOptions
+from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError
+from charrnn.extras.novelty.options import NoveltyOptions
 from charrnn.files import replacing
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
-    from charrnn.extras.novelty import Report, TrainingText
+    from charrnn.extras.novelty.novelty_report import Report
+    from charrnn.generation.lines import Line
     from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Piece, Sampler
 
 
-class Novelty:
+def novelty_step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
+    """The step, if it has anything to do."""
+    if not isinstance(options, NoveltyOptions):
+        return None
+    return NoveltyStep(options, sampler) if options.report or options.novel is not False else None
+
+
+class NoveltyStep(SampleStep):
     """The novelty of what one call of `charrnn sample` writes.
 
     Raises:
         InputError: at once: what it needs is not installed, or the training text not found.
     """
 
-    def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
+    def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
+        from charrnn.extras.novelty.training_source import find_training_text
+
         self._options = options
         self._sampler = sampler
         self._texts: list[tuple[GenerateOptions, list[str]]] = []
-        if options.report or options.novel is not False:
-            _require_packages(options)
-            _ = self._training
+        _require_packages(options)
+        self._training = find_training_text(sampler.model, options.corpus)
 
-    @cached_property
-    def _training(self) -> TrainingText:
-        from charrnn.extras.novelty import find_training_text
-
-        return find_training_text(self._sampler.model, self._options.corpus)
-
-    @property
-    def known_lines(self) -> Container[str]:
-        """The lines that a list must not have."""
-        return self._training.lines if self._options.novel is True else ()
-
-    def write(self, asked: GenerateOptions) -> Iterator[Piece]:
-        """As `Sampler.write`, without a longer run of the training text than is allowed."""
+    def write(self, asked: GenerateOptions) -> Iterator[Piece] | None:
+        """Without a longer run of the training text than is allowed."""
         if self._options.novel is False:
-            return self._sampler.write(asked)
+            return None
         from charrnn.extras.novelty.novel_writing import write_novel
 
         return write_novel(self._sampler, asked, self._training, self._options.novel)
 
-    def kept(self, texts: Iterable[Text]) -> Iterator[Text]:
+    def write_lines(self, asked: GenerateOptions) -> Iterator[Line] | None:
+        """Without the lines of the training text."""
+        if self._options.novel is False:
+            return None
+        from charrnn.generation.lines import write_lines
+
+        return write_lines(self._sampler, asked, self._training.lines)
+
+    def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
         if not self._options.report:
             yield from texts
@@ -69,7 +76,7 @@ class Novelty:
             self._texts.append((text.asked, pieces))
             yield replace(text, pieces=_noted(text.pieces, pieces))
 
-    def report(self, output: str | None) -> None:
+    def end(self, output: str | None) -> None:
         """Tell how much was copied, if that is asked for; as files too, where there is a place.
 
         Args:
@@ -77,7 +84,7 @@ class Novelty:
         """
         if not self._options.report:
             return
-        from charrnn.extras.novelty import report_on
+        from charrnn.extras.novelty.novelty_report import report_on
 
         found = list(self._asked_and_written())
         for number, (asked, text) in enumerate(found):
@@ -125,7 +132,7 @@ def _noted(pieces: Iterable[str], notes: list[str]) -> Iterator[str]:
         yield piece
 
 
-def _require_packages(options: SampleOptions) -> None:
+def _require_packages(options: NoveltyOptions) -> None:
     """Raise InputError unless the extra is installed, as far as it will be needed."""
     name = "report" if options.report else "novel"
     suffixes = options.report or options.novel is not True

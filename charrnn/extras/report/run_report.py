@@ -52,14 +52,15 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def report(folder: Path) -> None:
+def report(folder: Path) -> Path | None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
     if not (folder / folders.RECORDED).is_file() or not (folder / records.METRICS).is_file():
-        return
+        return None
     try:
-        write_report(folder)
+        return write_report(folder)
     except Exception as error:
         say(f"{folder / NAME} cannot be made ({' '.join(str(error).split())[:200]})")
+        return None
 
 
 def _title(config: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from charrnn.cli import signatures
 from charrnn.cli.resumed_sweep import RECORD
-from charrnn.cli.signatures import check
 from charrnn.errors import InputError
 from charrnn.extras.search import search_space
 from charrnn.extras.search.study import Settings, Trial, Worker
@@ -73,6 +73,12 @@ def _job(trial: Trial, alike: Sequence[str]) -> list[str]:
     return [*alike, *goes_on, *search_space.overrides(trial.params)]
 
 
+def check(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Raise InputError for what a sweep cannot ask of a study, if it asks one."""
+    if config.hydra.sweeper._target_ == TARGET:
+        settings_of(config, overrides)
+
+
 def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
     """What the study is asked for, checked.
 
@@ -107,7 +113,7 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
     node = {"_convert_": "all", **given["sampler"]}
     target = str(node["_target_"])
     known = {name: value for name, value in node.items() if not name.startswith("_")}
-    check("hydra.sweeper.sampler", target, known, {"seed"}, {})
+    signatures.check("hydra.sweeper.sampler", target, known, {"seed"}, {})
 
     def sampler(seed: int) -> Any:
         return instantiate(node, seed=seed)

@@ -12,8 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from charrnn.cli.literal import quoted
-from charrnn.cli.model_options import ServeOptions
 from charrnn.errors import InputError, shown
+from charrnn.extras.serve.options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:

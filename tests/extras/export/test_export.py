@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.cli.model_options import ExportOptions
 from charrnn.errors import InputError
-from charrnn.extras.export import ENDINGS
 from charrnn.extras.export import command as export
+from charrnn.extras.export.options import ENDINGS, ExportOptions
 from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load

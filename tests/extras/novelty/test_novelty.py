@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.extras.novelty import TrainingText, find_training_text, report_on
+from charrnn.extras.novelty.novelty_report import report_on
+from charrnn.extras.novelty.training_source import find_training_text
+from charrnn.extras.novelty.training_text import TrainingText
 from charrnn.model import Model, load
 from charrnn.text.preprocessing import preprocess
 from tests.generation.models import trained_model

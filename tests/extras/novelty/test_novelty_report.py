@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.extras.novelty import TrainingText, report_on
+from charrnn.extras.novelty.novelty_report import report_on
+from charrnn.extras.novelty.training_text import TrainingText
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.extras.novelty import find_training_text
+from charrnn.extras.novelty.training_source import find_training_text
 from charrnn.models.trained import TrainedModel
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
-from charrnn.extras.novelty import TrainingText
+from charrnn.extras.novelty.training_text import TrainingText
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
 

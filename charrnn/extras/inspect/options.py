@@ -1,0 +1,24 @@
+"""The options of `charrnn inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from charrnn.cli.ranges import PATH
+from charrnn.ranges import (
+    UNKNOWN,
+    Range,
+    one_of,
+)
+
+PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 200000")
+
+
+@dataclass
+class InspectOptions:
+    checkpoint: Annotated[str, PATH]
+    input_txt: Annotated[str | list[str] | None, PATH]
+    length: Annotated[int, PASSAGE]
+    unknown: Annotated[str, one_of(*UNKNOWN)]
+    output: Annotated[str, PATH]

@@ -1,0 +1,21 @@
+"""The options of what a study lets be built in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from charrnn.cli.ranges import NODE
+from charrnn.ranges import NOT_NEGATIVE
+
+
+@dataclass
+class PruningOptions:
+    NEEDS: ClassVar = "optuna"
+    EXTRA: ClassVar = "sweep"
+
+    trial: Annotated[int, NOT_NEGATIVE]
+    pruner: Annotated[dict[str, Any], NODE]
+
+
+NODES: dict[str, type] = {"charrnn.extras.search.pruning.Pruning": PruningOptions}
