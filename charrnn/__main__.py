@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from charrnn import registry
 from charrnn.cli import endings
 from charrnn.errors import InputError
+from charrnn.registry import Command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,10 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    label = " ".join(["charrnn", *[word for word in words[:1] if word in registry.commands()]])
+    label = "charrnn"
     try:
         with _sigterm_raises():
-            code = _answer(words)
+            if command := _command(words):
+                label = f"charrnn {command.name}"
+            code = _answer(words, command)
     except BaseException as error:
         code = endings.end(label, error)
     return endings.flush(label, code)
@@ -46,7 +49,14 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
-def _answer(words: list[str]) -> int:
+def _command(words: list[str]) -> Command | None:
+    """The command that the first word names, if it does."""
+    if not words or words[0].startswith("-") or words[0] == "completion":
+        return None
+    return registry.command(words[0])
+
+
+def _answer(words: list[str], command: Command | None) -> int:
     if not words or words[0] in ("-h", "--help"):
         from charrnn.cli import help
 
@@ -63,7 +73,7 @@ def _answer(words: list[str]) -> int:
 
         print(completion.answer(rest))
         return 0
-    if (command := registry.command(word)) is None:
+    if command is None:
         raise InputError(_no_such_command(word))
     if "-h" in rest or "--help" in rest:
         from charrnn.cli import help

@@ -74,8 +74,8 @@ class Job:
     value: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # Hydra names a job after the module of its task function
-        self.__module__ = f"charrnn.commands.{self.command}"
+        # Hydra names a job after the last part of its task function's module
+        self.__module__ = f"charrnn.{self.command}"
 
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
