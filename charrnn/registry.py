@@ -67,6 +67,7 @@ class Extra:
         name: of its folder in `charrnn/extras/`.
         options: core command -> the dataclass of that command's options, with more of them. Their
             defaults stand in COMMAND.yaml of the extra's folder.
+        choices: the core commands whose groups get choices from the extra's folder `conf/`.
         nodes: a mapping of ``_target_`` to the dataclass of its options.
         moved: earlier names of these -> those of today.
         calls: what the core calls, by the names above.
@@ -75,6 +76,7 @@ class Extra:
     name: str
     commands: tuple[Command, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
     nodes: str | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
     calls: Mapping[str, str] = field(default_factory=dict)
@@ -147,10 +149,10 @@ def options_of(name: str) -> type:
 
 def conf_folders(name: str) -> list[Path]:
     """The folders of a command's YAML files: conf/, those of the extras, and its own."""
-    folders = [CONF, *(extra.folder / "conf" for extra in extras())]
-    if found := command(name):
-        folders.append(found.conf)
-    return list(dict.fromkeys(folder for folder in folders if folder.is_dir()))
+    found = command(name)
+    assert found is not None, name
+    choices = [extra.folder / "conf" for extra in extras() if name in extra.choices]
+    return list(dict.fromkeys([CONF, *choices, found.conf]))
 
 
 def added_options(name: str) -> list[Path]:

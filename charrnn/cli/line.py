@@ -55,8 +55,9 @@ class Line:
         found = registry.command(self.command)
         assert found is not None
         has = f"{self.config_name}.yaml"
-        first = next((f for f in (*self._ours, str(found.conf)) if Path(f, has).is_file()), None)
-        return first or self._ours[0]
+        ours, *own = self._ours
+        places = (ours, str(found.conf), *own)
+        return next((folder for folder in places if Path(folder, has).is_file()), ours)
 
     def words(self, flags: list[str]) -> list[str]:
         """The words for hydra.main, with more flags."""
@@ -99,11 +100,17 @@ class Line:
                 searched = parser.parse_override(override).value()
             else:
                 others.append(override)
-        ours = [f for f in self._ours if f != self.config_path]
-        extras = [str(f) for f in registry.conf_folders(self.command)]
-        extras = [f for f in extras if f not in (*self._ours, self.config_path)]
-        urls = [[f"file://{folder}" for folder in folders] for folders in (ours, extras)]
-        folders = [*urls[0], *(searched or []), *urls[1]]
+        main = self.config_path  # is searched in any case
+        ours = [folder for folder in self._ours if folder != main]
+        further = map(str, registry.conf_folders(self.command))
+        extras = [folder for folder in further if folder not in (main, *ours)]
+        folders = [
+            *(f"file://{folder}" for folder in ours),
+            *(searched or []),
+            *(f"file://{folder}" for folder in extras),
+        ]
+        if not folders:
+            return others
         return [*others, f"hydra.searchpath=[{','.join(map(quoted, folders))}]"]
 
     @property

@@ -1,8 +1,8 @@
 """The extras: each a folder here that can be deleted, its lines in this table with it or not.
 
-What a folder may hold: `command.py` (its command), `options.py`, `conf/` (YAML files, laid out
-as in conf/), COMMAND.yaml (the options that it adds to a core command). Its tests are
-`tests/extras/NAME`. `charrnn.registry` says what the core calls.
+What a folder may hold: `command.py` (its command), `options.py`, COMMAND.yaml (the defaults of its
+command, or of the options that it adds to a core command), `conf/` (choices of groups, laid out as
+in conf/). Its tests are `tests/extras/NAME`. `charrnn.registry` says what the core calls.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ _HERE = "charrnn.extras"
 
 def _command(name: str, options: str) -> Command:
     """The command of the extra of the same name."""
-    extra, conf = f"{_HERE}.{name}", Path(__file__).parent / name / "conf"
-    return Command(name, f"{extra}.options:{options}", f"{extra}.command:run", conf)
+    extra, folder = f"{_HERE}.{name}", Path(__file__).parent / name
+    return Command(name, f"{extra}.options:{options}", f"{extra}.command:run", folder)
 
 
 EXTRAS = (
@@ -35,6 +35,7 @@ EXTRAS = (
     Extra("report", calls={"run_end": f"{_HERE}.report.run_report:report"}),
     Extra(
         "search",
+        choices=("train",),
         nodes=f"{_HERE}.search.options:NODES",
         moved={"charrnn.sweeps.pruning.Pruning": f"{_HERE}.search.pruning.Pruning"},
         calls={

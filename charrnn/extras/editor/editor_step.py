@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,6 +51,8 @@ def write_together(sampler: Sampler, asked: GenerateOptions, keep: str | None) -
     """
     if not sys.stdin.isatty() or not (sys.stdout.isatty() or sys.stderr.isatty()):
         raise InputError("interactive=true: needs a terminal to write in")
+    import asyncio
+
     try:
         from prompt_toolkit.output import create_output
 

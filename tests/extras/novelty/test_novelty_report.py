@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.extras.novelty.novelty_report import report_on
@@ -17,6 +17,7 @@ pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
 texts = st.text(st.sampled_from("ab é\n東"), max_size=70)
 
 
+@settings(deadline=None)
 @given(texts, texts, st.integers(0, 60))
 def test_the_shares_are_those_of_all_substrings(training: str, text: str, copied: int) -> None:
     text += training[:copied]

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
@@ -27,6 +27,7 @@ def plain_matches(text: str, training: str) -> list[int]:
     ]
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_it_has_what_python_finds(training: str, passage: str) -> None:
     whole = TrainingText(training)
@@ -40,6 +41,7 @@ def test_it_has_what_python_finds(training: str, passage: str) -> None:
         assert found.count == sum(training.startswith(passage, start) for start in starts)
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_the_longest_matches_are_those_of_the_definition(training: str, text: str) -> None:
     found = TrainingText(training).longest_matches(text)
@@ -47,6 +49,7 @@ def test_the_longest_matches_are_those_of_the_definition(training: str, text: st
     assert found.tolist() == plain_matches(text, training)
 
 
+@settings(deadline=None)
 @given(texts, texts, texts)
 def test_the_longest_copy(training: str, before: str, after: str) -> None:
     text = before + training[3:30] + after

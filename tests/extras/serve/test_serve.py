@@ -1,4 +1,4 @@
-"""charrnn serve, as far as its command line goes; tests/serving/ asks the server itself."""
+"""charrnn serve, as far as its command line goes; test_server.py asks the server itself."""
 
 from __future__ import annotations
 
