@@ -12,10 +12,10 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import endings
 from charrnn.errors import InputError
-from charrnn.registry import Command
+from charrnn.plugins import Command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def _command(words: list[str]) -> Command | None:
     """The command that the first word names, if it does."""
     if not words or words[0].startswith("-") or words[0] == "completion":
         return None
-    return registry.command(words[0])
+    return plugins.command(words[0])
 
 
 def _answer(words: list[str], command: Command | None) -> int:
@@ -90,7 +90,7 @@ def _no_such_command(word: str) -> str:
 
     if word.startswith("-") or "=" in word:
         return f"{word}: the command comes first: charrnn COMMAND {word}"
-    names = registry.names()
+    names = plugins.names()
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     return f"{word}: no such command; {hint}"

@@ -14,14 +14,14 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import flags, hydra_main, surroundings
 from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError
-from charrnn.registry import Command
+from charrnn.plugins import Command
 
 __all__ = ["Composed", "call", "main"]
 
@@ -48,7 +48,7 @@ def call(command: Command, words: list[str]) -> Any:
     if prepare := command.beside("prepare_overrides"):
         overrides = prepare(overrides)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    run, overrides = registry.resolved(command), literal(overrides, command.name, multirun)
+    run, overrides = plugins.resolved(command), literal(overrides, command.name, multirun)
     line = Line(command.name, run, given, overrides, multirun)
     line.add_options()
     if given.show_only():

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn import registry
-from charrnn.registry import CONF
+from charrnn import plugins
+from charrnn.plugins import CONF
 
 # groups whose choices set options of other groups, and have none of their own
 WITHOUT_A_NODE = ("experiment", "debug", "sweep")
@@ -60,13 +60,13 @@ class Page:
 
 def page(command: str) -> Page:
     """Read what `command` takes."""
-    found = registry.command(command)
+    found = plugins.command(command)
     assert found is not None, command
     header, defaults, options = _read(found.conf / f"{command}.yaml")
-    for path in registry.added_options(command):
+    for path in plugins.added_options(command):
         more, _, added = _read(path)
         header, options = [*header, *more[1:]], {**options, **added}
-    folders = registry.conf_folders(command)
+    folders = plugins.conf_folders(command)
     result = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],

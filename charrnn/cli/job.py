@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
 from charrnn.cli.ranges import PATH
@@ -155,7 +155,7 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         InputError: names an option that is missing, unknown or out of its range.
     """
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    schema = registry.options_of(command)
+    schema = plugins.options_of(command)
     known = {field.name for field in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     written = f"{_plain(config)} {_plain(hydra)}"

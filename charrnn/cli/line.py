@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli.flags import Flags
 from charrnn.cli.literal import quoted
 
@@ -52,7 +52,7 @@ class Line:
         Hydra reads the main config before it looks into hydra.searchpath, so its folder comes
         first, and the others are searched besides.
         """
-        found = registry.command(self.command)
+        found = plugins.command(self.command)
         assert found is not None
         has = f"{self.config_name}.yaml"
         ours, *own = self._ours
@@ -86,7 +86,7 @@ class Line:
 
     def add_options(self) -> None:
         """Let Hydra find the options that extras add: `added_by_extras` in a defaults list."""
-        if paths := registry.added_options(self.command):
+        if paths := plugins.added_options(self.command):
             added = OmegaConf.merge(*map(OmegaConf.load, paths))
             ConfigStore.instance().store(self.command, added, group="added_by_extras")
 
@@ -102,7 +102,7 @@ class Line:
                 others.append(override)
         main = self.config_path  # is searched in any case
         ours = [folder for folder in self._ours if folder != main]
-        further = map(str, registry.conf_folders(self.command))
+        further = map(str, plugins.conf_folders(self.command))
         extras = [folder for folder in further if folder not in (main, *ours)]
         folders = [
             *(f"file://{folder}" for folder in ours),
@@ -116,12 +116,12 @@ class Line:
     @property
     def _ours(self) -> list[str]:
         """conf/, or --config-path instead, and --config-dir."""
-        folders = [self.flags.config_path or registry.CONF, self.flags.config_dir]
+        folders = [self.flags.config_path or plugins.CONF, self.flags.config_dir]
         return [os.path.abspath(folder) for folder in folders if folder is not None]
 
     def _searched_by_the_config(self) -> list[str]:
         """The hydra.searchpath of a main config of one's own, which an override would replace."""
-        if self.config_path == str(registry.CONF):
+        if self.config_path == str(plugins.CONF):
             return []
         path = Path(self.config_path, f"{self.config_name}.yaml")
         found = OmegaConf.select(OmegaConf.load(path), "hydra.searchpath") if path.is_file() else ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.ranges import (
     BETAS,
@@ -316,4 +316,4 @@ TARGETS: dict[str, type] = {
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,
     "lightning.pytorch.loggers.MLFlowLogger": MLFlowOptions,
 }
-TARGETS |= registry.nodes()
+TARGETS |= plugins.nodes()

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import failures, hydra_main, launching, surroundings
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
@@ -60,7 +60,7 @@ def run(line: Line) -> None:
             failed = failures.taken(job.failures)
             if line.command == "train":
                 ending.tell(folder, whole)
-        for tell in registry.calls("sweep_end"):
+        for tell in plugins.calls("sweep_end"):
             tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
@@ -159,7 +159,7 @@ def _checked(line: Line) -> _Plan:
         fixed = [name for name, is_swept in several.items() if not is_swept]
         if not is_basic:
             # which jobs there are is decided as they run; each begins with the same check
-            for check in registry.calls("sweep_begin"):
+            for check in plugins.calls("sweep_begin"):
                 check(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
             return _Plan(master, master.hydra.sweeper.get("n_trials"), False, fixed)

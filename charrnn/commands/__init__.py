@@ -1,6 +1,6 @@
 """One file a command: compose the config, call the library, print the result."""
 
-from charrnn.registry import Command
+from charrnn.plugins import Command
 
 COMMANDS = (
     Command(

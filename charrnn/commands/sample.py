@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import sweeping
 from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import Write, opened
@@ -94,7 +94,7 @@ def run(options: SampleOptions) -> None:
     _refuse_the_model_itself(output, options.checkpoint)
     sampler = Sampler(read_models(options.checkpoint))
     steps: list[SampleStep] = [
-        step for make in registry.calls("sample") if (step := make(options, sampler)) is not None
+        step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
     ]
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)

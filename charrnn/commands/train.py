@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.errors import InputError, Interrupted
 from charrnn.runs import world
 from charrnn.runs.folder import is_run, refuse_run
@@ -27,7 +27,7 @@ def train(*overrides: str) -> Result | None:
     """
     from charrnn.cli import compose
 
-    result: Result | None = compose.call(registry.commands()["train"], list(overrides))
+    result: Result | None = compose.call(plugins.commands()["train"], list(overrides))
     return result
 
 

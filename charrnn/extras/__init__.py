@@ -2,12 +2,12 @@
 
 What a folder may hold: `command.py` (its command), `options.py`, COMMAND.yaml (the defaults of its
 command, or of the options that it adds to a core command), `conf/` (choices of groups, laid out as
-in conf/). Its tests are `tests/extras/NAME`. `charrnn.registry` says what the core calls.
+in conf/). Its tests are `tests/extras/NAME`. `charrnn.plugins` says what the core calls.
 """
 
 from pathlib import Path
 
-from charrnn.registry import Command, Extra
+from charrnn.plugins import Command, Extra
 
 _HERE = "charrnn.extras"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.models.checkpoint import ENTRY
 from charrnn.regularization import Regularization
 
@@ -67,7 +67,7 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
 
 def _with_moved(config: dict[str, Any]) -> dict[str, Any]:
     """With today's names of what extras let be built."""
-    moved, callbacks = registry.moved(), config.get("callbacks")
+    moved, callbacks = plugins.moved(), config.get("callbacks")
     if not isinstance(callbacks, dict):
         return config
     renamed = {

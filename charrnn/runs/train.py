@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from charrnn import files, registry
+from charrnn import files, plugins
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
@@ -105,7 +105,7 @@ def _train(
 
 def _finished_by_extras(folder: Path) -> list[Path]:
     """Let extras do what they do when a run has ended; the files that they made."""
-    return [path for call in registry.calls("run_end") if (path := call(folder)) is not None]
+    return [path for call in plugins.calls("run_end") if (path := call(folder)) is not None]
 
 
 def _is_finished(start: ResumePoint, begins: Beginning) -> bool:

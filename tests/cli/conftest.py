@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.__main__ import main
 
 
@@ -60,7 +60,7 @@ def door(
 ) -> Iterator[Door]:
     """The door, standing in an empty folder."""
     result = Door(capsys)
-    for command in registry.commands().values():
+    for command in plugins.commands().values():
         module = ModuleType(str(command.run).partition(":")[0])
         module.run = result.run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of
 from charrnn.cli.nodes import TARGETS
 from charrnn.cli.ranges import NODE, NODES
 
-COMMANDS = list(registry.commands())
+COMMANDS = list(plugins.commands())
 YAML = sorted(
     path
     for command in COMMANDS
-    for folder in registry.conf_folders(command)
-    for path in (*folder.rglob("*.yaml"), *registry.added_options(command))
+    for folder in plugins.conf_folders(command)
+    for path in (*folder.rglob("*.yaml"), *plugins.added_options(command))
 )
 YAML = list(dict.fromkeys(YAML))
 
@@ -56,7 +56,7 @@ def test_every_option_is_explained_and_has_a_type(command: str) -> None:
     page = conf.page(command)
     explained = {name for name, option in page.options.items() if option.explanation}
     assert explained == set(page.options)
-    declared = fields(registry.options_of(command)) | defaults(command)
+    declared = fields(plugins.options_of(command)) | defaults(command)
     assert {n for n in explained if not n.startswith("hydra.")} == declared
 
 
@@ -121,7 +121,7 @@ def test_the_defaults_compose_to_the_defaults_shown(command: str, door: Any) -> 
     assert answer.code == 0, answer
     composed = yaml.safe_load(answer.out)
     assert set(composed) == {
-        field.name for field in dataclasses.fields(registry.options_of(command))
+        field.name for field in dataclasses.fields(plugins.options_of(command))
     }
     for name, option in conf.page(command).options.items():
         if name.startswith("hydra."):

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from charrnn.cli.ranges import TEXT
 from charrnn.ranges import AT_LEAST_1
-from charrnn.registry import Command
+from charrnn.plugins import Command
 
 
 @dataclass
@@ -80,7 +80,7 @@ def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> No
         (["greet", "nme=x"], 2, "charrnn greet: nme=x: no such option; did you mean name?\n"),
         (["gret"], 2, "charrnn: gret: no such command; did you mean greet?\n"),
         (["broken"], 1, "charrnn: broken: no_such_module:COMMAND cannot be imported (No module"),
-        (["other"], 1, "charrnn: other: greeting:Options is no charrnn.registry.Command\n"),
+        (["other"], 1, "charrnn: other: greeting:Options is no charrnn.plugins.Command\n"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

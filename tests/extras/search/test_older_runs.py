@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from charrnn import registry
+from charrnn import plugins
 from charrnn.runs.older import upgraded
 
 
@@ -15,5 +15,5 @@ def test_the_callback_that_prunes_has_its_name_of_today() -> None:
     found = upgraded(recorded)["callbacks"]
     assert found["progress"] == progress
     assert found["pruning"]["trial"] == 3
-    assert found["pruning"]["_target_"] in registry.nodes()
+    assert found["pruning"]["_target_"] in plugins.nodes()
     assert recorded["callbacks"]["pruning"] is pruning

@@ -125,7 +125,7 @@ def _from_elsewhere(name: str) -> Command | None:
         except Exception as error:
             raise RunError(f"{name}: {point.value} cannot be imported ({error})") from error
         if not isinstance(loaded, Command):
-            raise RunError(f"{name}: {point.value} is no charrnn.registry.Command")
+            raise RunError(f"{name}: {point.value} is no charrnn.plugins.Command")
         return replace(loaded, name=name)
     return None
 
