@@ -9,7 +9,9 @@ groups (the YAML files of its folder `conf/`), and functions that the core calls
 
 sample         (options, sampler) -> `charrnn.commands.sample.SampleStep`, or None for nothing to do
 run_end        (folder of a run that has ended) -> the file that it made, or None; must not raise
-sweep_begin    (config of a sweep, its parsed overrides); raises InputError for what is wrong
+sweep_begin    (config of a sweep, its parsed overrides, the words of its command line) ->
+               `charrnn.sweeps.jobs.Search`, or None where the sweeper is another's; raises
+               InputError for what is wrong
 sweep_end      (folder of a sweep that has ended)
 """
 
@@ -40,8 +42,10 @@ class Command:
         name: which is also that of its YAML file.
         options: the dataclass of its options, or its "module:name".
         run: is called with the options, or its "module:name". In the module beside it may stand
-            `prepare_overrides(overrides)`, which changes what was typed, and `follow()`, which
-            returns an exit code in a process that does not read the command line.
+            `prepare_overrides(overrides)`, which changes what was typed, `go_on(overrides, flags)`,
+            which puts before it what a record says, `check(options)`, which looks before anything
+            is run, and `follow()`, which returns an exit code in a process that does not read the
+            command line.
         conf: the folder of NAME.yaml, which has the defaults and their explanations.
     """
 
@@ -65,8 +69,8 @@ class Extra:
 
     Attributes:
         name: of its folder in `charrnn/extras/`.
-        options: core command -> the dataclass of that command's options, with more of them. Their
-            defaults stand in COMMAND.yaml of the extra's folder.
+        options: core command -> the dataclass of that command's options, with more of them, frozen
+            as that is. Their defaults stand in COMMAND.yaml of the extra's folder.
         choices: the core commands whose groups get choices from the extra's folder `conf/`.
         nodes: a mapping of ``_target_`` to the dataclass of its options.
         moved: earlier names of these -> those of today.
@@ -144,7 +148,7 @@ def options_of(name: str) -> type:
     assert found is not None, name
     own: type = _resolved(found.options)
     added = tuple(_resolved(extra.options[name]) for extra in extras() if name in extra.options)
-    return dataclass(type(own.__name__, added, {})) if added else own
+    return dataclass(frozen=True, kw_only=True)(type(own.__name__, added, {})) if added else own
 
 
 def conf_folders(name: str) -> list[Path]:

@@ -96,10 +96,13 @@ def page(command: str) -> Page:
     return result
 
 
-def kinds() -> list[str]:
-    """The recurrent cells that have a YAML file in model/, without importing them."""
-    models = [_chosen(path) for path in (CONF / "model").glob("*.yaml")]
-    return sorted({model["kind"].default for model in models})
+def targets(group: str, choice: str) -> dict[str, str]:
+    """The dotted name of each node that a choice brings to training, with its ``_target_``."""
+    places = [folder / group / f"{choice}.yaml" for folder in plugins.conf_folders("train")]
+    own = _chosen(next(path for path in places if path.is_file()))
+    end = "._target_"
+    named = {f"{group}.{name}": option.default for name, option in own.items()}
+    return {name.removesuffix(end): target for name, target in named.items() if name.endswith(end)}
 
 
 def _choices(folders: list[Path], default: str) -> dict[str, Path]:

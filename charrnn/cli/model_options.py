@@ -8,27 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.ranges import (
-    NOT_EMPTY,
-    PATH,
-    TEXT,
-    Models,
-    Paths,
-)
-from charrnn.ranges import (
+from charrnn.options.ranges import (
     AT_LEAST_1,
-    NOT_NEGATIVE,
+    PATH,
     POSITIVE,
-    PRIMES,
-    SEED,
-    SHARE,
     TEMPERATURE,
     UNIT,
-    UNKNOWN,
+    Models,
+    Paths,
     Range,
     one_of,
     require,
 )
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.checks import require_h5_pair
 
 EVALUATION_TEMPERATURE = Range(
@@ -83,27 +75,15 @@ TEMPERATURES = Range(
 )
 
 
-@dataclass
-class SampleOptions:
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(SamplingParams):
     checkpoint: Models
-    length: Annotated[int, NOT_NEGATIVE]
-    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]
-    start_text: Annotated[str, TEXT]
+    # several: a text with each
+    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
-    prime: Annotated[str, one_of(*PRIMES)]
-    seed: Annotated[int | None, SEED]
-    sample: bool
-    top_k: Annotated[int | None, AT_LEAST_1]
-    top_p: Annotated[float | None, SHARE]
-    min_p: Annotated[float | None, UNIT]
-    ban: Annotated[str | None, TEXT]
-    num_samples: Annotated[int, AT_LEAST_1]
-    until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
     json: bool
     output: Annotated[str | None, PATH]
-    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
 
     def check(self, prefix: str) -> None:
         require(
@@ -129,7 +109,13 @@ class ScoreOptions:
     json: bool
 
 
+CONVERTED = Range(
+    lambda value: value.endswith(".safetensors"),
+    "must end in .safetensors (a model file); `charrnn export` writes pages and ONNX",
+)
+
+
 @dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
-    output: Annotated[str, PATH]
+    output: Annotated[str, PATH, CONVERTED]

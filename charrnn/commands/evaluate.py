@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from charrnn.cli.building import written
 from charrnn.cli.model_options import EvaluateOptions
-from charrnn.cli.ranges import written
 from charrnn.errors import InputError, RunError
 from charrnn.say import progress, say
 

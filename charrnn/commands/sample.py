@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.lines import Line
-    from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Piece, Sampler
     from charrnn.models.ensemble import Trained
+    from charrnn.options.sampling import SamplingParams
 
 RULE = "----------"
 _SILENT_SECONDS = 2.0
@@ -41,7 +41,7 @@ class Text:
         pieces: of the new text, as they are written.
     """
 
-    asked: GenerateOptions
+    asked: SamplingParams
     sample: int
     start: str
     pieces: Iterator[str]
@@ -54,7 +54,7 @@ class SampleStep:
     its work.
     """
 
-    def instead(self, asked: Sequence[GenerateOptions], output: str | None) -> bool:
+    def instead(self, asked: Sequence[SamplingParams], output: str | None) -> bool:
         """Do the command's whole work, and return True.
 
         Args:
@@ -63,11 +63,11 @@ class SampleStep:
         """
         return False
 
-    def write(self, asked: GenerateOptions) -> Iterator[Piece] | None:
+    def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
         """Write as `Sampler.write` does, but in another way; None: in that one."""
         return None
 
-    def write_lines(self, asked: GenerateOptions) -> Iterator[Line] | None:
+    def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
         """Write lines as `write_lines` does, but others; None: those."""
         return None
 
@@ -130,9 +130,7 @@ def run(options: SampleOptions) -> None:
         step.end(output)
 
 
-def _begun(
-    steps: Iterable[SampleStep], sampler: Sampler, asked: GenerateOptions
-) -> Iterator[Piece]:
+def _begun(steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams) -> Iterator[Piece]:
     for step in steps:
         if (pieces := step.write(asked)) is not None:
             return pieces
@@ -140,7 +138,7 @@ def _begun(
 
 
 def _begun_lines(
-    steps: Iterable[SampleStep], sampler: Sampler, asked: GenerateOptions
+    steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams
 ) -> Iterator[Line]:
     from charrnn.generation.lines import write_lines
 
@@ -150,15 +148,11 @@ def _begun_lines(
     return write_lines(sampler, asked)
 
 
-def _asked(options: SampleOptions, start_text: str, seed: int) -> list[GenerateOptions]:
+def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingParams]:
     """What the sampler is asked for, once for each temperature."""
-    from charrnn.generation.options import GenerateOptions
-
-    given: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(GenerateOptions)}
-    given |= {"start_text": start_text, "seed": seed}
     several = options.temperature
     temperatures = several if isinstance(several, list) else [several]
-    return [GenerateOptions(**{**given, "temperature": t}) for t in temperatures]
+    return [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
 
 
 def _start_text(options: SampleOptions, model: Trained) -> str:
@@ -198,7 +192,7 @@ def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str]) ->
 # What is written
 
 
-def _samples(each: Sequence[GenerateOptions], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
+def _samples(each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
     from charrnn.generation.sampler import in_order
 
     for asked, pieces in zip(each, begun, strict=True):
@@ -207,7 +201,7 @@ def _samples(each: Sequence[GenerateOptions], begun: Sequence[Iterable[Piece]]) 
 
 
 def _lines(
-    each: Sequence[GenerateOptions], begun: Sequence[Iterable[Line]], apart: bool
+    each: Sequence[SamplingParams], begun: Sequence[Iterable[Line]], apart: bool
 ) -> Iterator[Text]:
     """Each list as one text; or each line, when they are wanted `apart`."""
     for asked, lines in zip(each, begun, strict=True):
@@ -220,7 +214,7 @@ def _lines(
             yield Text(asked, 0, "", (f"{line.text}\n" for line in counted))
 
 
-def _counted(lines: Iterable[Line], asked: GenerateOptions) -> Iterator[Line]:
+def _counted(lines: Iterable[Line], asked: SamplingParams) -> Iterator[Line]:
     """Hand on the lines, and say at the end if there are fewer than were asked for."""
     from charrnn.generation.lines import GIVES_UP_AFTER
 

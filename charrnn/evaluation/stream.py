@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork, any_network_of
+from charrnn.ensemble import AnyNetwork, any_network_of, is_normalized
 from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import AllOf, columns_at_once, side_by_side
 from charrnn.models.ensemble import Trained
@@ -153,7 +153,7 @@ class _Run:
         self.length = (len(ids) - 1) // rows
         self.report = report
         self.each = each
-        self.chunk = columns_at_once(rows, network.vocabulary_size)
+        self.chunk = columns_at_once(rows, network.architecture.vocabulary_size)
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
         self.beginning: State | None = None
@@ -256,7 +256,7 @@ class _Run:
         """The losses (R, C) of a block (R, C + 1), and the state after it."""
         ids = torch.from_numpy(block).to(self.device)
         logits, state = self.network(ids[:, :-1], state)
-        return losses_of(logits, ids[:, 1:], normalized=self.network.normalized), state
+        return losses_of(logits, ids[:, 1:], normalized=is_normalized(self.network)), state
 
 
 def score_ids(trained: Trained, ids: Ids) -> float:

@@ -39,7 +39,7 @@ EXTRAS = (
         nodes=f"{_HERE}.search.options:NODES",
         moved={"charrnn.sweeps.pruning.Pruning": f"{_HERE}.search.pruning.Pruning"},
         calls={
-            "sweep_begin": f"{_HERE}.search.search:check",
+            "sweep_begin": f"{_HERE}.search.search:searched",
             "sweep_end": f"{_HERE}.search.search_end:tell",
         },
     ),

@@ -14,7 +14,7 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.models import read_model
-from charrnn.models.trained import BY_CHARACTER, TrainedModel
+from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
 from charrnn.text.vocabulary import Vocabulary
 
 Path = str | os.PathLike[str]
@@ -87,9 +87,14 @@ def other_characters(one: Vocabulary, other: Vocabulary) -> str:
 
 
 def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
-    """The same model with its characters in the order of a vocabulary of the same ones."""
+    """The same model with its characters in the order of a vocabulary of the same ones.
+
+    Raises:
+        InputError: it is a network of somebody's own, and they stand in another order.
+    """
     if model.vocabulary == vocabulary:
         return model
+    require_same_order(model, vocabulary)
     ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
     rows = np.array([ids[character] for character in vocabulary.characters])
     weights = {

@@ -42,7 +42,8 @@ def teach(module: LanguageModel, config: Config) -> None:
     """Let a module be trained by its run's teachers, if it has any."""
     teachers = _read(config, module.vocabulary)
     if teachers is not None:
-        module.window_loss = Distillation(any_network_of(teachers), config["distill_weight"])
+        network, weight = any_network_of(teachers), config["distill_weight"]
+        module.window_loss = Distillation(network, weight, module.compute_loss)  # type: ignore[method-assign]
 
 
 def _read(config: Config, vocabulary: Vocabulary) -> Trained | None:

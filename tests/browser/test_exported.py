@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from charrnn.cells import CELLS
 from charrnn.extras.export.copies_filter import packed_copies
 from charrnn.extras.export.writing_page import About, writing_page
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.page.packing import page_kinds
 from charrnn.page.precision import in_precision
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
@@ -55,7 +55,7 @@ def offered(page: Any) -> list[str]:
     return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", page_kinds())
 def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path, kind: str) -> None:
     model = trained_model(kind, num_layers=3, skip="residual", batchnorm=True)
     with opened(chromium, written(tmp_path, model)) as page:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.cli.ranges import TEXT
-from charrnn.ranges import AT_LEAST_1
+from charrnn.options.ranges import TEXT
+from charrnn.options.ranges import AT_LEAST_1
 from charrnn.plugins import Command
 
 

@@ -12,8 +12,8 @@ from charrnn.commands.output import opened
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError
 from charrnn.extras.editor.options import EditorOptions
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
+from charrnn.options.sampling import SamplingParams
 
 KEPT = "kept.txt"
 _LEAST_SIDE_BY_SIDE = 3
@@ -32,7 +32,7 @@ class EditorStep(SampleStep):
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
-    def instead(self, asked: Sequence[GenerateOptions], output: str | None) -> bool:
+    def instead(self, asked: Sequence[SamplingParams], output: str | None) -> bool:
         """Open the editor; what stands in it at the end goes to standard output."""
         draft = write_together(self._sampler, asked[0], output)
         with opened(None) as write:
@@ -40,7 +40,7 @@ class EditorStep(SampleStep):
         return True
 
 
-def write_together(sampler: Sampler, asked: GenerateOptions, keep: str | None) -> str:
+def write_together(sampler: Sampler, asked: SamplingParams, keep: str | None) -> str:
     """Open the editor; the text that is there when one quits.
 
     Args:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from charrnn.cli.model_options import SampleOptions
-from charrnn.ranges import require
+from charrnn.options.ranges import require
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class EditorOptions(SampleOptions):
     interactive: bool
 

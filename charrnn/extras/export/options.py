@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.ranges import PATH, TEXT
-from charrnn.ranges import (
+from charrnn.options.ranges import (
+    PATH,
+    TEXT,
     Range,
     require,
 )

@@ -21,6 +21,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.extras.inspect.passage_report import report
     from charrnn.files import replacing
     from charrnn.models import find_model, read_model
+    from charrnn.page.packing import require_steps
     from charrnn.page.precision import in_precision
 
     found, output = find_model(options.checkpoint), Path(options.output)
@@ -29,6 +30,7 @@ def run(options: InspectOptions) -> None:
     if output.is_dir():
         raise InputError(f"output={shown(options.output)}: is a folder; name a file")
     model = read_model(found)
+    require_steps(model)
     corpus = _corpus(model)
     passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
     chosen = in_precision(model)

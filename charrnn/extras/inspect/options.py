@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.ranges import PATH
-from charrnn.ranges import (
+from charrnn.options.ranges import (
+    PATH,
     UNKNOWN,
     Range,
-    one_of,
 )
 
 PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 200000")
@@ -20,5 +19,5 @@ class InspectOptions:
     checkpoint: Annotated[str, PATH]
     input_txt: Annotated[str | list[str] | None, PATH]
     length: Annotated[int, PASSAGE]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
+    unknown: Annotated[str, UNKNOWN]
     output: Annotated[str, PATH]

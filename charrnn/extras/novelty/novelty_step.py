@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from charrnn.commands.sample import Text
     from charrnn.extras.novelty.novelty_report import Report
     from charrnn.generation.lines import Line
-    from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Piece, Sampler
+    from charrnn.options.sampling import SamplingParams
 
 
 def novelty_step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
@@ -46,11 +46,11 @@ class NoveltyStep(SampleStep):
 
         self._options = options
         self._sampler = sampler
-        self._texts: list[tuple[GenerateOptions, list[str]]] = []
+        self._texts: list[tuple[SamplingParams, list[str]]] = []
         _require_packages(options)
         self._training = find_training_text(sampler.model, options.corpus)
 
-    def write(self, asked: GenerateOptions) -> Iterator[Piece] | None:
+    def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
         """Without a longer run of the training text than is allowed."""
         if self._options.novel is False:
             return None
@@ -58,7 +58,7 @@ class NoveltyStep(SampleStep):
 
         return write_novel(self._sampler, asked, self._training, self._options.novel)
 
-    def write_lines(self, asked: GenerateOptions) -> Iterator[Line] | None:
+    def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
         """Without the lines of the training text."""
         if self._options.novel is False:
             return None
@@ -93,7 +93,7 @@ class NoveltyStep(SampleStep):
             say(f"{several}{report}")
             self._write_files(report, output, [number] if len(found) > 1 else [])
 
-    def _asked_and_written(self) -> Iterator[tuple[GenerateOptions, str]]:
+    def _asked_and_written(self) -> Iterator[tuple[SamplingParams, str]]:
         """The texts; of a list of lines all of its lines as one."""
         if self._options.mode == "text":
             for asked, pieces in self._texts:
@@ -103,7 +103,7 @@ class NoveltyStep(SampleStep):
             new = ["".join(pieces).removesuffix("\n") + "\n" for _, pieces in lines]
             yield replace(asked, start_text=""), "".join(new)
 
-    def _bits_per_character(self, asked: GenerateOptions, text: str) -> float | None:
+    def _bits_per_character(self, asked: SamplingParams, text: str) -> float | None:
         if not text:
             return None
         return -self._sampler.log_probability(asked, text) / len(text) / math.log(2)

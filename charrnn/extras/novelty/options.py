@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from charrnn.cli.model_options import SampleOptions
-from charrnn.cli.ranges import PATH
-from charrnn.ranges import Range, require
+from charrnn.options.ranges import PATH, Range, require
 
 NOVEL = Range(
     lambda value: isinstance(value, bool) or value >= 1,
@@ -15,7 +14,7 @@ NOVEL = Range(
 )
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class NoveltyOptions(SampleOptions):
     novel: Annotated[bool | int, NOVEL]
     report: bool

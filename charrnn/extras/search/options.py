@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from charrnn.cli.ranges import NODE
-from charrnn.ranges import NOT_NEGATIVE
+from charrnn.options.ranges import NODE, NOT_NEGATIVE
 
 
 @dataclass

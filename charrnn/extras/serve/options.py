@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.ranges import NOT_EMPTY, ORIGINS, PATH, PORT, TEXT, Models
-from charrnn.ranges import (
+from charrnn.options.ranges import (
     AT_LEAST_1,
+    NOT_EMPTY,
     NOT_NEGATIVE,
+    ORIGINS,
+    PATH,
+    PORT,
     POSITIVE,
     PRIMES,
+    TEXT,
     UNKNOWN,
-    one_of,
+    Models,
     require,
 )
+from charrnn.options.sampling import ENGINE
 
 
 @dataclass
@@ -24,11 +29,11 @@ class ServeOptions:
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
-    prime: Annotated[str, one_of(*PRIMES)]
+    unknown: Annotated[str, UNKNOWN]
+    prime: Annotated[str, PRIMES]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
-    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+    engine: Annotated[str, ENGINE]
     streams: Annotated[int, AT_LEAST_1]
     cache_mb: Annotated[int, NOT_NEGATIVE]
     max_length: Annotated[int, AT_LEAST_1]

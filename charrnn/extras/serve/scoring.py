@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from charrnn.extras.serve.completion_job import Scored
-from charrnn.generation.choosing import Ids, likeliest_first, log_softmax
+from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 
 

@@ -14,9 +14,9 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.extras.export import command as export
 from charrnn.extras.export.options import ENDINGS, ExportOptions
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
+from charrnn.options.sampling import SamplingParams
 from charrnn.page.packing import PRECISIONS, rounded
 from charrnn.page.precision import TOLERANCE, divergence
 from tests.generation.models import CHARACTERS, trained_model
@@ -153,7 +153,7 @@ def test_the_divergence_is_what_the_loss_grows_by() -> None:
     weights = {name: weight * np.float32(0.9) for name, weight in model.weights.items()}
     other = replace(model, weights=weights)
     text = Model(model).generate(5000, temperature=1, seed=3)
-    options = GenerateOptions()
+    options = SamplingParams()
     one, two = (Sampler(m).log_probability(options, text) for m in (model, other))
     assert divergence(model, other) == pytest.approx((one - two) / len(text), rel=0.2)
 

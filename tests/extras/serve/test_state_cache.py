@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.extras.serve.state_cache import StateCache, Trail
-from charrnn.generation.choosing import Ids
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import State, beginning
+from charrnn.generation.token_sampler import Ids
 from tests.generation.models import trained_model
 
 MODEL = trained_model(hidden_size=4)
