@@ -7,15 +7,16 @@ takes time; the rest is for `charrnn.cli.compose`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from charrnn import plugins
 from charrnn.cli import endings
 from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.plugins import Command
 from charrnn.say import lasting
 
 
@@ -29,11 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _stopping_raises():
             _open_standard_streams()
-            from charrnn.cli.conf import COMMANDS
-
             words = list(sys.argv[1:] if arguments is None else arguments)
-            label = " ".join(["charrnn", *[word for word in words[:1] if word in COMMANDS]])
-            code = _answer(words)
+            if command := _command(words):
+                label = f"charrnn {command.name}"
+            code = _answer(words, command)
     except BaseException as error:
         code = endings.end(label, error)
     return endings.flush(label, code)
@@ -52,9 +52,14 @@ def _open_standard_streams() -> None:
     sys.stderr = lasting(sys.stderr)
 
 
-def _answer(words: list[str]) -> int:
-    from charrnn.cli.conf import COMMANDS
+def _command(words: list[str]) -> Command | None:
+    """The command that the first word names, if it does."""
+    if not words or words[0].startswith("-") or words[0] == "completion":
+        return None
+    return plugins.command(words[0])
 
+
+def _answer(words: list[str], command: Command | None) -> int:
     if not words or words[0] in ("-h", "--help"):
         from charrnn.cli import help
 
@@ -65,33 +70,32 @@ def _answer(words: list[str]) -> int:
 
         print(f"charrnn {__version__}")
         return 0
-    command, *rest = words
-    if command == "completion":
+    word, *rest = words
+    if word == "completion":
         from charrnn.cli import completion
 
         print(completion.answer(rest))
         return 0
-    if command not in COMMANDS:
-        raise InputError(_no_such_command(command))
+    if command is None:
+        raise InputError(_no_such_command(word))
     if "-h" in rest or "--help" in rest:
         from charrnn.cli import help
 
-        print(help.of(command))
+        print(help.of(command.name))
         return 0
     from charrnn.cli import compose
 
-    return compose.main(importlib.import_module(f"charrnn.commands.{command}"), rest)
+    return compose.main(command, rest)
 
 
 def _no_such_command(word: str) -> str:
     import difflib
 
-    from charrnn.cli.conf import COMMANDS
-
     if word.startswith("-") or "=" in word:
         return f"{word}: the command comes first: charrnn COMMAND {word}"
-    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    names = plugins.names()
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     return f"{word}: no such command; {hint}"
 
 

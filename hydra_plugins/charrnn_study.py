@@ -1,64 +1,24 @@
-"""Sweepers of Hydra's: a study of Optuna's, and a sweep that goes on; Hydra finds them here by
-their names.
+"""A sweeper of Hydra's behind which stands Optuna; Hydra finds it here by its name.
 
-What they do is in `charrnn.cli.search` and `charrnn.cli.resuming`: Hydra imports every plugin
-whenever it starts, so nothing is imported here that takes time.
+What it does is in `charrnn.extras.search.search`: Hydra imports every plugin whenever it starts, so
+nothing is imported here that takes time.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from hydra_plugins.charrnn_recorded import LaunchingSweeper
 
 
-class _Launching(Sweeper):
-    """A sweeper that hands its jobs to any launcher of Hydra's.
-
-    Args:
-        settings: what the file in `conf/hydra/sweeper/` explains.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
-        self.config: DictConfig | None = None
-        self.launcher: Launcher | None = None
-        self.hydra_context: HydraContext | None = None
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-
-class StudySweeper(_Launching):
+class StudySweeper(LaunchingSweeper):
     """Lets a study decide which jobs there are."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has as many as it is to have."""
-        from charrnn.cli.search import search
+        from charrnn.extras.search.search import search
 
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
         return search(self.config, self.hydra_context, self.launcher, arguments)
-
-
-class RecordedJobs(_Launching):
-    """Goes on with the jobs that a sweep's folder records."""
-
-    def sweep(self, arguments: list[str]) -> Any:
-        """Run each of them to its end; one that is finished says so."""
-        from charrnn.cli.resuming import recorded_jobs
-
-        assert self.config is not None
-        assert self.launcher is not None
-        jobs = recorded_jobs(self.config.hydra, arguments)
-        return self.launcher.launch(jobs, initial_job_idx=0)

@@ -80,8 +80,8 @@ def _browser(chromium: str) -> Iterator[Any]:
 
 
 def _page(path: Path, model: Any) -> Path:
-    from charrnn.export.precision import in_precision
-    from charrnn.export.writing_page import About, writing_page
+    from charrnn.extras.export.writing_page import About, writing_page
+    from charrnn.page.precision import in_precision
 
     page = writing_page(in_precision(model.trained, 8), About("A page", [], ""))
     path.write_text(page, encoding="utf-8")

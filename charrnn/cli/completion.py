@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError
 
@@ -73,10 +74,10 @@ def candidates(line: str) -> list[str]:
     *before, word = line.split(" ")[1:] or [""]
     before = [earlier for earlier in before if earlier]
     if not before:
-        found = [*conf.COMMANDS, "completion", "--help", "--version"]
+        found = [*plugins.commands(), "completion", "--help", "--version"]
     elif before[0] == "completion":
         found = list(SCRIPTS) if len(before) == 1 else []
-    elif before[0] not in conf.COMMANDS:
+    elif plugins.command(before[0]) is None:
         found = []
     elif before[-1] in _AFTER:
         found = list(_AFTER[before[-1]])

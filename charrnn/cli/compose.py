@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from charrnn import plugins
 from charrnn.cli import flags, hydra_main, surroundings
 from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
@@ -23,25 +23,21 @@ from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.cli.sources import key_of
 from charrnn.errors import InputError, RunError
+from charrnn.plugins import Command
 
 __all__ = ["Composed", "call", "main"]
 
 
-def main(module: ModuleType, words: list[str]) -> int:
-    """Run the command of a module with the words that follow it, and return the exit code."""
-    if (follow := getattr(module, "follow", None)) and (code := follow()) is not None:
+def main(command: Command, words: list[str]) -> int:
+    """Run a command with the words that follow it, and return the exit code."""
+    if (follow := command.beside("follow")) and (code := follow()) is not None:
         return int(code)
-    call(module, words)
+    call(command, words)
     return 0
 
 
-def call(module: ModuleType, words: list[str]) -> Any:
-    """Run the command of a module with the words that follow it.
-
-    Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``,
-            ``go_on(overrides, flags)`` and ``check(composed)``; the command is called as the
-            module is.
+def call(command: Command, words: list[str]) -> Any:
+    """Run a command with the words that follow it.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -51,20 +47,21 @@ def call(module: ModuleType, words: list[str]) -> Any:
         InputError, RunError: as the command does, or the words do not fit.
     """
     given, overrides = flags.parse(words)
-    command = module.__name__.rpartition(".")[2]
-    if prepare := getattr(module, "prepare_overrides", None):
+    if prepare := command.beside("prepare_overrides"):
         overrides = prepare(overrides)
     for override in overrides:
-        if command == "train" and key_of(override) == "hydra.output_subdir":
+        if command.name == "train" and key_of(override) == "hydra.output_subdir":
             raise InputError(
                 f"{override}: a run's config is always in its folder .hydra, from which it is "
                 f"resumed; leave it out"
             )
-    if go_on := getattr(module, "go_on", None):
+    if go_on := command.beside("go_on"):
         overrides = go_on(overrides, given)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    words, check = literal(overrides, command, multirun), getattr(module, "check", None)
-    line = Line(command, module.run, given, words, multirun, check)
+    run, check = plugins.resolved(command), command.beside("check")
+    overrides = literal(overrides, command.name, multirun)
+    line = Line(command.name, run, given, overrides, multirun, check)
+    line.add_options()
     if given.show_only():
         from charrnn.cli import show
 
@@ -78,8 +75,8 @@ def call(module: ModuleType, words: list[str]) -> Any:
         with hydra_config(config):
             folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
             _set_folder(config, folder)
-            options = options_of(command, config, config.hydra)
-    job = Job(command, module.run, surroundings.wants_traceback(), line.places(), options=options)
+            options = options_of(command.name, config, config.hydra)
+    job = Job(command.name, run, surroundings.wants_traceback(), line.places(), options=options)
     if not _needs_hydra(config):
         with hydra_config(config):
             return job(config)

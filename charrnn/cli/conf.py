@@ -1,4 +1,4 @@
-"""Where conf/ lies and what stands in it: groups, choices, options, defaults, explanations.
+"""What stands in conf/ and the extras' YAML: groups, choices, options, defaults, explanations.
 
 The comments in the YAML files are the only place where an option is explained; ``--help``
 and the suggestions for a misspelt name are read from there. A YAML parser drops comments
@@ -14,15 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-# each a page in conf/, and a module of `charrnn.commands`
-COMMANDS = (
-    "preprocess", "train", "runs", "tensorboard", "sample", "evaluate", "score", "inspect",
-    "serve", "export", "convert",
-)  # fmt: skip
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# beside the modules in an installed wheel, beside the package in a checkout
-CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+from charrnn import plugins
+from charrnn.plugins import CONF
 
 # groups whose choices set options of other groups, and have none of their own
 WITHOUT_A_NODE = ("experiment", "debug", "sweep")
@@ -67,21 +60,27 @@ class Page:
 
 def page(command: str) -> Page:
     """Read what `command` takes."""
-    header, defaults, options = _read(CONF / f"{command}.yaml")
+    found = plugins.command(command)
+    assert found is not None, command
+    header, defaults, options = _read(found.conf / f"{command}.yaml")
+    for path in plugins.added_options(command):
+        more, _, added = _read(path)
+        header, options = [*header, *more[1:]], {**options, **added}
+    folders = plugins.conf_folders(command)
     result = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],
     )
     for group, choice in defaults.items():
-        folder = CONF / group
-        if not folder.is_dir() or group.startswith("hydra"):
+        files = _choices([folder / group for folder in folders], choice)
+        if not files or group.startswith("hydra"):
             continue
         result.defaults[group] = choice
-        result.groups[group] = _choices(folder, choice)
+        result.groups[group] = {name: " ".join(_read(path)[0]) for name, path in files.items()}
         if group in WITHOUT_A_NODE:
             continue
-        for name in result.groups[group]:  # the default choice is the first
-            own = {f"{group}.{n}": option for n, option in _chosen(folder, name).items()}
+        for name, path in files.items():  # the default choice is the first
+            own = {f"{group}.{n}": option for n, option in _chosen(path).items()}
             for target in [n for n in own if n.endswith("._target_")]:
                 result.targets.setdefault(target[: -len("._target_")], set()).add(
                     own[target].default
@@ -98,27 +97,29 @@ def page(command: str) -> Page:
 
 
 def targets(group: str, choice: str) -> dict[str, str]:
-    """The dotted name of each node that a choice brings, with its ``_target_``."""
-    own = _chosen(CONF / group, choice)
+    """The dotted name of each node that a choice brings to training, with its ``_target_``."""
+    places = [folder / group / f"{choice}.yaml" for folder in plugins.conf_folders("train")]
+    own = _chosen(next(path for path in places if path.is_file()))
     end = "._target_"
     named = {f"{group}.{name}": option.default for name, option in own.items()}
     return {name.removesuffix(end): target for name, target in named.items() if name.endswith(end)}
 
 
-def _choices(folder: Path, default: str) -> dict[str, str]:
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    names.sort(key=lambda name: name != default)
-    return {name: " ".join(_read(folder / f"{name}.yaml")[0]) for name in names}
+def _choices(folders: list[Path], default: str) -> dict[str, Path]:
+    """The files of a group, the default choice first."""
+    paths = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
+    names = sorted(paths, key=lambda name: (name != default, name))
+    return {name: paths[name] for name in names}
 
 
-def _chosen(folder: Path, choice: str) -> dict[str, Option]:
+def _chosen(path: Path) -> dict[str, Option]:
     """The options of a group's choice: the file's own laid over those of its defaults list."""
-    _, defaults, own = _read(folder / f"{choice}.yaml")
+    _, defaults, own = _read(path)
     options: dict[str, Option] = {}
     for name in defaults:  # /base/model@_here_, or another choice of this group
-        path, _, _ = name.partition("@")
-        base = CONF / path[1:] if path.startswith("/") else folder / path
-        options |= _chosen(base.parent, base.name)
+        name, _, _ = name.partition("@")
+        base = CONF / name[1:] if name.startswith("/") else path.parent / name
+        options |= _chosen(base.with_suffix(".yaml"))
     for name, option in own.items():
         inherited = options[name].explanation if name in options else ""
         options[name] = Option(option.default, option.explanation or inherited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from charrnn import plugins
 from charrnn.cli import conf
 
 _NOTES = """\
@@ -24,7 +25,7 @@ key; its first line says where it goes."""
 
 def overview() -> str:
     """The commands with a line each, and examples."""
-    pages = {command: conf.page(command) for command in conf.COMMANDS}
+    pages = {command: conf.page(command) for command in plugins.commands()}
     lines = ["charrnn COMMAND [OPTION=VALUE ...]", ""]
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]

@@ -15,11 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from charrnn import plugins
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
 from charrnn.cli.line import hydra_config
 from charrnn.cli.literal import override_of
-from charrnn.cli.options import SCHEMAS
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
@@ -88,8 +88,8 @@ class Job:
     value: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # Hydra names a job after the module of its task function
-        self.__module__ = self.run.__module__
+        # Hydra names a job after the last part of its task function's module
+        self.__module__ = f"charrnn.{self.command}"
 
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
@@ -165,7 +165,7 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         InputError: names an option that is missing, unknown or out of its range.
     """
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    schema = SCHEMAS[command]
+    schema = plugins.options_of(command)
     known = {field.name for field in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     written = f"{_plain(config)} {_plain(hydra)}"

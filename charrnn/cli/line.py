@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import conf
+from charrnn import plugins
 from charrnn.cli.flags import Flags
 from charrnn.cli.literal import quoted
 
@@ -59,15 +60,21 @@ class Line:
 
     @property
     def config_path(self) -> str:
-        """The folder of the main config: conf/, or --config-dir where it is one of one's own."""
-        return str(self._own.parent) if self._own is not None else self._ours
+        """The folder of the main config: conf/ or --config-path, the command's, or --config-dir.
+
+        Hydra reads the main config before it looks into hydra.searchpath, so its folder comes
+        first, and the others are searched besides.
+        """
+        found = plugins.command(self.command)
+        assert found is not None
+        has = f"{self.config_name}.yaml"
+        ours, *own = self._ours
+        places = (ours, str(found.conf), *own)
+        return next((folder for folder in places if Path(folder, has).is_file()), ours)
 
     def words(self, flags: list[str]) -> list[str]:
         """The words for hydra.main, with more flags."""
-        folder = self.flags.config_dir
-        if folder is None or self._own is not None:
-            return [*flags, *self.searching(self.overrides)]
-        return [*flags, f"--config-dir={os.path.abspath(folder)}", *self.overrides]
+        return [*flags, *self.searching(self.overrides)]
 
     def compose(self, overrides: list[str] | None = None) -> DictConfig:
         """Compose the config, with Hydra's own part; raises whatever Hydra raises.
@@ -90,10 +97,14 @@ class Line:
             warnings.filterwarnings("error", message=".* is not available", module=r"hydra\.")
             yield
 
+    def add_options(self) -> None:
+        """Let Hydra find the options that extras add: `added_by_extras` in a defaults list."""
+        if paths := plugins.added_options(self.command):
+            added = OmegaConf.merge(*map(OmegaConf.load, paths))
+            ConfigStore.instance().store(self.command, added, group="added_by_extras")
+
     def searching(self, overrides: list[str]) -> list[str]:
-        """The overrides, among them --config-dir as the Compose API takes it."""
-        if self.flags.config_dir is None:
-            return overrides
+        """The overrides, with all the folders in which YAML files are searched."""
         parser = OverridesParser.create()
         searched: Any = self._searched_by_the_config()
         others = []
@@ -102,32 +113,31 @@ class Line:
                 searched = parser.parse_override(override).value()
             else:
                 others.append(override)
-        first = self._ours if self._own is not None else os.path.abspath(self.flags.config_dir)
-        folders = [f"file://{first}", *(searched or [])]
+        main = self.config_path  # is searched in any case
+        ours = [folder for folder in self._ours if folder != main]
+        further = map(str, plugins.conf_folders(self.command))
+        extras = [folder for folder in further if folder not in (main, *ours)]
+        folders = [
+            *(f"file://{folder}" for folder in ours),
+            *(searched or []),
+            *(f"file://{folder}" for folder in extras),
+        ]
+        if not folders:
+            return others
         return [*others, f"hydra.searchpath=[{','.join(map(quoted, folders))}]"]
 
     @property
-    def _ours(self) -> str:
-        return os.path.abspath(self.flags.config_path or conf.CONF)
-
-    @property
-    def _own(self) -> Path | None:
-        """A main config of one's own in --config-dir.
-
-        Hydra reads the main config before it looks into hydra.searchpath. So its folder comes
-        first then, and conf/ is searched besides.
-        """
-        if self.flags.config_dir is None:
-            return None
-        name = f"{self.config_name}.yaml"
-        path = Path(os.path.abspath(self.flags.config_dir), name)
-        return path if path.is_file() and not Path(self._ours, name).is_file() else None
+    def _ours(self) -> list[str]:
+        """conf/, or --config-path instead, and --config-dir."""
+        folders = [self.flags.config_path or plugins.CONF, self.flags.config_dir]
+        return [os.path.abspath(folder) for folder in folders if folder is not None]
 
     def _searched_by_the_config(self) -> list[str]:
         """The hydra.searchpath of a main config of one's own, which an override would replace."""
-        if self._own is None:
+        if self.config_path == str(plugins.CONF):
             return []
-        found = OmegaConf.select(OmegaConf.load(self._own), "hydra.searchpath")
+        path = Path(self.config_path, f"{self.config_name}.yaml")
+        found = OmegaConf.select(OmegaConf.load(path), "hydra.searchpath") if path.is_file() else ()
         return [str(folder) for folder in found or []]
 
 

@@ -9,9 +9,9 @@ that has to be installed, EXTRA the extra that brings it, if that has another na
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from charrnn import registry
+from charrnn import plugins, registry
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -19,7 +19,6 @@ from charrnn.options.ranges import (
     DEVICES,
     ENCODING,
     FIXED,
-    NODE,
     NOT_EMPTY,
     NOT_NEGATIVE,
     PATH,
@@ -211,15 +210,6 @@ class EarlyStoppingOptions:
 
 
 @dataclass
-class PruningOptions:
-    NEEDS: ClassVar = "optuna"
-    EXTRA: ClassVar = "sweep"
-
-    trial: Annotated[int, NOT_NEGATIVE]
-    pruner: Annotated[dict[str, Any], NODE]
-
-
-@dataclass
 class AveragingOptions:
     OPEN: ClassVar = True
 
@@ -318,7 +308,6 @@ TARGETS: dict[str, type] = {
     "charrnn.training.Samples": SamplesOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
-    "charrnn.sweeps.pruning.Pruning": PruningOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,
@@ -330,3 +319,4 @@ TARGETS: dict[str, type] = {
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,
     "lightning.pytorch.loggers.MLFlowLogger": MLFlowOptions,
 }
+TARGETS |= plugins.nodes()

@@ -6,7 +6,8 @@ is imported. A field is ``name: Annotated[type, range, traits]``, and may be nul
 type says ``| None``. A trait is written here and nowhere else: what is taken literally
 (`charrnn.cli.literal`), what is a path, what a resume may not change all follow from it.
 
-What is built in training, each a node with a ``_target_``, is declared in `charrnn.cli.nodes`.
+What is built in training, each a node with a ``_target_``, is declared in `charrnn.cli.nodes`,
+and the options of the commands that use a model in `charrnn.cli.model_options`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from charrnn import registry
-from charrnn.cli.model_options import (
-    ConvertOptions,
-    EvaluateOptions,
-    ExportOptions,
-    InspectOptions,
-    SampleOptions,
-    ScoreOptions,
-    ServeOptions,
-)
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -123,18 +115,3 @@ class TensorboardOptions:
     folder: Annotated[str, PATH]
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int | None, PORT]
-
-
-SCHEMAS: dict[str, type] = {
-    "preprocess": PreprocessOptions,
-    "train": TrainOptions,
-    "evaluate": EvaluateOptions,
-    "sample": SampleOptions,
-    "serve": ServeOptions,
-    "score": ScoreOptions,
-    "inspect": InspectOptions,
-    "export": ExportOptions,
-    "runs": RunsOptions,
-    "convert": ConvertOptions,
-    "tensorboard": TensorboardOptions,
-}

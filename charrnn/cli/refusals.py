@@ -19,6 +19,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from charrnn import plugins
 from charrnn.cli import conf, sources
 from charrnn.cli.building import BadOption, Missing, Unknown
 from charrnn.cli.line import Line, hydra_config
@@ -93,7 +94,7 @@ class _Refusal:
         if name in self.parsed:
             value = self.parsed[name].value()
             chosen = [str(one) for one in (value if isinstance(value, list) else [value])]
-            for folder in (self.line.flags.config_dir, conf.CONF):
+            for folder in (self.line.flags.config_dir, *plugins.conf_folders(self.line.command)):
                 for path in (Path(folder, group, f"{one}.yaml") for one in chosen if folder):
                     if choice not in chosen and path.is_file():
                         return InputError(

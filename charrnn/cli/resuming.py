@@ -15,6 +15,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.flags import Flags
 from charrnn.cli.literal import override_of
@@ -27,7 +28,7 @@ from charrnn.runs.record import Record
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Sweep, SweepJob
 
-SWEEPER = "hydra_plugins.charrnn_study.RecordedJobs"
+SWEEPER = "hydra_plugins.charrnn_recorded.RecordedJobs"
 _FOLDER = re.compile(r"file://([^,\]'\"]+)")
 
 
@@ -39,7 +40,8 @@ def run_words(
     typed = [
         path for word in today if "hydra.searchpath=" in word for path in _FOLDER.findall(word)
     ]
-    searched = [conf.CONF, *(Path(folder) for folder in (*own, *typed) if folder is not None)]
+    further = (Path(folder) for folder in (*own, *typed) if folder is not None)
+    searched = [*plugins.conf_folders("train"), *further]
     return _choices(record, today, searched, *recipes)
 
 

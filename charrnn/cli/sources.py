@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import conf
+from charrnn import plugins
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.runs.record import is_choice
 
@@ -50,7 +50,8 @@ def choices(hydra: DictConfig) -> dict[str, Any]:
     known: Any = OmegaConf.to_container(hydra.runtime.choices)
     found = {group: choice for group, choice in known.items() if choice is not None}
     # Hydra does not count a list of choices among them
-    groups = {path.name for path in conf.CONF.iterdir() if path.is_dir()} - {"base", "hydra"}
+    ours = (path for folder in plugins.conf_folders("train") for path in folder.iterdir())
+    groups = {path.name for path in ours if path.is_dir()} - {"base", "hydra"}
     if lists := groups - known.keys():
         words: Any = OmegaConf.to_container(hydra.overrides)
         loader = GlobalHydra.instance().config_loader()

@@ -23,16 +23,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import (
-    conf,
-    failures,
-    hydra_main,
-    launching,
-    resuming,
-    search,
-    search_end,
-    surroundings,
-)
+from charrnn import plugins
+from charrnn.cli import conf, failures, hydra_main, launching, resuming, surroundings
 from charrnn.cli.job import Job, composed_of, make_absolute, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import as_typed, quoted
@@ -42,7 +34,7 @@ from charrnn.runs.folder import is_run
 from charrnn.runs.record import Record
 from charrnn.say import say
 from charrnn.sweeps import ending, jobs
-from charrnn.sweeps.jobs import Sweep, SweepJob
+from charrnn.sweeps.jobs import Search, Sweep, SweepJob
 
 
 def run(line: Line) -> None:
@@ -77,7 +69,8 @@ def run(line: Line) -> None:
             failed = failures.taken(job.failures)
             if trains:
                 ending.tell(folder, whole, again(line))
-        search_end.tell(folder)
+        for tell in plugins.calls("sweep_end"):
+            tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
     gone = launching.lost(raised)
@@ -188,8 +181,10 @@ def _checked(line: Line) -> _Plan:
         swept = list({o.key_or_group: o for o in parser.parse_overrides(lines) + swept}.values())
         fixed = [o.key_or_group for o in swept if not o.is_sweep_override()]
         names = tuple(o.get_key_element() for o in swept if o.is_sweep_override())
-        if target == search.TARGET:
-            return _checked_study(line, master, swept, fixed, names)
+        for call in plugins.calls("sweep_begin"):
+            if (search := call(master, swept, line.overrides)) is not None:
+                plan = _Plan(master, search.jobs, False, fixed)
+                return _checked_search(line, plan, search, swept, names)
         if not target.endswith(".BasicSweeper"):
             # which jobs there are is decided as they run; each begins with the same check
             _check(line, [_first(override) for override in swept], 0)
@@ -225,19 +220,13 @@ def _without(overrides: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(text for text in overrides if text.partition("=")[0] not in swept)
 
 
-def _checked_study(
-    line: Line,
-    master: DictConfig,
-    swept: list[Override],
-    fixed: list[str],
-    names: tuple[str, ...],
+def _checked_search(
+    line: Line, plan: _Plan, search: Search, swept: list[Override], names: tuple[str, ...]
 ) -> _Plan:
-    """A study, of which the jobs are not known yet: it has a record for each choice of groups."""
-    settings = search.settings_of(master, swept)
-    plan = _Plan(master, settings.trials, False, fixed)
-    if master.resume not in (None, "auto"):
-        for number, job in enumerate(search.recorded_bases(master, line.overrides)):
-            _check(line, job, number)
+    """A sweep of which the jobs are not known yet: it has a record for each choice of groups."""
+    if search.recorded is not None:
+        for number, words in enumerate(search.recorded):
+            _check(line, words, number)
         return plan
     groups = conf.page(line.command).groups
     each = [
@@ -248,7 +237,7 @@ def _checked_study(
     ]
     bases = [_check(line, list(job), 0) for job in itertools.product(*each)]
     bases = [replace(base, folder="", overrides=_without(base.overrides, names)) for base in bases]
-    recorded = Sweep(Path(), names, bases, search.space_of(swept), search.recorded(master))
+    recorded = Sweep(Path(), names, bases, dict(search.space), dict(search.settings))
     return replace(plan, recorded=recorded)
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of, traits_of
-from charrnn.cli.options import SCHEMAS
 from charrnn.options.ranges import Trait
 
 
 def declared(command: str) -> Iterator[tuple[str, Any]]:
     """The dotted name of each option with its annotation; in nodes, those of every choice."""
-    yield from _below(SCHEMAS[command], "")
+    yield from _below(plugins.options_of(command), "")
     if targets := conf.page(command).targets:
         from charrnn.cli.nodes import TARGETS
 

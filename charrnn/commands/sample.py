@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from charrnn import plugins
 from charrnn.cli import sweeping
 from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import Write, opened
@@ -46,14 +47,44 @@ class Text:
     pieces: Iterator[str]
 
 
+class SampleStep:
+    """What an extra does in one call of `charrnn sample`; here nothing, the parts are overridden.
+
+    It is made before anything is written, and raises InputError where it will not be able to do
+    its work.
+    """
+
+    def instead(self, asked: Sequence[SamplingParams], output: str | None) -> bool:
+        """Do the command's whole work, and return True.
+
+        Args:
+            asked: of the sampler, once for each temperature.
+            output: the file to write to; None: standard output.
+        """
+        return False
+
+    def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
+        """Write as `Sampler.write` does, but in another way; None: in that one."""
+        return None
+
+    def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
+        """Write lines as `write_lines` does, but others; None: those."""
+        return None
+
+    def around(self, texts: Iterator[Text]) -> Iterator[Text]:
+        """See the texts as they are written."""
+        return texts
+
+    def end(self, output: str | None) -> None:
+        """Do what is to be done when all is written."""
+
+
 def run(options: SampleOptions) -> None:
     """Write start_text and the new text to standard output, or to the file `output`.
 
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.commands.novelty import Novelty
-    from charrnn.generation.lines import write_lines
     from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models.ensemble import read_models
 
@@ -62,26 +93,23 @@ def run(options: SampleOptions) -> None:
         output = numbered(output, job.number)
     _refuse_the_model_itself(output, options.checkpoint)
     sampler = Sampler(read_models(options.checkpoint))
-    novelty = Novelty(options, sampler)
+    steps: list[SampleStep] = [
+        step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
+    ]
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
-    if options.interactive:
-        from charrnn.commands.interactive import write_together
-
-        draft = write_together(sampler, each[0], output)
-        with opened(None) as write:
-            write(draft + "\n" * (sys.stdout.isatty() and draft != ""))
+    if any(step.instead(each, output) for step in steps):
         return
     if options.mode == "lines":
-        known = novelty.known_lines
-        texts = _lines(each, [write_lines(sampler, asked, known) for asked in each], options.json)
+        texts = _lines(each, [_begun_lines(steps, sampler, a) for a in each], options.json)
     else:
-        begun = [novelty.write(asked) for asked in each]
+        begun = [_begun(steps, sampler, asked) for asked in each]
         if output is not None or not sys.stdout.isatty():
             total = options.length * options.num_samples * len(each)
             begun = list(_reported(begun, total))
         texts = _samples(each, begun)
-    texts = novelty.kept(texts)
+    for step in steps:
+        texts = step.around(texts)
     if options.seed is None:
         say(f"seed={seed}")
 
@@ -98,7 +126,26 @@ def run(options: SampleOptions) -> None:
         with opened(output) as write:
             for text in texts:
                 _write_all(text, write)
-    novelty.report(output)
+    for step in steps:
+        step.end(output)
+
+
+def _begun(steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams) -> Iterator[Piece]:
+    for step in steps:
+        if (pieces := step.write(asked)) is not None:
+            return pieces
+    return sampler.write(asked)
+
+
+def _begun_lines(
+    steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams
+) -> Iterator[Line]:
+    from charrnn.generation.lines import write_lines
+
+    for step in steps:
+        if (lines := step.write_lines(asked)) is not None:
+            return lines
+    return write_lines(sampler, asked)
 
 
 def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingParams]:

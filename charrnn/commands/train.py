@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charrnn import plugins
 from charrnn.errors import InputError, Interrupted
 from charrnn.runs import world
 from charrnn.runs.folder import is_run, refuse_run
@@ -29,7 +29,7 @@ def train(*overrides: str) -> Result | None:
     """
     from charrnn.cli import compose
 
-    result: Result | None = compose.call(sys.modules[__name__], list(overrides))
+    result: Result | None = compose.call(plugins.commands()["train"], list(overrides))
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from charrnn.network import num_parameters
@@ -11,7 +12,6 @@ from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
 from charrnn.runs.initial import Initial
-from charrnn.runs.report import NAME as REPORT
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
@@ -59,19 +59,23 @@ def introduce(
         say(f"going on from {start.path}, step {start.step}")
 
 
-def say_end(result: Result) -> None:
-    """The best loss, the time, and where the run lies."""
+def say_end(result: Result, made: Sequence[Path] = ()) -> None:
+    """The best loss, the time, and where the run lies.
+
+    Args:
+        made: the files that extras made of it.
+    """
     if result.best_loss is not None:
         say(f"best validation loss {result.best_loss:.4f}, after step {result.step}")
     say(f"trained in {duration(result.seconds)}")
-    _say_where(result.folder)
+    _say_where(result.folder, made)
 
 
-def say_finished(folder: Path, start: ResumePoint) -> None:
+def say_finished(folder: Path, start: ResumePoint, made: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
     if start.path is not None and start.path.parent.parent == folder:
         say(f"{folder}: this run is finished, at step {start.step}")
-        _say_where(folder)
+        _say_where(folder, made)
         return
     unmake(folder)
     say(
@@ -94,11 +98,11 @@ def how_to_resume(folder: Path, again: str) -> str:
     return f"there is no checkpoint yet: charrnn train resume={shown} starts it again"
 
 
-def _say_where(folder: Path) -> None:
+def _say_where(folder: Path, made: Sequence[Path]) -> None:
     shown = _short(folder)
     say(f"run folder: {shown}")
-    if (folder / REPORT).is_file():
-        say(f"report: {os.path.join(shown, REPORT)}")
+    for path in made:
+        say(f"{path.stem}: {_short(path)}")
     if (folder / MODEL).is_file():
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
     else:

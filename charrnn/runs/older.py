@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.models.checkpoint import ENTRY
 from charrnn.regularization import Regularization
@@ -39,6 +40,7 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
     for group, new in _NEW.items():
         if isinstance(old := config.get(group), dict):
             config = {**config, group: {**new, **old}}
+    config = _with_moved(config)
     if not isinstance(config.get("optimizer"), dict) or "name" not in config["optimizer"]:
         return config
     config = copy.deepcopy(config)
@@ -63,6 +65,19 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
         "logger": _loggers(config["logger"]),
         "tags": None,
     }
+
+
+def _with_moved(config: dict[str, Any]) -> dict[str, Any]:
+    """With today's names of what extras let be built."""
+    moved, callbacks = plugins.moved(), config.get("callbacks")
+    if not isinstance(callbacks, dict):
+        return config
+    renamed = {
+        name: {**node, "_target_": moved[node["_target_"]]}
+        for name, node in callbacks.items()
+        if isinstance(node, dict) and node.get("_target_") in moved
+    }
+    return {**config, "callbacks": {**callbacks, **renamed}} if renamed else config
 
 
 def inferred_choices(config: dict[str, Any]) -> dict[str, str]:

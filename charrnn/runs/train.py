@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from charrnn import files
+from charrnn import files, plugins
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import budget, hardware, plan, world
 from charrnn.runs import folder as folders
@@ -16,7 +16,6 @@ from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
 from charrnn.runs.merging import asks_for_more, words_again
-from charrnn.runs.report import report
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
 from charrnn.runs.speed import decided
@@ -55,8 +54,7 @@ def train(request: Request, signals: Signals) -> Result:
         if start.entry is not None and _is_finished(start, begins):
             if begins.config["fit_temperature"]:
                 record_temperature(folder)
-            report(folder)
-            say_finished(folder, start)
+            say_finished(folder, start, _finished_by_extras(folder))
             return _result_of(folder, start)
         again = words_again(begins.config, request)
         try:
@@ -74,8 +72,7 @@ def train(request: Request, signals: Signals) -> Result:
             raise
         if begins.config["fit_temperature"]:
             record_temperature(folder)
-        report(folder)
-        say_end(result)
+        say_end(result, _finished_by_extras(folder))
         return result
 
 
@@ -115,6 +112,11 @@ def _train(
     if not here.launcher:
         return processes.train_together(task, count, held.fileno())
     return processes.lead(task, here, signals)
+
+
+def _finished_by_extras(folder: Path) -> list[Path]:
+    """Let extras do what they do when a run has ended; the files that they made."""
+    return [path for call in plugins.calls("run_end") if (path := call(folder)) is not None]
 
 
 def _is_finished(start: ResumePoint, begins: Beginning) -> bool:

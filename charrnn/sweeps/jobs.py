@@ -93,6 +93,22 @@ class Sweep:
         return None
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is known beforehand of a sweep whose jobs are chosen as they run.
+
+    Attributes:
+        jobs: how many there will be.
+        space, settings: as in `Sweep`, for its record.
+        recorded: of a sweep that goes on: the words of a job of each kind that its record has.
+    """
+
+    jobs: int
+    space: Mapping[str, Drawn]
+    settings: Mapping[str, Any]
+    recorded: Sequence[list[str]] | None = None
+
+
 def is_sweep(folder: Path) -> bool:
     """Whether a sweep was begun in a folder."""
     known = (FILE, "multirun.yaml")

@@ -147,7 +147,7 @@ def test_a_trial(
     """One that is taken over has parameters that the search does not."""
     import optuna
 
-    from charrnn.sweeps.study import opened
+    from charrnn.extras.search.study import opened
 
     choice = optuna.distributions.CategoricalDistribution
     trial = optuna.trial.create_trial(

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from charrnn.export.copies import packed_copies
-from charrnn.export.packing import page_kinds
-from charrnn.export.precision import in_precision
-from charrnn.export.writing_page import About, writing_page
+from charrnn.extras.export.copies_filter import packed_copies
+from charrnn.extras.export.writing_page import About, writing_page
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.page.packing import page_kinds
+from charrnn.page.precision import in_precision
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import highlighted, slide, text_of, until

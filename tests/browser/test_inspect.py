@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.export.precision import in_precision
-from charrnn.inspection.page import page as page_of
-from charrnn.inspection.report import Passage, report
+from charrnn.extras.inspect.inspect_page import page as page_of
+from charrnn.extras.inspect.passage_report import Passage, report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.page.precision import in_precision
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import until
+from tests.extras.inspect.planted import UNIT, planted
 from tests.generation.models import CHARACTERS, trained_model
-from tests.inspection.planted import UNIT, planted
 
 pytestmark = pytest.mark.browser
 

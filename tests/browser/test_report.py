@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.runs.report import write_report
+from charrnn.extras.report.run_report import write_report
 
 pytestmark = pytest.mark.browser
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.cli.conf import COMMANDS
 
 
 class Answer(NamedTuple):
@@ -60,8 +60,8 @@ def door(
 ) -> Iterator[Door]:
     """The door, standing in an empty folder."""
     result = Door(capsys)
-    for command in COMMANDS:
-        module = ModuleType(f"charrnn.commands.{command}")
+    for command in plugins.commands().values():
+        module = ModuleType(str(command.run).partition(":")[0])
         module.run = result.run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)

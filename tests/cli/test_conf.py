@@ -9,13 +9,21 @@ from typing import Any
 import pytest
 import yaml
 
+from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.conf import COMMANDS
 from charrnn.cli.nodes import TARGETS
-from charrnn.cli.options import SCHEMAS
 from charrnn.options.ranges import NODE, NODES
+
+COMMANDS = list(plugins.commands())
+YAML = sorted(
+    path
+    for command in COMMANDS
+    for folder in plugins.conf_folders(command)
+    for path in (*folder.rglob("*.yaml"), *plugins.added_options(command))
+)
+YAML = list(dict.fromkeys(YAML))
 
 
 def fields(schema: Any, prefix: str = "") -> set[str]:
@@ -37,7 +45,7 @@ def defaults(command: str) -> set[str]:
     for group, choice in page.defaults.items():
         if group in conf.WITHOUT_A_NODE:
             continue
-        for name, option in conf._chosen(conf.CONF / group, choice).items():
+        for name, option in conf._chosen(conf.CONF / group / f"{choice}.yaml").items():
             if name.endswith("_target_"):
                 node = f"{group}.{name}".removesuffix("._target_")
                 names |= fields(TARGETS[option.default], f"{node}.")
@@ -49,12 +57,11 @@ def test_every_option_is_explained_and_has_a_type(command: str) -> None:
     page = conf.page(command)
     explained = {name for name, option in page.options.items() if option.explanation}
     assert explained == set(page.options)
-    declared = fields(SCHEMAS[command]) | defaults(command)
+    declared = fields(plugins.options_of(command)) | defaults(command)
     assert {n for n in explained if not n.startswith("hydra.")} == declared
 
 
-def test_the_commands_are_those_with_a_schema() -> None:
-    assert set(COMMANDS) == set(SCHEMAS)
+def test_each_command_has_a_title_and_examples() -> None:
     for command in COMMANDS:
         page = conf.page(command)
         assert page.title
@@ -74,7 +81,8 @@ def test_every_choice_is_explained_and_the_default_is_first() -> None:
         "logger": "default",
         "experiment": next(iter(page.groups["experiment"])),
         "debug": next(iter(page.groups["debug"])),
-        "sweep": next(iter(page.groups["sweep"])),
+        # which an extra has
+        **{group: next(iter(page.groups[group])) for group in {"sweep"} & set(page.groups)},
     }
     assert page.defaults["experiment"] == "null"
     assert all(text for choices in page.groups.values() for text in choices.values())
@@ -90,7 +98,7 @@ def test_a_choice_is_laid_over_its_base() -> None:
     assert options["data.corpus"].default == "shakespeare"
 
 
-@pytest.mark.parametrize("path", sorted(conf.CONF.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
 def test_reading_lines_agrees_with_a_yaml_parser(path: Any) -> None:
     parsed = yaml.safe_load(path.read_text())
     parsed.pop("defaults", None)
@@ -115,7 +123,9 @@ def test_the_defaults_compose_to_the_defaults_shown(command: str, door: Any) -> 
     answer = door(command, "--cfg", "job")
     assert answer.code == 0, answer
     composed = yaml.safe_load(answer.out)
-    assert set(composed) == {field.name for field in dataclasses.fields(SCHEMAS[command])}
+    assert set(composed) == {
+        field.name for field in dataclasses.fields(plugins.options_of(command))
+    }
     for name, option in conf.page(command).options.items():
         if name.startswith("hydra."):
             continue

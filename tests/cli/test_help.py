@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from charrnn import plugins
 from charrnn.cli import conf, help
-from charrnn.cli.conf import COMMANDS
+
+COMMANDS = list(plugins.commands())
 
 
 def test_the_overview_has_each_command_with_a_line_and_an_example() -> None:

@@ -58,12 +58,6 @@ LINES = [
         "output=a.onnx: must end in .safetensors (a model file); `charrnn export` writes pages "
         "and ONNX",
     ),
-    ("export", "output is required"),
-    ("export output=x.htm", "output=x.htm: must end in .html (a page)"),
-    ("export output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
-    ("export output=x.onnx precision=8", "precision=8: of ONNX it is 32 bits"),
-    ("export output=x.html corpus=a.txt", "corpus=a.txt: needs novelty=true"),
-    ("export output=x.safetensors novelty=true", "novelty=true: is for a page"),
     ("sample ~length", "length: cannot be left out"),
     ("sample seed=${nope}", "seed=${nope}: Interpolation key 'nope' not found"),
     ("sample seed=${oc.env:CHARRNN_NO_SUCH}", "CHARRNN_NO_SUCH"),

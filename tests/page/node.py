@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import charrnn
-from charrnn.export.modules import joined
-from charrnn.export.packing import EXACT, Precision, packed
 from charrnn.models.trained import TrainedModel
+from charrnn.page.javascript_modules import joined
+from charrnn.page.packing import EXACT, Precision, packed
 
 PAGE = Path(charrnn.__file__).parent / "page"
 NETWORK = PAGE / "network"

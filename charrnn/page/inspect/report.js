@@ -1,4 +1,4 @@
-/** What charrnn/inspection/report.py wrote, its arrays unpacked. */
+/** What charrnn/extras/inspect/passage_report.py wrote, its arrays unpacked. */
 
 export function readReport(json) {
   const report = JSON.parse(json);

@@ -1,0 +1,46 @@
+"""The extras: each a folder here that can be deleted, its lines in this table with it or not.
+
+What a folder may hold: `command.py` (its command), `options.py`, COMMAND.yaml (the defaults of its
+command, or of the options that it adds to a core command), `conf/` (choices of groups, laid out as
+in conf/). Its tests are `tests/extras/NAME`. `charrnn.plugins` says what the core calls.
+"""
+
+from pathlib import Path
+
+from charrnn.plugins import Command, Extra
+
+_HERE = "charrnn.extras"
+
+
+def _command(name: str, options: str) -> Command:
+    """The command of the extra of the same name."""
+    extra, folder = f"{_HERE}.{name}", Path(__file__).parent / name
+    return Command(name, f"{extra}.options:{options}", f"{extra}.command:run", folder)
+
+
+EXTRAS = (
+    Extra("inspect", (_command("inspect", "InspectOptions"),)),
+    Extra("serve", (_command("serve", "ServeOptions"),)),
+    Extra("export", (_command("export", "ExportOptions"),)),
+    Extra(
+        "editor",
+        options={"sample": f"{_HERE}.editor.options:EditorOptions"},
+        calls={"sample": f"{_HERE}.editor.editor_step:editor_step"},
+    ),
+    Extra(
+        "novelty",
+        options={"sample": f"{_HERE}.novelty.options:NoveltyOptions"},
+        calls={"sample": f"{_HERE}.novelty.novelty_step:novelty_step"},
+    ),
+    Extra("report", calls={"run_end": f"{_HERE}.report.run_report:report"}),
+    Extra(
+        "search",
+        choices=("train",),
+        nodes=f"{_HERE}.search.options:NODES",
+        moved={"charrnn.sweeps.pruning.Pruning": f"{_HERE}.search.pruning.Pruning"},
+        calls={
+            "sweep_begin": f"{_HERE}.search.search:searched",
+            "sweep_end": f"{_HERE}.search.search_end:tell",
+        },
+    ),
+)

@@ -1,0 +1,1 @@
+"""A model as something that others open: a page that writes by itself, ONNX, a model file."""

@@ -1,0 +1,82 @@
+"""`charrnn export`: a model as a page that writes by itself, as ONNX, or as a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from charrnn.errors import InputError
+from charrnn.extras.export.options import ExportOptions
+from charrnn.page.precision import Chosen
+from charrnn.say import say
+
+
+def run(options: ExportOptions) -> None:
+    """Write the model of `checkpoint` to `output`, as its ending says."""
+    from charrnn.models import find_model, read_model
+    from charrnn.page.packing import require_steps
+    from charrnn.page.precision import in_precision
+
+    source, output = find_model(options.checkpoint), Path(options.output)
+    if output.exists() and output.samefile(source):
+        raise InputError(f"output={options.output}: is the model itself; name another file")
+    if output.is_dir():
+        raise InputError(f"output={options.output}: is a folder; name a file")
+    write = WRITERS[output.suffix]
+    bits = options.precision or (None if output.suffix == ".html" else 32)
+    model = read_model(source)
+    if output.suffix == ".html":
+        require_steps(model)
+    chosen = in_precision(model, bits)
+    write(options, chosen, output)
+    weights = "rounded to" if output.suffix == ".safetensors" and chosen.cost else "of"
+    cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
+    say(
+        f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
+        f"weights {weights} {chosen.precision.bits} bits{cost}"
+    )
+
+
+def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
+    from charrnn.extras.export.copies_filter import packed_copies
+    from charrnn.extras.export.writing_page import About, writing_page
+    from charrnn.files import replacing
+    from charrnn.page.model_card import card, corpus_name, is_indented
+
+    copies = None
+    if options.novelty:
+        try:
+            from charrnn.extras.novelty.training_source import find_training_text
+        except ModuleNotFoundError:
+            raise InputError("novelty=true: needs charrnn.extras.novelty") from None
+
+        text = find_training_text(chosen.model, options.corpus).text
+        copies = packed_copies(text, chosen.model.vocabulary)
+        say(
+            f"what is copied: an index of {len(text):,} characters, {len(copies) / 1e6:.2f} MB "
+            f"of the page"
+        )
+    title = options.title or corpus_name(chosen.model) or "charrnn"
+    about = About(title, card(chosen), options.licence, is_indented(chosen.model))
+    page = writing_page(chosen, about, copies)
+    with replacing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
+    from charrnn.extras.export.onnx_step import onnx_step
+    from charrnn.files import replacing
+    from charrnn.page.model_card import card
+
+    content = onnx_step(chosen.model, card(chosen))
+    with replacing(output) as temporary:
+        temporary.write_bytes(content)
+
+
+def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> None:
+    from charrnn.models import model_file
+
+    model_file.save(output, chosen.model)
+
+
+# by the ending of the output
+WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}

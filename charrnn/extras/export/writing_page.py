@@ -1,0 +1,55 @@
+"""A page that writes by itself: the writing page of `charrnn serve`, with the model in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from html import escape
+
+from charrnn.page.javascript_modules import joined
+from charrnn.page.packing import packed
+from charrnn.page.precision import Chosen
+from charrnn.page.single_file import PAGE, replaced, single_file, style_of
+from charrnn.text.unknown import PLAIN
+
+
+@dataclass(frozen=True)
+class About:
+    """What the page says of itself, as plain text.
+
+    Attributes:
+        card: names and values.
+        even: whether the text is best read in letters of one width, as code is.
+    """
+
+    title: str
+    card: list[tuple[str, str]]
+    licence: str
+    even: bool = False
+
+
+def writing_page(chosen: Chosen, about: About, copies: str | None = None) -> str:
+    """The page as HTML.
+
+    Args:
+        copies: the index of the training text (`packed_copies`), to underline what is copied.
+    """
+    facts = {"about": asdict(about), "written": PLAIN}
+    model = packed(chosen.model, chosen.precision, facts)
+    # files may share one storage, in which each page keeps its draft under a name of its own
+    name = hashlib.sha256(model.encode()).hexdigest()[:12]
+    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    for old, new in (
+        ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
+        ("<title>Write with charrnn</title>", f"<title>{escape(about.title)}</title>"),
+        ('  <link rel="stylesheet" href="page/palette.css">\n', ""),
+        ('  <link rel="stylesheet" href="page/style.css">\n', ""),
+        ('  <script type="module" src="page/main.js"></script>\n', ""),
+    ):
+        html = replaced(html, old, new)
+    return single_file(
+        html,
+        style=style_of(PAGE),
+        script=joined(PAGE / "main-network.js"),
+        data={"packed-model": model, "packed-copies": copies or "null"},
+    )

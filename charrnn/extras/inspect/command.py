@@ -1,0 +1,121 @@
+"""`charrnn inspect`: one HTML page in which one looks inside a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charrnn.errors import InputError, shown
+from charrnn.extras.inspect.options import InspectOptions
+from charrnn.say import progress, say
+
+if TYPE_CHECKING:
+    from charrnn.data import EncodedText, Ids
+    from charrnn.extras.inspect.passage_report import Passage
+    from charrnn.models.trained import TrainedModel
+
+
+def run(options: InspectOptions) -> None:
+    """Write the page of `checkpoint` and a passage to `output`."""
+    from charrnn.extras.inspect.inspect_page import page
+    from charrnn.extras.inspect.passage_report import report
+    from charrnn.files import replacing
+    from charrnn.models import find_model, read_model
+    from charrnn.page.packing import require_steps
+    from charrnn.page.precision import in_precision
+
+    found, output = find_model(options.checkpoint), Path(options.output)
+    if output.exists() and output.samefile(found):
+        raise InputError(f"output={shown(options.output)}: is the model itself; name another file")
+    if output.is_dir():
+        raise InputError(f"output={shown(options.output)}: is a folder; name a file")
+    model = read_model(found)
+    require_steps(model)
+    corpus = _corpus(model)
+    passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
+    chosen = in_precision(model)
+    with progress(len(passage.ids)) as tell:
+        seen = report(chosen.model, passage, training_ids, progress=tell)
+    content = page(chosen, seen | _run(found)).encode("utf-8")
+    with replacing(output) as temporary:
+        temporary.write_bytes(content)
+    size = len(content) / 1e6
+    say(
+        f"wrote {output}: {len(passage.ids):,} characters of {passage.source}, {size:.2f} MB; "
+        f"weights of {chosen.precision.bits} bits"
+    )
+
+
+def _run(found: Path) -> dict[str, Any]:
+    from charrnn.extras.inspect.training_history import run_of, training
+
+    folder = run_of(found)
+    return training(folder) if folder else {"curves": {}, "samples": []}
+
+
+def _passage(options: InspectOptions, model: TrainedModel, corpus: EncodedText | None) -> Passage:
+    from charrnn.data import translated
+    from charrnn.extras.inspect.passage_report import Passage
+
+    if options.input_txt is not None:
+        passage = Passage(_given(options, model), "the text given")
+    elif corpus is None:
+        raise InputError(
+            f"input_txt=null: the text that {shown(options.checkpoint)} was trained on is not at "
+            f"hand; give input_txt=, a text to look at"
+        )
+    else:
+        split = "val" if len(corpus.splits["val"]) > 1 else "train"
+        ids = translated(corpus, split, model.vocabulary, skip=options.unknown != "error")
+        names = {"val": "the validation text", "train": "the training text"}
+        passage = Passage(ids[: options.length], names[split])
+    if len(passage.ids) < 2:
+        raise InputError(
+            f"input_txt={shown(options.input_txt or 'null')}: has {len(passage.ids)} characters "
+            f"that the model knows, and a passage needs 2 or more"
+        )
+    return passage
+
+
+def _given(options: InspectOptions, model: TrainedModel) -> Ids:
+    """The ids of the first characters of the text that was named."""
+    from charrnn.text.preprocessing import read_pieces
+    from charrnn.text.unknown import fitted
+
+    assert options.input_txt is not None
+    text = ""
+    for piece in read_pieces(options.input_txt, model.encoding):
+        text += piece
+        if len(text) >= options.length:
+            break
+    text = fitted(text[: options.length], model.vocabulary, options.unknown).text
+    try:
+        return model.vocabulary.encode(text)
+    except InputError as error:
+        raise InputError(
+            f"input_txt={shown(options.input_txt)}: {error}, or give unknown=skip"
+        ) from None
+
+
+def _corpus(model: TrainedModel) -> EncodedText | None:
+    """The text that the model was trained on, where it is still at hand."""
+    from charrnn.data import open_data
+
+    h5, json = model.facts.get("input_h5"), model.facts.get("input_json")
+    if not isinstance(h5, str) or not isinstance(json, str):
+        return None
+    try:
+        return open_data(Path(h5), Path(json))
+    except InputError as error:
+        say(f"the text that the model was trained on is not at hand ({error})")
+        return None
+
+
+def _training_ids(model: TrainedModel, corpus: EncodedText | None) -> Ids | None:
+    from charrnn.data import translated
+    from charrnn.extras.inspect.passage_report import MOST_COUNTED
+
+    if corpus is None:
+        say("the n-gram model to compare with needs the training text; the page is without it")
+        return None
+    return translated(corpus, "train", model.vocabulary, skip=True)[:MOST_COUNTED]

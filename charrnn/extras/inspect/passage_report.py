@@ -1,0 +1,145 @@
+"""All that the page shows of a model and a passage, as plain values.
+
+Units are numbered as the network's state has them: layer by layer, the vectors that the cell
+carries one after the other, H units each. Of a cell's vector c its tanh is looked at, as its
+output reads it. Arrays are base64 of little-endian numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from charrnn.data import Ids
+from charrnn.extras.inspect import activations, correlation, distance, embedding, features, gates
+from charrnn.extras.inspect.ngram import NGram
+from charrnn.generation.weights import Array, fold
+from charrnn.models.trained import TrainedModel
+from charrnn.text.vocabulary import readable
+
+HIGHEST_ORDER = 7
+MOST_COUNTED = 1_000_000  # characters of the training text
+_LARGEST_EMBEDDING = 2000  # characters that are drawn
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Attributes: ids (T,) from 0, T >= 2; source, what to call it."""
+
+    ids: Ids
+    source: str
+
+
+def report(
+    model: TrainedModel,
+    passage: Passage,
+    training_ids: Ids | None,
+    *,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """What is seen of a model that reads a passage.
+
+    Args:
+        training_ids: (n,) from 0, of the text that the model was trained on, with which the
+            n-gram model is made; None where it is not at hand.
+        progress: called now and then with the characters read and those in all.
+
+    Raises:
+        RunError: the model's scores are not numbers.
+    """
+    ids, trace = passage.ids, activations.trace(model, passage.ids, report=progress)
+    text = model.vocabulary.decode(ids)
+    parts, shown = _parts(model, trace)
+    found = correlation.features_of(text)
+    r, chance = correlation.correlations(shown, found)
+    return {
+        "passage": {
+            "text": readable(text),
+            "source": passage.source,
+            "loss": float(trace.losses[1:].mean(dtype=np.float64)),
+        },
+        "parts": parts,
+        "hidden_size": model.architecture.hidden_size,
+        "features": [
+            {
+                "name": name,
+                "meaning": features.FEATURES[name].meaning,
+                "chance": round(float(level), 4),
+                "largest": float(np.abs(values).max()),
+                "track": _track(values),
+            }
+            for (name, values), level in zip(found.items(), chance, strict=True)
+        ],
+        "absent": [name for name in features.FEATURES if name not in found],
+        "correlations": _base64(np.rint(r * 32767).astype("<i2")),
+        "gates": _gates(model, ids, trace),
+        "distance": _distance(model, ids, training_ids),
+        "embedding": _embedding(model),
+    }
+
+
+def _parts(
+    model: TrainedModel, trace: activations.Trace
+) -> tuple[list[dict[str, Any]], list[Array]]:
+    """The vectors of the state: what they are called, and what is shown of them (T, H)."""
+    parts, shown = [], []
+    for layer, vectors in enumerate(trace.carried):
+        for letter, vector in zip(model.architecture.cell.carried, vectors, strict=True):
+            values = np.tanh(vector) if letter == "c" else vector
+            shown.append(values)
+            scale = max(1.0, float(np.abs(values).max()))
+            parts.append({"layer": layer, "letter": letter, "scale": scale})
+    return parts, shown
+
+
+def _track(values: features.Values) -> str:
+    """A feature along the passage in 254 steps of its largest value."""
+    largest = max(float(np.abs(values).max()), 1e-9)
+    return _base64(np.rint(np.abs(values) / largest * 254).astype(np.uint8))
+
+
+def _gates(
+    model: TrainedModel, ids: Ids, trace: activations.Trace
+) -> list[dict[str, list[list[float]]]]:
+    return [
+        {gate: shares.round(3).tolist() for gate, shares in layer.items()}
+        for layer in gates.saturation(fold(model), ids, trace.hidden)
+    ]
+
+
+def _distance(model: TrainedModel, ids: Ids, training_ids: Ids | None) -> dict[str, Any]:
+    places = distance.windows(len(ids))
+    found: dict[str, Any] = {
+        "windows": len(places),
+        "network": _rounded(distance.by_distance(distance.network_losses(model, ids[places]))),
+    }
+    if training_ids is None or not len(training_ids):
+        return found
+    counted = training_ids[:MOST_COUNTED]
+    losses = NGram(counted, len(model.vocabulary), HIGHEST_ORDER).losses(ids)
+    # in its favour: the order that does best on this very passage
+    order = int(losses.mean(1).argmin()) + 1
+    curve = distance.by_distance(distance.counted_losses(losses[:order], places))
+    return found | {"order": order, "counted": len(counted), "ngram": _rounded(curve)}
+
+
+def _rounded(curve: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
+    return [(first, last, round(loss, 4)) for first, last, loss in curve]
+
+
+def _embedding(model: TrainedModel) -> dict[str, Any]:
+    """Places of the characters that come first in the vocabulary, in the order of their ids."""
+    vectors = model.weights["embedding.weight"]
+    places, shares = embedding.plane(vectors)
+    places = places / max(1e-9, float(np.abs(places).max()))
+    return {"places": places[:_LARGEST_EMBEDDING].round(4).tolist(), "shares": shares}
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")

@@ -1,0 +1,159 @@
+"""report.html: what became of a run, on one page that needs nothing else.
+
+It is made of the files of the run's folder alone, so that it can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import html
+import shlex
+import statistics
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from charrnn.extras.report.loss_chart import chart
+from charrnn.files import replacing
+from charrnn.runs import folder as folders
+from charrnn.runs import records
+from charrnn.runs.record import MISSING, found
+from charrnn.runs.records import Row
+from charrnn.say import duration, say
+from charrnn.training.best import BITS_PER_NAT
+
+NAME = "report.html"
+SAMPLES = 6  # the first, the last, and those at even distances between them
+_TEMPLATE = Path(__file__).with_name("run_report.html")
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html into a run's folder, of what the folder holds; returns its path.
+
+    Raises:
+        InputError: it is no run's folder.
+        RunError: the file cannot be written.
+    """
+    config = folders.recorded(folder)
+    rows = records.metrics(folder)
+    values = {
+        "title": _escaped(_title(config)),
+        "lead": _lead(rows),
+        "chart": _chart(rows),
+        "card": "\n".join(_card(folder, config, rows)),
+        "samples": "\n".join(_samples(folder, rows)),
+        "config": _escaped(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
+    }
+    page = Template(_TEMPLATE.read_text("utf-8")).substitute(values)
+    path = folder / NAME
+    with replacing(path) as temporary:
+        temporary.write_bytes(page.encode("utf-8", "replace"))
+    return path
+
+
+def report(folder: Path) -> Path | None:
+    """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
+    if not (folder / folders.RECORDED).is_file() or not (folder / records.METRICS).is_file():
+        return None
+    try:
+        return write_report(folder)
+    except Exception as error:
+        say(f"{folder / NAME} cannot be made ({' '.join(str(error).split())[:200]})")
+        return None
+
+
+def _title(config: dict[str, Any]) -> str:
+    model, text = config["model"], _text(config)
+    size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
+    return f"{size} on {text}" if text else size
+
+
+def _text(config: dict[str, Any]) -> str:
+    for name in ("input_txt", "input_h5", "url", "corpus"):
+        value = found(config, f"data.{name}")
+        if value is not MISSING and value:
+            parts = value if isinstance(value, list) else [value]
+            return ", ".join(Path(str(part)).name for part in parts[:3])
+    return ""
+
+
+def _lead(rows: list[Row]) -> str:
+    steps = f"{_steps(rows):,}"
+    if (best := records.best(rows)) is None:
+        return f"{steps} steps, without validation."
+    loss = best["val/loss"]
+    return (
+        f"Best validation loss <b>{loss:.4f}</b> nats a character "
+        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}."
+    )
+
+
+def _steps(rows: list[Row]) -> int:
+    return int(max((row["step"] for row in rows), default=0))
+
+
+def _chart(rows: list[Row]) -> str:
+    best = records.best(rows)
+    train, val = (records.curve(rows, name) for name in ("train/loss", "val/loss"))
+    drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
+    if not drawing:
+        return ""
+    legend = ['<span><i class="train"></i>training loss</span>']
+    if val:
+        legend.append('<span><i class="val"></i>validation loss, its best as a dot</span>')
+    return f'<h2>Loss</h2>\n<p class="legend">{"".join(legend)}</p>\n{drawing}'
+
+
+def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
+    def value(key: str) -> Any:
+        there = found(config, key)
+        return None if there is MISSING else there
+
+    optimizer = str(value("optimizer._target_")).rpartition(".")[2]
+    rate, dropout = value("optimizer.lr"), value("model.dropout")
+    trainer = [value(f"trainer.{name}") for name in ("accelerator", "precision")]
+    facts = {
+        "text": _text(config),
+        "model": f"{size:,} parameters" if (size := records.parameters(folder, config)) else "",
+        "dropout": f"{dropout:g}" if dropout is not None else "",
+        "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
+        "windows": f"{value('data.batch_size')} streams x {value('data.seq_length')} characters",
+        "trained": _trained(config, rows),
+        "on": ", ".join(str(part) for part in trainer if part),
+        "seed": str(value("seed")),
+        "asked for": " ".join(records.overrides(folder)),
+        "folder": str(folder),
+        "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
+    }
+    typed = ("asked for", "sample")
+    shown = {name: _escaped(fact) for name, fact in facts.items() if fact}
+    return [
+        f"<dt>{name}</dt><dd>{f'<code>{fact}</code>' if name in typed else fact}</dd>"
+        for name, fact in shown.items()
+    ]
+
+
+def _trained(config: dict[str, Any], rows: list[Row]) -> str:
+    steps = f"{_steps(rows):,} steps"
+    speeds = [value for _, value in records.curve(rows, "characters_per_second")]
+    if not speeds:
+        return steps
+    _, seconds = records.trained(rows, config)
+    told = f"{steps}, {statistics.median(speeds):,.0f} characters/s"
+    return f"{told}, {duration(seconds)} without validation" if seconds else told
+
+
+def _samples(folder: Path, rows: list[Row]) -> list[str]:
+    losses = dict(records.curve(rows, "val/loss"))
+    parts = []
+    for step, path in records.spread(records.sample_files(folder), SAMPLES):
+        loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
+        text = _escaped(path.read_bytes().decode("utf-8", "replace"))
+        heading = f"<h3>after step {step:,}{loss}</h3>"
+        parts.append(f"<article>{heading}<pre>{text}</pre></article>")
+    return ["<h2>What it wrote</h2>", *parts] if parts else []
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))

@@ -1,0 +1,113 @@
+"""A search space, written in Hydra's grammar, as Optuna takes it.
+
+optimizer.lr=interval(1e-4,1e-2)            a number between
+optimizer.lr=tag(log,interval(1e-4,1e-2))   the same, evenly by its logarithm
+model.hidden_size=int(interval(32,256))     a whole number between, both included
+model.num_layers=range(1,4)                 1, 2 or 3; range(64,257,step=64) in steps
+model=choice(lstm,gru)                      one of these, which need no order; also lstm,gru
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    FloatRange,
+    IntervalSweep,
+    Override,
+    QuotedString,
+    RangeSweep,
+)
+
+from charrnn.errors import InputError, shown
+from charrnn.extras.search.study import imported
+from charrnn.sweeps.jobs import Drawn
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """What the values of an option are drawn from.
+
+    Raises:
+        InputError: nothing can be drawn from it.
+    """
+    value = override.value()
+    try:
+        if isinstance(value, IntervalSweep):
+            return _between(value.start, value.end, "log" in value.tags)
+        if isinstance(value, RangeSweep) and not value.shuffle:
+            return _in_steps(value)
+        choices = list(override.sweep_string_iterator())
+        made: BaseDistribution = imported().distributions.CategoricalDistribution(choices)
+        return made
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{shown(override.input_line)}: {error}") from None
+
+
+def drawn(override: Override) -> Drawn:
+    """The same as plain values."""
+    found: Any = distribution(override)
+    if (choices := getattr(found, "choices", None)) is not None:
+        parse = OverridesParser.create().parse_override
+        values = [_plain(parse(f"x={text}").value()) for text in choices]
+        return Drawn(choices=tuple(choices), values=tuple(values))
+    whole = isinstance(found.low, int)
+    return Drawn(found.low, found.high, found.step, found.log, whole)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, QuotedString) else value
+
+
+def of_drawn(drawn: Drawn) -> BaseDistribution:
+    """What Optuna draws from, of plain values."""
+    distributions = imported().distributions
+    made: BaseDistribution
+    if drawn.choices is not None:
+        made = distributions.CategoricalDistribution(drawn.choices)
+    elif drawn.whole:
+        made = distributions.IntDistribution(drawn.low, drawn.high, drawn.log, drawn.step or 1)
+    else:
+        made = distributions.FloatDistribution(drawn.low, drawn.high, drawn.log, drawn.step)
+    return made
+
+
+def overrides(params: Mapping[str, Any]) -> list[str]:
+    """The overrides of a trial; a choice is written already."""
+    return [f"{name}={value}" for name, value in params.items()]
+
+
+def _between(low: Any, high: Any, log: bool) -> BaseDistribution:
+    distributions = imported().distributions
+    if isinstance(low, int) and isinstance(high, int):
+        made: BaseDistribution = distributions.IntDistribution(low, high, log=log)
+    else:
+        made = distributions.FloatDistribution(float(low), float(high), log=log)
+    return made
+
+
+def _in_steps(sweep: RangeSweep) -> BaseDistribution:
+    """Without its end, as Hydra counts."""
+    values = sweep.range()
+    of_floats = isinstance(values, FloatRange)
+    all_values = [float(value) if of_floats else value for value in values]
+    if not all_values:
+        raise ValueError("is a range without values")
+    low, high = min(all_values), max(all_values)
+    distributions, log = imported().distributions, "log" in sweep.tags
+    if log:  # a logarithm has no even steps
+        return _between(low, high, log)
+    step = abs(sweep.step)
+    kind = distributions.FloatDistribution
+    if not of_floats:
+        kind, step = distributions.IntDistribution, int(step)
+    made: BaseDistribution = kind(low, high, step=step)
+    return made

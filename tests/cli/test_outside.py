@@ -1,0 +1,93 @@
+"""A command of another distribution, by an entry point of the group charrnn.commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charrnn.__main__ import main
+
+MODULE = """
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from charrnn.options.ranges import TEXT
+from charrnn.options.ranges import AT_LEAST_1
+from charrnn.plugins import Command
+
+
+@dataclass
+class Options:
+    name: Annotated[str, TEXT]
+    times: Annotated[int, AT_LEAST_1]
+
+
+def run(options):
+    print(*[f"Good day, {options.name}!"] * options.times)
+
+
+COMMAND = Command("greet", Options, run, conf=Path(__file__).parent)
+"""
+CONF = """\
+# charrnn greet: say good day
+#   charrnn greet name=Zoë
+defaults:
+  - base/quiet_run
+  - _self_
+
+name: everybody        # who is greeted
+times: 1               # how often
+"""
+
+
+@pytest.fixture(autouse=True)
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "greeting"
+    package.mkdir()
+    (package / "__init__.py").write_text(MODULE)
+    (package / "greet.yaml").write_text(CONF, encoding="utf-8")
+    info = tmp_path / "greeting-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[charrnn.commands]\ngreet = greeting:COMMAND\nbroken = no_such_module:COMMAND\n"
+        "other = greeting:Options\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["greet", "name=What's (this)?", "times=2"]) == 0
+    assert capfd.readouterr() == ("Good day, What's (this)?! Good day, What's (this)?!\n", "")
+    assert main(["greet", "-m", "name='a','b'"]) == 0
+    assert capfd.readouterr().out == "Good day, a!\nGood day, b!\n"
+    assert main(["greet", "--help"]) == 0
+    assert "times=1         how often" in capfd.readouterr().out
+    assert main(["greet", "--cfg", "job"]) == 0
+    assert capfd.readouterr().out == "name: everybody\ntimes: 1\n"
+    assert main(["completion", "candidates", "charrnn greet na"]) == 0
+    assert capfd.readouterr().out == "name=\n"
+    assert list(Path().glob("outputs")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["greet", "times=0"], 2, "charrnn greet: times=0: must be 1 or more\n"),
+        (["greet", "nme=x"], 2, "charrnn greet: nme=x: no such option; did you mean name?\n"),
+        (["gret"], 2, "charrnn: gret: no such command; did you mean greet?\n"),
+        (["broken"], 1, "charrnn: broken: no_such_module:COMMAND cannot be imported (No module"),
+        (["other"], 1, "charrnn: other: greeting:Options is no charrnn.plugins.Command\n"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    words: list[str], code: int, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == code
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1

@@ -1,0 +1,174 @@
+"""charrnn export."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.errors import InputError
+from charrnn.extras.export import command as export
+from charrnn.extras.export.options import ENDINGS, ExportOptions
+from charrnn.generation.sampler import Sampler
+from charrnn.model import Model, load
+from charrnn.options.sampling import SamplingParams
+from charrnn.page.packing import PRECISIONS, rounded
+from charrnn.page.precision import TOLERANCE, divergence
+from tests.generation.models import CHARACTERS, trained_model
+
+DEFAULTS = ExportOptions(
+    checkpoint="",
+    output="",
+    precision=None,
+    title=None,
+    licence="Nobody's",
+    novelty=False,
+    corpus=None,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    model = replace(trained_model(), facts={"input_h5": "/home/ann/secret/verse.h5", "step": 1000})
+    Model(model).save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def run(source: Path, output: Path, **more: object) -> None:
+    export.run(replace(DEFAULTS, checkpoint=str(source), output=str(output), **more))  # type: ignore[arg-type]
+
+
+def test_each_ending_is_written() -> None:
+    assert tuple(export.WRITERS) == ENDINGS
+
+
+def test_a_page_is_one_file_with_the_model_in_it(
+    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "page.html"
+    run(path, output, title="A <b> & more")
+    out, err = capfd.readouterr()
+    assert out == ""
+    size = output.stat().st_size / 1e6
+    assert re.fullmatch(
+        rf"wrote {output}: {size:.2f} MB; weights of 8 bits, which adds 0\.00\d+ nats a "
+        r"character to the loss\n",
+        err,
+    )
+    page = output.read_text(encoding="utf-8")
+    assert "<title>A &lt;b&gt; &amp; more</title>" in page
+    assert "Content-Security-Policy" in page
+    assert "verse" in page  # what it learnt from
+    assert "ann" not in json.dumps(packed_model(page)["facts"])
+    assert "/home" not in page
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+
+
+def packed_model(page: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="packed-model">(.*?)</script>', page)
+    assert found
+    content: dict[str, object] = json.loads(found[1])
+    return content
+
+
+@pytest.mark.parametrize(
+    ("primer", "even"),
+    [
+        ("def f(x):\n    if x:\n        return\n", True),
+        ("To be,\nor not\n\nto be\n", False),
+        ("", False),
+    ],
+)
+def test_code_is_shown_as_code(tmp_path: Path, primer: str, even: bool) -> None:
+    model = replace(trained_model(), facts={"primer": primer})
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    facts = packed_model((tmp_path / "page.html").read_text())["facts"]
+    assert facts["about"]["even"] is even  # type: ignore[index]
+
+
+def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
+    for name in ("one.html", "two.html"):
+        run(path, tmp_path / name)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_what_is_copied_is_told_from_an_index_whose_size_is_told(
+    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corpus.txt").write_text(CHARACTERS * 20)
+    run(path, tmp_path / "page.html", novelty=True, corpus=str(tmp_path / "corpus.txt"))
+    err = capfd.readouterr().err
+    assert "what is copied: an index of 1,300 characters, 0.00 MB of the page" in err
+    assert '"passage":17' in (tmp_path / "page.html").read_text()
+    with pytest.raises(InputError, match=r"^corpus=null: .* give corpus="):
+        run(path, tmp_path / "other.html", novelty=True)
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_a_model_file_of_rounded_weights_writes_what_a_page_does(
+    path: Path, tmp_path: Path
+) -> None:
+    run(path, tmp_path / "same.safetensors")
+    assert (tmp_path / "same.safetensors").read_bytes() == path.read_bytes()
+    run(path, tmp_path / "rounded.safetensors", precision=8)
+    expected = rounded(load(path).trained, PRECISIONS[0])
+    assert load(tmp_path / "rounded.safetensors").generate(200, seed=1) == Model(expected).generate(
+        200, seed=1
+    )
+
+
+def test_weights_that_eight_bits_would_spoil_get_sixteen(tmp_path: Path) -> None:
+    """One large number in a row, which all characters have in common, takes all the steps."""
+    model = trained_model()
+    model.weights["decoder.weight"][:, 0] = 100
+    assert divergence(model, rounded(model, PRECISIONS[0])) > TOLERANCE
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    assert "int8" not in types_of(tmp_path / "page.html")
+
+
+def test_numbers_beyond_sixteen_bits_do_not_become_infinite(tmp_path: Path) -> None:
+    model = trained_model()
+    model.weights["decoder.weight"][:, 0] = 1e6
+    Model(model).save(tmp_path / "model.safetensors")
+    run(tmp_path / "model.safetensors", tmp_path / "page.html")
+    assert types_of(tmp_path / "page.html") == {"float16", "float32"}
+
+
+def types_of(path: Path) -> set[str]:
+    """The types of the weights in a page."""
+    tensors: Any = packed_model(path.read_text())["tensors"]
+    return {tensor["type"] for tensor in tensors.values()}
+
+
+def test_the_divergence_is_what_the_loss_grows_by() -> None:
+    """On text that a model writes itself."""
+    model = trained_model()
+    weights = {name: weight * np.float32(0.9) for name, weight in model.weights.items()}
+    other = replace(model, weights=weights)
+    text = Model(model).generate(5000, temperature=1, seed=3)
+    options = SamplingParams()
+    one, two = (Sampler(m).log_probability(options, text) for m in (model, other))
+    assert divergence(model, other) == pytest.approx((one - two) / len(text), rel=0.2)
+
+
+def test_onnx_is_written_with_a_card(path: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    run(path, tmp_path / "model.onnx")
+    told = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert json.loads(told["card"])["Learnt from"] == "verse"
+
+
+def test_neither_the_model_nor_a_folder_is_overwritten(path: Path, tmp_path: Path) -> None:
+    before = path.read_bytes()
+    (tmp_path / "folder.html").mkdir()
+    for output, complaint in ((path, "is the model itself"), (tmp_path / "folder.html", "folder")):
+        with pytest.raises(InputError, match=complaint):
+            run(path, output)
+    assert path.read_bytes() == before

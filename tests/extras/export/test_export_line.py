@@ -1,0 +1,26 @@
+"""What a wrong command line of charrnn export gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from charrnn.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("", "output is required"),
+        ("output=x.htm", "output=x.htm: must end in .html (a page)"),
+        ("output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
+        ("output=x.onnx precision=8", "precision=8: of ONNX it is 32 bits"),
+        ("output=x.html corpus=a.txt", "corpus=a.txt: needs novelty=true"),
+        ("output=x.safetensors novelty=true", "novelty=true: is for a page"),
+    ],
+)
+def test_it_is_refused_in_a_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"charrnn export: {line}")
+    assert err.count("\n") == 1

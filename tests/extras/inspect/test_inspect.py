@@ -1,0 +1,174 @@
+"""`charrnn inspect` through the command line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.__main__ import main
+from charrnn.extras.inspect import training_history as training
+from charrnn.model import Model, load
+from charrnn.text.preprocessing import preprocess
+from charrnn.text.vocabulary import Vocabulary
+from tests.extras.inspect.planted import UNIT, planted
+from tests.generation.models import CHARACTERS, trained_model
+
+Capture = pytest.CaptureFixture[str]
+VALIDATION = 'He said "come here", and went. ' * 12
+TEXT = "To be, or not to be: that is the question.\n" * 100 + VALIDATION
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder with a model, metrics and samples, and its text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "verse.txt").write_text(TEXT, encoding="utf-8")
+    share = len(VALIDATION) / len(TEXT)
+    encoded = preprocess(
+        "verse.txt", None, None, val_frac=share + 1e-9, test_frac=0, encoding="utf-8"
+    )
+    folder = tmp_path / "run"
+    (folder / "samples").mkdir(parents=True)
+    facts: dict[str, Any] = {
+        "input_h5": str(tmp_path / encoded.h5),
+        "input_json": str(tmp_path / encoded.json),
+        "step": 60,
+    }
+    model = replace(trained_model(vocabulary=Vocabulary([*CHARACTERS, '"'])), facts=facts)
+    Model(model).save(folder / "model.safetensors")
+    (folder / "metrics.csv").write_text(
+        "step,epoch,train/loss,val/loss\n1,0.1,4.5,\n30,3,2.5,3.0\n60,6,,2.75\n"
+    )
+    for step in (30, 60):
+        (folder / "samples" / f"step-{step:07}.txt").write_text(f"sample of {step}")
+    (folder / "samples" / "notes.txt").write_text("none")
+    return folder
+
+
+def inspect(capfd: Capture, *words: str) -> dict[str, Any]:
+    """The report in the page that the command wrote."""
+    assert main(["inspect", *words]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    output = next((w.partition("=")[2] for w in words if w.startswith("output=")), "inspect.html")
+    page = Path(output).read_text(encoding="utf-8")
+    assert re.search(
+        rf"^wrote {output}: [\d,]+ characters of .*, {len(page.encode()) / 1e6:.2f} MB; ", err, re.M
+    )
+    return data(page, "report")
+
+
+def data(page: str, name: str) -> dict[str, Any]:
+    [content] = re.findall(rf'<script type="application/json" id="{name}">([^<]*)</script>', page)
+    found: dict[str, Any] = json.loads(content)
+    return found
+
+
+def test_a_run_is_shown_with_its_own_validation_text(run: Path, capfd: Capture) -> None:
+    seen = inspect(capfd, f"checkpoint={run}")
+    assert seen["passage"]["text"] == VALIDATION
+    assert seen["passage"]["loss"] == pytest.approx(load(run).score(VALIDATION), abs=2e-3)
+    assert seen["curves"] == {"train": [[1, 4.5], [30, 2.5]], "val": [[30, 3.0], [60, 2.75]]}
+    assert seen["samples"] == [[30, "sample of 30"], [60, "sample of 60"]]
+    assert ["Learnt from", "verse"] in seen["card"]
+    assert seen["distance"]["counted"] == len(TEXT) - len(VALIDATION)
+    assert seen["distance"]["ngram"][0][:2] == [1, 1]
+    names = [feature["name"] for feature in seen["features"]]
+    assert "inside quotes" in names
+    assert "indentation" in seen["absent"]
+    r = np.frombuffer(base64.b64decode(seen["correlations"]), "<i2")
+    assert len(r) == 2 * 2 * 24 * len(names)
+    assert str(run.parent) not in Path("inspect.html").read_text(encoding="utf-8")
+
+
+def test_a_given_text_and_its_length(run: Path, capfd: Capture) -> None:
+    Path("other.txt").write_text("Once more unto the breach", encoding="utf-8")
+    words = (f"checkpoint={run}", "input_txt=other.txt", "output=new/x.html")
+    assert inspect(capfd, *words)["passage"]["text"] == "Once more unto the breach"
+    assert inspect(capfd, *words, "length=9")["passage"]["text"] == "Once more"
+
+
+def test_a_model_alone(run: Path, capfd: Capture) -> None:
+    alone = run.parent / "alone.safetensors"
+    Model(replace(load(run).trained, facts={})).save(alone)
+    assert main(["inspect", f"checkpoint={alone}"]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"charrnn inspect: input_txt=null: the text that {alone} was trained on is not at hand; "
+        f"give input_txt=, a text to look at"
+    )
+    assert not Path("inspect.html").exists()
+    seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")
+    assert "ngram" not in seen["distance"]
+    assert (seen["curves"], seen["samples"]) == ({}, [])
+
+
+def test_the_planted_unit_is_ranked_first(run: Path, capfd: Capture) -> None:
+    path = run.parent / "planted.safetensors"
+    Model(planted()).save(path)
+    Path("quotes.txt").write_text(VALIDATION * 3)
+    seen = inspect(capfd, f"checkpoint={path}", "input_txt=quotes.txt")
+    names = [feature["name"] for feature in seen["features"]]
+    r = np.frombuffer(base64.b64decode(seen["correlations"]), "<i2").reshape(-1, len(names))
+    column = np.abs(r[:, names.index("inside quotes")])
+    assert set(np.argsort(-column)[:2]) == {UNIT, seen["hidden_size"] + UNIT}  # output and cell
+    assert column.max() / 32767 > 0.95
+
+
+def test_what_the_model_does_not_know(run: Path, capfd: Capture) -> None:
+    Path("odd.txt").write_text("Zür “ok”, 漢 no\n", encoding="utf-8")
+    words = (f"checkpoint={run}", "input_txt=odd.txt")
+    assert main(["inspect", *words]) == 2
+    err = capfd.readouterr().err
+    assert "input_txt=odd.txt: the character 'ü' (U+00FC)" in err
+    assert err.endswith("or give unknown=skip\n")
+    assert inspect(capfd, *words, "unknown=skip")["passage"]["text"] == "Zr ok,  no\n"
+    assert inspect(capfd, *words, "unknown=replace")["passage"]["text"] == 'Zur "ok",  no\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["input_txt=one.txt"], "input_txt=one.txt: has 1 characters that the model knows"),
+        (["input_txt=none.txt"], "none.txt: no such file"),
+        (["length=1"], "length=1: must be between 2 and 200000"),
+        (["output=run"], "output=run: is a folder; name a file"),
+        (["output=run/model.safetensors"], "output=run/model.safetensors: is the model itself"),
+        (["outptu=x"], "outptu=x: no such option; did you mean output?"),
+    ],
+)
+def test_what_is_refused_writes_nothing(
+    run: Path, capfd: Capture, words: list[str], line: str
+) -> None:
+    Path("one.txt").write_text("a")
+    before = (run / "model.safetensors").read_bytes()
+    assert main(["inspect", f"checkpoint={run}", *words]) == 2
+    assert line in capfd.readouterr().err
+    assert not Path("inspect.html").exists()
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_a_damaged_table_is_left_out(run: Path) -> None:
+    (run / "metrics.csv").write_text("step,train/loss,val/loss\nx,1,2\n")
+    assert main(["inspect", f"checkpoint={run}"]) == 0
+    assert training.training(run)["curves"] == {"train": [], "val": []}
+
+
+def test_curves_and_samples_are_thinned(tmp_path: Path) -> None:
+    rows = "".join(f"{step},{step / 10},\n" for step in range(1, 2000))
+    (tmp_path / "metrics.csv").write_text(f"step,train/loss,val/loss\n{rows}5000,nan,\n")
+    found = training.training(tmp_path)["curves"]["train"]
+    assert len(found) == training.MOST_POINTS
+    assert (found[0], found[-1]) == ((1, 0.1), (1999, 199.9))
+    (tmp_path / "samples").mkdir()
+    for step in range(100):
+        (tmp_path / "samples" / f"step-{step}.txt").write_text("x" * 5000)
+    samples = training.samples(tmp_path)
+    assert [len(samples), samples[0][0], samples[-1][0]] == [training.MOST_SAMPLES, 0, 99]
+    assert {len(text) for _, text in samples} == {training.LONGEST_SAMPLE}

@@ -1,0 +1,248 @@
+"""How the page of `charrnn inspect` reads its passage, in node, beside Python's engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.extras.inspect import activations
+from charrnn.extras.inspect import passage_report as report
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
+from charrnn.page.packing import EXACT, packed
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import CHARACTERS, trained_model
+from tests.page.node import NETWORK, PAGE, run
+
+INSPECT = PAGE / "inspect"
+TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1200))
+MADE = """
+const sampler = new module_sampler.Sampler(given.model);
+const ids = sampler.vocabulary.lookUp(given.text);
+const made = () => {
+  const reading = new module_reading.Reading(sampler.network, given.parts);
+  reading.replace(0, 0, ids);
+  return reading;
+};
+const plain = ({ bits, activations }) => ({ bits: [...bits], activations: [...activations] });
+"""
+
+
+def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> Any:
+    """What the body of a function returns that sees `made()`, a reading of the text."""
+    trace = activations.trace(model, model.vocabulary.encode(text))
+    parts, _ = report._parts(model, trace)
+    return run(
+        MADE + script,
+        NETWORK / "sampler.js",
+        INSPECT / "reading.js",
+        given={"model": packed(model, EXACT), "parts": parts, "text": text, **given},
+    )
+
+
+def close(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
+    """Within rounding, of the numbers and of their 127ths."""
+    bits = [np.array(each["bits"], float) for each in (found, expected)]
+    np.testing.assert_allclose(*bits, atol=1e-3)
+    steps = [np.array(each["activations"]) for each in (found, expected)]
+    assert np.abs(steps[0] - steps[1]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "mingru"])
+def test_it_is_what_python_computes(kind: str) -> None:
+    model = trained_model(
+        kind, layernorm=kind == "gru", skip="residual" if kind == "gru" else "none"
+    )
+    found = read(model, "const one = made(); one.work(); return plain(one);")
+    bits = np.array(found["bits"], float)
+    assert np.isnan(bits[0])
+    np.testing.assert_allclose(bits[1:], Model(model).losses(TEXT) / np.log(2), atol=1e-3)
+    trace = activations.trace(model, model.vocabulary.encode(TEXT))
+    parts, shown = report._parts(model, trace)
+    scaled = [values / part["scale"] for part, values in zip(parts, shown, strict=True)]
+    steps = np.array(found["activations"]).reshape(len(TEXT), -1)
+    np.testing.assert_allclose(steps, 127 * np.concatenate(scaled, 1), atol=1.01)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "inserted"),
+    [
+        (0, 0, [3, 4]),
+        (0, 5, []),
+        (64, 65, [9]),
+        (640, 700, [1] * 200),
+        (1199, 1200, []),
+        (1200, 1200, [7]),
+    ],
+)
+def test_an_edit_is_what_another_text_would_have_been(
+    start: int, end: int, inserted: list[int]
+) -> None:
+    script = """
+      const edited = made();
+      edited.work();
+      edited.replace(given.start, given.end, given.inserted);
+      edited.show(Math.max(0, given.start - 10), Math.min(edited.length, given.start + 90));
+      edited.work();
+      const anew = new module_reading.Reading(sampler.network, given.parts);
+      const [head, tail] = [ids.slice(0, given.start), ids.slice(given.end)];
+      anew.replace(0, 0, [...head, ...given.inserted, ...tail]);
+      anew.work();
+      return [plain(edited), plain(anew)];
+    """
+    found = read(trained_model(), script, start=start, end=end, inserted=inserted)
+    assert found[0] == found[1]
+
+
+def test_what_is_shown_before_all_is_read_is_nearly_the_same() -> None:
+    """Also while a unit is held, of which nothing was read yet."""
+    script = """
+      const early = made();
+      early.hold(30, 0);
+      early.show(900, 1000);
+      const reached = early.reached;
+      const late = made();
+      late.hold(30, 0);
+      late.work();
+      const part = ({ bits, activations, units }) => ({ bits: [...bits.slice(900, 1000)],
+        activations: [...activations.slice(900 * units, 1000 * units)] });
+      return { reached, early: part(early), late: part(late) };
+    """
+    found = read(trained_model(conviction=2), script)
+    assert found["reached"] == 0
+    close(found["early"], found["late"])
+
+
+def test_work_in_slices_is_the_same_work() -> None:
+    script = """
+      const slices = made();
+      let count = 0;
+      while (!slices.done) { slices.work(0); count++; }
+      const whole = made();
+      whole.work();
+      return { count, slices: plain(slices), whole: plain(whole) };
+    """
+    found = read(trained_model(), script)
+    assert found["count"] == 1200 / 16
+    assert found["slices"] == found["whole"]
+
+
+@pytest.mark.parametrize(("unit", "value"), [(5, 0), (5, 0.5), (24 + 5, 0), (72 + 3, -0.8)])
+def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) -> None:
+    script = """
+      const one = made();
+      one.work();
+      const before = plain(one);
+      one.hold(given.unit, given.value);
+      one.work();
+      const held = plain(one);
+      const changes = ids.map((_, place) => one.change(place));
+      one.hold(given.unit, null);
+      one.work();
+      return { before, held, changes, after: plain(one), change: one.change(500) };
+    """
+    found = read(trained_model(), script, unit=unit, value=value)
+    steps = np.array(found["held"]["activations"]).reshape(len(TEXT), -1)
+    assert set(steps[:, unit]) <= {round(127 * value), int(127 * 0.999 * value)}
+    bits = [np.array(found[name]["bits"], float) for name in ("before", "held")]
+    np.testing.assert_allclose(found["changes"][1:], (bits[1] - bits[0])[1:], atol=1e-4)
+    assert np.abs(found["changes"]).max() > 0.01
+    assert found["after"] == found["before"]
+    assert found["change"] == 0
+
+
+def test_the_alternatives_are_the_probabilities() -> None:
+    model = trained_model()
+    script = """
+      const one = made();
+      return [0, 1, 70, 1199, 1200].map((place) => one.alternatives(place, 3));
+    """
+    found = read(model, script)
+    assert found[0] is None
+    logits = Model(model).logits(TEXT).astype(np.float64)
+    for place, alternatives in zip([1, 70, 1199, 1200], found[1:], strict=True):
+        p = np.exp(logits[place - 1] - np.logaddexp.reduce(logits[place - 1]))
+        likeliest = np.argsort(-p)[:3]
+        assert [one["id"] for one in alternatives["likeliest"]] == likeliest.tolist()
+        shares = [one["probability"] for one in alternatives["likeliest"]]
+        assert shares == pytest.approx(p[likeliest], abs=1e-3)
+        if place == 1200:
+            assert alternatives["came"] is None
+        else:
+            came = model.vocabulary.encode(TEXT[place])[0]
+            assert alternatives["came"]["id"] == came
+            assert alternatives["came"]["probability"] == pytest.approx(p[came], abs=1e-3)
+
+
+def test_an_unknown_character_is_stepped_over() -> None:
+    script = """
+      const one = made();
+      one.replace(500, 500, [-1]);
+      one.work();
+      const other = made();
+      other.work();
+      const [bits, free] = [one, other].map((reading) => [...reading.bits]);
+      return { unknown: bits.splice(500, 1), bits, free, after: one.alternatives(501, 1),
+        known: other.alternatives(500, 1) };
+    """
+    found = read(trained_model(), script)
+    assert found["unknown"] == [None]
+    assert found["bits"] == found["free"]
+    assert found["after"] == found["known"]
+
+
+def places(vocabulary: Vocabulary, *texts: str) -> list[dict[str, Any]]:
+    script = """
+      const vocabulary = new module_vocabulary.Vocabulary(given.vocabulary);
+      return given.texts.map((text) => {
+        const shown = module_places.shown(text);
+        return { shown, ...module_places.placesOf(shown, vocabulary) };
+      });
+    """
+    given = {"vocabulary": vocabulary.plain(), "texts": texts}
+    return run(script, NETWORK / "vocabulary.js", INSPECT / "places.js", given=given)
+
+
+def test_each_character_is_a_place() -> None:
+    [found] = places(Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]), "a\0\r🚀b\u2028\n")
+    assert found["shown"] == "a␀␍🚀b\u2028\n"
+    assert found["ids"] == [0, 1, 2, 3, -1, 4, 5]
+    assert found["lengths"] == [1, 1, 1, 2, 1, 1, 1]
+
+
+def test_a_picture_that_the_vocabulary_has_is_itself() -> None:
+    [found] = places(Vocabulary(["\0", "␀"]), "␀")
+    assert found["ids"] == [1]
+
+
+def test_each_byte_is_a_place() -> None:
+    tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
+    [found] = places(Vocabulary(tokens, is_bytes=True), "aé\udcff漢")
+    assert found["ids"] == [97, *"é".encode(), 255, *"漢".encode()]
+    assert found["lengths"] == [1, 0, 1, 1, 0, 0, 1]
+
+
+def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
+    script = """
+      const one = made();
+      const beginning = { ...sampler.then({ last: null, state: sampler.network.zeroState() }, ids),
+        hold: () => sampler.network.release() };
+      const held = { ...beginning, hold: () => one.applyHeld() };
+      one.hold(24, 0.9);
+      const writing = new module_writing.Writing(sampler);
+      writing.begin([beginning, held], { temperature: 0.8, seed: 5, length: 100 });
+      writing.work();
+      return writing.written;
+    """
+    model = trained_model()
+    given = {"model": packed(model, EXACT), "text": "Ah, ", "parts": []}
+    parts, _ = report._parts(model, activations.trace(model, model.vocabulary.encode("Ah, ")))
+    given["parts"] = parts
+    modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
+    free, held = run(MADE + script, *modules, given=given)
+    expected = Model(model).generate(100, "Ah, ", temperature=0.8, seed=5, prime="none")
+    assert free == expected
+    assert len(held) == 100
+    assert held != free

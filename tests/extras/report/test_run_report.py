@@ -1,0 +1,159 @@
+"""report.html: made of a run's files alone, whatever they hold."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import charrnn.extras.report.run_report as reports
+from charrnn.__main__ import main
+from charrnn.errors import InputError
+from charrnn.extras.report.loss_chart import chart, ticks
+from charrnn.extras.report.run_report import write_report
+from tests.training.conftest import Train, metrics, train, workplace
+
+__all__ = ["train", "workplace"]
+
+
+class Page(HTMLParser):
+    """The text of a page, the addresses that it would fetch, and whether its elements are closed.
+
+    Attributes:
+        curves: class of a path -> how many points it has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.content = path.read_text("utf-8")
+        self.text = ""
+        self.asks: list[str] = []
+        self.curves: dict[str, int] = {}
+        self._open: list[str] = []
+        self.feed(self.content)
+        assert self._open == ["html"]  # which HTML lets end by itself
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.asks += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "path":
+            self.curves[given["class"] or ""] = len((given["d"] or "").split("L"))
+        if tag not in ("meta", "path"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("html", "path"):
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=21", "tags=['for <me>']", "model.batchnorm=true")
+    said = capfd.readouterr().err
+    assert "report: run/report.html" in said
+    page = Page(run / "report.html")
+    told = re.search(r"[\d,]+ parameters", said)
+    assert told is not None
+    assert told[0] in page.text
+    rows = metrics(run)
+    losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
+    assert page.curves["train"] == sum(bool(row["train/loss"]) for row in rows)
+    assert page.curves["val"] == len(losses) == 3
+    best = min(losses, key=losses.__getitem__)
+    assert f"{losses[best]:.4f} nats a character" in page.text
+    assert f"after step {best} of 21" in page.text
+    for step in losses:
+        written = (run / "samples" / f"step-{step:07d}.txt").read_text()
+        assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
+    assert "2 x 16 lstm on corpus.txt" in page.text
+    assert "data.input_txt='corpus.txt'" in page.text
+    assert "<code>" not in page.text
+    assert "for <me>" in page.text
+    assert page.asks == []
+    assert not re.search(r"https?:|@import|url\(", page.content)
+
+
+def test_an_old_runs_is_made_again(train: Train) -> None:
+    run = train("trainer.max_steps=14", folder="run")
+    first = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    assert main(["train", f"resume={run}"]) == 0
+    assert (run / "report.html").read_bytes() == first
+    assert write_report(run).read_bytes() == first
+    train(f"resume={run}", "trainer.max_steps=21", small=False)
+    assert "of 21" in Page(run / "report.html").text
+
+
+def test_without_validation_and_samples(train: Train) -> None:
+    page = Page(train("trainer.max_steps=14", "validate_every=0") / "report.html")
+    assert "14 steps, without validation." in page.text
+    assert set(page.curves) == {"grid", "train"}
+    assert "What it wrote" not in page.text
+
+
+def test_nothing_of_a_trial_and_without_a_log(train: Train) -> None:
+    assert not (train("debug=fast", folder="fast") / "report.html").exists()
+    run = train("trainer.max_steps=7", "logger=none", folder="none")
+    assert not (run / "report.html").exists()
+
+
+def test_bytes_that_are_no_text(train: Train, workplace: Path) -> None:
+    (workplace / "corpus.txt").write_bytes(bytes(range(256)) * 10)
+    page = Page(train("trainer.max_steps=7", "data.encoding=bytes") / "report.html")
+    assert "after step 7" in page.text
+
+
+@pytest.mark.parametrize(
+    "rows", ["", "0,0,nan,,,,\n", "x\n", "1,0,2.5,,,,\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"]
+)
+def test_whatever_stands_in_metrics_csv(train: Train, rows: str) -> None:
+    run = train("trainer.max_steps=7")
+    header = (run / "metrics.csv").read_text().splitlines()[0]
+    (run / "metrics.csv").write_text(f"{header}\n{rows}")
+    Page(write_report(run))
+
+
+def test_only_the_config_is_needed(train: Train) -> None:
+    run = train("trainer.max_steps=7")
+    for name in ("checkpoints", "samples", "tensorboard"):
+        shutil.rmtree(run / name)
+    for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):
+        (run / name).unlink()
+    assert "2 x 16 lstm" in Page(write_report(run)).text
+    (run / ".hydra/config.yaml").unlink()
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        write_report(run)
+
+
+def test_a_run_does_not_fail_by_it(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reports, "write_report", lambda folder: 1 / 0)
+    run = train("trainer.max_steps=7")
+    said = capfd.readouterr().err
+    assert "report.html cannot be made (division by zero)\n" in said
+    assert "report: " not in said
+    assert (run / "model.safetensors").is_file()
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(1.21, 3.4, 5) == [1.5, 2.0, 2.5, 3.0]
+    assert ticks(0, 500, 4) == [0, 200, 400]
+    assert ticks(0, 3, 4) == [0, 1, 2, 3]
+
+
+def test_a_long_curve_is_averaged() -> None:
+    train = [(float(step), 2.0 + step % 2) for step in range(1, 4001)]
+    drawn = chart(train, [(4000.0, 2.0)], None)
+    curve = re.search(r'class="train" d="M([^"]+)"', drawn)
+    assert curve is not None
+    points = [tuple(map(float, point.split(","))) for point in curve[1].split("L")]
+    assert len(points) == 400
+    assert points[-1][0] == 1000
+    assert len({y for _, y in points}) == 1  # 2.5, all along
+    assert chart([(1.0, 2.0)], [], None) == ""

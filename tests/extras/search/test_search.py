@@ -1,0 +1,276 @@
+"""sweep=random|tpe|halving: whole studies through the command line."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from charrnn.__main__ import main
+from charrnn.errors import InputError
+from tests.cli.conftest import door
+from tests.conftest import REPOSITORY
+from tests.faults.runs import OPTIONS, differences, write_corpus
+
+if importlib.util.find_spec("optuna") is None:
+    pytest.skip("needs optuna: pip install 'charrnn[sweep]'", allow_module_level=True)
+
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from charrnn.extras.search.search_space import distribution
+from charrnn.extras.search.study import PRUNED, opened
+
+__all__ = ["door"]
+
+SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_corpus(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(*more: str, folder: str = "sweep", trials: int = 4) -> list[str]:
+    fixed = [f"hydra.sweep.dir={folder}", f"hydra.sweeper.n_trials={trials}"]
+    return ["train", "-m", *OPTIONS, *SPACE, *fixed, *more]
+
+
+def trials(folder: str = "sweep") -> list[FrozenTrial]:
+    return opened(Path(folder)).get_trials()
+
+
+def what(trial: FrozenTrial) -> tuple[Any, ...]:
+    """All of a trial but its times."""
+    losses = trial.intermediate_values
+    return trial.number, trial.state, trial.params, trial.value, losses, trial.user_attrs
+
+
+def run_of(number: int, folder: str = "sweep") -> Path:
+    [run] = Path(folder).glob(f"{number}_*")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("a=interval(0,0.5)", FloatDistribution(0, 0.5)),
+        ("a=tag(log,interval(1e-4,1e-2))", FloatDistribution(1e-4, 1e-2, log=True)),
+        ("a=int(interval(2,9))", IntDistribution(2, 9)),
+        ("a=tag(log,int(interval(2,9)))", IntDistribution(2, 9, log=True)),
+        ("a=range(1,4)", IntDistribution(1, 3)),
+        ("a=range(64,257,step=64)", IntDistribution(64, 256, step=64)),
+        ("a=range(0,0.3,step=0.1)", FloatDistribution(0, 0.2, step=0.1)),
+        ("a=choice(lstm,gru)", CategoricalDistribution(["lstm", "gru"])),
+        ("a=1,null,'b c'", CategoricalDistribution(["1", "null", "'b c'"])),
+    ],
+)
+def test_the_search_space_is_written_as_for_hydra(written: str, expected: Any) -> None:
+    assert distribution(OverridesParser.create().parse_override(written)) == expected
+
+
+@pytest.mark.parametrize("written", ["a=tag(log,interval(0,1))", "a=interval(2,1)"])
+def test_a_space_that_is_none(written: str) -> None:
+    with pytest.raises(InputError, match=r"^a="):
+        distribution(OverridesParser.create().parse_override(written))
+
+
+def test_a_study_and_what_it_leaves(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(words("sweep=tpe", "trainer.max_steps=14")) == 0
+    said = capfd.readouterr().err
+    found = trials()
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4
+    with open("sweep/leaderboard.csv") as file:
+        board = list(csv.DictReader(file))
+    losses = {int(row["run"].partition("_")[0]): float(row["val/loss"]) for row in board}
+    assert {trial.number: trial.value for trial in found} == losses
+    for trial in found:
+        recorded = yaml.safe_load((run_of(trial.number) / ".hydra" / "config.yaml").read_text())
+        assert recorded["optimizer"]["lr"] == trial.params["optimizer.lr"]
+        assert recorded["model"]["num_layers"] == trial.params["model.num_layers"]
+        assert list(trial.intermediate_values) == [1, 2]
+        assert min(trial.intermediate_values.values()) == trial.value
+    assert "study: 4 trials (4 complete)\n" in said
+    if importlib.util.find_spec("matplotlib") is not None:
+        for name in ("history", "importances", "parallel_coordinates", "losses"):
+            assert (place / "sweep" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    # the best, as a command line and as an experiment
+    best = min(found, key=lambda trial: trial.value or 0.0)
+    typed = next(line for line in said.splitlines() if line.startswith("train with the best: "))
+    assert f"optimizer.lr={best.params['optimizer.lr']}" in typed
+    assert "data.input_txt=corpus.txt" in typed
+    assert "sweep=" not in typed
+    again = ["train", "--config-dir", "sweep", "experiment=best", "hydra.run.dir=again"]
+    assert main(again) == 0
+    # it reports to no study, and is the same run otherwise
+    assert differences(Path("again"), run_of(best.number)) == ["callbacks"]
+
+
+def test_bad_trials_are_pruned(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    more = ["sweep=halving", "hydra.sweeper.pruner.min_resource=1", "callbacks.samples.length=0"]
+    assert main(words(*more, trials=7)) == 0
+    said = capfd.readouterr().err
+    found = trials()
+    pruned = [trial for trial in found if trial.state == TrialState.PRUNED]
+    assert 1 <= len(pruned) <= 6
+    assert said.count("others were better by then") == len(pruned)
+    for trial in pruned:
+        assert trial.user_attrs == {PRUNED: True}
+        assert len(trial.intermediate_values) < 8
+        lines = (run_of(trial.number) / "metrics.csv").read_text().splitlines()
+        assert int(lines[-1].partition(",")[0]) == 7 * len(trial.intermediate_values) < 50
+    capfd.readouterr()
+    # a pruned run is at its end
+    assert main(["train", f"resume={run_of(pruned[0].number)}"]) == 0
+    assert "this run is finished" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) -> None:
+    assert main(words("sweep=halving", folder="whole")) == 0
+    process = begin(*words("sweep=halving"))
+    kill(process, lambda: at(1, 21))
+    assert [trial.state for trial in trials()][1:] == [TrialState.RUNNING]
+    assert main(["train", "resume=sweep"]) == 0
+    assert list(map(what, trials())) == list(map(what, trials("whole")))
+    for number in range(4):
+        assert differences(run_of(number, "whole"), run_of(number)) == []
+
+
+@pytest.mark.slow
+def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
+    first = begin(*words("sweep=random", "trainer.max_steps=150", trials=4))
+    second = None
+    try:
+        until(lambda: at(0, 3))
+        second = begin("train", "resume=sweep")
+        until(lambda: len(list(Path("sweep").glob("*/metrics.csv"))) >= 2)
+        kill(first, lambda: True)
+        _, said = second.communicate(timeout=240)
+    finally:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+                process.wait()
+    assert second.returncode == 0, said
+    found = trials()
+    assert [trial.number for trial in found] == list(range(4))
+    assert {trial.state for trial in found} == {TrialState.COMPLETE}
+    assert said.count("going on from") + said.count("has no checkpoint yet") == 1
+    with open("sweep/leaderboard.csv") as file:
+        assert [row["steps"] for row in csv.DictReader(file)] == ["150"] * 4
+
+
+@pytest.mark.slow
+def test_trials_side_by_side(place: Path) -> None:
+    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        pytest.skip("needs hydra-joblib-launcher: pip install 'charrnn[launchers]'")
+    more = ["sweep=halving", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
+    process = begin(*words(*more, "trainer.max_steps=7", trials=3))
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
+    assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
+
+
+def begin(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "charrnn", *command],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def at(number: int, step: int) -> bool:
+    """Whether a trial has come to a step."""
+    found = list(Path("sweep").glob(f"{number}_*/metrics.csv"))
+    return bool(found) and f"\n{step}," in found[0].read_text()
+
+
+def until(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def kill(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
+    try:
+        until(when)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: must be 1 or more"),
+        (["hydra.sweeper.n_trials=x"], "hydra.sweeper.n_trials=x: takes a whole number"),
+        (["validate_every=0"], "validate_every=0: a study goes by the validation losses"),
+        (["+hydra.sweeper.sampler.n_startup=3"], "did you mean n_startup_trials?"),
+        (["sweep=tpee"], "sweep=tpee: no such choice; did you mean tpe?"),
+        (["model.dropout=interval(1,2)"], "model.dropout=1.0: must be at least 0 and below 1"),
+    ],
+)
+def test_what_is_refused(door: Any, place: Path, more: list[str], line: str) -> None:
+    command = ["train", "-m", "sweep=tpe", "seed=1,2", *more]
+    assert line in door.refuses(*command)
+    assert not (place / "outputs").exists()
+
+
+def test_a_study_without_a_space(door: Any, place: Path) -> None:
+    assert "there is nothing to search" in door.refuses("train", "sweep=tpe")
+
+
+def test_a_space_in_an_experiment_file(
+    door: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(asked: Any) -> float:
+        seen.append((asked.config["optimizer"]["weight_decay"], asked.config["model"]["dropout"]))
+        return 1.0
+
+    monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run)
+    more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
+    assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
+    assert [0.2 <= dropout <= 0.3 for _, dropout in seen] == [True] * 3
+    assert {decay for decay, _ in seen} <= {0.1, 0.3, 0.6, 1.0}
+    found = [trial.params for trial in trials()]
+    assert [(float(p["optimizer.weight_decay"]), p["model.dropout"]) for p in found] == seen
+
+
+def test_a_study_without_losses(door: Any, place: Path) -> None:
+    answer = door("train", "-m", "sweep=random", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert answer.code == 1
+    assert "data.val_frac: job 0 has no validation loss" in answer.err
+    assert [trial.state for trial in trials()] == [TrialState.FAIL]
+
+
+def test_optuna_is_named_where_it_is_missing(
+    door: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    refused = door.refuses("train", "-m", "sweep=tpe", "seed=1,2")
+    assert "pip install 'charrnn[sweep]'" in refused

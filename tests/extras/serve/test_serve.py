@@ -1,0 +1,92 @@
+"""charrnn serve, as far as its command line goes; test_server.py asks the server itself."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charrnn.__main__ import main
+from charrnn.errors import RunError
+from charrnn.extras.serve.command import prepare_overrides
+from charrnn.model import Model
+from tests.generation.models import trained_model
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    Model(trained_model()).save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+    code = main(["serve", *words])
+    out, err = capfd.readouterr()
+    assert (code in (1, 2), out) == (True, "")
+    assert err.startswith("charrnn serve: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("charrnn serve: ")
+
+
+def test_a_models_path_is_taken_literally() -> None:
+    overrides = prepare_overrides(["models.bard=what's, (this)=?", "port=1", "models.b=[a,b]"])
+    assert overrides == [r"+models.bard='what\'s, (this)=?'", "port=1", "+models.b=[a,b]"]
+
+
+def test_what_cannot_be_served_is_told_in_one_line(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words, what in {
+        ("checkpoint=/no/such",): "/no/such: no such file",
+        (f"models.a={path}", "models.b=/no/such"): "/no/such: no such file",
+        (f"checkpoint={path}", "models.b=x"): "checkpoint: give one model",
+        ("models.a=",): "models.a=: takes a path",
+        ("models.my bard=x",): "models.my bard: a name begins with a letter",
+        ("models.llama-3.2=x",): "models.llama-3.2: a name begins with a letter",
+        ("models.=x",): "models.: a name begins with a letter",
+        ("models=5",): "models=5: ",
+        ("port=65536",): "port=65536: must be between 0 and 65535",
+        ("token=",): "token=: must be a text of one character or more",
+        ("cors=example.org",): "cors=['example.org']: takes origins as a browser names them",
+        ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
+        ("max_seconds=0",): "max_seconds=0.0: must be above 0",
+        ("prot=80",): "prot=80: no such option; did you mean port?",
+    }.items():
+        assert refused(capfd, *words).startswith(what)
+    pytest.importorskip("fastapi_offline")
+    assert refused(capfd, f"checkpoint={path}", "corpus=none.txt").startswith("none.txt: no such")
+    assert refused(capfd, f"checkpoint={path}", "host=no.such.host.invalid").startswith("host=no")
+    for host in ("1.2.3.4", "[::1]", "127.0.0.1:80", "a" * 70, "a\0b", "\udcff"):
+        assert refused(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert refused(capfd, f"checkpoint={path}", f"port={port}").startswith(f"port={port}: ")
+
+
+def test_of_two_that_start_on_one_port_the_later_is_told() -> None:
+    pytest.importorskip("uvicorn")
+    from charrnn.extras.serve.server import bind, listen
+
+    with bind("127.0.0.1", 0) as one:
+        port = one.getsockname()[1]
+        # where the system lets both have the port until one listens, or where it does not
+        refused = pytest.raises(RunError, match=f"^port={port}: cannot listen on 127.0.0.1:{port}")
+        with refused, bind("127.0.0.1", port) as other:
+            listen(one)
+            listen(other)
+
+
+def test_what_is_not_installed_is_named(path: Path) -> None:
+    script = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        f"from charrnn.__main__ import main; sys.exit(main(['serve', 'checkpoint={path}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'charrnn[serve]'" in done.stderr

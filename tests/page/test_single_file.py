@@ -1,0 +1,50 @@
+"""One HTML file: what is allowed in it, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+
+from charrnn.page.single_file import as_data, replaced, single_file
+
+HTML = '<html>\n<head>\n<meta charset="utf-8">\n</head>\n<body>\n</body>\n</html>\n'
+
+
+def test_its_script_and_style_are_allowed_by_their_hashes_and_nothing_else_is() -> None:
+    page = single_file(HTML, style="a { b: c }", script="const d = 'ä';", data={})
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy
+    allowed = dict(part.split(" ", 1) for part in policy[1].split("; "))
+    assert allowed["default-src"] == "'none'"
+    for name, tag in (("script-src", "script"), ("style-src", "style")):
+        inline = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert len(inline) == 1
+        digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
+        assert allowed[name].split()[0] == f"'sha256-{digest}'"
+    assert "unsafe-inline" not in policy[1]
+    assert "http" not in policy[1]
+
+
+def test_data_comes_back_as_it_was_and_ends_nothing() -> None:
+    text = "</script><!-- <script> \u2028\0\\"
+    page = single_file(HTML, style="", script="", data={"x": json.dumps(text)})
+    found = re.findall(r'<script type="application/json" id="x">(.*?)</script>', page, re.DOTALL)
+    assert [json.loads(each) for each in found] == [text]
+    assert "<" not in as_data(json.dumps(text))
+
+
+@pytest.mark.parametrize("script", ["a = '</script>'", "a = '</SCRIPT '", "a = '<!--'"])
+def test_a_script_that_would_end_itself_is_refused(script: str) -> None:
+    with pytest.raises(ValueError, match="would end it"):
+        single_file(HTML, style="", script=script, data={})
+
+
+def test_what_is_replaced_stands_there_once() -> None:
+    assert replaced("a b c", "b", "d") == "a d c"
+    for html in ("a", "b b"):
+        with pytest.raises(ValueError, match="not once"):
+            replaced(html, "b", "d")

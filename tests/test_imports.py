@@ -1,0 +1,71 @@
+"""Imports point downwards only, those by name too, and the core imports no extra."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import charrnn
+
+PACKAGE = Path(charrnn.__file__).parent
+# from the ground up; a folder that is not there is no matter
+ORDER = (
+    *("options", "text", "cells", "counts", "models", "generation", "evaluation", "training"),
+    *("runs", "sweeps", "cli", "commands", "page", "extras"),
+)
+# the front doors, and the one place that reads the tables of commands and extras
+ABOVE = {"__init__.py", "__main__.py", "plugins.py"}
+
+# `charrnn train resume=` composes anew what a record chose, and a job of a sweep begins by the
+# record of the sweep: for these, and nothing else, runs/ looks upwards
+UPWARDS = {"runs/merging.py: cli", "runs/older.py: cli", "runs/begin.py: sweeps"}
+
+
+def named(path: Path) -> Iterator[str]:
+    """The modules of charrnn that a file imports or names as a text."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("charrnn."):
+            yield str(node.value).replace(":", ".")
+
+
+def rooms(path: Path) -> Iterator[str]:
+    for name in named(path):
+        package, _, rest = f"{name}.".partition(".")
+        if package == "charrnn" and (room := rest.partition(".")[0]) in ORDER:
+            yield room
+
+
+def test_folders_import_from_those_below_them_only() -> None:
+    wrong = {
+        f"{path.relative_to(PACKAGE)}: {room}"
+        for height, folder in enumerate(ORDER)
+        for path in (PACKAGE / folder).rglob("*.py")
+        for room in rooms(path)
+        if room in ORDER[height + 1 :]
+    }
+    assert wrong == UPWARDS
+
+
+def test_what_lies_beside_the_folders_imports_no_command_and_no_extra() -> None:
+    wrong = {
+        f"{path.name}: {room}"
+        for path in PACKAGE.glob("*.py")
+        if path.name not in ABOVE
+        for room in rooms(path)
+        if room in ("cli", "commands", "page", "extras")
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("name", ["plugins.py", "__init__.py", "__main__.py"])
+def test_the_front_doors_name_no_extra(name: str) -> None:
+    # but the table of them
+    found = {n for n in named(PACKAGE / name) if n.startswith("charrnn.extras")}
+    assert found <= {"charrnn.extras.EXTRAS"}
