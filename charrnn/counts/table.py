@@ -32,7 +32,11 @@ Ids = npt.NDArray[np.integer[Any]]
 Nodes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
-MAX_CONTEXT = 6
+MAX_CONTEXT = 8
+# A longer context is not taken where its table would have more nodes; a file has some 3 bytes for
+# each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
+MAX_NODES = 1_100_000
+_MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
 DISCOUNTS = (0.8, 1.15, 1.4)
@@ -64,9 +68,11 @@ class CountTable:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What a file holds, each in the smallest unsigned type that has room for it."""
+        counts = self.counts.astype(np.int64)
         named = {
             "characters": self.characters,
-            "counts": self.counts,
+            "counts": np.minimum(counts, _MANY),
+            "many": counts[counts >= _MANY],
             "children": self.children,
             "dropped": self.dropped,
         }
@@ -81,10 +87,15 @@ class CountTable:
         Raises:
             ValueError, KeyError: it is none.
         """
-        names = ("characters", "counts", "children", "dropped")
-        characters, counts, children, dropped = (arrays[name] for name in names)
+        names = ("characters", "counts", "many", "children", "dropped")
+        characters, counts, many, children, dropped = (arrays[name] for name in names)
         if any(array.ndim != 1 or array.dtype.kind != "u" for array in arrays.values()):
             raise ValueError("its counts are no rows of whole numbers")
+        stands_apart = counts >= _MANY
+        if stands_apart.sum() != len(many) or int(many.min(initial=_MANY)) < _MANY:
+            raise ValueError("its counts are not those of a text")
+        counts = counts.astype(np.promote_types(counts.dtype, many.dtype))
+        counts[stands_apart] = many
         inner, nodes = len(children), len(characters)
         if not 1 <= context <= 64 or not 1 <= inner <= nodes or len(dropped) != inner:
             raise ValueError("its counts are not those of a text")
@@ -309,6 +320,8 @@ def best_context(
     found: tuple[CountTable, float] | None = None
     for context in range(1, most + 1):
         table = _table(levels, vocabulary_size, context)
+        if found is not None and len(table.characters) > MAX_NODES:
+            break
         loss = _loss(table, held_out)
         if found is None or loss < found[1]:
             found = table, loss
