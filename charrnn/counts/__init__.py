@@ -3,13 +3,15 @@
 `table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
 """
 
-from charrnn.counts.mixing import PRIOR, Weights, fit_weights, mixed
+from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
 from charrnn.counts.table import MAX_CONTEXT, CountTable, best_context, count
 
 __all__ = [
+    "ALONE",
     "MAX_CONTEXT",
     "PRIOR",
     "CountTable",
+    "Counts",
     "Weights",
     "best_context",
     "count",

@@ -7,10 +7,13 @@ one of them rules out does not come. On tiny-shakespeare it is better than a mea
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from charrnn.counts.table import CountTable
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -20,6 +23,29 @@ class Weights(NamedTuple):
 
     network: float
     counts: float
+
+
+ALONE = Weights(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a model has beside its network: the counts of its training text, and their weight."""
+
+    table: CountTable
+    weights: Weights
+
+    @property
+    def only(self) -> Counts:
+        """The same counts, with no say for the network."""
+        return replace(self, weights=ALONE)
+
+    def same_table(self, other: Counts) -> bool:
+        """Whether these are counts of the same text."""
+        ours, theirs = self.table.arrays(), other.table.arrays()
+        return self.table.context == other.table.context and all(
+            np.array_equal(ours[name], theirs[name]) for name in ours
+        )
 
 
 # What most texts come out near, and how many characters of a held-out text it is worth
