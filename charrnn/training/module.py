@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.evaluation import part_loss
+from charrnn.evaluation.stream import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
@@ -70,6 +71,7 @@ class LanguageModel(L.LightningModule):
         best: the lowest validation loss so far.
         window_loss: the loss of a window; `charrnn.training.distillation` has another.
         stream_threads: CPU threads that share out the streams of a step.
+        kept: a callback puts it here before a validation that shall fill it with its logits.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class LanguageModel(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.last_lr = 0.0
         self.divergence = Divergence()
+        self.kept: KeptLogits | None = None
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._scores: list[tuple[float, int]] = []
@@ -237,7 +240,9 @@ class LanguageModel(L.LightningModule):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 report = next((c.validating for c in self._bars()), None)
-                loss = part_loss(self.network, batch.ids, rank, world_size, report=report)
+                loss = part_loss(
+                    self.network, batch.ids, rank, world_size, report=report, kept=self.kept
+                )
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:
                 ids, targets, begins = _window(batch)
