@@ -17,6 +17,7 @@ from charrnn.cli.ranges import (
     Models,
     Paths,
 )
+from charrnn.counts import COUNTS
 from charrnn.export import ENDINGS
 from charrnn.ranges import (
     AT_LEAST_1,
@@ -56,6 +57,7 @@ class EvaluateOptions:
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
     unknown: Annotated[str, one_of("error", "skip")]
+    counts: Annotated[str, one_of(*COUNTS)]
     temperature: Annotated[float | str, EVALUATION_TEMPERATURE]
     window: Annotated[int | None, AT_LEAST_1]
     dynamic: bool
@@ -174,6 +176,7 @@ class ScoreOptions:
     checkpoint: Models
     input_txt: Annotated[str | list[str], PATH]
     by: Annotated[str, one_of("text", "line", "character")]
+    counts: Annotated[str, one_of(*COUNTS)]
     unknown: Annotated[str, one_of("error", "skip")]
     json: bool
 

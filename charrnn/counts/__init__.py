@@ -3,11 +3,12 @@
 `table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
 """
 
-from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
+from charrnn.counts.mixing import ALONE, COUNTS, PRIOR, Counts, Weights, fit_weights, mixed
 from charrnn.counts.table import MAX_CONTEXT, CountTable, best_context, count
 
 __all__ = [
     "ALONE",
+    "COUNTS",
     "MAX_CONTEXT",
     "PRIOR",
     "CountTable",

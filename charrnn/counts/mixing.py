@@ -27,6 +27,9 @@ class Weights(NamedTuple):
 
 ALONE = Weights(0.0, 1.0)
 
+# How the counts that a model has are used: with its network, not at all, or alone
+COUNTS = ("auto", "none", "only")
+
 
 @dataclass(frozen=True)
 class Counts:

@@ -86,14 +86,11 @@ def together(models: Sequence[TrainedModel]) -> Trained:
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(models))
 
 
-COUNTS = ("auto", "none", "only")
-
-
 def with_counts(trained: Trained, counts: str) -> Trained:
     """A model as it is to be used: with its counts, where it has some, without them, or as those.
 
     Args:
-        counts: one of `COUNTS`.
+        counts: one of `charrnn.counts.COUNTS`.
 
     Raises:
         InputError: there are no counts, and they are to be all.
