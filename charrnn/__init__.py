@@ -5,19 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charrnn.cells import Cell
     from charrnn.commands.train import train
     from charrnn.model import Model, load
+    from charrnn.options.sampling import SamplingParams
+    from charrnn.registry import CharacterNetwork, register_cell, register_network
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
-__all__ = ["LanguageModel", "Model", "TextDataModule", "__version__", "load", "train"]
+__all__ = [
+    "Cell",
+    "CharacterNetwork",
+    "LanguageModel",
+    "Model",
+    "SamplingParams",
+    "TextDataModule",
+    "__version__",
+    "load",
+    "register_cell",
+    "register_network",
+    "train",
+]
 
 _FROM = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
+    "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
     "train": "charrnn.commands.train",
+    "Cell": "charrnn.cells",
+    "CharacterNetwork": "charrnn.registry",
+    "register_cell": "charrnn.registry",
+    "register_network": "charrnn.registry",
 }
 
 

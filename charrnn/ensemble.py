@@ -23,15 +23,16 @@ class NetworkEnsemble(nn.Module):
     """Networks with one vocabulary; it is called as they are.
 
     Dropout is no part of it: the members stay in the mode of evaluation.
-    """
 
-    normalized = True  # its logits are ln p
+    Attributes:
+        architecture: the first one's, whose vocabulary is everyone's.
+    """
 
     def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
         self.members = nn.ModuleList(networks)
-        self.vocabulary_size = networks[0].vocabulary_size
-        self.sizes = [network.architecture.num_layers for network in networks]
+        self.architecture = networks[0].architecture
+        self.sizes = [len(network.architecture.zero_state(0)) for network in networks]
         self.eval()
 
     def train(self, mode: bool = True) -> NetworkEnsemble:
@@ -49,6 +50,11 @@ class NetworkEnsemble(nn.Module):
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork
+
+
+def is_normalized(network: AnyNetwork) -> bool:
+    """Whether the logits of a network are ln p as they stand."""
+    return isinstance(network, NetworkEnsemble)
 
 
 def any_network_of(trained: Trained) -> AnyNetwork:

@@ -22,6 +22,21 @@ class RunError(Exception):
     exit_code = 1
 
 
+class OwnCodeError(RunError):
+    """Code that is not charrnn's failed: somebody's own callback, loss, optimizer or plugin.
+
+    Attributes:
+        lines: the part of the traceback that is in that code.
+    """
+
+    def __init__(self, message: str, lines: str) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.lines)
+
+
 class Interrupted(BaseException):
     """A signal ended the command after its work was brought into safety.
 

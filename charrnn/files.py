@@ -125,6 +125,15 @@ class Growing:
                 self._file.truncate(start)
                 raise
 
+    def is_there(self) -> bool:
+        """Whether the path still leads to it: a removed file can be written to all the same."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        own = os.fstat(self._file.fileno())
+        return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
+
     def sync(self) -> None:
         with self._explaining():
             os.fsync(self._file.fileno())

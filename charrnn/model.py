@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.options import GenerateOptions, Keywords
+from charrnn.generation.filters import sampling_params
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import beginning
 from charrnn.models import model_file
-from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models
+from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models, with_counts
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 Paths = list[str] | list[os.PathLike[str]] | tuple[str | os.PathLike[str], ...]
 
@@ -53,8 +50,12 @@ class Predictor:
         ids, state = self.vocabulary.encode(text)[None], beginning(self._predicts, 1)
         return self._sampler.engines.reader.read(ids, state)[0][0]
 
-    def score(self, text: str) -> float:
+    def score(self, text: str, counts: str = "auto") -> float:
         """The mean loss, in nats per character, of all characters but the first.
+
+        Args:
+            counts: "auto": of the network and the counts that the model has, if any; "none": of
+                the network; "only": of the counts.
 
         Raises:
             InputError: a character is unknown, or there are fewer than two.
@@ -62,20 +63,21 @@ class Predictor:
         ids = self._scored_ids(text)
         from charrnn.evaluation import score_ids
 
-        return score_ids(self._predicts, ids)
+        return score_ids(with_counts(self._predicts, counts), ids)
 
-    def losses(self, text: str) -> npt.NDArray[np.float32]:
+    def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The loss (T - 1,), in nats, of each of a text's T characters but the first.
 
         Their mean is `score`; divided by ln 2 they are bits.
 
-        Raises:
-            InputError: as `score`.
+        Args, Raises: as those of `score`.
         """
         from charrnn.ensemble import any_network_of
         from charrnn.evaluation import character_losses
 
-        return character_losses(any_network_of(self._predicts), self._scored_ids(text))
+        return character_losses(
+            any_network_of(with_counts(self._predicts, counts)), self._scored_ids(text)
+        )
 
     def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
         ids = self.vocabulary.encode(text)
@@ -86,12 +88,12 @@ class Predictor:
     @overload
     def generate(
         self, length: int = ..., start_text: str = ..., *, num_samples: None = ...,
-        **how: Unpack[Keywords],
+        **how: Any,
     ) -> str: ...  # fmt: skip
     @overload
     def generate(
         self, length: int = ..., start_text: str = ..., *, num_samples: int,
-        **how: Unpack[Keywords],
+        **how: Any,
     ) -> list[str]: ...  # fmt: skip
 
     def generate(
@@ -100,7 +102,7 @@ class Predictor:
         start_text: str = "",
         *,
         num_samples: int | None = None,
-        **how: Unpack[Keywords],
+        **how: Any,
     ) -> str | list[str]:
         """Write new text.
 
@@ -108,41 +110,28 @@ class Predictor:
             length: new characters.
             start_text: what the text goes on from; it is not repeated.
             num_samples: write so many texts, side by side.
-            how: temperature=0.8: below 1 more careful, above 1 wilder; 0: always the likeliest;
-                    "0.2..1.2" moves evenly from the one to the other along the text.
-                unknown="error": what becomes of characters of start_text that the model does not
-                    know; "skip": they are left out, "replace": the nearest that it knows.
-                prime="text": before start_text the model reads real text, which it carries;
-                    "none": nothing or, without a start_text, a newline.
-                seed=None: the same seed gives the same text; by default one is drawn.
-                sample=True: False: always the likeliest character.
-                top_k=None: choose among the k likeliest characters only.
-                top_p=None: choose among the likeliest that together have this probability.
-                min_p=None: choose among those only that are at least so many times as likely as
-                    the likeliest.
-                ban=None: characters that are never written.
-                until=None: stop before this text.
-                engine="auto": numpy, numba (compiled) or torch (GPU).
+            how: any other field of `charrnn.SamplingParams`, as `charrnn sample --help` explains
+                them: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more; or a filter of your
+                own (`charrnn.generation.filters.register`).
 
         Returns:
             The new characters; with `num_samples` a list of that many texts.
 
         Raises:
             InputError: a value is out of its range, or start_text has an unknown character.
+            TypeError: there is no option of a name.
         """
         count = 1 if num_samples is None else num_samples
-        options = GenerateOptions(length, start_text=start_text, num_samples=count, **how)
+        options = sampling_params(length=length, start_text=start_text, num_samples=count, **how)
         texts: list[list[str]] = [[] for _ in range(count)]
         for piece in self._sampler.write(options):
             texts[piece.sample].append(piece.text)
         joined = ["".join(pieces) for pieces in texts]
         return joined[0] if num_samples is None else joined
 
-    def stream(
-        self, length: int = 2000, start_text: str = "", **how: Unpack[Keywords]
-    ) -> Iterator[str]:
+    def stream(self, length: int = 2000, start_text: str = "", **how: Any) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
-        options = GenerateOptions(length, start_text=start_text, **how)
+        options = sampling_params(length=length, start_text=start_text, **how)
         pieces = self._sampler.write(options)  # outside the generator: it may refuse at once
         return (piece.text for piece in pieces if piece.text)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, LAYERNORM_EPS, Architecture, TrainedModel
+from charrnn.registry import make_own
 from charrnn.regularization import Regularization
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
@@ -50,8 +51,6 @@ class Network(nn.Module):
     Raises:
         InputError: the architecture cannot have that regularization.
     """
-
-    normalized = False  # its logits are not ln p yet
 
     def __init__(
         self, architecture: Architecture, regularization: Regularization | None = None
@@ -144,13 +143,10 @@ class Network(nn.Module):
         shares = [m.p for m in self.modules() if isinstance(m, _Dropout)]
         return any([*shares, r.recurrent_dropout, r.weight_dropout])
 
-    @property
-    def vocabulary_size(self) -> int:
-        return self.architecture.vocabulary_size
 
-    def num_parameters(self) -> int:
-        """Trained numbers, as torch-rnn counts them."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+def num_parameters(network: nn.Module) -> int:
+    """Trained numbers, as torch-rnn counts them."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def _to_module(layer_state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
@@ -246,10 +242,27 @@ def detached(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
+def make_network(
+    architecture: Architecture, regularization: Regularization | None = None
+) -> Network:
+    """The network of an architecture, with new weights: charrnn's own, or somebody's.
+
+    Of somebody's own no more is used than `charrnn.CharacterNetwork` says.
+
+    Raises:
+        InputError: it cannot have that regularization, or is not what it must be.
+    """
+    if not architecture.is_own:
+        return Network(architecture, regularization)
+    r = regularization or Regularization()
+    r.require_fits(architecture.kind, architecture.embedding_size, architecture.hidden_size)
+    return cast(Network, make_own(architecture))
+
+
 def network_of(trained: TrainedModel) -> Network:
     """The network of a trained model, on the CPU."""
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        network = Network(trained.architecture)
+        network = make_network(trained.architecture)
     network.load_state_dict({name: torch.tensor(w) for name, w in trained.weights.items()})
     return network
 

@@ -7,11 +7,11 @@ network applies all of it (`charrnn.network`); a trained model knows none of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from charrnn.cells import CELLS
+from charrnn import registry
 from charrnn.errors import InputError
-from charrnn.ranges import BELOW_1, require, require_ranges
+from charrnn.options.ranges import BELOW_1, require, require_ranges
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,21 @@ class Regularization:
         Args:
             hidden_size: None: it is not chosen yet.
         """
+        cell = registry.cell_of(kind)
+        if cell is None:
+            for field in fields(self):
+                value = getattr(self, field.name)
+                require(
+                    value == field.default,
+                    f"model.{field.name}",
+                    str(value).lower(),
+                    f"is for charrnn's own network, which a {kind} is not; leave it out",
+                )
+            return
         for name in ("recurrent_dropout", "weight_dropout"):
             share = getattr(self, name)
             require(
-                CELLS[kind].recurrent or not share,
+                cell.recurrent or not share,
                 f"model.{name}",
                 share,
                 f"a {kind} has no recurrent weights; leave it out",

@@ -14,7 +14,7 @@ None of it touches what a cell carries from one character to the next.
 from __future__ import annotations
 
 from charrnn.errors import InputError
-from charrnn.ranges import one_of
+from charrnn.options.ranges import one_of
 
 SKIP = one_of("none", "residual", "sum")
 

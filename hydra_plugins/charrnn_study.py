@@ -1,7 +1,8 @@
-"""A sweeper of Hydra's behind which stands Optuna; Hydra finds it here by its name.
+"""Sweepers of Hydra's: a study of Optuna's, and a sweep that goes on; Hydra finds them here by
+their names.
 
-What it does is in `charrnn.cli.search`: Hydra imports every plugin whenever it starts, so
-nothing is imported here that takes time.
+What they do is in `charrnn.cli.search` and `charrnn.cli.resuming`: Hydra imports every plugin
+whenever it starts, so nothing is imported here that takes time.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class StudySweeper(Sweeper):
-    """Lets a study decide which jobs there are; the launcher is any of Hydra's.
+class _Launching(Sweeper):
+    """A sweeper that hands its jobs to any launcher of Hydra's.
 
     Args:
-        settings: what `conf/hydra/sweeper/study.yaml` explains.
+        settings: what the file in `conf/hydra/sweeper/` explains.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -36,6 +37,10 @@ class StudySweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+
+class StudySweeper(_Launching):
+    """Lets a study decide which jobs there are."""
+
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has as many as it is to have."""
         from charrnn.cli.search import search
@@ -44,3 +49,16 @@ class StudySweeper(Sweeper):
         assert self.hydra_context is not None
         assert self.launcher is not None
         return search(self.config, self.hydra_context, self.launcher, arguments)
+
+
+class RecordedJobs(_Launching):
+    """Goes on with the jobs that a sweep's folder records."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run each of them to its end; one that is finished says so."""
+        from charrnn.cli.resuming import recorded_jobs
+
+        assert self.config is not None
+        assert self.launcher is not None
+        jobs = recorded_jobs(self.config.hydra, arguments)
+        return self.launcher.launch(jobs, initial_job_idx=0)

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from charrnn.cells import CELLS, Cell
+from charrnn.cells.mingru import MinGRU, _Scan, scan
 from charrnn.errors import InputError
 from charrnn.evaluation import score_ids
-from charrnn.mingru import MinGRU, _Scan, scan
 from charrnn.model import Model, load
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, weights_of
 from charrnn.text.vocabulary import Vocabulary
+from tests.textbook import EQUATIONS
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -30,6 +31,10 @@ def test_an_entry_is_what_its_module_is(kind: str) -> None:
     carried = carried if isinstance(carried, tuple) else (carried,)
     assert [part.shape for part in carried] == [(1, N, H)] * len(cell.carried)
     assert torch.equal(carried[0][0], hidden[:, -1])
+
+
+def test_each_has_its_equations_in_the_textbook() -> None:
+    assert EQUATIONS.keys() == CELLS.keys(), "tests/textbook.py, which the engines are held to"
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -105,7 +110,7 @@ def test_the_scan_is_a_loop(T: int, chunk: int | None) -> None:
 
 @pytest.mark.parametrize("chunk", [None, 3])
 def test_the_scans_gradients(chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charrnn.mingru.scan", lambda a, b, before: scan(a, b, before, chunk))
+    monkeypatch.setattr("charrnn.cells.mingru.scan", lambda a, b, before: scan(a, b, before, chunk))
     a, b, before = torch.rand(8, 2, 3), torch.randn(8, 2, 3), torch.randn(2, 3)
     inputs = [x.double().requires_grad_() for x in (a, b, before)]
     assert torch.autograd.gradcheck(_Scan.apply, inputs)

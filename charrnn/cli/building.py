@@ -14,13 +14,12 @@ import typing
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from charrnn.cli.ranges import NODE, NODES, PATH, BadOption, Trait, written
+from charrnn import errors
 from charrnn.errors import InputError
-from charrnn.ranges import Range
+from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait
+from charrnn.runs.record import OF_HYDRA
 from charrnn.text.checks import require_path
 
-# what Hydra's instantiate reads itself
-OF_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 # what training gives to the things that it builds, besides what the config says
 SUPPLIED = {
     "model": {"vocabulary", "optimizer", "schedule"},
@@ -30,6 +29,24 @@ SUPPLIED = {
     "callbacks": {"run"},
     "logger": {"run", "save_dir"},
 }
+
+
+def written(value: object) -> str:
+    """A value as a person writes it on the command line; a very long one is cut."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else errors.shown(value)
+
+
+class BadOption(InputError):
+    """An option whose value cannot be used; who knows where it was written may say so."""
+
+    def __init__(self, name: str, value: object, demand: str) -> None:
+        super().__init__(f"{name}={written(value)}: {demand}")
+        self.name, self.value, self.demand = name, value, demand
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.value, self.demand)
 
 
 class Unknown(InputError):
@@ -266,6 +283,8 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
     schema = nodes.TARGETS.get(target)
+    is_foreign = schema is None
+    schema = schema or nodes.OF_GROUP.get(path)
     if schema is None:
         signatures.check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}
@@ -273,7 +292,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     names = {field.name for field in fields(schema)}
     declared = {name: part for name, part in given.items() if name in names}
     further = {name: part for name, part in given.items() if name not in names}
-    if not hasattr(schema, "OPEN"):
+    if not hasattr(schema, "OPEN") and not is_foreign:
         declared, further = given, {}
     made = build(schema, declared, f"{path}.", whole)
     _refuse_absent(path, target, schema)
@@ -281,7 +300,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     for name, part in further.items():
         if name in reserved:
             raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved[name]}")
-    if further:
+    if further or is_foreign:
         signatures.check(path, target, further, supplied | names, own)
     checked = made if isinstance(made, dict) else vars(made)
     return {**own, **checked, **_nested(path, further)}

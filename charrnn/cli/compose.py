@@ -1,8 +1,9 @@
 """From the words of a command line to options, and from there into the command.
 
-Everything is composed and checked first, through Hydra's Compose API, before anything is
-written and before the command imports what takes time. Then ``hydra.main`` composes the same
-again and runs it: it makes the run's folder, calls the callbacks of Hydra's own, sweeps.
+The config is composed once and checked once, through Hydra's Compose API, before anything is
+written and before the command imports what takes time. Hydra's `run_job` then makes the run's
+folder and runs the command on that config. A sweep is left to ``hydra.main``, which composes
+each of its jobs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from charrnn.cli.job import Composed, Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
+from charrnn.cli.sources import key_of
 from charrnn.errors import InputError, RunError
 
 __all__ = ["Composed", "call", "main"]
@@ -37,8 +39,9 @@ def call(module: ModuleType, words: list[str]) -> Any:
     """Run the command of a module with the words that follow it.
 
     Args:
-        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``; the command
-            is called as the module is.
+        module: has ``run(options)``, and may have ``prepare_overrides(overrides)``,
+            ``go_on(overrides, flags)`` and ``check(composed)``; the command is called as the
+            module is.
 
     Returns:
         What the command returns: for train the best validation loss. None for a sweep, and
@@ -51,8 +54,17 @@ def call(module: ModuleType, words: list[str]) -> Any:
     command = module.__name__.rpartition(".")[2]
     if prepare := getattr(module, "prepare_overrides", None):
         overrides = prepare(overrides)
+    for override in overrides:
+        if command == "train" and key_of(override) == "hydra.output_subdir":
+            raise InputError(
+                f"{override}: a run's config is always in its folder .hydra, from which it is "
+                f"resumed; leave it out"
+            )
+    if go_on := getattr(module, "go_on", None):
+        overrides = go_on(overrides, given)
     multirun = given.multirun or "hydra.mode=MULTIRUN" in overrides
-    line = Line(command, module.run, given, literal(overrides, command, multirun), multirun)
+    words, check = literal(overrides, command, multirun), getattr(module, "check", None)
+    line = Line(command, module.run, given, words, multirun, check)
     if given.show_only():
         from charrnn.cli import show
 
@@ -64,9 +76,14 @@ def call(module: ModuleType, words: list[str]) -> Any:
         if config.hydra.mode == RunMode.MULTIRUN:  # says an experiment file
             return _sweep(line)
         with hydra_config(config):
-            options_of(command, config, config.hydra)
             folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
-    return _run(line, config, folder)
+            _set_folder(config, folder)
+            options = options_of(command, config, config.hydra)
+    job = Job(command, module.run, surroundings.wants_traceback(), line.places(), options=options)
+    if not _needs_hydra(config):
+        with hydra_config(config):
+            return job(config)
+    return _run(line, job, config, folder)
 
 
 def _sweep(line: Line) -> None:
@@ -76,36 +93,38 @@ def _sweep(line: Line) -> None:
     sweep.run(line)
 
 
-def _run(line: Line, config: DictConfig, folder: Path) -> Any:
-    """Run one job."""
-    job = Job(line.command, line.run, surroundings.wants_traceback())
-    if not _needs_hydra(config):
-        with read_write(config.hydra), open_dict(config.hydra):
-            config.hydra.runtime.output_dir = str(folder)
-        with hydra_config(config):
-            return job(config)
+def _set_folder(config: DictConfig, folder: Path) -> None:
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.runtime.output_dir = str(folder)
+
+
+def _run(line: Line, job: Job, config: DictConfig, folder: Path) -> Any:
+    """Run one job in a folder of its own."""
     standing = next(path for path in (folder, *folder.parents) if path.exists())
-    folder, settled = hydra_main.settled(config, "run", folder)
+    made, settled = hydra_main.settled(config, "run", folder)
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.mode = RunMode.RUN
+        if settled is not None:
+            config.hydra.run.dir = settled
+    if made != folder:  # another run began in the same microsecond
+        _set_folder(config, made)
+        with explaining(line), hydra_config(config):
+            job.options = options_of(line.command, config, config.hydra)
     try:
-        hydra_main.run(line, job, [*line.words(["--run"]), *settled])
-    except Exception as error:
-        if error is not job.error:
-            if isinstance(error, OSError):
-                reason = error.strerror or error
-                raise RunError(f"{folder}: cannot be written ({reason})") from error
-            with explaining(line):
-                raise
-        if isinstance(error, InputError):
-            _take_back(folder, standing)
+        with line.opened():
+            hydra_main.run_once(job, config)
+    except OSError as error:
+        raise RunError(f"{made}: cannot be written ({error.strerror or error})") from error
+    except InputError:
+        _take_back(made, standing)
         raise
     return job.value
 
 
 def _needs_hydra(config: DictConfig) -> bool:
-    """Whether hydra.main has anything to do for a single job but to call it.
+    """Whether Hydra has anything to do for a single job but to call it.
 
-    It has not for a command that makes no folder, and composing once rather than three times
-    is a quarter of the time that a short sample takes.
+    It has not for a command that makes no folder.
     """
     hydra: Any = OmegaConf.to_container(config.hydra)
     return bool(

@@ -97,10 +97,12 @@ def page(command: str) -> Page:
     return result
 
 
-def kinds() -> list[str]:
-    """The recurrent cells that have a YAML file in model/, without importing them."""
-    models = [_chosen(CONF / "model", path.stem) for path in (CONF / "model").glob("*.yaml")]
-    return sorted({model["kind"].default for model in models})
+def targets(group: str, choice: str) -> dict[str, str]:
+    """The dotted name of each node that a choice brings, with its ``_target_``."""
+    own = _chosen(CONF / group, choice)
+    end = "._target_"
+    named = {f"{group}.{name}": option.default for name, option in own.items()}
+    return {name.removesuffix(end): target for name, target in named.items() if name.endswith(end)}
 
 
 def _choices(folder: Path, default: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError
 
 
 class Terminated(BaseException):
@@ -21,7 +21,9 @@ def terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
-    """Say why it ended and return the exit code; a traceback only for a fault of our own.
+    """Say why it ended and return the exit code; a traceback only for a fault in code.
+
+    It is charrnn's own, or somebody's whose code it called: then only their part is shown.
 
     Args:
         label: what the line starts with: the program, the command, a sweep's job.
@@ -32,6 +34,8 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
     if isinstance(error, (InputError, RunError, Interrupted)):
         if with_traceback:
             _print_traceback(error)
+        elif isinstance(error, OwnCodeError):
+            print(error.lines, end="", file=sys.stderr)
         return _line(label, str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _line(label, "interrupted", 128 + signal.SIGINT)
@@ -46,6 +50,10 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
         return _line(label, "out of memory", 1)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    from charrnn import own_code
+
+    if own := own_code.explained(error):
+        return end(label, own, with_traceback)
     _print_traceback(error)
     return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
 
@@ -54,6 +62,10 @@ def message(error: BaseException) -> str:
     """Why it ended, in a line."""
     if isinstance(error, (InputError, RunError, Interrupted)):
         return plain(str(error))
+    from charrnn import own_code
+
+    if own := own_code.explained(error):
+        return plain(str(own))
     return plain(f"{type(error).__name__}: {error}")
 
 

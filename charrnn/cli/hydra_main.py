@@ -1,18 +1,24 @@
-"""Where ``hydra.main`` is called, and which folder it works in."""
+"""Where Hydra runs a job or a sweep, and which folder it works in."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import main
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobStatus, configure_log, run_job
+from hydra.experimental.callback import Callback
+from hydra.types import HydraContext
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import surroundings
 from charrnn.cli.job import Job
 from charrnn.cli.line import Line
-from charrnn.cli.literal import quoted
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.text.checks import require_path
@@ -24,6 +30,42 @@ def run(line: Line, job: Job, words: list[str]) -> None:
     with warnings.catch_warnings(), surroundings.inside(words):
         warnings.filterwarnings("ignore", module=r"hydra\.")
         task()
+
+
+def run_once(job: Job, config: DictConfig) -> None:
+    """Let Hydra run a job on a config that is composed already; it raises what the job raises.
+
+    Hydra makes the folder, writes .hydra into it, sets up logging and the environment, and calls
+    the callbacks of its own. hydra-zen runs jobs in the same way.
+    """
+    hydra = config.hydra
+    configure_log(hydra.hydra_logging, hydra.verbose)
+    callbacks = _Callbacks([instantiate(node) for node in (hydra.callbacks or {}).values()])
+    context = HydraContext(GlobalHydra.instance().config_loader(), callbacks)  # type: ignore[arg-type]
+    callbacks.call("on_run_start", config=config, config_name=hydra.job.config_name)
+    returned = run_job(job, config, "hydra.run.dir", None, context)
+    callbacks.call("on_run_end", config=config, config_name=hydra.job.config_name)
+    if returned.status == JobStatus.FAILED:
+        # its value would be raised with a line of Hydra's on standard error
+        assert job.error is not None
+        raise job.error
+
+
+class _Callbacks:
+    """Those of ``hydra.callbacks``, as `run_job` calls them."""
+
+    def __init__(self, each: Sequence[Callback]) -> None:
+        self.each = each
+
+    def call(self, name: str, **known: Any) -> None:
+        for callback in self.each:
+            getattr(callback, name)(**known)
+
+    def on_job_start(self, **known: Any) -> None:
+        self.call("on_job_start", **known)
+
+    def on_job_end(self, **known: Any) -> None:
+        self.call("on_job_end", **known)
 
 
 def folder_of(option: str, value: str) -> Path:
@@ -41,8 +83,8 @@ def folder_of(option: str, value: str) -> Path:
     return Path(folder)
 
 
-def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, list[str]]:
-    """Settle a folder that is called after the time, before Hydra composes once more.
+def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, str | None]:
+    """Settle a folder that is called after the time, before Hydra looks at the clock again.
 
     It is made here, so that of runs and sweeps that begin in the same microsecond each has its
     own.
@@ -53,11 +95,10 @@ def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, list[str
         folder: as it was composed.
 
     Returns:
-        The folder, and the words that make it Hydra's.
+        The folder, and what ``hydra.MODE.dir`` has to be for it; None where it is that already.
     """
     written = str(OmegaConf.to_container(config.hydra[mode])["dir"])  # type: ignore[index, call-overload]
     if "${now:" not in written:
-        return folder, []
+        return folder, None
     made = make_new_folder(folder)
-    named = str(made) if os.path.isabs(written) else os.path.relpath(made)
-    return made, [f"hydra.{mode}.dir={quoted(named)}"]
+    return made, str(made) if os.path.isabs(written) else os.path.relpath(made)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
+from charrnn.cli.line import hydra_config
+from charrnn.cli.literal import override_of
 from charrnn.cli.options import SCHEMAS
-from charrnn.cli.ranges import PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.options.ranges import PATH
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,25 @@ class Composed:
         given: the options that today's command line sets, dotted, itself or by an experiment;
             a choice counts as its group's name.
         folder: the run's folder, absolute; Hydra made it.
+        choices: group -> the name or names that are chosen in it.
         overrides: the overrides in Hydra's grammar, without ``hydra.*``.
         hydra: Hydra's own part of the config, unresolved.
         in_sweep: whether this is one job of a sweep.
         job_id: Hydra's ``hydra.job.id``; "" outside a sweep.
-        targets: every ``_target_`` that conf/, --config-dir and the command line name today.
+        flags: those of the command line that say where YAML files lie.
+        composed_with: the config with recipes (group -> choice) besides.
     """
 
     config: dict[str, Any]
     given: tuple[str, ...]
     folder: Path
+    choices: dict[str, Any]
     overrides: tuple[str, ...]
     hydra: dict[str, Any]
     in_sweep: bool
     job_id: str
-    targets: frozenset[str]
+    flags: tuple[str, ...]
+    composed_with: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass
@@ -54,22 +61,29 @@ class Job:
 
     Attributes:
         run: the command itself.
+        flags: those of the command line that say where YAML files lie.
+        options: of a single job, built and checked already; those of a sweep's are built as
+            each begins.
         folder: of the last job that began in this process.
         error: with which the last job that failed here did.
         begun: how many jobs did so in this process.
         since: the time at which the first could begin.
         jobs: how many the sweep has, if that is known.
+        goes_on: whether these are the jobs of a sweep that was begun before.
         failures: the file in which a sweep's jobs leave why they failed.
     """
 
     command: str
     run: Callable[[Any], Any]
     traceback: bool
+    flags: tuple[str, ...] = ()
+    options: Any = field(default=None, repr=False)
     jobs: int | None = None
+    goes_on: bool = False
     begun: int = 0
     folder: Path | None = None
     failures: Path | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
@@ -92,6 +106,7 @@ class Job:
                 return getattr(self.value, "objective", self.value)
             except (Interrupted, BrokenPipeError) as error:
                 if not in_sweep:
+                    self.error = error
                     raise
                 # these end a whole sweep
                 label = self._label(hydra)
@@ -107,24 +122,15 @@ class Job:
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
-        options = options_of(self.command, config, hydra)
+        options = self.options
+        if options is None:
+            options = options_of(self.command, config, hydra)
         if self.command != "train":
             overrides = " ".join(_plain(hydra.overrides)["task"])
             with sweeping.job(sweeping.Swept(hydra.job.num, overrides) if in_sweep else None):
                 return self.run(options)
-        values: dict[str, Any] = vars(options)
-        return self.run(
-            Composed(
-                config=values,
-                given=sources.given(hydra),
-                folder=Path(hydra.runtime.output_dir),
-                overrides=tuple(_plain(hydra.overrides)["task"]),
-                hydra=_plain(hydra),
-                in_sweep=in_sweep,
-                job_id=str(hydra.job.id) if in_sweep else "",
-                targets=frozenset(sources.targets(hydra) | _named(values)),
-            )
-        )
+        folder = Path(hydra.runtime.output_dir)
+        return self.run(composed_of(vars(options), hydra, folder, in_sweep, self.flags))
 
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
@@ -132,7 +138,10 @@ class Job:
         from charrnn.sweeps.progress import Place, progress
 
         assert self.folder is not None
-        where = Place(int(hydra.job.num), self.jobs, str(hydra.job.override_dirname))
+        options = str(hydra.job.override_dirname)
+        if self.goes_on:
+            options = self.folder.name.partition("_")[2]
+        where = Place(int(hydra.job.num), self.jobs, options)
         mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None
         say(progress(self.folder.parent, where, mean))
 
@@ -142,7 +151,8 @@ class Job:
 
 
 def _name(hydra: DictConfig) -> str:
-    return f"job {hydra.job.num} ({' '.join(_plain(hydra.overrides)['task'])})"
+    words = sources.todays(_plain(hydra.overrides)["task"])
+    return f"job {hydra.job.num} ({' '.join(words)})"
 
 
 def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
@@ -169,11 +179,11 @@ def options_of(command: str, config: DictConfig, hydra: DictConfig) -> Any:
         option = conf.page(command).options.get(name, conf.Option("", "a value"))
         raise InputError(f"{name} is required: {name}=VALUE, {option.explanation}")
     if hydra.job.get("chdir"):
-        _from_the_original_folder(command, values, hydra.runtime.cwd)
+        make_absolute(command, values, hydra.runtime.cwd)
     return build(schema, values)
 
 
-def _from_the_original_folder(command: str, values: dict[str, Any], folder: str) -> None:
+def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
     """Make paths absolute, for a job that Hydra runs in its own folder."""
     for name in having(command, PATH):
         *parents, last = name.split(".")
@@ -187,14 +197,48 @@ def _from_the_original_folder(command: str, values: dict[str, Any], folder: str)
             node[last] = os.path.join(folder, value)
 
 
-def _named(values: Any) -> set[str]:
-    """Every ``_target_`` in a config."""
-    if isinstance(values, list):
-        return {name for part in values for name in _named(part)}
-    if not isinstance(values, dict):
-        return set()
-    own = {values["_target_"]} if "_target_" in values else set()
-    return own | {name for part in values.values() for name in _named(part)}
+def composed_of(
+    values: dict[str, Any],
+    hydra: DictConfig,
+    folder: Path,
+    in_sweep: bool,
+    flags: tuple[str, ...],
+) -> Composed:
+    """What `charrnn train` is asked for, of the options that were built."""
+    return Composed(
+        config=values,
+        given=sources.given(hydra),
+        folder=folder,
+        choices=sources.choices(hydra),
+        overrides=tuple(_plain(hydra.overrides)["task"]),
+        hydra=_plain(hydra),
+        in_sweep=in_sweep,
+        job_id=str(hydra.job.id) if in_sweep else "",
+        flags=flags,
+        composed_with=lambda recipes: _composed_with(hydra, recipes),
+    )
+
+
+def _composed_with(hydra: DictConfig, recipes: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with recipes besides; without those that there are not."""
+    words = _plain(hydra.overrides)
+    own = {sources.key_of(word) for word in words["task"]}
+    more = [
+        override_of(group, choice)
+        for group, choice in recipes.items()
+        if group not in own and sources.has(hydra, group, choice)
+    ]
+    name = hydra.job.config_name
+    try:
+        config = compose(name, [*more, *words["hydra"], *words["task"]], return_hydra_config=True)
+        with open_dict(config.hydra):
+            config.hydra.job.num = 0
+        with hydra_config(config):
+            made: Any = OmegaConf.to_container(config, resolve=True)
+    except Exception:  # a recipe that no longer fits explains nothing
+        return {}
+    del made["hydra"]
+    return {str(name): value for name, value in made.items()}
 
 
 def _plain(config: Any) -> Any:

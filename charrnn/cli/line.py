@@ -30,6 +30,7 @@ class Line:
 
     Attributes:
         run: the command itself.
+        check: looks, before anything is run, at what the command is asked for; or None.
         overrides: in Hydra's grammar, the texts among them quoted.
         multirun: whether values may be several.
     """
@@ -39,6 +40,18 @@ class Line:
     flags: Flags
     overrides: list[str]
     multirun: bool
+    check: Callable[[Any], Any] | None = None
+
+    def places(self) -> tuple[str, ...]:
+        """The words of the line that say where YAML files lie."""
+        flags = {
+            "--config-dir": self.flags.config_dir,
+            "--config-name": self.flags.config_name,
+            "--config-path": self.flags.config_path,
+        }
+        words = [word for flag, value in flags.items() if value for word in (flag, value)]
+        typed = (o for o in self.overrides if o.lstrip("+").startswith("hydra.searchpath="))
+        return (*words, *typed)
 
     @property
     def config_name(self) -> str:

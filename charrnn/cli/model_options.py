@@ -8,31 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.ranges import (
+from charrnn.counts import COUNTS
+from charrnn.export import ENDINGS
+from charrnn.options.ranges import (
+    AT_LEAST_1,
     NOT_EMPTY,
+    NOT_NEGATIVE,
     ORIGINS,
     PATH,
     PORT,
-    TEXT,
-    Models,
-    Paths,
-)
-from charrnn.counts import COUNTS
-from charrnn.export import ENDINGS
-from charrnn.ranges import (
-    AT_LEAST_1,
-    NOT_NEGATIVE,
     POSITIVE,
     PRIMES,
-    SEED,
-    SHARE,
     TEMPERATURE,
+    TEXT,
     UNIT,
     UNKNOWN,
+    Models,
+    Paths,
     Range,
     one_of,
     require,
 )
+from charrnn.options.sampling import ENGINE, SamplingParams
 from charrnn.text.checks import require_h5_pair
 
 EVALUATION_TEMPERATURE = Range(
@@ -94,23 +91,12 @@ NOVEL = Range(
 )
 
 
-@dataclass
-class SampleOptions:
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(SamplingParams):
     checkpoint: Models
-    length: Annotated[int, NOT_NEGATIVE]
-    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]
-    start_text: Annotated[str, TEXT]
+    # several: a text with each
+    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
-    prime: Annotated[str, one_of(*PRIMES)]
-    seed: Annotated[int | None, SEED]
-    sample: bool
-    top_k: Annotated[int | None, AT_LEAST_1]
-    top_p: Annotated[float | None, SHARE]
-    min_p: Annotated[float | None, UNIT]
-    ban: Annotated[str | None, TEXT]
-    num_samples: Annotated[int, AT_LEAST_1]
-    until: Annotated[str | None, TEXT, NOT_EMPTY]
     mode: Annotated[str, one_of("text", "lines")]
     interactive: bool
     json: bool
@@ -119,7 +105,6 @@ class SampleOptions:
     report_folder: Annotated[str | None, PATH]
     corpus: Annotated[str | None, PATH]
     output: Annotated[str | None, PATH]
-    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
 
     def check(self, prefix: str) -> None:
         require(
@@ -189,14 +174,20 @@ class InspectOptions:
     checkpoint: Annotated[str, PATH]
     input_txt: Annotated[str | list[str] | None, PATH]
     length: Annotated[int, PASSAGE]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
+    unknown: Annotated[str, UNKNOWN]
     output: Annotated[str, PATH]
+
+
+CONVERTED = Range(
+    lambda value: value.endswith(".safetensors"),
+    "must end in .safetensors (a model file); `charrnn export` writes pages and ONNX",
+)
 
 
 @dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
-    output: Annotated[str, PATH]
+    output: Annotated[str, PATH, CONVERTED]
 
 
 BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")
@@ -235,11 +226,11 @@ class ServeOptions:
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
-    unknown: Annotated[str, one_of(*UNKNOWN)]
-    prime: Annotated[str, one_of(*PRIMES)]
+    unknown: Annotated[str, UNKNOWN]
+    prime: Annotated[str, PRIMES]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
-    engine: Annotated[str, one_of("auto", "numpy", "numba", "torch")]
+    engine: Annotated[str, ENGINE]
     streams: Annotated[int, AT_LEAST_1]
     cache_mb: Annotated[int, NOT_NEGATIVE]
     max_length: Annotated[int, AT_LEAST_1]

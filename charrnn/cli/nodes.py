@@ -11,28 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
 
-from charrnn.cli import conf
-from charrnn.cli.ranges import (
+from charrnn import registry
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
     BETAS,
     DEVICES,
     ENCODING,
     FIXED,
     NODE,
     NOT_EMPTY,
-    PATH,
-    SHA256,
-    TEXT,
-    THREADS,
-    Paths,
-)
-from charrnn.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
     NOT_NEGATIVE,
+    PATH,
     POSITIVE,
     SEED,
+    SHA256,
     SHARE,
+    TEXT,
+    THREADS,
     UNIT,
+    Paths,
     Range,
     one_of,
     require,
@@ -41,8 +39,7 @@ from charrnn.regularization import Regularization
 from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.checks import LINES, require_fractions, require_h5_pair
 
-# a cell is one that has a YAML file in model/
-KIND = Range(lambda value: value in conf.kinds(), "must be one of " + ", ".join(conf.kinds()))
+KIND = Range(registry.is_known, registry.UNKNOWN)
 
 
 @dataclass
@@ -301,6 +298,13 @@ class MLFlowOptions:
     run_name: Annotated[str | None, TEXT]
     tracking_uri: Annotated[str | None, TEXT, NOT_EMPTY]
 
+
+# what stands in these is read elsewhere too, so a target of somebody's own takes their options
+OF_GROUP: dict[str, type] = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "trainer": TrainerOptions,
+}
 
 TARGETS: dict[str, type] = {
     "charrnn.TextDataModule": DataOptions,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from charrnn import registry
 from charrnn.cli.model_options import (
     ConvertOptions,
     EvaluateOptions,
@@ -23,23 +24,21 @@ from charrnn.cli.model_options import (
     ScoreOptions,
     ServeOptions,
 )
-from charrnn.cli.ranges import (
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    BELOW_1,
+    DURATION,
     ENCODING,
     FIXED,
     NODE,
     NODES,
     NOT_EMPTY,
+    NOT_NEGATIVE,
     PATH,
     PORT,
-    TEXT,
-)
-from charrnn.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
-    DURATION,
-    NOT_NEGATIVE,
     SEED,
     SHARE,
+    TEXT,
     Range,
     require,
 )
@@ -99,6 +98,13 @@ class TrainOptions:
             "budget",
             self.budget,
             "a resume goes on with what was chosen when the run was begun; leave it out",
+        )
+        kind = self.model.get("kind", "lstm")
+        require(
+            not self.fit_temperature or registry.cell_of(kind) is not None,
+            "fit_temperature",
+            "true",
+            f"a {kind} is evaluated as it is; leave it out",
         )
 
 

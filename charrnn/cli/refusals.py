@@ -20,9 +20,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf, sources
-from charrnn.cli.building import Missing, Unknown
+from charrnn.cli.building import BadOption, Missing, Unknown
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.ranges import BadOption
 from charrnn.errors import InputError, RunError, shown
 
 _LONGEST_CHOICE = 200  # beyond, it is no name of a file
@@ -71,10 +70,7 @@ class _Refusal:
             return self.fault
         for cause in _causes(error):
             if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-                group, _, choice = cause.missing_cfg_file.rpartition("/")
-                written = self._written(group.replace("/", "."))
-                written = written or f"{group}={choice}".removeprefix("=")
-                return InputError(f"{written}: {_no_such_choice(choice, cause.options or ())}")
+                return self._no_such_file(cause.missing_cfg_file, cause.options or ())
             if isinstance(cause, OmegaConfBaseException) and cause.full_key:
                 name = cause.full_key
                 if isinstance(cause, KeyError | AttributeError):
@@ -86,6 +82,23 @@ class _Refusal:
             if not known and not override.is_add() and not override.is_force_add():
                 return self._unknown(name)
         return InputError(" ".join(str(error).split()) or type(error).__name__)
+
+    def _no_such_file(self, missing: str, options: Sequence[str]) -> InputError:
+        """A choice that is in no folder: the command line's, or one in a file that it chose."""
+        group, _, choice = missing.rpartition("/")
+        name = group.replace("/", ".")
+        if name in self.parsed:
+            value = self.parsed[name].value()
+            chosen = [str(one) for one in (value if isinstance(value, list) else [value])]
+            for folder in (self.line.flags.config_dir, conf.CONF):
+                for path in (Path(folder, group, f"{one}.yaml") for one in chosen if folder):
+                    if choice not in chosen and path.is_file():
+                        return InputError(
+                            f"{_short(path)}: its defaults list names {missing}, and there is no "
+                            f"such file in conf/ or --config-dir"
+                        )
+        written = self._written(name) or f"{group}={choice}".removeprefix("=")
+        return InputError(f"{written}: {_no_such_choice(choice, options)}")
 
     def located(self, error: BadOption | Unknown | Missing) -> InputError:
         """Say where what the builder refuses was written."""

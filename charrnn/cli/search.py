@@ -15,14 +15,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import search_space
-from charrnn.cli.resumed_sweep import RECORD
+from charrnn.cli.literal import override_of
+from charrnn.cli.resuming import job_words
 from charrnn.cli.signatures import check
-from charrnn.errors import InputError
-from charrnn.files import replacing
-from charrnn.ranges import AT_LEAST_1, SEED, require
+from charrnn.cli.sources import key_of
+from charrnn.cli.sweeping import folder_name
+from charrnn.errors import InputError, shown
+from charrnn.options.ranges import AT_LEAST_1, SEED, require
+from charrnn.runs.record import MISSING, found
+from charrnn.sweeps import jobs
+from charrnn.sweeps.jobs import Drawn, Sweep
 from charrnn.sweeps.study import Settings, Trial, Worker
 
 TARGET = "hydra_plugins.charrnn_study.StudySweeper"
+_NUMBERS = ("n_trials", "n_jobs", "seed")
 
 
 def search(
@@ -37,6 +43,8 @@ def search(
     Returns:
         What came of the jobs that were run from here.
     """
+    folder = Path(config.hydra.sweep.dir)
+    sweep = jobs.read(folder) if config.resume not in (None, "auto") else None
     params: Any = OmegaConf.to_container(config.hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
     lines = [*(f"{name}={value}" for name, value in params.items()), *arguments]
     parsed = OverridesParser.create(context.config_loader).parse_overrides(lines)
@@ -47,15 +55,15 @@ def search(
         for name, override in overrides.items()
         if not override.is_sweep_override()
     ]
-    folder = Path(config.hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / RECORD) as temporary:
-        OmegaConf.save(config, temporary)
     worker = Worker(folder, settings)
     results: list[JobReturn] = []
     while trials := worker.next():
-        jobs = [_job(trial, alike) for trial in trials]
-        ended = launcher.launch(jobs, initial_job_idx=trials[0].number)
+        if sweep is None:
+            words = [_job(trial, alike) for trial in trials]
+        else:
+            words = [_recorded_job(trial, sweep, config.hydra, arguments) for trial in trials]
+        ended = launcher.launch(words, initial_job_idx=trials[0].number)
         for trial, result in zip(trials, ended, strict=True):
             done = result.status == JobStatus.COMPLETED
             worker.tell(trial, result.return_value if done else None)
@@ -69,12 +77,57 @@ def search(
 
 
 def _job(trial: Trial, alike: Sequence[str]) -> list[str]:
-    goes_on = ["resume=auto"] if trial.again and "resume=auto" not in alike else []
-    return [*alike, *goes_on, *search_space.overrides(trial.params)]
+    # first: what stands before it would be taken for a record's
+    goes_on = ["resume=auto"] if trial.again or "resume='auto'" in alike else []
+    others = [word for word in alike if not word.startswith("resume=")]
+    return [*goes_on, *others, *search_space.overrides(trial.params)]
+
+
+def _recorded_job(trial: Trial, sweep: Sweep, hydra: DictConfig, today: Sequence[str]) -> list[str]:
+    """The words of a trial of a study that goes on, in the folder that it has or would have."""
+    assert sweep.space is not None
+    values = {name: drawn.value(trial.params[name]) for name, drawn in sweep.space.items()}
+    base = sweep.base({name.lstrip("+"): value for name, value in values.items()})
+    if base is None:
+        raise InputError(f"{sweep.folder}: has no record for trial {trial.number}")
+    drawn = [override_of(name, value) for name, value in values.items()]
+    named = (f"{name.lstrip('+')}={trial.params[name]}" for name in sweep.space)
+    standing = sorted(path.name for path in sweep.folder.glob(f"{trial.number}_*"))
+    folder = [*standing, folder_name(trial.number, ",".join(sorted(named)))][0]
+    if found(base.record.config, "callbacks.pruning") is not MISSING:
+        drawn.append(f"callbacks.pruning.trial={trial.number}")
+    return job_words(sweep, base, folder, hydra, [*today, *drawn])
+
+
+def recorded_bases(config: DictConfig, today: Sequence[str]) -> list[list[str]]:
+    """The words of a study that goes on, as far as they are known before a trial is drawn."""
+    sweep = jobs.read(Path(config.hydra.sweep.dir))
+    assert sweep.space is not None
+    words = []
+    for base in sweep.jobs:
+        chosen = base.record.choices
+        groups = [override_of(name, chosen[name]) for name in sweep.space if name in chosen]
+        words.append(job_words(sweep, base, "0", config.hydra, [*today, *groups]))
+    return words
+
+
+def recorded(config: DictConfig) -> dict[str, Any]:
+    """The settings of a study, as its folder records them."""
+    given: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    return {name: given[name] for name in (*_NUMBERS, "sampler")}
+
+
+def space_of(overrides: Sequence[Override]) -> dict[str, Drawn]:
+    """The search space of a command line, as a sweep's folder records it."""
+    return {
+        override.get_key_element(): search_space.drawn(override)
+        for override in overrides
+        if override.is_sweep_override()
+    }
 
 
 def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
-    """What the study is asked for, checked.
+    """What the study is asked for, checked; of one that goes on, what is recorded of it.
 
     Args:
         config: of the sweep.
@@ -84,6 +137,18 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
         InputError: names what cannot be used.
     """
     given: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    if config.resume in (None, "auto"):
+        space = {
+            override.get_key_element(): search_space.distribution(override)
+            for override in overrides
+            if override.is_sweep_override()
+        }
+    else:
+        sweep = jobs.read(Path(config.hydra.sweep.dir))
+        assert sweep.space is not None
+        space = {name: search_space.of_drawn(drawn) for name, drawn in sweep.space.items()}
+        today: Any = OmegaConf.to_container(config.hydra.overrides.hydra)
+        _go_on(given, sweep, {key_of(word).removeprefix("hydra.sweeper.") for word in today})
     for name, admitted in (("n_trials", AT_LEAST_1), ("n_jobs", AT_LEAST_1), ("seed", SEED)):
         value, option = given[name], f"hydra.sweeper.{name}"
         require(type(value) is int, option, value, "takes a whole number")
@@ -94,11 +159,6 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
         config.validate_every,
         "a study goes by the validation losses",
     )
-    space = {
-        override.get_key_element(): search_space.distribution(override)
-        for override in overrides
-        if override.is_sweep_override()
-    }
     if not space:
         raise InputError(
             "sweep: there is nothing to search; give options an interval(1e-4,1e-2), a choice(a,b) "
@@ -113,3 +173,25 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
         return instantiate(node, seed=seed)
 
     return Settings(space, sampler, given["seed"], given["n_trials"], given["n_jobs"])
+
+
+def _go_on(given: dict[str, Any], sweep: Sweep, today: set[str]) -> None:
+    """Put recorded settings in the place of those that today's line does not give."""
+    recorded = dict(sweep.settings)
+    sampler = recorded.pop("sampler", {})
+    given.update({n: v for n, v in recorded.items() if n in _NUMBERS and n not in today})
+    target = given["sampler"]["_target_"]
+    if not isinstance(sampler, dict) or sampler.get("_target_") != target:
+        theirs = shown(sampler.get("_target_") if isinstance(sampler, dict) else sampler)
+        raise InputError(
+            f"{sweep.folder}: its study draws by {theirs}, which this command does not name; if "
+            f"you trust it, add hydra.sweeper.sampler._target_={theirs}"
+        )
+    for name, value in sampler.items():
+        if name[:1] != "_" and f"sampler.{name}" not in today:
+            if value is not None and type(value) not in (bool, int, float, str):
+                raise InputError(
+                    f"{sweep.folder}: hydra.sweeper.sampler.{shown(name)} is not taken from a "
+                    f"record; give it again"
+                )
+            given["sampler"][name] = value

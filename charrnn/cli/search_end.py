@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from charrnn.cli import conf
 from charrnn.cli.experiment_file import written
 from charrnn.cli.literal import as_typed
 from charrnn.errors import InputError, RunError
@@ -49,6 +50,16 @@ def _tell_best(folder: Path, run: Path) -> None:
 
 
 def _of_the_run(run: Path) -> list[str]:
-    """The overrides that a run was begun with, without those of the search."""
-    search = ("sweep=", "resume=")
-    return [override for override in records.overrides(run) if not override.startswith(search)]
+    """The overrides that a run was begun with, without those of the search.
+
+    The study may be somebody else's: what would build something, look it up or ask an address is
+    not for a command line that is copied.
+    """
+    found = []
+    for override in records.overrides(run):
+        key, _, value = override.partition("=")
+        names = conf.page("train").names()
+        kept = key in names and key not in ("sweep", "resume", "data.url")
+        if kept and "_target_" not in override and "${" not in override and ".." not in value:
+            found.append(override)
+    return found

@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     FloatRange,
     IntervalSweep,
     Override,
+    QuotedString,
     RangeSweep,
 )
 
 from charrnn.errors import InputError, shown
+from charrnn.sweeps.jobs import Drawn
 from charrnn.sweeps.study import imported
 
 if TYPE_CHECKING:
@@ -43,6 +46,38 @@ def distribution(override: Override) -> BaseDistribution:
         return made
     except (ValueError, TypeError) as error:
         raise InputError(f"{shown(override.input_line)}: {error}") from None
+
+
+def drawn(override: Override) -> Drawn:
+    """The same as plain values."""
+    found: Any = distribution(override)
+    if (choices := getattr(found, "choices", None)) is not None:
+        parse = OverridesParser.create().parse_override
+        values = [_plain(parse(f"x={text}").value()) for text in choices]
+        return Drawn(choices=tuple(choices), values=tuple(values))
+    whole = isinstance(found.low, int)
+    return Drawn(found.low, found.high, found.step, found.log, whole)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, QuotedString) else value
+
+
+def of_drawn(drawn: Drawn) -> BaseDistribution:
+    """What Optuna draws from, of plain values."""
+    distributions = imported().distributions
+    made: BaseDistribution
+    if drawn.choices is not None:
+        made = distributions.CategoricalDistribution(drawn.choices)
+    elif drawn.whole:
+        made = distributions.IntDistribution(drawn.low, drawn.high, drawn.log, drawn.step or 1)
+    else:
+        made = distributions.FloatDistribution(drawn.low, drawn.high, drawn.log, drawn.step)
+    return made
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:

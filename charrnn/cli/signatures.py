@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from charrnn.cli.ranges import BadOption
+from charrnn.cli.building import BadOption
 from charrnn.errors import InputError
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from charrnn.cli import conf
 from charrnn.cli.conf import WITHOUT_A_NODE
-
-_TARGET = re.compile(r"""\b_target_\s*:\s*["']?([\w.]+)""")
+from charrnn.runs.record import is_choice
 
 
 def key_of(override: str) -> str:
@@ -26,27 +27,51 @@ def folders(hydra: DictConfig) -> list[Path]:
     return [Path(source["path"]) for source in sources if source["schema"] == "file"]  # type: ignore
 
 
-def targets(hydra: DictConfig) -> set[str]:
-    """Every ``_target_`` that these folders' YAML files name."""
-    found: set[str] = set()
-    for folder in folders(hydra):
-        for path in folder.rglob("*.yaml"):
-            try:
-                found.update(_TARGET.findall(path.read_text("utf-8", "replace")))
-            except OSError:
-                continue
-    return found
-
-
 def given(hydra: DictConfig) -> tuple[str, ...]:
     """The options that the command line sets, itself or by an experiment or a debug choice."""
-    overrides: Any = OmegaConf.to_container(hydra.overrides.task)
+    written: Any = OmegaConf.to_container(hydra.overrides.task)
+    overrides = todays(written)
     keys = [key_of(override) for override in overrides]
     for group in WITHOUT_A_NODE:
         if group in keys:
             for path in chosen(hydra, group):
                 keys += set_by(path)
     return tuple(dict.fromkeys(key for key in keys if key not in WITHOUT_A_NODE))
+
+
+def todays(overrides: list[str]) -> list[str]:
+    """The overrides from ``resume=`` on: `charrnn.cli.resuming` puts a record's choices before."""
+    resumes = [index for index, text in enumerate(overrides) if text.startswith("resume=")]
+    return overrides[resumes[0] if resumes else 0 :]
+
+
+def choices(hydra: DictConfig) -> dict[str, Any]:
+    """The name, or the list of names, that is chosen in each group; Hydra's own aside."""
+    known: Any = OmegaConf.to_container(hydra.runtime.choices)
+    found = {group: choice for group, choice in known.items() if choice is not None}
+    # Hydra does not count a list of choices among them
+    groups = {path.name for path in conf.CONF.iterdir() if path.is_dir()} - {"base", "hydra"}
+    if lists := groups - known.keys():
+        words: Any = OmegaConf.to_container(hydra.overrides)
+        loader = GlobalHydra.instance().config_loader()
+        composed = loader.compute_defaults_list(
+            hydra.job.config_name, [*words["hydra"], *words["task"]], RunMode.RUN
+        )
+        for group in lists:
+            below = f"{group}/"
+            found[group] = [
+                str(default.config_path).removeprefix(below)
+                for default in composed.defaults
+                if str(default.config_path).startswith(below)
+                and not str(default.parent).startswith(below)
+            ]
+    return {group: choice for group, choice in found.items() if is_choice(group, choice)}
+
+
+def has(hydra: DictConfig, group: str, choice: Any) -> bool:
+    """Whether there is a file for each name of a choice."""
+    names = choice if isinstance(choice, list) else [choice]
+    return all(_file(hydra, f"{group}/{name}") is not None for name in names)
 
 
 def chosen(hydra: DictConfig, group: str) -> list[Path]:

@@ -8,11 +8,13 @@ others; the sweep then lists them and exits 1. Sweeper and launcher are Hydra's,
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
+import shlex
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,26 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charrnn.cli import failures, hydra_main, launching, search, search_end, surroundings
-from charrnn.cli.job import Job, options_of
+from charrnn.cli import (
+    conf,
+    failures,
+    hydra_main,
+    launching,
+    resuming,
+    search,
+    search_end,
+    surroundings,
+)
+from charrnn.cli.job import Job, composed_of, make_absolute, options_of
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.literal import quoted
+from charrnn.cli.literal import as_typed, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.runs.folder import is_run
+from charrnn.runs.record import Record
 from charrnn.say import say
-from charrnn.sweeps import ending
+from charrnn.sweeps import ending, jobs
+from charrnn.sweeps.jobs import Sweep, SweepJob
 
 
 def run(line: Line) -> None:
@@ -40,12 +53,17 @@ def run(line: Line) -> None:
         RunError: some failed; their lines are printed already.
     """
     plan = _checked(line)
-    job = Job(line.command, line.run, surroundings.wants_traceback(), jobs=plan.jobs)
+    places = line.places()
+    job = Job(line.command, line.run, surroundings.wants_traceback(), places, jobs=plan.jobs)
+    job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
         folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
-    if line.command == "train" and plan.config.resume != "auto":
+    trains = line.command == "train"
+    if trains and plan.config.resume is None:
         _refuse_runs(folder)
     with _folder_for_hydra(plan.config, folder) as (folder, words):
+        if trains and plan.recorded and plan.config.resume in (None, "auto"):
+            jobs.write(replace(plan.recorded, folder=folder))
         # a file of its own: several processes may work on a study
         job.failures = folder / f".failed.{os.getpid()}"
         failures.taken(job.failures)  # those of one that was killed under this number
@@ -57,8 +75,8 @@ def run(line: Line) -> None:
             raised = error
         finally:
             failed = failures.taken(job.failures)
-            if line.command == "train":
-                ending.tell(folder, whole)
+            if trains:
+                ending.tell(folder, whole, again(line))
         search_end.tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
@@ -73,6 +91,16 @@ def run(line: Line) -> None:
         raise RunError(f"{folder}: cannot be written ({reason})") from raised
     if raised is not None:
         raise RunError(f"a job failed: {_in_a_line(raised)}") from raised
+
+
+def again(line: Line) -> str:
+    """The words of today's line that going on with its sweep needs, quoted for a shell."""
+    words = list(line.places())
+    for word in line.overrides:
+        where = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "logger=", "data.url=")
+        if "_target_" in word or word.startswith(where):
+            words.append(as_typed(word))
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _refuse_runs(folder: Path) -> None:
@@ -94,7 +122,8 @@ def _in_a_line(error: Exception) -> str:
 def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        yield hydra_main.settled(master, "sweep", folder)
+        made, settled = hydra_main.settled(master, "sweep", folder)
+        yield made, [] if settled is None else [f"hydra.sweep.dir={quoted(settled)}"]
         return
     with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
         yield Path(temporary), [f"hydra.sweep.dir='{temporary}'"]
@@ -112,18 +141,20 @@ class _Plan:
         jobs: how many there are; None where the sweeper does not say.
         listed: whether they are known beforehand, each of them.
         fixed: the options that every job has alike.
+        recorded: what going on with it needs; None where the sweeper is another's.
     """
 
     config: DictConfig
     jobs: int | None
     listed: bool
     fixed: list[str]
+    recorded: Sweep | None = None
 
     def naming(self) -> str:
         """The override by which Hydra names a job after what differs between them."""
         name = "hydra.job.config.override_dirname.exclude_keys"
         theirs: Any = OmegaConf.select(self.config, name)
-        return f"{name}=[{','.join(map(quoted, {*theirs, *self.fixed}))}]"
+        return f"{name}=[{','.join(map(quoted, sorted({*theirs, *self.fixed})))}]"
 
     def failed(self, failed: int, begun: int) -> str:
         """How many failed.
@@ -149,30 +180,76 @@ def _checked(line: Line) -> _Plan:
         parser, master = _parser(line, searched)
         swept = parser.parse_overrides(line.overrides)
         master = line.compose([_first(override) for override in swept])
-        is_basic = str(master.hydra.sweeper._target_).endswith(".BasicSweeper")
+        target = str(master.hydra.sweeper._target_)
+        if target == resuming.SWEEPER:
+            return _checked_again(line, master)
         params: Any = OmegaConf.to_container(master.hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
         lines = [f"{name}={values}" for name, values in params.items()]
-        swept = parser.parse_overrides(lines) + swept
-        several = {o.key_or_group: o.is_sweep_override() for o in swept}  # the last one counts
-        fixed = [name for name, is_swept in several.items() if not is_swept]
-        if not is_basic:
+        swept = list({o.key_or_group: o for o in parser.parse_overrides(lines) + swept}.values())
+        fixed = [o.key_or_group for o in swept if not o.is_sweep_override()]
+        names = tuple(o.get_key_element() for o in swept if o.is_sweep_override())
+        if target == search.TARGET:
+            return _checked_study(line, master, swept, fixed, names)
+        if not target.endswith(".BasicSweeper"):
             # which jobs there are is decided as they run; each begins with the same check
-            if master.hydra.sweeper._target_ == search.TARGET:
-                search.settings_of(master, list({o.key_or_group: o for o in swept}.values()))
             _check(line, [_first(override) for override in swept], 0)
-            return _Plan(master, master.hydra.sweeper.get("n_trials"), False, fixed)
-        jobs = _jobs(swept)
-    if not jobs:
+            return _Plan(master, None, False, fixed)
+        listed = _jobs(swept)
+    if not listed:
         raise InputError("-m: this sweep has no jobs")
-    for number, job in enumerate(jobs):
-        try:
-            with explaining(line, job):
-                _check(line, job, number)
-        except InputError as refusal:
-            if len(jobs) == 1:
-                raise
-            raise InputError(f"job {number} ({shown(' '.join(job))}): {refusal}") from refusal
-    return _Plan(master, len(jobs), True, fixed)
+    plan = _Plan(master, len(listed), True, fixed)
+    made = [_checked_job(line, job, n, len(listed), plan.naming()) for n, job in enumerate(listed)]
+    return replace(plan, recorded=Sweep(Path(), names, made, None, {}))
+
+
+def _checked_job(line: Line, words: list[str], number: int, count: int, *more: str) -> SweepJob:
+    try:
+        with explaining(line, words):
+            return _check(line, words, number, *more)
+    except InputError as refusal:
+        if count == 1:
+            raise
+        raise InputError(f"job {number} ({shown(' '.join(words))}): {refusal}") from refusal
+
+
+def _checked_again(line: Line, master: DictConfig) -> _Plan:
+    """A sweep that goes on: each job is looked at, and begins with its record."""
+    words = resuming.recorded_jobs(master.hydra, line.overrides)
+    for number, job in enumerate(words):
+        _checked_job(line, job, number, len(words))
+    return _Plan(master, len(words), True, [])
+
+
+def _without(overrides: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    swept = {*names}
+    return tuple(text for text in overrides if text.partition("=")[0] not in swept)
+
+
+def _checked_study(
+    line: Line,
+    master: DictConfig,
+    swept: list[Override],
+    fixed: list[str],
+    names: tuple[str, ...],
+) -> _Plan:
+    """A study, of which the jobs are not known yet: it has a record for each choice of groups."""
+    settings = search.settings_of(master, swept)
+    plan = _Plan(master, settings.trials, False, fixed)
+    if master.resume not in (None, "auto"):
+        for number, job in enumerate(search.recorded_bases(master, line.overrides)):
+            _check(line, job, number)
+        return plan
+    groups = conf.page(line.command).groups
+    each = [
+        [f"{override.get_key_element()}={text}" for text in override.sweep_string_iterator()]
+        if override.is_sweep_override() and override.key_or_group in groups
+        else [_first(override)]
+        for override in swept
+    ]
+    bases = [_check(line, list(job), 0) for job in itertools.product(*each)]
+    bases = [replace(base, folder="", overrides=_without(base.overrides, names)) for base in bases]
+    recorded = Sweep(Path(), names, bases, search.space_of(swept), search.recorded(master))
+    return replace(plan, recorded=recorded)
 
 
 def _parser(line: Line, overrides: list[str]) -> tuple[OverridesParser, DictConfig]:
@@ -220,14 +297,27 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*values.values())]
 
 
-def _check(line: Line, job: list[str], number: int) -> None:
-    config = line.compose(job)
+def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
+    """Check a job, and what it would be recorded as."""
+    config = line.compose([*words, *more])
     with open_dict(config):
         config.hydra.job.num = config.hydra.job.id = number
-    with hydra_config(config):
-        options = options_of(line.command, config, config.hydra)
-    if line.command == "train":
-        _refuse_processes(options.trainer)
+    with hydra_config(config), line.opened():
+        values = vars(options_of(line.command, config, config.hydra))
+        if line.command != "train":
+            return SweepJob("", Record({}, {}, ""), ())
+        folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
+        asked = composed_of(values, config.hydra, folder, True, line.places())
+    _refuse_processes(values["trainer"])
+    if values["resume"] not in (None, "auto") and line.check is not None:
+        line.check(asked)
+    recorded = copy.deepcopy(values)
+    make_absolute(line.command, recorded, os.getcwd())
+    for name in ("init_from", "distill_from"):
+        # outputs/latest will be another run by then
+        if isinstance(path := recorded[name], str):
+            recorded[name] = os.path.realpath(path)
+    return SweepJob(folder.name, Record(recorded, asked.choices, ""), asked.overrides)
 
 
 def _refuse_processes(trainer: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of, traits_of
 from charrnn.cli.options import SCHEMAS
-from charrnn.cli.ranges import Trait
+from charrnn.options.ranges import Trait
 
 
 def declared(command: str) -> Iterator[tuple[str, Any]]:

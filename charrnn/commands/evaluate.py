@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from charrnn.cli.building import written
 from charrnn.cli.model_options import EvaluateOptions
-from charrnn.cli.ranges import written
 from charrnn.errors import InputError, RunError
 from charrnn.say import progress, say
 
@@ -57,7 +57,7 @@ def run(options: EvaluateOptions) -> None:
         **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
     }
     if options.dynamic:
-        values["dynamic"] = _dynamic(options, trained, ids)
+        values["dynamic"] = _dynamic(options, with_counts(trained, "none"), ids)
     if options.json:
         print(json.dumps(values))
         return

@@ -12,6 +12,7 @@ from charrnn.export.precision import Chosen
 
 def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, as its ending says."""
+    from charrnn.export.packing import require_steps
     from charrnn.export.precision import in_precision
     from charrnn.models import find_model, read_model
 
@@ -22,7 +23,10 @@ def run(options: ExportOptions) -> None:
         raise InputError(f"output={options.output}: is a folder; name a file")
     write = WRITERS[output.suffix]
     bits = options.precision or (None if output.suffix == ".html" else 32)
-    chosen = in_precision(read_model(source), bits)
+    model = read_model(source)
+    if output.suffix == ".html":
+        require_steps(model)
+    chosen = in_precision(model, bits)
     write(options, chosen, output)
     weights = "rounded to" if output.suffix == ".safetensors" and chosen.cost else "of"
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""

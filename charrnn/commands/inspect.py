@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
+    from charrnn.export.packing import require_steps
     from charrnn.export.precision import in_precision
     from charrnn.files import replacing
     from charrnn.inspection.page import page
@@ -29,6 +30,7 @@ def run(options: InspectOptions) -> None:
     if output.is_dir():
         raise InputError(f"output={shown(options.output)}: is a folder; name a file")
     model = read_model(found)
+    require_steps(model)
     corpus = _corpus(model)
     passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
     chosen = in_precision(model)

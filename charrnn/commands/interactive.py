@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn.errors import InputError
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
+from charrnn.options.sampling import SamplingParams
 
 KEPT = "kept.txt"
 _LEAST_SIDE_BY_SIDE = 3
 _LONGEST = 120  # characters of a continuation at first, where length= is more
 
 
-def write_together(sampler: Sampler, asked: GenerateOptions, keep: str | None) -> str:
+def write_together(sampler: Sampler, asked: SamplingParams, keep: str | None) -> str:
     """Open the editor; the text that is there when one quits.
 
     Args:

@@ -20,9 +20,9 @@ from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
-    from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Piece, Sampler
     from charrnn.novelty import Report, TrainingText
+    from charrnn.options.sampling import SamplingParams
 
 
 class Novelty:
@@ -35,7 +35,7 @@ class Novelty:
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         self._options = options
         self._sampler = sampler
-        self._texts: list[tuple[GenerateOptions, list[str]]] = []
+        self._texts: list[tuple[SamplingParams, list[str]]] = []
         if options.report or options.novel is not False:
             _require_packages(options)
             _ = self._training
@@ -51,7 +51,7 @@ class Novelty:
         """The lines that a list must not have."""
         return self._training.lines if self._options.novel is True else ()
 
-    def write(self, asked: GenerateOptions) -> Iterator[Piece]:
+    def write(self, asked: SamplingParams) -> Iterator[Piece]:
         """As `Sampler.write`, without a longer run of the training text than is allowed."""
         if self._options.novel is False:
             return self._sampler.write(asked)
@@ -86,7 +86,7 @@ class Novelty:
             say(f"{several}{report}")
             self._write_files(report, output, [number] if len(found) > 1 else [])
 
-    def _asked_and_written(self) -> Iterator[tuple[GenerateOptions, str]]:
+    def _asked_and_written(self) -> Iterator[tuple[SamplingParams, str]]:
         """The texts; of a list of lines all of its lines as one."""
         if self._options.mode == "text":
             for asked, pieces in self._texts:
@@ -96,7 +96,7 @@ class Novelty:
             new = ["".join(pieces).removesuffix("\n") + "\n" for _, pieces in lines]
             yield replace(asked, start_text=""), "".join(new)
 
-    def _bits_per_character(self, asked: GenerateOptions, text: str) -> float | None:
+    def _bits_per_character(self, asked: SamplingParams, text: str) -> float | None:
         if not text:
             return None
         return -self._sampler.log_probability(asked, text) / len(text) / math.log(2)

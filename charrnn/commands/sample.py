@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,9 @@ from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.lines import Line
-    from charrnn.generation.options import GenerateOptions
     from charrnn.generation.sampler import Piece, Sampler
     from charrnn.models.ensemble import Trained
+    from charrnn.options.sampling import SamplingParams
 
 RULE = "----------"
 _SILENT_SECONDS = 2.0
@@ -40,7 +40,7 @@ class Text:
         pieces: of the new text, as they are written.
     """
 
-    asked: GenerateOptions
+    asked: SamplingParams
     sample: int
     start: str
     pieces: Iterator[str]
@@ -101,15 +101,11 @@ def run(options: SampleOptions) -> None:
     novelty.report(output)
 
 
-def _asked(options: SampleOptions, start_text: str, seed: int) -> list[GenerateOptions]:
+def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingParams]:
     """What the sampler is asked for, once for each temperature."""
-    from charrnn.generation.options import GenerateOptions
-
-    given: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(GenerateOptions)}
-    given |= {"start_text": start_text, "seed": seed}
     several = options.temperature
     temperatures = several if isinstance(several, list) else [several]
-    return [GenerateOptions(**{**given, "temperature": t}) for t in temperatures]
+    return [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
 
 
 def _start_text(options: SampleOptions, model: Trained) -> str:
@@ -149,7 +145,7 @@ def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str]) ->
 # What is written
 
 
-def _samples(each: Sequence[GenerateOptions], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
+def _samples(each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
     from charrnn.generation.sampler import in_order
 
     for asked, pieces in zip(each, begun, strict=True):
@@ -158,7 +154,7 @@ def _samples(each: Sequence[GenerateOptions], begun: Sequence[Iterable[Piece]]) 
 
 
 def _lines(
-    each: Sequence[GenerateOptions], begun: Sequence[Iterable[Line]], apart: bool
+    each: Sequence[SamplingParams], begun: Sequence[Iterable[Line]], apart: bool
 ) -> Iterator[Text]:
     """Each list as one text; or each line, when they are wanted `apart`."""
     for asked, lines in zip(each, begun, strict=True):
@@ -171,7 +167,7 @@ def _lines(
             yield Text(asked, 0, "", (f"{line.text}\n" for line in counted))
 
 
-def _counted(lines: Iterable[Line], asked: GenerateOptions) -> Iterator[Line]:
+def _counted(lines: Iterable[Line], asked: SamplingParams) -> Iterator[Line]:
     """Hand on the lines, and say at the end if there are fewer than were asked for."""
     from charrnn.generation.lines import GIVES_UP_AFTER
 

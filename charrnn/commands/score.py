@@ -41,7 +41,7 @@ def _scored(options: ScoreOptions, trained: Trained) -> tuple[str, Losses]:
     from charrnn.allocation import keep_freed_memory
     from charrnn.ensemble import any_network_of
     from charrnn.evaluation import character_losses
-    from charrnn.generation.choosing import not_numbers
+    from charrnn.generation.token_sampler import not_numbers
 
     text, ids = _read(options, trained)
     known = np.flatnonzero(ids >= 0)

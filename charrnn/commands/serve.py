@@ -69,20 +69,26 @@ def run(options: ServeOptions) -> None:
                 reading=HowToRead(options.unknown, options.prime),
                 copies=Copies(options.corpus),
                 token=options.token,
-                cors=options.cors,
+                cors=options.cors or (),
+                host=options.host if _is_local(bound) else None,
                 cache_bytes=options.cache_mb << 20,
                 started=lambda: _announce(bound, options, list(models)),
             )
             listen(bound)
-            connections, drain = options.max_connections, options.drain_seconds
-            serve(app, bound, connections=connections, drain=drain)
+            serve(
+                app,
+                bound,
+                connections=options.max_connections,
+                seconds=options.max_seconds,
+                drain=options.drain_seconds,
+            )
 
 
 def _announce(bound: socket.socket, options: ServeOptions, names: list[str]) -> None:
     """Say where it listens: from here on a signal finds the server ready for it."""
     from charrnn.serving.server import address_of
 
-    if options.token is None and not _is_loopback(bound.getsockname()[0]):
+    if options.token is None and not _is_local(bound):
         say(f"host={options.host}: whoever reaches this machine can ask; token= forbids it")
     say(f"serving {', '.join(names)} at {address_of(bound)}")
 
@@ -107,10 +113,11 @@ def _name(checkpoint: str | list[str]) -> str:
     return os.path.splitext(os.path.basename(os.path.abspath(first)))[0]
 
 
-def _is_loopback(address: str) -> bool:
-    import ipaddress
+def _is_local(bound: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    from charrnn.serving.sites import is_loopback
 
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    return is_loopback(bound.getsockname()[0])
 
 
 @contextlib.contextmanager

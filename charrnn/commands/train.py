@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from charrnn.errors import InputError, Interrupted
 from charrnn.runs import world
 from charrnn.runs.folder import is_run, refuse_run
+from charrnn.sweeps.jobs import is_sweep
 
 if TYPE_CHECKING:
     from charrnn.cli.compose import Composed
-    from charrnn.runs.request import Result
+    from charrnn.cli.flags import Flags
+    from charrnn.runs.request import Request, Result
 
 
 def train(*overrides: str) -> Result | None:
@@ -33,26 +35,11 @@ def train(*overrides: str) -> Result | None:
 
 def run(composed: Composed) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
-    from charrnn.cli.building import build
-    from charrnn.cli.options import TrainOptions
-    from charrnn.cli.ranges import FIXED
-    from charrnn.cli.traits import having
     from charrnn.runs import train as runs
-    from charrnn.runs.request import Request
     from charrnn.say import say
     from charrnn.training.signals import Signals
 
-    request = Request(
-        config=composed.config,
-        given=composed.given,
-        folder=Path(composed.folder),
-        overrides=composed.overrides,
-        hydra=composed.hydra,
-        job_id=composed.job_id,
-        targets=composed.targets,
-        fixed=having("train", FIXED),
-        check=lambda config: vars(build(TrainOptions, config)),
-    )
+    request = _request(composed)
     with Signals() as signals:
         try:
             return runs.train(request, signals)
@@ -60,6 +47,35 @@ def run(composed: Composed) -> Result:
             if line := world.requeue():
                 say(line)
             raise
+
+
+def check(composed: Composed) -> None:
+    """Look whether a run can begin so, or go on; nothing is written."""
+    from charrnn.runs.begin import beginning
+
+    beginning(_request(composed))
+
+
+def _request(composed: Composed) -> Request:
+    from charrnn.cli.building import build
+    from charrnn.cli.options import TrainOptions
+    from charrnn.cli.traits import having
+    from charrnn.options.ranges import FIXED
+    from charrnn.runs.request import Request
+
+    return Request(
+        config=composed.config,
+        given=composed.given,
+        folder=Path(composed.folder),
+        choices=composed.choices,
+        overrides=composed.overrides,
+        hydra=composed.hydra,
+        flags=composed.flags,
+        job_id=composed.job_id,
+        fixed=having("train", FIXED),
+        check=lambda config: vars(build(TrainOptions, config)),
+        composed_with=composed.composed_with,
+    )
 
 
 def follow() -> int | None:
@@ -89,11 +105,11 @@ def follow() -> int | None:
 
 
 def prepare_overrides(overrides: list[str]) -> list[str]:
-    """Overrides that let Hydra's folder be that of this run, or of the sweep that goes on."""
+    """Overrides that let Hydra's folder be that of this run; ``resume=`` is the first of them."""
     values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
     resume, folder = values.get("resume"), values.get("hydra.run.dir")
-    if resume is not None and (sweep := resumed_sweep(Path(resume), overrides)) is not None:
-        return sweep
+    if resume not in (None, "auto") and is_sweep(Path(resume)):
+        return overrides
     added = []
     if folder is None and (resume is None or not os.path.isdir(resume)):
         folder = world.slurm_job_folder()
@@ -106,29 +122,44 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
             )
     named = resume == "auto" and "hydra.run.dir" in values
     if named:  # this very run, which may have to begin
-        overrides = [o for o in overrides if not o.startswith("resume=")]
+        overrides = _without(overrides, "resume=")
         resume = None
     if folder is not None and is_run(Path(folder)) and (named or world.restarted()):
         # however it began, it goes on from where it was interrupted
-        past = ("resume=", "init_from=", "budget=")
-        overrides = [o for o in overrides if not o.startswith(past)]
+        overrides = _without(overrides, "resume=", "init_from=", "budget=")
         resume = folder
-        added.append(f"resume={resume}")
     if resume is not None and os.path.isdir(resume):
-        overrides = [o for o in overrides if not o.startswith("hydra.run.dir=")]
+        overrides = _without(overrides, "hydra.run.dir=")
         added.append(f"hydra.run.dir={resume}")
     elif folder is not None:
         refuse_run(Path(folder))
-    return overrides + added
+    if resume is None:
+        return overrides + added
+    return [f"resume={resume}", *_without(overrides, "resume="), *added]
 
 
-def resumed_sweep(folder: Path, overrides: list[str]) -> list[str] | None:
-    """The overrides that go on with the sweep in a folder; None if there is none."""
-    from charrnn.cli import resumed_sweep as sweeps
+def _without(overrides: list[str], *beginnings: str) -> list[str]:
+    return [override for override in overrides if not override.startswith(beginnings)]
 
-    if not sweeps.is_sweep(folder):
-        return None
-    return sweeps.overrides(folder, [o for o in overrides if not o.startswith("resume=")])
+
+def go_on(overrides: list[str], flags: Flags) -> list[str]:
+    """The overrides with which a resume is composed: what its record chose stands before them."""
+    resume = next((o.partition("=")[2] for o in overrides if o.startswith("resume=")), "auto")
+    resume = _unquoted(resume)
+    if resume in ("auto", "null"):
+        return overrides
+    from charrnn.cli.resuming import run_words, sweep_words
+    from charrnn.runs.folder import RECORDED, read_record
+
+    if is_sweep(Path(resume)):
+        return sweep_words(Path(resume), _without(overrides, "resume="), flags)
+    if os.path.isfile(resume):
+        from charrnn.runs.begin import checkpoint_record
+
+        return run_words(checkpoint_record(resume), overrides, flags) + overrides
+    if os.path.lexists(Path(resume) / RECORDED):
+        return run_words(read_record(Path(resume)), overrides, flags) + overrides
+    return overrides
 
 
 def _unquoted(value: str) -> str:

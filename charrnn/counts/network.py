@@ -31,7 +31,7 @@ class CountedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.counts = counts
-        self.vocabulary_size: int = network.vocabulary_size
+        self.architecture = network.architecture
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         weights, table = self.counts.weights, self.counts.table

@@ -350,9 +350,14 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
         parents = len(level.keys)
     # what came once matters where something came more often
     dropped = np.concatenate([*map(np.zeros_like, children[:-1]), once * (children[-1] > 0)])
-    named = (characters, counts, children)
-    joined = [_smallest(np.concatenate(part)) for part in named]
-    return CountTable(vocabulary_size, context, *joined, _smallest(dropped))
+    return CountTable(
+        vocabulary_size,
+        context,
+        characters=_smallest(np.concatenate(characters)),
+        counts=_smallest(np.concatenate(counts)),
+        children=_smallest(np.concatenate(children)),
+        dropped=_smallest(dropped),
+    )
 
 
 def _loss(table: CountTable, ids: Ids) -> float:

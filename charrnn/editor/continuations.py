@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import as_bytes
 
 CONTEXT = 5000  # characters before the cursor that are read; a state does not reach further back
@@ -25,7 +25,7 @@ class Continuations:
         texts: the continuations as far as they are written.
     """
 
-    def __init__(self, sampler: Sampler, before: str, asked: GenerateOptions) -> None:
+    def __init__(self, sampler: Sampler, before: str, asked: SamplingParams) -> None:
         self._sampler = sampler
         self._is_bytes = sampler.model.vocabulary.is_bytes
         self._asked = replace(asked, start_text=before[-CONTEXT:], unknown="replace")

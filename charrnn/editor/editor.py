@@ -32,9 +32,9 @@ from prompt_toolkit.styles import Style
 
 from charrnn.editor.continuations import Continuations
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
-from charrnn.ranges import temperatures_of
+from charrnn.options.ranges import temperatures_of
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import as_bytes
 
 MOST_SIDE_BY_SIDE = 9
@@ -65,7 +65,7 @@ class Editor:
     def __init__(
         self,
         sampler: Sampler,
-        asked: GenerateOptions,
+        asked: SamplingParams,
         keep: Path,
         input: Input | None = None,
         output: Output | None = None,

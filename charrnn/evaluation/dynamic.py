@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork
+from charrnn.ensemble import AnyNetwork, is_normalized
 from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import one_thread
 from charrnn.network import State, detached
@@ -206,5 +206,5 @@ def _losses(network: AnyNetwork, block: Tensor, state: State | None) -> tuple[Te
     """The losses (R, C) of a block (R, C + 1), and the state after it, cut off."""
     with torch.enable_grad():
         logits, state = network(block[:, :-1], state)
-        losses = losses_of(logits, block[:, 1:], normalized=network.normalized)
+        losses = losses_of(logits, block[:, 1:], normalized=is_normalized(network))
     return losses, detached(state)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
-from charrnn.generation.choosing import not_numbers
+from charrnn.generation.token_sampler import not_numbers
 
 # float32 leaves the sum of a softmax within a hundredth of this
 TOLERANCE = 1e-4

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork, any_network_of
+from charrnn.ensemble import AnyNetwork, any_network_of, is_normalized
 from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import AllOf, columns_at_once, side_by_side
 from charrnn.models.ensemble import Trained
@@ -120,7 +120,7 @@ def part_loss(
     most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
     if kept is not None:
-        kept.make_room(ids, rows, network.vocabulary_size)
+        kept.make_room(ids, rows, network.architecture.vocabulary_size)
     was_training = network.training
     network.eval()
     try:
@@ -196,7 +196,7 @@ class _Run:
         self.report = report
         self.each = each
         self.kept = kept
-        self.chunk = columns_at_once(rows, network.vocabulary_size)
+        self.chunk = columns_at_once(rows, network.architecture.vocabulary_size)
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
         self.beginning: State | None = None
@@ -307,7 +307,7 @@ class _Run:
         logits, state = self.network(ids[:, :-1], state)
         if self.kept is not None and span is not None:
             self.kept.take(logits, span, start)
-        return losses_of(logits, ids[:, 1:], normalized=self.network.normalized), state
+        return losses_of(logits, ids[:, 1:], normalized=is_normalized(self.network)), state
 
 
 def score_ids(trained: Trained, ids: Ids) -> float:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork
+from charrnn.ensemble import AnyNetwork, is_normalized
 from charrnn.evaluation.score import Score, losses_of, scored_ids
 from charrnn.evaluation.side_by_side import columns_at_once, side_by_side
 from charrnn.network import State
@@ -87,7 +87,7 @@ def _loss(network: AnyNetwork, columns: Callable[[slice], Ids], rows: int, lengt
     total = 0.0
     with torch.inference_mode():
         for logits, targets in logits_in_parts(network, columns, rows, length):
-            losses = losses_of(logits, targets, normalized=network.normalized)
+            losses = losses_of(logits, targets, normalized=is_normalized(network))
             total += losses.sum(dtype=torch.float64).item()
     return total
 
@@ -101,7 +101,7 @@ def logits_in_parts(
         columns: some of the columns of the windows' ids (rows, length + 1).
     """
     device = next(network.parameters()).device
-    chunk = columns_at_once(rows, network.vocabulary_size)
+    chunk = columns_at_once(rows, network.architecture.vocabulary_size)
     state: State | None = None
     for start in range(0, length, chunk):
         stop = min(start + chunk, length)

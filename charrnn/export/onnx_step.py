@@ -44,7 +44,7 @@ def onnx_step(model: TrainedModel, card: list[tuple[str, str]]) -> bytes:
             f"output: .onnx needs onnx ({error}); pip install 'charrnn[onnx]'"
         ) from None
     architecture = model.architecture
-    if architecture.kind not in _CELLS:
+    if architecture.kind not in OPERATORS:
         raise InputError(f"output: a model of kind {architecture.kind} cannot be written as ONNX")
     graph = _Graph()
     _build(graph, fold(model))
@@ -139,7 +139,7 @@ def _build(graph: _Graph, folded: Folded) -> None:
         else:
             read = graph.add("Gather", graph.constant(folded.table), "id")
         before = state[layer * carried : (layer + 1) * carried]
-        now = _CELLS[architecture.kind](graph, folded, layer, read, before)
+        now = OPERATORS[architecture.kind](graph, folded, layer, read, before)
         after += now
         output = now[0]
         if architecture.layernorm:
@@ -200,4 +200,4 @@ def _between(graph: _Graph, one: str, other: str, share: str) -> str:
     return graph.add("Add", one, graph.add("Mul", share, graph.add("Sub", other, one)))
 
 
-_CELLS = {"lstm": _lstm, "capped_lstm": _lstm, "gru": _gru, "rnn": _rnn, "mingru": _mingru}
+OPERATORS = {"lstm": _lstm, "capped_lstm": _lstm, "gru": _gru, "rnn": _rnn, "mingru": _mingru}

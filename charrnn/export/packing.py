@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.text.primer import primer_of
 
 Array = npt.NDArray[np.float32]
 
+# where each cell that the page can step has its step
+_CELLS = Path(__file__).resolve().parents[1] / "page" / "network" / "cells.js"
+_STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
 
 
@@ -60,6 +66,20 @@ class Precision(NamedTuple):
 
 EXACT = Precision(32, "float32", _float32)
 PRECISIONS = (Precision(8, "int8", _int8), Precision(16, "float16", _float16), EXACT)
+
+
+def page_kinds() -> list[str]:
+    """The kinds of model that a page can step."""
+    return _STEP.findall(_CELLS.read_text(encoding="utf-8"))
+
+
+def require_steps(model: TrainedModel) -> None:
+    """Raise InputError if a page could not step a model of this kind."""
+    if (kind := model.architecture.kind) not in page_kinds():
+        raise InputError(
+            f"output: a page has no network of kind {kind}; it has {', '.join(page_kinds())}. "
+            f"output=model.safetensors is a model file"
+        )
 
 
 def rounded(model: TrainedModel, precision: Precision) -> TrainedModel:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.export.packing import EXACT, PRECISIONS, Precision, rounded
-from charrnn.generation.choosing import log_softmax
-from charrnn.generation.engines import Engines
-from charrnn.generation.options import GenerateOptions
+from charrnn.generation.engines import Engines, has_kernel
 from charrnn.generation.sampler import Sampler
+from charrnn.generation.token_sampler import log_softmax
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 
 TOLERANCE = 0.002  # nats a character
 _CHARACTERS = 2000  # of the text by which it is measured
@@ -49,7 +49,8 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
 def divergence(model: TrainedModel, other: TrainedModel) -> float:
     """The mean divergence (nats a character) of another's predictions, over text of the first."""
     sampler = Sampler(model)
-    options = GenerateOptions(_CHARACTERS, temperature=1.0, seed=0, engine="numpy")
+    engine = "numpy" if has_kernel("numpy", model.architecture.kind) else "torch"
+    options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0, engine=engine)
     text = "".join(piece.text for piece in sampler.write(options))
     ids, state = sampler.known(text)
     p, q = (

@@ -1,1 +1,1 @@
-"""The sampler: choosing a character, stepping the network."""
+"""The sampler: stepping the network, drawing characters, writing texts."""

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Protocol
 
 from charrnn.errors import InputError
-from charrnn.generation import numpy_layers
-from charrnn.generation.choosing import Chosen, Floats, Ids
+from charrnn.generation import filters, numpy_layers
 from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
-from charrnn.generation.options import ENGINES
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Floats, Ids, Params
 from charrnn.generation.weights import Array, Folded, fold
 from charrnn.models.ensemble import Trained
+from charrnn.options.sampling import ENGINES, SamplingParams
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
 # 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
@@ -51,8 +52,9 @@ class Engine(Protocol):
         ids: Ids,
         state: State,
         uniforms: Floats,
-        chosen: Chosen,
+        params: Params,
         needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]: ...
 
 
@@ -138,16 +140,18 @@ class Engines:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(self._folded[0])
+            return NumbaEngine(self._folded[0], NumpyEngine(self._folded[0]))
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "
                 f"the option out"
             ) from None
 
-    def fastest(self, streams: int, length: int) -> Engine:
-        """The engine for so many texts of so many characters, start-up included."""
-        name = fastest(number_of_weights(self._model), streams, length)
+    def fastest(self, streams: int, params: SamplingParams) -> Engine:
+        """The engine for so many texts of `params.length` characters, start-up included."""
+        name = fastest(number_of_weights(self._model), streams, params.length)
+        if name == "numba" and filters.not_compiled([params]):
+            return self.reader
         try:
             return self.named(name)
         except InputError:  # no kernel, or a numba that is there and does not fit

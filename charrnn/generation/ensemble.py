@@ -1,6 +1,6 @@
 """Several models that write one text: each is stepped, and their probabilities are averaged.
 
-What `Choice` says (temperature, top_k, ...) acts on the averaged distribution, whose
+What is asked for (the temperature, filters, penalties) acts on the averaged distribution, whose
 logarithms stand in for the logits of one model. The state is the members' layers, one member
 after the other.
 """
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids, log_softmax
 from charrnn.generation.numpy_engine import NumpyEngine, Steps
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array
 
 
@@ -46,25 +46,27 @@ class EnsembleEngine:
         ids: Ids,
         state: State,
         uniforms: Floats,
-        chosen: Chosen,
+        params: Params,
         needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         N, T = uniforms.shape
         steps = [Steps(*pair) for pair in zip(self.members, self._parts(state), strict=True)]
-        chooser = Chooser(chosen, N, len(self.members[0].folded.decoder))
+        texts = list(ids[:, None]) if texts is None else texts
+        sampler = TokenSampler(params, self.members[0].folded.vocabulary, texts)
         written = np.empty((T, N), np.int64)
         with np.errstate(all="ignore"):
             for t in range(T):
                 for each in steps:
                     each.take_in(ids)
                 tops = zip(self.members, steps, strict=True)
-                chooser.scores[...] = log_mean([engine.decode(s.top) for engine, s in tops])
+                sampler.scores[...] = log_mean([engine.decode(s.top) for engine, s in tops])
                 ids = written[t]
                 if N == 1:
-                    ids[0] = chooser.choose_one(float(uniforms[0, t]))
+                    ids[0] = sampler.draw_one(float(uniforms[0, t]))
                 else:
-                    chooser.choose(uniforms[:, t], ids)
+                    sampler.draw(uniforms[:, t], ids)
         return written.T, [layer for each in steps for layer in each.state()]
 
     def _parts(self, state: State) -> list[State]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from charrnn.errors import InputError
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import NEWLINE, Sampler, drawn_seed, in_order
+from charrnn.options.sampling import SamplingParams
 
 # So many lines in a row that cannot be used, and the model is taken to have no more
 GIVES_UP_AFTER = 1000
@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
 
 def write_lines(
-    sampler: Sampler, options: GenerateOptions, known: Container[str] = ()
+    sampler: Sampler, options: SamplingParams, known: Container[str] = ()
 ) -> Iterator[Line]:
     """Write up to `options.num_samples` different lines, each after a newline.
 
@@ -50,7 +50,7 @@ def write_lines(
     return _lines(sampler, options, known)
 
 
-def _lines(sampler: Sampler, options: GenerateOptions, known: Container[str]) -> Iterator[Line]:
+def _lines(sampler: Sampler, options: SamplingParams, known: Container[str]) -> Iterator[Line]:
     seen: set[str] = set()
     next_sample, useless = 0, 0
     while useless < GIVES_UP_AFTER:

@@ -14,24 +14,12 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from charrnn.errors import RunError
-from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engine
-from charrnn.generation.options import GenerateOptions
-from charrnn.generation.sampler import (
-    Beginning,
-    Piece,
-    Sampler,
-    choice_for,
-    drawn_seed,
-    first_ids,
-    in_characters_of,
-    uniforms_of,
-)
-from charrnn.generation.stopping import Stops
-from charrnn.generation.temperature import Course
+from charrnn.generation.sampler import Beginning, Piece, Sampler, drawn_seed
+from charrnn.generation.stream import Stream, write_on
+from charrnn.generation.token_sampler import temperature_of
+from charrnn.options.sampling import SamplingParams
 
 # Characters that are written at once, after a copy and at most: not by the clock, so that the
 # random numbers fall alike
@@ -41,7 +29,7 @@ _TRIES = 1000  # without coming any further
 
 
 def write_novel(
-    sampler: Sampler, options: GenerateOptions, training: Container[str], longest: int
+    sampler: Sampler, options: SamplingParams, training: Container[str], longest: int
 ) -> Iterator[Piece]:
     """Write as `Sampler.write`, but no run of more than `longest` characters of a training text.
 
@@ -63,13 +51,14 @@ def write_novel(
 
 
 def _write(
-    sampler: Sampler, options: GenerateOptions, training: Container[str], longest: int
+    sampler: Sampler, options: SamplingParams, training: Container[str], longest: int
 ) -> Iterator[Piece]:
     begins = sampler.beginning_of(options)
     engine = sampler.engine_for(options, streams=1)
     for sample in range(options.num_samples):
-        writer = _Writer(sampler, options, engine, sample, training, longest)
-        yield from writer.pieces(begins)
+        assert options.seed is not None
+        stream = sampler.stream(options, options.seed, sample, begins.last)
+        yield from _Writer(sampler, engine, stream, training, longest).pieces(begins)
 
 
 @dataclass
@@ -85,9 +74,8 @@ class _Writer:
     """
 
     sampler: Sampler
-    options: GenerateOptions
     engine: Engine
-    sample: int
+    stream: Stream
     training: Container[str]
     longest: int
     ids: list[int] = field(default_factory=list)
@@ -95,27 +83,17 @@ class _Writer:
     shown: int = 0
     steps: int = _CHUNK
 
-    def __post_init__(self) -> None:
-        vocabulary, options = self.sampler.model.vocabulary, self.options
-        assert options.seed is not None
-        self.decode = vocabulary.decode
-        self.choice: Choice = choice_for(options, vocabulary)
-        self.course = Course.of(options.temperature if options.sample else 0, options.length)
-        self.uniforms = uniforms_of(options.seed, self.sample)
-        until = options.until
-        self.stops = Stops([] if until is None else [in_characters_of(vocabulary, until)])
-
     def pieces(self, begins: Beginning) -> Iterator[Piece]:
         """Write from there on, to the end."""
         self.marks = [(0, begins)]
         furthest = tries = 0
         copied_at: Counter[int] = Counter()
-        while len(self.ids) < self.options.length:
+        while self.stream.left:
             if self._write_chunk():
                 # a run that grows too long began within the second half of what is held back
                 text, stopped = self._show(len(self.ids) - 2 * self.longest)
                 if text or stopped:
-                    yield Piece(self.sample, text, stopped)
+                    yield Piece(self.stream.sample, text, stopped)
                 if stopped:
                     return
                 continue
@@ -125,9 +103,9 @@ class _Writer:
                 copied_at.clear()
             tries += 1
             copied_at[place] += 1
-            if tries == _TRIES or self.course.at(place)[0] == 0:
+            if tries == _TRIES or temperature_of(self.stream.now()[0]) == 0:
                 text, stopped = self._show(place)
-                yield Piece(self.sample, text, stopped)
+                yield Piece(self.stream.sample, text, stopped)
                 if stopped:  # before what cannot be written
                     return
                 raise RunError(
@@ -137,33 +115,26 @@ class _Writer:
                 )
             self._go_back(min(2 ** (copied_at[place] // _TRIES_AS_FAR) - 1, 2 * self.longest))
         text, stopped = self._show(len(self.ids))
-        yield Piece(self.sample, text if stopped else text + self.stops.rest(), True)
+        yield Piece(self.stream.sample, text if stopped else text + self.stream.stops.rest(), True)
 
     def _write_chunk(self) -> bool:
         """Go on by a chunk, up to the first character that copies too much; whether none did."""
-        begins = self.marks[-1][1]
-        if begins.last is None:
-            first = first_ids(self.uniforms.random(1), self.choice, self.sampler.model.vocabulary)
-            new, after = first.tolist(), begins._replace(last=int(first[0]))
-        else:
-            temperature, alike = self.course.at(len(self.ids))
-            uniforms = self.uniforms.random(min(self.steps, alike))[None]
-            choice = replace(self.choice, temperature=temperature)
-            last = np.array([begins.last])
-            written, state = self.engine.write(last, begins.state, uniforms, choice)
-            new, after = written[0].tolist(), Beginning(int(written[0, -1]), state)
+        last, state = self.marks[-1][1]
+        self.stream.last = last
+        written, after = write_on(self.engine, [self.stream], state, self.steps)
+        new = written[0].tolist()
         kept = self._novel(new)
-        self.ids += new[:kept]
+        self.ids += self.stream.go_on(new[:kept])
         self.steps = min(2 * self.steps, _CHUNK) if kept == len(new) else _SHORT_CHUNK
         if kept < len(new):
             return False
-        self.marks.append((len(self.ids), after))
+        self.marks.append((len(self.ids), Beginning(new[-1], after)))
         return True
 
     def _novel(self, new: list[int]) -> int:
         """How many of these characters can stand before the first that copies too much."""
         before = self.ids[-self.longest :]
-        text = self.decode(before + new)
+        text = self.stream.vocabulary.decode(before + new)
         run = self.longest + 1
         for end in range(max(run, len(before) + 1), len(text) + 1):
             if text[end - run : end] in self.training:
@@ -179,13 +150,15 @@ class _Writer:
         if at < keep:
             reader = self.sampler.engines.reader
             self.marks.append((keep, begins.then(self.ids[at:keep], reader)))
+        self.stream.take_back(len(self.ids) - keep)
         del self.ids[keep:]
 
     def _show(self, end: int) -> tuple[str, bool]:
         """What can be shown of the text up to `end`, and whether it stops there."""
         if end <= self.shown:
             return "", False
-        text, stopped = self.stops.take(self.decode(self.ids[self.shown : end]))
+        new = self.stream.vocabulary.decode(self.ids[self.shown : end])
+        text, stopped = self.stream.stops.take(new)
         self.shown = end
         while len(self.marks) > 1 and self.marks[1][0] <= end:
             del self.marks[0]

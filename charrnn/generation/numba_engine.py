@@ -1,4 +1,4 @@
-"""An accelerator for long texts: network and choosing as one compiled loop (extra ``fast``).
+"""An accelerator for long texts: network and drawing as one compiled loop (extra ``fast``).
 
 It is optional twice: numba need not be installed, and it has kernels for some cells only.
 Many streams are spread over threads, four together in each. numba is imported when an engine
@@ -12,14 +12,16 @@ where that cannot be written; where neither can, it is compiled anew in each pro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from charrnn.generation.choosing import Choices, Chosen, Floats, Ids, not_numbers
+from charrnn.generation import filters
 from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import State, joined
+from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
 from charrnn.generation.weights import Folded
 
 # The streams go to the cores in so many parts each: in few, since each is a call with the
@@ -33,14 +35,17 @@ class NumbaEngine:
     Four streams that stand side by side go through the weights together, as long as one of
     them needs it: of streams that need unlike numbers of characters, those alike belong together.
 
+    Args:
+        plain: what writes where something is asked for that the loop has no kernel for.
+
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: Folded, plain: NumpyEngine) -> None:
         from charrnn.generation.numba_loop import write
 
-        self._loop = write
+        self._loop, self._plain = write, plain
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
@@ -57,20 +62,25 @@ class NumbaEngine:
             KERNELS[architecture.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
             own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
         )  # fmt: skip
-        self._decoder_bias = folded.decoder_bias
+        self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
 
     def write(
         self,
         ids: Ids,
         state: State,
         uniforms: Floats,
-        chosen: Chosen,
+        params: Params,
         needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
-        choices = Choices(chosen, len(ids), len(self._decoder_bias))
-        bias = np.where(choices.banned, np.float32(-np.inf), self._decoder_bias)
-        numbers = as_numbers(choices)
+        each = each_of(params, len(ids))
+        if without := filters.not_compiled(each):
+            filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
+            return self._plain.write(ids, state, uniforms, each, needed, texts)
+        batch = Batch(each, len(ids), self._vocabulary)
+        bias = np.where(batch.banned, np.float32(-np.inf), self._decoder_bias)
+        scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
         written = np.zeros(uniforms.shape, np.int64)  # what is left out is an id, too
         lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
 
@@ -84,7 +94,8 @@ class NumbaEngine:
                 self._loop, *self._weights, bias[streams], carried[0], carried[-1],
                 ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64),
-                *(values[streams] for values in numbers), lengths[streams], written[streams],
+                batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
+                written[streams],
             )  # fmt: skip
             return list(zip(*carried, strict=True)) if done else None
 
@@ -102,10 +113,12 @@ class NumbaEngine:
         return written, joined(whole)
 
 
-def as_numbers(choices: Choices) -> tuple[np.ndarray, ...]:
-    """greedy, scale, top_k, top_p and min_p as the loop takes them, each (N,)."""
-    each = (choices.scale, choices.top_k, choices.top_p, choices.min_p)
-    return choices.greedy, *(column[:, 0].copy() for column in each)
+def compiled_limits(batch: Batch) -> Floats:
+    """The values (N, F) of the filters that the loop has, in the order of `filters.COMPILED`."""
+    limits = np.tile(np.array([*filters.COMPILED.values()]), (len(batch.each), 1))
+    for name, _, rows, values in batch.filters:
+        limits[rows, [*filters.COMPILED].index(name)] = values[:, 0]
+    return limits
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

@@ -247,7 +247,7 @@ def _sink(heap, size, logits, place):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out (see `choosing.Choice`).
+    """Set to 0 the weights (V,) that top_k and top_p leave out (see `generation.filters`).
 
     A heap ranks only as many as stay, which are few as a rule. `ranked` and `heap` are
     room (V,) for ids.
@@ -259,7 +259,9 @@ def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-u
         total += weights[v]
     for place in range(size // 2 - 1, -1, -1):
         _sink(heap, size, logits, place)
-    limit = min(top_k, size)
+    limit = size if top_k >= size else int(top_k)
+    if top_p >= 1:  # leaves nothing out, whatever the sums are rounded to
+        top_p = np.inf
     # all that top_k leaves have to be ranked before it is known what top_p is a part of
     enough = top_p * total if limit == size else np.inf
     count, reached = 0, 0.0
@@ -282,10 +284,10 @@ def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-u
 
 
 @_compiled
-def choose(  # type: ignore[no-untyped-def]
-    logits, weights, ranked, heap, uniform, greedy, scale, top_k, top_p, min_p
+def draw(  # type: ignore[no-untyped-def]
+    logits, weights, ranked, heap, uniform, greedy, scale, limits
 ):
-    """The id chosen (`choosing.Chooser`); -1 when the logits are not numbers."""
+    """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
     likeliest = 0
     for v in range(len(logits)):
         if logits[v] > logits[likeliest] or logits[v] != logits[v]:
@@ -298,6 +300,7 @@ def choose(  # type: ignore[no-untyped-def]
     total = 0.0
     for v in range(len(logits)):
         weights[v] = math.exp((np.float64(logits[v]) - highest) * scale)
+    top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
         _restrict(logits, weights, ranked, heap, top_k, top_p)
     for v in range(len(logits)):
@@ -314,7 +317,7 @@ def choose(  # type: ignore[no-untyped-def]
 @_compiled
 def _write_some(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, needed, written,
+    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, limits, needed, written,
 ):  # fmt: skip
     """As `write`, for streams that go through the weights together."""
     B, T = len(ids), needed.max()
@@ -332,10 +335,9 @@ def _write_some(  # type: ignore[no-untyped-def]
             logits[b] = decoder_bias[b]
         _add_products(decoder, outputs[-1], logits)
         for b in range(B):
-            ids[b] = choose(
-                logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], top_k[b],
-                top_p[b], min_p[b],
-            )  # fmt: skip
+            ids[b] = draw(
+                logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], limits[b]
+            )
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]
@@ -345,14 +347,15 @@ def _write_some(  # type: ignore[no-untyped-def]
 @_cached
 def write(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, top_k, top_p, min_p, needed, written,
+    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, limits, needed, written,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
     Args:
         decoder_bias: (B, V), minus infinity for what a stream never writes.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
-        greedy, scale, top_k, top_p, min_p: (B,), as `choosing.Choices` has them.
+        greedy, scale: (B,), as `token_sampler.Batch` has them.
+        limits: (B, F), the filters' values, as `numba_engine.compiled_limits` has them.
         needed: (B,), how many of the T characters each stream needs.
 
     Returns False when the logits are not numbers.
@@ -363,7 +366,7 @@ def write(  # type: ignore[no-untyped-def]
         if not _write_some(
             kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
             decoder_bias[b:e], own_hidden, own_cell, ids[b:e], uniforms[b:e], greedy[b:e],
-            scale[b:e], top_k[b:e], top_p[b:e], min_p[b:e], needed[b:e], written[b:e],
+            scale[b:e], limits[b:e], needed[b:e], written[b:e],
         ):  # fmt: skip
             return False
         cell[:, b:e] = own_cell

@@ -7,14 +7,15 @@ and how few, is `numpy_layers`'s business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from charrnn.generation.choosing import Chooser, Chosen, Floats, Ids, choice_of
 from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
 from charrnn.generation.state import State, joined, rows_of
+from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, each_of
 from charrnn.generation.weights import Array, Folded
 
 # A character's products are over in microseconds. Threads of the BLAS would meet after each, and
@@ -81,8 +82,9 @@ class NumpyEngine:
         ids: Ids,
         state: State,
         uniforms: Floats,
-        chosen: Chosen,
+        params: Params,
         needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """Go on writing.
 
@@ -90,10 +92,13 @@ class NumpyEngine:
             ids: (N,), from 0: the last character of each stream, not yet taken in.
             state: that before it.
             uniforms: (N, T), in [0, 1): one for each new character.
-            chosen: how, for all streams alike, or for each of the N.
+            params: how, for all streams alike, or for each of the N; where a temperature moves,
+                its first.
             needed: (N,), how many of its T characters each stream needs; None: all. Past them
                 it may have written anything, or nothing, and its state is without meaning: an
                 engine is free to leave them out.
+            texts: what stands before in each stream, its last character too, for the penalties;
+                None: that alone.
 
         Returns:
             The new characters' ids (N, T), and the state before the last of them.
@@ -102,17 +107,20 @@ class NumpyEngine:
             RunError: the logits are not numbers.
         """
         N, T = uniforms.shape
+        texts = list(ids[:, None]) if texts is None else texts
         if 1 < N < _TOGETHER_FROM:
             one_by_one = [
-                self.write(ids[[n]], rows_of(state, [n]), uniforms[[n]], choice_of(n, chosen))
-                for n in range(N)
+                self.write(
+                    ids[[n]], rows_of(state, [n]), uniforms[[n]], one, texts=texts[n : n + 1]
+                )
+                for n, one in enumerate(each_of(params, N))
             ]
             return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
         steps = Steps(self, state)
-        chooser = Chooser(chosen, N, len(self.folded.decoder))
-        products = np.empty(chooser.scores.shape, np.float32)
+        sampler = TokenSampler(params, self.folded.vocabulary, texts)
+        products = np.empty(sampler.scores.shape, np.float32)
         decode = partial(np.matmul, steps.top, self.decoder, products)
-        add_bias = partial(np.add, products, self.folded.decoder_bias, chooser.scores)
+        add_bias = partial(np.add, products, self.folded.decoder_bias, sampler.scores)
         written = np.empty((T, N), np.int64)
         with np.errstate(all="ignore"):
             if N == 1:
@@ -121,14 +129,14 @@ class NumpyEngine:
                     steps.take_in_one(last)
                     decode()
                     add_bias()
-                    written[t] = last = chooser.choose_one(uniform)
+                    written[t] = last = sampler.draw_one(uniform)
             else:
                 for t in range(T):
                     steps.take_in(ids)
                     decode()
                     add_bias()
                     ids = written[t]
-                    chooser.choose(uniforms[:, t], ids)
+                    sampler.draw(uniforms[:, t], ids)
         return written.T, steps.state()
 
 

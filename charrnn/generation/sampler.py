@@ -11,20 +11,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.choosing import Choice, Floats, Ids, log_softmax
 from charrnn.generation.engines import Engine, Engines, Reader
-from charrnn.generation.options import GenerateOptions
+from charrnn.generation.filters import active
 from charrnn.generation.state import State, beginning, rows_of
-from charrnn.generation.stopping import Stops
-from charrnn.generation.temperature import Course
+from charrnn.generation.stream import Stream, write_on
+from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
 from charrnn.models.ensemble import Trained
-from charrnn.ranges import temperatures_of
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.primer import primer_of
 from charrnn.text.unknown import fitted
 from charrnn.text.vocabulary import Vocabulary
@@ -102,7 +100,7 @@ class Sampler:
         self._after_primer: Beginning | None = None
         self._read: _Read | None = None  # the last start text, which may grow
 
-    def write(self, options: GenerateOptions, samples: range | None = None) -> Iterator[Piece]:
+    def write(self, options: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
 
         The samples of a batch take turns, a piece each; every sample has one last piece.
@@ -118,28 +116,44 @@ class Sampler:
             RunError: while writing: the model's scores are not numbers.
         """
         samples = range(options.num_samples) if samples is None else samples
-        choice = choice_for(options, self.model.vocabulary)
+        require_choosable(options, self.model.vocabulary)
         engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))
-        return self._write(options, samples, choice, engine, self.beginning_of(options))
+        return self._write(options, samples, engine, self.beginning_of(options))
 
-    def engine_for(self, options: GenerateOptions, streams: int) -> Engine:
+    def engine_for(self, options: SamplingParams, streams: int) -> Engine:
         """The engine that writes so many texts side by side.
 
         Raises:
             InputError: the one asked for is not installed or has no kernel for the model's cell.
         """
         if options.engine == "auto":
-            return self.engines.fastest(streams, options.length)
+            return self.engines.fastest(streams, options)
         return self.engines.named(options.engine)
 
-    def beginning_of(self, options: GenerateOptions) -> Beginning:
+    def beginning_of(self, options: SamplingParams) -> Beginning:
         """What the texts that are asked for go on from.
 
         Raises:
             InputError: a character of start_text is unknown.
         """
-        text = fitted(options.start_text, self.model.vocabulary, options.unknown).text
-        return self.begin(text, options.prime)
+        return self.begin(self._start_text(options), options.prime)
+
+    def _start_text(self, options: SamplingParams) -> str:
+        """As far as the model reads it."""
+        return fitted(options.start_text, self.model.vocabulary, options.unknown).text
+
+    def stream(self, options: SamplingParams, seed: int, sample: int, last: int | None) -> Stream:
+        """One of the texts that are asked for, before it is written."""
+        vocabulary = self.model.vocabulary
+        return Stream(
+            options,
+            vocabulary,
+            seed=seed,
+            sample=sample,
+            last=last,
+            start=self._ids_of(self._start_text(options)),
+            stops=() if options.until is None else (in_characters_of(vocabulary, options.until),),
+        )
 
     def begin(self, start_text: str = "", prime: str = "text") -> Beginning:
         """What a text goes on from after the primer, if there is one, and a start text.
@@ -147,7 +161,7 @@ class Sampler:
         Where there is neither, that is a newline; in a vocabulary without one, nothing.
 
         Args:
-            prime: as `GenerateOptions.prime`.
+            prime: as `SamplingParams.prime`.
 
         Raises:
             InputError: a character of start_text is unknown.
@@ -191,7 +205,7 @@ class Sampler:
             self._after_primer = nothing.then(primer, self.engines.reader)
         return self._after_primer
 
-    def log_probability(self, options: GenerateOptions, text: str) -> float:
+    def log_probability(self, options: SamplingParams, text: str) -> float:
         """That of new text (in nats) as the model itself has it, after `options.start_text`.
 
         Temperature and what is left out of the choice do not count. The first character of a
@@ -210,111 +224,45 @@ class Sampler:
         return total
 
     def _write(
-        self,
-        options: GenerateOptions,
-        samples: range,
-        choice: Choice,
-        engine: Engine,
-        begins: Beginning,
+        self, options: SamplingParams, samples: range, engine: Engine, begins: Beginning
     ) -> Iterator[Piece]:
-        vocabulary = self.model.vocabulary
         seed = drawn_seed() if options.seed is None else options.seed
-        until = () if options.until is None else (in_characters_of(vocabulary, options.until),)
-        course = Course.of(options.temperature if options.sample else 0, options.length)
         for start in range(0, len(samples), STREAMS_TOGETHER):
             streams = [
-                _Stream(i, uniforms_of(seed, i), Stops(until), options.length)
-                for i in samples[start : start + STREAMS_TOGETHER]
+                self.stream(options, seed, sample, begins.last)
+                for sample in samples[start : start + STREAMS_TOGETHER]
             ]
-            yield from self._write_batch(streams, choice, course, engine, begins)
-
-    def _write_batch(
-        self,
-        streams: list[_Stream],
-        choice: Choice,
-        course: Course,
-        engine: Engine,
-        begins: Beginning,
-    ) -> Iterator[Piece]:
-        """Write streams that begin alike until each has ended."""
-        last, state = begins.last, rows_of(begins.state, [0] * len(streams))
-        ids = np.full(len(streams), last or 0)
-        steps = _FIRST_CHUNK
-        while streams:
-            temperature, alike = course.at(course.length - streams[0].left)
-            T = min(steps, alike)
-            if T == 0:  # no character was asked for
-                written = np.empty((len(streams), 0), np.int64)
-            elif last is None:  # nothing to go on from: any character may be the first
-                first = np.array([stream.uniforms.random(1) for stream in streams])
-                written = first_ids(first, choice, self.model.vocabulary)
-                last = 0
-            else:
-                uniforms = np.array([stream.uniforms.random(T) for stream in streams])
-                began = time.perf_counter()
-                chosen = replace(choice, temperature=temperature)
-                written, state = engine.write(ids, state, uniforms, chosen)
-                if steps == T:
-                    steps = _next_steps(steps, time.perf_counter() - began)
-            going = []
-            for n, (stream, row) in enumerate(zip(streams, written.tolist(), strict=True)):
-                text, ended = stream.take(self.model.vocabulary.decode(row))
-                if text or ended:
-                    yield Piece(stream.sample, text, ended)
-                if not ended:
-                    going.append(n)
-            if len(going) < len(streams):
-                streams = [streams[n] for n in going]
-                state = rows_of(state, going)
-                written = written[going]
-            ids = written[:, -1:].ravel()
+            yield from _write_batch(streams, engine, begins.state)
 
 
-@dataclass
-class _Stream:
-    """One sample while it is written."""
-
-    sample: int
-    uniforms: np.random.Generator
-    stops: Stops
-    left: int  # characters
-
-    def take(self, text: str) -> tuple[str, bool]:
-        """What can be shown after this much more text, and whether the sample has ended."""
-        self.left -= len(text)
-        shown, stopped = self.stops.take(text)
-        if self.left == 0 and not stopped:
-            return shown + self.stops.rest(), True
-        return shown, stopped
-
-
-def uniforms_of(seed: int, sample: int) -> np.random.Generator:
-    """The random numbers of a sample, one for each of its characters."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))
-
-
-def choice_for(options: GenerateOptions, vocabulary: Vocabulary) -> Choice:
-    """How a character of this vocabulary is chosen; the first, where the temperature moves.
-
-    Raises:
-        InputError: every character is banned.
-    """
-    known = set(vocabulary.look_up(options.ban or "").tolist()) - {-1}
-    if len(known) == len(vocabulary):
-        raise InputError("ban: every character that the model knows is banned; leave some")
-    return Choice(
-        temperature=temperatures_of(options.temperature)[0] if options.sample else 0,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        min_p=options.min_p,
-        banned=tuple(sorted(known)),
-    )
+def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
+    """Write streams that begin alike until each has ended."""
+    if not streams[0].left:  # no character was asked for
+        yield from (Piece(stream.sample, "", True) for stream in streams)
+        return
+    state = rows_of(state, [0] * len(streams))
+    steps = _FIRST_CHUNK
+    while streams:
+        began = time.perf_counter()
+        written, state = write_on(engine, streams, state, steps)
+        if written.shape[1] == steps:
+            steps = _next_steps(steps, time.perf_counter() - began)
+        going = []
+        for n, (stream, row) in enumerate(zip(streams, written.tolist(), strict=True)):
+            text, finish = stream.take(row)
+            if text or finish:
+                yield Piece(stream.sample, text, finish is not None)
+            if finish is None:
+                going.append(n)
+        if len(going) < len(streams):
+            streams = [streams[n] for n in going]
+            state = rows_of(state, going)
 
 
-def first_ids(uniforms: Floats, choice: Choice, vocabulary: Vocabulary) -> Ids:
-    """Characters, at uniforms of the same shape, that come after nothing: any may be the first."""
-    allowed = np.delete(np.arange(len(vocabulary)), choice.banned)
-    return allowed[(uniforms * len(allowed)).astype(np.int64)]
+def require_choosable(params: SamplingParams, vocabulary: Vocabulary) -> None:
+    """Raise InputError where every character is banned, or there is no filter of a name."""
+    banned_ids(params, vocabulary)
+    active(params)
 
 
 def drawn_seed() -> int:

@@ -18,11 +18,7 @@ def beginning(model: Trained, streams: int) -> State:
 
     That of an ensemble is its members' layers, one member after the other.
     """
-    return [
-        tuple(np.zeros((streams, a.hidden_size), np.float32) for _ in a.cell.carried)
-        for a in (member.architecture for member in model.members)
-        for _ in range(a.num_layers)
-    ]
+    return [layer for m in model.members for layer in m.architecture.zero_state(streams)]
 
 
 def rows_of(state: State, streams: Sequence[int]) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from charrnn.ranges import temperatures_of
+from charrnn.options.ranges import temperatures_of
 
 STEPS = 100  # a moving temperature stands still for a hundredth of the text
 
@@ -21,13 +21,18 @@ class Course(NamedTuple):
         """That of a number, or of a text such as 0.2..1.2.
 
         Raises:
-            ValueError: see `charrnn.ranges.temperatures_of`.
+            ValueError: see `charrnn.options.ranges.temperatures_of`.
         """
         return cls(*temperatures_of(temperature), length)
 
+    @property
+    def moves(self) -> bool:
+        """Whether it is another one somewhere."""
+        return self.first != self.last and self.length > 1
+
     def at(self, place: int) -> tuple[float, int]:
         """The temperature of the character at a place, and how many from there on have it."""
-        if self.first == self.last or self.length < 2:
+        if not self.moves:
             return self.first, self.length - place
         steps = min(self.length, STEPS)
         step = place * steps // self.length

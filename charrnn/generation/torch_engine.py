@@ -2,20 +2,31 @@
 
 It steps every cell, and so also what the other engines have no kernel for, on a CPU as well.
 
-The characters are chosen on the GPU too, so that a chunk runs without waiting for it.
+The characters are drawn on the GPU too, so that a chunk runs without waiting for it: all but
+penalties, which go by the text, and filters of somebody's own, which are NumPy's.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from charrnn.ensemble import any_network_of
-from charrnn.generation.choosing import Choices, Chosen, Floats, Ids, not_numbers
+from charrnn.generation import filters
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import (
+    Batch,
+    Floats,
+    Ids,
+    Params,
+    Penalties,
+    not_numbers,
+)
 from charrnn.generation.weights import Array
-from charrnn.models.ensemble import Trained
+from charrnn.models.ensemble import Trained, with_counts
 
 
 class TorchEngine:
@@ -29,14 +40,16 @@ class TorchEngine:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         # TF32 would leave the other engines' text far sooner than rounding does
         torch.backends.cudnn.allow_tf32 = False
-        self._vocabulary_size = len(model.vocabulary)
-        self._network = any_network_of(model).eval().requires_grad_(False).to(self.device)
+        self._vocabulary = model.vocabulary
+        self._network = (
+            any_network_of(with_counts(model, "none")).eval().requires_grad_(False).to(self.device)
+        )
 
     @torch.inference_mode()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`."""
         if ids.shape[1] == 0:
-            return np.empty((len(ids), 0, self._vocabulary_size), np.float32), state
+            return np.empty((len(ids), 0, len(self._vocabulary)), np.float32), state
         logits, carried = self._network(self._tensor(ids), self._tensors(state))
         return logits.cpu().numpy(), _arrays(carried)
 
@@ -50,19 +63,22 @@ class TorchEngine:
         ids: Ids,
         state: State,
         uniforms: Floats,
-        chosen: Chosen,
+        params: Params,
         needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         carried = self._tensors(state)
         last, draws = self._tensor(ids), self._tensor(uniforms)
-        chooser = TorchChooser(Choices(chosen, len(ids), self._vocabulary_size), self.device)
+        batch = Batch(params, len(ids), self._vocabulary)
+        before = list(ids[:, None]) if texts is None else texts
+        sampler = TorchTokenSampler(batch, before, self.device)
         written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
         numbers = torch.tensor(True, device=self.device)
         for t in range(uniforms.shape[1]):
             logits, carried = self._network(last[:, None], carried)
-            numbers &= chooser.are_numbers(logits[:, 0])
-            last = chooser.choose(logits[:, 0], draws[:, t])
+            numbers &= sampler.are_numbers(logits[:, 0])
+            last = sampler.draw(logits[:, 0], draws[:, t])
             written[:, t] = last
         if not numbers.item():
             raise not_numbers()
@@ -79,51 +95,70 @@ def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
     return [tuple(v.cpu().numpy() for v in layer) for layer in carried]
 
 
-class TorchChooser:
-    """Chooses as `choosing.Chooser` does, without waiting for the device.
+class TorchTokenSampler:
+    """Draws as `TokenSampler` does, without waiting for the device where it need not.
 
     What some stream asks for is computed for all; for the others it changes nothing.
     """
 
-    def __init__(self, choices: Choices, device: str) -> None:
+    def __init__(self, batch: Batch, texts: Sequence[Ids], device: str) -> None:
         def tensor(array: np.ndarray) -> Tensor:
             return torch.tensor(array, device=device)
 
-        self._all_greedy = bool(choices.greedy.all())
-        self._greedy = tensor(choices.greedy)
-        self._scale = tensor(choices.scale)
-        self._banned = tensor(choices.banned) if choices.banned.any() else None
-        self._ranked = bool(choices.ranked.any())
-        self._left_out = tensor(np.arange(choices.banned.shape[1]) >= choices.top_k)
-        self._top_p = tensor(choices.top_p)
-        self._min_p = tensor(choices.min_p) if choices.min_p.any() else None
+        self._all_greedy = bool(batch.greedy.all())
+        self._greedy = tensor(batch.greedy)
+        self._scale = tensor(batch.scale)
+        self._banned = tensor(batch.banned) if batch.banned.any() else None
+        self._filters = [
+            each._replace(
+                function=each.function if each.name in filters.FILTERS else _through_numpy(each),
+                rows=each.rows if isinstance(each.rows, slice) else tensor(each.rows),
+                values=tensor(each.values),
+            )
+            for each in batch.filters
+        ]
+        self._penalties = Penalties(batch, texts) if batch.penalized else None
+        if self._penalties is not None:
+            filters.tell_fallback("torch", "penalties", "each character waits for their function")
 
     def are_numbers(self, logits: Tensor) -> Tensor:
         """Whether there is something to choose among logits (N, V) for every stream."""
         return self._allowed(logits).amax(-1).isfinite().all()
 
-    def choose(self, logits: Tensor, uniforms: Tensor) -> Tensor:
+    def draw(self, logits: Tensor, uniforms: Tensor) -> Tensor:
         """The ids (N,) for logits (N, V) at uniforms (N,)."""
-        logits = self._allowed(logits)
-        likeliest = logits.argmax(-1)
-        if self._all_greedy:
-            return likeliest
-        scores = logits.double()
+        scores = self._allowed(logits).double()
+        if self._penalties is not None:
+            lowered = scores.cpu()
+            self._penalties.subtract(lowered)
+            scores = lowered.to(scores.device)
+        drawn = likeliest = scores.argmax(-1)
+        if not self._all_greedy:
+            drawn = torch.where(self._greedy, likeliest, self._drawn(scores, uniforms))
+        if self._penalties is not None:
+            self._penalties.written(drawn.tolist())
+        return drawn
+
+    def _drawn(self, scores: Tensor, uniforms: Tensor) -> Tensor:
         weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
-        likely = None if self._min_p is None else weights >= self._min_p
-        if self._ranked:
+        if self._filters:
             order = scores.sort(dim=-1, descending=True, stable=True).indices
-            ranked = weights.gather(-1, order).masked_fill_(self._left_out, 0)
-            sums = ranked.cumsum(-1)
-            reached = sums >= self._top_p * sums[:, -1:]
-            ranked[:, 1:].masked_fill_(reached[:, :-1], 0)
+            ranked = filters.leave(weights.gather(-1, order), self._filters)
             weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
-        if likely is not None:
-            weights *= likely
         sums = weights.cumsum(-1)
-        chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
-        chosen.clamp_(max=logits.shape[-1] - 1)  # a sum that is no number is told of later
-        return torch.where(self._greedy, likeliest, chosen)
+        drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
+        return drawn.clamp_(max=scores.shape[-1] - 1)  # a sum that is no number is told of later
 
     def _allowed(self, logits: Tensor) -> Tensor:
         return logits if self._banned is None else logits.masked_fill(self._banned, -torch.inf)
+
+
+def _through_numpy(each: filters.Applied) -> filters.Function:
+    """A filter that is written for NumPy, on tensors."""
+    filters.tell_fallback("torch", each.name, "each character waits for its function")
+
+    def function(probabilities: Tensor, values: Tensor) -> Tensor:
+        stays = each.function(probabilities.cpu().numpy(), values.cpu().numpy())
+        return torch.from_numpy(stays).to(probabilities.device)
+
+    return function

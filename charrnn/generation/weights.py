@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
+from charrnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float32]
 _ROWS_AT_ONCE = 1024  # of the table, so that its float64 copy stays small
@@ -39,6 +40,7 @@ class Folded:
     """
 
     architecture: Architecture
+    vocabulary: Vocabulary
     table: Array
     inputs: list[Array]
     recurrent: list[Array]
@@ -108,6 +110,7 @@ def _fold(model: TrainedModel) -> Folded:
     decoder = weight("decoder.weight")
     return Folded(
         architecture=architecture,
+        vocabulary=model.vocabulary,
         table=_table(model.weights["embedding.weight"], inputs[0], biases[0]),
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn.data import Ids
-from charrnn.generation.choosing import Floats, log_softmax, not_numbers
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import State, beginning
+from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
 from charrnn.generation.weights import Array
 from charrnn.models.trained import TrainedModel
 

@@ -8,12 +8,16 @@ torch7      what torch-rnn wrote
 
 from __future__ import annotations
 
+import csv
+import functools
+import math
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
+from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
@@ -61,6 +65,8 @@ def read_model(path: str | os.PathLike[str]) -> TrainedModel:
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The file that `read_model` reads: the path itself, or the best model of a run folder.
 
+    Of a sweep's folder it is that of the run with the lowest validation loss, and a line says so.
+
     Raises:
         InputError: there is none.
     """
@@ -79,11 +85,49 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     for name in IN_A_RUN:
         if (path / name).is_file():
             return path / name
+    if winner := _winner(path):
+        _tell(winner)
+        return find_model(winner)
     if (path / ".hydra").is_dir():
         raise InputError(
             f"{path}: has no model yet; the run writes one at its first validation or when it ends"
         )
     raise InputError(f"{path}: is no run folder; it has neither {IN_A_RUN[0]} nor checkpoints")
+
+
+def _winner(sweep: Path) -> Path | None:
+    """The run with the lowest validation loss among those in a folder that have a model."""
+    try:
+        folders = sorted(sweep.iterdir())
+    except OSError:
+        return None
+    losses = {
+        folder: _lowest_loss(folder / "metrics.csv")
+        for folder in folders
+        if any((folder / name).is_file() for name in IN_A_RUN)
+    }
+    finite = {folder: loss for folder, loss in losses.items() if math.isfinite(loss)}
+    return min(finite, key=finite.__getitem__) if finite else None
+
+
+def _lowest_loss(metrics: Path) -> float:
+    """Infinity where none can be read."""
+    lowest = math.inf
+    if not metrics.is_file():
+        return lowest
+    try:
+        with metrics.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if text := row.get("val/loss"):
+                    lowest = min(lowest, float(text))
+    except (OSError, ValueError, csv.Error):
+        pass  # what stands before it counts
+    return lowest
+
+
+@functools.cache
+def _tell(winner: Path) -> None:
+    say(f"the best run of {winner.parent}: {winner.name}")
 
 
 def _missing(path: Path) -> str:

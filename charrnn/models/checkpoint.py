@@ -7,10 +7,10 @@ writes in a script of one's own has none, and then the zip's checksums of its re
 at, since torch.load ignores them and a flipped bit in a weight would load silently.
 
 Defended against: code in the pickle (`weights_only=True`, and never anything else), damage of
-every kind, files that are endless or no files, compressed records that swell, and dicts of keys
-whose hashes collide, which take hours to build. So a hostile file costs time and memory in
-proportion to its size. Not defended against: tensors and values of one's own making. Whoever
-can write a checkpoint can make it hold any weights, and any numbers to go on from.
+every kind, files that are endless or no files, compressed records that swell, and entries of a
+wrong shape or type. Not defended against: tensors and values of one's own making (whoever can
+write a checkpoint can make it hold any weights, and any numbers to go on from), and a pickle
+that is slow to load.
 
 This module needs torch but not Lightning.
 """
@@ -32,8 +32,13 @@ import torch
 from torch import Tensor
 
 from charrnn.errors import InputError
-from charrnn.models.pickled import check_keys
-from charrnn.models.trained import TrainedModel, architecture_from, check_weights
+from charrnn.models.trained import (
+    Architecture,
+    TrainedModel,
+    architecture_from,
+    check_weights,
+)
+from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
 
 ENTRY = "charrnn"
@@ -41,15 +46,12 @@ FORMAT_VERSION = 1
 NETWORK_PREFIX = "network."
 COMPILED_PREFIX = "_orig_mod."  # of what torch.compile wraps
 
-# what a model is made of; entries that a file lacks are filled in where that is sure
-FOR_A_MODEL = {"version": int, "architecture": dict, "tokens": list, "facts": dict}
-# and what a run goes on from
-FOR_A_RUN = {
-    "config": dict, "fingerprint": str, "finished": bool, "sizes": list, "ranks": list,
-    "best": dict,
-}  # fmt: skip
-FOR_LIGHTNING = {"optimizer_states": list, "loops": dict, "global_step": int}
-DEFAULTS: dict[str, Any] = {"facts": {}, "finished": False}
+# entries that a file lacks are filled in where that is sure
+DEFAULTS: dict[str, Any] = {"facts": {}, "finished": False, "teachers": None}
+
+# far more than anything nests that is written
+MOST_LEVELS = 100
+MOST_VALUES = 100_000  # of a config
 
 
 class Damaged(InputError):
@@ -72,7 +74,6 @@ def read(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: is no regular file")
         with path.open("rb") as file:
             _check_whole(file)
-            _check_pickle(file)
             return _checked(_loaded(file))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -108,8 +109,7 @@ def read_run(path: Path) -> dict[str, Any]:
     """
     content = read(path)
     try:
-        _require(content, FOR_LIGHTNING)
-        _require(content[ENTRY], FOR_A_RUN)
+        _check_run(content)
     except ValueError as error:
         raise InputError(
             f"{path}: holds a model, but not a run to go on with ({error}); "
@@ -128,23 +128,133 @@ def _checked(content: Any) -> dict[str, Any]:
             f"a checkpoint of version {_short(version)}, and this charrnn reads "
             f"{FORMAT_VERSION}; update charrnn"
         )
-    _require(content, {"state_dict": dict})
-    _require(entry, FOR_A_MODEL)
+    _require("", content, {"state_dict": dict})
+    _require("", entry, {"version": int, "architecture": dict, "tokens": list, "facts": dict})
+    _require_tree(content)
     return {**content, "state_dict": dict(content["state_dict"]), ENTRY: entry}
-
-
-def _require(values: dict[str, Any], kinds: dict[str, type]) -> None:
-    for name, kind in kinds.items():
-        value = values.get(name)
-        # True is an int to isinstance
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"its {name} is missing or of a wrong type")
 
 
 def _short(what: Any) -> str:
     """What an error says, on one line and no longer than one."""
     text = " ".join(str(what).split()) or type(what).__name__
     return text if len(text) <= 120 else text[:120] + "..."
+
+
+# -- whether every entry is what is made of it ----------------------------------------------
+
+# In `kinds` below a type stands for itself, a tuple for any of its types, and a dict for a dict
+# that has these entries. A number is below 2**63, as every number is that is counted here.
+_COUNTS = dict.fromkeys(("ready", "started", "processed", "completed"), int)
+_PROGRESS = {"total": _COUNTS, "current": _COUNTS}
+# what is read of Lightning's loops; the rest is Lightning's to read
+_LOOPS = {
+    "fit_loop": {
+        "epoch_progress": _PROGRESS,
+        "epoch_loop.batch_progress": {**_PROGRESS, "is_last_batch": bool},
+    }
+}
+_GROUPS = ("data", "model", "trainer", "optimizer", "schedule", "callbacks", "logger")
+_RANK = {"state": list, "cpu": Tensor, "cuda": (Tensor, type(None))}
+
+
+def _check_run(content: dict[str, Any]) -> None:
+    """Raise ValueError unless a run can go on from a checkpoint that has a model in it."""
+    _require("", content, {"optimizer_states": list, "loops": _LOOPS, "global_step": int})
+    for number, state in enumerate(content["optimizer_states"]):
+        _require(f"optimizer_states.{number}.", state, {"state": dict, "param_groups": list})
+    entry = content[ENTRY]
+    _require(
+        "",
+        entry,
+        {
+            "config": dict.fromkeys(_GROUPS, dict),
+            "fingerprint": str,
+            "finished": bool,
+            "sizes": list,
+            "ranks": list,
+            "best": {"loss": (float, int), "step": int},
+            "teachers": (str, type(None)),
+        },
+    )
+    _require_plain("config", entry["config"])
+    if not content["optimizer_states"] or content["global_step"] < 0 or entry["best"]["step"] < 0:
+        raise ValueError("its steps are missing or below 0")
+    if [type(size) for size in entry["sizes"]] != [int, int] or min(entry["sizes"]) < 1:
+        raise ValueError("its sizes are not those of a window")
+    if not entry["ranks"]:
+        raise ValueError("its ranks are none")
+    architecture = _parts_of_model(content)[0]
+    for number, rank in enumerate(entry["ranks"]):
+        _require(f"ranks.{number}.", rank, _RANK)
+        _check_carried(rank["state"], architecture)
+        for name in ("cpu", "cuda"):
+            if rank[name] is not None and rank[name].dtype != torch.uint8:
+                raise ValueError(f"its ranks.{number}.{name} is no state of random numbers")
+
+
+def _check_carried(state: list[Any], architecture: Architecture) -> None:
+    """Raise ValueError unless streams can go on from a state; empty is one that never began."""
+    if not state:
+        return
+    wrong = ValueError("its carried state is not that of its network")
+    if not all(
+        isinstance(layer, (list, tuple)) and all(isinstance(part, Tensor) for part in layer)
+        for layer in state
+    ):
+        raise wrong
+    rows = {part.shape[:1] for layer in state for part in layer}
+    own = architecture.zero_state(0)  # the teachers' come after
+    found = [[part.shape[1:] for part in layer] for layer in state]
+    numbers = all(part.is_floating_point() for layer in state for part in layer)
+    if len(rows) > 1 or found[: len(own)] != [[part.shape[1:] for part in x] for x in own]:
+        raise wrong
+    if not numbers and not architecture.is_own:
+        raise wrong
+
+
+def _require(where: str, values: Any, kinds: dict[str, Any]) -> None:
+    """Raise ValueError unless `values` is a dict with entries of these kinds."""
+    if not isinstance(values, dict):
+        raise ValueError(f"its {where.rstrip('.')} is missing or of a wrong type")
+    for name, kind in kinds.items():
+        value = values.get(name)
+        if isinstance(kind, dict):
+            _require(f"{where}{name}.", value, kind)
+            continue
+        # True is an int to isinstance
+        is_bool = isinstance(value, bool) and kind is not bool
+        is_huge = isinstance(value, int) and not -(2**63) <= value < 2**63
+        if not isinstance(value, kind) or is_bool or is_huge:
+            raise ValueError(f"its {where}{name} is missing or of a wrong type")
+
+
+def _require_tree(content: Any) -> None:
+    """Raise ValueError if something holds itself, or nests deeper than anything that is written."""
+    level = [content]
+    for _ in range(MOST_LEVELS):
+        inner: dict[int, Any] = {}  # each once, however often it stands in the level
+        for value in level:
+            parts = value.values() if isinstance(value, dict) else value
+            inner |= {id(part): part for part in parts if isinstance(part, (dict, list, tuple))}
+        if not inner:
+            return
+        level = list(inner.values())
+    raise ValueError("an entry of it holds itself, or nests without end")
+
+
+def _require_plain(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is of dicts under texts, lists, texts and numbers."""
+    waiting, seen = [value], 0
+    while waiting:
+        value, seen = waiting.pop(), seen + 1
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif not (value is None or type(value) in (str, int, float, bool)):
+            raise ValueError(f"its {name} holds something that is no plain value")
+        if seen + len(waiting) > MOST_VALUES:  # what is shared counts each time that it is met
+            raise ValueError(f"its {name} holds more than {MOST_VALUES:,} values")
 
 
 # -- whether it is whole -------------------------------------------------------------------
@@ -170,15 +280,15 @@ def _check_whole(file: IO[bytes]) -> None:
     body = file.seek(0, os.SEEK_END) - _SEAL_LENGTH
     file.seek(max(0, body))
     end = file.read()
-    if end.startswith(_SEAL):
-        if end != _SEAL + _digest(file, body):
-            raise ValueError("its checksum does not fit its content")
-        return
+    sealed = end.startswith(_SEAL)
+    if sealed and end != _SEAL + _digest(file, body):
+        raise ValueError("its checksum does not fit its content")
     with zipfile.ZipFile(file) as archive:
-        if archive.comment or not end.endswith(b"\0\0"):  # no comment, and none announced
+        if not sealed and (archive.comment or not end.endswith(b"\0\0")):
+            # no comment, and none announced
             raise ValueError("its checksum is damaged")
         _check_records(archive)
-        if (record := archive.testzip()) is not None:
+        if not sealed and (record := archive.testzip()) is not None:
             raise ValueError(f"its record {record} is damaged")
 
 
@@ -198,21 +308,8 @@ def _check_records(archive: zipfile.ZipFile) -> None:
         raise ValueError("its content is compressed")
     if len({record.filename for record in records}) != len(records):
         raise ValueError("it holds the same record twice")
-
-
-def check_written(path: Path) -> None:
-    """Raise ValueError if a checkpoint just written is one that `read` would not take."""
-    with path.open("rb") as file:
-        _check_pickle(file)
-
-
-def _check_pickle(file: IO[bytes]) -> None:
-    with zipfile.ZipFile(file) as archive:
-        _check_records(archive)
-        pickles = [r for r in archive.infolist() if r.filename.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise _Foreign("a zip that is no checkpoint")
-        check_keys(archive.read(pickles[0]))
+    if sum(record.filename.endswith("/data.pkl") for record in records) != 1:
+        raise _Foreign("a zip that is no checkpoint")
 
 
 # -- the model in it -----------------------------------------------------------------------
@@ -225,25 +322,35 @@ def model_in(content: dict[str, Any]) -> TrainedModel:
         InputError: it holds none.
     """
     try:
-        return _model_in(content["state_dict"], content[ENTRY])
+        return _model_in(content)
+    except UnknownKind:  # a whole model, and it says what is missing here
+        raise
     except KeyError as error:
         raise InputError(f"holds no model (it lacks {_short(error)})") from None
     except (InputError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise InputError(f"holds no model ({_short(error)})") from None
 
 
-def _model_in(state: dict[str, Any], ours: dict[str, Any]) -> TrainedModel:
+def _model_in(content: dict[str, Any]) -> TrainedModel:
+    architecture, vocabulary, tensors = _parts_of_model(content)
+    weights = {name: np.array(t.float().numpy(), np.float32) for name, t in tensors.items()}
+    return TrainedModel(architecture, vocabulary, weights, content[ENTRY]["facts"])
+
+
+def _parts_of_model(
+    content: dict[str, Any],
+) -> tuple[Architecture, Vocabulary, dict[str, Tensor]]:
+    ours = content[ENTRY]
     architecture = architecture_from(ours["architecture"])
-    tensors = _network_weights(state)
+    tensors = _network_weights(content["state_dict"])
     check_weights(architecture, tensors)
     if not all(isinstance(token, str) for token in ours["tokens"]):
         raise ValueError("its tokens are no texts")
     for name, fact in ours["facts"].items():
-        if not (fact is None or isinstance(fact, (str, int, float))):
+        plain = fact is None or isinstance(fact, (str, int, float))
+        if not plain or not isinstance(name, str):
             raise ValueError(f"its fact {name} is no plain value")
-    vocabulary = Vocabulary.from_tokens(ours["tokens"])
-    weights = {name: np.array(t.float().numpy(), np.float32) for name, t in tensors.items()}
-    return TrainedModel(architecture, vocabulary, weights, ours["facts"])
+    return architecture, Vocabulary.from_tokens(ours["tokens"]), tensors
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, Tensor]:

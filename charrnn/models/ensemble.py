@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts import Counts, Weights
+from charrnn.counts import COUNTS, Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
-from charrnn.models.trained import BY_CHARACTER, TrainedModel
+from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
+from charrnn.options.ranges import require
 from charrnn.text.vocabulary import Vocabulary
 
 Path = str | os.PathLike[str]
@@ -93,14 +94,15 @@ def with_counts(trained: Trained, counts: str) -> Trained:
         counts: one of `charrnn.counts.COUNTS`.
 
     Raises:
-        InputError: there are no counts, and they are to be all.
+        InputError: it is none of these, or there are no counts and they are to be all.
     """
+    require(counts in COUNTS, "counts", counts, f"must be one of {', '.join(COUNTS)}")
     if counts == "auto":
         return trained
     if counts == "only" and trained.counts is None:
         raise InputError(
-            "counts=only: the model has none; a run with a validation split writes them into its "
-            "model.safetensors where they help"
+            "counts=only: the model has none; callbacks=counts in training writes them into the "
+            "run's model.safetensors, where they help"
         )
     return together(
         [
@@ -122,9 +124,14 @@ def other_characters(one: Vocabulary, other: Vocabulary) -> str:
 
 
 def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
-    """The same model with its characters in the order of a vocabulary of the same ones."""
+    """The same model with its characters in the order of a vocabulary of the same ones.
+
+    Raises:
+        InputError: it is a network of somebody's own, and they stand in another order.
+    """
     if model.vocabulary == vocabulary:
         return model
+    require_same_order(model, vocabulary)
     ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
     rows = np.array([ids[character] for character in vocabulary.characters])
     weights = {

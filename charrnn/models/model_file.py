@@ -26,6 +26,7 @@ from charrnn.counts import Counts, CountTable, Weights
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
+from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
@@ -106,6 +107,8 @@ def _explaining(path: Path) -> Iterator[None]:
         return
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except UnknownKind as error:  # a whole file, and it says what is missing here
+        raise InputError(f"{path}: {error}") from None
     except KeyError as error:
         what = f"it lacks {error}"
     except (

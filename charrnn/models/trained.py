@@ -5,6 +5,7 @@ This module needs NumPy only, so that a text can be sampled without torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cells import CELLS, Cell
+from charrnn import registry
+from charrnn.cells import Cell
 from charrnn.counts import Counts
 from charrnn.errors import InputError
-from charrnn.ranges import AT_LEAST_1, BELOW_1, one_of, require_ranges
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, require_ranges
 from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.vocabulary import Vocabulary
 
@@ -46,10 +48,10 @@ class Architecture:
     skip: str = "none"
 
     def __post_init__(self) -> None:
+        registry.find(self.kind)
         require_ranges(
             "model.",
             self,
-            kind=one_of(*CELLS),
             embedding_size=AT_LEAST_1,
             hidden_size=AT_LEAST_1,
             num_layers=AT_LEAST_1,
@@ -61,8 +63,29 @@ class Architecture:
             raise InputError("the vocabulary is empty")
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is that of a network of somebody's own, rather than charrnn's with a cell."""
+        return registry.cell_of(self.kind) is None
+
+    @property
     def cell(self) -> Cell:
-        return CELLS[self.kind]
+        """The cell of charrnn's network; a network of somebody's own has none."""
+        cell = registry.cell_of(self.kind)
+        assert cell is not None
+        return cell
+
+    def zero_state(self, streams: int) -> list[tuple[npt.NDArray[Any], ...]]:
+        """What so many streams carry before the first character: zeros, by layer."""
+        if self.is_own:
+            return [
+                tuple(np.zeros((streams, *part.shape[1:]), part.dtype) for part in layer)
+                for layer in registry.own_zero_state(self)
+            ]
+        shape = (streams, self.hidden_size)
+        return [
+            tuple(np.zeros(shape, np.float32) for _ in self.cell.carried)
+            for _ in range(self.num_layers)
+        ]
 
     def plain(self) -> dict[str, Any]:
         """Plain values, as files hold them: without what is newer than their format and off.
@@ -77,6 +100,8 @@ class Architecture:
 
         Gates are stacked along the first axis in the order of the cell's `gates`.
         """
+        if self.is_own:
+            return registry.own_shapes(self)
         V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
         for layer in range(self.num_layers):
@@ -110,7 +135,16 @@ class TrainedModel:
     counts: Counts | None = None
 
     def at_temperature(self, temperature: float) -> TrainedModel:
-        """The same model, its logits divided by a temperature above 0."""
+        """The same model, its logits divided by a temperature above 0.
+
+        Raises:
+            InputError: it is a network of somebody's own, whose decoder is not known.
+        """
+        if self.architecture.is_own:
+            raise InputError(
+                f"temperature={temperature:g}: a {self.architecture.kind} is evaluated as it is, "
+                f"at 1; leave the option out"
+            )
         scaled = {
             name: self.weights[name] / np.float32(temperature)
             for name in ("decoder.weight", "decoder.bias")
@@ -120,7 +154,9 @@ class TrainedModel:
     @property
     def is_tied(self) -> bool:
         """Whether the decoder's matrix is the embedding."""
-        return np.array_equal(self.weights["decoder.weight"], self.weights["embedding.weight"])
+        return not self.architecture.is_own and np.array_equal(
+            self.weights["decoder.weight"], self.weights["embedding.weight"]
+        )
 
     @property
     def members(self) -> tuple[TrainedModel, ...]:
@@ -148,6 +184,18 @@ class TrainedModel:
                 raise InputError(f"its {name} holds a negative variance")
 
 
+def require_same_order(model: TrainedModel, vocabulary: Vocabulary) -> None:
+    """Raise InputError for a network of somebody's own if its characters stand otherwise.
+
+    Of charrnn's own network it is known which row of which weight belongs to which character.
+    """
+    if model.architecture.is_own and model.vocabulary != vocabulary:
+        raise InputError(
+            f"a {model.architecture.kind} goes together with its own characters only, in their "
+            f"order; take the text that it was trained on"
+        )
+
+
 def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> None:
     """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`."""
     check_shapes(architecture, {name: weight.shape for name, weight in weights.items()})
@@ -156,9 +204,11 @@ def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> Non
 def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
     """Raise InputError unless `shapes` are those of `architecture`'s weights.
 
-    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
+    A file that claims 2**60 layers costs nothing: there are that many names, or it ends. A
+    network of somebody's own may have its layers in fewer weights, but not without numbers.
     """
-    if architecture.num_layers > len(shapes):
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    if architecture.num_layers > (numbers if architecture.is_own else len(shapes)):
         raise InputError(f"its weights are not those of {architecture.num_layers} layers")
     demanded = architecture.shapes()
     for name in shapes:

@@ -1,7 +1,8 @@
 """Where a run begins: anew, in its own folder again, or from a checkpoint.
 
 a new run         the folder that Hydra made
-resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
+resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint;
+                  of a sweep's job that has not begun, the config that the sweep recorded
 resume=X.ckpt     a new folder, the config in the checkpoint
 resume=auto       the newest unfinished run of this config, else a new one;
                   in a sweep each job's own folder: gone on with, or begun
@@ -10,6 +11,7 @@ resume=auto       the newest unfinished run of this config, else a new one;
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +21,13 @@ from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs import folder as folders
-from charrnn.runs.merging import found, is_same_run, merged
+from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
+from charrnn.runs.record import Record, found, record_of
 from charrnn.runs.request import Config, Request
 from charrnn.runs.restore import newest_usable
 from charrnn.say import say
+from charrnn.sweeps import jobs
 from charrnn.text.checks import without_default_corpus
 from charrnn.training.checkpoints import LAST
 
@@ -34,11 +38,13 @@ class Beginning:
 
     Attributes:
         source: the folder itself, a .ckpt, or None for a new run.
+        overrides: as a new run records them.
     """
 
     folder: Path
     config: Config
     source: Path | None
+    overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,20 +81,37 @@ def beginning(request: Request) -> Beginning:
         resume = "auto"
     if resume is None:
         folders.refuse_run(folder)
-        return Beginning(folder, absolute(_with_one_text(request)), None)
+        return Beginning(folder, absolute(_with_one_text(request)), None, request.overrides)
     if resume == "auto":
         return _automatic(request)
     target = Path(resume).resolve()
-    if target.is_dir():
-        if not (target / folders.RECORDED).is_file():
-            raise InputError(
-                f"{resume}: not a run folder (it has no {folders.RECORDED}); "
-                f"give one that `charrnn train` made, or a .ckpt"
-            )
+    if target.is_dir() and (target / folders.RECORDED).is_file():
         return _again(target, request)
-    entry = checkpoint.read_run(Path(resume))[ENTRY]
-    folders.refuse_interpolations(entry["config"], resume)
-    return Beginning(folder, _merged(entry["config"], request, resume), target)
+    if job := jobs.record_for(target, request.config, request.choices, request.overrides):
+        return Beginning(target, _merged(job.record, request), None, job.overrides)
+    if target.is_dir():
+        raise InputError(
+            f"{resume}: not a run folder (it has no {folders.RECORDED}); "
+            f"give one that `charrnn train` made, or a .ckpt"
+        )
+    return Beginning(folder, _merged(checkpoint_record(resume), request), target, request.overrides)
+
+
+def checkpoint_record(path: str) -> Record:
+    """What the run of a checkpoint was begun with.
+
+    Raises:
+        InputError: it cannot be read, or is no record.
+    """
+    changed = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+    return _read_once(os.path.abspath(path), changed, path)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(place: str, changed: int, path: str) -> Record:
+    """Reading a checkpoint takes its time, and it is asked for what it was made of twice."""
+    entry = checkpoint.read_run(Path(path))[ENTRY]
+    return record_of(entry["config"], entry.get("choices", {}), path)
 
 
 def resume_point(begins: Beginning) -> ResumePoint:
@@ -132,15 +155,21 @@ def _with_one_text(request: Request) -> Config:
 
 
 def _again(folder: Path, request: Request) -> Beginning:
-    path = str(folder / folders.RECORDED)
-    return Beginning(folder, _merged(folders.recorded(folder), request, path), folder)
+    config = _merged(folders.read_record(folder), request)
+    return Beginning(folder, config, folder, request.overrides)
 
 
-def _merged(recorded: Config, request: Request, source: str) -> Config:
+def _merged(record: Record, request: Request) -> Config:
     """A recorded config with what was asked for today, such as another place of the same text."""
     # named from another folder they are the same
     request = replace(request, config={**request.config, **_absolute_teachers(request.config)})
-    config = merged(upgraded(recorded), request, source)
+    try:
+        config = merged(record, request)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{record.source}: its config is none that charrnn wrote ({what})"
+        ) from error
     return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
 
@@ -160,13 +189,15 @@ def _automatic(request: Request) -> Beginning:
     if request.job_id:
         if (folder / folders.RECORDED).is_file():
             return _again(folder, _without_resume(request))
-        return Beginning(folder, now, None)
+        return Beginning(folder, now, None, request.overrides)
     for other in folders.run_folders(folder.parent.parent):
         if other != folder and _is_unfinished(other, now):
             folders.unmake(folder)
-            return _again(other, _without_resume(request, given=()))
+            # what it was begun with is what is given; who asks for a logger still does
+            loggers = tuple(key for key in request.given if key.split(".")[0] == "logger")
+            return _again(other, _without_resume(request, loggers))
     folders.refuse_run(folder)
-    return Beginning(folder, now, None)
+    return Beginning(folder, now, None, request.overrides)
 
 
 def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> Request:

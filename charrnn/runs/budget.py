@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.record import MISSING, found
 from charrnn.runs.request import Config
 from charrnn.streams import fitting_sizes
 

@@ -10,8 +10,10 @@ import functools
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +22,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from charrnn import own_code
 from charrnn.allocation import keep_freed_memory
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
@@ -37,12 +39,13 @@ from charrnn.runs.group import lost, means_lost
 from charrnn.runs.initial import Initial, initial_weights, read_initial
 from charrnn.runs.introduction import introduce
 from charrnn.runs.older import continue_epochs
+from charrnn.runs.record import OF_HYDRA, Choice
 from charrnn.runs.request import Config, Result
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import ALONE, World
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
-from charrnn.training.best import Best
+from charrnn.training.best import diverged
 from charrnn.training.checkpoints import Run
 from charrnn.training.signals import Signals
 
@@ -53,12 +56,14 @@ class Task:
 
     Attributes:
         config: with every automatic choice made.
+        choices: group -> what was chosen in it.
         files: the HDF5 and JSON of the data, absolute.
         best_is_lost: the files of the best model so far are gone, so that the next one counts.
         teachers: their fingerprint, for a resume; None for a run without.
     """
 
     config: Config
+    choices: dict[str, Choice]
     folder: Path
     files: tuple[Path, Path]
     start: ResumePoint
@@ -83,7 +88,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
     data = opened(config, task.files)
     with (
         threads(config, data.streams.batch_size // world.size, world) as stream_threads,
-        _explained(task, world),
+        _explained(task, world, resumed := _Resumed(start)),
         _quiet_writers(),
     ):
         module = module_of(config, data.vocabulary, world)
@@ -91,6 +96,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         module.stream_threads = stream_threads
         teach(module, config)
         trainer = _trainer(task, data, signals, world)
+        trainer.callbacks.insert(0, resumed)
         if world.rank == 0:
             introduce(config, data, module, start, initial)
             link_latest(task.folder)
@@ -101,6 +107,10 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
                 if isinstance(logger, WandbLogger):
                     # it has one run a process, and a sweep's next job would be logged into it
                     logger.experiment.finish()
+    if module.best.is_missing:
+        first = f"the first validation loss was {module.best.first:.4g}, and none was below"
+        limit = module.best.limit(len(data.vocabulary))
+        raise diverged(f"{first} {limit:.1f}", len(data.vocabulary))
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(task.folder, loss, step, seconds)
@@ -140,8 +150,32 @@ def threads(config: Config, streams: int, world: World) -> Iterator[int]:
         torch.set_num_threads(before)  # a sweep's next run chooses anew
 
 
+class _Resumed(L.Callback):
+    """Whether a run has gone on from its checkpoint, with a step that was trained since."""
+
+    def __init__(self, start: ResumePoint) -> None:
+        self.start = start
+        self.is_done = start.path is None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.is_done = self.is_done or trainer.global_step > self.start.step
+
+    def is_to_blame(self, error: BaseException) -> bool:
+        """Whether the checkpoint's content must be what something failed by.
+
+        Until then it is what differs from the run that wrote it; unless code of somebody's own
+        was at work when it failed.
+        """
+        frames = traceback.walk_tb(error.__traceback__)
+        modules = {str(f.f_globals.get("__name__")).partition(".")[0] for f, _ in frames}
+        known = {"charrnn", "lightning", "torch", "packaging"} | sys.stdlib_module_names
+        return not self.is_done and modules <= known
+
+
 @contextlib.contextmanager
-def _explained(task: Task, world: World) -> Iterator[None]:
+def _explained(task: Task, world: World, resumed: _Resumed) -> Iterator[None]:
     """Say in a line what Lightning and torch raise for a reason that a person can change."""
     try:
         yield
@@ -150,21 +184,36 @@ def _explained(task: Task, world: World) -> Iterator[None]:
     except Exception as error:
         if world.size > 1 and means_lost(error):
             raise lost(error) from error
+        if _innermost_module(error).startswith("lightning.pytorch.callbacks."):
+            # a monitor that there is not, for one: the text names those that there are
+            raise InputError(f"callbacks: {one_line(error, 500)}") from error
         if isinstance(error, MisconfigurationException):
-            raise InputError(f"trainer: {one_line(error)}") from error
+            raise InputError(f"trainer: {one_line(error, 500)}") from error
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            # torch has an error of its own for a GPU's memory, and only a text for other memory
+            raise RunError(
+                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
+                "model.hidden_size"
+            ) from error
+        if own := own_code.explained(error):
+            raise own from error
         if isinstance(error, OSError):
             named = isinstance(error.filename, (str, bytes))
             where = os.fsdecode(error.filename) if named else task.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
-        # torch has an error of its own for a GPU's memory, and only a text for other memory
-        what = one_line(error)
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in what:
-            raise RunError(
-                "there is too little memory; try a smaller data.batch_size, data.seq_length or "
-                "model.hidden_size"
+        if resumed.is_to_blame(error):
+            raise InputError(
+                f"{task.start.path}: a run cannot go on from it ({type(error).__name__}: "
+                f"{one_line(error)})"
             ) from error
         raise
+
+
+def _innermost_module(error: BaseException) -> str:
+    """The module in which an error was raised."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
 
 
 @contextlib.contextmanager
@@ -184,8 +233,8 @@ def _quiet_writers() -> Iterator[None]:
         threading.excepthook = before
 
 
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def one_line(error: BaseException, limit: int = 200) -> str:
+    return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def _quiet_lightning() -> None:
@@ -212,30 +261,45 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
         InputError: it cannot be built so.
     """
     try:
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
-        given = {n: v for n, v in offered.items() if n in parameters and n not in node}
-        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
-        # the offered objects go around Hydra, which would make configs of some
-        made = functools.partial(made, **given)
+        names = _names_taken(get_object(node["_target_"]))
+        given = {n: v for n, v in offered.items() if n in names and n not in node}
+        made = functools.partial(_made({**node, "_partial_": True}), **given)
         return made if node.get("_partial_") else made()
     except (InputError, RunError):
         raise
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made ({error.strerror or error})") from error
     except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, OSError):
-            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
-        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(error)}") from error
 
 
-def _escaped(value: Any) -> Any:
-    """Plain values as OmegaConf has to read them to leave them as they are."""
-    if isinstance(value, dict):
-        return {name: _escaped(inner) for name, inner in value.items()}
+def _names_taken(target: Any) -> set[str]:
+    """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
+    names: set[str] = set()
+    for part in getattr(target, "__mro__", (target,)):
+        parameters = inspect.signature(part).parameters
+        names |= set(parameters)
+        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
+
+
+def _made(value: Any) -> Any:
+    """What plain values stand for, as Hydra's instantiate makes it. That one would look up what
+    stands in ``${...}`` once more, and a config is resolved by now, or somebody else's."""
     if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
+        return [_made(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    inner = value if value.get("_recursive_", True) is False else None
+    parts = {n: v if inner else _made(v) for n, v in value.items() if n not in OF_HYDRA}
+    if "_target_" not in value:
+        return parts
+    given = value.get("_args_", [])
+    make = functools.partial(
+        get_object(value["_target_"]), *(given if inner else _made(given)), **parts
+    )
+    return make if value.get("_partial_") else make()
 
 
 def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
@@ -244,12 +308,19 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
     node = config["model"]
     optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
     schedule = build("schedule", {**config["schedule"], "_partial_": True})
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, LanguageModel):
+        raise InputError(
+            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
+        )
     try:
         module: LanguageModel = build(
             "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
         )
     except InputError as error:
-        if isinstance(_root(error), (RuntimeError, TypeError, MemoryError)):
+        root = _root(error)
+        too_large = isinstance(root, (RuntimeError, TypeError, MemoryError))
+        if too_large and own_code.explained(root) is None:
             raise InputError(
                 f"model.hidden_size={node['hidden_size']}: {node['num_layers']} layers of "
                 f"this size do not fit into this machine's memory"
@@ -285,14 +356,13 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     streams = data.streams
     entry = {
         "config": config,
+        "choices": task.choices,
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
         "teachers": task.teachers,
     }
     run = Run(folder, config["checkpoint_every"], signals, entry)
-    callbacks = [
-        build(f"callbacks.{name}", node, run=run) for name, node in config["callbacks"].items()
-    ]
+    callbacks = [_callback(f"callbacks.{name}", n, run) for name, n in config["callbacks"].items()]
     loggers = [
         _logger(f"logger.{name}", node, folder, start.step)
         for name, node in config["logger"].items()
@@ -315,6 +385,17 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     )
 
 
+def _callback(path: str, node: dict[str, Any], run: Run) -> L.Callback:
+    callback: L.Callback = build(path, node, run=run)
+    if isinstance(callback, (LearningRateFinder, BatchSizeFinder)):
+        raise InputError(
+            f"{path}: {type(callback).__name__} changes options of a run that has begun, and no "
+            f"record would say so; sweep over them (charrnn train -m optimizer.lr=1e-3,3e-3), or "
+            f"use lightning.pytorch.tuner.Tuner in a script"
+        )
+    return callback
+
+
 def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
     """How often Lightning validates: every so many batches, whatever epoch they are in."""
     every = config["validate_every"]
@@ -334,7 +415,7 @@ def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
 def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
     continue_epochs(content, steps_per_epoch)
     if task.best_is_lost:
-        content[ENTRY]["best"] = Best().plain()
+        content[ENTRY]["best"].update(loss=float("inf"), step=0)
 
 
 def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:

@@ -1,6 +1,7 @@
 """A run folder: whose it is, what it records, and what leads to it.
 
 .hydra/config.yaml      the config with every choice made; what a resume goes by
+.hydra/choices.yaml     what was chosen in each group: names
 .hydra/hydra.yaml, overrides.yaml   as Hydra writes them
 .lock                   held, with its number in it, by the process that trains here
 checkpoints/ model.safetensors samples/ metrics.csv tensorboard/
@@ -11,21 +12,27 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
+from charrnn.runs.record import Record, plain, record_of
 from charrnn.runs.request import Config, Request
 from charrnn.say import say
 
 RECORDED = Path(".hydra") / "config.yaml"
+CHOICES = Path(".hydra") / "choices.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
-# where a text may hold what would be an interpolation elsewhere: it is a path, and stays one
-PATHS = ("data.input_txt", "data.input_h5", "data.input_json", "init_from", "distill_from")
+# groups that older versions recorded in the config: null
+_RECIPES = ("experiment", "debug")
+# folders in which loggers and launchers keep links of their own, and charrnn writes nothing
+_OTHERS = ("wandb", "mlruns", ".submitit")
 
 
 def is_run(folder: Path) -> bool:
@@ -56,29 +63,86 @@ def lock(folder: Path) -> IO[str]:
     return held
 
 
+def require_plain_files(folder: Path) -> None:
+    """Raise InputError if a folder that is to be written in holds a link, a pipe or a device.
+
+    Whoever made the folder could have put it there, for what is written to end elsewhere. The
+    folder itself may be a link: the user names it.
+    """
+    for entry in _entries(folder):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = "a link" if stat.S_ISLNK(mode) else "no plain file"
+            raise InputError(f"{entry.path}: is {what}, and is not written through; remove it")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        found = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    for entry in found:
+        yield entry
+        if entry.is_dir(follow_symlinks=False) and entry.name not in _OTHERS:
+            yield from _entries(Path(entry.path))
+
+
 def record(folder: Path, config: Config, request: Request) -> None:
     """Let the folder hold the config of its run, as Hydra's folders do."""
     hydra = {"hydra": request.hydra}
-    contents = (("hydra", hydra), ("overrides", list(request.overrides)), ("config", config))
-    for name, content in contents:
+    overrides, choices = list(request.overrides), dict(request.choices)
+    contents = (("hydra", hydra), ("overrides", overrides), ("choices", choices))
+    for name, content in (*contents, ("config", config)):
         path = folder / ".hydra" / f"{name}.yaml"
-        if name != "config" and path.exists():
+        if name in ("hydra", "overrides") and path.exists():
             continue  # what it was begun with stays
         with files.replacing(path) as temporary:
-            temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
-                                 encoding="utf-8", errors="surrogateescape")  # fmt: skip
+            temporary.write_text(
+                yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True),
+                encoding="utf-8",
+                errors="surrogateescape",
+            )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes an object that stands in two places twice: an alias would not be read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads no aliases: a few lines of them stand for more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it holds an alias, which no record does")
+        return super().compose_node(parent, index)
 
 
 def recorded(folder: Path) -> Config:
     """The config of a run folder: plain values, in which nothing is looked up.
 
     Raises:
-        InputError: it cannot be read, or holds what would have to be looked up.
+        InputError: it cannot be read, or holds more than plain values.
     """
     path = folder / RECORDED
-    config = read_config(path)
-    refuse_interpolations(config, str(path))
+    content = plain(read_config(path), str(path))
+    config: Config = {name: v for name, v in content.items() if name not in _RECIPES}
     return config
+
+
+def read_record(folder: Path) -> Record:
+    """What the run of a folder was begun with.
+
+    Raises:
+        InputError: it cannot be read, or is no record.
+    """
+    path = folder / CHOICES
+    choices = read_config(path) if os.path.lexists(path) else {}
+    return record_of(recorded(folder), choices, str(folder / RECORDED))
 
 
 def job_id(folder: Path) -> str:
@@ -88,40 +152,32 @@ def job_id(folder: Path) -> str:
     return ""
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file as plain values.
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds, without aliases.
 
     Raises:
-        InputError: it cannot be read, or holds no mapping.
+        InputError: it cannot be read, or is no plain file.
     """
     try:
+        # before it is opened: a pipe would be waited for
         if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
             raise ValueError("it is no file, or too large")
-        content = yaml.safe_load(path.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError("it is no mapping")
+        return yaml.load(path.read_bytes(), Loader=_Loader)
     except Exception as error:  # YAML raises many kinds
         what = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: cannot be read ({what})") from None
-    return {
-        str(name): value for name, value in content.items() if name not in ("experiment", "debug")
-    }
 
 
-def refuse_interpolations(config: Any, source: str, prefix: str = "") -> None:
-    """Raise InputError if a config that was read holds an interpolation.
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
 
-    What is recorded is resolved. One in a stranger's run could send what it finds, in the
-    environment say, to an address of the stranger's.
+    Raises:
+        InputError: it cannot be read, or holds none.
     """
-    if isinstance(config, dict):
-        for name, value in config.items():
-            refuse_interpolations(value, source, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(config, list):
-        for value in config:
-            refuse_interpolations(value, source, prefix)
-    elif isinstance(config, str) and "${" in config and prefix not in PATHS:
-        raise InputError(f"{source}: {prefix} holds ${{...}}, which no run records; remove it")
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: cannot be read (it is no mapping)")
+    return {shown(name): value for name, value in content.items()}
 
 
 def link_latest(folder: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from charrnn import registry
 from charrnn.bf16 import cpu_has_bf16
-from charrnn.cells import CELLS
+from charrnn.cells import CpuThresholds
 from charrnn.errors import InputError
 from charrnn.runs.world import ALONE, World, check_count
 
@@ -112,7 +113,8 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
 
 def chosen_precision(accelerator: str, model: Model, streams: int) -> str:
     """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
-    worth = CELLS[model.kind].cpu
+    cell = registry.cell_of(model.kind)
+    worth = CpuThresholds() if cell is None else cell.cpu
     large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
     pays = accelerator == "gpu" or large
     has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
@@ -130,6 +132,8 @@ def chosen_shares(model: Model, streams: int, threads: int) -> int:
     """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
     if model.batchnorm or model.hidden_size > SHARED_HIDDEN:
         return 1
+    if registry.cell_of(model.kind) is None:
+        return 1  # it may draw random numbers, and takes no generator to share out
     return max(1, min(threads, streams // SHARED_STREAMS))
 
 
@@ -187,8 +191,11 @@ def cpu_runs_bf16(kind: str) -> bool:
 
     Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
     """
+    cell = registry.cell_of(kind)
+    if cell is None:
+        return True
     with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
-        layer = CELLS[kind].layer(1, 1)
+        layer = cell.layer(1, 1)
         try:
             layer(torch.zeros(1, 1, 1))
         except RuntimeError:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from charrnn.errors import InputError, shown
 from charrnn.models import find_model, read_model
-from charrnn.models.trained import BY_CHARACTER, TrainedModel
+from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
 from charrnn.text.vocabulary import Vocabulary
 
 # what of a trained model's architecture a fresh run may choose for itself
@@ -112,12 +112,16 @@ def initial_weights(
 
     Args:
         fresh: those of the network as it was initialized, for the characters that are new.
+
+    Raises:
+        InputError: it is a network of somebody's own, with other characters.
     """
+    require_same_order(trained, vocabulary)
     ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
     ours = [i for i, c in enumerate(vocabulary.characters) if c in ids]
     theirs = [ids[vocabulary.characters[i]] for i in ours]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
-    for name in BY_CHARACTER:
+    for name in () if trained.architecture.is_own else BY_CHARACTER:
         rows = fresh[name].clone()
         rows[ours] = weights[name][theirs]
         weights[name] = rows

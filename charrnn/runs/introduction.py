@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
@@ -14,6 +15,7 @@ from charrnn.runs.report import NAME as REPORT
 from charrnn.runs.request import Config, Result
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
+from charrnn.training.checkpoints import MODEL
 
 
 def introduce(
@@ -32,7 +34,7 @@ def introduce(
     say(f"  train {sizes['train']}, val {sizes['val']}, test {sizes['test']}")
     say(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
-        f"dropout {m.dropout:g}; {module.network.num_parameters():,} parameters"
+        f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
     )
     if initial is not None:
         many = "characters" if initial.common != 1 else "character"
@@ -78,8 +80,13 @@ def say_finished(folder: Path, start: ResumePoint) -> None:
     )
 
 
-def how_to_resume(folder: Path) -> str:
-    shown = shlex.quote(os.path.relpath(folder))
+def how_to_resume(folder: Path, again: str) -> str:
+    """What goes on with a stopped run.
+
+    Args:
+        again: the words that have to be given again, quoted for a shell.
+    """
+    shown = shlex.quote(os.path.relpath(folder)) + again
     if not (folder / RECORDED).is_file():
         return "the run's folder is gone"
     if any((folder / "checkpoints").glob("*.ckpt")):
@@ -92,7 +99,10 @@ def _say_where(folder: Path) -> None:
     say(f"run folder: {shown}")
     if (folder / REPORT).is_file():
         say(f"report: {os.path.join(shown, REPORT)}")
-    say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+    if (folder / MODEL).is_file():
+        say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+    else:
+        say("no model was saved")
 
 
 def _short(path: Path) -> str:

@@ -1,17 +1,19 @@
 """Runs of older versions, as today's would have recorded them.
 
-Until version 0.2 a config named its optimizer, schedule and loggers by words, and Lightning
-counted a whole run as one endless epoch.
+Until version 0.2 a config named its optimizer, schedule and loggers by words, no choices were
+recorded, and Lightning counted a whole run as one endless epoch.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
+from charrnn.cli import conf
 from charrnn.models.checkpoint import ENTRY
 from charrnn.regularization import Regularization
 
@@ -37,7 +39,7 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
     for group, new in _NEW.items():
         if isinstance(old := config.get(group), dict):
             config = {**config, group: {**new, **old}}
-    if "name" not in config.get("optimizer", {}):
+    if not isinstance(config.get("optimizer"), dict) or "name" not in config["optimizer"]:
         return config
     config = copy.deepcopy(config)
     old = config["optimizer"]
@@ -61,6 +63,26 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
         "logger": _loggers(config["logger"]),
         "tags": None,
     }
+
+
+def inferred_choices(config: dict[str, Any]) -> dict[str, str]:
+    """The choice of conf/ in each group that builds what a config has there."""
+    choices = {}
+    for group in ("optimizer", "schedule", "callbacks", "logger"):
+        wanted = dict(_targets(config.get(group), group))
+        for name in conf.page("train").groups[group]:
+            if wanted.items() <= conf.targets(group, name).items():
+                choices[group] = name
+                break
+    return choices
+
+
+def _targets(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("_target_"), str):
+            yield path, node["_target_"]
+        for name, part in node.items():
+            yield from _targets(part, f"{path}.{name}")
 
 
 def _callbacks(old: dict[str, Any]) -> dict[str, Any]:
@@ -118,11 +140,9 @@ def continue_epochs(content: dict[str, Any], steps_per_epoch: int) -> None:
         progress[name].update(ready=epoch + 1, started=epoch + 1, processed=epoch, completed=epoch)
     batches = loops["epoch_loop.batch_progress"]
     batches["is_last_batch"] = in_epoch == steps_per_epoch
-    # after a step and before what follows it, where all of them were saved
-    batches["current"].update(
-        ready=in_epoch, started=in_epoch, processed=in_epoch, completed=in_epoch - 1
-    )
-    batches["total"].update(ready=step, started=step, processed=step, completed=step - 1)
+    # after a step and its validation, where all of them were saved
+    for name, count in (("current", in_epoch), ("total", step)):
+        batches[name].update(ready=count, started=count, processed=count, completed=count)
     content["epoch"] = epoch
     best = content[ENTRY]["best"]
     if "waited" in best:

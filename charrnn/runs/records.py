@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from charrnn.errors import InputError
 from charrnn.models import model_file
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.folder import read_yaml
+from charrnn.runs.record import MISSING, found
 
 METRICS = "metrics.csv"
 Row = dict[str, float]
@@ -26,7 +25,7 @@ Curve = list[tuple[int, float]]  # (step, value)
 T = TypeVar("T")
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
-_LARGEST_LIST = 1 << 20  # bytes
+_FOREVER = 1e12  # seconds
 # of a model's weights: PyTorch's second bias is frozen at zero
 _NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
@@ -34,7 +33,9 @@ _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
 
 def metrics(folder: Path) -> list[Row]:
     """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
-    rows = []
+    rows: list[Row] = []
+    if not (folder / METRICS).is_file():
+        return rows  # a pipe would be waited for
     with (
         contextlib.suppress(OSError, csv.Error),
         open(folder / METRICS, newline="", encoding="utf-8", errors="replace") as file,
@@ -70,12 +71,13 @@ def trained(rows: Sequence[Row], config: dict[str, Any]) -> tuple[float, float]:
         return 0.0, 0.0
     a_step, before = math.prod(sizes), 0.0
     characters = seconds = 0.0
-    for row in rows:
-        if speed := row.get("characters_per_second"):
-            new = (row["step"] - before) * a_step
-            characters, seconds = characters + new, seconds + new / speed
-            before = row["step"]
-    return characters, seconds
+    with contextlib.suppress(OverflowError):  # sizes that no run has
+        for row in rows:
+            if speed := row.get("characters_per_second"):
+                new = (row["step"] - before) * a_step
+                characters, seconds = characters + new, seconds + new / speed
+                before = row["step"]
+    return (characters, seconds) if seconds < _FOREVER else (0.0, 0.0)
 
 
 def parameters(folder: Path, config: dict[str, Any]) -> int | None:
@@ -95,10 +97,10 @@ def parameters(folder: Path, config: dict[str, Any]) -> int | None:
 
 def overrides(folder: Path) -> list[str]:
     """What the run was asked for, as it was written."""
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-        if (folder / _OVERRIDES).stat().st_size <= _LARGEST_LIST:
-            lines = yaml.safe_load((folder / _OVERRIDES).read_bytes())
-            return [str(line) for line in lines] if isinstance(lines, list) else []
+    with contextlib.suppress(InputError):
+        lines = read_yaml(folder / _OVERRIDES)
+        if isinstance(lines, list):
+            return [line for line in lines if isinstance(line, str)]
     return []
 
 

@@ -18,7 +18,7 @@ from charrnn.files import replacing
 from charrnn.runs import folder as folders
 from charrnn.runs import records
 from charrnn.runs.chart import chart
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.record import MISSING, found
 from charrnn.runs.records import Row
 from charrnn.say import duration, say
 from charrnn.training.best import BITS_PER_NAT

@@ -10,7 +10,7 @@ import torch
 
 from charrnn.allocation import keep_freed_memory
 from charrnn.models.trained import Architecture
-from charrnn.ranges import seconds_of
+from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
 from charrnn.runs.request import Config
@@ -136,13 +136,15 @@ def _stepping(module: LanguageModel, config: Config, device: torch.device) -> An
     precision, bound = config["trainer"]["precision"], config["trainer"]["gradient_clip_val"]
     kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
     autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
-    optimizer = optimizer_of(module.network, module.make_optimizer, device.type in ("cpu", "cuda"))
+    fuses = device.type in ("cpu", "cuda")
+    optimizer = optimizer_of(module.trained_parameters(), module.make_optimizer, fuses)
     parameters = list(module.network.parameters())
 
     def step(ids: torch.Tensor) -> None:
         optimizer.zero_grad()
         with autocast:
-            loss = module.training_step((ids[:, :-1], ids[:, 1:], False), 0)
+            # a subclass's own step may rely on its trainer
+            loss = LanguageModel.training_step(module, (ids[:, :-1], ids[:, 1:], False), 0)
         loss.backward()
         if bound is not None:
             torch.nn.utils.clip_grad_norm_(parameters, bound)

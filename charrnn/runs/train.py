@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ from charrnn.runs.begin import Beginning, ResumePoint, beginning, resume_point
 from charrnn.runs.fit import Task, build, fit
 from charrnn.runs.initial import adopt_architecture, read_initial, require_same_tokens
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
-from charrnn.runs.merging import asks_for_more
+from charrnn.runs.merging import asks_for_more, words_again
 from charrnn.runs.report import report
 from charrnn.runs.request import Config, Request, Result
 from charrnn.runs.restore import restore_best
@@ -44,6 +45,8 @@ def train(request: Request, signals: Signals) -> Result:
     # what this machine cannot do is refused before a file is touched
     hardware.resolve(guess, here)
     folder = begins.folder
+    folders.require_plain_files(folder)
+    request = replace(request, overrides=begins.overrides)
     with folders.lock(folder) as held:
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in folder.iterdir())
@@ -55,6 +58,7 @@ def train(request: Request, signals: Signals) -> Result:
             report(folder)
             say_finished(folder, start)
             return _result_of(folder, start)
+        again = words_again(begins.config, request)
         try:
             result = _train(request, begins, start, signals, here, held)
         except InputError:
@@ -62,9 +66,12 @@ def train(request: Request, signals: Signals) -> Result:
                 folders.empty(folder)
             raise
         except Interrupted as stopped:
-            raise Interrupted(f"{stopped}; {how_to_resume(folder)}", stopped.signum) from None
+            raise Interrupted(
+                f"{stopped}; {how_to_resume(folder, again)}", stopped.signum
+            ) from None
         except RunError as error:
-            raise RunError(f"{error}; {how_to_resume(folder)}") from error
+            error.args = (f"{error}; {how_to_resume(folder, again)}",)
+            raise
         if begins.config["fit_temperature"]:
             record_temperature(folder)
         report(folder)
@@ -82,6 +89,10 @@ def _train(
 ) -> Result:
     config, folder = begins.config, begins.folder
     data = build("data", budget.guessed(config)["data"])
+    if config["data"]["input_txt"] is not None and not {"data", "data.input_txt"} & {
+        *request.given
+    }:
+        data.beside_the_text = begins.source is None
     data.prepare_data()
     data.setup()
     config = _with_choices_made(config, request, data, start, here)
@@ -94,9 +105,9 @@ def _train(
         best = Best.from_plain(start.entry["best"])
         best_is_lost = not restore_best(folder, best, start.path)
     h5, json = data.files
-    task = Task(
-        config, folder, (Path(h5).resolve(), Path(json).resolve()), start, best_is_lost, teachers
-    )
+    found = (Path(h5).resolve(), Path(json).resolve())
+    choices = dict(request.choices)
+    task = Task(config, choices, folder, found, start, best_is_lost, teachers)
     if count == 1:
         return fit(task, signals)
     from charrnn.runs import processes

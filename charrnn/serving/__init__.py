@@ -1,6 +1,8 @@
 """Models behind HTTP: completions as OpenAI's clients ask for them, for editors and a page.
 
 server       the listening socket, and how it ends
+connections  how long a request may take to arrive, and clients that leave
+sites        which web pages may ask
 app          the routes
 protocol     what is asked and answered, as pydantic models
 answers      JSON, and errors in their shape

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +42,7 @@ from charrnn.serving.protocol import (
     ModelList,
 )
 from charrnn.serving.scheduler import Outbox
+from charrnn.serving.sites import HostCheck, Sites
 
 PAGE = Path(__file__).parents[1] / "page"
 # The page is made of files of this folder, and speaks with this server alone.
@@ -55,7 +56,7 @@ _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 429, 500, 503)
+    status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 429, 500, 503)
 }
 _BEARER = HTTPBearer(auto_error=False, description="needed where the server has a token")
 _SENTENCE_ENDS = [".", "!", "?"]
@@ -72,7 +73,8 @@ def make_app(
     reading: HowToRead = _AS_EVER,
     copies: Copies | None = None,
     token: str | None = None,
-    cors: list[str] | None = None,
+    cors: Sequence[str] = (),
+    host: str | None = None,
     cache_bytes: int = 64 << 20,
     started: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -84,7 +86,9 @@ def make_app(
         reading: how prompts are read.
         copies: what tells what is copied from the training text; None: nothing does.
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
-        cors: origins whose pages may ask; None: this server's own alone.
+        cors: origins whose pages may ask beside this server's own.
+        host: what a server that only this machine reaches is bound to: it is answered under no
+            other name; None for one that others reach.
         cache_bytes: for the states along the clients' last prompts, of each model.
         started: called when requests can be answered.
 
@@ -101,6 +105,7 @@ def make_app(
         models, limits, engine=engine, reading=reading, cache_bytes=cache_bytes, post=post
     )
     metrics = Metrics(served)
+    sites = Sites(cors, host)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -120,7 +125,7 @@ def make_app(
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
     )
-    app.include_router(_routes(served, limits, metrics, copies, token))
+    app.include_router(_routes(served, limits, metrics, copies, token, sites))
 
     @app.get("/health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -135,8 +140,9 @@ def make_app(
             CORSMiddleware,
             allow_origins=cors,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["*"],  # OpenAI's client in a browser sends a dozen of its own
         )
+    app.add_middleware(HostCheck, sites=sites)
     # in a folder of its own: what is mounted at / would answer every wrong method of a route
     app.mount("/page", _Page(directory=PAGE))
     app.add_route("/", _first_page, include_in_schema=False)
@@ -149,7 +155,12 @@ def _deliver(outbox: Outbox) -> None:
 
 
 def _routes(
-    models: Models, limits: Limits, metrics: Metrics, copies: Copies | None, token: str | None
+    models: Models,
+    limits: Limits,
+    metrics: Metrics,
+    copies: Copies | None,
+    token: str | None,
+    sites: Sites,
 ) -> APIRouter:
     async def authorize(
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
@@ -158,10 +169,15 @@ def _routes(
             return
         # a header is bytes, which come as latin-1
         sent = given.credentials.encode("latin-1") if given else b""
-        if not hmac.compare_digest(sent, token.encode()):
+        if not hmac.compare_digest(sent, token.encode("utf-8", "surrogateescape")):
             raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
+    async def require_own(request: Request) -> None:
+        sites.require_own(request)
+
     routes = APIRouter(dependencies=[Depends(authorize)], responses=_ERRORS)
+    # what costs something, so that no page from elsewhere may start it
+    asking = APIRouter(dependencies=[Depends(require_own)])
 
     @routes.get("/v1/models", response_model=ModelList, tags=["completions"])
     async def list_models() -> Response:
@@ -173,7 +189,7 @@ def _routes(
         """One of the models."""
         return answer(models.named(name).card())
 
-    @routes.post("/v1/completions", response_model=Completion, tags=["completions"])
+    @asking.post("/v1/completions", response_model=Completion, tags=["completions"])
     async def completions(asked: CompletionRequest, request: Request) -> Response:
         """Go on from a prompt, or from several.
 
@@ -184,7 +200,7 @@ def _routes(
             return _EventStream(wanted, limits)
         return answer(await _whole(wanted, request))
 
-    @routes.get("/generate", response_model=Generated, tags=["completions"])
+    @asking.get("/generate", response_model=Generated, tags=["completions"])
     async def generate(
         request: Request,
         start_text: Annotated[str, Query(description="what is gone on from")] = "",
@@ -210,7 +226,7 @@ def _routes(
             }
         )
 
-    @routes.post("/v1/copied", response_model=Copied, tags=["completions"])
+    @asking.post("/v1/copied", response_model=Copied, tags=["completions"])
     async def copied(asked: CopiedRequest) -> Response:
         """Which passages of a text stand in the training text.
 
@@ -230,6 +246,7 @@ def _routes(
         """For Prometheus."""
         return Response(metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
+    routes.include_router(asking)
     return routes
 
 

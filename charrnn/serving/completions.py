@@ -12,9 +12,7 @@ from itertools import chain
 from typing import Any
 
 from charrnn.errors import InputError, RunError
-from charrnn.generation.choosing import Choice
-from charrnn.generation.options import GenerateOptions
-from charrnn.generation.sampler import choice_for, drawn_seed, in_characters_of
+from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
 from charrnn.serving.answers import Refusal, written
 from charrnn.serving.job import Event, Job, Piece, PromptScored, Scored
 from charrnn.serving.limits import Limits
@@ -64,13 +62,18 @@ class Answer:
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]
+        params = asked.sampling_params()
+        try:
+            require_choosable(params, vocabulary)
+        except InputError as error:
+            raise Refusal(400, str(error), param="ban") from None
         return Job(
             prompt=prompt.read,
             state=prompt.state,
             receive=lambda event: self._events.put_nowait((place, event)),
             samples=self._samples,
-            length=asked.length,
-            choice=self._choice(asked),
+            start=prompt.ids,
+            params=params,
             seed=self.seed,
             stop=tuple(in_characters_of(vocabulary, stop) for stop in asked.stops),
             keep_stop=bool(asked.include_stop_str_in_output),
@@ -79,20 +82,6 @@ class Answer:
             streamed=self._streamed,
             client=client,
         )
-
-    def _choice(self, asked: CompletionRequest) -> Choice:
-        temperature = 1.0 if asked.temperature is None else asked.temperature
-        options = GenerateOptions(
-            temperature=temperature,
-            top_k=asked.top_k,
-            top_p=asked.top_p,
-            min_p=asked.min_p,
-            ban=asked.ban,
-        )
-        try:
-            return choice_for(options, self._served.vocabulary)
-        except InputError as error:
-            raise Refusal(400, str(error), param="ban") from None
 
     def _each_prompt(self) -> Iterator[Prompt]:
         """The prompt of each completion."""

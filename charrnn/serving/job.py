@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from charrnn.generation.choosing import Choice, Ids
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Ids
+from charrnn.options.sampling import SamplingParams
 
 
 class Scored(NamedTuple):
@@ -64,7 +65,8 @@ class Job:
             `Sampler.known` gives them.
         samples: how many completions; number i draws from `seed` what sample i of the sampler
             does.
-        length: characters of each, at most.
+        start: ids of what the penalties see before a completion; None: `prompt`.
+        params: how they are written, `length` characters at most.
         stop: texts in the vocabulary's characters.
         keep_stop: whether what stops a text is part of it.
         likeliest: how many of the likeliest characters are told with each; None: no
@@ -79,8 +81,8 @@ class Job:
     state: State = field(repr=False)
     receive: Callable[[Event], None] = field(repr=False)
     samples: int = 1
-    length: int = 16
-    choice: Choice = field(default_factory=Choice)
+    start: Ids | None = field(default=None, repr=False)
+    params: SamplingParams = field(default_factory=SamplingParams)
     seed: int = 0
     stop: tuple[str, ...] = ()
     keep_stop: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import anyio
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from charrnn.serving.answers import refused
@@ -52,8 +53,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         body: bytes | None = None
-        with anyio.move_on_after(self._limits.seconds) as waiting:
-            body = await self._body(dict(scope["headers"]), receive)
+        try:
+            with anyio.move_on_after(self._limits.seconds) as waiting:
+                body = await self._body(dict(scope["headers"]), receive)
+        except ClientDisconnect:
+            return
         if waiting.cancelled_caught:
             text = f"the request did not arrive within {self._limits.seconds:g} seconds"
             await refused(408, text)(scope, receive, send)
@@ -64,7 +68,11 @@ class BodyLimit:
             await self._app(scope, _replaying(body, receive), send)
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
-        """The whole body; None if it is too large."""
+        """The whole body; None if it is too large.
+
+        Raises:
+            ClientDisconnect: nobody will send the rest.
+        """
         announced = headers.get(b"content-length", b"")
         # no more digits than Python reads as a number
         if announced.isdigit() and int(announced[:20]) > self._limits.body * _PATIENCE:
@@ -73,7 +81,7 @@ class BodyLimit:
         while more and size <= self._limits.body * _PATIENCE:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                raise ClientDisconnect
             part, more = message.get("body", b""), message.get("more_body", False)
             size += len(part)
             if size <= self._limits.body:

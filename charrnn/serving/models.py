@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError, shown
-from charrnn.generation.choosing import Choice, Ids
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning
+from charrnn.generation.token_sampler import Ids
 from charrnn.models.ensemble import Trained
+from charrnn.options.sampling import SamplingParams
 from charrnn.serving.answers import Refusal
 from charrnn.serving.limits import Limits
 from charrnn.serving.scheduler import Outbox, Scheduler
@@ -22,11 +23,11 @@ from charrnn.text.unknown import fitted
 from charrnn.text.vocabulary import Vocabulary
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.
-_ENDLESS = 1 << 20
+_ENDLESS = SamplingParams(1 << 20)
 
 
 class HowToRead(NamedTuple):
-    """`unknown` and `prime` of `GenerateOptions`, for all prompts."""
+    """`unknown` and `prime` of `SamplingParams`, for all prompts."""
 
     unknown: str = "replace"
     prime: str = "text"
@@ -147,5 +148,5 @@ def _engine(sampler: Sampler, name: str, streams: int) -> Engine:
     """The engine that writes, when it is ready: what it compiles at its first call is compiled."""
     engines = sampler.engines
     engine = engines.fastest(streams, _ENDLESS) if name == "auto" else engines.named(name)
-    engine.write(np.zeros(1, np.int64), beginning(sampler.model, 1), np.zeros((1, 1)), [Choice()])
+    engine.write(np.zeros(1, np.int64), beginning(sampler.model, 1), np.zeros((1, 1)), [_ENDLESS])
     return engine

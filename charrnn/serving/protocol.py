@@ -8,9 +8,12 @@ that never comes.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from charrnn.options.sampling import SamplingParams
 
 MOST_LIKELIEST = 20
 MOST_STOPS = 16
@@ -55,6 +58,21 @@ class CompletionRequest(BaseModel):
         ge=0,
         le=1,
         description="among those this many times as likely as the likeliest",
+    )
+    dry_multiplier: Number | None = Field(
+        default=SamplingParams.dry_multiplier,
+        ge=0,
+        description="above 0: less of a sequence that the text has already (DRY)",
+    )
+    dry_base: Number | None = Field(
+        default=SamplingParams.dry_base,
+        ge=1,
+        description="how steeply that grows with the sequence",
+    )
+    dry_allowed_length: int | None = Field(
+        default=SamplingParams.dry_allowed_length,
+        ge=1,
+        description="characters that may be repeated freely",
     )
     ban: str | None = Field(default=None, description="characters that are never written")
     n: int | None = Field(default=1, ge=1, description="completions of each prompt")
@@ -124,9 +142,19 @@ class CompletionRequest(BaseModel):
     def length(self) -> int:
         return 16 if self.max_tokens is None else self.max_tokens
 
+    def sampling_params(self) -> SamplingParams:
+        """What it asks of the sampler; null is the option's default."""
+        given = {name: getattr(self, name) for name in _SAMPLING}
+        asked = {name: value for name, value in given.items() if value is not None}
+        return SamplingParams(**{"temperature": 1.0, **asked})
+
     @property
     def samples(self) -> int:
         return self.n or 1
+
+
+# the fields of a request that are those of SamplingParams
+_SAMPLING = {f.name for f in fields(SamplingParams)} & {*CompletionRequest.model_fields, "length"}
 
 
 class Logprobs(BaseModel):

@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from charrnn.generation.choosing import Ids
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning, joined, rows_of
+from charrnn.generation.stream import write_on
+from charrnn.generation.token_sampler import Ids
 from charrnn.serving.job import Event, Job, PromptScored, Scored
 from charrnn.serving.scoring import scored
 from charrnn.serving.states import StateCache
@@ -252,13 +253,11 @@ class Scheduler:
         rows = [n for n, w in enumerate(self._writing) if w.job.likeliest is not None]
         if rows:
             steps = self._with_scores(steps, len(rows))
-        last = np.array([writing.last for writing in self._writing])
-        uniforms = np.stack([writing.uniforms.random(steps) for writing in self._writing])
-        choices = [writing.job.choice for writing in self._writing]
+        last = np.array([writing.stream.last for writing in self._writing])
         before = self._writing_state
-        needed = np.minimum(lefts, steps)
-        ids, self._writing_state = self._engine.write(last, before, uniforms, choices, needed)
-        self.written += int(needed.sum())
+        streams = [writing.stream for writing in self._writing]
+        ids, self._writing_state = write_on(self._engine, streams, before, steps)
+        self.written += int(np.minimum(lefts, steps).sum())
         scores = self._scores(rows, last, ids, before) if rows else {}
         for n, (writing, row) in enumerate(zip(self._writing, ids.tolist(), strict=True)):
             piece = writing.take(row, scores.get(n))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from charrnn.generation.choosing import Ids, likeliest_first, log_softmax
+from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Scored
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from typing import Any
 
 import uvicorn
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, shown
+from charrnn.serving.connections import Arriving, Connection
 
 _BACKLOG = 2048  # connections that wait to be accepted
 
@@ -17,7 +19,8 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket with an address of this machine, on which nobody listens yet.
 
     Raises:
-        RunError: it cannot be had.
+        InputError: the host is none of this machine's.
+        RunError: the port cannot be had.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -25,12 +28,19 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = min(found, key=lambda f: f[0] != socket.AF_INET)
         bound = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise RunError(f"host={host}: {_reason(error)}") from None
+        raise InputError(
+            f"host={shown(host)}: {_reason(error)}; give a name or an address of this machine, "
+            f"without brackets, and the port as port="
+        ) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
         bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"host={shown(host)}: is no address of this machine; 0.0.0.0 stands for all"
+            ) from None
         raise _cannot_listen(host, port, error) from None
     return bound
 
@@ -58,22 +68,29 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: Any, bound: socket.socket, *, connections: int, drain: int) -> None:
+def serve(app: Any, bound: socket.socket, *, connections: int, seconds: float, drain: int) -> None:
     """Answer requests until SIGTERM or SIGINT, and then those that are under way.
 
     The signal that ended it is raised again when all is done, for whoever called this.
 
     Args:
-        connections: more are answered with 503.
+        connections: more are answered with 503; half of them may have a request that has not
+            arrived yet.
+        seconds: that the head of a request may take to arrive.
         drain: seconds for what is under way.
     """
+
+    class Limited(Connection):
+        arriving = Arriving(max(1, connections // 2), seconds)
+
     config = uvicorn.Config(
         app,
+        http=Limited,
         log_config=None,
         log_level="error",  # what clients do wrong fills no log
         access_log=False,
         server_header=False,
-        limit_concurrency=connections,
+        limit_concurrency=connections + 1,  # which uvicorn turns away itself
         backlog=_BACKLOG,
         timeout_graceful_shutdown=drain,
         ws="none",

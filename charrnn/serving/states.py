@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from charrnn.generation.choosing import Ids
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Ids
 
 # At most so many states are kept of a prompt, and none nearer together than that. A state of
 # 2 x 256 has 4 kB, and 64 characters are read in 2 ms.

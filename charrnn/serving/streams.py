@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from charrnn.generation.choosing import Ids
-from charrnn.generation.sampler import first_ids, uniforms_of
-from charrnn.generation.stopping import Stops
+from charrnn.generation.stream import Stream, first_id
+from charrnn.generation.token_sampler import Ids
 from charrnn.generation.weights import Array
 from charrnn.serving.job import Job, Piece, Scored
 from charrnn.serving.scoring import joined, scored
@@ -46,31 +45,37 @@ class Reading:
 
 
 class Writing:
-    """A completion while it is written.
-
-    Attributes:
-        last: id of the last character, which is not taken in yet.
-        left: characters to write; 0 when the completion has ended.
-    """
+    """A completion while it is written."""
 
     def __init__(self, job: Job, sample: int, vocabulary: Vocabulary) -> None:
-        self.job, self.sample = job, sample
-        self.left = job.length
-        self.last = int(job.prompt[-1]) if len(job.prompt) else 0
-        self.uniforms = uniforms_of(job.seed, sample)
-        self._vocabulary = vocabulary
-        self._stops = Stops(job.stop, keep=job.keep_stop)
+        self.job = job
+        self.stream = Stream(
+            job.params,
+            vocabulary,
+            seed=job.seed,
+            sample=sample,
+            last=int(job.prompt[-1]) if len(job.prompt) else None,
+            start=job.prompt if job.start is None else job.start,
+            stops=job.stop,
+            keep_stop=job.keep_stop,
+        )
+        self._ended = not self.stream.left
         # what is not handed on yet
         self._text = ""
         self._scored: list[Scored] = []
 
+    @property
+    def left(self) -> int:
+        """Characters to write; 0 when the completion has ended."""
+        return 0 if self._ended else self.stream.left
+
     def begin(self) -> Piece | None:
         """What there is to hand on before anything is written."""
         if not self.left:
-            return Piece(self.sample, "", self._handed(0), "length")
-        if not len(self.job.prompt):  # nothing to go on from: any character may be the first
-            first = first_ids(self.uniforms.random(1), self.job.choice, self._vocabulary)
-            evenly = np.zeros((1, len(self._vocabulary)), np.float32)
+            return Piece(self.stream.sample, "", self._handed(0), "length")
+        if self.stream.last is None:
+            first = np.array([first_id(self.stream)])
+            evenly = np.zeros((1, len(self.stream.vocabulary)), np.float32)
             wanted = self.job.likeliest
             scores = None if wanted is None else scored(evenly, first, wanted)
             return self.take(first.tolist(), scores)
@@ -78,22 +83,15 @@ class Writing:
 
     def take(self, ids: list[int], scores: Scored | None) -> Piece | None:
         """Go on by characters just written; those past the completion's end are left out."""
-        ids = ids[: self.left]
-        self.last = ids[-1]
-        text, stopped = self._stops.take(self._vocabulary.decode(ids))
-        self.left -= len(ids)
+        text, finish = self.stream.take(ids)
+        self._ended = finish is not None
         if scores is not None:
             self._scored.append(scores)
-        finish = None
-        if stopped:
-            finish, self.left = "stop", 0
-        elif not self.left:
-            finish, text = "length", text + self._stops.rest()
         self._text += text
         if finish is None and not (self.job.streamed and self._text):
             return None
         handed, self._text = self._text, ""
-        return Piece(self.sample, handed, self._handed(len(handed)), finish)
+        return Piece(self.stream.sample, handed, self._handed(len(handed)), finish)
 
     def _handed(self, count: int) -> Scored | None:
         """The scores of the next so many characters that are handed on."""

@@ -11,11 +11,12 @@ from charrnn.sweeps.leaderboard import leaderboard, shown
 from charrnn.sweeps.summary import summaries
 
 
-def tell(folder: Path, whole: bool) -> None:
+def tell(folder: Path, whole: bool, again: str = "") -> None:
     """The leaderboard of a sweep's folder: on standard error, as leaderboard.csv and .md.
 
     Args:
         whole: whether every job came to its end.
+        again: the words that going on with it needs, quoted for a shell.
     """
     runs = summaries(folder)
     if not runs:
@@ -29,8 +30,8 @@ def tell(folder: Path, whole: bool) -> None:
     say(f"sweep folder: {shown(folder)}")
     if not whole:
         say(
-            f"what is missing or unfinished: charrnn train resume={shlex.quote(shown(folder))} "
-            f"goes on with it"
+            f"what is missing or unfinished: charrnn train resume={shlex.quote(shown(folder))}"
+            f"{again} goes on with it"
         )
     if command := board.sampling():
         say(f"sample from the best: {command}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.files import replacing
-from charrnn.runs.merging import MISSING
+from charrnn.runs.record import MISSING
 from charrnn.say import duration, short_numbers
 from charrnn.sweeps.summary import Summary
 

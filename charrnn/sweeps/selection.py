@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from charrnn.errors import InputError, shown
-from charrnn.runs.merging import MISSING
+from charrnn.runs.record import MISSING
 from charrnn.sweeps.leaderboard import number
 from charrnn.sweeps.summary import Summary
 

@@ -128,6 +128,13 @@ def imported() -> Any:
     return optuna
 
 
+def _holds(distribution: Any, value: Any) -> bool:
+    """Whether a value can have been drawn."""
+    if (choices := getattr(distribution, "choices", None)) is not None:
+        return isinstance(value, str) and value in choices
+    return type(value) in (int, float) and distribution.low <= value <= distribution.high
+
+
 class Worker:
     """One process that works on a study.
 
@@ -197,12 +204,24 @@ class Worker:
 
     def _left_behind(self, running: list[optuna.trial.FrozenTrial]) -> Trial | None:
         for trial in running:
+            self._require_drawn(trial)
             if (lock := self._locked(trial.number)) is not None:
                 if self._is_training(trial.number):
                     lock.close()
                     continue
                 return Trial(trial.number, trial.params, True, lock)
         return None
+
+    def _require_drawn(self, trial: optuna.trial.FrozenTrial) -> None:
+        """Raise InputError if a trial's parameters are none of this search: whoever wrote the
+        study could let any option be set by them."""
+        space: Mapping[str, Any] = self.settings.space
+        fits = trial.params.keys() == space.keys()
+        if not fits or not all(_holds(space[name], v) for name, v in trial.params.items()):
+            raise InputError(
+                f"{self.folder / FILE}: trial {trial.number} has values that this study does not "
+                f"search; give the search space that it was begun with, or another folder"
+            )
 
     def _is_training(self, number: int) -> bool:
         """Whether a job that a launcher started goes on without the process that asked for it."""

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
-
 from charrnn.errors import InputError
 from charrnn.runs import records
-from charrnn.runs.folder import is_run, recorded
-from charrnn.runs.merging import MISSING, found
+from charrnn.runs.folder import is_run, read_config, recorded
+from charrnn.runs.record import MISSING, found
 from charrnn.say import say
 
 
@@ -117,9 +115,8 @@ def summary(folder: Path) -> Summary:
 def _options(folder: Path) -> dict[str, str]:
     options: dict[str, str] = {}
     # a folder that another program made may lack them, or hold anything
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
-        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_bytes())
-        choices = hydra["hydra"]["runtime"]["choices"]
+    with contextlib.suppress(InputError, KeyError, TypeError, AttributeError):
+        choices = read_config(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"]
         options = {
             str(group): str(choice)
             for group, choice in choices.items()

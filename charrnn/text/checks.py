@@ -6,7 +6,6 @@ was given: ``data.val_frac=`` in training, ``val_frac=`` in `charrnn preprocess`
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shown
-from charrnn.ranges import SEED, one_of, require
+from charrnn.options.ranges import ENCODING, SEED, one_of, require
 
 SPLITS = ("train", "val", "test")
 LINES = one_of("auto", "keep", "shuffle")
@@ -34,16 +33,7 @@ def require_fractions(prefix: str, val_frac: float, test_frac: float) -> None:
 
 def require_encoding(option: str, encoding: str) -> None:
     """A text encoding that Python knows both ways, or ``bytes``."""
-    if encoding == "bytes":
-        return
-    try:
-        b"".decode(encoding)
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, ValueError, TypeError):
-        raise InputError(
-            f"{option}={shown(encoding)}: is no text encoding; try utf-8, latin-1 or bytes"
-        ) from None
+    require(ENCODING.admits(encoding), option, encoding, ENCODING.demand)
 
 
 def require_lines(prefix: str, lines: str, seed: int) -> None:
@@ -114,11 +104,6 @@ def require_corpus(
             f"{prefix}sha256={shown(sha256)}: the corpus {shown(corpus)} has a checksum of its "
             f"own; leave {prefix}sha256 or {prefix}corpus out"
         )
-    if url is None:
-        raise InputError(
-            f"{prefix}sha256={shown(sha256)}: belongs to {prefix}url=, the address of the text; "
-            "give both"
-        )
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise InputError(
             f"{prefix}sha256={shown(sha256)}: must be 64 hexadecimal digits; `sha256sum FILE` "
@@ -141,7 +126,7 @@ def without_default_corpus(
     options = dict(options)
     others = [name for name in ("input_txt", "input_h5") if options.get(name) is not None]
     replaced = ["corpus", "url", "sha256"] if others else []
-    if not others and options.get("url") is not None and options.get("sha256") is not None:
+    if not others and options.get("sha256") is not None:
         replaced = ["corpus"]
     for name in replaced:
         if options.get(name) is not None and f"{prefix}{name}" in given:

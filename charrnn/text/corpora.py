@@ -123,13 +123,29 @@ def corpus_text(name: str, url: str | None, say: Say) -> Path:
     return _cached(corpus.file, corpus.sha256, make, f"{name}: came out other than expected")
 
 
-def downloaded_text(url: str, sha256: str, say: Say) -> Path:
+def cached_text(sha256: str) -> Path | None:
+    """The file of a text of one's own, if the cache has it."""
+    folder = cache_folder() / "corpora"
+    names = folder.glob(f"text-{sha256[:16].lower()}.txt*") if sha256.isalnum() else ()
+    return next((path for path in sorted(names) if _is_whole(path, sha256.lower())), None)
+
+
+def downloaded_text(url: str | None, sha256: str, say: Say) -> Path:
     """The file in the cache of a text of one's own, by its address and checksum.
+
+    Without an address it is there already.
 
     Raises:
         InputError: the address is none, or what is there has another checksum.
         RunError: it cannot be had.
     """
+    if url is None:
+        if (path := cached_text(sha256)) is None:
+            raise InputError(
+                f"data.sha256={shown(sha256)}: belongs to data.url=, the address of the text, "
+                f"which the cache does not have; give both"
+            )
+        return path
     try:
         ending = Path(urlsplit(url).path).suffix
     except ValueError:

@@ -89,7 +89,7 @@ class Corpus:
         require_lines("data.", self.lines, self.lines_seed)
 
 
-def prepare(corpus: Corpus, say: Say) -> tuple[Path, Path]:
+def prepare(corpus: Corpus, say: Say, beside: bool = True) -> tuple[Path, Path]:
     """The HDF5 and JSON files of a corpus.
 
     The text is fetched and preprocessed if that was not done yet, or if its content or the
@@ -97,12 +97,13 @@ def prepare(corpus: Corpus, say: Say) -> tuple[Path, Path]:
 
     Args:
         say: told in a line what is made, or why a file is passed over.
+        beside: whether files may be made beside the text; those that are there are used.
 
     Raises:
         InputError, RunError: as `corpus_text` and `preprocess` do.
     """
     text = _Text(_text_of(corpus, say), corpus)
-    return text.find() or text.make(say)
+    return text.find() or text.make(say, beside)
 
 
 def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
@@ -110,7 +111,7 @@ def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
         return corpus.input_txt
     if corpus.corpus is not None:
         return str(corpus_text(corpus.corpus, corpus.url, say))
-    if corpus.url is not None and corpus.sha256 is not None:
+    if corpus.sha256 is not None:
         return str(downloaded_text(corpus.url, corpus.sha256, say))
     raise InputError(
         "data.input_txt=null: give a text, or a corpus by its name: "
@@ -140,8 +141,8 @@ class _Text:
         """The files that were made from the text as it is now; this writes nothing."""
         return next((pair for pair in self._pairs() if self._status(*pair) == "current"), None)
 
-    def make(self, say: Say) -> tuple[Path, Path]:
-        pairs = self._pairs()
+    def make(self, say: Say, beside: bool) -> tuple[Path, Path]:
+        pairs = self._pairs() if beside else self._pairs()[-1:]
         for h5, json_path in pairs:
             if self._status(h5, json_path) == "foreign":
                 name = shown(self._input_txt)

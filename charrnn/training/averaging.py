@@ -8,6 +8,8 @@ import lightning as L
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from charrnn.errors import InputError
+
 
 class StalledAverage(WeightAveraging):
     """The mean of the weights after each step since validation stalled; until then the last ones.
@@ -48,6 +50,11 @@ class StalledAverage(WeightAveraging):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking or self.has_stalled:
             return
+        if self.monitor not in trainer.callback_metrics:
+            raise InputError(
+                f"StalledAverage: monitor={self.monitor}: there is no such metric; there are "
+                f"{', '.join(sorted(trainer.callback_metrics))}"
+            )
         loss = float(trainer.callback_metrics[self.monitor])
         self.waited = 0 if loss < self.best else self.waited + 1
         self.best = min(loss, self.best)

@@ -1,7 +1,8 @@
 """What a run saves, and when.
 
 checkpoints/last.ckpt       rolling; everything that an exact resume needs
-checkpoints/best.ckpt       at the lowest validation loss
+checkpoints/best.ckpt       at the lowest validation loss; that of weights which were averaged as
+                            training ended counts too
 checkpoints/step-N.ckpt     every `keep_every` steps, kept for good
 model.safetensors           the best model, ready to sample
 
@@ -27,8 +28,10 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder, replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
+from charrnn.training import compiled
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import TrainingLog
+from charrnn.training.resume import validation_is_due
 from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
@@ -66,6 +69,7 @@ class RunCheckpoints(Checkpoint):
         self.folder = run.folder / "checkpoints"
         self.keep_every = keep_every
         self._step = 0
+        self._has_ended = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # between here and on_train_start Lightning puts handlers of its own in place
@@ -73,7 +77,7 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.run.signals.defer()
-        self._step = trainer.global_step
+        self._step, self._has_ended = trainer.global_step, False
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
 
@@ -91,14 +95,49 @@ class RunCheckpoints(Checkpoint):
         self._save(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and not self._has_ended:
             self._save(trainer, pl_module)
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Validate once more where another callback changed the weights as training ended.
+
+        StochasticWeightAveraging does. Its weights are the model if they are better, or if
+        nothing validates; last.ckpt keeps the weights that a longer training goes on from.
+        """
+        last = self.folder / LAST
+        if trainer.fast_dev_run or not self._are_changed(trainer, pl_module, last):
+            return
+        before = pl_module.best.loss
+        if trainer.enable_validation:
+            self._has_ended = True
+            # as Lightning does it within an epoch
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
+        if pl_module.best.loss < before or not trainer.enable_validation:
+            self._write(trainer, pl_module, [BEST])
+            if trainer.is_global_zero:
+                content = checkpoint.read(last)
+                content[ENTRY]["best"] = pl_module.best.plain()
+                trainer.strategy.checkpoint_io.save_checkpoint(content, last)
+
+    def _are_changed(self, trainer: L.Trainer, module: Any, last: Path) -> bool:
+        """Whether the weights are others than those that were saved after the last step."""
+        changed = False
+        if trainer.is_global_zero and last.is_file():
+            content, now = checkpoint.read(last), module.state_dict()
+            compiled.without_wrapping(now, module.network, "network.")
+            saved = content["state_dict"]
+            changed = content["global_step"] == trainer.global_step and any(
+                not torch.equal(weight.cpu(), saved[name]) for name, weight in now.items()
+            )
+        return bool(trainer.strategy.broadcast(changed))
+
     def _validation_follows(self, trainer: L.Trainer) -> bool:
-        if not trainer.enable_validation:
-            return False
-        batches = trainer.fit_loop.total_batch_idx + 1
-        return trainer.should_stop or batches % trainer.val_check_batch == 0
+        loop = trainer.fit_loop
+        window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
+        ends = trainer.should_stop and trainer.enable_validation
+        return ends or validation_is_due(trainer, trainer.current_epoch, window, trained)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
@@ -160,7 +199,9 @@ class RunCheckpoints(Checkpoint):
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
-        entry.update(self.run.entry, finished=ended or stopped)
+        # nothing is finished that has no model
+        finished = (ended or stopped) and not pl_module.best.is_missing
+        entry.update(self.run.entry, finished=finished)
 
 
 class SealedCheckpointIO(CheckpointIO):

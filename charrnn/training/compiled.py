@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from charrnn.network import Network
 
+_WRAPPED = "_orig_mod"  # as it stands in the names of wrapped weights
+
 
 def inner(network: nn.Module) -> Network:
     """The network itself, whether it is wrapped or not."""
-    return next(module for module in network.modules() if isinstance(module, Network))
+    return cast(Network, dict(network.named_children()).get(_WRAPPED, network))
 
 
 def without_wrapping(state_dict: dict[str, Any], network: nn.Module, prefix: str) -> None:

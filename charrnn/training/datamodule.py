@@ -64,6 +64,7 @@ class TextDataModule(L.LightningDataModule):
 
     Attributes:
         val_share: how much of the validation text is validated on, from its beginning.
+        beside_the_text: whether it may be preprocessed beside the text, or in the cache only.
     """
 
     def __init__(
@@ -100,12 +101,13 @@ class TextDataModule(L.LightningDataModule):
         self.shuffle = shuffle
         self.seed = seed
         self.val_share = 1.0
+        self.beside_the_text = True
         self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
         """Download and preprocess the text, where that was not done yet."""
         if self.files is None:
-            self.files = prepare(self.corpus, say)
+            self.files = prepare(self.corpus, say, self.beside_the_text)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""
@@ -168,14 +170,31 @@ class TextDataModule(L.LightningDataModule):
         return ids if len(ids) >= 2 else None
 
     def train_dataloader(self) -> Windows:
-        assert self.trainer is not None
         return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
     def val_dataloader(self) -> WholeText | list[Any]:
+        if self.trainer is not None:
+            for name in ("overfit_batches", "limit_val_batches"):
+                share = getattr(self.trainer, name)
+                if isinstance(share, float) and 0 < share < 1:
+                    raise InputError(
+                        f"{name}={share:g}: the validation text is one batch and has no share; "
+                        f"give a whole number, and set TextDataModule.val_share for less of it"
+                    )
         return self._whole("val")
 
     def test_dataloader(self) -> WholeText | list[Any]:
         return self._whole("test")
+
+    def predict_dataloader(self) -> Any:
+        raise InputError(
+            "a text has nothing for Trainer.predict; module.to_model() generates, scores and has "
+            "the logits"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # an open file does not go to another process, which opens it again in `setup`
+        return {**self.__dict__, "_encoded": None}
 
     def _whole(self, name: str) -> WholeText | list[Any]:
         ids = self.split(name)
@@ -207,17 +226,24 @@ class Windows:
 
     Args:
         streams: of all processes together.
+        trainer: of the data module; None where the loader alone was given to a Trainer, or to
+            a loop of one's own. Then each iteration is the next epoch, from its beginning.
         seed: shuffles them anew in each epoch; None: they stay as they are.
     """
 
-    def __init__(self, streams: Streams, trainer: L.Trainer, seed: int | None = None) -> None:
+    def __init__(
+        self, streams: Streams, trainer: L.Trainer | None = None, seed: int | None = None
+    ) -> None:
         self.streams = streams
         self.trainer = trainer
         self.seed = seed
-        self.resident = Resident.of(self._streams(0), trainer.strategy.root_device)
+        self.resident: Resident | None = None
+        if trainer is not None:
+            self.resident = Resident.of(self._streams(0), trainer.strategy.root_device)
+        self._epochs = 0  # begun without a trainer
 
     def __len__(self) -> int:
-        group = self.trainer.accumulate_grad_batches
+        group = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         return max(1, self.streams.windows // group * group)
 
     def state_dict(self) -> dict[str, Any]:
@@ -225,12 +251,21 @@ class Windows:
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        pass
+        if self.trainer is None:
+            raise InputError(
+                "a loader alone does not know where to go on; give the data module: "
+                "fit(module, data, ckpt_path=...)"
+            )
 
     def __iter__(self) -> Iterator[Window]:
-        # read when the first window is asked for: by then Lightning has restored its counts
-        first, last = self.trainer.fit_loop.batch_idx + 1, self._last()
-        streams = self._streams(self.trainer.current_epoch)
+        if self.trainer is None:
+            first, last, epoch = 0, len(self), self._epochs
+            self._epochs += 1
+        else:
+            # read when the first window is asked for: by then Lightning has restored its counts
+            first, last = self.trainer.fit_loop.batch_idx + 1, self._last(self.trainer)
+            epoch = self.trainer.current_epoch
+        streams = self._streams(epoch)
         count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
         if self.resident is not None and first < last:
             self.resident.fill(streams)
@@ -245,11 +280,15 @@ class Windows:
     def _streams(self, epoch: int) -> Streams:
         streams = self.streams if self.seed is None else self.streams.shuffled(self.seed, epoch)
         # shuffled before it is shared out, so that several processes train what one does
-        return streams.share(self.trainer.global_rank, self.trainer.world_size)
+        if self.trainer is not None:
+            return streams.share(self.trainer.global_rank, self.trainer.world_size)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return streams.share(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return streams
 
-    def _last(self) -> int:
+    def _last(self, trainer: L.Trainer) -> int:
         """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
-        return int(min(len(self), self.trainer.num_training_batches))
+        return int(min(len(self), trainer.num_training_batches))
 
 
 class Resident:

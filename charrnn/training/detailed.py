@@ -154,6 +154,9 @@ def norms(network: Network) -> dict[str, float]:
 
 def _parts(network: Network) -> Iterator[tuple[str, Iterable[nn.Parameter]]]:
     yield "network", network.parameters()
+    if not isinstance(network, Network):
+        yield from ((name, part.parameters()) for name, part in network.named_children())
+        return
     yield "embedding", network.embedding.parameters()
     for number, layer in enumerate(network.recurrent, 1):
         yield f"layer_{number}", layer.parameters()
@@ -164,8 +167,10 @@ def gates(network: Network, ids: Tensor) -> list[dict[str, Tensor]]:
     """For each layer, by their letter, the gates (T, H) between 0 and 1 along ids (T).
 
     What a gate reads is what its layer reads and the hidden vector before, so that those of a
-    whole passage are two products.
+    whole passage are two products. A network of somebody's own has none.
     """
+    if not isinstance(network, Network):
+        return []
     cell, hidden_size = network.architecture.cell, network.architecture.hidden_size
     passed: list[tuple[nn.Module, Tensor, Tensor]] = []
     watching = [

@@ -15,13 +15,15 @@ it, streams are shared out with it, and a text that begins anew begins anew for 
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.ensemble import AnyNetwork
 from charrnn.network import Network, State, detached
-from charrnn.training.stream_threads import text_loss
+from charrnn.training.stream_threads import LogitsLoss, call, text_loss
 
 
 class Distillation:
@@ -31,11 +33,13 @@ class Distillation:
         teachers: one network, or several as one, with the student's vocabulary in its order.
             They are never trained, are no part of the student, and draw no random number.
         weight: of their part of the loss, above 0 and at most 1.
+        loss: of the text's part; `text_loss` by default.
     """
 
-    def __init__(self, teachers: AnyNetwork, weight: float) -> None:
+    def __init__(self, teachers: AnyNetwork, weight: float, loss: LogitsLoss | None = None) -> None:
         self.teachers = teachers.eval().requires_grad_(False)
         self.weight = weight
+        self.loss = loss
 
     def __call__(
         self,
@@ -46,17 +50,18 @@ class Distillation:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
         """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
-        own = network.architecture.num_layers
+        own = len(network.architecture.zero_state(0))
         before = None if state is None else state[own:]
         with torch.no_grad():
             taught, theirs = self._on(ids.device)(ids, before)
             probabilities = taught.float().softmax(-1)  # (N, T, V)
-        logits, after = network(ids, None if state is None else state[:own], generator)
+        logits, after = call(network, ids, None if state is None else state[:own], generator)
         logs = F.log_softmax(logits.float(), -1)
-        text = text_loss(network, logits, targets)
+        loss = self.loss or functools.partial(text_loss, network)
+        text = loss(logits, targets)
         teaching = -(probabilities * logs).sum(-1).mean()
-        loss = (1 - self.weight) * text + self.weight * teaching
-        return loss, detached((*after, *theirs))
+        mixed = (1 - self.weight) * text + self.weight * teaching
+        return mixed, detached((*after, *theirs))
 
     def _on(self, device: torch.device) -> AnyNetwork:
         if next(self.teachers.parameters()).device != device:

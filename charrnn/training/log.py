@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from charrnn.training import tensorboard
 
@@ -16,7 +19,10 @@ class TrainingLog(L.Callback):
 
     Values go to every logger under the number of steps trained (Lightning's own way counts
     from 0), and to ``trainer.callback_metrics``. Between them no step waits for a number to
-    come back from the device.
+    come back from the device. There train/loss is that of the last step at any time; of several
+    processes each has its own there, and their mean on logged steps and in validations.
+
+    What callbacks read there is saved with a checkpoint, and is there again from a resume on.
 
     Args:
         hyperparameters: nested plain values that the loggers are told beside the losses;
@@ -25,12 +31,22 @@ class TrainingLog(L.Callback):
 
     def __init__(self, hyperparameters: dict[str, Any] | None = None) -> None:
         self.hyperparameters = hyperparameters
+        self._metrics: dict[str, Any] = {}
         self._logged_step = 0
         self._since = 0.0
         self._paused = 0.0
         self._validation_began = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {n: float(v) for n, v in self._metrics.items() if n != "characters_per_second"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._metrics = {n: torch.tensor(v, dtype=torch.float64) for n, v in state_dict.items()}
+
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        metrics = trainer.callback_metrics
+        metrics.update(self._metrics)
+        self._metrics = metrics
         self._logged_step = trainer.global_step
         self._paused, self._since = 0.0, time.perf_counter()
         hyperparameters = self._hyperparameters(pl_module)
@@ -38,31 +54,46 @@ class TrainingLog(L.Callback):
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(hyperparameters)
             elif trainer.is_global_zero:
+                is_new = not any(Path(logger.log_dir).glob("events.out.tfevents.*"))
                 tensorboard.introduce(logger, hyperparameters, trainer.global_step + 1)
-        if pl_module.best.step:
-            self._log_best(trainer, pl_module)
+                if is_new and pl_module.best.step:
+                    _log_best(logger, pl_module)
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # before any callback looks at the step, and by reference: it is not waited for, unless
+        # somebody reads it
+        self._metrics["train/loss"] = pl_module.last_loss
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
         every, last = trainer.log_every_n_steps, trainer.estimated_stepping_batches
-        if step == self._logged_step or (step != 1 and step % every and step != last):
+        due = step in (1, last) or (every and not step % every)
+        if step == self._logged_step or not due or pl_module.last_loss is None:
             return
         pl_module.check_finite()
-        loss = pl_module.last_loss
-        if trainer.world_size > 1:
-            loss = trainer.strategy.reduce(loss, reduce_op="mean")
+        loss = self._reduce_loss(trainer).item()
         characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         values = {
-            "train/loss": loss.item(),
+            "train/loss": loss,
             "lr": pl_module.last_lr,
             "characters_per_second": round(self._speed(step, characters), 1),
         }
-        for name, value in values.items():
-            self.log(name, value, logger=False, prog_bar=name == "train/loss")
+        for name in ("lr", "characters_per_second"):
+            self.log(name, values[name], logger=False)
+        # one that was logged in Lightning's way would stay until the next is
+        trainer.progress_bar_metrics["train/loss"] = loss
         for logger in trainer.loggers:
             logger.log_metrics({**values, "epoch": step / pl_module.steps_per_epoch}, step)
+
+    def _reduce_loss(self, trainer: L.Trainer) -> Tensor:
+        """The mean loss () of all processes in the last step, from now on the one to be read."""
+        loss: Tensor = self._metrics["train/loss"]
+        if trainer.world_size > 1:
+            loss = trainer.strategy.reduce(loss.clone(), reduce_op="mean")
+            self._metrics["train/loss"] = loss
+        return loss
 
     def _speed(self, step: int, characters: int) -> float:
         """Characters a second since the last logged step, without what was no training."""
@@ -78,22 +109,24 @@ class TrainingLog(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._validation_began = time.perf_counter()
+        if trainer.state.fn == "fit" and "train/loss" in self._metrics:
+            self._reduce_loss(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.pause(time.perf_counter() - self._validation_began)
-            if pl_module.best.step == trainer.global_step:
-                self._log_best(trainer, pl_module)
-
-    def _log_best(self, trainer: L.Trainer, module: Any) -> None:
-        """Let TensorBoard's HParams page show the best validation loss beside the options."""
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                # a resume repeats the point that stands already
-                logger.log_metrics({tensorboard.BEST_LOSS: module.best.loss}, module.best.step)
+            for logger in trainer.loggers:
+                is_best = pl_module.best.step == trainer.global_step
+                if is_best and isinstance(logger, TensorBoardLogger):
+                    _log_best(logger, pl_module)
 
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
         known = {**module.hparams, "vocabulary": len(module.vocabulary)}
         encodable: dict[str, Any] = tensorboard.encodable(known if own is None else own)
         return encodable
+
+
+def _log_best(logger: TensorBoardLogger, module: Any) -> None:
+    """Let TensorBoard's HParams page show the best validation loss beside the options."""
+    logger.log_metrics({tensorboard.BEST_LOSS: module.best.loss}, module.best.step)

@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from charrnn.errors import RunError
 from charrnn.files import Growing, replacing
+from charrnn.say import say
 
 COLUMNS = (
     "step",
@@ -90,6 +91,11 @@ class MetricsCSV(Logger):
                 raise
 
     def _opened(self) -> Growing:
+        if self._table is not None and not self._table.is_there():
+            if not self.path.parent.is_dir():
+                raise RunError(f"{self.path.parent}: was removed while the run was on its way")
+            say(f"{self.path}: was removed, and the rows so far with it; a new one begins")
+            self._table, self.last_step = None, 0
         if self._table is None:
             _cut(self.path, self.last_step)
             self._table = Growing(self.path)

@@ -7,33 +7,39 @@ nothing that Lightning does at start-up can disturb them any more.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
 from charrnn.evaluation.stream import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, State, weights_of
+from charrnn.network import Network, State, detached, make_network, weights_of
 from charrnn.regularization import Regularization
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import compiled, resume
+from charrnn.training import compiled, hyperparameters, resume
 from charrnn.training.best import BITS_PER_NAT, Best
 from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.divergence import Divergence
 from charrnn.training.log import TrainingLog
 from charrnn.training.schedules import OfStep
 from charrnn.training.signatures import optimizer_of, parameters_of
-from charrnn.training.stream_threads import SharedLoss, WindowLoss, window_loss
+from charrnn.training.stream_threads import SharedLoss, require_one_number, text_loss, window_loss
 
 LR = 2e-3
 
@@ -50,7 +56,8 @@ class LanguageModel(L.LightningModule):
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        kind: a name in `charrnn.cells.CELLS`, such as lstm or gru.
+        kind: lstm, gru or another cell of `charrnn.cells.CELLS`, or the name of a cell or a
+            network that was registered (`charrnn.registry`).
         dropout: share of the units that is dropped after every recurrent layer.
         batchnorm: normalize after every recurrent layer, as torch-rnn can.
         layernorm, skip: as `charrnn.stack` says.
@@ -61,7 +68,12 @@ class LanguageModel(L.LightningModule):
             has a fused version it is taken, unless `fused` or `foreach` say otherwise. One that
             takes `named_parameters` is given pairs of a name and a parameter.
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
-            training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
+            training step; it is given `total_steps` and `steps_per_epoch` if it takes them. A
+            ReduceLROnPlateau is stepped with val/loss after each validation instead.
+
+    For another loss, override `compute_loss`; for another step, `training_step`. What that
+    returns is what is logged and watched, and no gradient flows through `state` into the window
+    before. A hook that stands here and is overridden calls ``super()`` first, as ever.
 
     Raises:
         InputError: a value is out of its range.
@@ -69,7 +81,8 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the carried state after the last window.
         best: the lowest validation loss so far.
-        window_loss: the loss of a window; `charrnn.training.distillation` has another.
+        hparams: plain values only; `optimizer` and `schedule` are described there, by name and
+            keywords, and a checkpoint does not bring them back.
         stream_threads: CPU threads that share out the streams of a step.
         kept: a callback puts it here before a validation that shall fill it with its logits.
     """
@@ -85,8 +98,8 @@ class LanguageModel(L.LightningModule):
         batchnorm: bool = False,
         layernorm: bool = False,
         skip: str = "none",
-        optimizer: MakeOptimizer | None = None,
-        schedule: MakeSchedule | None = None,
+        optimizer: MakeOptimizer | Mapping[str, Any] | None = None,
+        schedule: MakeSchedule | Mapping[str, Any] | None = None,
         **regularization: Any,
     ) -> None:
         super().__init__()
@@ -98,15 +111,16 @@ class LanguageModel(L.LightningModule):
         )  # fmt: skip
         sizes = asdict(architecture)
         del sizes["vocabulary_size"]
-        # plain values only, so that a checkpoint loads with weights_only=True
+        # what a checkpoint describes is a mapping, of which nothing is made
+        adam = functools.partial(torch.optim.Adam, lr=LR)
+        self.make_optimizer: MakeOptimizer = optimizer if callable(optimizer) else adam
+        self.make_schedule: MakeSchedule | None = schedule if callable(schedule) else None
+        made = {"optimizer": self.make_optimizer, "schedule": self.make_schedule}
         self.save_hyperparameters(
-            {"vocabulary": vocabulary.plain(), **sizes, **regularization}, logger=False
+            {"vocabulary": vocabulary, **sizes, **regularization, **made}, logger=False
         )
         self.vocabulary = vocabulary
-        self.network = Network(architecture, Regularization(**regularization))
-        self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=LR)
-        self.make_schedule = schedule
-        self.window_loss: WindowLoss = window_loss
+        self.network = make_network(architecture, Regularization(**regularization))
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()
@@ -116,8 +130,19 @@ class LanguageModel(L.LightningModule):
         self.kept: KeptLogits | None = None
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
-        self._scores: list[tuple[float, int]] = []
+        self._scores: dict[int, list[tuple[float, int]]] = {}
         self._loaded_facts: dict[str, Any] = {}
+
+    def save_hyperparameters(
+        self, *args: Any, ignore: Any = None, frame: FrameType | None = None, logger: bool = True
+    ) -> None:
+        """Lightning's, which takes plain values only: a checkpoint loads with weights_only=True."""
+        caller = inspect.currentframe()
+        frame = frame or (caller.f_back if caller is not None else None)
+        super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
+        plain = hyperparameters.plain(self.hparams)
+        self.hparams.clear()
+        super().save_hyperparameters(plain, frame=frame, logger=logger)
 
     # -- a step --------------------------------------------------------------------
 
@@ -131,18 +156,57 @@ class LanguageModel(L.LightningModule):
             self.state = resume.restore(self._pending, self.device)
             self._pending = None
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
         ids, targets, begins = _window(batch)
         loss, self.state = self._loss_of_window()(ids, targets, None if begins else self.state)
-        self.last_loss = loss.detach()
         return loss
+
+    def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of logits (N, T, V) where the text has targets (N, T).
+
+        The one method to override for another loss. N and T may be parts of a window: threads
+        share out its streams, and `GrowingWindows` its characters. Validation does not use it:
+        val/loss is always the cross-entropy, in nats per character.
+        """
+        return text_loss(self.network, logits, targets)
+
+    def window_loss(
+        self,
+        network: Network,
+        ids: Tensor,
+        targets: Tensor,
+        state: State | None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, State]:
+        """The mean loss of a window (ids and targets (N, T)), and the detached state after it.
+
+        Callbacks put others in its place, such as `GrowingWindows`.
+        """
+        return window_loss(network, ids, targets, state, generator, self.compute_loss)
 
     def _loss_of_window(self) -> Callable[..., tuple[Tensor, State]]:
         if self.stream_threads == 1:
             return functools.partial(self.window_loss, self.network)
         if self._shared is None or self._shared.network is not self.network:
-            self._shared = SharedLoss(self.network, self.stream_threads, self.window_loss)
+            further = [p for _, p in self._further_parameters()]
+            self._shared = SharedLoss(self.network, self.stream_threads, further=further)
+        self._shared.window_loss = self.window_loss  # it may be another one by now
         return self._shared
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        require_one_number(loss)
+        # as training_step returned it: Lightning divides it, and a GradScaler multiplies
+        returned = loss.detach().reshape(())
+        if self.trainer.accumulate_grad_batches != 1:
+            returned = returned * self.trainer.accumulate_grad_batches
+        if self.trainer.scaler is not None:
+            returned = returned / self.trainer.scaler.scale(torch.ones_like(returned))
+        self.last_loss = returned
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.state is not None:
+            # a training_step of somebody's own need not know of it
+            self.state = detached(self.state)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.last_lr = optimizer.param_groups[0]["lr"]
@@ -155,13 +219,15 @@ class LanguageModel(L.LightningModule):
     ) -> None:
         # Lightning's own refuses fused optimizers, which are safe here: they unscale
         # gradients only under a GradScaler, and then they are not fused
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        trained = (p for group in optimizer.param_groups for p in group["params"])
+        parameters = [p for p in trained if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        assert self.last_loss is not None
+        loss = 0.0 if self.last_loss is None else self.last_loss  # no loss at all: a skipped step
         # under a GradScaler an infinite gradient is a skipped step, not a divergence
-        watched = self.last_loss if self.trainer.scaler else self.last_loss + norm * 0
-        self.divergence.watch(watched, self.trainer.global_step + 1)
+        watched = norm * 0 + loss if self.trainer.scaler is None else self.last_loss
+        if watched is not None:
+            self.divergence.watch(watched, self.trainer.global_step + 1)
         if gradient_clip_val is None:
             return
         if gradient_clip_algorithm == "norm":
@@ -179,16 +245,34 @@ class LanguageModel(L.LightningModule):
         optimizer = self._optimizer()
         if self.make_schedule is None:
             return optimizer
-        scheduler = self.make_schedule(optimizer, **self._lengths(self.make_schedule))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        lengths = self._lengths(self.make_schedule)
+        with _making("schedule", self.make_schedule):
+            scheduler = self.make_schedule(optimizer, **lengths)
+        stepped: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            if not self.trainer.enable_validation:
+                raise InputError(
+                    "schedule: ReduceLROnPlateau goes by val/loss, which nothing gives"
+                )
+            # Lightning's own step comes after the checkpoint of a validation, which would miss it:
+            # on_validation_epoch_end takes it, and Lightning never comes to its turn
+            stepped.update(interval="epoch", frequency=sys.maxsize, monitor="val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": stepped}
 
     def _optimizer(self) -> torch.optim.Optimizer:
         # a GradScaler and a fused step would leave the clipping gradients that are scaled
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
-        return optimizer_of(self.network, self.make_optimizer, fuses)
+        with _making("optimizer", self.make_optimizer):
+            return optimizer_of(self.trained_parameters(), self.make_optimizer, fuses)
+
+    def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """What is trained: the network's parameters by its names, then a subclass's own."""
+        named = [*self.network.named_parameters(), *self._further_parameters()]
+        return [(name, p) for name, p in named if p.requires_grad]
+
+    def _further_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        named = self.named_parameters()
+        return [(name, p) for name, p in named if not name.startswith("network.")]
 
     def _lengths(self, make: MakeSchedule) -> dict[str, int]:
         """What the schedule asks for of `total_steps` and `steps_per_epoch`."""
@@ -204,6 +288,8 @@ class LanguageModel(L.LightningModule):
         """Training steps in an epoch, once the trainer has a loader."""
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
+        if batches == math.inf:  # a loader without a length, or none is asked for
+            return sys.maxsize
         return math.ceil(batches / self.trainer.accumulate_grad_batches)
 
     # -- validation ----------------------------------------------------------------
@@ -216,26 +302,29 @@ class LanguageModel(L.LightningModule):
     def on_test_epoch_start(self) -> None:
         self._begin_scores()
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._score(batch)
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._score(batch, dataloader_idx)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._score(batch)
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._score(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         loss = self._report("val")
         if loss is not None and self._is_fitting():
-            self.best.update(loss, self.trainer.global_step)
+            self.best.update(loss, self.trainer.global_step, len(self.vocabulary))
+            scheduler = self.lr_schedulers()
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(loss)
 
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
     def _begin_scores(self) -> None:
-        self._scores = []
+        self._scores = {}
         self._evaluated: State | None = None
 
-    def _score(self, batch: Any) -> None:
-        """Add a batch's summed loss, in float32 whatever the training's precision is."""
+    def _score(self, batch: Any, loader: int) -> None:
+        """Add a batch's summed loss to its loader's, in float32 in any precision of training."""
         with torch.autocast(self.device.type, enabled=False):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
@@ -251,14 +340,23 @@ class LanguageModel(L.LightningModule):
                     logits.flatten(0, 1).float(), targets.flatten(), reduction="sum"
                 )
                 loss, count = losses.item(), targets.numel()
-        self._scores.append((loss, count))
+        self._scores.setdefault(loader, []).append((loss, count))
 
     def _bars(self) -> list[Any]:
         return [c for c in self.trainer.callbacks if hasattr(c, "validating")]
 
     def _report(self, split: str) -> float | None:
-        """The mean loss of a split, logged; None if there was nothing to score."""
-        sums = torch.tensor(self._scores, dtype=torch.float64).reshape(-1, 2).sum(0)
+        """The mean loss of a split, logged; None if there was nothing to score.
+
+        Of several loaders the first one counts; the loss of the second is val/loss_1.
+        """
+        for loader in range(1, len(self._scores)):
+            self._report_loader(split, loader, f"_{loader}")
+        return self._report_loader(split, 0, "")
+
+    def _report_loader(self, split: str, loader: int, suffix: str) -> float | None:
+        scores = self._scores.get(loader, [])
+        sums = torch.tensor(scores, dtype=torch.float64).reshape(-1, 2).sum(0)
         if self.trainer.world_size > 1:
             strategy = self.trainer.strategy
             sums = strategy.reduce(sums.to(strategy.root_device), reduce_op="sum")
@@ -266,7 +364,10 @@ class LanguageModel(L.LightningModule):
         if not count:
             return None
         loss = total / count
-        values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
+        values = {
+            f"{split}/loss{suffix}": loss,
+            f"{split}/bits_per_character{suffix}": loss * BITS_PER_NAT,
+        }
         fits = self.trainer.state.fn == "fit"
         for name, value in values.items():
             # validate() and test() return what goes to a logger
@@ -316,6 +417,7 @@ class LanguageModel(L.LightningModule):
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = resume.restore(self._pending, self.device)
+        resume.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),
@@ -335,10 +437,11 @@ class LanguageModel(L.LightningModule):
         self._pending = resume.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
         if isinstance(self.trainer.datamodule, TextDataModule):
-            resume.go_on_within_epoch(checkpoint)
+            resume.set_progress(checkpoint, self.trainer)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+        resume.require_fitting(optimizer, checkpoint["optimizer_states"][0])
         if scheduler is None or isinstance(scheduler, OfStep):
             # what today's options say counts, not what the checkpoint was trained with
             groups = optimizer.state_dict()["param_groups"]
@@ -347,6 +450,16 @@ class LanguageModel(L.LightningModule):
             saved = (checkpoint.get("lr_schedulers") or [{}])[0]
             step = checkpoint["global_step"]
             checkpoint["lr_schedulers"] = [{**saved, "last_epoch": step}]
+
+
+@contextlib.contextmanager
+def _making(option: str, make: Any) -> Iterator[None]:
+    """Say of what somebody chose that it cannot be made so."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        name = hyperparameters.described(make)["name"]
+        raise InputError(f"{option}: {name} cannot be made: {error}") from error
 
 
 def _window(batch: Any) -> tuple[Tensor, Tensor, bool]:

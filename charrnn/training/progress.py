@@ -106,13 +106,16 @@ class Progress(ProgressBar):
         step, best = trainer.global_step, pl_module.best
         loss = float(trainer.callback_metrics["val/loss"])
         note, self._validated = ", the best so far", f", best val {loss:.3f}"
-        if best.step != step:
+        if best.is_missing:
+            note, self._validated = ", far worse than guessing", f", val {loss:.3g}"
+        elif best.step != step:
             note = f", the best is {best.loss:.4f} after step {best.step}"
             self._validated = f", val {loss:.3f}, best {best.loss:.3f}"
+        shown = f"{loss:.4f}" if loss < 1e4 else f"{loss:.4g}"
         left = ""
         if self._bar is None and step < self.total_steps and self.speed:
             left = f", {duration((self.total_steps - step) * self.characters / self.speed)} left"
-        self.print(f"validation after step {step}: loss {loss:.4f}{note}{left}")
+        self.print(f"validation after step {step}: loss {shown}{note}{left}")
 
     def show(self, sample: str) -> None:
         """A text was sampled: let a terminal see how it begins, if it saw none for a while."""

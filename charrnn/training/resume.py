@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ def saved(state: State | None, device: torch.device, world_size: int) -> list[di
     """What each process goes on from, in the order of their ranks; all of them call this."""
     own = {
         # cloned: a view would keep its whole storage in the file
-        "state": [[part.cpu().clone() for part in layer] for layer in state or []],
+        "state": [[part.detach().cpu().clone() for part in layer] for layer in state or []],
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
@@ -49,19 +50,96 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
     return state or None
 
 
-def go_on_within_epoch(content: dict[str, Any]) -> None:
-    """Let an epoch go on that ended with `max_steps`, or another stop, before its last window.
+def require_fitting(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Refuse a saved state that a fused optimizer would read or write beyond its end.
 
-    Lightning counts it as complete where a checkpoint is saved after that, and would begin the
-    next one. Of one that did end it would train an empty epoch more, where it counts steps only.
+    torch's kernels for these take it as given that a weight's averages are of its shape.
+
+    Args:
+        saved: as a checkpoint holds it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    groups = [*optimizer.param_groups, *saved["param_groups"]]
+    if not any(group.get("fused") for group in groups):
+        return
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, state in saved["state"].items():
+        for name, value in state.items():
+            if value is None:
+                continue
+            shape = torch.Size() if name == "step" else weights[number].shape
+            if not isinstance(value, Tensor) or value.shape != shape or not value.is_contiguous():
+                raise ValueError(f"its optimizer's {name} {number} is not that of its weight")
+
+
+def validation_is_due(trainer: L.Trainer, epoch: int, window: int, trained: int) -> bool:
+    """Whether one follows on so many windows of an epoch (counted from 0), so many in all."""
+    every = trainer.check_val_every_n_epoch
+    if not trainer.enable_validation or (every is not None and (epoch + 1) % every):
+        return False
+    # None where the clock decides
+    interval = trainer.val_check_batch
+    return bool(interval) and (trained if every is None else window) % interval == 0
+
+
+def set_progress(content: dict[str, Any], trainer: L.Trainer) -> None:
+    """Let Lightning go on with the counts that an uninterrupted run has there.
+
+    Checkpoints are saved behind a window, behind the validation that follows it, at an epoch's
+    end and after a fit. Lightning goes on from each in another way, and from some with counts that
+    no uninterrupted run has, which choose a wrong order of the text at the next resume. Here there
+    are two ways, and every count is a plain function of the place: behind a window, where the
+    epoch's end still comes (`on_train_epoch_end`), and between two epochs, where it is over.
+
+    A validation that is due behind the window and had not begun comes first.
 
     Args:
         content: of a checkpoint, changed in place.
+        trainer: which goes on from it.
     """
     loops = content["loops"]["fit_loop"]
-    ended = loops["epoch_loop.batch_progress"]["is_last_batch"]
-    for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
-        epochs = counts["started"]
-        if epochs and counts["processed"] == epochs:
-            # as a checkpoint has it that is saved at the epoch's end, or at one of its windows
-            counts.update(processed=epochs if ended else epochs - 1, completed=epochs - 1)
+    epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
+    validations = loops["epoch_loop.val_loop.batch_progress"]
+    optimizer = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
+    trained, window = (windows[name]["processed"] for name in ("total", "current"))
+    waits = windows["total"]["completed"] < trained
+    begun, is_last = epochs["total"]["started"], windows["is_last_batch"]
+    # a fit that ends before an epoch's last window counts that epoch as processed, too
+    between = epochs["total"]["processed"] == begun and (is_last or not window)
+    ended = begun if between else begun - 1
+    if between:
+        window, waits, windows["is_last_batch"] = 0, False, False
+        for progress in (loops["epoch_loop.scheduler_progress"], *optimizer.values()):
+            _set(progress["current"], 0)
+
+    trainer.fit_loop.setup_data()
+    due = validation_is_due(trainer, ended, window, trained)
+    for name in ("total", "current"):
+        epochs[name].update(ready=begun, started=begun, processed=ended, completed=ended)
+    _set(windows["total"], trained)
+    _set(windows["current"], window)
+    validated = 0 if between else validations["total"]["completed"]
+    _set(validations["total"], validated)
+    if due and waits:
+        # as if it had been cut off in its midst
+        validations["total"].update(ready=validated + 1, started=validated + 1)
+        _set(validations["current"], 0)
+    # Lightning counts the step when it has passed the place of a validation, which it does again
+    # where one is due, unless it counts epochs and begins with a new one
+    passes = due and not (between and trainer.max_steps == -1)
+    steps = is_last or window % trainer.accumulate_grad_batches == 0
+    counted = content["global_step"] - (passes and steps)
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = counted
+
+
+def tidy_progress(content: dict[str, Any]) -> None:
+    """Leave out of a checkpoint that Lightning counts a validation twice that it goes back to."""
+    loops = content["loops"]["fit_loop"]
+    counts = loops["epoch_loop.val_loop.batch_progress"]["total"]
+    _set(counts, counts["completed"])
+
+
+def _set(counts: dict[str, int], value: int) -> None:
+    counts.update(dict.fromkeys(counts, value))

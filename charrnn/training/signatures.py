@@ -21,15 +21,17 @@ def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
 
 
 def optimizer_of(
-    network: nn.Module, make: Callable[..., torch.optim.Optimizer], fuses: bool
+    named: list[tuple[str, nn.Parameter]],
+    make: Callable[..., torch.optim.Optimizer],
+    fuses: bool,
 ) -> torch.optim.Optimizer:
-    """The optimizer of a network's trained weights.
+    """The optimizer of trained weights.
 
     Args:
+        named: the weights, with their names.
         make: takes the parameters, or as `named_parameters` pairs of their names and them.
         fuses: whether to take a fused version where there is one and nothing was said of it.
     """
-    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     takes, given = parameters_of(make)
     if "named_parameters" in takes:
         return make(named)

@@ -17,20 +17,24 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from charrnn.errors import InputError
 from charrnn.network import Network, State, detached, joined, streams_of
+from charrnn.training.compiled import inner
 
 SEEDS = 1 << 62
 
 # (network, ids (N, T), targets (N, T), state, generator) -> the mean loss, the state after it
 WindowLoss = Callable[..., tuple[Tensor, State]]
+# (logits (N, T, V), targets (N, T)) -> the mean loss
+LogitsLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def window_loss(
@@ -39,16 +43,43 @@ def window_loss(
     targets: Tensor,
     state: State | None,
     generator: torch.Generator | None = None,
+    loss: LogitsLoss | None = None,
 ) -> tuple[Tensor, State]:
-    """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
-    logits, state = network(ids, state, generator)  # (N, T, V)
-    return text_loss(network, logits, targets), detached(state)
+    """The mean loss of a window (ids and targets (N, T)), and the detached state after it.
+
+    Args:
+        loss: of the logits; `text_loss` by default.
+    """
+    logits, state = call(network, ids, state, generator)  # (N, T, V)
+    loss = loss or functools.partial(text_loss, network)
+    return loss(logits, targets), detached(state)
+
+
+def call(
+    network: Network, ids: Tensor, state: State | None, generator: torch.Generator | None
+) -> tuple[Tensor, State]:
+    """The logits (N, T, V) of a network in training, and the state after ids (N, T)."""
+    given = () if generator is None else (generator,)  # one's own network takes none
+    logits, after = network(ids, state, *given)
+    return logits, after
+
+
+def _is_charrnns(network: nn.Module) -> bool:
+    return isinstance(inner(network), Network)
 
 
 def text_loss(network: Network, logits: Tensor, targets: Tensor) -> Tensor:
     """What logits (N, T, V) cost where the text has targets (N, T), as a network is trained."""
-    smoothing = network.regularization.label_smoothing
+    smoothing = network.regularization.label_smoothing if _is_charrnns(network) else 0.0
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
+
+
+def require_one_number(loss: Tensor) -> None:
+    """Raise InputError unless a loss, which may be somebody's own, is one number."""
+    if loss.numel() != 1:
+        raise InputError(
+            f"the loss has the shape {tuple(loss.shape)}; training needs its mean, one number"
+        )
 
 
 class SharedLoss:
@@ -59,16 +90,24 @@ class SharedLoss:
     Args:
         shares: threads, no more than there are streams. Every one may itself use as many as
             torch is set to.
+        further: trained parameters outside of the network that the loss may depend on.
+
+    Attributes:
+        window_loss: may be another one in each step.
     """
 
     def __init__(
-        self, network: Network, shares: int, window_loss: WindowLoss = window_loss
+        self,
+        network: Network,
+        shares: int,
+        window_loss: WindowLoss = window_loss,
+        further: Iterable[nn.Parameter] = (),
     ) -> None:
         assert not network.architecture.batchnorm, "its statistics are those of all streams"
         self.network = network
         self.shares = shares
         self.window_loss = window_loss
-        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.parameters = [p for p in (*network.parameters(), *further) if p.requires_grad]
         # a thread's own modules, around the same weights: a mask on them is put in for a while
         shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
         copies = [copy.deepcopy(network, dict(shared)) for _ in range(shares - 1)]
@@ -96,8 +135,10 @@ class SharedLoss:
                 loss, after = self.window_loss(
                     self.networks[i], ids[rows], targets[rows], before, self.generators[i]
                 )
+                require_one_number(loss)
                 loss = loss * (rows.stop - rows.start) / len(ids)
-                return loss.detach(), torch.autograd.grad(loss, self.parameters), after
+                gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+                return loss.detach(), gradients, after
 
         others = [self.pool.submit(part, i) for i in range(1, self.shares)]
         parts = [part(0), *(other.result() for other in others)]

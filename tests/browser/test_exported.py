@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from charrnn.cells import CELLS
 from charrnn.export.copies import packed_copies
+from charrnn.export.packing import page_kinds
 from charrnn.export.precision import in_precision
 from charrnn.export.writing_page import About, writing_page
 from charrnn.model import Model
@@ -55,7 +55,7 @@ def offered(page: Any) -> list[str]:
     return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", page_kinds())
 def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path, kind: str) -> None:
     model = trained_model(kind, num_layers=3, skip="residual", batchnorm=True)
     with opened(chromium, written(tmp_path, model)) as page:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
+from charrnn.cells import CELLS
 from charrnn.cli.completion import SCRIPTS, candidates
 from charrnn.cli.flags import KNOWN
 
@@ -26,7 +27,7 @@ from charrnn.cli.flags import KNOWN
         ("charrnn completion ", ["bash", "zsh", "fish"]),
         (
             "charrnn train model=",
-            ["model=lstm", "model=capped_lstm", "model=gru", "model=mingru", "model=rnn"],
+            [f"model={kind}" for kind in sorted(CELLS, key=lambda kind: (kind != "lstm", kind))],
         ),
         ("charrnn train -m model=gru,m", ["model=gru,mingru"]),
         ("charrnn train model=gru optimizer.bet", ["optimizer.betas="]),

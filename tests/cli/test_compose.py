@@ -13,6 +13,7 @@ import yaml
 from charrnn.cli.conf import page
 from charrnn.cli.job import Composed
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.say import duration
 
 
 def test_groups_and_values(door: Any) -> None:
@@ -165,14 +166,25 @@ def test_how_a_command_ends(error: BaseException, code: int, line: str, door: An
 
 
 def test_a_fault_of_our_own_keeps_its_traceback(door: Any) -> None:
+    door.action = lambda options: duration("no number")  # type: ignore[arg-type]
+    answer = door("sample")
+    assert answer.code == 1
+    assert "TypeError: " in answer.err
+    assert "say.py" in answer.err
+    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
+
+
+def test_a_fault_in_other_code_is_told_as_that(door: Any) -> None:
     def fail(options: Any) -> None:
         raise ZeroDivisionError("oops")
 
     door.action = fail
     answer = door("sample")
     assert answer.code == 1
-    assert "ZeroDivisionError: oops" in answer.err
-    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
+    assert 'compose.py", line' not in answer.err.replace("test_compose.py", "")
+    said = answer.err.splitlines()[-1]
+    assert "test_compose.py:" in said
+    assert said.endswith("ZeroDivisionError: oops (in your own code, not in charrnn)")
 
 
 def test_a_command_may_change_the_overrides(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from charrnn.cli import flags
 from charrnn.cli.conf import COMMANDS
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
-from charrnn.cli.ranges import FIXED, PATH
 from charrnn.cli.traits import having
 from charrnn.errors import InputError
+from charrnn.options.ranges import FIXED, PATH
 
 NASTY = [
     "",

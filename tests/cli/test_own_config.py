@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
+from charrnn.cells import CELLS
 
 FILES = {
     "optimizer/mine.yaml": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n",
@@ -68,8 +69,9 @@ def test_each_is_accepted(front: Any) -> None:
     assert "checkpoints" in asked.config["callbacks"]
     assert asked.config["logger"]["plain"]["name"] == "plain"
     assert asked.config["data"]["sha256"] == "ab" * 32
-    named = {"own_parts.Counter", "lightning.pytorch.loggers.CSVLogger", "torch.optim.SGD"}
-    assert named <= asked.targets
+    named = ("optimizer", "callbacks", "logger", "schedule", "data")
+    assert {group: asked.choices[group] for group in named} == dict.fromkeys(named, "mine")
+    assert asked.flags == MINE
 
 
 WRONG = [
@@ -148,8 +150,8 @@ def test_a_variable_of_the_environment_becomes_a_number(
 def test_every_choice_of_a_group(front: Any) -> None:
     assert front("train", "-m", "model=glob(*)").code == 0
     kinds = {asked.config["model"]["kind"] for asked in front.asked}
-    assert kinds == {"lstm", "capped_lstm", "gru", "rnn", "mingru"}
-    assert len(front.asked) == 5
+    assert kinds == CELLS.keys()
+    assert len(front.asked) == len(CELLS)
 
 
 def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None:
@@ -194,3 +196,19 @@ def test_an_experiment_whose_group_is_another_on_the_command_line(front: Any, ow
     assert answer.code == 2
     assert "slow.yaml: schedule.decay_every=3: no such option with schedule=cosine; " in answer.err
     assert front("train", "experiment=torch_rnn", "schedule=cosine", "data.input_txt=x").code == 0
+
+
+def test_a_file_that_a_file_names_and_that_is_missing_is_told_with_both(
+    front: Any, own: Path
+) -> None:
+    path = own / "mine" / "data" / "mine.yaml"
+    path.write_text("defaults: [base]\nurl: http://localhost/mine.txt\n")
+    error = front.refuses("train", *MINE, "data=mine")
+    assert "mine/data/mine.yaml: its defaults list names data/base, and there is no such" in error
+    assert "no such choice; did you mean" in front.refuses("train", *MINE, "data=mime")
+
+
+def test_a_runs_config_has_its_place(front: Any) -> None:
+    for value in ("null", "elsewhere"):
+        error = front.refuses("train", f"hydra.output_subdir={value}")
+        assert f"hydra.output_subdir={value}: a run's config is always in" in error

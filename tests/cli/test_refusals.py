@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from charrnn.cells import CELLS
 from charrnn.cli.building import hints_of, takes
 from charrnn.cli.model_options import SampleOptions
 from charrnn.cli.nodes import DataOptions, TrainerOptions
 from charrnn.cli.refusals import nearest
 
+# of the group model, its default first
+CHOICES = ", ".join(sorted(CELLS, key=lambda kind: (kind != "lstm", kind)))
 LINES = [
     ("sample temprature=1", "temprature=1: no such option; did you mean temperature?"),
     ("train batch_size=3", "batch_size=3: no such option; did you mean data.batch_size?"),
@@ -22,12 +25,11 @@ LINES = [
     ("train hydra.foo=1", "hydra.foo=1: no such option"),
     (
         "train model=lsm",
-        "model=lsm: no such choice; did you mean lstm? There are: capped_lstm, gru, lstm, "
-        "mingru, rnn",
+        f"model=lsm: no such choice; did you mean lstm? There are: {', '.join(sorted(CELLS))}",
     ),
     ("train experiment=nope", "experiment=nope: no such choice"),
-    ("train model=null", "model=null: takes one of lstm, capped_lstm, gru, mingru, rnn"),
-    ("train ~model", "~model: cannot be removed; takes one of lstm, capped_lstm, gru, mingru, rnn"),
+    ("train model=null", f"model=null: takes one of {CHOICES}"),
+    ("train ~model", f"~model: cannot be removed; takes one of {CHOICES}"),
     ("train +experiment=demo", "+experiment=demo: is an option already"),
     ("sample length=abc", "length=abc: takes a whole number"),
     ("sample length=1.5", "length=1.5: takes a whole number"),
@@ -51,6 +53,11 @@ LINES = [
     ("convert inptu=x", "inptu=x: no such option; did you mean input?"),
     ("convert +inptu=x", "+inptu=x: no such option; did you mean input?"),
     ("convert input=x", "output is required"),
+    (
+        "convert input=x output=a.onnx",
+        "output=a.onnx: must end in .safetensors (a model file); `charrnn export` writes pages "
+        "and ONNX",
+    ),
     ("export", "output is required"),
     ("export output=x.htm", "output=x.htm: must end in .html (a page)"),
     ("export output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),

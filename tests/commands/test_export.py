@@ -17,9 +17,9 @@ from charrnn.errors import InputError
 from charrnn.export import ENDINGS
 from charrnn.export.packing import PRECISIONS, rounded
 from charrnn.export.precision import TOLERANCE, divergence
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
+from charrnn.options.sampling import SamplingParams
 from tests.generation.models import CHARACTERS, trained_model
 
 DEFAULTS = ExportOptions(
@@ -154,7 +154,7 @@ def test_the_divergence_is_what_the_loss_grows_by() -> None:
     weights = {name: weight * np.float32(0.9) for name, weight in model.weights.items()}
     other = replace(model, weights=weights)
     text = Model(model).generate(5000, temperature=1, seed=3)
-    options = GenerateOptions()
+    options = SamplingParams()
     one, two = (Sampler(m).log_probability(options, text) for m in (model, other))
     assert divergence(model, other) == pytest.approx((one - two) / len(text), rel=0.2)
 

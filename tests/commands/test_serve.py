@@ -59,6 +59,8 @@ def test_what_cannot_be_served_is_told_in_one_line(
     pytest.importorskip("fastapi_offline")
     assert refused(capfd, f"checkpoint={path}", "corpus=none.txt").startswith("none.txt: no such")
     assert refused(capfd, f"checkpoint={path}", "host=no.such.host.invalid").startswith("host=no")
+    for host in ("1.2.3.4", "[::1]", "127.0.0.1:80", "a" * 70, "a\0b", "\udcff"):
+        assert refused(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -21,13 +21,13 @@ from prompt_toolkit.output import DummyOutput
 
 from charrnn.editor.continuations import CONTEXT, Continuations
 from charrnn.editor.editor import Editor
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
-ASKED = GenerateOptions(30, num_samples=3, seed=5, engine="numpy")
+ASKED = SamplingParams(30, num_samples=3, seed=5, engine="numpy")
 ALT, TAB, UNDO, REDO, KEEP, QUIT = "\x1b", "\t", "\x1a", "\x19", "\x13", "\x11"
 MODEL = trained_model(vocabulary=Vocabulary(list(" \nAHBZomabcne:!")), conviction=1)
 
@@ -46,7 +46,7 @@ async def until(holds: Callable[[], object]) -> None:
 def with_editor(
     does: Callable[[Editor, PipeInput], Coroutine[Any, Any, None]],
     keep: Path = Path("unused"),
-    asked: GenerateOptions = ASKED,
+    asked: SamplingParams = ASKED,
     model: Any = MODEL,
 ) -> str:
     """The text after an editor ran, in which `does` presses keys."""

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.cells import CELLS
 from charrnn.errors import InputError
-from charrnn.export.onnx_step import onnx_step
+from charrnn.export.onnx_step import OPERATORS, onnx_step
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import beginning
 from charrnn.generation.weights import fold
@@ -34,7 +33,7 @@ def session(model: TrainedModel) -> Any:
     return runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", OPERATORS)
 def test_it_steps_as_numpy_does(kind: str) -> None:
     for stack in STACKS:
         model = trained_model(kind, **stack)

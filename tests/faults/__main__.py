@@ -181,6 +181,44 @@ def chained(folder: Path) -> Row:
     return row
 
 
+# a text of 20 windows an epoch; what is saved, validated and counted meets epochs' ends variously
+CHAINED = (
+    ("checkpoint_every=10", "validate_every=16"),
+    ("checkpoint_every=1", "validate_every=7", "callbacks=growing_windows",
+     "callbacks.growing.first=2", "callbacks.growing.steps=40"),
+    ("checkpoint_every=5", "validate_every=9", "+trainer.accumulate_grad_batches=2",
+     "trainer.max_steps=30"),
+    ("checkpoint_every=20", "validate_every=15", "trainer.max_steps=null", "trainer.max_epochs=3"),
+)  # fmt: skip
+CHAINS = 3  # of each
+
+
+def chains(folder: Path) -> Row:
+    """Killed, or stopped by a signal, after steps drawn at random, up to six times in a row."""
+    row = Row("random chains of up to 6 cuts, shuffled")
+    generator = random.Random(1)
+    for case, options in enumerate(CHAINED):
+        overrides = ("data.shuffle=true", "trainer.max_steps=66", *options)
+        run(start(f"whole-{case}", *overrides), folder)
+        for number in range(CHAINS):
+            name = f"chain-{case}-{number}"
+            for _ in range(generator.randint(2, 6)):
+                signum = generator.choice((signal.SIGKILL, signal.SIGTERM))
+                point, steps = generator.choice(("forward", "update")), generator.randint(2, 24)
+                fault = Fault("step", point, steps, partial(send, signum))
+                words = go_on(folder, name, *overrides)
+                code = run(words, folder, fault, code=None)
+                if code == 0:
+                    break  # it came to its end
+                if code not in (-signal.SIGKILL, 128 + signal.SIGTERM):
+                    raise Failed(f"{name}: ended with {code}")
+                row.faults["step"] += 1
+                row.resumes += 1
+            run(go_on(folder, name, *overrides), folder)
+            row.lost += differences(folder / f"whole-{case}", folder / name)
+    return row
+
+
 def exceptions(folder: Path) -> Row:
     """An exception inside a step, before and after its backward pass and its update."""
     row = Row("an exception inside a step, in a validation, before a save")
@@ -226,7 +264,7 @@ def _cases() -> Iterator[tuple[str, Callable[[Path], Row]]]:
     for name in KILLED:
         yield name, lambda folder, name=name: killed(folder, name)
     extensions = extended_constant, extended_step, extended_cosine
-    for case in (*extensions, chained, exceptions, from_a_kept_checkpoint):
+    for case in (*extensions, chained, chains, exceptions, from_a_kept_checkpoint):
         yield case.__name__, case
 
 

@@ -204,8 +204,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def _points(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
     """What TensorBoard itself makes of the event files: all that they hold are tensors to it.
 
-    It leaves out what a later start takes back (`purge_step`). A point that is there again with
-    the same value is one.
+    It leaves out what a later start takes back (`purge_step`). Of a step's epoch both the loss and
+    the validation tell, with the same value.
     """
     if not (folder / "tensorboard").exists():
         return {}
@@ -214,9 +214,9 @@ def _points(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
     points = {
         tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
-        if not tag.startswith(("_hparams_", "config"))  # each start tells its own
+        if not tag.startswith(("_hparams_", "config", "custom_scalars"))  # each start tells its own
     }
-    return {tag: list(dict.fromkeys(found)) for tag, found in points.items()}
+    return {tag: list(dict.fromkeys(p)) if tag == "epoch" else p for tag, p in points.items()}
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:

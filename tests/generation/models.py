@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.models.trained import Architecture, TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
@@ -55,3 +56,8 @@ def trained_model(
             weight *= conviction if name == "decoder.weight" else 1
         weights[name] = weight.astype(np.float32)
     return TrainedModel(architecture, vocabulary, weights)
+
+
+def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
+    """SamplingParams at the model's own temperature."""
+    return SamplingParams(temperature=temperature, **how)

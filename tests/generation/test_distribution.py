@@ -9,9 +9,10 @@ import pytest
 
 from charrnn.model import Ensemble, Model, Predictor
 from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
-from tests.generation.test_choosing import Choice, probabilities
+from tests.generation.models import params, trained_model
+from tests.generation.test_token_sampler import probabilities
 
 LETTERS = Vocabulary(list("\nabcdefghijk"))
 DRAWS = 5000
@@ -20,18 +21,18 @@ QUANTILES = dict(
     enumerate([0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 29.59, 31.26])
 )
 
-OPTIONS: list[tuple[dict[str, Any], Choice]] = [
-    ({}, Choice()),
-    ({"temperature": 0.5}, Choice(0.5)),
-    ({"temperature": 5}, Choice(5)),
-    ({"temperature": 1e-6}, Choice(1e-6)),
-    ({"top_k": 4}, Choice(top_k=4)),
-    ({"top_p": 0.7}, Choice(top_p=0.7)),
-    ({"min_p": 0.1}, Choice(min_p=0.1)),
-    ({"ban": "ceg?"}, Choice(banned=(3, 5, 7))),
+OPTIONS: list[tuple[dict[str, Any], SamplingParams]] = [
+    ({}, params()),
+    ({"temperature": 0.5}, params(0.5)),
+    ({"temperature": 5}, params(5)),
+    ({"temperature": 1e-6}, params(1e-6)),
+    ({"top_k": 4}, params(top_k=4)),
+    ({"top_p": 0.7}, params(top_p=0.7)),
+    ({"min_p": 0.1}, params(min_p=0.1)),
+    ({"ban": "ceg?"}, params(ban="ceg?")),
     (
         {"temperature": 1.5, "top_k": 8, "top_p": 0.95, "min_p": 0.05, "ban": "a"},
-        Choice(1.5, 8, 0.95, 0.05, (1,)),
+        params(1.5, top_k=8, top_p=0.95, min_p=0.05, ban="a"),
     ),
 ]
 
@@ -56,7 +57,7 @@ def assert_follows(counts: np.ndarray, expected: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("given", "choice"), OPTIONS, ids=str)
 @pytest.mark.parametrize("engine", ["numpy", "numba", "torch", "ensemble"])
-def test_the_next_character(given: dict[str, Any], choice: Choice, engine: str) -> None:
+def test_the_next_character(given: dict[str, Any], choice: SamplingParams, engine: str) -> None:
     if engine == "numba":
         pytest.importorskip("numba", reason="the extra fast is not installed")
     model = predictor(2 if engine == "ensemble" else 1)
@@ -65,15 +66,15 @@ def test_the_next_character(given: dict[str, Any], choice: Choice, engine: str) 
         1, "abc", num_samples=DRAWS, seed=5, engine=engine, **{"temperature": 1, **given}
     )
     counts = np.bincount(LETTERS.encode("".join(drawn)), minlength=len(LETTERS))
-    assert_follows(counts, probabilities(model.logits("abc")[-1], choice))
+    assert_follows(counts, probabilities(model.logits("abc")[-1], choice, LETTERS))
 
 
 @pytest.mark.parametrize(("given", "choice"), OPTIONS, ids=str)
-def test_the_characters_of_a_text(given: dict[str, Any], choice: Choice) -> None:
+def test_the_characters_of_a_text(given: dict[str, Any], choice: SamplingParams) -> None:
     """Those of one long text, given what stands before them, have a mean surprise as expected."""
     model = predictor()
     text = model.generate(DRAWS, "abc", seed=6, **{"temperature": 1, **given})
-    each = probabilities(model.logits("abc" + text)[2:-1], choice)
+    each = probabilities(model.logits("abc" + text)[2:-1], choice, LETTERS)
     chosen = each[np.arange(DRAWS), LETTERS.encode(text)]
     assert (chosen > 0).all()
     logs = np.log(each, where=each > 0, out=np.zeros_like(each))

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.cells import CELLS
 from charrnn.errors import InputError, RunError
 from charrnn.generation import engines, numba_terms, numpy_layers
-from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engines, fastest, has_kernel
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import beginning, rows_of
@@ -20,7 +18,9 @@ from charrnn.generation.weights import fold
 from charrnn.model import Model
 from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.models.trained import TrainedModel
-from tests.generation.models import trained_model
+from charrnn.options.sampling import SamplingParams
+from tests.generation.models import params, trained_model
+from tests.textbook import EQUATIONS
 
 # What stands between the layers, and with how many of them
 STACKS: list[tuple[int, dict[str, Any]]] = [
@@ -40,13 +40,9 @@ def named(options: dict[str, Any]) -> list[str]:
 
 ARCHITECTURES = [
     pytest.param(kind, layers, options, id="-".join((kind, str(layers), *named(options))))
-    for kind in CELLS
+    for kind in numpy_layers.KERNELS
     for layers, options in STACKS
 ]
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
@@ -62,27 +58,9 @@ def textbook_logits(model: TrainedModel, ids: np.ndarray) -> np.ndarray:
             read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
             if a.cell.recurrent:
                 own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
-            if a.kind in ("lstm", "capped_lstm"):
-                i, f, g, o = np.split(read + own, 4)
-                i, f = sigmoid(i), sigmoid(f)
-                if a.kind == "capped_lstm":
-                    i = np.minimum(i, 1 - f)
-                cell[k] = f * cell[k] + i * np.tanh(g)
-                hidden[k] = sigmoid(o) * np.tanh(cell[k])
-            elif a.kind == "gru":
-                (r_read, z_read, n_read), (r_own, z_own, n_own) = (
-                    np.split(read, 3),
-                    np.split(own, 3),
-                )
-                z = sigmoid(z_read + z_own)
-                n = np.tanh(n_read + sigmoid(r_read + r_own) * n_own)
-                hidden[k] = (1 - z) * n + z * hidden[k]
-            elif a.kind == "mingru":
-                z_read, new = np.split(read, 2)
-                hidden[k] = (1 - sigmoid(z_read)) * hidden[k] + sigmoid(z_read) * new
             else:
-                assert a.kind == "rnn", "its equations are missing here"
-                hidden[k] = np.tanh(read + own)
+                own = np.zeros_like(read)
+            hidden[k], cell[k] = EQUATIONS[a.kind](read, own, hidden[k], cell[k])
             x = hidden[k]
             if a.batchnorm:
                 mean, var = w[f"norms.{k}.running_mean"], w[f"norms.{k}.running_var"]
@@ -136,7 +114,7 @@ def test_reading_follows_the_network(kind: str, layers: int, options: dict[str, 
             assert np.abs(vectors - expected_vectors.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_state_is_all_that_is_carried(kind: str, streams: int) -> None:
     model = trained_model(kind)
@@ -181,13 +159,15 @@ def test_a_table_of_many_rows_is_that_of_few() -> None:
 WRITERS = [
     pytest.param(kind, seed, choice, id=f"{kind}-{seed}-{choice.temperature}")
     for seed, choice in enumerate(
-        [Choice(), Choice(temperature=0.5), Choice(temperature=1.5, top_k=20, top_p=0.9)]
+        [params(), params(temperature=0.5), params(temperature=1.5, top_k=20, top_p=0.9)]
     )
     for kind in numba_terms.KERNELS
 ]
 
 
-def written_by(engine: Any, model: TrainedModel, streams: int, length: int, choice: Choice) -> Any:
+def written_by(
+    engine: Any, model: TrainedModel, streams: int, length: int, choice: SamplingParams
+) -> Any:
     """The ids (N, T) and the state after them, in two calls, from random first characters."""
     uniforms = np.random.default_rng(9).random((streams, length))
     last = some_ids(model, streams, seed=4)
@@ -200,7 +180,7 @@ def written_by(engine: Any, model: TrainedModel, streams: int, length: int, choi
 
 @pytest.mark.parametrize(("kind", "seed", "choice"), WRITERS)
 def test_numpy_and_compiled_write_the_same_10_000_characters(
-    kind: str, seed: int, choice: Choice
+    kind: str, seed: int, choice: SamplingParams
 ) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = trained_model(kind, hidden_size=65, num_layers=1 + seed, seed=seed)
@@ -214,21 +194,21 @@ def test_numpy_and_compiled_write_the_same_10_000_characters(
             assert np.abs(vectors - numpy_vectors).max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("skip", ["none", "residual", "sum"])
 def test_all_engines_write_the_same_with_norms_and_skips(kind: str, skip: str) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = trained_model(kind, num_layers=3, hidden_size=13, layernorm=True, skip=skip)
     every = Engines(model)
     for streams in (1, 5):
-        expected, _ = written_by(every.named("torch"), model, streams, 100, Choice(top_p=0.95))
+        expected, _ = written_by(every.named("torch"), model, streams, 100, params(top_p=0.95))
         for name in ("numpy", "numba"):
             if has_kernel(name, kind):
-                got, _ = written_by(every.named(name), model, streams, 100, Choice(top_p=0.95))
+                got, _ = written_by(every.named(name), model, streams, 100, params(top_p=0.95))
                 assert np.array_equal(got, expected), name
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 @pytest.mark.parametrize("name", ["numpy", "numba", "torch"])
 def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> None:
     if name == "numba":
@@ -237,12 +217,12 @@ def test_a_stream_is_the_same_alone_and_beside_others(kind: str, name: str) -> N
         pytest.skip(f"{name} has no kernel for {kind}")
     model = trained_model(kind, hidden_size=33)
     both = Engines(model)
-    alone, _ = written_by(both.numpy, model, 11, 200, Choice(top_p=0.95))
+    alone, _ = written_by(both.numpy, model, 11, 200, params(top_p=0.95))
     for streams in (1, 2, 3, 4, 7, 11):
         uniforms = np.random.default_rng(9).random((11, 200))[:streams]
         last = some_ids(model, 11, seed=4)[:streams]
         together, state = both.named(name).write(
-            last, beginning(model, streams), uniforms, Choice(top_p=0.95)
+            last, beginning(model, streams), uniforms, params(top_p=0.95)
         )
         assert np.array_equal(together, alone[:streams])
         assert all(v.shape == (streams, 33) for layer in state for v in layer)
@@ -256,7 +236,7 @@ def test_what_is_not_needed_may_be_left_out_and_the_rest_is_the_same(name: str) 
     engine = Engines(model).named(name)
     last, uniforms = some_ids(model, 11, seed=4), np.random.default_rng(9).random((11, 60))
     needed = np.array([60, 60, 59, 12, 0, 0, 0, 0, 7, 60, 1])
-    asked = (last, beginning(model, 11), uniforms, Choice(top_p=0.95))
+    asked = (last, beginning(model, 11), uniforms, params(top_p=0.95))
     whole, whole_state = engine.write(*asked)
     written, state = engine.write(*asked, needed)
     assert written.shape == whole.shape
@@ -278,13 +258,13 @@ def test_each_stream_has_a_choice_of_its_own(name: str, streams: int) -> None:
         model, name = TrainedEnsemble((model, trained_model("gru", seed=1))), "numpy"
     engine = Engines(model).named(name)
     choices = [
-        Choice(),
-        Choice(0.0),
-        Choice(0.5, top_k=3),
-        Choice(1.5, min_p=0.1, banned=(1, 2, 9)),
-        Choice(2.0, top_p=0.7),
-        Choice(3.0, banned=(0,)),
-        Choice(top_k=1, banned=(5,)),
+        params(),
+        params(0.0),
+        params(0.5, top_k=3),
+        params(1.5, min_p=0.1, ban="abi"),
+        params(2.0, top_p=0.7),
+        params(3.0, ban="\n"),
+        params(top_k=1, ban="e"),
     ][-streams:]
     uniforms = np.random.default_rng(9).random((streams, 150))
     last, state = some_ids(model, streams, seed=4), beginning(model, streams)
@@ -292,7 +272,7 @@ def test_each_stream_has_a_choice_of_its_own(name: str, streams: int) -> None:
     for n, choice in enumerate(choices):
         alone, alone_after = engine.write(last[[n]], beginning(model, 1), uniforms[[n]], choice)
         assert np.array_equal(alone[0], together[n]), choice
-        assert not set(choice.banned) & set(alone[0].tolist())
+        assert not set(choice.ban or "") & set(trained_model().vocabulary.decode(alone[0].tolist()))
         for layer, expected in zip(rows_of(after, [n]), alone_after, strict=True):
             assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(layer, expected, strict=True))
 
@@ -307,7 +287,7 @@ def test_weights_too_large_to_compute_with_are_told_of(name: str, streams: int) 
     weights["recurrent.0.bias_ih_l0"] = np.full(24, 20, np.float32)  # all hidden numbers are 1
     model = replace(model, weights=weights)
     with pytest.raises(RunError, match="not numbers"):
-        written_by(Engines(model).named(name), model, streams, 6, Choice())
+        written_by(Engines(model).named(name), model, streams, 6, params())
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,15 +320,15 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     both = Engines(trained_model())
     with pytest.raises(InputError, match=r"engine=numba: .*charrnn\[fast\]"):
         both.named("numba")
-    assert isinstance(both.fastest(1, 10**6), NumpyEngine)
+    assert isinstance(both.fastest(1, SamplingParams(10**6)), NumpyEngine)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind not in numba_terms.KERNELS])
+@pytest.mark.parametrize("kind", sorted(numpy_layers.KERNELS.keys() - numba_terms.KERNELS.keys()))
 def test_a_cell_without_a_compiled_kernel_is_left_to_another_engine(kind: str) -> None:
     both = Engines(trained_model(kind))
     with pytest.raises(InputError, match=f"engine=numba: .* {kind}; use numpy or torch"):
         both.named("numba")
-    assert both.fastest(1, 10**6) is both.numpy
+    assert both.fastest(1, SamplingParams(10**6)) is both.numpy
 
 
 def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +347,7 @@ def test_without_any_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPat
             without.generate(engine=name)
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", numpy_layers.KERNELS)
 def test_weights_too_large_warn_of_nothing(kind: str) -> None:
     model = trained_model(kind, batchnorm=True)
     large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
@@ -405,12 +385,12 @@ def test_a_gpu_writes_the_same() -> None:
         pytest.skip("needs a CUDA GPU")
     from charrnn.generation.torch_engine import TorchEngine
 
-    for kind in CELLS:
+    for kind in numpy_layers.KERNELS:
         model = trained_model(kind, batchnorm=True)
         engine = TorchEngine(model)
         assert engine.device == "cuda"
-        expected, _ = written_by(Engines(model).numpy, model, 64, 100, Choice(top_p=0.9))
-        got, _ = written_by(engine, model, 64, 100, Choice(top_p=0.9))
+        expected, _ = written_by(Engines(model).numpy, model, 64, 100, params(top_p=0.9))
+        got, _ = written_by(engine, model, 64, 100, params(top_p=0.9))
         # a draw within float32's rounding of a boundary may fall to its other side
         assert (got == expected).all(axis=1).mean() > 0.9
 
@@ -419,5 +399,5 @@ def test_folding_leaves_the_model_as_it_was() -> None:
     model = trained_model("gru", batchnorm=True)
     before = {name: weight.copy() for name, weight in model.weights.items()}
     engine = NumpyEngine(fold(model))
-    engine.write(np.array([3]), beginning(model, 1), np.full((1, 20), 0.3), Choice())
+    engine.write(np.array([3]), beginning(model, 1), np.full((1, 20), 0.3), params())
     assert all(np.array_equal(model.weights[name], before[name]) for name in before)

@@ -10,16 +10,16 @@ import pytest
 
 import charrnn
 from charrnn.errors import InputError
-from charrnn.generation.choosing import Choice
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import beginning
 from charrnn.model import Model
 from charrnn.models.ensemble import TrainedEnsemble, in_order_of, other_characters
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.models import CHARACTERS, params, trained_model
 
-CHOICES = [Choice(), Choice(0.5), Choice(1.7, top_k=5), Choice(top_p=0.7), Choice(0)]
+CHOICES = [params(), params(0.5), params(1.7, top_k=5), params(top_p=0.7), params(0)]
 
 
 def members() -> list[TrainedModel]:
@@ -48,16 +48,18 @@ def mean_probabilities(models: list[TrainedModel], text: str) -> np.ndarray:
     return np.mean(each, 0)
 
 
-def written_by_definition(models: list[TrainedModel], choice: Choice, uniforms: np.ndarray) -> str:
+def written_by_definition(
+    models: list[TrainedModel], choice: SamplingParams, uniforms: np.ndarray
+) -> str:
     """One character after another, everything read again for each."""
     text = "\n"
     for uniform in uniforms:
         p = mean_probabilities(models, text)[-1]
         order = np.argsort(-p, kind="stable")
-        if choice.temperature == 0:
+        if float(choice.temperature) == 0:
             text += CHARACTERS[order[0]]
             continue
-        p = p ** (1 / choice.temperature)
+        p = p ** (1 / float(choice.temperature))
         p /= p.sum()
         if choice.top_k:
             p[order[choice.top_k :]] = 0
@@ -71,7 +73,7 @@ def written_by_definition(models: list[TrainedModel], choice: Choice, uniforms: 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_writes_by_the_mean_of_the_probabilities(engine: str, choice: Choice) -> None:
+def test_writes_by_the_mean_of_the_probabilities(engine: str, choice: SamplingParams) -> None:
     model = TrainedEnsemble(tuple(members()))
     uniforms = np.random.default_rng(0).random((1, 60))
     ids = model.vocabulary.encode("\n")

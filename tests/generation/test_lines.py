@@ -9,9 +9,9 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.generation import lines
 from charrnn.generation.lines import write_lines
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -22,8 +22,8 @@ def sampler(**how: Any) -> Sampler:
     return Sampler(trained_model(**{"vocabulary": SHORT, "conviction": 1, **how}))
 
 
-def options(**given: Any) -> GenerateOptions:
-    return GenerateOptions(**{"length": 30, "num_samples": 40, "seed": 1, **given})
+def options(**given: Any) -> SamplingParams:
+    return SamplingParams(**{"length": 30, "num_samples": 40, "seed": 1, **given})
 
 
 def test_each_is_the_next_sample_that_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

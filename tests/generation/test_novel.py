@@ -9,25 +9,25 @@ import pytest
 
 from charrnn.errors import RunError
 from charrnn.generation.novel import write_novel
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
-from tests.generation.test_choosing import Choice, probabilities
+from tests.generation.models import params, trained_model
 from tests.generation.test_distribution import LETTERS, assert_follows, predictor
+from tests.generation.test_token_sampler import probabilities
 
 LENGTH = 400
 
 
-def texts(model: TrainedModel, options: GenerateOptions, training: str, longest: int) -> list[str]:
+def texts(model: TrainedModel, options: SamplingParams, training: str, longest: int) -> list[str]:
     found = [""] * options.num_samples
     for piece in write_novel(Sampler(model), options, training, longest):
         found[piece.sample] += piece.text
     return found
 
 
-def plain(model: TrainedModel, options: GenerateOptions) -> str:
+def plain(model: TrainedModel, options: SamplingParams) -> str:
     return "".join(piece.text for piece in Sampler(model).write(options))
 
 
@@ -38,7 +38,7 @@ def copies(text: str, training: str, length: int) -> bool:
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 @pytest.mark.parametrize("longest", [1, 4, 20])
 def test_no_run_is_longer_than_allowed(kind: str, longest: int) -> None:
-    model, options = trained_model(kind), GenerateOptions(LENGTH, seed=1)
+    model, options = trained_model(kind), SamplingParams(LENGTH, seed=1)
     # at the third of it, so that there is something that may be copied and something that may not
     training = plain(model, options)[LENGTH // 3 : LENGTH // 3 + (2 if longest == 1 else LENGTH)]
     [text] = texts(model, options, training, longest)
@@ -49,7 +49,7 @@ def test_no_run_is_longer_than_allowed(kind: str, longest: int) -> None:
 
 def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
     model = predictor()
-    options = GenerateOptions(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
+    options = SamplingParams(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
     refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
     drawn = texts(model._predicts, options, refused, 1)  # type: ignore[arg-type]
     expected = np.zeros(len(LETTERS))
@@ -63,22 +63,22 @@ def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
 
 def probability(logits: np.ndarray) -> np.ndarray:
     """That of the character after the last."""
-    return probabilities(logits[-1], Choice())
+    return probabilities(logits[-1], params())
 
 
 def test_nothing_to_copy_is_as_without() -> None:
     model = trained_model()
     for options in (
-        GenerateOptions(LENGTH, seed=1, start_text="To be", top_k=5, ban="e"),
-        GenerateOptions(LENGTH, seed=2, temperature="0.4..1.5"),
-        GenerateOptions(LENGTH, seed=3, until="a"),
-        GenerateOptions(0, seed=3),
+        SamplingParams(LENGTH, seed=1, start_text="To be", top_k=5, ban="e"),
+        SamplingParams(LENGTH, seed=2, temperature="0.4..1.5"),
+        SamplingParams(LENGTH, seed=3, until="a"),
+        SamplingParams(0, seed=3),
     ):
         assert texts(model, options, "", 3) == [plain(model, options)]
 
 
 def test_each_sample_is_that_of_its_number() -> None:
-    model, options = trained_model(), GenerateOptions(100, seed=1)
+    model, options = trained_model(), SamplingParams(100, seed=1)
     training = plain(model, options)
     three = texts(model, replace(options, num_samples=3), training, 5)
     assert len(set(three)) == 3
@@ -89,7 +89,7 @@ def test_each_sample_is_that_of_its_number() -> None:
 def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
     """So sure a model leaves its text only where it comes to a place with two ways."""
     model = trained_model(conviction=14)
-    options = GenerateOptions(LENGTH, seed=1, temperature=0.5)
+    options = SamplingParams(LENGTH, seed=1, temperature=0.5)
     training = plain(model, options)
     [text] = texts(model, options, training, 30)
     assert len(text) == LENGTH
@@ -99,14 +99,14 @@ def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
 def test_bytes_and_a_text_that_goes_on_from_nothing() -> None:
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in (97, 98, 32, 195, 169, 164)]
     model = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True), conviction=1)
-    options = GenerateOptions(LENGTH, seed=1)
+    options = SamplingParams(LENGTH, seed=1)
     training = plain(model, options)
     [text] = texts(model, options, training, 6)
     assert not copies(text, training, 7)
 
 
 def test_it_ends_where_the_model_has_nothing_else() -> None:
-    model, options = trained_model(), GenerateOptions(LENGTH, seed=1, temperature=0)
+    model, options = trained_model(), SamplingParams(LENGTH, seed=1, temperature=0)
     training = plain(model, options)
     with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters the model goes on"):
         texts(model, options, training, 10)
@@ -116,7 +116,7 @@ def test_it_ends_where_the_model_has_nothing_else() -> None:
 
 
 def test_what_is_shown_stands() -> None:
-    model, options = trained_model(), GenerateOptions(LENGTH, seed=1)
+    model, options = trained_model(), SamplingParams(LENGTH, seed=1)
     training = plain(model, options)
     pieces = list(write_novel(Sampler(model), options, training, 5))
     assert len(pieces) > 5

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State
 from charrnn.model import Ensemble, Model
 from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.options.sampling import SamplingParams
 from tests.generation.models import trained_model
 
 PRIMER = "Some words that it knows.\n"
@@ -48,7 +48,7 @@ def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
     logits = model.logits(before + text)[len(before) - 1 : -1].astype(np.float64)
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = logs[np.arange(30), model.vocabulary.encode(text)].sum()
-    asked = GenerateOptions(30, start_text=start, prime=prime, temperature=0.3)
+    asked = SamplingParams(30, start_text=start, prime=prime, temperature=0.3)
     assert Sampler(PRIMED).log_probability(asked, text) == pytest.approx(expected, abs=1e-3)
     assert Sampler(PRIMED).log_probability(asked, "") == 0
 

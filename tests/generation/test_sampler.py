@@ -12,19 +12,18 @@ from hypothesis import strategies as st
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.generation import sampler
-from charrnn.generation.choosing import Choice
-from charrnn.generation.options import GenerateOptions
 from charrnn.generation.sampler import Piece, Sampler, in_order
 from charrnn.generation.state import beginning
-from charrnn.generation.stopping import Stops
+from charrnn.generation.stream import Stream
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
-from tests.generation.test_choosing import probabilities
+from tests.generation.models import params, trained_model
+from tests.generation.test_token_sampler import probabilities
 
 
-def options(**given: Any) -> GenerateOptions:
-    return GenerateOptions(**{"length": 100, "seed": 1, "engine": "numpy", **given})
+def options(**given: Any) -> SamplingParams:
+    return SamplingParams(**{"length": 100, "seed": 1, "engine": "numpy", **given})
 
 
 def texts(model: TrainedModel, **given: Any) -> list[str]:
@@ -39,7 +38,7 @@ def texts(model: TrainedModel, **given: Any) -> list[str]:
 
 
 def plainly_written(
-    model: TrainedModel, start: str, length: int, choice: Choice, seed: int, sample: int
+    model: TrainedModel, start: str, length: int, choice: SamplingParams, seed: int, sample: int
 ) -> str:
     """The definition: every character from the whole text before it, read anew."""
     engine = Sampler(model).engines.numpy
@@ -60,7 +59,7 @@ def test_samples_are_those_of_the_definition(kind: str) -> None:
     model = trained_model(kind)
     got = texts(model, length=60, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)
     for n, text in enumerate(got):
-        assert text == plainly_written(model, "Hm, ", 60, Choice(0.8), 7, n)
+        assert text == plainly_written(model, "Hm, ", 60, params(0.8), 7, n)
 
 
 def test_a_seed_says_everything() -> None:
@@ -156,13 +155,15 @@ def test_until_ends_a_text_before_it() -> None:
     st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=5), st.lists(st.integers(1, 4))
 )
 def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
-    stream = sampler._Stream(0, np.random.default_rng(), Stops([until]), len(text))
-    shown, ended, position = "", False, 0
+    stream = Stream(
+        SamplingParams(len(text)), Vocabulary(["a", "b"]), seed=0, sample=0, last=0, stops=[until]
+    )
+    shown, ended, position = "", None, 0
     for size in [*cuts, len(text)]:
         if ended or (position and position == len(text)):
             break
         part = text[position : position + size]
-        piece, ended = stream.take(part)
+        piece, ended = stream.take(["ab".index(character) for character in part])
         position += len(part)
         shown += piece
         assert text.split(until)[0].startswith(shown)

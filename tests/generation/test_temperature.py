@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.generation.choosing import Choice
-from charrnn.generation.sampler import uniforms_of
+from charrnn.generation.stream import uniforms_of
 from charrnn.generation.temperature import STEPS, Course
 from charrnn.model import Model
-from charrnn.ranges import TEMPERATURE, temperatures_of
-from tests.generation.models import trained_model
-from tests.generation.test_choosing import probabilities
+from charrnn.options.ranges import TEMPERATURE, temperatures_of
+from tests.generation.models import params, trained_model
+from tests.generation.test_token_sampler import probabilities
 
 
 def test_as_it_is_written() -> None:
@@ -48,7 +47,7 @@ def test_each_character_is_chosen_at_its_temperature() -> None:
     uniforms, course = uniforms_of(4, 0).random(250), Course(0.2, 3, 250)
     logits = model.logits("Hm" + text)[1:-1]
     for place, row in enumerate(logits):
-        sums = probabilities(row, Choice(course.at(place)[0])).cumsum()
+        sums = probabilities(row, params(course.at(place)[0])).cumsum()
         assert text[place] == model.vocabulary.characters[int((sums > uniforms[place]).argmax())]
     for engine in ("torch", "auto"):
         assert model.generate(250, "Hm", temperature="0.2..3", seed=4, engine=engine) == text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.cells import CELLS
+from charrnn.generation.numpy_layers import KERNELS
 from charrnn.generation.weights import fold
 from charrnn.inspection import activations, correlation, distance, embedding, gates
 from charrnn.inspection.ngram import NGram
@@ -27,7 +27,7 @@ def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
     return model.vocabulary.encode(text)
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", KERNELS)
 def test_the_trace_is_what_torch_computes(kind: str) -> None:
     model = trained_model(kind)
     ids, network = ids_of(model), network_of(model).eval()

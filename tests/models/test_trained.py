@@ -80,7 +80,7 @@ def test_an_architecture_is_held_to_its_types() -> None:
 
 def test_a_value_out_of_range_is_named() -> None:
     for values, line in (
-        ({"kind": "lstn"}, "model.kind=lstn: must be one of lstm, "),
+        ({"kind": "lstn"}, "model.kind=lstn: is neither built in (lstm, "),
         ({"hidden_size": 0}, "model.hidden_size=0: must be 1 or more"),
         ({"dropout": 1.0}, "model.dropout=1.0: must be at least 0 and below 1"),
         ({"skip": "all"}, "model.skip=all: must be one of none, residual, sum"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.ranges import seconds_of
+from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget
 from charrnn.runs.budget import Asked, chosen
 

@@ -103,7 +103,7 @@ def test_nothing_is_looked_up_in_a_strangers_run(
     assert main(["train", f"resume={run}", "trainer.max_steps=9"]) == 2
     said = capfd.readouterr().err
     assert "hunter2" not in said
-    assert f"{where} holds ${{...}}" in said
+    assert f"{where}=http://127.0.0.1:1/${{oc.env:SECRET}}" in said
 
 
 def test_what_was_looked_up_is_recorded(

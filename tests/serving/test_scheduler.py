@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import queue
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.generation.choosing import Choice, Chosen, Floats, Ids
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Floats, Ids, Params
 from charrnn.model import Model
+from charrnn.options.sampling import SamplingParams
 from charrnn.serving.job import Event, Job, Piece, PromptScored, Scored
 from charrnn.serving.scheduler import Outbox, QueueFull, Scheduler
 from charrnn.serving.scoring import joined
 from charrnn.text.primer import FACT, primer_of
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
+
+SAMPLING = [field.name for field in fields(SamplingParams) if field.name != "seed"]
 
 MODEL = Model(replace(trained_model(), facts={FACT: "Before all,\nthere was this.\n"}))
 SAMPLER = Sampler(MODEL.trained)
@@ -53,8 +56,9 @@ class Asked:
     def __init__(self, prompt: str = "Hm: ", model: Model = MODEL, **how: Any) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         ids, state = Sampler(model.trained).known(prompt)
-        how = {"choice": Choice(0.8), **how}
-        self.job = Job(prompt=ids, state=state, receive=self.events.put, **how)
+        sampling = {name: how.pop(name) for name in SAMPLING if name in how}
+        params = SamplingParams(**{"length": 16, **sampling})
+        self.job = Job(prompt=ids, state=state, receive=self.events.put, params=params, **how)
         self.texts = [""] * self.job.samples
         self.scored: list[list[Scored]] = [[] for _ in self.texts]
         self.finish: list[str | None] = [None] * self.job.samples
@@ -102,7 +106,7 @@ def test_whatever_comes_together_each_gets_its_own_text(engine: str) -> None:
             asked.append(
                 Asked(
                     prompt, samples=samples, length=length, seed=seed,
-                    choice=Choice(temperature, top_k), stop=(until,) if until else (),
+                    temperature=temperature, top_k=top_k, stop=(until,) if until else (),
                     streamed=numbers.random() < 0.5, client=str(seed % 3),
                 )
             )  # fmt: skip
@@ -135,7 +139,7 @@ def test_the_scores_are_the_models() -> None:
     with running() as scheduler:
         one = Asked(
             prompt, length=70, samples=2, likeliest=3, score_prompt=True, streamed=True,
-            stop=("e.", "q"), choice=Choice(0.8),
+            stop=("e.", "q"),
         )  # fmt: skip
         scheduler.submit([one.job])
         texts = one.whole()
@@ -156,8 +160,7 @@ def test_a_first_character_drawn_evenly() -> None:
     model = Model(trained_model(vocabulary=Vocabulary(list("abc"))))
     sampler = Sampler(model.trained)
     with running(sampler) as scheduler:
-        choice = Choice(0.8, banned=(1,))
-        one = Asked("", model, seed=5, samples=3, length=20, likeliest=1, choice=choice)
+        one = Asked("", model, seed=5, samples=3, length=20, likeliest=1, ban="b")
         scheduler.submit([one.job])
         assert one.whole() == model.generate(20, seed=5, num_samples=3, ban="b")
     assert one.scored[0][0].logprobs[0] == pytest.approx(-np.log(3))
@@ -212,12 +215,13 @@ def test_a_failure_reaches_all_and_the_next_are_served() -> None:
             ids: Ids,
             state: State,
             uniforms: Floats,
-            chosen: Chosen,
+            params: Params,
             needed: Ids | None = None,
+            texts: Sequence[Ids] | None = None,
         ) -> tuple[Ids, State]:
             if self.fails:
                 raise RunError("not numbers")
-            return SAMPLER.engines.numpy.write(ids, state, uniforms, chosen, needed)
+            return SAMPLER.engines.numpy.write(ids, state, uniforms, params, needed, texts)
 
     engine = Failing()
     with running(engine=engine) as scheduler:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,33 +208,47 @@ def test_what_is_copied_is_told_in_characters(models: Path, tmp_path: Path) -> N
 def request_of(body: object) -> bytes:
     """The bytes of a request for a completion."""
     data = json.dumps(body).encode()
-    head = "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
 
 
 def test_a_full_queue_and_too_many_connections(models: Path) -> None:
     import httpx
 
-    options = ["streams=1", "max_queue=1", "max_length=1000000000", "max_connections=6"]
+    options = ["streams=2", "max_queue=1", "max_length=1000000000", "max_connections=6"]
     with (
         serving(f"checkpoint={models}/main.safetensors", *options) as server,
         httpx.Client(base_url=server.url, timeout=30) as http,
     ):
         assert [card["id"] for card in http.get("/v1/models").json()["data"]] == ["main"]
         address = http.base_url.host, http.base_url.port
-        endless = {"max_tokens": 1_000_000_000}
-        with socket.create_connection(address) as one, socket.create_connection(address) as other:
-            one.sendall(request_of(endless))
-            other.sendall(request_of(endless))
-            until(lambda: (metric(http, "active"), metric(http, "waiting")) == (1, 1))
+        endless = {"max_tokens": 1_000_000_000, "stream": True}
+        with ExitStack() as opened:
+
+            def begin() -> socket.socket:
+                connection = opened.enter_context(socket.create_connection(address, timeout=30))
+                connection.sendall(request_of(endless))
+                return connection
+
+            for _ in range(3):
+                begin()
+            until(lambda: (metric(http, "active"), metric(http, "waiting")) == (2, 1))
             full = http.post("/v1/completions", json=endless)
             assert full.status_code == 429
             assert full.headers["retry-after"]
         until(lambda: (metric(http, "active"), metric(http, "waiting")) == (0, 0))
-        idle = [socket.create_connection(address) for _ in range(6)]
-        until(lambda: httpx.get(f"{server.url}/health").status_code == 503)
-        for connection in idle:
-            connection.close()
+    options = ["streams=6", "max_length=1000000000", "max_connections=6"]
+    with (
+        serving(f"checkpoint={models}/main.safetensors", *options) as server,
+        ExitStack() as opened,
+    ):
+        address = http.base_url.host, int(server.url.rpartition(":")[2])
+        taken = [opened.enter_context(socket.create_connection(address, 30)) for _ in range(6)]
+        for connection in taken:
+            connection.sendall(request_of(endless))
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert httpx.get(f"{server.url}/health").status_code == 503
+        taken[0].close()
         until(lambda: httpx.get(f"{server.url}/health").status_code == 200)
 
 
@@ -259,7 +274,7 @@ def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
         assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "timeout"
         until(lambda: metric(http, "active") == 0)
         address = http.base_url.host, http.base_url.port
-        head = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\n"
+        head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n"
         with socket.create_connection(address) as slow:
             slow.sendall(head + b"content-length: 10\r\n\r\n{")
             assert slow.recv(100).startswith(b"HTTP/1.1 408")

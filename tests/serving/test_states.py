@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.generation.choosing import Ids
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import State, beginning
+from charrnn.generation.token_sampler import Ids
 from charrnn.serving.states import StateCache, Trail
 from tests.generation.models import trained_model
 

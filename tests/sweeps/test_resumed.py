@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.__main__ import main
-from charrnn.commands.train import prepare_overrides
+from charrnn.commands.train import go_on, prepare_overrides
 from tests.cli.conftest import Door
 from tests.cli.conftest import door as plain_door
 from tests.conftest import REPOSITORY
@@ -40,7 +39,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def door(plain_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
     """The door, behind which stands the part of train that reads resume=."""
     module = sys.modules["charrnn.commands.train"]
-    monkeypatch.setattr(module, "prepare_overrides", prepare_overrides, raising=False)
+    for part in (prepare_overrides, go_on):
+        monkeypatch.setattr(module, part.__name__, part, raising=False)
     return plain_door
 
 
@@ -111,35 +111,20 @@ def test_it_can_be_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -
         assert [row["steps"] for row in csv.DictReader(file)] == ["14", "14"]
 
 
-def test_a_sweep_of_an_older_version_keeps_its_folders(door: Door, place: Path) -> None:
-    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=sweep").code == 0
-    change("${hydra.job.num}", "sweep", "subdir")
-    assert door("train", "resume=sweep").code == 0
+def test_its_jobs_are_those_that_it_had(door: Door, place: Path) -> None:
+    words = ["seed=1,2", "model=lstm,gru", "hydra.sweep.dir=sweep"]
+    assert door("train", "-m", *words).code == 0
     folders = [asked.folder.name for asked in door.asked]
-    assert folders == ["0_seed=1", "1_seed=2", "0", "1"]
-
-
-def change(value: Any, *keys: str) -> None:
-    path = Path("sweep") / "multirun.yaml"
-    content = yaml.safe_load(path.read_text())
-    node = content["hydra"]
-    for key in keys[:-1]:
-        node = node[key]
-    node[keys[-1]] = value
-    path.write_text(yaml.safe_dump(content))
-
-
-def test_only_where_the_jobs_run_is_todays(door: Door, place: Path) -> None:
-    words = ["seed=1,2", "model=gru", "data.input_txt=corpus.txt", "hydra.sweep.dir=sweep"]
-    assert door("train", "-m", *words, "hydra.sweeper.max_batch_size=1").code == 0
+    kinds = [asked.choices["model"] for asked in door.asked]
     door.asked.clear()
     assert door("train", "resume=sweep", "print_every=3").code == 0
-    assert [asked.config["seed"] for asked in door.asked] == [1, 2]
-    for asked in door.asked:
-        assert asked.config["model"]["kind"] == "gru"
-        assert asked.config["data"]["input_txt"] == "corpus.txt"
-        assert (asked.config["resume"], asked.config["print_every"]) == ("auto", 3)
-        assert asked.hydra["sweeper"]["max_batch_size"] == 1
+    assert [asked.folder.name for asked in door.asked] == folders
+    assert [asked.choices["model"] for asked in door.asked] == kinds
+    for asked, folder in zip(door.asked, folders, strict=True):
+        assert asked.config["resume"] == str(Path("sweep") / folder)
+        assert asked.config["print_every"] == 3
+        assert "print_every" in asked.given
+        assert "model" not in asked.given
 
 
 @pytest.mark.parametrize(
@@ -155,43 +140,11 @@ def test_other_jobs_are_refused(door: Door, place: Path, words: list[str], line:
     assert line in door.refuses("train", "resume=sweep", *words)
 
 
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
-        ("+callbacks.x._target_=os.system", "says what is built; give it again, if you trust it"),
-        ("optimizer={_target_: os.system}", "says what is built; give it again, if you trust it"),
-        ("seed=${oc.env:HOME}", "seed holds ${...}, which is not looked up; give seed="),
-    ],
-)
-def test_nothing_recorded_is_built_or_looked_up(
-    door: Door, place: Path, override: str, line: str
-) -> None:
-    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=sweep").code == 0
-    change([override], "overrides", "task")
-    door.asked.clear()
-    assert line in door.refuses("train", "resume=sweep")
-    # nor what only Hydra's own part would do
-    change(["seed=1,2"], "overrides", "task")
-    change(["+hydra.callbacks.x._target_=os.system"], "overrides", "hydra")
-    assert door("train", "resume=sweep").code == 0
-    assert "callbacks" not in door.asked[0].hydra or not door.asked[0].hydra["callbacks"]
-
-
-def test_a_record_that_is_none(door: Door, place: Path) -> None:
-    Path("sweep").mkdir()
-    Path("sweep/multirun.yaml").write_text("a: 1")
-    assert "is no record of a sweep (it lacks 'hydra')" in door.refuses("train", "resume=sweep")
-    Path("sweep/multirun.yaml").write_text("[")
-    assert "cannot be read" in door.refuses("train", "resume=sweep")
-
-
-def test_from_another_folder(door: Door, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["-m", "seed=1,2", "hydra.sweep.dir=sweep"]
-    assert door("train", *words, "data.input_txt=corpus.txt").code == 0
-    door.asked.clear()
-    Path("elsewhere").mkdir()
-    monkeypatch.chdir("elsewhere")
-    refused = door.refuses("train", "resume=../sweep")
-    assert f"is a path from {place}, where the sweep was begun; go there" in refused
-    assert door("train", "resume=../sweep", "data.input_txt=../corpus.txt").code == 0
-    assert {asked.folder.parent for asked in door.asked} == {place / "sweep"}
+def test_from_another_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["-m", *OPTIONS, "seed=1,2", "hydra.sweep.dir=sweep", "trainer.max_steps=2"]
+    assert main(["train", *words]) == 0
+    shutil.rmtree(place / "sweep" / "1_seed=2")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert main(["train", "resume=../sweep"]) == 0
+    assert (place / "sweep" / "1_seed=2" / "model.safetensors").is_file()

@@ -1,5 +1,5 @@
 /**
- * Choosing the next character from the network's logits, as charrnn/generation/choosing.py does.
+ * Choosing the next character from the network's logits, as charrnn/generation/token_sampler.py does.
  *
  * The probabilities are the softmax at a temperature, cut down by topK, topP and minP. A choice is
  * the inverse of their cumulated sum at one uniform number. All sums are in double precision.

@@ -1,9 +1,10 @@
-"""The recurrent cells: everything that differs from one kind of network to another.
+"""What a cell is, and an entry for each of charrnn's own.
 
-A cell is one entry of `CELLS`. The network, the shapes of its weights, the state that it
-carries, its model file, its checkpoints and its evaluation follow from the entry, and so does
-sampling with torch. The NumPy and the numba engine are faster where they have a kernel for a
-cell (`charrnn.generation`), and leave the others to torch.
+A cell is one entry of `CELLS`, or one from elsewhere (`charrnn.registry`). The network, the
+shapes of its weights, the state that it carries, its model file, its checkpoints and its
+evaluation follow from the entry, and so does sampling with torch. The NumPy and the numba engine
+are faster where they have a kernel for a cell (`charrnn.generation`), and leave the others to
+torch.
 
 A cell's torch module is named here and imported when a network is built: a text can be
 sampled from a model file, and every option be checked, without torch.
@@ -11,10 +12,10 @@ sampled from a model file, and every option be checked, without torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,10 +50,12 @@ class Cell:
         gates: one letter for each block of H rows in its stacked weights, in PyTorch's order.
         carried: what it takes from one character to the next, a vector (H,) each; the first
             one is the hidden vector that the layer above reads.
-        module: the torch module as `package.module.Class`. It is called as nn.GRU is, with
-            `(input_size, hidden_size, batch_first=True)`, then with inputs (N, T, D) and the
-            carried tensors (1, N, H) or None (a tuple where there are several), and returns
-            the hidden vectors (N, T, H) and the tensors that it carries on.
+        module: the torch module, as `package.module.Class` or the class itself. It is called as
+            nn.GRU is, with `(input_size, hidden_size, batch_first=True)`, then with inputs
+            (N, T, D) and the carried tensors (1, N, H) or None (a tuple where there are
+            several), and returns the hidden vectors (N, T, H) and the tensors that it carries
+            on. None stands for zeros. It draws no random numbers, and its weights are named and
+            shaped as `shapes` says.
         recurrent: whether it multiplies its own hidden vector with weights.
         apart: the gates whose recurrent sum is not simply added to what they read.
         sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
@@ -62,7 +65,7 @@ class Cell:
 
     gates: str
     carried: tuple[str, ...]
-    module: str
+    module: str | Callable[..., Any]
     recurrent: bool = True
     apart: str = ""
     sigmoids: str = ""
@@ -87,10 +90,11 @@ class Cell:
 
     def layer(self, input_size: int, hidden_size: int) -> nn.Module:
         """A torch module of such a layer, as torch initializes it."""
-        module, _, name = self.module.rpartition(".")
-        layer: nn.Module = getattr(import_module(module), name)(
-            input_size, hidden_size, batch_first=True
-        )
+        make = self.module
+        if isinstance(make, str):
+            module, _, name = make.rpartition(".")
+            make = getattr(import_module(module), name)
+        layer: nn.Module = make(input_size, hidden_size, batch_first=True)
         return layer
 
 
@@ -108,7 +112,7 @@ CELLS: dict[str, Cell] = {
     "capped_lstm": Cell(
         gates="ifgo",
         carried=("h", "c"),
-        module="charrnn.stepped.CappedLSTM",
+        module="charrnn.cells.capped_lstm.CappedLSTM",
         sigmoids="ifo",  # the cap comes after
         initial_biases={"f": 1.0},
     ),
@@ -129,7 +133,7 @@ CELLS: dict[str, Cell] = {
     "mingru": Cell(
         gates="zh",
         carried=("h",),
-        module="charrnn.mingru.MinGRU",
+        module="charrnn.cells.mingru.MinGRU",
         sigmoids="z",
         recurrent=False,
     ),

@@ -1,7 +1,7 @@
-"""LSTMs that are stepped through in Python, since no library has a kernel for a whole window.
+"""An LSTM that is stepped through in Python, since no library has a kernel for a whole window.
 
-Both are called as a one-layer nn.LSTM with ``batch_first=True`` is, and hold the weights that it
-holds. They cost two to four times its time on a CPU; docs/results.md says what they bring.
+It is called as a one-layer nn.LSTM with ``batch_first=True`` is, and holds the weights that it
+holds. It costs two to four times its time on a CPU; docs/results.md says what it brings.
 """
 
 from __future__ import annotations

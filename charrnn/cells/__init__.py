@@ -1,0 +1,12 @@
+"""The recurrent cells: everything that differs from one kind of network to another.
+
+table        what a cell is, and an entry for each of charrnn's own
+mingru       the torch module of the minGRU
+capped_lstm  that of the LSTM with a capped input gate
+
+Cells from elsewhere have a place in `charrnn.registry`.
+"""
+
+from charrnn.cells.table import CELLS, OPEN, SHUT, Cell, CpuThresholds
+
+__all__ = ["CELLS", "OPEN", "SHUT", "Cell", "CpuThresholds"]

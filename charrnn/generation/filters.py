@@ -1,0 +1,207 @@
+"""Which characters may be drawn: penalties and filters, each one function.
+
+A penalty gets the text so far and says how much the logits of some characters lose. A filter
+gets the probabilities (N, V) of N streams, the likeliest character first, and its option's
+values (N, 1), and says which characters stay (N, V). Those of this file keep to what NumPy's
+arrays and torch's tensors have in common. An engine without a kernel of its own for one calls
+its function.
+
+Of equally likely characters the one with the lower id comes first.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.errors import InputError, RunError, shown
+from charrnn.options.sampling import SamplingParams
+from charrnn.say import say
+
+Function = Callable[[Any, Any], Any]
+
+
+def top_k(probabilities: Any, k: Any) -> Any:
+    """The k likeliest (Fan et al. 2018, arXiv 1805.04833)."""
+    return (probabilities >= 0).cumsum(-1) <= k
+
+
+def top_p(probabilities: Any, p: Any) -> Any:
+    """The fewest likeliest that together have at least p (nucleus sampling, arXiv 1904.09751)."""
+    sums = probabilities.cumsum(-1)
+    stays = probabilities >= 0
+    # the one that reaches p stays; a p of 1 leaves nothing out, whatever the sums are rounded to
+    stays[..., 1:] = ((sums < p * sums[..., -1:]) | (p >= 1))[..., :-1]
+    return stays
+
+
+def min_p(probabilities: Any, share: Any) -> Any:
+    """Those at least so many times as likely as the likeliest (arXiv 2407.01082)."""
+    return probabilities >= share * probabilities[..., :1]
+
+
+# by the field of SamplingParams that is its value; None: it is off. In the order in which they act
+FILTERS: dict[str, Function] = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
+
+# What the compiled loop has kernels for, with the value at which each leaves nothing out
+COMPILED = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
+
+_OWN: dict[str, Function] = {}
+
+_LARGEST_PENALTY = 1e30  # all of these together are still a number
+
+
+def dry(text: str, params: SamplingParams) -> dict[int, float]:
+    """Lower what would go on with a sequence that the text has already.
+
+    DRY, text-generation-webui PR 5677. Where the last n characters, `dry_allowed_length` or
+    more, stand in the text before, the one that followed them there loses
+    ``dry_multiplier * dry_base ** (n - dry_allowed_length)``; with the longest n counts.
+
+    Args:
+        text: `chr` of each id so far.
+    """
+    allowed, base = params.dry_allowed_length, params.dry_base
+    penalties: dict[int, float] = {}
+    end = text[-allowed:]
+    place = text.find(end, 0, -1) if len(text) > allowed else -1
+    while place >= 0:
+        penalty, before, own = params.dry_multiplier, place - 1, len(text) - allowed - 1
+        while before >= 0 and text[before] == text[own] and penalty < _LARGEST_PENALTY:
+            penalty, before, own = penalty * base, before - 1, own - 1
+        follows = ord(text[place + allowed])
+        penalties[follows] = max(penalties.get(follows, 0), min(penalty, _LARGEST_PENALTY))
+        place = text.find(end, place + 1, -1)
+    return penalties
+
+
+# by the field of SamplingParams that is its strength; 0: it is off
+PENALTIES = {"dry_multiplier": dry}
+
+
+def register(name: str, function: Function) -> None:
+    """Add a filter of one's own: `Model.generate(NAME=VALUE)`, ``+filters.NAME=VALUE``.
+
+    A package may name it as an entry point in the group ``charrnn.filters`` instead.
+
+    Args:
+        function: gets NumPy arrays, the probabilities (N, V) with the likeliest first and the
+            values (N, 1), and returns which stay (N, V), one at least in every row.
+    """
+    if not name.isidentifier() or name in SamplingParams.__dataclass_fields__:
+        raise ValueError(f"{name}: is no name for a filter, or another option's")
+    _OWN[name] = function
+
+
+def find(name: str) -> Function | None:
+    """The filter that somebody added under a name."""
+    if name not in _OWN:
+        from importlib.metadata import entry_points
+
+        for entry in entry_points(group="charrnn.filters", name=name):
+            register(name, entry.load())
+    return _OWN.get(name)
+
+
+def sampling_params(**given: Any) -> SamplingParams:
+    """SamplingParams in which a filter of one's own is an option as the others.
+
+    Raises:
+        TypeError: there is no option and no filter of a name.
+        InputError: a value is out of its range.
+    """
+    names = SamplingParams.__dataclass_fields__
+    own = {name: given.pop(name) for name in [*given] if name not in names and find(name)}
+    filters = {**given.pop("filters", {}), **own}
+    return SamplingParams(filters=filters, **given)
+
+
+def active(params: SamplingParams) -> dict[str, Any]:
+    """The filters that are asked for, by name, with their values.
+
+    Raises:
+        InputError: one is of a name that nobody added.
+    """
+    values = {name: getattr(params, name) for name in FILTERS}
+    for name, value in params.filters.items():
+        if find(name) is None:
+            raise InputError(
+                f"filters.{shown(name)}={shown(value)}: there is no such filter; a package adds "
+                f"one with an entry point in charrnn.filters"
+            )
+        values[name] = value
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class Applied(NamedTuple):
+    """A filter on some streams of a batch.
+
+    Attributes:
+        rows: which, (n,) or a slice for all.
+        values: (n, 1), the option's value of each.
+    """
+
+    name: str
+    function: Function
+    rows: Any
+    values: Any
+
+
+def applied(each: Sequence[SamplingParams], acting: npt.NDArray[np.bool_]) -> list[Applied]:
+    """The filters of those of N streams where they are `acting`, in the order in which they do."""
+    asked = [active(params) if acts else {} for params, acts in zip(each, acting, strict=True)]
+    result = []
+    for name in dict.fromkeys([*FILTERS, *(name for values in asked for name in values)]):
+        rows = [n for n, values in enumerate(asked) if name in values]
+        if rows:
+            where: Any = slice(None) if len(rows) == len(each) else np.array(rows)
+            function = FILTERS.get(name) or functools.partial(_checked, name)
+            values = np.array([[float(asked[n][name])] for n in rows])
+            result.append(Applied(name, function, where, values))
+    return result
+
+
+def leave(weights: Any, these: Sequence[Applied]) -> Any:
+    """Weights (N, V), the likeliest first, with 0 for what the filters leave out.
+
+    Args:
+        weights: unnormalized probabilities; overwritten.
+    """
+    for each in these:
+        some = weights[each.rows]
+        weights[each.rows] = some * each.function(some / some.sum(-1)[:, None], each.values)
+    return weights
+
+
+def penalties(params: SamplingParams) -> list[str]:
+    """The penalties that are asked for."""
+    return [name for name in PENALTIES if getattr(params, name)]
+
+
+def not_compiled(each: Sequence[SamplingParams]) -> list[str]:
+    """What is asked for that the compiled loop has no kernel for."""
+    names = [name for params in each for name in [*penalties(params), *active(params)]]
+    return [name for name in dict.fromkeys(names) if name not in COMPILED]
+
+
+def _checked(name: str, probabilities: Any, values: Any) -> Any:
+    """What a filter of somebody's own says, which is used only where it can be."""
+    stays = np.asarray(_OWN[name](probabilities, values))
+    if stays.shape != probabilities.shape or stays.dtype != bool:
+        raise RunError(
+            f"filters.{name}: gave {stays.dtype} {stays.shape} instead of a bool for each of the "
+            f"probabilities {probabilities.shape}"
+        )
+    if not stays.any(-1).all():
+        raise RunError(f"filters.{name}: left no character to draw")
+    return stays
+
+
+@functools.cache
+def tell_fallback(engine: str, name: str, instead: str) -> None:
+    """Say, once, that an engine has no kernel for what is asked for."""
+    say(f"engine={engine}: has no kernel for {name}; {instead}")

@@ -1,0 +1,8 @@
+"""What can be asked for: each option with its type, range, traits and default.
+
+The library takes these dataclasses, and the command line reads them. Nothing here imports torch
+or NumPy.
+
+ranges    which values an option may have, and what else is said of it in its annotation
+sampling  SamplingParams: how a text is written
+"""

@@ -1,0 +1,175 @@
+"""Which values an option may have, its traits, and the line that refuses a value.
+
+A field is ``name: Annotated[type, range, traits]``, and may be None where its type says
+``| None``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import math
+import re
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+from charrnn.errors import InputError, shown
+
+
+def require(holds: bool, option: str, value: object, demand: str) -> None:
+    """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
+    if not holds:
+        raise InputError(f"{option}={shown(value)}: {demand}")
+
+
+class Range(NamedTuple):
+    """Which values an option may have, and how to say so."""
+
+    admits: Callable[[Any], bool]
+    demand: str
+
+
+class Trait(NamedTuple):
+    """Something that holds of an option besides its type and its range."""
+
+    name: str
+
+
+TEXT = Trait("a text, taken character for character")
+PATH = Trait("a path, taken character for character")
+FIXED = Trait("what a resume may not change")
+NODE = Trait("what is built: a node with a _target_")
+NODES = Trait("any number of such nodes, each under a name")
+
+Paths = Annotated[str | list[str] | None, PATH]
+Models = Annotated[str | list[str], PATH]
+
+
+def check_ranges(options: object, prefix: str = "") -> None:
+    """Raise InputError for the first field of a dataclass that is out of its annotated range.
+
+    None is within any.
+    """
+    schema: Any = type(options)
+    for name, allowed in _ranges_of(schema):
+        value = getattr(options, name)
+        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
+
+
+@functools.cache
+def _ranges_of(schema: Any) -> list[tuple[str, Range]]:
+    hints = typing.get_type_hints(schema, include_extras=True)
+    return [
+        (name, extra)
+        for name, hint in hints.items()
+        for extra in getattr(hint, "__metadata__", ())
+        if isinstance(extra, Range)
+    ]
+
+
+def one_of(*names: str) -> Range:
+    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
+
+
+POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
+NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
+AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
+BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
+SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
+SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
+
+
+def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
+    """Raise InputError for the first of these options that is out of its range; None is in any."""
+    for name, allowed in ranges.items():
+        value = getattr(options, name)
+        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
+
+
+_NUMBER = r"[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?"
+_FROM_TO = re.compile(rf"({_NUMBER})\.\.({_NUMBER})", re.IGNORECASE)
+
+
+def temperatures_of(value: float | str) -> tuple[float, float]:
+    """The first and the last temperature of a text: of 0.2..1.2 these two, of 0.8 twice itself.
+
+    Raises:
+        ValueError: it is neither, or a number is below 0 or infinite.
+    """
+    match = _FROM_TO.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
+    first, last = (match[1], match[2]) if match else (value, value)
+    if not all(map(NOT_NEGATIVE.admits, ends := (float(first), float(last)))):
+        raise ValueError
+    return ends
+
+
+def _is_temperature(value: float | str) -> bool:
+    try:
+        return bool(temperatures_of(value))
+    except (TypeError, ValueError):
+        return False
+
+
+TEMPERATURE = Range(
+    _is_temperature,
+    "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild; "
+    "0.2..1.2 moves from one to the other",
+)
+PRIMES = one_of("text", "none")
+UNKNOWN = one_of("error", "skip", "replace")
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(duration: str) -> float:
+    """How long 90s, 10m or 2h are; 0 for what is no such time."""
+    match = _DURATION.fullmatch(duration)
+    return float(match[1]) * _SECONDS[match[2]] if match else 0.0
+
+
+DURATION = Range(
+    lambda value: seconds_of(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
+)
+
+
+def _is_encoding(name: Any) -> bool:
+    """Whether Python knows a text encoding both ways, or it is ``bytes``."""
+    if name == "bytes":
+        return True
+    try:
+        b"".decode(name)
+        "".encode(name)
+        codecs.getincrementaldecoder(name)
+    except (LookupError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _are_devices(devices: Any) -> bool:
+    """Whether these are devices: auto, a number, or indices, each named once."""
+    if isinstance(devices, list):
+        return all(d >= 0 for d in devices) and 0 < len(devices) == len(set(devices))
+    return devices == "auto" or (isinstance(devices, int) and devices >= 1)
+
+
+_MAX_THREADS = 512  # far beyond, torch crashes
+THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
+PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
+ORIGINS = Range(
+    lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),
+    "takes origins as a browser names them, [https://example.org] say, or ['*'] for all",
+)
+NOT_EMPTY = Range(lambda value: value != "", "must be a text of one character or more")
+ENCODING = Range(_is_encoding, "is no text encoding; try utf-8, latin-1 or bytes")
+DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
+BETAS = Range(
+    lambda value: len(value) == 2 and all(map(BELOW_1.admits, value)),
+    "must be two numbers, each at least 0 and below 1: [0.9,0.999]",
+)
+SHA256 = Range(
+    lambda value: len(value) == 64 and not value.lower().strip("0123456789abcdef"),
+    "must be the 64 hexadecimal digits that `sha256sum FILE` prints",
+)

@@ -1,0 +1,66 @@
+"""How a text is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    NOT_EMPTY,
+    NOT_NEGATIVE,
+    PRIMES,
+    SEED,
+    SHARE,
+    TEMPERATURE,
+    TEXT,
+    UNIT,
+    UNKNOWN,
+    Range,
+    check_ranges,
+    one_of,
+)
+
+ENGINES = ("numpy", "numba", "torch")
+ENGINE = one_of("auto", *ENGINES)
+FILTER_VALUES = Range(
+    lambda values: all(isinstance(value, (int, float)) for value in values.values()),
+    "takes a number for each filter: filters.NAME=0.5",
+)
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How a text is written: what `charrnn sample`, `Model.generate` and every engine go by.
+
+    What each field does stands in a line in ``conf/sample.yaml``, which
+    ``charrnn sample --help`` prints. They act on the network's logits in this order: banned
+    characters go; the penalties are subtracted (`charrnn.generation.filters`); the temperature
+    divides them; the filters leave characters out. At temperature 0, or with ``sample=False``, the
+    likeliest character is taken and no filter acts.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    length: Annotated[int, NOT_NEGATIVE] = 2000
+    temperature: Annotated[float | str, TEMPERATURE] = 0.8
+    start_text: Annotated[str, TEXT] = ""
+    unknown: Annotated[str, UNKNOWN] = "error"
+    prime: Annotated[str, PRIMES] = "text"
+    seed: Annotated[int | None, SEED] = None
+    sample: bool = True
+    top_k: Annotated[int | None, AT_LEAST_1] = None
+    top_p: Annotated[float | None, SHARE] = None
+    min_p: Annotated[float | None, UNIT] = None
+    dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
+    dry_base: Annotated[float, AT_LEAST_1] = 1.75
+    dry_allowed_length: Annotated[int, AT_LEAST_1] = 20
+    filters: Annotated[dict, FILTER_VALUES] = field(default_factory=dict, hash=False)
+    ban: Annotated[str | None, TEXT] = None
+    num_samples: Annotated[int, AT_LEAST_1] = 1
+    until: Annotated[str | None, TEXT, NOT_EMPTY] = None
+    engine: Annotated[str, ENGINE] = "auto"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

@@ -1,0 +1,98 @@
+"""What a run was begun with, as plain data: it may be somebody else's.
+
+Nothing of it is composed, interpolated, imported or fetched. It says which choices were taken
+and which nodes and values there were; what is built comes from what is composed today.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charrnn.errors import InputError, shown
+
+Choice = str | list[str]
+MISSING = object()
+# what Hydra's instantiate reads of a node itself
+OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_DEEPEST, _MOST = 30, 100_000  # of nested values, and of values in all
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run's record.
+
+    Attributes:
+        config: every node with its ``_target_``, and every value.
+        choices: group -> the name or names chosen in it; empty where an older version wrote it.
+        source: the file, for what is said of it.
+    """
+
+    config: dict[str, Any]
+    choices: Mapping[str, Choice]
+    source: str
+
+
+def record_of(config: Any, choices: Any, source: str) -> Record:
+    """A record of what a file holds.
+
+    Raises:
+        InputError: it holds more than names and plain values.
+    """
+    if not isinstance(config, dict) or not isinstance(choices, dict):
+        raise InputError(f"{source}: is no record of a run")
+    taken = {}
+    for group, choice in choices.items():
+        if not is_choice(group, choice):
+            raise InputError(f"{source}: its choice {shown(group)}={shown(choice)} is no name")
+        taken[group] = choice
+    return Record(plain(config, source), taken, source)
+
+
+def is_choice(group: Any, choice: Any) -> bool:
+    """Whether a group of conf/ and what is chosen in it are names."""
+    names = choice if isinstance(choice, list) else [choice]
+    known = all(isinstance(name, str) and _NAME.fullmatch(name) for name in (group, *names))
+    return known and group.partition("/")[0] != "hydra"
+
+
+def plain(value: Any, source: str) -> Any:
+    """A copy of plain values: texts, numbers, lists, and mappings of them.
+
+    Raises:
+        InputError: there is something else, or more than a config can hold, as where it
+            refers to itself.
+    """
+    left = _MOST
+
+    def copied(value: Any, name: str, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise InputError(f"{source}: holds more values than any config, or refers to itself")
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if isinstance(value, list | tuple):
+            return [copied(part, name, depth + 1) for part in value]
+        if not isinstance(value, dict) or not all(type(key) in (str, int) for key in value):
+            raise InputError(f"{source}: its {shown(name)} is no plain value")
+        return {
+            str(key): copied(part, f"{name}.{key}".lstrip("."), depth + 1)
+            for key, part in value.items()
+        }
+
+    return copied(value, "", 0)
+
+
+def found(config: Any, key: str) -> Any:
+    """The value of a dotted key; MISSING where there is none."""
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return MISSING
+        node = node[part]
+    return node

@@ -1,0 +1,269 @@
+"""What a sampler can be asked, and that every engine does it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from charrnn.cli import conf
+from charrnn.errors import InputError, RunError
+from charrnn.generation import filters
+from charrnn.generation.engines import Engines
+from charrnn.generation.sampler import Sampler
+from charrnn.generation.state import beginning
+from charrnn.model import Ensemble, Model, Predictor
+from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.options.sampling import SamplingParams
+from tests.generation.models import trained_model
+from tests.generation.test_token_sampler import probabilities
+
+MODEL = Model(trained_model(conviction=3))
+BESIDE = Model(trained_model("gru", seed=1))
+ENGINES = ["numpy", "numba", "torch", "ensemble"]
+# what each field is given below, so that it changes the text; None: what is no matter of the draw
+OTHER: dict[str, Any] = {
+    "length": None,
+    "start_text": "To be",
+    "unknown": None,
+    "prime": None,
+    "num_samples": None,
+    "engine": None,
+    "seed": 2,
+    "temperature": 0.3,
+    "sample": False,
+    "top_k": 3,
+    "top_p": 0.5,
+    "min_p": 0.3,
+    "dry_multiplier": 5.0,
+    "dry_base": 3.0,
+    "dry_allowed_length": 1,
+    "filters": {"typical_p": 0.4},
+    "ban": "aeiou",
+    "until": "e",
+}
+
+
+def typical_p(probabilities: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Locally typical sampling (arXiv 2202.00666): those whose surprise is nearest to the mean."""
+    surprise = -np.log(np.where(probabilities > 0, probabilities, 1))
+    mean = (probabilities * surprise).sum(-1, keepdims=True)
+    order = np.argsort(np.abs(surprise - mean), axis=-1, kind="stable")
+    sums = np.take_along_axis(probabilities, order, -1).cumsum(-1)
+    before = np.concatenate([np.zeros_like(sums[:, :1]), sums[:, :-1]], axis=1)
+    stays = np.empty(probabilities.shape, bool)
+    np.put_along_axis(stays, order, before < mass, -1)
+    return stays & (probabilities > 0)
+
+
+@pytest.fixture(autouse=True)
+def _own() -> None:
+    filters.register("typical_p", typical_p)
+
+
+def engine_of(name: str) -> tuple[Predictor, str]:
+    if name == "numba":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    if name == "ensemble":
+        return Ensemble(TrainedEnsemble((MODEL.trained, BESIDE.trained))), "numpy"
+    return MODEL, name
+
+
+def test_an_option_that_there_is_not_is_named() -> None:
+    with pytest.raises(TypeError, match="temprature"):
+        MODEL.generate(temprature=1)
+
+
+def test_the_command_line_has_the_same_defaults() -> None:
+    page = conf.page("sample").options
+    assert {f.name for f in fields(SamplingParams)} <= page.keys()
+    for name, value in vars(SamplingParams()).items():
+        assert yaml.safe_load(page[name].default) == value, name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [f.name for f in fields(SamplingParams)])
+def test_no_engine_ignores_what_is_asked_for(name: str, engine: str) -> None:
+    """Every field changes the text, and gives in every engine what it does in NumPy's."""
+    if OTHER[name] is None:  # a field that is added has to be looked at here
+        return
+    model, engine = engine_of(engine)
+    asked = {"length": 150, "seed": 1, "temperature": 1.0, "engine": engine}
+    if name.startswith("dry_"):
+        off = name == "dry_multiplier"
+        asked |= {"temperature": 0, "dry_allowed_length": 2, "dry_multiplier": 0 if off else 0.7}
+    without = model.generate(**asked)
+    with_it = model.generate(**{**asked, name: OTHER[name]})
+    assert with_it != without
+    assert with_it == model.generate(**{**asked, name: OTHER[name], "engine": "numpy"})
+
+
+def test_a_fallback_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    filters.tell_fallback.cache_clear()
+    for _ in range(2):
+        MODEL.generate(20, seed=1, typical_p=0.4, engine="torch")
+    line = "engine=torch: has no kernel for typical_p; each character waits for its function\n"
+    assert capsys.readouterr().err == line
+
+
+def test_batches_may_mix_what_is_asked_for() -> None:
+    each = [
+        SamplingParams(temperature=1.0),
+        SamplingParams(filters={"typical_p": 0.5}),
+        SamplingParams(top_k=4, min_p=0.1),
+        SamplingParams(sample=False),
+        SamplingParams(dry_multiplier=3.0, dry_allowed_length=1),
+    ]
+    N, V = len(each), len(MODEL.vocabulary)
+    uniforms = np.random.default_rng(3).random((N, 60))
+    last, state = np.arange(N) % V, beginning(MODEL.trained, N)
+    engines = Engines(MODEL.trained)
+    together, _ = engines.numpy.write(last, state, uniforms, each)
+    for n, params in enumerate(each):
+        alone, _ = engines.numpy.write(
+            last[[n]], beginning(MODEL.trained, 1), uniforms[[n]], params
+        )
+        assert np.array_equal(alone[0], together[n]), params
+    with_torch, _ = engines.named("torch").write(last, state, uniforms, each)
+    assert np.array_equal(with_torch, together)
+
+
+# DRY
+
+
+def penalties_by_definition(text: str, multiplier: float, base: float, allowed: int) -> dict:
+    """Of each character that would go on with a sequence that `text` has before its end."""
+    result: dict[str, float] = {}
+    for place in range(1, len(text)):
+        n = 0
+        while n < place and text[place - 1 - n] == text[len(text) - 1 - n]:
+            n += 1
+        if n >= allowed:
+            penalty = multiplier * base ** (n - allowed)
+            result[text[place]] = max(result.get(text[place], 0.0), penalty)
+    return result
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 5])
+@pytest.mark.parametrize("text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy"])
+def test_dry_is_its_definition(text: str, allowed: int) -> None:
+    params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
+    found = {chr(id_): penalty for id_, penalty in filters.dry(text, params).items()}
+    assert found == pytest.approx(penalties_by_definition(text, 0.7, 1.5, allowed))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("temperature", [0, 0.6])
+def test_text_with_dry_is_that_of_the_definition(engine: str, temperature: float) -> None:
+    model, engine = engine_of(engine)
+    start = "To be or not to be"
+    how: dict[str, Any] = {"dry_multiplier": 1.5, "dry_base": 1.3, "dry_allowed_length": 2}
+    got = model.generate(120, start, seed=5, temperature=temperature, engine=engine, **how)
+    uniforms = np.random.Generator(np.random.PCG64(np.random.SeedSequence(5, spawn_key=(0,))))
+    text, characters = start, model.vocabulary.characters
+    for _ in range(120):
+        logits = model.logits(text)[-1].astype(np.float64)
+        for character, penalty in penalties_by_definition(text, 1.5, 1.3, 2).items():
+            logits[characters.index(character)] -= penalty
+        sums = probabilities(logits, SamplingParams(temperature=temperature)).cumsum()
+        text += characters[int(np.argmax(sums > uniforms.random()))]
+    assert got == text[len(start) :]
+
+
+def test_dry_ends_a_loop() -> None:
+    loop = MODEL.generate(400, temperature=0)
+    assert loop[-60:] in loop[:-60]
+    ended = MODEL.generate(400, temperature=0, dry_multiplier=2, dry_allowed_length=12)
+    assert ended[-60:] not in ended[:-60]
+
+
+def test_dry_whatever_the_penalties() -> None:
+    """Also where every character has the largest."""
+    two = "".join(set(MODEL.vocabulary.characters) - {"a", "b"})
+    text = MODEL.generate(
+        300, temperature=0, ban=two, dry_multiplier=1e30, dry_base=1e300, dry_allowed_length=1
+    )
+    assert set(text) == {"a", "b"}
+
+
+# A filter of one's own
+
+
+def test_a_filter_from_outside() -> None:
+    drawn = MODEL.generate(1, "abc", num_samples=4000, seed=5, temperature=1, typical_p=0.6)
+    p = probabilities(MODEL.logits("abc")[-1], SamplingParams(temperature=1.0))
+    order = np.argsort(-p, kind="stable")
+    stays = np.zeros(len(p), bool)
+    stays[order] = typical_p(p[order][None], np.array([[0.6]]))[0]
+    expected = np.where(stays, p, 0) / p[stays].sum()
+    counts = np.bincount(MODEL.vocabulary.encode("".join(drawn)), minlength=len(p))
+    assert counts[~stays].sum() == 0
+    assert np.abs(counts / 4000 - expected).max() < 0.04
+
+
+def test_a_filter_from_an_entry_point(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a package that is installed; used on the command line."""
+    from charrnn.__main__ import main
+
+    (tmp_path / "ours.py").write_text(
+        "def only_likeliest(probabilities, share):\n"
+        "    return probabilities >= probabilities.max(-1, keepdims=True)\n"
+    )
+    info = tmp_path / "ours-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[charrnn.filters]\nonly_likeliest = ours:only_likeliest\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    MODEL.save(tmp_path / "m.safetensors")
+    line = ["sample", f"checkpoint={tmp_path}/m.safetensors", "length=40", "seed=1"]
+    assert main([*line, "+filters.only_likeliest=1"]) == 0
+    text = capfd.readouterr().out
+    assert text.startswith(MODEL.generate(40, temperature=0))
+    for given, told in (
+        ("+filters.typicalp=0.5", "filters.typicalp=0.5: there is no such filter"),
+        ("+filters.typical_p=x", "filters={'typical_p': 'x'}: takes a number for each filter"),
+        ("filters.typical_p=0.5", "filters.typical_p=0.5: is not set yet; write +filters"),
+    ):
+        assert main([*line, given]) == 2
+        assert told in capfd.readouterr().err
+
+
+def test_a_filter_that_cannot_be_used() -> None:
+    filters.register("nothing", lambda p, value: p < 0)
+    filters.register("shapeless", lambda p, value: True)
+    for name, told in (("nothing", "left no character"), ("shapeless", "instead of a bool")):
+        with pytest.raises(RunError, match=told):
+            MODEL.generate(3, **{name: 1})
+    with pytest.raises(ValueError, match="top_p"):
+        filters.register("top_p", typical_p)
+    with pytest.raises(InputError, match=r"filters\.novel=1: there is no such filter"):
+        Sampler(MODEL.trained).write(replace(SamplingParams(), filters={"novel": 1}))
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"length": -1}, "length=-1: must be 0 or more"),
+        ({"temperature": float("nan")}, "temperature=nan: must be 0 or more"),
+        ({"seed": 2**63}, f"seed={2**63}: must be between"),
+        ({"top_k": 0}, "top_k=0: must be 1 or more"),
+        ({"top_p": 1.5}, "top_p=1.5: must be above 0"),
+        ({"min_p": -0.1}, "min_p=-0.1: must be between 0 and 1"),
+        ({"num_samples": 0}, "num_samples=0: must be 1 or more"),
+        ({"until": ""}, "until=: must be a text"),
+        ({"engine": "abacus"}, "engine=abacus: must be one of auto, numpy, numba, torch"),
+        ({"dry_base": 0.5}, "dry_base=0.5: must be 1 or more"),
+    ],
+    ids=str,
+)
+def test_what_is_out_of_range_is_named(values: dict[str, object], line: str) -> None:
+    with pytest.raises(InputError) as refused:
+        SamplingParams(**values)  # type: ignore[arg-type]
+    assert str(refused.value).startswith(line)

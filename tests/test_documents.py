@@ -1,0 +1,184 @@
+"""Every command and every YAML file that README.md and CONTRIBUTING.md print, run as printed.
+
+In the order of the pages, in one folder, with a text, networks and a number of steps that are
+tiny. What would take a network, minutes, or stay is composed and checked without being run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charrnn.__main__ import main
+from tests.conftest import REPOSITORY
+
+PAGES = ("README.md", "CONTRIBUTING.md")
+# a fenced block with its language, or a command in the text
+_PRINTED = re.compile(
+    r"^( *)```(?P<language>\w*)\n(?P<block>.*?)^ *```|`(?P<inline>(?:charrnn|make) [^`]+)`",
+    re.DOTALL | re.MULTILINE,
+)
+
+TINY = [
+    *("model.hidden_size=8", "model.num_layers=1", "model.embedding_size=4"),
+    *("data.batch_size=2", "data.seq_length=10"),
+    *("trainer.threads=1", "trainer.precision=32-true", "trainer.max_steps=2"),
+]
+# options before those that are printed, which hold where both are given
+SMALL = {
+    "train": TINY,
+    "sample": ["length=60"],
+    "inspect": ["length=200"],
+}
+# composed and checked, not run: the reason
+COMPOSED = {
+    "charrnn serve": "stays",
+    "charrnn tensorboard": "stays",
+    "charrnn train experiment=base": "fetches its corpus",
+    "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
+    "charrnn train +trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
+    "charrnn train distill_from=[one,two,three]": "likewise",
+    "charrnn train init_from=x.t7": "likewise",
+    "charrnn train budget=10m data.input_txt=my.txt": "measures the machine for seconds",
+}
+# names of commands and not command lines
+NAMED = {
+    *("charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"),
+    "charrnn evaluate checkpoint= split=",  # which options torch-rnn's flags have become
+}
+CALLBACK = """
+import lightning
+
+class Counts(lightning.Callback):
+    def __init__(self, every):
+        self.every = every
+"""
+OPTIMIZER = """
+import torch
+
+class Lion(torch.optim.SGD):
+    pass
+"""
+
+
+def printed(page: str, language: str) -> Iterator[str]:
+    """The blocks in a language; of sh each command, those within the text among them."""
+    for match in _PRINTED.finditer((REPOSITORY / page).read_text("utf-8")):
+        if match["language"] == language:
+            block = re.sub(f"^{match[1]}", "", match["block"], flags=re.MULTILINE)
+            if language != "sh":
+                yield block
+            else:
+                # a line break within quotes is a part of the command
+                yield from re.findall(r"""((?:"[^"]*"|'[^']*'|[^\n"'])+)\n""", block)
+        elif language == "sh" and match["inline"] and match["inline"] not in NAMED:
+            yield match["inline"]
+
+
+def require_make(words: list[str]) -> None:
+    assert re.search(rf"^{words[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), words
+
+
+def require_extras(words: list[str]) -> None:
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    for name in re.findall(r"charrnn\[(\w+)\]", " ".join(words)):
+        assert f"\n{name} = [" in project
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of, in which the commands are run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
+    text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
+    for name in ("my.txt", "chapter.txt", "corpus.txt"):
+        Path(name).write_text(text)
+    models = REPOSITORY / "tests" / "data" / "models"
+    for name in ("one", "two", "three"):
+        Path(name).symlink_to("outputs/latest")
+    # a model is told by what is in the file
+    shutil.copy(models / "lstm.safetensors", "x.t7")
+    Path("cv").mkdir()
+    shutil.copy("x.t7", "cv/checkpoint_10000.t7")
+    Path("my_optimizers.py").write_text(OPTIMIZER)
+    Path("my_callbacks.py").write_text(CALLBACK)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def write_yaml(page: str, folder: Path) -> None:
+    """The YAML files of a page, where their first comment says; what is fetched is a file here."""
+    corpus = folder / "corpus.txt"
+    digest = hashlib.sha256(corpus.read_bytes()).hexdigest()
+    for number, block in enumerate(printed(page, "yaml")):
+        named = re.match(r"(?:# @package .*\n)?# (\S+\.yaml)\n", block)
+        group = "data" if "sha256:" in block else "callbacks"
+        path = folder / (named[1] if named else f"theirs/{group}/printed_{number}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        block = block.replace("https://example.org/mine.txt", str(corpus))
+        path.write_text(block.replace("64 hexadecimal digits", digest))
+
+
+def run(capfd: pytest.CaptureFixture[str], words: list[str]) -> str:
+    """Run a command in this process; what went wrong, "" for nothing."""
+    try:
+        code = main(words)
+    except SystemExit as end:
+        code = end.code
+    out, err = capfd.readouterr()
+    return "" if code == 0 else f"charrnn {shlex.join(words)}: {code}\n{err}{out}"
+
+
+def small(command: str, words: list[str]) -> list[str]:
+    """The words of a command line with what keeps it short."""
+    if "--help" in words or "--cfg" in words or words[0] == "--help":
+        return words
+    if any(word.startswith("resume=") for word in words) and "resume=auto" not in words:
+        # a resume keeps the network, and goes on for some steps at most
+        sweep = "FOLDER" in command
+        return words if sweep else [*words, "trainer.max_steps=4"]
+    return [words[0], *SMALL.get(words[0], []), *words[1:]]
+
+
+def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pydivsufsort")
+    pytest.importorskip("fastapi_offline")
+    write_yaml("README.md", folder)
+    failed, composed = [], set()
+    for page in PAGES:
+        for command in printed(page, "sh"):
+            program, *words = shlex.split(command, comments=True)
+            if program == "make":
+                require_make([program, *words])
+                continue
+            if program == "pip":
+                require_extras(words)
+                continue
+            assert program == "charrnn", f"{page}: what is to be done with {command}?"
+            if command in COMPOSED:
+                composed.add(command)
+                failed.append(run(capfd, [*words, "--cfg", "job"]))
+                continue
+            if "FOLDER" in command:
+                (sweep,) = {path.parents[2] for path in Path("outputs/sweeps").rglob("config.yaml")}
+                words = [word.replace("FOLDER", str(sweep)) for word in words]
+            words = [word.replace("=RUN", "=outputs/latest") for word in words]
+            failed.append(run(capfd, small(command, words)))
+    assert not any(failed), "\n".join(filter(None, failed))
+    assert composed == COMPOSED.keys()
+
+
+def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for page in PAGES:
+        write_yaml(page, folder)
+    found = sorted(folder.glob("*/*/*.yaml"))
+    assert len(found) == 6
+    for path in found:
+        given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
+        assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""

@@ -1,0 +1,437 @@
+"""LanguageModel and TextDataModule as users of Lightning extend them, in a script of their own."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import charrnn
+from charrnn import LanguageModel, TextDataModule
+from charrnn.errors import InputError, RunError
+from charrnn.training import GrowingWindows, StalledAverage
+from tests.conftest import REPOSITORY
+from tests.training.conftest import assert_same
+from tests.training.test_lightning import (
+    WINDOWS,
+    Seen,
+    data,
+    module_of,
+    quiet_on_one_thread,
+    rows,
+    state_of,
+    text,
+    trainer,
+)  # fmt: skip
+
+__all__ = ["data", "quiet_on_one_thread", "text"]
+
+SIZES = {"hidden_size": 8, "embedding_size": 4, "num_layers": 1}
+
+
+# -- a step and a loss of one's own ------------------------------------------------------
+
+
+class OwnStep(LanguageModel):
+    """A training_step from nothing, which knows only what is documented."""
+
+    as_dict = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        ids, targets, begins = batch
+        logits, self.state = self(ids, None if begins else self.state)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return {"loss": loss, "more": 1} if self.as_dict else loss
+
+
+class OwnStepDict(OwnStep):
+    as_dict = True
+
+
+class Sum(LanguageModel):
+    """The step that there is, and something more."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return super().training_step(batch, batch_idx) + 100.0
+
+
+class OwnLoss(LanguageModel):
+    def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        assert logits.shape[:2] == targets.shape
+        return super().compute_loss(logits, targets) * 2
+
+
+def made(kind: type[LanguageModel], data: TextDataModule, **options: Any) -> LanguageModel:
+    torch.manual_seed(1)
+    return kind(data.vocabulary, **{**SIZES, **options})
+
+
+def logged(path: Path) -> dict[int, float]:
+    found = rows(path / "metrics.csv")
+    return {int(row["step"]): float(row["train/loss"]) for row in found if row["train/loss"]}
+
+
+@pytest.mark.parametrize("group", [1, 3])
+@pytest.mark.parametrize("kind", [OwnStep, OwnStepDict])
+def test_a_step_of_ones_own_is_the_step_that_there_is(
+    data: TextDataModule, tmp_path: Path, kind: type[LanguageModel], group: int
+) -> None:
+    """Trained, clipped and logged alike, and resumed to the bit from the checkpoint of any step."""
+
+    def run(kind: type[LanguageModel], name: str, start: Path | None = None) -> Path:
+        saved = ModelCheckpoint(
+            tmp_path / name, "{step}", save_top_k=-1, every_n_train_steps=1,
+            save_on_train_epoch_end=False,
+        )  # fmt: skip
+        one = trainer(
+            saved, max_epochs=2, limit_train_batches=6, accumulate_grad_batches=group,
+            logger=CSVLogger(tmp_path / name, name="", version=""), log_every_n_steps=1,
+            gradient_clip_val=0.05,
+        )  # fmt: skip
+        module = made(kind, data, dropout=0.2)
+        one.fit(module, data, ckpt_path=start, weights_only=True)
+        assert all(not part.requires_grad for layer in module.state or [] for part in layer)
+        one.save_checkpoint(tmp_path / name / "end.ckpt")
+        return tmp_path / name
+
+    plain, own = run(LanguageModel, "plain"), run(kind, "own")
+    assert_same(state_of(own / "end.ckpt"), state_of(plain / "end.ckpt"))
+    assert logged(own) == logged(plain)
+    assert len(logged(own)) == 12 // group
+    step = 2 if group == 3 else 7
+    again = run(kind, "again", own / f"step={step}.ckpt")
+    found, expected = state_of(again / "end.ckpt"), state_of(own / "end.ckpt")
+    if group == 3:  # a checkpoint before its validation, which Lightning does not catch up on
+        del found["best"], expected["best"]
+    assert_same(found, expected)
+
+
+def test_the_loss_that_is_logged_is_the_one_that_was_returned(data: TextDataModule) -> None:
+    losses = []
+    for kind in (LanguageModel, Sum):
+        run = trainer(max_steps=1)
+        run.fit(made(kind, data), data)
+        losses.append(float(run.callback_metrics["train/loss"]))
+    assert losses[1] == pytest.approx(losses[0] + 100)
+
+
+def test_a_step_of_ones_own_is_watched(data: TextDataModule) -> None:
+    class Diverges(OwnStep):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch, batch_idx) * (torch.nan if batch_idx == 3 else 1)
+
+    with pytest.raises(RunError, match="the loss or a gradient of step 4 is not finite"):
+        trainer(max_steps=10).fit(made(Diverges, data), data)
+
+
+def test_a_step_may_be_skipped(data: TextDataModule) -> None:
+    class Skips(OwnStep):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            return None if batch_idx in (0, 5) else loss
+
+    run = trainer(max_steps=10)
+    run.fit(made(Skips, data), data)
+    assert 0 < float(run.callback_metrics["train/loss"]) < 4
+
+
+@pytest.mark.parametrize("kind", [OwnStep, OwnLoss])
+def test_what_a_subclass_has_beside_the_network_is_trained(
+    data: TextDataModule, kind: type[LanguageModel]
+) -> None:
+    class Scaled(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.scale = nn.Parameter(torch.ones(()))
+            self.unused = nn.Parameter(torch.ones(()))
+
+        def forward(self, ids: Tensor, state: Any = None) -> Any:
+            logits, state = super().forward(ids, state)
+            return logits * self.scale, state
+
+        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+            return super().compute_loss(logits * self.scale, targets)
+
+    for threads in (1, 2):
+        module = made(Scaled, data)
+        module.stream_threads = threads
+        trainer(max_steps=5, gradient_clip_val=1.0).fit(module, data)
+        assert float(module.scale) != 1
+        assert float(module.unused) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_loss_of_ones_own(data: TextDataModule, threads: int) -> None:
+    """Under threads and in growing pieces; what validates is the text's own loss."""
+    losses = []
+    for kind in (LanguageModel, OwnLoss):
+        module = made(kind, data)
+        module.stream_threads = threads
+        run = trainer(GrowingWindows(first=3, steps=4), max_steps=1, val_check_interval=1)
+        run.fit(module, data)
+        losses.append([float(run.callback_metrics[name]) for name in ("train/loss", "val/loss")])
+    assert losses[1][0] == pytest.approx(2 * losses[0][0], rel=1e-6)
+    assert losses[1][1] == pytest.approx(losses[0][1], abs=0.05)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_loss_that_is_no_number(data: TextDataModule, threads: int) -> None:
+    class Vector(LanguageModel):
+        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+            return logits.flatten(0, 1).sum(-1)
+
+    module = made(Vector, data)
+    module.stream_threads = threads
+    with pytest.raises(InputError, match="its mean, one number"):
+        trainer(max_steps=1).fit(module, data)
+
+
+def test_windows_grow_in_a_second_training_too(data: TextDataModule) -> None:
+    """Threads use the loss of now, not that of the first step that there ever was."""
+
+    class Counts(LanguageModel):
+        calls = 0
+
+        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+            self.calls += 1
+            return super().compute_loss(logits, targets)
+
+    found = []
+    for threads in (1, 2):
+        module = made(Counts, data)
+        module.stream_threads = threads
+        trainer(max_steps=1).fit(module, data)
+        module.calls = 0
+        trainer(GrowingWindows(first=5, steps=100), max_steps=1).fit(module, data)
+        found.append(module.calls / threads)
+    assert found == [2, 2]  # pieces of 5 of a window of 10
+
+
+# -- loaders -----------------------------------------------------------------------------
+
+
+def test_a_loader_without_a_trainer(data: TextDataModule) -> None:
+    ids, targets, begins = next(iter(data.train_dataloader()))
+    assert begins
+    assert torch.equal(ids, torch.from_numpy(data.streams.window(0)[0]))
+    assert torch.equal(targets[:, :-1], ids[:, 1:])
+    assert len(list(data.train_dataloader())) == WINDOWS
+    data.shuffle = True
+    loader = data.train_dataloader()
+    first, second = ([window[0] for window in loader] for _ in range(2))
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_loaders_that_are_given_alone(data: TextDataModule, text: str, shuffle: bool) -> None:
+    data.shuffle = shuffle
+    weights = []
+    for alone in (False, True):
+        seen, module = Seen(), made(LanguageModel, data)
+        run = trainer(seen, max_epochs=2)
+        if alone:
+            free = TextDataModule(text, batch_size=4, seq_length=10, shuffle=shuffle)
+            free.setup()
+            run.fit(module, free.train_dataloader(), free.val_dataloader())
+        else:
+            run.fit(module, data)
+        assert seen.trained == 2 * [(i, i == 0) for i in range(WINDOWS)]
+        assert seen.validated == [WINDOWS, 2 * WINDOWS]
+        weights.append(module.state_dict())
+    assert_same(*weights)
+
+
+def test_a_loader_alone_does_not_go_on_in_the_middle(data: TextDataModule, tmp_path: Path) -> None:
+    saved = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=5)
+    trainer(saved, max_steps=7).fit(made(LanguageModel, data), data.train_dataloader())
+    with pytest.raises(InputError, match="give the data module"):
+        trainer(max_steps=9).fit(
+            made(LanguageModel, data), data.train_dataloader(), ckpt_path=tmp_path / "step=5.ckpt"
+        )
+
+
+@pytest.mark.parametrize("name", ["limit_val_batches", "overfit_batches"])
+def test_a_share_of_the_validation_text(data: TextDataModule, name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}=0.3: .* one batch .*val_share"):
+        trainer(max_steps=2, **{name: 0.3}).fit(made(LanguageModel, data), data)
+    data.val_share = 0.3
+    trainer(max_steps=2, limit_val_batches=1).fit(made(LanguageModel, data), data)
+
+
+def test_several_validation_loaders(data: TextDataModule) -> None:
+    module, run = made(LanguageModel, data), trainer(max_epochs=1)
+    run.fit(module, data.train_dataloader(), [data.val_dataloader(), data.test_dataloader()])
+    metrics = run.callback_metrics
+    assert module.best.loss == pytest.approx(float(metrics["val/loss"]))
+    (tested,) = run.test(module, data, verbose=False)
+    assert float(metrics["val/loss_1"]) == pytest.approx(tested["test/loss"])
+    found = run.test(module, [data.val_dataloader(), data.test_dataloader()], verbose=False)
+    assert {"test/loss", "test/loss_1"} <= {name for each in found for name in each}
+
+
+def test_predict_is_refused(data: TextDataModule) -> None:
+    with pytest.raises(InputError, match=r"module\.to_model"):
+        trainer().predict(made(LanguageModel, data), datamodule=data)
+
+
+def test_barebones(data: TextDataModule) -> None:
+    run = L.Trainer(accelerator="cpu", barebones=True, max_steps=3)
+    run.fit(made(LanguageModel, data), data)
+    assert run.global_step == 3
+
+
+def test_lr_find(data: TextDataModule) -> None:
+    module, run = made(LanguageModel, data), trainer(max_epochs=4)
+    before = {name: weight.clone() for name, weight in module.state_dict().items()}
+    found = Tuner(run).lr_find(
+        module, datamodule=data, num_training=30, update_attr=False, max_lr=0.5
+    )
+    assert found is not None
+    assert 1e-8 < (found.suggestion() or 0.0) < 0.5
+    assert_same(dict(module.state_dict()), before)
+    run.fit(module, data)
+    assert run.callback_metrics["val/loss"] < 3.5
+    with pytest.raises(AttributeError, match="learning_rate"):
+        trainer(LearningRateFinder(), max_epochs=4).fit(module, data)
+
+
+@pytest.mark.slow
+def test_two_spawned_processes(data: TextDataModule) -> None:
+    module = made(LanguageModel, data)
+    run = trainer(strategy="ddp_spawn", devices=2, max_steps=3, use_distributed_sampler=False)
+    run.fit(module, data)
+    assert run.callback_metrics["train/loss"] < 4
+
+
+# -- schedules ---------------------------------------------------------------------------
+
+
+def test_a_rate_that_goes_by_validation_resumes_to_the_bit(
+    data: TextDataModule, tmp_path: Path
+) -> None:
+    """Never better by 10 nats, so each validation after the first halves it."""
+    schedule = functools.partial(
+        torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=0, threshold=10.0,
+        threshold_mode="abs",
+    )  # fmt: skip
+
+    def run(name: str, start: Path | None = None) -> tuple[Path, dict[int, float]]:
+        saved = ModelCheckpoint(
+            tmp_path / name, "{step}", save_top_k=-1, monitor="val/loss",
+            save_on_train_epoch_end=False, auto_insert_metric_name=False,
+        )  # fmt: skip
+        logger = CSVLogger(tmp_path / name, name="", version="")
+        one = trainer(
+            saved, max_steps=13, logger=logger, log_every_n_steps=1, num_sanity_val_steps=0,
+            val_check_interval=3, check_val_every_n_epoch=None,
+        )  # fmt: skip
+        one.fit(made(LanguageModel, data, schedule=schedule), data, ckpt_path=start,
+                weights_only=True)  # fmt: skip
+        one.save_checkpoint(tmp_path / name / "end.ckpt")
+        found = rows(tmp_path / name / "metrics.csv")
+        return tmp_path / name, {int(row["step"]): float(row["lr"]) for row in found if row["lr"]}
+
+    whole, rates = run("whole")
+    assert [rates[step] for step in (1, 3, 6, 7, 10, 13)] == [
+        2e-3, 2e-3, 2e-3, 1e-3, 5e-4, 2.5e-4,
+    ]  # fmt: skip
+    for step in (3, 6, 9):
+        again, rest = run(f"from-{step}", whole / f"{step}.ckpt")
+        assert rest == {at: rate for at, rate in rates.items() if at > step}
+        assert_same(state_of(again / "end.ckpt"), state_of(whole / "end.ckpt"))
+
+
+def test_a_rate_that_goes_by_validation_needs_one(data: TextDataModule) -> None:
+    module = made(LanguageModel, data, schedule=torch.optim.lr_scheduler.ReduceLROnPlateau)
+    with pytest.raises(InputError, match="ReduceLROnPlateau goes by val/loss"):
+        trainer(max_steps=2, limit_val_batches=0).fit(module, data)
+
+
+# -- hyperparameters and metrics ---------------------------------------------------------
+
+
+def test_hyperparameters_are_plain(data: TextDataModule, tmp_path: Path) -> None:
+    module = module_of(
+        data,
+        optimizer=functools.partial(torch.optim.AdamW, lr=3e-3, betas=(0.9, 0.98)),
+        schedule=functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1),
+    )
+    assert module.hparams["optimizer"] == {
+        "name": "torch.optim.adamw.AdamW", "lr": 3e-3, "betas": (0.9, 0.98)
+    }  # fmt: skip
+    assert module.hparams["schedule"]["max_lr"] == 0.1
+    assert module_of(data).hparams["optimizer"]["lr"] == 2e-3
+    run = trainer(max_steps=2)
+    run.fit(module, data)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = LanguageModel.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
+    # it was described, and is not made of a file
+    assert loaded.hparams["optimizer"]["name"] == "torch.optim.adam.Adam"
+    trainer(max_steps=2).fit(loaded, data)
+
+
+def test_hyperparameters_of_a_subclass(data: TextDataModule, tmp_path: Path) -> None:
+    class Own(LanguageModel):
+        def __init__(
+            self, vocabulary: Any, weight: float = 1.0, what: object = None, **options: Any
+        ) -> None:
+            super().__init__(vocabulary, **options)
+            self.save_hyperparameters()
+            self.weight = weight
+
+    optimizer = functools.partial(torch.optim.SGD, lr=0.5)
+    module = Own(data.vocabulary, 0.25, object(), optimizer=optimizer, **SIZES)
+    assert module.hparams["weight"] == 0.25
+    assert module.hparams["optimizer"] == {"name": "torch.optim.sgd.SGD", "lr": 0.5}
+    assert "what" not in module.hparams
+    run = trainer(max_steps=2, logger=CSVLogger(tmp_path))
+    run.fit(module, data)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    torch.load(tmp_path / "a.ckpt", weights_only=True)
+    loaded = Own.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert (loaded.weight, loaded.vocabulary) == (0.25, data.vocabulary)
+    assert charrnn.load(tmp_path / "a.ckpt").generate(10, seed=1) == loaded.to_model().generate(
+        10, seed=1
+    )
+
+
+def test_hyperparameters_of_an_older_checkpoint(data: TextDataModule, tmp_path: Path) -> None:
+    run, module = trainer(max_steps=1), module_of(data)
+    run.fit(module, data)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    for name in ("optimizer", "schedule"):
+        del content["hyper_parameters"][name]
+    torch.save(content, tmp_path / "old.ckpt")
+    loaded = LanguageModel.load_from_checkpoint(tmp_path / "old.ckpt")
+    assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
+
+
+def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:
+    with pytest.raises(InputError, match=r"val_loss.*train/loss.*val/loss"):
+        trainer(StalledAverage(monitor="val_loss"), max_epochs=1).fit(module_of(data), data)
+    with pytest.raises(RuntimeError, match="val/loss"):
+        trainer(EarlyStopping("val_loss"), max_epochs=1).fit(module_of(data), data)
+
+
+def test_the_page_that_tells_of_it(data: TextDataModule) -> None:
+    """The classes of docs/lightning.md train as they are printed."""
+    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    for name in ("Focal", "Steady"):
+        run = trainer(max_steps=3)
+        run.fit(names[name](data.vocabulary, **SIZES), data)
+        assert 0 < run.callback_metrics["train/loss"] < 4

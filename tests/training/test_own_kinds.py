@@ -1,0 +1,333 @@
+"""Cells and networks that charrnn does not have, brought by an installed package or from Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+import charrnn
+from charrnn import registry
+from charrnn.__main__ import main
+from charrnn.errors import InputError
+from charrnn.models.trained import Architecture
+from tests.training.conftest import SMALL, Train, assert_same, tensors
+
+MODULE = """
+import torch
+from torch import nn
+
+from charrnn import Cell
+
+
+class Leaky(nn.Module):
+    '''h' = tanh(h / 2 + W x + b).'''
+
+    def __init__(self, input_size, hidden_size, batch_first=True):
+        super().__init__()
+        self.weight_ih_l0 = nn.Parameter(torch.zeros(hidden_size, input_size))
+        self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden_size))
+
+    def forward(self, inputs, state=None):
+        sums = inputs @ self.weight_ih_l0.T + self.bias_ih_l0
+        h = sums.new_zeros(sums[:, 0].shape) if state is None else state[0]
+        outputs = []
+        for t in range(sums.shape[1]):
+            h = torch.tanh(h / 2 + sums[:, t])
+            outputs.append(h)
+        return torch.stack(outputs, 1), h[None]
+
+
+CELL = Cell(gates="h", carried=("h",), module="own_kinds.Leaky", recurrent=False)
+
+
+class Blocks(nn.Module):
+    '''Two GRUs in one module, read beside the embedding; nothing of charrnn's.'''
+
+    def __init__(self, architecture):
+        super().__init__()
+        a = self.architecture = architecture
+        self.reads = nn.Embedding(a.vocabulary_size, a.embedding_size)
+        self.steps = nn.GRU(a.embedding_size, a.hidden_size, 2, batch_first=True)
+        self.drops = nn.Dropout(a.dropout)
+        self.says = nn.Linear(a.embedding_size + a.hidden_size, a.vocabulary_size)
+
+    def forward(self, ids, state=None):
+        read = self.reads(ids)
+        before = None if state is None else state[0][0].transpose(0, 1).contiguous()
+        hidden, after = self.steps(read, before)
+        both = self.drops(torch.cat([read, hidden], -1))
+        return self.says(both), [(after.transpose(0, 1),)]
+"""
+ENTRY_POINTS = """
+[charrnn.cells]
+leaky = own_kinds:CELL
+[charrnn.networks]
+blocks = own_kinds:Blocks
+broken = own_kinds:Missing
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+
+
+def install(where: Path) -> None:
+    """A package as pip leaves it, with entry points."""
+    info = where / "own_kinds-1.0.dist-info"
+    info.mkdir(parents=True)
+    (where / "own_kinds.py").write_text(MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-kinds\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+
+
+@pytest.fixture
+def installed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package `own_kinds`, installed; gone when its folder is taken off the path."""
+    where = workplace / "site"
+    install(where)
+    monkeypatch.syspath_prepend(where)
+    yield where
+    sys.modules.pop("own_kinds", None)
+
+
+def uninstall(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(where)])
+    sys.modules.pop("own_kinds", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dropped"),
+    [("leaky", ["model.recurrent_dropout=0.0", "model.embedding_dropout=0.3"]),
+     ("blocks", ["model.dropout=0.3"])],
+)  # fmt: skip
+def test_from_training_to_sampling(
+    kind: str,
+    dropped: list[str],
+    installed: Path,
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = [f"model.kind={kind}", "data.shuffle=true", "callbacks=detailed", *dropped]
+    whole = train(*words, "trainer.max_steps=33", folder="whole")
+    part = train(*words, "trainer.max_steps=14", folder="part")
+    train("resume=part", "trainer.max_steps=33", small=False)
+    assert_same(tensors(part), tensors(whole))
+    assert charrnn.load(part).trained.architecture.kind == kind
+
+    capfd.readouterr()
+    sampled = ["sample", "checkpoint=part", "length=40", "seed=1"]
+    assert main(sampled) == 0
+    text = capfd.readouterr().out
+    assert main([*sampled, "engine=torch"]) == 0
+    assert capfd.readouterr().out == text
+    for engine in ("numpy", "numba"):
+        assert main([*sampled, f"engine={engine}"]) == 2
+        [line] = capfd.readouterr().err.splitlines()
+        assert f"engine={engine}: has no kernel for a model of kind {kind}; use torch" in line
+
+    assert main(["evaluate", "checkpoint=part", "json=true"]) == 0
+    loss = json.loads(capfd.readouterr().out)["loss"]
+    assert main(["evaluate", "checkpoint=part/checkpoints/best.ckpt", "json=true"]) == 0
+    assert json.loads(capfd.readouterr().out)["loss"] == loss
+    assert main(["score", "checkpoint=part", "input_txt=corpus.txt"]) == 0
+    assert main(["convert", "input=part/checkpoints/best.ckpt", "output=x.safetensors"]) == 0
+    model, again = charrnn.load("part"), charrnn.load("x.safetensors")
+    assert np.array_equal(model.logits("the cat"), again.logits("the cat"))
+    assert model.score("the cat sat") == pytest.approx(again.losses("the cat sat").mean())
+    assert len(model.generate(30, "the ", num_samples=3)[2]) == 30
+    pair = charrnn.load(["part", "whole"])
+    assert len(pair.generate(20, "the ", seed=1)) == 20
+    assert pair.score("the cat sat") == pytest.approx(model.score("the cat sat"), abs=1e-4)
+
+    module = charrnn.LanguageModel.load_from_checkpoint("part/checkpoints/best.ckpt")
+    assert np.array_equal(module.to_model().logits("the cat"), model.logits("the cat"))
+
+    capfd.readouterr()
+    for output in ("page.html", "model.onnx"):
+        assert main(["export", "checkpoint=part", f"output={output}"]) == 2
+        [line] = capfd.readouterr().err.splitlines()
+        assert kind in line
+        assert not Path(output).exists()
+    assert main(["inspect", "checkpoint=part", "output=inspect.html"]) == 2
+    assert f"kind {kind}" in capfd.readouterr().err
+
+    # the weights of one, in a run of their own and as its teacher
+    train(*words, "init_from=part", "trainer.max_steps=3", folder="tuned")
+    train(*words, "distill_from=[part,whole]", "trainer.max_steps=16", folder="taught")
+    train("resume=taught", "trainer.max_steps=18", small=False)
+
+    uninstall(installed, monkeypatch)
+    unknown = f"model.kind={kind}: is neither built in ("
+    for words in (
+        ["sample", "checkpoint=part"],
+        ["evaluate", "checkpoint=part/checkpoints/last.ckpt"],
+        ["convert", "input=part", "output=y.safetensors"],
+        ["train", "resume=part", "trainer.max_steps=40"],
+        ["train", "resume=part/checkpoints/last.ckpt", "trainer.max_steps=40"],
+        ["train", *SMALL, f"model.kind={kind}", "hydra.run.dir=new"],
+        ["train", *SMALL, "init_from=part", "hydra.run.dir=new"],
+    ):
+        capfd.readouterr()
+        assert main(words) == 2, words
+        [line] = capfd.readouterr().err.splitlines()
+        assert unknown in line, words
+        assert "install the package that brings it" in line
+    assert not Path("y.safetensors").exists()
+    assert not Path("new").exists()
+
+
+def test_a_yaml_file_of_ones_own(installed: Path, train: Train, workplace: Path) -> None:
+    own = workplace / "conf" / "model" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("defaults:\n  - /base/model@_here_\n\nkind: blocks\nnum_layers: 1\n")
+    run = train("--config-dir", "conf", "model=mine", "trainer.max_steps=3")
+    assert charrnn.load(run).trained.architecture.kind == "blocks"
+    train("resume=run", "trainer.max_steps=5", small=False)
+
+
+WRONG = {
+    "model.embedding_dropout=0.1": "is for charrnn's own network, which a blocks is not",
+    "model.tied=true": "is for charrnn's own network",
+    "fit_temperature=true": "a blocks is evaluated as it is",
+    "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
+    "model.kind=blosks": "is neither built in (lstm, capped_lstm, gru, rnn, mingru) nor registered",
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_what_does_not_go_is_one_line(
+    word: str, installed: Path, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["model.kind=blocks"] if not word.startswith("model.kind") else []
+    run = train(*words, word, code=2)
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"charrnn train: {word}: ")
+    assert WRONG[word] in line
+    assert not run.exists()
+
+
+def test_from_python(workplace: Path, installed: Path) -> None:
+    import own_kinds
+
+    charrnn.register_network("mine", own_kinds.Blocks)
+    charrnn.register_cell("tilted", charrnn.Cell("h", ("h",), own_kinds.Leaky, recurrent=False))
+    for kind in ("mine", "tilted"):
+        data = charrnn.TextDataModule("corpus.txt", batch_size=4, seq_length=10)
+        data.prepare_data()
+        data.setup("fit")
+        module = charrnn.LanguageModel(data.vocabulary, kind=kind, hidden_size=8)
+        trainer = L.Trainer(
+            max_steps=5, accelerator="cpu", logger=False, enable_progress_bar=False,
+            enable_model_summary=False, default_root_dir=workplace,
+        )  # fmt: skip
+        trainer.fit(module, data)
+        trainer.save_checkpoint("x.ckpt")
+        loaded = charrnn.LanguageModel.load_from_checkpoint("x.ckpt")
+        assert len(loaded.to_model().generate(20, seed=1)) == 20
+        result = charrnn.train(*SMALL, f"model.kind={kind}", "trainer.max_steps=3")
+        assert charrnn.load(result.folder).trained.architecture.kind == kind
+
+
+def test_a_network_that_is_put_into_a_module(workplace: Path, installed: Path) -> None:
+    """It trains and is validated without being registered."""
+    import own_kinds
+
+    data = charrnn.TextDataModule("corpus.txt", batch_size=4, seq_length=10)
+    data.prepare_data()
+    data.setup("fit")
+    module = charrnn.LanguageModel(data.vocabulary, hidden_size=8)
+    module.network = own_kinds.Blocks(module.network.architecture)
+    trainer = L.Trainer(
+        max_steps=5, val_check_interval=5, accelerator="cpu", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["val/loss"] > 0
+
+
+class Wrong(torch.nn.Module):
+    """A network with a mistake in it."""
+
+    def __init__(self, architecture: Architecture, mistake: str) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.mistake = mistake
+        self.weight = torch.nn.Parameter(torch.zeros(architecture.vocabulary_size))
+        if mistake == "a count":
+            self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        if mistake == "architecture":
+            self.architecture = None  # type: ignore[assignment]
+        if mistake == "making":
+            raise KeyError("depth")
+
+    def forward(self, ids: torch.Tensor, state: object = None) -> object:
+        logits = self.weight.expand(*ids.shape, -1)
+        if self.mistake == "calling":
+            raise ValueError("no way")
+        if self.mistake == "no state":
+            return logits
+        if self.mistake == "logits":
+            return logits[:, -1], []
+        return logits, [self.weight] if self.mistake == "state" else [(self.weight,)]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "line"),
+    [
+        ("making", "cannot be made (KeyError: 'depth')"),
+        ("architecture", "must keep the architecture that it is made with"),
+        ("a count", "its count is no tensor of floating-point numbers"),
+        ("calling", "fails when it is called with ids (2, 3) (ValueError: no way)"),
+        ("no state", "returns Tensor, not logits and a state"),
+        ("logits", "returns logits (2, 5) for ids (2, 3), not (2, 3, 5)"),
+        ("state", "returns a state that is no list of tuples of tensors"),
+        ("other streams", "returns a state that is no list of tuples of tensors"),
+    ],
+)
+def test_a_mistake_in_a_network_is_told_as_its(mistake: str, line: str) -> None:
+    charrnn.register_network("wrong", lambda architecture: Wrong(architecture, mistake))
+    from charrnn.text.vocabulary import Vocabulary
+
+    with pytest.raises(InputError) as refused:
+        charrnn.LanguageModel(Vocabulary(list("abcde")), kind="wrong", hidden_size=4)
+    assert str(refused.value).startswith("model.kind=wrong: ")
+    assert line in str(refused.value)
+
+
+def test_names_that_cannot_be_registered() -> None:
+    cell = charrnn.Cell("h", ("h",), "torch.nn.RNN")
+    for name in ("lstm", "a b", "", "a/b", "x.y"):
+        with pytest.raises(InputError):
+            charrnn.register_cell(name, cell)
+    with pytest.raises(TypeError):
+        charrnn.register_network("mine", cell)
+    with pytest.raises(TypeError):
+        charrnn.register_cell("mine", torch.nn.GRU)  # type: ignore[arg-type]
+
+
+def test_a_start_looks_for_no_packages() -> None:
+    line = textwrap.dedent(
+        """
+        import sys
+        import charrnn.cli.nodes, charrnn.models.model_file
+        from charrnn import registry
+        looked = []
+        import importlib.metadata as metadata
+        metadata.entry_points = lambda **given: looked.append(given) or []
+        assert registry.is_known("gru") and not looked
+        assert not registry.is_known("other") and looked
+        """
+    )
+    subprocess.run([sys.executable, "-c", line], check=True)
