@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from charrnn.counts.network import CountedNetwork
 from charrnn.models.ensemble import Trained
 from charrnn.network import Network, State, network_of
 
@@ -48,7 +49,7 @@ class NetworkEnsemble(nn.Module):
         return torch.stack(logs).logsumexp(0) - math.log(len(logs)), carried
 
 
-AnyNetwork = Network | NetworkEnsemble
+AnyNetwork = Network | NetworkEnsemble | CountedNetwork
 
 
 def is_normalized(network: AnyNetwork) -> bool:
@@ -57,6 +58,10 @@ def is_normalized(network: AnyNetwork) -> bool:
 
 
 def any_network_of(trained: Trained) -> AnyNetwork:
-    """The network of a trained model, or those of an ensemble as one, on the CPU."""
+    """What a trained model predicts with, on the CPU.
+
+    Its network, or those of an ensemble as one, and its counts with them where it has some.
+    """
     networks = [network_of(member) for member in trained.members]
-    return networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
+    network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
+    return network if trained.counts is None else CountedNetwork(network, trained.counts)

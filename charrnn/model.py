@@ -19,7 +19,7 @@ from charrnn.generation.filters import sampling_params
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import beginning
 from charrnn.models import model_file
-from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models
+from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models, with_counts
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
@@ -50,8 +50,12 @@ class Predictor:
         ids, state = self.vocabulary.encode(text)[None], beginning(self._predicts, 1)
         return self._sampler.engines.reader.read(ids, state)[0][0]
 
-    def score(self, text: str) -> float:
+    def score(self, text: str, counts: str = "auto") -> float:
         """The mean loss, in nats per character, of all characters but the first.
+
+        Args:
+            counts: "auto": of the network and the counts that the model has, if any; "none": of
+                the network; "only": of the counts.
 
         Raises:
             InputError: a character is unknown, or there are fewer than two.
@@ -59,20 +63,21 @@ class Predictor:
         ids = self._scored_ids(text)
         from charrnn.evaluation import score_ids
 
-        return score_ids(self._predicts, ids)
+        return score_ids(with_counts(self._predicts, counts), ids)
 
-    def losses(self, text: str) -> npt.NDArray[np.float32]:
+    def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The loss (T - 1,), in nats, of each of a text's T characters but the first.
 
         Their mean is `score`; divided by ln 2 they are bits.
 
-        Raises:
-            InputError: as `score`.
+        Args, Raises: as those of `score`.
         """
         from charrnn.ensemble import any_network_of
         from charrnn.evaluation import character_losses
 
-        return character_losses(any_network_of(self._predicts), self._scored_ids(text))
+        return character_losses(
+            any_network_of(with_counts(self._predicts, counts)), self._scored_ids(text)
+        )
 
     def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
         ids = self.vocabulary.encode(text)

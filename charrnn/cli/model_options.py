@@ -10,6 +10,7 @@ from typing import Annotated
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
+    COUNTS,
     PATH,
     POSITIVE,
     TEMPERATURE,
@@ -45,6 +46,7 @@ class EvaluateOptions:
     split: Annotated[str, one_of("train", "val", "test")]
     data: EvaluationDataOptions
     unknown: Annotated[str, one_of("error", "skip")]
+    counts: Annotated[str, COUNTS]
     temperature: Annotated[float | str, EVALUATION_TEMPERATURE]
     window: Annotated[int | None, AT_LEAST_1]
     dynamic: bool
@@ -105,6 +107,7 @@ class ScoreOptions:
     checkpoint: Models
     input_txt: Annotated[str | list[str], PATH]
     by: Annotated[str, one_of("text", "line", "character")]
+    counts: Annotated[str, COUNTS]
     unknown: Annotated[str, one_of("error", "skip")]
     json: bool
 

@@ -198,6 +198,12 @@ class SamplesOptions:
 
 
 @dataclass
+class CharacterCountsOptions:
+    context: Annotated[int, AT_LEAST_1]
+    characters: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class RunCheckpointsOptions:
     keep_every: Annotated[int | None, AT_LEAST_1]
 
@@ -306,6 +312,7 @@ TARGETS: dict[str, type] = {
     "lightning.Trainer": TrainerOptions,
     "charrnn.training.Progress": ProgressOptions,
     "charrnn.training.Samples": SamplesOptions,
+    "charrnn.training.CharacterCounts": CharacterCountsOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,

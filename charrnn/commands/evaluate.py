@@ -21,11 +21,14 @@ def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     import json
 
-    from charrnn.models.ensemble import read_models
+    from charrnn.models.ensemble import read_models, with_counts
 
     trained = read_models(options.checkpoint)
+    if options.temperature != 1:
+        # the weights of a mix are its temperature
+        trained = with_counts(trained, "none")
     temperatures = _temperatures(options, trained)
-    trained = _tempered(trained, temperatures)
+    trained = with_counts(_tempered(trained, temperatures), options.counts)
     split, ids = _ids(options, trained)
     if len(ids) < 2:
         raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
@@ -35,7 +38,10 @@ def run(options: EvaluateOptions) -> None:
             f"the {len(trained.vocabulary)} that the model knows; the rest is scored"
         )
 
+    if trained.counts is not None and split == "train":
+        say("split=train: is the text that was counted; of it the counts know every character")
     score = _scored(options, trained, ids)
+    losses = _losses(options, trained, ids, score)
     count = len(trained.members)
     name = "" if count == 1 else f"ensemble of {count}"
     values: dict[str, Any] = {
@@ -48,9 +54,10 @@ def run(options: EvaluateOptions) -> None:
         "loss": score.loss,
         "bits_per_character": score.bits_per_character,
         "perplexity": score.perplexity,
+        **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
     }
     if options.dynamic:
-        values["dynamic"] = _dynamic(options, trained, ids)
+        values["dynamic"] = _dynamic(options, with_counts(trained, "none"), ids)
     if options.json:
         print(json.dumps(values))
         return
@@ -60,6 +67,8 @@ def run(options: EvaluateOptions) -> None:
         how += " (recorded)" if options.temperature == "recorded" else ""
     print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
     print(f"loss {score.loss:.4f} nats per character")
+    if losses:
+        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
     print(f"{score.bits_per_character:.4f} bits per character")
     print(f"perplexity {score.perplexity:.4f}")
     if options.dynamic:
@@ -112,6 +121,26 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
+
+
+def _loss_of(trained: Trained) -> str:
+    """Which of `_losses` a model's loss is."""
+    assert trained.counts is not None
+    return "both" if trained.counts.weights.network else "counts"
+
+
+def _losses(
+    options: EvaluateOptions, trained: Trained, ids: SplitIds, score: Score
+) -> dict[str, float]:
+    """That of the network, of the counts, and of both; nothing where there are no counts."""
+    from charrnn.models.ensemble import with_counts
+
+    if trained.counts is None:
+        return {}
+    if options.counts == "only":
+        return {"counts": score.loss}
+    network, counts = (_scored(options, with_counts(trained, c), ids) for c in ("none", "only"))
+    return {"network": network.loss, "counts": counts.loss, "both": score.loss}
 
 
 def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[str, Any]:

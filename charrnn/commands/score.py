@@ -25,9 +25,9 @@ def run(options: ScoreOptions) -> None:
     """Print bits per character, as lines or as one JSON object."""
     import json
 
-    from charrnn.models.ensemble import read_models
+    from charrnn.models.ensemble import read_models, with_counts
 
-    trained = read_models(options.checkpoint)
+    trained = with_counts(read_models(options.checkpoint), options.counts)
     text, losses = _scored(options, trained)
     if options.json:
         print(json.dumps(_values(options, text, losses)))

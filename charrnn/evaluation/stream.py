@@ -96,6 +96,7 @@ def part_loss(
     threads: int | None = None,
     report: Callable[[int, int], None] | None = None,
     each: npt.NDArray[np.float32] | None = None,
+    kept: KeptLogits | None = None,
 ) -> float:
     """The summed loss of one process's part of a text; those of all are that of the text.
 
@@ -105,6 +106,7 @@ def part_loss(
     Args:
         ids, threads, report: as `stream_loss` takes them; report counts this part's characters.
         each: filled with the loss of each character of this part.
+        kept: filled with the logits of this part, as far as it has room.
     """
     if isinstance(ids, np.ndarray):
         ids = SplitIds(np.ascontiguousarray(ids))
@@ -117,10 +119,12 @@ def part_loss(
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
     most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
+    if kept is not None:
+        kept.make_room(ids, rows, network.architecture.vocabulary_size)
     was_training = network.training
     network.eval()
     try:
-        run = _Run(network, ids, rows, report or (lambda done, total: None), each)
+        run = _Run(network, ids, rows, report or (lambda done, total: None), each, kept)
         if len(lead_in):
             run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
@@ -128,6 +132,43 @@ def part_loss(
             return run.total(all_of, parts)
     finally:
         network.train(was_training)
+
+
+class KeptLogits:
+    """The logits of a text that is scored, or of the beginning of each of its rows.
+
+    Args:
+        room: for so many numbers.
+
+    Attributes:
+        logits: (R, C, V), of C characters of each row.
+        ids: (R, C + 1), those that were read, and the one after the last.
+        before: (R, B), up to so many ids before each row, which are 0 where there are none.
+        known: (R,), how many of these there are.
+    """
+
+    def __init__(self, room: int, before: int) -> None:
+        self.room = room
+        self.longest_before = before
+
+    def make_room(self, ids: SplitIds, rows: int, vocabulary_size: int) -> None:
+        """Begin with a text that is cut into rows."""
+        length = (len(ids) - 1) // rows
+        columns = min(length, self.room // (rows * vocabulary_size))
+        self.logits = np.empty((rows, columns, vocabulary_size), np.float32)
+        self.ids = ids.rows(length, range(rows), slice(0, columns + 1))
+        self.known = np.minimum(np.arange(rows) * length, self.longest_before)
+        self.before = np.zeros((rows, self.longest_before), np.int64)
+        for row, known in enumerate(self.known.tolist()):
+            if known:
+                self.before[row, -known:] = ids[row * length - known : row * length]
+
+    def take(self, logits: torch.Tensor, rows: range, start: int) -> None:
+        """Keep those (R, C, V) of some rows, of which the first is of the column `start`."""
+        columns = self.logits.shape[1] - start
+        if columns > 0:
+            kept = logits[:, :columns].float().cpu().numpy()
+            self.logits[rows.start : rows.stop, start : start + kept.shape[1]] = kept
 
 
 class _Run:
@@ -145,6 +186,7 @@ class _Run:
         rows: int,
         report: Callable[[int, int], None],
         each: npt.NDArray[np.float32] | None,
+        kept: KeptLogits | None,
     ) -> None:
         self.network = network
         self.device = next(network.parameters()).device
@@ -153,6 +195,7 @@ class _Run:
         self.length = (len(ids) - 1) // rows
         self.report = report
         self.each = each
+        self.kept = kept
         self.chunk = columns_at_once(rows, network.architecture.vocabulary_size)
         chunks = -(-self.length // self.chunk)
         self.losses = np.zeros((chunks, rows))
@@ -222,7 +265,7 @@ class _Run:
                 start = index * self.chunk
                 stop = min(start + self.chunk, self.length)
                 block = self.ids.rows(self.length, span, slice(start, stop + 1))
-                each, state = self._losses(block, state)
+                each, state = self._losses(block, state, span, start)
                 new = each.sum(1, dtype=torch.float64).cpu().numpy()
                 if self.each is not None:
                     by_row = self.each[: self.rows * self.length].reshape(self.rows, self.length)
@@ -252,10 +295,18 @@ class _Run:
             self.each[start:] = losses[0].cpu().numpy()
         return losses.sum(dtype=torch.float64).item()
 
-    def _losses(self, block: Ids, state: State | None) -> tuple[torch.Tensor, State]:
-        """The losses (R, C) of a block (R, C + 1), and the state after it."""
+    def _losses(
+        self, block: Ids, state: State | None, span: range | None = None, start: int = 0
+    ) -> tuple[torch.Tensor, State]:
+        """The losses (R, C) of a block (R, C + 1), and the state after it.
+
+        Args:
+            span, start: the rows and the first column that the block is of, to keep its logits.
+        """
         ids = torch.from_numpy(block).to(self.device)
         logits, state = self.network(ids[:, :-1], state)
+        if self.kept is not None and span is not None:
+            self.kept.take(logits, span, start)
         return losses_of(logits, ids[:, 1:], normalized=is_normalized(self.network)), state
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from charrnn.counts import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
+from charrnn.options.ranges import COUNTS, require
 from charrnn.text.vocabulary import Vocabulary
 
 Path = str | os.PathLike[str]
@@ -43,6 +45,16 @@ class TrainedEnsemble:
     def encoding(self) -> str:
         """That of the text that the first one was trained on."""
         return self.members[0].encoding
+
+    @property
+    def counts(self) -> Counts | None:
+        """The members' counts where all have the same, with the mean of their weights."""
+        counts = [member.counts for member in self.members]
+        first = counts[0]
+        if first is None or not all(c is not None and first.same_table(c) for c in counts):
+            return None
+        weights = np.mean([c.weights for c in counts if c is not None], axis=0)
+        return Counts(first.table, Weights(*weights.tolist()))
 
 
 Trained = TrainedModel | TrainedEnsemble
@@ -75,6 +87,31 @@ def together(models: Sequence[TrainedModel]) -> Trained:
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(models))
 
 
+def with_counts(trained: Trained, counts: str) -> Trained:
+    """A model as it is to be used: with its counts, where it has some, without them, or as those.
+
+    Args:
+        counts: "auto", "none" or "only".
+
+    Raises:
+        InputError: it is none of these, or there are no counts and they are to be all.
+    """
+    require(COUNTS.admits(counts), "counts", counts, COUNTS.demand)
+    if counts == "auto":
+        return trained
+    if counts == "only" and trained.counts is None:
+        raise InputError(
+            "counts=only: the model has none; callbacks=counts in training writes them into the "
+            "run's model.safetensors, where they help"
+        )
+    return together(
+        [
+            replace(m, counts=m.counts.only if counts == "only" and m.counts else None)
+            for m in trained.members
+        ]
+    )
+
+
 def other_characters(one: Vocabulary, other: Vocabulary) -> str:
     """How a vocabulary differs from another, as "... than"; "" if only in the order."""
     if one.is_bytes != other.is_bytes:
@@ -101,4 +138,5 @@ def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
         name: weight[rows] if name in BY_CHARACTER else weight
         for name, weight in model.weights.items()
     }
-    return replace(model, vocabulary=vocabulary, weights=weights)
+    # counts know characters by their ids, too
+    return replace(model, vocabulary=vocabulary, weights=weights, counts=None)

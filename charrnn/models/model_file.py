@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts import Counts, CountTable, Weights
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
@@ -30,6 +31,8 @@ from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
 FORMAT_VERSION = 1
+FORMAT_VERSION_OF_COUNTS = 2  # that of a file that holds counts besides
+_COUNTS = "counts."  # before the names of their arrays
 # Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
 # parsing one that is as hostile as can be takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
@@ -49,13 +52,18 @@ def save(path: Path, model: TrainedModel) -> None:
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
     description = {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": FORMAT_VERSION if model.counts is None else FORMAT_VERSION_OF_COUNTS,
         "architecture": model.architecture.plain(),
         "vocabulary": model.vocabulary.plain(),
         "facts": model.facts,
     }
-    description[_CHECKSUM] = _checksum(description, weights)
-    content = to_bytes(weights, {_ENTRY: json.dumps(description)})
+    arrays: dict[str, npt.NDArray[Any]] = dict(weights)
+    if model.counts is not None:
+        table = model.counts.table
+        description["counts"] = {"context": table.context, **model.counts.weights._asdict()}
+        arrays |= {_COUNTS + name: values for name, values in table.arrays().items()}
+    description[_CHECKSUM] = _checksum(description, arrays)
+    content = to_bytes(arrays, {_ENTRY: json.dumps(description)})
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
         raise RunError(
             f"{path}: not written: a model file holds {MAX_HEADER_BYTES >> 20} MB beside the "
@@ -84,7 +92,8 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import safe_open
 
     with _explaining(path), safe_open(path, framework="np") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if not name.startswith(_COUNTS)]  # noqa: SIM118
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
 
 @contextlib.contextmanager
@@ -136,21 +145,40 @@ def _read(path: Path) -> TrainedModel:
         header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
         if header["format"] != FORMAT:
             raise ValueError("it is another program's file")
-        if header["version"] != FORMAT_VERSION:
+        if header["version"] not in (FORMAT_VERSION, FORMAT_VERSION_OF_COUNTS):
             raise ValueError(
                 f"it is of version {header['version']!r} and this charrnn reads "
-                f"{FORMAT_VERSION}; update charrnn"
+                f"{FORMAT_VERSION} and {FORMAT_VERSION_OF_COUNTS}; update charrnn"
             )
         architecture = architecture_from(_table("its architecture", header["architecture"]))
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        names = set(file.keys())
+        counted = {name for name in names if name.startswith(_COUNTS)}
+        slices = {name: file.get_slice(name) for name in names - counted}
         check_shapes(architecture, {name: s.get_shape() for name, s in slices.items()})
         if any(s.get_dtype() != "F32" for s in slices.values()):
             raise ValueError("its weights are not float32")
         weights = {name: file.get_tensor(name) for name in slices}
-    if header[_CHECKSUM] != _checksum(header, weights):
+        arrays = {name: file.get_tensor(name) for name in counted}
+    if header[_CHECKSUM] != _checksum(header, {**weights, **arrays}):
         raise ValueError("its checksum does not fit its content: it is damaged")
     vocabulary = Vocabulary.from_plain(_table("its vocabulary", header["vocabulary"]))
-    return TrainedModel(architecture, vocabulary, weights, _table("its facts", header["facts"]))
+    facts = _table("its facts", header["facts"])
+    counts = None
+    if header["version"] == FORMAT_VERSION_OF_COUNTS:
+        counts = _counts(_table("its counts", header["counts"]), arrays, len(vocabulary))
+    elif arrays:
+        raise ValueError("it holds counts that it does not describe")
+    return TrainedModel(architecture, vocabulary, weights, facts, counts)
+
+
+def _counts(
+    described: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], vocabulary_size: int
+) -> Counts:
+    context, weights = described["context"], Weights(described["network"], described["counts"])
+    if type(context) is not int or not all(type(w) is float and 0 <= w < 100 for w in weights):
+        raise ValueError("its counts are not described by numbers")
+    named = {name.removeprefix(_COUNTS): values for name, values in arrays.items()}
+    return Counts(CountTable.from_arrays(vocabulary_size, context, named), weights)
 
 
 def _table(what: str, value: Any) -> dict[str, Any]:
@@ -159,12 +187,13 @@ def _table(what: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _checksum(description: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]]) -> str:
+def _checksum(description: dict[str, Any], weights: dict[str, npt.NDArray[Any]]) -> str:
     """SHA-256 over the rest of the description and the weights' names, shapes and numbers."""
     rest = {name: value for name, value in description.items() if name != _CHECKSUM}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(weights):
         weight = weights[name]
         digest.update(f"\n{name} {weight.shape}\n".encode())
-        digest.update(np.ascontiguousarray(weight, "<f4").ravel().data)
+        little_endian = weight.dtype.newbyteorder("<")
+        digest.update(np.ascontiguousarray(weight, little_endian).ravel().data)
     return digest.hexdigest()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from charrnn import registry
 from charrnn.cells import Cell
+from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, require_ranges
 from charrnn.stack import SKIP, require_one_norm
@@ -123,12 +124,15 @@ class TrainedModel:
     Attributes:
         weights: float32 arrays, named and shaped as `Architecture.shapes` says.
         facts: plain values about how it came to be (step, val_loss, data, ...).
+        counts: of the characters of its training text, to be mixed with the network; None
+            where it is the network alone.
     """
 
     architecture: Architecture
     vocabulary: Vocabulary
     weights: dict[str, npt.NDArray[np.float32]]
     facts: dict[str, Any] = field(default_factory=dict)
+    counts: Counts | None = None
 
     def at_temperature(self, temperature: float) -> TrainedModel:
         """The same model, its logits divided by a temperature above 0.
@@ -170,6 +174,8 @@ class TrainedModel:
                 f"its vocabulary has {len(self.vocabulary)} characters, "
                 f"its architecture {self.architecture.vocabulary_size}"
             )
+        if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
+            raise InputError("its counts are those of another vocabulary")
         check_weights(self.architecture, self.weights)
         for name, weight in self.weights.items():
             if not np.isfinite(weight).all():

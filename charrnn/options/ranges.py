@@ -118,6 +118,8 @@ TEMPERATURE = Range(
     "0.2..1.2 moves from one to the other",
 )
 PRIMES = one_of("text", "none")
+# how the counts that a model has are used: with its network, not at all, or alone
+COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")

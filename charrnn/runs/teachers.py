@@ -12,6 +12,7 @@ from charrnn.models.ensemble import (
     other_characters,
     read_models,
     together,
+    with_counts,
 )
 from charrnn.runs.begin import ResumePoint
 from charrnn.runs.request import Config
@@ -52,7 +53,8 @@ def _read(config: Config, vocabulary: Vocabulary) -> Trained | None:
     if paths is None:
         return None
     try:
-        teachers = read_models(paths)
+        # the counts of a teacher know the training text by heart
+        teachers = with_counts(read_models(paths), "none")
     except InputError as error:
         raise InputError(f"distill_from: {error}") from None
     if difference := other_characters(teachers.vocabulary, vocabulary):

@@ -3,6 +3,7 @@
 from charrnn.training.averaging import StalledAverage
 from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
+from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.detailed import GateSaturation, NextCharacters, Norms
 from charrnn.training.growing import GrowingWindows
@@ -14,6 +15,7 @@ from charrnn.training.progress import Progress
 
 __all__ = [
     "AdamW",
+    "CharacterCounts",
     "EarlyStopping",
     "GateSaturation",
     "GrowingWindows",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from charrnn.files import make_folder, replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.training import compiled
+from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import TrainingLog
 from charrnn.training.resume import validation_is_due
 from charrnn.training.signals import Signals
@@ -170,7 +171,9 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 # what the checkpoint holds as the model may be an average of the weights
                 model = checkpoint.read_model(self.folder / BEST)
-                model_file.save(self.run.folder / MODEL, model)
+                found = [c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts)]
+                counts = found[0] if found else None
+                model_file.save(self.run.folder / MODEL, replace(model, counts=counts))
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)

@@ -29,6 +29,7 @@ COLUMNS = (
     "val/bits_per_character",
     "lr",
     "characters_per_second",
+    "val/loss_with_counts",
 )
 
 

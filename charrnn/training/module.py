@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
+from charrnn.evaluation.stream import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
@@ -83,6 +84,7 @@ class LanguageModel(L.LightningModule):
         hparams: plain values only; `optimizer` and `schedule` are described there, by name and
             keywords, and a checkpoint does not bring them back.
         stream_threads: CPU threads that share out the streams of a step.
+        kept: a callback puts it here before a validation that shall fill it with its logits.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class LanguageModel(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.last_lr = 0.0
         self.divergence = Divergence()
+        self.kept: KeptLogits | None = None
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._scores: dict[int, list[tuple[float, int]]] = {}
@@ -326,7 +329,9 @@ class LanguageModel(L.LightningModule):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 report = next((c.validating for c in self._bars()), None)
-                loss = part_loss(self.network, batch.ids, rank, world_size, report=report)
+                loss = part_loss(
+                    self.network, batch.ids, rank, world_size, report=report, kept=self.kept
+                )
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:
                 ids, targets, begins = _window(batch)

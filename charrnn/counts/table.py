@@ -1,0 +1,377 @@
+"""A Kneser-Ney model of characters: how often each came after the contexts that a text has.
+
+The probability of a character c after a context h of k characters interpolates with the context
+h' that is one character shorter (Kneser and Ney 1995; Chen and Goodman 1999, section 3):
+
+    p_k(c | h) = max(n(h c) - D(n(h c)), 0) / n(h) + left(h) p_{k-1}(c | h')
+    left(h)    = the share of n(h) that the discounts D took away
+
+with p_{-1} = 1 / V. For the longest contexts n counts occurrences. For shorter ones n(h c) counts
+in how many different ways h c is preceded in the text, its beginning being one of them; a context
+longer than what is known, or one that the text does not have, is passed over.
+
+Of the longest contexts, what came after one only once is no evidence: its discount is 1, so that
+nothing of it needs to be kept. On tiny-shakespeare this halves the table, and is better.
+
+The table is a trie. Node 0 is the empty context; the children of a node are the characters that
+came after it, and each child is at the same time the context that is longer by that character.
+Nodes are numbered level by level, children of one node in a row, by their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.integer[Any]]
+Nodes = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+MAX_CONTEXT = 8
+# A longer context is not taken where its table would have more nodes; a file has some 3 bytes for
+# each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
+MAX_NODES = 1_100_000
+_MANY = 255  # a count that a byte does not hold stands apart
+# Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
+# and less is to be believed of them; fitted on tiny-shakespeare's validation split.
+DISCOUNTS = (0.8, 1.15, 1.4)
+DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
+DISCOUNTS_TOP = (1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """The counts of a text; see the module's docstring for what they mean.
+
+    Attributes:
+        vocabulary_size: V.
+        context: K, the longest context, in characters.
+        characters: (M,), the character by which a node is longer than its parent; node 0 is the
+            root, and has 0.
+        counts: (M,), n of each node after its parent; node 0 has 0.
+        children: (I,), how many children each of the first I nodes has, those of contexts up to K.
+        dropped: (I,), how many characters came once after each of the longest contexts that has
+            children, which are not kept; 0 for all others.
+    """
+
+    vocabulary_size: int
+    context: int
+    characters: Ids
+    counts: Ids
+    children: Ids
+    dropped: Ids
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What a file holds, each in the smallest unsigned type that has room for it."""
+        counts = self.counts.astype(np.int64)
+        named = {
+            "characters": self.characters,
+            "counts": np.minimum(counts, _MANY),
+            "many": counts[counts >= _MANY],
+            "children": self.children,
+            "dropped": self.dropped,
+        }
+        return {name: _smallest(values) for name, values in named.items()}
+
+    @classmethod
+    def from_arrays(
+        cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> CountTable:
+        """The table of `arrays`, each of which is held to what a table can be.
+
+        Raises:
+            ValueError, KeyError: it is none.
+        """
+        names = ("characters", "counts", "many", "children", "dropped")
+        characters, counts, many, children, dropped = (arrays[name] for name in names)
+        if any(array.ndim != 1 or array.dtype.kind != "u" for array in arrays.values()):
+            raise ValueError("its counts are no rows of whole numbers")
+        stands_apart = counts >= _MANY
+        if stands_apart.sum() != len(many) or int(many.min(initial=_MANY)) < _MANY:
+            raise ValueError("its counts are not those of a text")
+        counts = counts.astype(np.promote_types(counts.dtype, many.dtype))
+        counts[stands_apart] = many
+        inner, nodes = len(children), len(characters)
+        if not 1 <= context <= 64 or not 1 <= inner <= nodes or len(dropped) != inner:
+            raise ValueError("its counts are not those of a text")
+        if len(counts) != nodes or 1 + int(children.sum(dtype=np.int64)) != nodes:
+            raise ValueError("its counts are not those of a text")
+        made = cls(vocabulary_size, context, characters, counts, children, dropped)
+        if nodes > 1:
+            # children are in order and different, and there are as many levels as are said
+            if int(characters.max()) >= vocabulary_size or int(counts[1:].min()) < 1:
+                raise ValueError("its counts are not those of this vocabulary")
+            if (np.diff(made.keys) <= 0).any() or len(made.levels) != context + 3:
+                raise ValueError("its counts are not in order")
+        return made
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int32]:
+        """(I + 1,), the first child of each node that can have some."""
+        starts = np.ones(len(self.children) + 1, np.int64)
+        np.cumsum(self.children, out=starts[1:])
+        starts[1:] += 1
+        return starts.astype(np.int32)
+
+    @cached_property
+    def levels(self) -> list[int]:
+        """(K + 3,), the first node of each level from 0 to K + 1, and their number in all."""
+        found = [0, 1]
+        while found[-1] > found[-2] and found[-2] < len(self.children):
+            last = min(found[-1], len(self.children))
+            found.append(int(self.starts[last]))
+        return found
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """(M - 1,), parent * V + character of each node but the root, in ascending order."""
+        parents = np.repeat(np.arange(len(self.children)), self.children)
+        return parents * self.vocabulary_size + self.characters[1:]
+
+    @cached_property
+    def _shares(self) -> tuple[Floats, Floats]:
+        """`mass` and `left`."""
+        inner = len(self.children)
+        parents = np.repeat(np.arange(inner), self.children)
+        counts = self.counts[1:].astype(np.float64)
+        totals = np.bincount(parents, counts, inner) + self.dropped
+        discounts = np.empty((inner, 3))
+        for k in range(self.context + 1):
+            level = slice(self.levels[k], min(self.levels[k + 1], inner))
+            discounts[level] = discounts_of(k, self.context)
+        taken = discounts[parents, np.minimum(self.counts[1:].astype(np.int64), 3) - 1]
+        mass = np.maximum(counts - taken, 0) / totals[parents]
+        left = 1 - np.bincount(parents, mass, inner)
+        return np.append(0, mass).astype(np.float32), left.astype(np.float32)
+
+    @property
+    def mass(self) -> Floats:
+        """(M,), what a node's own count gives its character after its parent."""
+        return self._shares[0]
+
+    @property
+    def left(self) -> Floats:
+        """(I,), the share that a context leaves to the one that is a character shorter."""
+        return self._shares[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a file takes for it."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+    # -- predicting ------------------------------------------------------------------
+
+    def beginning(self, streams: int) -> Nodes:
+        """The state (N, K) of streams that know nothing: see `read`."""
+        return np.zeros((streams, self.context), np.int32)
+
+    def after(self, nodes: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
+        """The child of each node by a character; 0 where there is none.
+
+        Args:
+            nodes: of any shape; contexts of K characters have no children that are contexts.
+            ids: characters, of the same shape.
+        """
+        keys = self.keys
+        wanted = nodes * np.int64(self.vocabulary_size) + ids
+        found = np.searchsorted(keys, wanted)
+        found = np.minimum(found, len(keys) - 1)
+        return np.where(keys[found] == wanted, found + 1, 0) if len(keys) else np.zeros_like(wanted)
+
+    def read(self, ids: Ids, state: Nodes) -> tuple[Floats, Nodes]:
+        """The probabilities of the characters after each of some.
+
+        Args:
+            ids: (N, T), from 0.
+            state: (N, K), the nodes of the contexts of 1 to K characters before the first of
+                them; 0 where the text has no such context, or so much is not known.
+
+        Returns:
+            p (N, T, V) of the character after each, and the state after the last.
+        """
+        matched = self._matched(ids, state)
+        p = np.empty((*ids.shape, self.vocabulary_size), np.float32)
+        p[...] = self.unigram
+        flat = p.reshape(-1, self.vocabulary_size)
+        for nodes in matched:
+            self._interpolate(flat, nodes[:, 1:].ravel())
+        return p, np.stack([nodes[:, -1] for nodes in matched], -1).astype(np.int32)
+
+    def _matched(self, ids: Ids, state: Nodes) -> list[npt.NDArray[np.int64]]:
+        """For contexts of 1 to K characters the nodes (N, T + 1) before and after each id."""
+        shorter = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
+        matched = []
+        for k in range(self.context):
+            nodes = np.empty_like(shorter)
+            nodes[:, 0] = state[:, k]
+            found = self.after(shorter[:, :-1], ids)
+            # below the root, 0 means that there is no such context to be longer than
+            nodes[:, 1:] = found if k == 0 else np.where(shorter[:, :-1] > 0, found, 0)
+            matched.append(nodes)
+            shorter = nodes
+        return matched
+
+    def _interpolate(self, p: Floats, nodes: npt.NDArray[np.int64]) -> None:
+        """Make of p (P, V) after shorter contexts those after these nodes (P,)."""
+        # a longest context of which nothing is kept leaves all to the shorter one
+        known = np.flatnonzero(nodes)
+        known = known[self.children[nodes[known]] > 0]
+        nodes = nodes[known]
+        p[known] *= self.left[nodes, None]
+        lengths = self.children[nodes].astype(np.int64)
+        ends = np.cumsum(lengths)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        children = np.repeat(self.starts[nodes].astype(np.int64), lengths) + within
+        p[np.repeat(known, lengths), self.characters[children]] += self.mass[children]
+
+    @cached_property
+    def unigram(self) -> Floats:
+        """(V,), p after nothing."""
+        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32)
+        if self.children[0]:
+            first = slice(1, 1 + int(self.children[0]))
+            p *= self.left[0]
+            p[self.characters[first]] += self.mass[first]
+        return p
+
+
+def discounts_of(length: int, context: int) -> tuple[float, float, float]:
+    """What is taken from counts of 1, 2, and more after contexts of a length, of K at most."""
+    if length == context:
+        return DISCOUNTS_TOP
+    return DISCOUNTS_BELOW_TOP if length == context - 1 and length else DISCOUNTS
+
+
+# -- counting ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The different passages of k + 1 characters of a text.
+
+    Attributes:
+        keys: (M,), ascending: that of the k first characters * V + the last one.
+        occurrences: (M,).
+        ways: (M,), how many different characters precede it; None for the longest.
+    """
+
+    keys: npt.NDArray[np.int64]
+    occurrences: npt.NDArray[np.int64]
+    ways: npt.NDArray[np.int64] | None
+
+
+def _levels(ids: Ids, vocabulary_size: int, context: int) -> list[_Level]:
+    """The passages of 1 to `context` + 1 characters; those that are longer than the text are none.
+
+    A sort for each length, of 64-bit numbers whatever the vocabulary: a passage is named by the
+    number of the passage that is shorter by its last character.
+    """
+    levels: list[_Level] = []
+    ids = ids.astype(np.int64)
+    before = np.zeros(len(ids), np.int64)  # the number of the k characters before each place
+    shorter = before  # the numbers of the passages that end there, shorter by a character
+    for k in range(context + 1):
+        keys, passages, occurrences = np.unique(
+            before * vocabulary_size + ids[k:], return_inverse=True, return_counts=True
+        )
+        if k:
+            # a passage is one way in which its end, shorter by its first character, is preceded;
+            # the text's beginning is another
+            ends = np.zeros(len(keys), np.int64)
+            ends[passages] = shorter[1:]
+            ways = np.bincount(ends, minlength=len(levels[-1].keys))
+            if len(shorter):
+                ways[shorter[0]] += 1
+            levels[-1] = _Level(levels[-1].keys, levels[-1].occurrences, ways)
+        levels.append(_Level(keys, occurrences, None))
+        shorter, before = passages, passages[:-1]
+    return levels
+
+
+def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
+    """Count a text.
+
+    Args:
+        ids: (n,), from 0.
+        context: K, 1 or more. Of a text of n > 1 characters it is n - 1 at most.
+    """
+    context = max(1, min(context, len(ids) - 1))
+    return _table(_levels(ids, vocabulary_size, context), vocabulary_size, context)
+
+
+def best_context(
+    ids: Ids, held_out: Ids, vocabulary_size: int, most: int = MAX_CONTEXT
+) -> tuple[CountTable, float]:
+    """Count a text with the longest context, of 1 to `most`, that predicts another text best.
+
+    Args:
+        ids, held_out: (n,) and (m,) with m >= 2, from 0.
+
+    Returns:
+        The table, and the loss of `held_out` in nats per character, of one stream.
+    """
+    most = max(1, min(most, len(ids) - 1))
+    levels = _levels(ids, vocabulary_size, most)
+    found: tuple[CountTable, float] | None = None
+    for context in range(1, most + 1):
+        table = _table(levels, vocabulary_size, context)
+        if found is not None and len(table.characters) > MAX_NODES:
+            break
+        loss = _loss(table, held_out)
+        if found is None or loss < found[1]:
+            found = table, loss
+    assert found is not None
+    return found
+
+
+def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
+    """The table of K = `context` among passages that are as long or longer."""
+    characters, counts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
+    children = []
+    parents = 1  # nodes of the level above
+    for k in range(context + 1):
+        level = levels[k]
+        of, last = np.divmod(level.keys, vocabulary_size)
+        if k == context:
+            kept = level.occurrences > 1
+            once = np.bincount(of[~kept], minlength=parents)
+            of, last, n = of[kept], last[kept], level.occurrences[kept]
+        else:
+            assert level.ways is not None
+            n = level.ways
+        characters.append(last)
+        counts.append(n)
+        children.append(np.bincount(of, minlength=parents))
+        parents = len(level.keys)
+    # what came once matters where something came more often
+    dropped = np.concatenate([*map(np.zeros_like, children[:-1]), once * (children[-1] > 0)])
+    return CountTable(
+        vocabulary_size,
+        context,
+        characters=_smallest(np.concatenate(characters)),
+        counts=_smallest(np.concatenate(counts)),
+        children=_smallest(np.concatenate(children)),
+        dropped=_smallest(dropped),
+    )
+
+
+def _loss(table: CountTable, ids: Ids) -> float:
+    """Nats per character of a text, its first character left out, as `CountTable.read` has it."""
+    matched = table._matched(ids[None, :-1], table.beginning(1))
+    p = table.unigram[ids[1:]].astype(np.float64)
+    for nodes in matched:
+        at = nodes[0, 1:]
+        child = table.after(at, ids[1:])
+        known = (at > 0) & (table.children[at] > 0)
+        p = np.where(known, table.left[at] * p + table.mass[child], p)
+    return float(-np.log(p).mean())
+
+
+def _smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same whole numbers in the smallest unsigned type that has room for them."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))

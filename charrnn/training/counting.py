@@ -1,0 +1,142 @@
+"""The characters of the training text counted, and mixed with the network at each validation."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import numpy as np
+
+from charrnn.counts import (
+    MAX_CONTEXT,
+    Counts,
+    CountTable,
+    Weights,
+    best_context,
+    fit_weights,
+    mixed,
+)
+from charrnn.errors import InputError
+from charrnn.evaluation.stream import KeptLogits
+from charrnn.say import say
+from charrnn.training.log import TrainingLog
+
+LOSS = "val/loss_with_counts"
+# 32 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
+_ROOM = 1 << 23
+# 45 bytes each while they are counted
+_MOST = 2_000_000
+# of each row, and in all, for which there is room at once
+_COLUMNS = 64
+_CHARACTERS = 16_384
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of the validation split, in nats per character."""
+
+    network: float
+    counts: float
+    both: float
+
+
+class CharacterCounts(L.Callback):
+    """Counts the training text before the first validation, and weighs the counts at each.
+
+    The weights are those with which counts and network together predict the validation split
+    best; that loss is reported as val/loss_with_counts. Where it is lower than the network's own,
+    the run's model file holds the counts. Training, best.ckpt and last.ckpt know nothing of them.
+
+    Args:
+        context: the most characters that a count looks back; how many of them are best is seen
+            on the validation split.
+        characters: of a longer text no more than so many are counted, from its beginning.
+    """
+
+    def __init__(self, context: int = MAX_CONTEXT, characters: int = _MOST) -> None:
+        if context < 1 or characters < 1:
+            raise InputError("callbacks.counts: context and characters must be 1 or more")
+        self.context = context
+        self.characters = characters
+        self.counts: Counts | None = None  # those of the last validation, where they help
+        self.losses: Losses | None = None  # of the last validation
+        self._table: CountTable | None = None
+        self._alone = 0.0
+        self._predicted: Any = None
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.kept = None
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        if self._table is None:
+            self._count(trainer, pl_module)
+        if self._table is not None:
+            pl_module.kept = KeptLogits(_ROOM, before=self._table.context)
+
+    def _count(self, trainer: L.Trainer, module: Any) -> None:
+        split = getattr(trainer.datamodule, "split", None)
+        train, val = (split(name) if split else None for name in ("train", "val"))
+        if train is None or val is None or len(val) < 2:
+            return
+        began = time.perf_counter()
+        if len(train) > self.characters:
+            say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
+        held_out = val[: min(len(val), self.characters)]
+        self._table, self._alone = best_context(
+            train[: self.characters], held_out, len(module.vocabulary), self.context
+        )
+        for callback in trainer.callbacks:
+            if isinstance(callback, TrainingLog):
+                callback.pause(time.perf_counter() - began)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        kept, pl_module.kept = pl_module.kept, None
+        if kept is None or self._table is None:
+            return
+        logits = kept.logits.reshape(-1, kept.logits.shape[-1])
+        targets = kept.ids[:, 1:].ravel()
+        if not len(targets) or not np.isfinite(logits).all():
+            return
+        if self._predicted is None:
+            self._predicted = _predictions(self._table, kept).reshape(logits.shape)
+        weights = fit_weights(logits, self._predicted, targets)
+        self._report(trainer, pl_module, Counts(self._table, weights), logits, targets)
+
+    def _report(
+        self, trainer: L.Trainer, module: Any, counts: Counts, logits: Any, targets: Any
+    ) -> None:
+        """Log the loss of both, and keep the counts if it is lower than the network's."""
+        alone = _loss(logits, np.zeros_like(logits), targets, Weights(1.0, 0.0))
+        both = _loss(logits, self._predicted, targets, counts.weights)
+        self.counts = counts if both < alone else None
+        self.losses = Losses(alone, self._alone, both)
+        for logger in trainer.loggers:
+            logger.log_metrics({LOSS: both}, trainer.global_step)
+        self.log(LOSS, both, logger=False, rank_zero_only=True)
+
+
+def _predictions(table: CountTable, kept: KeptLogits) -> Any:
+    """ln p (R, C, V) of the counts where the logits of a text were kept."""
+    log_p = np.empty_like(kept.logits)
+    state = table.beginning(len(log_p))
+    for row, known in enumerate(kept.known.tolist()):
+        if known:
+            _, after = table.read(kept.before[row : row + 1, -known:], state[:1] * 0)
+            state[row] = after[0]
+    for start in range(0, log_p.shape[1], _COLUMNS):
+        part = slice(start, min(start + _COLUMNS, log_p.shape[1]))
+        p, state = table.read(kept.ids[:, part], state)
+        np.log(p, out=log_p[:, part])
+    return log_p
+
+
+def _loss(logits: Any, log_p: Any, targets: Any, weights: Weights) -> float:
+    """Nats per character of a mix."""
+    total = 0.0
+    for start in range(0, len(targets), _CHARACTERS):
+        part = slice(start, start + _CHARACTERS)
+        each = mixed(logits[part], log_p[part], weights)
+        total -= float(each[np.arange(len(each)), targets[part]].sum(dtype=np.float64))
+    return total / len(targets)

@@ -1,0 +1,101 @@
+"""`callbacks=counts` through the command line: counted, weighed, kept, and used."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+from charrnn.counts import count, mixed
+from charrnn.data import open_data
+from charrnn.models import model_file
+from tests.training.conftest import Train, metrics, train, workplace
+
+__all__ = ["train", "workplace"]
+
+OPTIONS = ("callbacks=counts", "validate_every=10", "trainer.max_steps=30")
+
+
+@pytest.fixture
+def words(workplace: Path) -> Path:
+    """A text of a few words in any order, which counts know after a thousand characters."""
+    draws = random.Random(3)
+    text = " ".join(draws.choice(("the", "cat", "sat", "on", "a", "mat")) for _ in range(1500))
+    (workplace / "corpus.txt").write_text(text, encoding="utf-8")
+    return workplace
+
+
+def evaluated(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:
+    capfd.readouterr()
+    assert main(["evaluate", *overrides, "json=true"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_counted_weighed_kept_and_used(
+    train: Train, words: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train(*OPTIONS)
+    rows = [row for row in metrics(run) if row["val/loss"]]
+    last = min(rows, key=lambda row: float(row["val/loss"]))
+    network, both = float(last["val/loss"]), float(last["val/loss_with_counts"])
+    assert both < network - 0.1
+    found = evaluated(capfd, f"checkpoint={run}")
+    assert found["loss_of"] == "both"
+    assert found["loss"] == found["losses"]["both"] == pytest.approx(both, abs=1e-3)
+    assert found["losses"]["network"] == pytest.approx(network, abs=1e-4)
+    assert evaluated(capfd, f"checkpoint={run}", "counts=none")["loss"] == pytest.approx(
+        network, abs=1e-4
+    )
+    alone = evaluated(capfd, f"checkpoint={run}", "counts=only")
+    assert alone["loss"] == pytest.approx(found["losses"]["counts"], abs=1e-6)
+    assert "losses" not in evaluated(capfd, f"checkpoint={run / 'checkpoints/best.ckpt'}")
+
+    # by the definition: the counts of the training split, mixed with the network's own logits
+    trained = model_file.load(run / "model.safetensors")
+    assert trained.counts is not None
+    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    ids, held_out = (data.unread(split)[:] for split in ("train", "val"))
+    table = count(ids, len(trained.vocabulary), trained.counts.table.context)
+    p, _ = table.read(held_out[None, :-1], table.beginning(1))
+    model = charrnn.load(run)
+    text = trained.vocabulary.decode(held_out.tolist())
+    each = mixed(model.logits(text)[:-1], np.log(p[0]), trained.counts.weights)
+    expected = -each[np.arange(len(each)), held_out[1:]].mean()
+    assert found["loss"] == pytest.approx(expected, abs=1e-4)
+    assert model.score(text) == pytest.approx(expected, abs=1e-4)
+    assert model.score(text, counts="none") == pytest.approx(network, abs=1e-4)
+    # text is written by the network alone
+    plain = charrnn.load(run / "checkpoints" / "best.ckpt")
+    assert model.generate(60, seed=1) == plain.generate(60, seed=1)
+    assert main(["score", f"checkpoint={run}", "input_txt=corpus.txt", "counts=only"]) == 0
+
+
+def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> None:
+    plain, counted = train(*OPTIONS[1:], folder="plain"), train(*OPTIONS, folder="counted")
+    ours, theirs = (model_file.load(run / "model.safetensors") for run in (plain, counted))
+    for name, weight in ours.weights.items():
+        np.testing.assert_array_equal(weight, theirs.weights[name])
+    for row, other in zip(metrics(plain), metrics(counted), strict=True):
+        other.pop("val/loss_with_counts"), row.pop("val/loss_with_counts")
+        assert row == other
+    resumed = train(*OPTIONS[:2], "trainer.max_steps=20", folder="resumed")
+    train(f"resume={resumed}", "trainer.max_steps=30", small=False)
+    assert (resumed / "model.safetensors").read_bytes() == (
+        counted / "model.safetensors"
+    ).read_bytes()
+
+
+def test_none_where_there_are_none(
+    train: Train, words: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=5", "callbacks=counts", "data.val_frac=0", "data.test_frac=0.1")
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", "split=test", "counts=only"]) == 2
+    assert "counts=only: the model has none" in capfd.readouterr().err
+    assert main(["train", "callbacks=counts", "callbacks.counts.context=0"]) == 2
+    assert "callbacks.counts.context=0" in capfd.readouterr().err
