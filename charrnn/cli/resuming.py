@@ -49,7 +49,7 @@ def _choices(
     record: Record, today: Sequence[str], searched: Sequence[Path], *recipes: str
 ) -> list[str]:
     groups = conf.page("train").groups.keys() - {*conf.WITHOUT_A_NODE} | {*recipes}
-    chosen = {**inferred_choices(upgraded(record.config)), **record.choices}
+    chosen = {**inferred_choices(upgraded(record.config, record.source)), **record.choices}
     given = {key_of(word) for word in today}
     words = []
     for group in (chosen.keys() & groups) - given:

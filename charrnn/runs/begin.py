@@ -211,7 +211,7 @@ def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> R
 
 def _is_unfinished(folder: Path, now: Config) -> bool:
     with contextlib.suppress(InputError):
-        if not is_same_run(now, upgraded(folders.recorded(folder))):
+        if not is_same_run(now, upgraded(folders.recorded(folder), str(folder))):
             return False
         last = folder / "checkpoints" / LAST
         if not last.exists():

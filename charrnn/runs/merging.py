@@ -62,7 +62,7 @@ def merged(record: Record, request: Request) -> Config:
         InputError: names an option that a resume cannot change, or what is not taken from a
             record, with the words that ask for it.
     """
-    now, recorded = request.config, upgraded(record.config)
+    now, recorded = request.config, upgraded(record.config, record.source)
     chosen = {**inferred_choices(recorded), **record.choices}
     # a choice that is given again says what is built, and changes no value
     same = {group for group in chosen if request.choices.get(group) == chosen[group]}

@@ -15,6 +15,7 @@ import torch
 
 from charrnn import plugins
 from charrnn.cli import conf
+from charrnn.errors import InputError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.regularization import Regularization
 
@@ -35,8 +36,23 @@ _NEW = {
 }
 
 
-def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """A recorded config in today's form; one that is in it already is returned as it is."""
+def upgraded(config: dict[str, Any], source: str) -> dict[str, Any]:
+    """A recorded config in today's form; one that is in it already is returned as it is.
+
+    Args:
+        source: where it was recorded, for what is said of it.
+
+    Raises:
+        InputError: it is none that any version wrote.
+    """
+    try:
+        return _upgraded(config)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"{source}: its config is none that charrnn wrote ({what})") from error
+
+
+def _upgraded(config: dict[str, Any]) -> dict[str, Any]:
     for group, new in _NEW.items():
         if isinstance(old := config.get(group), dict):
             config = {**config, group: {**new, **old}}

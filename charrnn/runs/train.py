@@ -123,7 +123,7 @@ def _is_finished(start: ResumePoint, begins: Beginning) -> bool:
     assert start.entry is not None
     from charrnn.runs.older import upgraded
 
-    more = asks_for_more(upgraded(start.entry["config"]), begins.config)
+    more = asks_for_more(upgraded(start.entry["config"], str(start.path)), begins.config)
     return bool(start.entry.get("finished")) and not more
 
 

@@ -194,7 +194,7 @@ def test_a_checkpoint_that_swells(kind: str, gift: Path, refused: Refused) -> No
     content[ENTRY]["config"]["tags"] = content[ENTRY]["config"] if kind == "itself" else nested
     write(content, path)
     line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
-    assert "holds more values than any config, or refers to itself" in line
+    assert f"{path}: " in line
 
 
 def write(content: dict[str, Any], path: Path) -> None:
