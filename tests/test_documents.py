@@ -174,7 +174,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
                 continue
             assert program == "charrnn", f"{page}: what is to be done with {command}?"
             if words[0] == "greet" or "model.kind=mine" in words:
-                # of a package of somebody's own: tests/cli/test_outside.py, training/test_own_kinds.py
+                # of a package of one's own: cli/test_outside.py, training/test_own_kinds.py
                 continue
             if command in COMPOSED:
                 composed.add(command)
@@ -193,7 +193,7 @@ def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFi
     for page in PAGES:
         write_yaml(page, folder)
     found = sorted(folder.glob("*/*/*.yaml"))
-    assert len(found) == 9
+    assert len(found) == 8
     for path in found:
         given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
         assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""

@@ -132,7 +132,7 @@ def prepare_overrides(overrides: list[str]) -> list[str]:
         resume = folder
     if resume is not None and os.path.isdir(resume):
         overrides = _without(overrides, "hydra.run.dir=")
-        added.append(f"hydra.run.dir={resume}")
+        added = [f"hydra.run.dir={resume}"]
     elif folder is not None:
         refuse_run(Path(folder))
     if resume is None:
