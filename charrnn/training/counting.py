@@ -22,6 +22,7 @@ from charrnn.errors import InputError
 from charrnn.evaluation.stream import KeptLogits
 from charrnn.say import say
 from charrnn.training.log import TrainingLog
+from charrnn.training.loggers import MetricsCSV
 
 LOSS = "val/loss_with_counts"
 # 32 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
@@ -65,6 +66,11 @@ class CharacterCounts(L.Callback):
         self._table: CountTable | None = None
         self._alone = 0.0
         self._predicted: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsCSV):
+                logger.add_column(LOSS)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pl_module.kept = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ COLUMNS = (
     "val/bits_per_character",
     "lr",
     "characters_per_second",
-    "val/loss_with_counts",
 )
 
 
@@ -48,6 +48,7 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
         self.last_step = last_step
+        self.columns: tuple[str, ...] = COLUMNS
         self._row: dict[str, Any] = {}
         self._table: Growing | None = None
 
@@ -62,6 +63,11 @@ class MetricsCSV(Logger):
     @property
     def save_dir(self) -> str:
         return str(self.path.parent)
+
+    def add_column(self, name: str) -> None:
+        """Keep a value that a callback logs; called in ``on_fit_start``, before the first row."""
+        if name not in self.columns:
+            self.columns += (name,)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -97,7 +103,7 @@ class MetricsCSV(Logger):
             say(f"{self.path}: was removed, and the rows so far with it; a new one begins")
             self._table, self.last_step = None, 0
         if self._table is None:
-            _cut(self.path, self.last_step)
+            _cut(self.path, self.last_step, self.columns)
             self._table = Growing(self.path)
         return self._table
 
@@ -105,15 +111,15 @@ class MetricsCSV(Logger):
         # taken first: a row that cannot be written is not tried again when the run ends by it
         row, self._row = self._row, {}
         if row:
-            self._opened().append(_csv([row]))
+            self._opened().append(_csv([row], self.columns))
 
 
-def _cut(path: Path, last_step: int) -> None:
+def _cut(path: Path, last_step: int, columns: Sequence[str]) -> None:
     """Leave a metrics.csv with its header and the whole rows up to `last_step`."""
     kept = _rows(path, last_step) if last_step else []
-    header = ",".join(COLUMNS) + "\n"
+    header = ",".join(columns) + "\n"
     with replacing(path) as temporary:
-        temporary.write_bytes(header.encode() + _csv(kept))
+        temporary.write_bytes(header.encode() + _csv(kept, columns))
 
 
 def _rows(path: Path, last_step: int) -> list[dict[str, str]]:
@@ -135,7 +141,7 @@ def _rows(path: Path, last_step: int) -> list[dict[str, str]]:
     return rows
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def _csv(rows: list[dict[str, Any]], columns: Sequence[str]) -> bytes:
     content = io.StringIO()
-    csv.DictWriter(content, COLUMNS, extrasaction="ignore", lineterminator="\n").writerows(rows)
+    csv.DictWriter(content, columns, extrasaction="ignore", lineterminator="\n").writerows(rows)
     return content.getvalue().encode("utf-8")
