@@ -140,7 +140,7 @@ class Engines:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(self._folded[0], NumpyEngine(self._folded[0]))
+            return NumbaEngine(self._folded[0], self.numpy)
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from charrnn.generation import filters
+from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import State, joined
@@ -42,7 +43,7 @@ class NumbaEngine:
         ImportError: numba is not there, or does not fit this NumPy.
     """
 
-    def __init__(self, folded: Folded, plain: NumpyEngine) -> None:
+    def __init__(self, folded: Folded, plain: NumpyEngine | EnsembleEngine) -> None:
         from charrnn.generation.numba_loop import write
 
         self._loop, self._plain = write, plain
