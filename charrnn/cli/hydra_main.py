@@ -6,12 +6,11 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import main
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus, configure_log, run_job
-from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +21,9 @@ from charrnn.cli.line import Line
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.text.checks import require_path
+
+if TYPE_CHECKING:
+    from hydra.experimental.callback import Callback
 
 
 def run(line: Line, job: Job, words: list[str]) -> None:
