@@ -54,7 +54,7 @@ AnyNetwork = Network | NetworkEnsemble | CountedNetwork
 
 def is_normalized(network: AnyNetwork) -> bool:
     """Whether the logits of a network are ln p as they stand."""
-    return isinstance(network, NetworkEnsemble)
+    return isinstance(network, (NetworkEnsemble, CountedNetwork))
 
 
 def any_network_of(trained: Trained) -> AnyNetwork:

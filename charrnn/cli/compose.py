@@ -110,10 +110,15 @@ def _run(line: Line, job: Job, config: DictConfig, folder: Path) -> Any:
     try:
         with line.opened():
             hydra_main.run_once(job, config)
-    except OSError as error:
-        raise RunError(f"{made}: cannot be written ({error.strerror or error})") from error
-    except InputError:
-        _take_back(made, standing)
+    except Exception as error:
+        if error is not job.error:
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise RunError(f"{made}: cannot be written ({reason})") from error
+            with explaining(line):
+                raise
+        if isinstance(error, InputError):
+            _take_back(made, standing)
         raise
     return job.value
 

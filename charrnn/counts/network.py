@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
-
-# For each layer the tensors that it carries, each (N, H)
-State = list[tuple[Tensor, ...]]
+from charrnn.network import State
 
 
 class CountedNetwork(nn.Module):
@@ -24,8 +22,6 @@ class CountedNetwork(nn.Module):
         network: whatever takes ids (N, T) and a state and returns logits (N, T, V) and a state;
             it is not called where the counts' weights leave it no say.
     """
-
-    normalized = True
 
     def __init__(self, network: Any, counts: Counts) -> None:
         super().__init__()

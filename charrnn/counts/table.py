@@ -159,11 +159,6 @@ class CountTable:
         """(I,), the share that a context leaves to the one that is a character shorter."""
         return self._shares[1]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a file takes for it."""
-        return sum(array.nbytes for array in self.arrays().values())
-
     # -- predicting ------------------------------------------------------------------
 
     def beginning(self, streams: int) -> Nodes:

@@ -8,7 +8,6 @@ torch7      what torch-rnn wrote
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
 import os
@@ -112,6 +111,8 @@ def _winner(sweep: Path) -> Path | None:
 
 def _lowest_loss(metrics: Path) -> float:
     """Infinity where none can be read."""
+    import csv
+
     lowest = math.inf
     if not metrics.is_file():
         return lowest
