@@ -2,8 +2,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo test test-browser test-slurm test-oldest faults lint tensorboard bench results clean
+.PHONY: help setup train demo dist test test-browser test-slurm test-oldest faults lint tensorboard bench results clean
 .DEFAULT_GOAL := help
+
+# the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
+define train_and_sample
+@set -x; run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
+$(BIN)/charrnn train $(1) hydra.run.dir=$$run hydra.sweep.dir=$$run $(ARGS); \
+$(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run)
+endef
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -11,17 +18,27 @@ help:  ## list the targets
 setup: $(BIN)/.ready  ## make .venv with everything in it (nothing to do when nothing changed)
 
 $(BIN)/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "setup: makes .venv and installs torch, Lightning and the rest there (1 to 2 GB), for"
+	@echo "  this folder only; one to five minutes, and a second the next time"
+	@echo "setup: 1 of 3, $$($(PYTHON) --version) makes the environment"
+	@$(PYTHON) -m venv .venv
+	@echo "setup: 2 of 3, pip downloads and installs; it is quiet for the most part of this time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --editable '.[dev]'
+	@echo "setup: 3 of 3, charrnn starts for the first time"
+	@$(BIN)/charrnn --version
 	@touch $@
 
 train: setup  ## fetch the default corpus, train the default recipe, print a sample; ARGS="model=gru ..." overrides
-	$(BIN)/charrnn train $(ARGS)
-	$(BIN)/charrnn sample length=500
+	$(train_and_sample)
 
 demo: setup  ## the same way in about a minute
-	$(BIN)/charrnn train experiment=demo $(ARGS)
-	$(BIN)/charrnn sample length=500
+	$(call train_and_sample,experiment=demo)
+
+dist: setup  ## the wheel and the sdist of a release, checked, in dist/
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 test: setup  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)

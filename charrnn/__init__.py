@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
+# what pip calls the package: the index has somebody else's `charrnn`
+DISTRIBUTION = "charrnn-lightning"
 __all__ = [
     "Cell",
     "CharacterNetwork",

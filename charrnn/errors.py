@@ -6,8 +6,10 @@ the file or the option and says what to do. The front door prints it and leaves.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -75,6 +77,26 @@ def terminate(signum: int, frame: FrameType | None) -> None:
     """
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOPPING[signal.Signals(signum)])
+
+
+def install(extra: str) -> str:
+    """The command that adds an extra to the charrnn that runs, for this Python."""
+    from importlib import metadata
+    from importlib.util import find_spec
+
+    from charrnn import DISTRIBUTION
+
+    python, here = Path(sys.executable), Path.cwd()
+    pip = "pip"
+    if str(python.parent) not in os.environ.get("PATH", "").split(os.pathsep):
+        pip = f"{python.relative_to(here) if python.is_relative_to(here) else python} -m pip"
+    if find_spec("pip") is None:
+        pip = "uv pip"
+    try:
+        metadata.distribution(DISTRIBUTION)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return f"{pip} install -e '{Path(__file__).parents[1]}[{extra}]'"
+    return f"{pip} install '{DISTRIBUTION}[{extra}]'"
 
 
 def shown(value: object, limit: int = 300) -> str:

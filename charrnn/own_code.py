@@ -16,6 +16,7 @@ import traceback
 from importlib import metadata
 from pathlib import Path
 
+from charrnn import DISTRIBUTION
 from charrnn.errors import OwnCodeError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -76,7 +77,7 @@ def _site_folders() -> list[Path]:
 def _required() -> frozenset[str]:
     """What is imported of all that charrnn requires, its extras too, and of what that requires."""
     names: set[str] = set()
-    waiting = ["charrnn"]
+    waiting = [DISTRIBUTION]
     while waiting:
         name = _canonical(waiting.pop())
         if name in names:
@@ -84,7 +85,9 @@ def _required() -> frozenset[str]:
         names.add(name)
         with contextlib.suppress(metadata.PackageNotFoundError):
             for line in metadata.requires(name) or ():
-                if (found := _NAME.match(line)) and ("extra ==" not in line or name == "charrnn"):
+                if (found := _NAME.match(line)) and (
+                    "extra ==" not in line or name == DISTRIBUTION
+                ):
                     waiting.append(found[0])
     packages = metadata.packages_distributions()
     return frozenset(p for p, owners in packages.items() if names & set(map(_canonical, owners)))

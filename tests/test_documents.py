@@ -96,7 +96,8 @@ def require_make(words: list[str]) -> None:
 
 def require_extras(words: list[str]) -> None:
     project = (REPOSITORY / "pyproject.toml").read_text()
-    for name in re.findall(r"charrnn\[(\w+)\]", " ".join(words)):
+    assert "charrnn-lightning[" in " ".join(words)  # the index's `charrnn` is a stranger's
+    for name in re.findall(r"charrnn-lightning\[(\w+)\]", " ".join(words)):
         assert f"\n{name} = [" in project
 
 

@@ -310,9 +310,7 @@ def _refuse_absent(path: str, target: str, schema: Any) -> None:
     package = getattr(schema, "NEEDS", None)
     extra = getattr(schema, "EXTRA", package)
     if package is not None and importlib.util.find_spec(package) is None:
-        raise InputError(
-            f"{path}: {target} needs the package {package}: pip install 'charrnn[{extra}]'"
-        )
+        raise InputError(f"{path}: {target} needs the package {package}: {errors.install(extra)}")
 
 
 def _nested(path: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Protocol
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.generation import filters, numpy_layers
 from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
@@ -143,8 +143,7 @@ class Engines:
             return NumbaEngine(self._folded[0], self.numpy)
         except ImportError as error:
             raise InputError(
-                f"engine=numba: needs numba ({error}); pip install 'charrnn[fast]', or leave "
-                f"the option out"
+                f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
             ) from None
 
     def fastest(self, streams: int, params: SamplingParams) -> Engine:

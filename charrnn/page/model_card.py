@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import version
 from pathlib import Path
 
+from charrnn import __version__
 from charrnn.models.trained import TrainedModel
 from charrnn.page.precision import Chosen
 from charrnn.text.primer import FACT
@@ -59,4 +59,4 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
         rows.append(("Trained for", f"{step:,} steps"))
     if chosen.cost:
         rows.append(("Lost by rounding", f"{chosen.cost:.5f} nats a character"))
-    return [*rows, ("Made with", f"charrnn {version('charrnn')}")]
+    return [*rows, ("Made with", f"charrnn {__version__}")]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.files import replacing
 from charrnn.runs import records
 from charrnn.sweeps.leaderboard import Leaderboard
@@ -26,9 +26,7 @@ def draw(board: Leaderboard, path: Path) -> None:
         from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError(
-            f"curves: needs matplotlib ({error}); pip install 'charrnn[sweep]'"
-        ) from None
+        raise InputError(f"curves: needs matplotlib ({error}); {install('sweep')}") from None
     runs = [run for run in board.runs if run.loss is not None]
     if not runs:
         raise InputError(f"curves={path}: no run has a validation loss to draw")

@@ -34,7 +34,7 @@ def launcher(request: pytest.FixtureRequest) -> str:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        pytest.skip(f"needs {package}: pip install 'charrnn[launchers]'")
+        pytest.skip(f"needs {package}: pip install 'charrnn-lightning[launchers]'")
     return str(request.param)
 
 

@@ -16,7 +16,7 @@ __all__ = ["train", "workplace"]
 
 def skip_without(package: str) -> None:
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: pip install 'charrnn[{package}]'")
+        pytest.skip(f"{package} is not installed: pip install 'charrnn-lightning[{package}]'")
 
 
 def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

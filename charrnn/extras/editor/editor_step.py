@@ -10,7 +10,7 @@ from pathlib import Path
 from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import opened
 from charrnn.commands.sample import SampleStep
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.extras.editor.options import EditorOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.options.sampling import SamplingParams
@@ -59,7 +59,7 @@ def write_together(sampler: Sampler, asked: SamplingParams, keep: str | None) ->
         from charrnn.extras.editor.editor import Editor
     except ImportError as error:
         raise InputError(
-            f"interactive=true: needs prompt_toolkit ({error}); pip install 'charrnn[interactive]'"
+            f"interactive=true: needs prompt_toolkit ({error}); {install('interactive')}"
         ) from None
 
     asked = replace(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.generation.weights import Folded, fold
 from charrnn.models.trained import LAYERNORM_EPS, TrainedModel
 from charrnn.text.primer import primer_of
@@ -40,9 +40,7 @@ def onnx_step(model: TrainedModel, card: list[tuple[str, str]]) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise InputError(
-            f"output: .onnx needs onnx ({error}); pip install 'charrnn[onnx]'"
-        ) from None
+        raise InputError(f"output: .onnx needs onnx ({error}); {install('onnx')}") from None
     architecture = model.architecture
     if architecture.kind not in OPERATORS:
         raise InputError(f"output: a model of kind {architecture.kind} cannot be written as ONNX")

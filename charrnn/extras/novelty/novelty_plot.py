@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.extras.novelty.novelty_report import LONGEST, Report
 from charrnn.files import replacing
 
@@ -20,7 +20,7 @@ def draw(report: Report, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InputError(
-            f"report: its plot needs matplotlib ({error}); pip install 'charrnn[novelty]'"
+            f"report: its plot needs matplotlib ({error}); {install('novelty')}"
         ) from None
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

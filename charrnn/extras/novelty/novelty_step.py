@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from charrnn.cli import sweeping
 from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.sample import SampleStep
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.extras.novelty.options import NoveltyOptions
 from charrnn.files import replacing
 from charrnn.say import say
@@ -139,4 +139,4 @@ def _require_packages(options: NoveltyOptions) -> None:
     needed = ["pydivsufsort"] * suffixes + ["matplotlib"] * options.report
     for package in needed:
         if find_spec(package) is None:
-            raise InputError(f"{name}: needs {package}; pip install 'charrnn[novelty]'")
+            raise InputError(f"{name}: needs {package}; {install('novelty')}")

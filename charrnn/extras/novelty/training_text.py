@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.text.vocabulary import readable
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -146,7 +146,7 @@ class TrainingText:
             from pydivsufsort import divsufsort
         except ImportError as error:
             raise InputError(
-                f"novelty: needs pydivsufsort ({error}); pip install 'charrnn[novelty]'"
+                f"novelty: needs pydivsufsort ({error}); {install('novelty')}"
             ) from None
         suffixes: npt.NDArray[np.int32] = divsufsort(self._bytes)
         return suffixes

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from charrnn import files
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.runs.folder import is_run
 from charrnn.say import say
 
@@ -123,7 +123,7 @@ def imported() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise InputError(f"sweep: needs optuna ({error}); pip install 'charrnn[sweep]'") from None
+        raise InputError(f"sweep: needs optuna ({error}); {install('sweep')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

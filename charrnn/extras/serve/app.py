@@ -7,7 +7,6 @@ import contextlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from charrnn import __version__
 from charrnn.errors import RunError, shown
 from charrnn.extras.serve.answers import Refusal, answer
 from charrnn.extras.serve.completions import Answer, ClientLeft
@@ -121,7 +121,7 @@ def make_app(
     app = FastAPIOffline(
         redoc_url=None,
         title="charrnn",
-        version=version("charrnn"),
+        version=__version__,
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
     )

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from charrnn.cli.literal import quoted
-from charrnn.errors import STOPPING, InputError, shown, terminate
+from charrnn.errors import STOPPING, InputError, install, shown, terminate
 from charrnn.extras.serve.options import ServeOptions
 from charrnn.say import say
 
@@ -49,9 +49,7 @@ def run(options: ServeOptions) -> None:
             from charrnn.extras.serve.app import make_app
             from charrnn.extras.serve.server import bind, listen, serve
         except ModuleNotFoundError as error:
-            raise InputError(
-                f"serve needs the package {error.name}: pip install 'charrnn[serve]'"
-            ) from None
+            raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
         from charrnn.extras.serve.copied_passages import Copies
         from charrnn.extras.serve.served_models import HowToRead
         from charrnn.models.ensemble import read_models
