@@ -7,8 +7,8 @@ ARGS ?=
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
 define train_and_sample
-@set -x; run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
-$(BIN)/charrnn train $(1) hydra.run.dir=$$run hydra.sweep.dir=$$run $(ARGS); \
+@run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
+$(BIN)/charrnn train $(1) hydra.run.dir=$$run hydra.sweep.dir=$$run $(ARGS) && \
 $(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run)
 endef
 
@@ -22,8 +22,8 @@ $(BIN)/.ready: pyproject.toml
 	@echo "  this folder only; one to five minutes, and a second the next time"
 	@echo "setup: 1 of 3, $$($(PYTHON) --version) makes the environment"
 	@$(PYTHON) -m venv .venv
-	@echo "setup: 2 of 3, pip downloads and installs; it is quiet for the most part of this time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --editable '.[dev]'
+	@echo "setup: 2 of 3, pip downloads and installs; most of the time goes here"
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
 	@echo "setup: 3 of 3, charrnn starts for the first time"
 	@$(BIN)/charrnn --version
 	@touch $@

@@ -178,14 +178,15 @@ class Ensemble(Predictor):
 
 
 @overload
-def load(path: str | os.PathLike[str] = ...) -> Model: ...
+def load(path: str | os.PathLike[str] | None = ...) -> Model: ...
 @overload
 def load(path: Paths) -> Predictor: ...
 
 
-def load(path: str | os.PathLike[str] | Paths = "outputs/latest") -> Predictor:
+def load(path: str | os.PathLike[str] | Paths | None = None) -> Predictor:
     """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
 
+    Without a path it is the newest run below outputs/ that has a model; after a sweep its best.
     What a file is, its content says rather than its name. Nothing in it is executed. A list of
     paths gives an `Ensemble`, a list of one path the model alone.
 

@@ -117,7 +117,7 @@ BAD = {
     "sample checkpoint=model.safetensors temprature=1": "temperature",
     "sample checkpoint=good.txt": "good.txt",
     "sample checkpoint=missing": "missing",
-    "sample": "outputs/latest",
+    "sample": "outputs/",
     # the rest
     "evaluate checkpoint=model.safetensors split=valid": "split=valid",
     "evaluate checkpoint=model.safetensors": "data.input_txt",

@@ -180,10 +180,10 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
     return text
 
 
-def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str]) -> None:
+def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str] | None) -> None:
     from charrnn.models import find_model
 
-    paths = [checkpoint] if isinstance(checkpoint, str) else checkpoint
+    paths = checkpoint if isinstance(checkpoint, list) else [checkpoint]
     is_there = output is not None and os.path.exists(output)
     if is_there and any(os.path.samefile(str(output), find_model(path)) for path in paths):
         raise InputError(f"output={output}: is the model itself; name another file")
@@ -292,7 +292,7 @@ def _to_standard_output(texts: Iterable[Text], labels: bool, job: sweeping.Swept
 
 
 def _to_files(
-    texts: Iterable[Text], labels: bool, output: str, checkpoint: str | list[str]
+    texts: Iterable[Text], labels: bool, output: str, checkpoint: str | list[str] | None
 ) -> None:
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):

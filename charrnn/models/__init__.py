@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 # What a run folder has of its model, the best first
 IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+OUTPUTS = Path("outputs")
+# of these a sweep's folder has one
+_IN_A_SWEEP = ("sweep.json", "multirun.yaml")
 
 _ZIP = b"PK\x03\x04"
 # a torch object or a table, in binary and in ascii
 _TORCH7 = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
 
 
-def read_model(path: str | os.PathLike[str]) -> TrainedModel:
+def read_model(path: str | os.PathLike[str] | None) -> TrainedModel:
     """Read the model at a path: a run folder's best, a .ckpt, a model file, or a .t7.
 
     What a file is, its content says rather than its name. Nothing in it is executed.
@@ -61,14 +64,18 @@ def read_model(path: str | os.PathLike[str]) -> TrainedModel:
     )
 
 
-def find_model(path: str | os.PathLike[str]) -> Path:
+def find_model(path: str | os.PathLike[str] | None) -> Path:
     """The file that `read_model` reads: the path itself, or the best model of a run folder.
 
-    Of a sweep's folder it is that of the run with the lowest validation loss, and a line says so.
+    Of a sweep's folder it is that of the run with the lowest validation loss, and a line says so;
+    of None that of the newest run below outputs/ that has one, or of the sweep that it is in.
 
     Raises:
         InputError: there is none.
     """
+    if path is None:
+        path = _newest()
+        _tell(f"the newest model: {path}")
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -81,17 +88,50 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         return path
     if not stat.S_ISDIR(mode):
         raise InputError(f"{path}: is no regular file")
-    for name in IN_A_RUN:
-        if (path / name).is_file():
-            return path / name
+    if (model := _of_run(path)) is not None:
+        return model
     if winner := _winner(path):
-        _tell(winner)
+        _tell(f"the best run of {winner.parent}: {winner.name}")
         return find_model(winner)
     if (path / ".hydra").is_dir():
         raise InputError(
             f"{path}: has no model yet; the run writes one at its first validation or when it ends"
         )
     raise InputError(f"{path}: is no run folder; it has neither {IN_A_RUN[0]} nor checkpoints")
+
+
+def _of_run(folder: Path) -> Path | None:
+    return next((folder / name for name in IN_A_RUN if (folder / name).is_file()), None)
+
+
+def _newest() -> Path:
+    """The run that began last of those that have a model; of a sweep's run the sweep."""
+    latest = OUTPUTS / "latest"
+    begun = [latest.resolve(), *_begun()] if latest.exists() else _begun()
+    for run in begun:
+        if _of_run(run) is not None:
+            in_sweep = any((run.parent / name).is_file() for name in _IN_A_SWEEP)
+            found = run.parent if in_sweep else run
+            return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
+    if begun:
+        raise InputError(
+            f"checkpoint=null: no run below {OUTPUTS}/ has a model yet; a run writes one at its "
+            f"first validation or when it ends"
+        )
+    raise InputError(
+        f"checkpoint=null: no run lies below {OUTPUTS}/; `charrnn train` makes one, or name a "
+        f"model with checkpoint="
+    )
+
+
+def _begun() -> list[Path]:
+    """The run folders below outputs/, those of sweeps too, the last that began first."""
+    # written when a run begins, and never again
+    marks = [
+        p for depth in ("*/*/*", "*/*/*/*") for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")
+    ]
+    marks.sort(key=lambda mark: mark.stat().st_mtime_ns, reverse=True)
+    return [mark.parent.parent.resolve() for mark in marks]
 
 
 def _winner(sweep: Path) -> Path | None:
@@ -103,7 +143,7 @@ def _winner(sweep: Path) -> Path | None:
     losses = {
         folder: _lowest_loss(folder / "metrics.csv")
         for folder in folders
-        if any((folder / name).is_file() for name in IN_A_RUN)
+        if _of_run(folder) is not None
     }
     finite = {folder: loss for folder, loss in losses.items() if math.isfinite(loss)}
     return min(finite, key=finite.__getitem__) if finite else None
@@ -127,8 +167,8 @@ def _lowest_loss(metrics: Path) -> float:
 
 
 @functools.cache
-def _tell(winner: Path) -> None:
-    say(f"the best run of {winner.parent}: {winner.name}")
+def _tell(line: str) -> None:
+    say(line)
 
 
 def _missing(path: Path) -> str:

@@ -60,14 +60,17 @@ class TrainedEnsemble:
 Trained = TrainedModel | TrainedEnsemble
 
 
-def read_models(paths: Path | Sequence[Path]) -> Trained:
+def read_models(paths: Path | Sequence[Path] | None) -> Trained:
     """Read one model, or several as an ensemble; a list of one path is that model alone.
+
+    Args:
+        paths: None: the newest (see `charrnn.models.find_model`).
 
     Raises:
         InputError: names the path that cannot be read, or whose model knows other characters
             than the first.
     """
-    if isinstance(paths, (str, os.PathLike)):
+    if paths is None or isinstance(paths, (str, os.PathLike)):
         return read_model(paths)
     if not paths:
         raise InputError("an ensemble needs one path or more")

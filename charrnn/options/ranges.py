@@ -43,7 +43,7 @@ NODE = Trait("what is built: a node with a _target_")
 NODES = Trait("any number of such nodes, each under a name")
 
 Paths = Annotated[str | list[str] | None, PATH]
-Models = Annotated[str | list[str], PATH]
+Models = Annotated[str | list[str] | None, PATH]
 
 
 def check_ranges(options: object, prefix: str = "") -> None:

@@ -101,3 +101,35 @@ def test_a_file_of_a_known_name_and_other_content(tmp_path: Path) -> None:
         assert refusal(tmp_path / name).startswith(f"{tmp_path / name}: ")
         (tmp_path / name).write_bytes(b"")
         assert refusal(tmp_path / name).startswith(f"{tmp_path / name}: ")
+
+
+def run_with_model(path: Path, folder: str, begun: int) -> Path:
+    """A run folder that began so many seconds after the others, with a model or (None) without."""
+    run = path.parent / "outputs" / folder
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra" / "overrides.yaml").write_text("[]")
+    os.utime(run / ".hydra" / "overrides.yaml", (begun, begun))
+    shutil.copy(path, run / "model.safetensors")
+    return run
+
+
+def test_without_a_path_it_is_the_newest_run_that_has_a_model(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(path.parent)
+    run_with_model(path, "train/day/two", 2)
+    run_with_model(path, "train/day/one", 1)
+    young = run_with_model(path, "train/day/young", 3)
+    (young / "model.safetensors").unlink()
+    (path.parent / "outputs" / "latest").symlink_to(young)
+    assert find_model(None) == Path("outputs/train/day/two/model.safetensors")
+    assert "the newest model: outputs/train/day/two" in capsys.readouterr().err
+    # of a sweep the winner, whichever job began last
+    for number, loss in enumerate((1.5, 1.7)):
+        job = run_with_model(path, f"sweeps/day/s/{number}", 4 + number)
+        (job / "metrics.csv").write_text(f"step,val/loss\n1,{loss}\n")
+    (path.parent / "outputs" / "sweeps" / "day" / "s" / "sweep.json").write_text("{}")
+    assert find_model(None) == Path("outputs/sweeps/day/s/0/model.safetensors")
+    # what is named is what is meant
+    with pytest.raises(InputError, match="has no model yet"):
+        find_model("outputs/latest")

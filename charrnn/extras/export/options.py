@@ -22,7 +22,7 @@ EXPORTED = Range(
 
 @dataclass
 class ExportOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Annotated[str | None, PATH]
     output: Annotated[str, PATH, EXPORTED]
     precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]

@@ -61,8 +61,8 @@ def _passage(options: InspectOptions, model: TrainedModel, corpus: EncodedText |
         passage = Passage(_given(options, model), "the text given")
     elif corpus is None:
         raise InputError(
-            f"input_txt=null: the text that {shown(options.checkpoint)} was trained on is not at "
-            f"hand; give input_txt=, a text to look at"
+            "input_txt=null: the text that the model was trained on is not at "
+            "hand; give input_txt=, a text to look at"
         )
     else:
         split = "val" if len(corpus.splits["val"]) > 1 else "train"

@@ -16,7 +16,7 @@ PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 2000
 
 @dataclass
 class InspectOptions:
-    checkpoint: Annotated[str, PATH]
+    checkpoint: Annotated[str | None, PATH]
     input_txt: Annotated[str | list[str] | None, PATH]
     length: Annotated[int, PASSAGE]
     unknown: Annotated[str, UNKNOWN]

@@ -105,8 +105,10 @@ def _limits(options: ServeOptions) -> Limits:
     )
 
 
-def _name(checkpoint: str | list[str]) -> str:
+def _name(checkpoint: str | list[str] | None) -> str:
     """What a model is called that was given no name: its file or folder, without an ending."""
+    if checkpoint is None:
+        return "latest"
     first = checkpoint if isinstance(checkpoint, str) else checkpoint[0]
     return os.path.splitext(os.path.basename(os.path.abspath(first)))[0]
 
