@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,11 @@ def say(text: str) -> None:
 def plain(text: str) -> str:
     """A text in one line, for a terminal: names may hold line breaks and terminal codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def width_of(stream: Any) -> int | None:
+    """The columns of a terminal; None where a stream is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 class _Lasting(io.FileIO):

@@ -108,6 +108,12 @@ class RunsOptions:
     json: bool
     csv: Annotated[str | None, PATH]
     curves: Annotated[str | None, PATH]
+    all: bool
+    remove: Annotated[str | None, PATH]
+    force: bool
+
+    def check(self, prefix: str) -> None:
+        require(not self.force or self.remove is not None, "force", "true", "needs remove=FOLDER")
 
 
 @dataclass

@@ -96,6 +96,19 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
 
+def facts(path: Path) -> dict[str, Any]:
+    """What a model file says of the training, from its header alone.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    from safetensors import safe_open
+
+    with _explaining(path), safe_open(path, framework="np") as file:
+        header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
+        return _table("its facts", header["facts"])
+
+
 @contextlib.contextmanager
 def _explaining(path: Path) -> Iterator[None]:
     """Turn whatever is raised while a file is read into InputError."""

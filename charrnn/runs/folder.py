@@ -195,6 +195,18 @@ def link_latest(folder: Path) -> None:
         say(f"{LATEST} does not link to this run ({error.strerror})")
 
 
+def mend_latest() -> None:
+    """Let outputs/latest lead to the run that began last, if the one it leads to was removed."""
+    if not LATEST.is_symlink() or LATEST.exists():
+        return
+    marks = LATEST.parent.glob("**/.hydra/overrides.yaml")
+    newest = max(marks, key=lambda mark: mark.stat().st_mtime_ns, default=None)
+    if newest is None:
+        LATEST.unlink()
+    else:
+        link_latest(newest.parent.parent)
+
+
 def unmake(folder: Path) -> None:
     """Remove a run folder in which nothing has begun, but none that held something before."""
     with contextlib.suppress(OSError):

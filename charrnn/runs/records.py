@@ -62,11 +62,38 @@ def best(rows: Sequence[Row]) -> Row | None:
     return min(validated, key=lambda row: row["val/loss"], default=None)
 
 
-def trained(rows: Sequence[Row], config: dict[str, Any]) -> tuple[float, float]:
-    """The characters that were trained on, and the seconds that this took by the logged speeds."""
+def facts(folder: Path) -> dict[str, Any]:
+    """What the run's model file says of the training; empty before there is one."""
+    with contextlib.suppress(InputError):
+        return model_file.facts(folder / "model.safetensors")
+    return {}
+
+
+def text(config: dict[str, Any]) -> str:
+    """What the text that a run was trained on is called: a file's name, or a corpus's."""
+    data = found(config, "data")
+    data = data if isinstance(data, dict) else {}
+    if given := data.get("input_txt"):
+        names = given if isinstance(given, list) else [given]
+        return ", ".join(Path(str(name)).name for name in names)
+    return Path(str(data.get("corpus") or data.get("url") or data.get("input_h5") or "?")).name
+
+
+def trained(
+    rows: Sequence[Row], config: dict[str, Any], facts: dict[str, Any]
+) -> tuple[float, float]:
+    """The characters that were trained on, and the seconds that this took by the logged speeds.
+
+    Args:
+        facts: of the model file, which know how many streams a short text had.
+    """
     windows = found(config, "trainer.accumulate_grad_batches")
-    sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
-    sizes.append(1 if windows is MISSING else windows)
+    sizes = [facts.get("streams"), facts.get("window")]
+    if None in sizes:
+        sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
+        if rows and 0 < rows[-1]["step"] < 2.5 * rows[-1].get("epoch", 0.0):
+            return 0.0, 0.0  # a text for fewer streams, and nothing says how many
+    sizes = [*sizes, 1 if windows is MISSING else windows]
     if not all(isinstance(size, int) for size in sizes):
         return 0.0, 0.0
     a_step, before = math.prod(sizes), 0.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 from charrnn.errors import RunError
-from charrnn.say import say
+from charrnn.say import say, width_of
 from charrnn.sweeps.leaderboard import leaderboard, shown
 from charrnn.sweeps.summary import summaries
 
@@ -22,7 +23,7 @@ def tell(folder: Path, whole: bool, again: str = "") -> None:
     if not runs:
         return
     board = leaderboard(folder, runs)
-    say(board.table())
+    say(board.table(width_of(sys.stderr)))
     try:
         board.write()
     except RunError as error:  # what ended the sweep is to be told, not that this fails as well

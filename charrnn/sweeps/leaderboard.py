@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shlex
+import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn.files import replacing
-from charrnn.runs.record import MISSING
+from charrnn.runs.record import MISSING, found
 from charrnn.say import duration, short_numbers
 from charrnn.sweeps.summary import Summary
 
@@ -24,6 +27,10 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "characters_per_second": "{:,}".format,
 }
 _HEADINGS = {"seconds": "time", "characters_per_second": "characters/s"}
+# the first that a narrow terminal does without
+_LEAST_NEEDED = ("characters_per_second", "steps", "parameters", "step", "seconds")
+# which text it was; a table has it over it
+_OF_THE_TEXT = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json")
 
 
 @dataclass(frozen=True)
@@ -57,26 +64,78 @@ class Leaderboard:
         return [
             {
                 "run": os.path.relpath(run.folder, self.folder),
+                "text": run.text,
                 **run.columns(),
                 **{name: _plain(run.value(name)) for name in self.options},
             }
             for run in self.runs
         ]
 
-    def table(self) -> str:
-        """For a terminal; the run of a sweep is told by its number, since its options follow."""
-        rows = self.rows()
+    def remarks(self) -> list[str]:
+        """For each text where its files are, and the command that samples from the best run."""
+        lines = []
+        groups = self._texts()
+        for group in groups:
+            of = f" on {group.runs[0].text}" if len(groups) > 1 else ""
+            if files := next((run.files for run in group.runs if run.files), ()):
+                lines.append(f"ids{of}: {' and '.join(shown(Path(path)) for path in files)}")
+            if command := group.sampling():
+                lines.append(f"sample from the best{of}: {command}")
+        return lines
+
+    def _texts(self) -> list[Leaderboard]:
+        """A leaderboard for each text."""
+        texts: dict[tuple[str, str], list[Summary]] = {}
+        for run in self.runs:
+            texts.setdefault((run.text, str(found(run.config, "data.input_txt"))), []).append(run)
+        return [Leaderboard(self.folder, runs, differing(runs)) for runs in texts.values()]
+
+    def table(self, width: int | None = None, most: int | None = None) -> str:
+        """For a person: a table for each text, since losses on two texts are no rank.
+
+        Args:
+            width: of the terminal; what is least needed is left out until a table fits.
+            most: runs of each text; the newest is always among them.
+        """
+        groups = self._texts()
+        tables = [group._of_one_text(width, most) for group in groups]
+        if len(groups) == 1:
+            return tables[0]
+        names = [f"{group.runs[0].text}, {_count(len(group.runs), 'run')}" for group in groups]
+        return "\n\n".join(f"{name}\n{table}" for name, table in zip(names, tables, strict=True))
+
+    def _of_one_text(self, width: int | None, most: int | None) -> str:
+        shown, notes = list(self.runs), []
+        if most is not None and len(shown) > most:
+            newest = max(shown, key=lambda run: run.begun)
+            shown = [run for place, run in enumerate(shown) if place < most or run is newest]
+            notes.append(f"{len(self.runs) - len(shown)} more are folded: all=true shows them")
+        rows = Leaderboard(self.folder, shown, self.options).rows()
         for row in rows:
+            # that of a sweep is told by its number, since its options follow
             number, _, rest = row["run"].partition("_")
             row["run"] = number if number.isdecimal() and rest else row["run"]
-        cells = [self._headings(), *map(_cells, rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = (zip(line, widths, strict=True) for line in cells)
-        return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)
+            del row["text"]
+        cells = [[_HEADINGS.get(name, name) for name in rows[0]], *map(_cells, rows)]
+        columns = dict(zip(rows[0], zip(*cells, strict=True), strict=True))
+        widths = {name: max(map(len, column)) for name, column in columns.items()}
+        left_out = []
+        for name in [*_LEAST_NEEDED, *reversed(self.options)]:
+            if width is None or sum(widths.values()) + 2 * (len(widths) - 1) <= width:
+                break
+            del widths[name]
+            left_out.append(_HEADINGS.get(name, name))
+        lines = [
+            "  ".join(columns[name][line].rjust(room) for name, room in widths.items())
+            for line in range(len(cells))
+        ]
+        if left_out:
+            notes.append(f"left out for want of room: {', '.join(left_out)}; json=true has them")
+        return "\n".join([*lines, *_folded_lines([*_over_seeds(self.runs), *notes], width)])
 
     def csv(self) -> str:
         content = io.StringIO()
-        names = ["run", *Summary.COLUMNS, *self.options]
+        names = ["run", "text", *Summary.COLUMNS, *self.options]
         writer = csv.DictWriter(content, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows())
@@ -100,7 +159,9 @@ class Leaderboard:
                 temporary.write_text(text, encoding="utf-8")
 
     def _headings(self) -> list[str]:
-        return [_HEADINGS.get(name, name) for name in ("run", *Summary.COLUMNS, *self.options)]
+        return [
+            _HEADINGS.get(name, name) for name in ("run", "text", *Summary.COLUMNS, *self.options)
+        ]
 
 
 def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -> Leaderboard:
@@ -119,8 +180,43 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -
 def differing(runs: Sequence[Summary]) -> list[str]:
     """The options that were given to some of the runs, or chosen, and are not alike in all."""
     names = dict.fromkeys(name for run in runs for name in run.options)
-    names.pop("resume", None)  # says how often a run was interrupted
+    for name in (*_OF_THE_TEXT, "resume"):  # the last says how often a run was interrupted
+        names.pop(name, None)
     return [name for name in names if len({str(_plain(run.value(name))) for run in runs}) > 1]
+
+
+def _over_seeds(runs: Sequence[Summary]) -> list[str]:
+    """Mean and deviation of the loss of runs that differ in their seed alone."""
+    alike: dict[str, list[Summary]] = {}
+    for run in runs:
+        if run.loss is not None:
+            rest = {name: value for name, value in run.config.items() if name != "seed"}
+            alike.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(run)
+    lines = []
+    for group in alike.values():
+        seeds = sorted({str(_plain(run.value("seed"))) for run in group})
+        if len(seeds) > 1:
+            losses = [run.loss for run in group if run.loss is not None]
+            options = [f"{n}={_plain(group[0].value(n))}" for n in differing(runs) if n != "seed"]
+            lines.append(
+                f"{_count(len(seeds), 'seed')} ({', '.join(seeds)}): mean "
+                f"{statistics.mean(losses):.4f}, deviation {statistics.stdev(losses):.4f}"
+                + "".join(f", {short_numbers(option)}" for option in options)
+            )
+    return lines
+
+
+def _folded_lines(lines: Sequence[str], width: int | None) -> list[str]:
+    """The lines, those that are wider than a terminal broken at spaces."""
+    if width is None:
+        return list(lines)
+    options: Any = {"break_long_words": False, "break_on_hyphens": False}
+    wrapped = (textwrap.wrap(line, width, subsequent_indent="  ", **options) for line in lines)
+    return [part for parts in wrapped for part in parts]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def shown(folder: Path) -> str:

@@ -34,6 +34,8 @@ class Summary:
         speed: characters a second in these.
         options: the overrides that the run was begun with, and the choice of each group.
         config: as the run recorded it.
+        text: what the text is called that it was trained on.
+        files: the HDF5 and the JSON of that text.
     """
 
     folder: Path
@@ -45,9 +47,18 @@ class Summary:
     speed: float | None
     options: dict[str, str]
     config: dict[str, Any]
+    text: str
+    files: tuple[str, ...]
 
     COLUMNS: ClassVar = ("val/loss", "step", "steps", "parameters", "seconds",
                          "characters_per_second")  # fmt: skip
+
+    @property
+    def begun(self) -> float:
+        """When it began, in seconds since 1970."""
+        with contextlib.suppress(OSError):
+            return (self.folder / ".hydra" / "overrides.yaml").stat().st_mtime
+        return 0.0
 
     def columns(self) -> dict[str, Any]:
         """The numbers under the names that tables have for them."""
@@ -58,7 +69,7 @@ class Summary:
 
     def value(self, name: str) -> Any:
         """A column, or an option as it was recorded or written; MISSING where there is none."""
-        columns = self.columns()
+        columns = {**self.columns(), "text": self.text}
         if name in columns:
             return columns[name]
         recorded = found(self.config, name)
@@ -98,7 +109,8 @@ def summary(folder: Path) -> Summary:
     config = recorded(folder)
     rows = records.metrics(folder)
     lowest = records.best(rows)
-    characters, seconds = records.trained(rows, config)
+    facts = records.facts(folder)
+    characters, seconds = records.trained(rows, config, facts)
     return Summary(
         folder=folder,
         loss=None if lowest is None else lowest["val/loss"],
@@ -109,7 +121,15 @@ def summary(folder: Path) -> Summary:
         speed=characters / seconds if seconds else None,
         options=_options(folder),
         config=config,
+        text=records.text(config),
+        files=_files(facts, config),
     )
+
+
+def _files(facts: dict[str, Any], config: dict[str, Any]) -> tuple[str, ...]:
+    names = ("input_h5", "input_json")
+    known = [facts.get(name) or found(config, f"data.{name}") for name in names]
+    return tuple(str(path) for path in known if isinstance(path, str))
 
 
 def _options(folder: Path) -> dict[str, str]:

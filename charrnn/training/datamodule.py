@@ -152,6 +152,8 @@ class TextDataModule(L.LightningDataModule):
             "input_h5": str(self.encoded.path.resolve()),
             "input_json": str(self.encoded.json_path.resolve()),
             "encoding": self.corpus.encoding,
+            "streams": self.streams.batch_size,
+            "window": self.streams.seq_length,
             **({primer.FACT: self._primer} if self._primer else {}),
         }
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import importlib.util
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -103,3 +111,94 @@ def test_what_is_refused(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"charrnn runs: {line}") or line in last
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_loss_on_another_text_is_no_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    day = tmp_path / "outputs" / "day"
+    sizes = {"batch_size": 2, "seq_length": 10}
+    poems = {**sizes, "input_txt": "/texts/poems.txt", "corpus": "shakespeare"}
+    write_run(day / "a", [(10, 1.5)], data={**sizes, "corpus": "shakespeare"}, seed=1)
+    write_run(day / "b", [(10, 2.5)], data=poems, seed=1)
+    write_run(day / "c", [(10, 2.75)], data=poems, seed=2)
+    assert main(["runs"]) == 0
+    out, err = capsys.readouterr()
+    first, second = out.split("\n\n")
+    assert first.startswith("shakespeare, 1 run\n")
+    assert "day/a" in first
+    assert second.startswith("poems.txt, 2 runs\n")
+    assert "2 seeds (1, 2): mean 2.6250, deviation 0.1768" in second
+    assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/day/b" in err
+    # a short text had fewer streams than the config says, and the model file knows how many
+    rows = "\n".join(["step,epoch,train/loss,val/loss,characters_per_second", "10,10,1,2,1000"])
+    (day / "b" / "metrics.csv").write_text(rows + "\n")
+    assert main(["runs", "where=text=poems.txt", "json=true"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["seconds"] is None
+
+
+def test_many_runs_are_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(14):
+        run = write_run(tmp_path / "outputs" / "day" / f"r{number:02}", [(1, 1 + number / 10)])
+        os.utime(run / ".hydra" / "overrides.yaml", (number, number))
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"r\d\d", out) == [f"r{number:02}" for number in (*range(10), 13)]
+    assert "3 more are folded: all=true shows them" in out
+    assert main(["runs", "all=true"]) == 0
+    assert len(re.findall(r"r\d\d", capsys.readouterr().out)) == 14
+
+
+def test_it_fits_a_terminal(tmp_path: Path) -> None:
+    day = tmp_path / "outputs" / "train" / "2026-11-26"
+    for number in range(3):
+        options = (
+            f"optimizer.lr=0.00{number + 1}",
+            f"model.hidden_size={number}",
+            f"seed={number}",
+        )
+        write_run(day / f"12-00-0{number}", [(10, 2.0 + number)], 1000, options)
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: v for name, v in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-m", "charrnn", "runs"]
+    subprocess.run(command, cwd=tmp_path, env=environment, stdin=slave, stdout=slave, check=True)
+    os.close(slave)
+    shown = os.read(master, 100_000).decode()
+    os.close(master)
+    lines = shown.split("\r\n")
+    assert max(map(len, lines)) <= 80
+    assert "train/2026-11-26/12-00-02" in shown
+    assert "left out for want of room: characters/s" in shown
+
+
+def test_removing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = place / "outputs" / "train" / "day"
+    for age, name in enumerate("abc"):
+        os.utime(runs / name / ".hydra" / "overrides.yaml", (age, age))
+    (place / "outputs" / "latest").symlink_to("train/day/c")
+    (runs / "link").symlink_to(place)
+    assert main(["runs", "remove=outputs/latest"]) == 2  # nobody can be asked here
+    assert "force=true" in capsys.readouterr().err
+    assert main(["runs", "remove=outputs/latest", "force=true"]) == 0
+    assert "removed outputs/train/day/c: a run" in capsys.readouterr().err
+    assert not (runs / "c").exists()
+    assert (place / "outputs" / "latest").resolve() == runs / "b"
+    for folder in ("outputs", "outputs/train/day", "nowhere", "outputs/train/day/link"):
+        assert main(["runs", f"remove={folder}", "force=true"]) == 2
+        assert "is no folder of a run or a sweep" in capsys.readouterr().err
+    (runs / "b" / ".lock").write_text("1")
+    with open(runs / "b" / ".lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert main(["runs", "remove=outputs/train/day/b", "force=true"]) == 2
+        assert "is training in it" in capsys.readouterr().err
+    assert (runs / "b").is_dir()
+    for name in "ab":
+        assert main(["runs", f"remove=outputs/train/day/{name}", "force=true"]) == 0
+    assert not (place / "outputs" / "latest").is_symlink()

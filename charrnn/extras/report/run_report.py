@@ -119,7 +119,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
         "dropout": f"{dropout:g}" if dropout is not None else "",
         "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
         "windows": f"{value('data.batch_size')} streams x {value('data.seq_length')} characters",
-        "trained": _trained(config, rows),
+        "trained": _trained(folder, config, rows),
         "on": ", ".join(str(part) for part in trainer if part),
         "seed": str(value("seed")),
         "asked for": " ".join(records.overrides(folder)),
@@ -134,12 +134,12 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     ]
 
 
-def _trained(config: dict[str, Any], rows: list[Row]) -> str:
+def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
     steps = f"{_steps(rows):,} steps"
     speeds = [value for _, value in records.curve(rows, "characters_per_second")]
     if not speeds:
         return steps
-    _, seconds = records.trained(rows, config)
+    _, seconds = records.trained(rows, config, records.facts(folder))
     told = f"{steps}, {statistics.median(speeds):,.0f} characters/s"
     return f"{told}, {duration(seconds)} without validation" if seconds else told
 
