@@ -13,8 +13,10 @@ from typing import Any
 
 def say(text: str) -> None:
     """One or more lines on standard error. That nobody can read them is no failure."""
+    width = width_of(sys.stderr)
+    lines = [part for line in text.split("\n") for part in fitted(plain(line), width)]
     with contextlib.suppress(OSError):
-        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def plain(text: str) -> str:
@@ -25,6 +27,36 @@ def plain(text: str) -> str:
 def width_of(stream: Any) -> int | None:
     """The columns of a terminal; None where a stream is none."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+# what is to be copied, and is kept in one piece: a command line, in backticks or at the end
+_COMMAND = re.compile(
+    r"`[^`]+`|(?<=: )(?:charrnn|make) [a-z].*|\S*(?:python -m )?(?:uv )?pip install (?:-e )?'[^']+'"
+)
+
+
+def fitted(line: str, width: int | None) -> list[str]:
+    """A line as a terminal shows it: broken between words where it is too wide, and nowhere else.
+
+    A word, a path or a command that is wider than the terminal has a line of its own.
+    """
+    if width is None or len(line) <= width:
+        return [line]
+    import textwrap
+
+    kept = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), line)
+    return [
+        part.replace("\0", " ")
+        for part in textwrap.wrap(
+            kept,
+            width,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+            drop_whitespace=True,
+        )
+    ]
 
 
 class _Lasting(io.FileIO):

@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import statistics
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from charrnn.files import replacing
 from charrnn.runs.record import MISSING, found
-from charrnn.say import duration, short_numbers
+from charrnn.say import duration, fitted, short_numbers
 from charrnn.sweeps.summary import Summary
 
 # how a table writes a column; the others are written as they are
@@ -131,7 +130,8 @@ class Leaderboard:
         ]
         if left_out:
             notes.append(f"left out for want of room: {', '.join(left_out)}; json=true has them")
-        return "\n".join([*lines, *_folded_lines([*_over_seeds(self.runs), *notes], width)])
+        told = [*_over_seeds(self.runs), *notes]
+        return "\n".join([*lines, *(part for line in told for part in fitted(line, width))])
 
     def csv(self) -> str:
         content = io.StringIO()
@@ -204,15 +204,6 @@ def _over_seeds(runs: Sequence[Summary]) -> list[str]:
                 + "".join(f", {short_numbers(option)}" for option in options)
             )
     return lines
-
-
-def _folded_lines(lines: Sequence[str], width: int | None) -> list[str]:
-    """The lines, those that are wider than a terminal broken at spaces."""
-    if width is None:
-        return list(lines)
-    options: Any = {"break_long_words": False, "break_on_hyphens": False}
-    wrapped = (textwrap.wrap(line, width, subsequent_indent="  ", **options) for line in lines)
-    return [part for parts in wrapped for part in parts]
 
 
 def _count(number: int, what: str) -> str:

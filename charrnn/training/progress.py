@@ -14,11 +14,12 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
-from charrnn.say import duration, plain, say
+from charrnn.say import duration, fitted, plain, say, width_of
 from charrnn.text.terminal import TerminalText
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
 REDRAW, TELL_EVERY = 0.25, 5.0
+SHORTEST_BAR = 5  # columns
 # seconds between two samples on a terminal, and how many of their lines are shown
 SHOW_EVERY, SHOWN_LINES = 60.0, 3
 
@@ -79,8 +80,10 @@ class Progress(ProgressBar):
         self.characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         if self._bar is not None:
             self._bar.set_description_str(self._epoch(), refresh=False)
-            speed = f"{self.speed / 1000:.3g}k/s"
-            self._bar.set_postfix_str(f"loss {loss:.3f}{self._validated}, {speed}", refresh=False)
+            speed = f", {self.speed / 1000:.3g}k/s"
+            self._bar.set_postfix_str(
+                self._fitting([f"loss {loss:.3f}", self._validated, speed]), refresh=False
+            )
         else:
             say(f"{self._epoch()}, step {step} / {self.total_steps}, loss {loss:.3f}")
 
@@ -133,7 +136,7 @@ class Progress(ProgressBar):
         """A line beside the bar; Lightning sends the prints of a module here."""
         line = " ".join(map(str, args))
         if self._bar is not None:
-            self._bar.write(plain(line), file=sys.stderr)
+            self._bar.write("\n".join(fitted(plain(line), width_of(sys.stderr))), file=sys.stderr)
         elif self._speaks:
             say(line)
 
@@ -148,8 +151,16 @@ class Progress(ProgressBar):
             self._bar.close()
             self._bar = None
 
+    def _fitting(self, parts: list[str]) -> str:
+        """As many of these parts, the most needed first, as leave room for a bar."""
+        count = f"{self.total_steps}"
+        room = shutil.get_terminal_size().columns - len(self._epoch()) - 2 * len(count)
+        room -= len(" |||/, 0:00:00 left, ") + SHORTEST_BAR
+        while len(parts) > 1 and sum(map(len, parts)) > room:
+            parts = parts[:-1]
+        return "".join(parts)
+
     def _epoch(self) -> str:
-        # torch-rnn's way of counting: the first epoch is 1.00 to 1.99
-        hundredths = 100 * max(0, self.step - 1) // self.steps_per_epoch
-        epochs = -(-self.total_steps // self.steps_per_epoch)
-        return f"epoch {1 + hundredths / 100:.2f} / {epochs}"
+        # those that are done: it ends with the number that it is told against
+        done, total = (n / self.steps_per_epoch for n in (self.step, self.total_steps))
+        return f"epoch {done:.2f} / {f'{total:.2f}'.removesuffix('.00')}"
