@@ -1,6 +1,7 @@
 /** Continuations side by side, of which one is taken, in whole or up to a word. */
 
 import { Passage } from "./draft.js";
+import { ended, endOfSentence, endOfWord } from "./ending.js";
 import { paint, unpaint } from "./tint.js";
 
 export class Alternatives {
@@ -14,15 +15,18 @@ export class Alternatives {
     this.template = region.querySelector("template");
     this.onTake = onTake;
     this.cards = [];
+    this.after = ""; // what follows them
+    this.stale = false;
   }
 
   get open() {
     return !this.region.hidden;
   }
 
-  /** Show as many empty texts, to which `add` adds. */
-  show(count) {
-    this.offer(Array.from({ length: count }, (_, index) => this.#card(index + 1)));
+  /** Show as many empty texts, to which `add` adds, until `end`; `after` is what follows them. */
+  show(count, after) {
+    this.after = after;
+    this.offer(Array.from({ length: count }, () => this.#card()));
     this.list.scrollLeft = 0;
   }
 
@@ -31,7 +35,11 @@ export class Alternatives {
     for (const { node } of this.cards) unpaint(node);
     this.cards = cards;
     this.list.replaceChildren(...cards.map(({ item }) => item));
-    for (const card of cards) this.#paint(card);
+    for (const [index, card] of cards.entries()) {
+      number(card, index + 1);
+      this.#paint(card);
+    }
+    this.markStale(false);
     this.region.hidden = false;
   }
 
@@ -47,11 +55,24 @@ export class Alternatives {
   /** Add to the end of a continuation what was written of it. */
   add(index, passage) {
     const card = this.cards[index];
-    card.passage = card.passage.replaced(card.passage.length, card.passage.length, passage);
-    card.copied = new Uint8Array(card.passage.length);
-    card.node.appendData(passage.text);
-    card.buttons.forEach((button) => { button.disabled = false; });
-    this.#paint(card);
+    this.#set(card, card.passage.replaced(card.passage.length, card.passage.length, passage));
+  }
+
+  /** They are written: each ends at a sentence or a word. */
+  end() {
+    for (const card of this.cards) {
+      card.isWhole = true;
+      this.#set(card, ended(card.passage, this.after));
+    }
+  }
+
+  /** Stale: the text that they go on from is another one now, so that none can be taken. */
+  markStale(stale) {
+    this.stale = stale;
+    this.region.classList.toggle("stale", stale);
+    this.region.querySelector(".stale-hint").textContent = stale
+      ? "The text has changed, and these do not go on from it." : "";
+    for (const card of this.cards) this.#enable(card);
   }
 
   /**
@@ -74,30 +95,42 @@ export class Alternatives {
   /** Take the continuation of this number, counted from 1, if there is one. */
   take(number) {
     const card = this.cards[number - 1];
-    if (card?.passage.length) this.onTake(card.passage);
+    if (card) this.#take(card.isWhole ? card.passage : ended(card.passage, this.after));
   }
 
-  #card(number) {
+  #take(passage) {
+    if (passage.length && !this.stale) this.onTake(passage);
+  }
+
+  #set(card, passage) {
+    if (card.node.data !== passage.text) card.node.data = passage.text;
+    card.passage = passage;
+    card.copied = new Uint8Array(passage.length);
+    this.#enable(card);
+    this.#paint(card);
+  }
+
+  #enable({ buttons, passage }) {
+    for (const button of buttons) button.disabled = this.stale || passage.length === 0;
+  }
+
+  #card() {
     const item = this.template.content.firstElementChild.cloneNode(true);
     const [whole, sentence] = item.querySelectorAll("button");
     const text = item.querySelector(".text");
     const node = text.appendChild(document.createTextNode(""));
-    const buttons = [whole, sentence];
-    const card = { item, passage: new Passage(""), copied: new Uint8Array(0), node, buttons };
-    item.setAttribute("aria-label", `Continuation ${number}`);
-    text.setAttribute("aria-label", `Text of continuation ${number}`);
-    whole.setAttribute("aria-label", `Take continuation ${number}`);
-    whole.setAttribute("aria-keyshortcuts", `Alt+${number}`);
-    whole.querySelector(".number").textContent = String(number);
-    sentence.setAttribute("aria-label", `Take the first sentence of continuation ${number}`);
-    whole.addEventListener("click", () => this.take(number));
+    const card = {
+      item, text, node, buttons: [whole, sentence],
+      passage: new Passage(""), copied: new Uint8Array(0), isWhole: false,
+    };
+    whole.addEventListener("click", () => this.take(1 + this.cards.indexOf(card)));
     sentence.addEventListener("click", () => {
-      this.onTake(card.passage.slice(0, endOfSentence(card.passage.text)));
+      this.#take(card.passage.slice(0, endOfSentence(card.passage.text)));
     });
     text.addEventListener("click", (event) => {
       if (event.pointerType === "touch") return; // it may be meant to scroll, or to read
       const place = placeUnder(event, card.node);
-      if (place !== null) this.onTake(card.passage.slice(0, endOfWord(card.passage.text, place)));
+      if (place !== null) this.#take(card.passage.slice(0, endOfWord(card.passage.text, place)));
     });
     return card;
   }
@@ -107,14 +140,14 @@ export class Alternatives {
   }
 }
 
-/** Where the first sentence or line ends that is more than white space. */
-export function endOfSentence(text) {
-  const sentence = text.match(/^\s*\S[^\n]*?(?:[.!?…]+["'”’»)]*(?=\s|$)|(?=\n)|$)/u);
-  return sentence ? sentence[0].length : text.length;
-}
-
-function endOfWord(text, place) {
-  return place + text.slice(place).match(/^\S*/)[0].length;
+/** Name a card and its parts by its number, counted from 1. */
+function number({ item, text, buttons: [whole, sentence] }, count) {
+  item.setAttribute("aria-label", `Continuation ${count}`);
+  text.setAttribute("aria-label", `Text of continuation ${count}`);
+  whole.setAttribute("aria-label", `Take continuation ${count}`);
+  whole.setAttribute("aria-keyshortcuts", `Alt+${count}`);
+  whole.querySelector(".number").textContent = String(count);
+  sentence.setAttribute("aria-label", `Take the first sentence of continuation ${count}`);
 }
 
 /** The place in a text node that was clicked; null between texts or while text is selected. */

@@ -1,9 +1,12 @@
 /** Has the writer write on where the caret is: several continuations, or one into the text. */
 
 import { movedBy, Passage } from "./draft.js";
+import { ended } from "./ending.js";
 
 const SHOWN_EVERY = 33; // milliseconds
 const BEFORE_A_COPY = 60; // characters before a continuation in which a copy may have begun
+const LEAD = 40; // characters of what follows by which continuations are compared
+const WARMED = 400; // characters before a continuation that are read for that
 const PROMPT = 8192; // at most as many characters are read before what is written
 
 /**
@@ -18,18 +21,20 @@ export function promptBefore(text, place) {
 export class Continuing {
   /**
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  The `draft`, `editor`, `settings` and `alternatives` of the page, and its
-   *   `say(message)`, `fail(error)` and `showState()`.
+   * @param {object} page  The `draft`, `editor`, `settings`, `alternatives` and `findings` of the page,
+   *   and its `say(message)`, `fail(error)` and `showState()`.
    */
   constructor(writer, page) {
     this.writer = writer;
     this.page = page;
     this.anchor = null; // where the text goes, while it is written or to be chosen
+    this.text = ""; // the draft that the continuations are for
     this.controller = null; // stops what is being written
     this.taken = {}; // the step that put the last choice into the text, where, and all its cards
     page.draft.onChange((...change) => {
       if (this.anchor !== null) this.anchor = movedBy(this.anchor, ...change);
       page.editor.mark(this.anchor);
+      if (page.alternatives.open) this.#compare();
     });
   }
 
@@ -37,8 +42,12 @@ export class Continuing {
     return this.controller !== null;
   }
 
-  /** @param {{along?: boolean}} [how]  Along: beside the text, whatever is being written already. */
-  async start({ along = false } = {}) {
+  /**
+   * @param {object} [how]
+   * @param {boolean} [how.along]  Beside the text, whatever is being written already.
+   * @param {unknown} [how.step]  The step in the draft's history that one text is a part of.
+   */
+  async start({ along = false, step = {} } = {}) {
     if (this.busy && !along) return;
     this.stop();
     const { draft, editor, settings, alternatives } = this.page;
@@ -46,9 +55,13 @@ export class Continuing {
     const request = { ...settings.request(), signal: controller.signal };
     this.controller = controller;
     this.anchor = editor.caret;
+    this.text = draft.text;
+    this.step = step;
+    this.written = new Passage(""); // what went straight into the draft
+    const after = draft.text.slice(this.anchor);
     request.prompt = promptBefore(draft.text, this.anchor);
     if (!along) this.taken = {};
-    if (along || request.n > 1) alternatives.show(request.n);
+    if (along || request.n > 1) alternatives.show(request.n, after);
     else alternatives.close();
     if (!along) this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
     this.#show();
@@ -69,12 +82,19 @@ export class Continuing {
     }
     pieces.flush();
     if (this.controller !== controller) return; // one was taken, or all were dismissed
+    if (alternatives.open) {
+      alternatives.end();
+      if (!failure && after.trim()) await this.#order(request, after.slice(0, LEAD));
+      if (this.controller !== controller) return;
+    } else {
+      this.#end(after);
+    }
     this.#ended(pieces.count, performance.now() - began, along);
     if (failure) {
       this.page.fail(failure);
       return;
     }
-    const copied = (text) => this.writer.copied(request.model, text);
+    const copied = (text) => this.page.findings.copied(request.model, text);
     const before = request.prompt.slice(-BEFORE_A_COPY);
     await alternatives.underlineCopied(copied, before).catch((error) => this.page.fail(error));
   }
@@ -112,6 +132,7 @@ export class Continuing {
     this.dismiss();
     if (direction === "redo") return false;
     this.anchor = this.taken.place;
+    this.text = this.page.draft.text;
     this.page.alternatives.offer(this.taken.cards);
     this.#show();
     return true;
@@ -124,8 +145,46 @@ export class Continuing {
       return;
     }
     const follows = editor.caret === this.anchor;
-    draft.replace(this.anchor, this.anchor, passage, this.controller);
+    draft.replace(this.anchor, this.anchor, passage, this.step);
+    this.written = this.written.replaced(this.written.length, this.written.length, passage);
     if (follows) editor.select(this.anchor);
+  }
+
+  /** End the text that was written into the draft at a sentence or a word. */
+  #end(after) {
+    const { draft } = this.page;
+    const { length } = ended(this.written, after);
+    const start = this.anchor - this.written.length + length;
+    const cut = this.written.text.slice(length);
+    if (draft.text.slice(start, this.anchor) !== cut) return; // it was changed by hand
+    draft.replace(start, this.anchor, new Passage(""), this.step);
+  }
+
+  /** Put first what leads best into the text that follows, by the model's score of that text. */
+  async #order({ model, prompt, signal }, lead) {
+    const { alternatives } = this.page;
+    const likely = new Map();
+    try {
+      for (const card of alternatives.cards) {
+        const text = prompt.slice(-WARMED) + card.passage.text + lead;
+        const { bits } = Passage.written(await this.writer.score(model, text));
+        likely.set(card, -bits.slice(-lead.length).filter((value) => !isNaN(value))
+          .reduce((sum, value) => sum + value, 0));
+        if (signal.aborted) return;
+      }
+    } catch {
+      return; // they stay as they were written
+    }
+    alternatives.offer(alternatives.cards.toSorted((a, b) => likely.get(b) - likely.get(a)));
+    this.#compare();
+  }
+
+  /** What goes on from another text than the draft is stale. */
+  #compare() {
+    const { alternatives, draft } = this.page;
+    const stale = draft.text !== this.text;
+    if (stale && this.busy) this.stop();
+    alternatives.markStale(stale);
   }
 
   #ended(count, milliseconds, quietly) {

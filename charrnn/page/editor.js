@@ -32,6 +32,19 @@ export class Editor {
     this.reveal(place);
   }
 
+  /** The place of the character that was clicked; null beside the text or with text selected. */
+  characterUnder({ clientX, clientY, detail }) {
+    const { selectionStart, selectionEnd } = this.textarea;
+    if (selectionStart !== selectionEnd || detail > 1) return null;
+    for (const place of [selectionEnd, selectionEnd - 1]) {
+      if (place < 0 || place >= this.draft.text.length) continue;
+      const { left, right, top, bottom } = this.mirror.rectangle(place);
+      const isInside = left <= clientX && clientX <= right && top <= clientY && clientY <= bottom;
+      if (isInside) return place;
+    }
+    return null;
+  }
+
   reveal(place) {
     this.#put(this.probe, place);
     this.probe.scrollIntoView({ block: "nearest" });

@@ -1,7 +1,9 @@
-/** Finds out about the draft what is copied, and how surprising is what was typed. */
+/** Finds out about the draft what is copied, what is unknown, and how surprising is what was typed. */
 
 import { Passage } from "./draft.js";
 
+const HEADING = /^[^\n]{1,40}:[ \t]*\n?|\n/gm; // a speaker's name, or an empty line
+const LEAST = 20; // characters beside headings that are worth a line
 const COPIES = 20_000; // characters around the caret that are searched for copies
 const SCORED = 4000; // characters around the caret that are scored
 const WARMED = 400; // characters before those that are read without being scored
@@ -15,6 +17,7 @@ export class Findings {
     this.writer = writer;
     this.page = page;
     this.tellsCopies = false;
+    this.readAs = new Map(); // character -> what the model reads instead; itself if it knows it
   }
 
   /** Begin anew: what can be found out depends on the model, and so does what is found. */
@@ -23,6 +26,7 @@ export class Findings {
     draft.copied.fill(0);
     draft.scored.fill(NaN);
     editor.mirror.repaint(0, draft.text.length);
+    this.readAs.clear();
     this.tellsCopies = (await this.writer.copied(settings.chosenModel, "")) !== null;
     settings.offerCopied(this.tellsCopies);
     await this.look();
@@ -32,9 +36,16 @@ export class Findings {
   async look() {
     const { draft, settings } = this.page;
     const model = settings.chosenModel;
+    const unseen = [...new Set(draft.text)].filter((character) => !this.readAs.has(character));
+    if (unseen.length) {
+      const readAs = await this.writer.readAs(model, unseen);
+      for (const character of unseen) {
+        this.readAs.set(character, character in readAs ? readAs[character] : character);
+      }
+    }
     if (this.tellsCopies) {
       await this.#find(COPIES, async (text, start, end) => {
-        const ranges = await this.writer.copied(model, text.slice(start, end));
+        const ranges = await this.copied(model, text.slice(start, end));
         return () => {
           draft.copied.fill(0, start, end);
           for (const [from, to] of ranges) draft.copied.fill(1, start + from, start + to);
@@ -50,6 +61,19 @@ export class Findings {
         };
       });
     }
+  }
+
+  /** The parts of a text that are copied, as of a writer, but for headings known by heart. */
+  async copied(model, text) {
+    const ranges = await this.writer.copied(model, text);
+    return ranges?.filter(([start, end]) => lengthBesideHeadings(text, start, end) >= LEAST) ?? null;
+  }
+
+  /** The unknown characters of the draft, each with what is read instead, as of a writer. */
+  unknown() {
+    const characters = [...new Set(this.page.draft.text)];
+    return characters.map((character) => [character, this.readAs.get(character)])
+      .filter(([character, instead]) => instead !== undefined && instead !== character);
   }
 
   /**
@@ -69,4 +93,13 @@ export class Findings {
     note();
     editor.mirror.repaint(start, end);
   }
+}
+
+/** How many characters from `start` to `end` of a text are in no heading. */
+function lengthBesideHeadings(text, start, end) {
+  let length = end - start;
+  for (const { 0: heading, index } of text.matchAll(HEADING)) {
+    length -= Math.max(0, Math.min(end, index + heading.length) - Math.max(start, index));
+  }
+  return length;
 }

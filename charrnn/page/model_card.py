@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from charrnn import __version__
+from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.page.precision import Chosen
 from charrnn.text.primer import FACT
@@ -13,7 +14,7 @@ from charrnn.text.primer import FACT
 _INDENTED = 0.3  # of the lines, from which on it is no accident
 
 
-def corpus_name(model: TrainedModel) -> str | None:
+def corpus_name(model: Trained) -> str | None:
     """The name of the file that the model was trained on, without its folder and ending."""
     path = model.facts.get("input_h5")
     return Path(path).stem if isinstance(path, str) else None

@@ -6,9 +6,11 @@ import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
 import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
+import { named, Others, percent } from "./others.js";
 import { Settings } from "./settings.js";
 
 const ALONG = 200; // milliseconds without a change after which is written along
+const TOLD = 3; // unknown characters, at most
 const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
@@ -33,6 +35,7 @@ class Page {
     this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage));
     this.continuing = new Continuing(writer, this);
     this.findings = new Findings(writer, this);
+    this.others = new Others(find("#others"), writer, this);
     this.settling = 0;
     this.along = 0;
     this.changed = false; // since the draft was kept
@@ -61,6 +64,10 @@ class Page {
       if (!event.inputType.startsWith("history")) return;
       event.preventDefault(); // the text area's own history does not know what was written
       this.travel(event.inputType === "historyUndo" ? "undo" : "redo");
+    });
+    textarea.addEventListener("click", (event) => {
+      const place = this.settings.showsOthers ? this.editor.characterUnder(event) : null;
+      if (place !== null) this.showOthers(place);
     });
     document.addEventListener("selectionchange", () => this.showCharacter());
     document.addEventListener("keydown", (event) => this.press(event));
@@ -119,6 +126,7 @@ class Page {
       this.fail(error);
     }
     this.showCharacter();
+    this.showUnknown();
   }
 
   /** Say whose page this is, where it has one model only. */
@@ -166,6 +174,7 @@ class Page {
     const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
     if (digit && alternatives.open) return () => alternatives.take(Number(digit[1]));
     if (!mod || event.altKey || event.target.matches("#seed")) return null; // it undoes its own
+    if (event.key === ".") return () => this.showOthers(this.editor.caret - 1, { byKey: true });
     const key = event.key.toLowerCase();
     if (key === "z") return () => this.travel(event.shiftKey ? "redo" : "undo");
     return key === "y" && !IS_MAC ? () => this.travel("redo") : null;
@@ -175,6 +184,24 @@ class Page {
     this.continuing.take(passage);
     this.focusText();
     this.say("Taken. Undo takes it back.");
+  }
+
+  async showOthers(place, { byKey = false } = {}) {
+    await this.others.open(place, byKey).catch((error) => this.fail(error));
+  }
+
+  /** Write another character in place of what the model wrote from there on, and go on from it. */
+  branch(place, { text, logprob }) {
+    const { draft, continuing } = this;
+    if (continuing.anchor !== null) continuing.dismiss();
+    let end = place + String.fromCodePoint(draft.text.codePointAt(place)).length;
+    while (end < draft.text.length && !isNaN(draft.passage.bits[end])) end++;
+    const step = {};
+    draft.replace(place, end, Passage.written([{ text, logprob }]), step);
+    clearTimeout(this.along);
+    this.editor.select(place + text.length);
+    this.focusText();
+    continuing.start({ step });
   }
 
   stop() {
@@ -239,6 +266,7 @@ class Page {
     }
     await this.findings.look().catch((error) => this.fail(error));
     this.showCharacter();
+    this.showUnknown();
   }
 
   /** Keep what changed, so that a window without changes does not undo what another one kept. */
@@ -270,10 +298,20 @@ class Page {
   showCharacter() {
     const { text } = this.draft;
     const place = this.editor.caret - 1;
-    const share = 100 * 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
-    const told = share >= 10 ? share.toFixed(0) : share.toPrecision(2);
-    const character = isNaN(share) ? "" : `${named(text[place])} was ${told} % likely`;
+    const share = 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
+    const character = isNaN(share) ? "" : `${named(text[place])} was ${percent(share)} likely`;
     find("#character").textContent = character;
+  }
+
+  /** What becomes of the characters that the model does not know. */
+  showUnknown() {
+    const told = this.findings.unknown().map(([character, instead]) => {
+      if (instead === null) return `${named(character)} is unknown to the model, which refuses it`;
+      return `${named(character)} is ${instead ? `read as ${named(instead)}` : "not read"}`;
+    });
+    const more = told.length > TOLD ? ` and ${told.length - TOLD} more` : "";
+    find("#unknown").textContent = told.slice(0, TOLD).join(", ") + more;
+    find("#unknown").title = told.join("\n");
   }
 
   /** @param {{quietly?: boolean}} [how]  Quietly: a screen reader does not read it out. */
@@ -290,8 +328,4 @@ class Page {
     find("#error-text").textContent = error.message;
     if (error.wantsToken && !find("dialog[open]")) find("#token-dialog").showModal();
   }
-}
-
-function named(character) {
-  return { " ": "blank", "\n": "line break", "\t": "tab" }[character] ?? `“${character}”`;
 }

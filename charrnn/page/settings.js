@@ -41,6 +41,7 @@ export class Settings {
 
   offerCopied(possible) {
     this.root.querySelector("#copied-choice").hidden = !possible;
+    document.documentElement.classList.toggle("tells-copies", possible);
   }
 
   /** Tick a box, or not, unless the reader has chosen. */
@@ -68,6 +69,11 @@ export class Settings {
   /** Whether what was typed is tinted, too. */
   get scoresTyped() {
     return this.root.querySelector("#show-typed").checked;
+  }
+
+  /** Whether a click on a character shows the others that could stand there. */
+  get showsOthers() {
+    return this.root.querySelector("#show-others").checked;
   }
 
   /** What a writer is asked for; each time with another seed unless one was given. */

@@ -3,6 +3,7 @@
 import { WriterError } from "./writer.js";
 
 const SHORTEST_COPY = 20; // characters in a row that count as copied
+const LIKELIEST = 20; // characters that are asked for at a place
 const TOKEN = "charrnn.token";
 
 /** @returns {import("./writer.js").Writer} */
@@ -62,6 +63,24 @@ export function httpWriter() {
       const response = await request("v1/completions", { body });
       if (!response.ok) throw await refusal(response);
       return charactersOf((await response.json()).choices[0]);
+    },
+
+    async likeliest(model, prompt) {
+      const body = { model, prompt, max_tokens: 1, temperature: 0, logprobs: LIKELIEST };
+      const response = await request("v1/completions", { body });
+      if (!response.ok) throw await refusal(response);
+      const [first] = (await response.json()).choices[0].logprobs.top_logprobs;
+      return Object.entries(first ?? {})
+        .filter(([text]) => !text.startsWith("bytes:")) // no character by itself
+        .map(([text, logprob]) => ({ text, logprob }))
+        .sort((a, b) => b.logprob - a.logprob);
+    },
+
+    async readAs(model, characters) {
+      const response = await request("v1/read_as", { body: { model, text: characters.join("") } });
+      if (response.status === 404) return {}; // an older server
+      if (!response.ok) throw await refusal(response);
+      return (await response.json()).read_as;
     },
 
     useToken(given) {

@@ -1,10 +1,11 @@
 /** A writer that is a network in the page itself. */
 
-import { logProbability } from "./network/choosing.js";
+import { likeliestFirst, logProbability } from "./network/choosing.js";
 import { Uniforms } from "./network/random.js";
 import { MARK } from "./network/sampler.js";
 import { WriterError } from "./writer.js";
 
+const LIKELIEST = 20; // characters that are told at a place
 const SLICE = 16; // milliseconds for which it writes before the page has its turn
 const PIECE = 32; // characters of one continuation before the next has its turn
 
@@ -63,6 +64,22 @@ export function networkWriter(sampler, copies) {
 
     async copied(_, text) {
       return copies && copies.of(text);
+    },
+
+    async likeliest(_, text) {
+      const ids = vocabulary.fitted(text).flatMap((character) => character.ids);
+      const begins = await read(ids, new Slices(), new AbortController().signal);
+      if (begins.last === null) return [];
+      const logits = sampler.network.step(begins.last, begins.state);
+      return [...likeliestFirst(logits).subarray(0, LIKELIEST)]
+        .map((id) => ({ text: vocabulary.characters[id], logprob: logProbability(logits, id) }))
+        .filter(({ text: character }) => character.isWellFormed()); // no byte of a character
+    },
+
+    async readAs(_, characters) {
+      const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
+      return Object.fromEntries(vocabulary.fitted(unknown.join("")).map(({ text, ids }) =>
+        [text, vocabulary.decode(ids)]));
     },
 
     async score(_, text) {

@@ -30,6 +30,11 @@
  *   writer cannot tell.
  * @property {(model: string, text: string) => Promise<Character[]>} score  The characters of a
  *   text, each with its probability after those before it.
+ * @property {(model: string, text: string) => Promise<Character[]>} likeliest  The characters that
+ *   are likeliest after a text, the likeliest first, each with its probability.
+ * @property {(model: string, characters: string[]) => Promise<Record<string, string | null>>}
+ *   readAs  What the characters are read as that the model does not know: others, nothing (""), or
+ *   null if it refuses a text with them.
  * @property {boolean} [instant]  Whether it writes so soon that it can write along as one types.
  * @property {About} [about]  What a page with one model only says of it.
  * @property {(token: string) => void} [useToken]  Called with what the reader typed after an

@@ -48,6 +48,16 @@ def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
     return Fitted(text.translate(instead), "".join(lacking))
 
 
+def read_as(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
+    """What each unknown character of a text is read as, "" where it is left out.
+
+    Args:
+        unknown: as for `fitted`; with error it is None, as a text with it is refused.
+    """
+    instead = _instead(text, vocabulary, unknown)
+    return {chr(code): None if unknown == "error" else new for code, new in instead.items()}
+
+
 def places_of(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
     """For each id of the fitted text, which character of the text itself it was read for.
 

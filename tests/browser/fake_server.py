@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,10 +30,14 @@ class FakeServer:
     models: tuple[str, ...] = ("verse",)
     copied: str | None = "copied from the training text"  # None: it cannot tell
     tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
+    likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
+    read_as: dict[str, str | None] = field(default_factory=dict)
+    score_of: Callable[[str], float] | None = None  # log-probability of each character of a prompt
     token: str | None = None
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
     breaks_after: int | None = None  # characters after which the connection is cut
     asked: list[dict[str, Any]] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)  # prompts whose likeliest were asked
     dropped: int = 0  # completions that the page went away from
     address: str = ""
 
@@ -80,6 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
             else:
                 self._error(501, "there is no training text of this model")
+        elif self.path == "/v1/read_as":
+            self._json(200, {"read_as": self.fake.read_as})
+        elif self.path == "/v1/completions" and body.get("logprobs"):
+            self.fake.looked_at.append(body["prompt"])
+            self._json(200, {"choices": [{"logprobs": {"top_logprobs": [self.fake.likeliest]}}]})
         elif self.path == "/v1/completions":
             self.fake.asked.append(body)
             if body.get("echo"):
@@ -107,7 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.dropped += 1
 
     def _scored(self, prompt: str) -> dict[str, Any]:
-        values = [None, *(self._logprob(place) for place in range(1, len(prompt)))]
+        score = self.fake.score_of
+        values = [
+            None,
+            *(score(prompt) if score else self._logprob(place) for place in range(1, len(prompt))),
+        ]
         places = list(range(len(prompt)))
         return {"text": prompt, "logprobs": {"token_logprobs": values, "text_offset": places}}
 

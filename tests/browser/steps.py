@@ -49,3 +49,26 @@ def write(page: Any, text: str) -> None:
 def set_field(page: Any, name: str, to: str) -> None:
     """Fill in a field that may be out of sight."""
     page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)
+
+
+def click_character(page: Any, place: int, *, tap: bool = False) -> None:
+    """Click the middle of a character of the draft."""
+    box = page.evaluate(
+        """place => {
+            const range = document.createRange();
+            for (const node of document.querySelector(".mirror").childNodes) {
+                if (place < node.length) {
+                    range.setStart(node, place);
+                    range.setEnd(node, place + 1);
+                    return range.getBoundingClientRect().toJSON();
+                }
+                place -= node.length;
+            }
+        }""",
+        place,
+    )
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    if tap:
+        page.touchscreen.tap(*at)
+    else:
+        page.mouse.click(*at)

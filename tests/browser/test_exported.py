@@ -50,6 +50,14 @@ def cards(page: Any) -> list[str]:
     return offered(page)
 
 
+def are_beginnings(found: list[str], texts: list[str]) -> bool:
+    """Whether each is one of these texts, but for a word or a sentence at its end."""
+    return len(found) == len(texts) and all(
+        len(text) - 70 < len(one) and text.startswith(one)
+        for one, text in zip(found, texts, strict=True)
+    )
+
+
 def offered(page: Any) -> list[str]:
     """The continuations as they are."""
     return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
@@ -116,11 +124,12 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         assert page.locator("h1").text_content() == page.title() == "Verse"
         assert page.get_by_text("Nobody's").is_visible()
         first = cards(page)
-        assert [len(text) for text in first] == [200] * 3
+        assert all(130 < len(text) <= 200 for text in first)
         page.locator("#seed").evaluate("(field) => { field.value = 5; }")
         page.locator("#text").press_sequentially("Hm: ")
-        expected = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
-        until(lambda: cards(page) == expected)
+        texts = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
+        until(lambda: are_beginnings(cards(page), texts))
+        expected = cards(page)
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
         assert highlighted(page, "surprise-2", ".mirror") != ""

@@ -38,11 +38,14 @@ from charrnn.extras.serve.protocol import (
     Generated,
     ModelCard,
     ModelList,
+    ReadAs,
+    ReadAsRequest,
 )
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.served_models import HowToRead, Models
 from charrnn.extras.serve.sites import HostCheck, Sites
 from charrnn.models.ensemble import Trained
+from charrnn.text.unknown import read_as
 
 PAGE = Path(__file__).parents[2] / "page"
 # The page is made of files of this folder, and speaks with this server alone.
@@ -240,6 +243,13 @@ def _routes(
         model = models.named(asked.model).sampler.model
         ranges = await anyio.to_thread.run_sync(copies.of, model, asked.text, asked.min_length)
         return answer({"ranges": ranges})
+
+    @asking.post("/v1/read_as", response_model=ReadAs, tags=["completions"])
+    async def characters_read_as(asked: ReadAsRequest) -> Response:
+        """What is read in place of the characters of a text that a model does not know."""
+        served = models.named(asked.model)
+        found = read_as(asked.text, served.vocabulary, served.reading.unknown)
+        return answer({"read_as": found})
 
     @routes.get("/metrics", tags=["server"])
     async def show_metrics() -> Response:

@@ -18,6 +18,7 @@ from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.extras.serve.limits import Limits
+    from charrnn.models.ensemble import Trained
 
 _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
@@ -58,8 +59,11 @@ def run(options: ServeOptions) -> None:
         if options.corpus is not None:
             find_files(options.corpus)  # which is read only when a page asks
         with bind(options.host, options.port) as bound:
-            paths = options.models or {_name(options.checkpoint): options.checkpoint}
-            models = {name: read_models(path) for name, path in paths.items()}
+            if options.models:
+                models = {name: read_models(path) for name, path in options.models.items()}
+            else:
+                model = read_models(options.checkpoint)
+                models = {_name(options.checkpoint, model): model}
             app = make_app(
                 models,
                 _limits(options),
@@ -105,12 +109,20 @@ def _limits(options: ServeOptions) -> Limits:
     )
 
 
-def _name(checkpoint: str | list[str] | None) -> str:
-    """What a model is called that was given no name: its file or folder, without an ending."""
+def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
+    """What a model is called that was given no name: its file or folder, without an ending.
+
+    A folder named by the time of its run, and the file that every run writes, have no name to
+    give; the model is then called as its training text.
+    """
+    from charrnn.page.model_card import corpus_name
+
     if checkpoint is None:
-        return "latest"
+        return corpus_name(model) or "latest"
     first = checkpoint if isinstance(checkpoint, str) else checkpoint[0]
-    return os.path.splitext(os.path.basename(os.path.abspath(first)))[0]
+    stem = os.path.splitext(os.path.basename(os.path.realpath(first)))[0]
+    is_name = re.search("[A-Za-z]", stem) and stem != "model"
+    return stem if is_name else corpus_name(model) or stem
 
 
 def _is_local(bound: socket.socket) -> bool:

@@ -227,6 +227,20 @@ class Copied(BaseModel):
     )
 
 
+class ReadAsRequest(BaseModel):
+    """The body of `POST /v1/read_as`."""
+
+    text: str
+    model: str | None = Field(default=None, description="whose characters; null: the first's")
+
+
+class ReadAs(BaseModel):
+    read_as: dict[str, str | None] = Field(
+        description='the unknown characters, each with what is read instead: "" where it is left '
+        "out, null where a prompt with it is refused"
+    )
+
+
 class ErrorDetail(BaseModel):
     message: str
     type: str

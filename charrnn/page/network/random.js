@@ -35,7 +35,7 @@ function wordsOf(number) {
 }
 
 /** `count` words of 32 bits, as `SeedSequence(seed, spawn_key=(key,)).generate_state(count)`. */
-export function seedWords(seed, key, count) {
+function seedWords(seed, key, count) {
   const entropy = wordsOf(BigInt(seed));
   while (entropy.length < POOL) entropy.push(0);
   entropy.push(...wordsOf(BigInt(key)));
