@@ -54,14 +54,16 @@ def run(options: ServeOptions) -> None:
             ) from None
         from charrnn.extras.serve.copied_passages import Copies
         from charrnn.extras.serve.served_models import HowToRead
-        from charrnn.models.ensemble import read_models
+        from charrnn.models.ensemble import read_models, with_counts
         from charrnn.text.sources import find_files
 
         if options.corpus is not None:
             find_files(options.corpus)  # which is read only when a page asks
         with bind(options.host, options.port) as bound:
             paths = options.models or {_name(options.checkpoint): options.checkpoint}
-            models = {name: read_models(path) for name, path in paths.items()}
+            models = {
+                name: with_counts(read_models(path), options.counts) for name, path in paths.items()
+            }
             app = make_app(
                 models,
                 _limits(options),
