@@ -31,7 +31,13 @@ class Predictor:
 
     def __init__(self, predicts: Trained) -> None:
         self._predicts = predicts
-        self._sampler = Sampler(predicts)
+        self._samplers: dict[str, Sampler] = {}
+
+    def _sampler(self, counts: str) -> Sampler:
+        """What writes with the counts or without."""
+        if counts not in self._samplers:
+            self._samplers[counts] = Sampler(with_counts(self._predicts, counts))
+        return self._samplers[counts]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self})"
@@ -41,14 +47,17 @@ class Predictor:
         """The characters that it knows, in the order of their ids."""
         return self._predicts.vocabulary
 
-    def logits(self, text: str) -> npt.NDArray[np.float32]:
+    def logits(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The scores (T, V) of the character after each of a text's T, from the zero state.
+
+        Args:
+            counts: as for `score`; with counts the scores are ln p.
 
         Raises:
             InputError: a character is unknown.
         """
-        ids, state = self.vocabulary.encode(text)[None], beginning(self._predicts, 1)
-        return self._sampler.engines.reader.read(ids, state)[0][0]
+        ids, sampler = self.vocabulary.encode(text)[None], self._sampler(counts)
+        return sampler.engines.reader.read(ids, beginning(sampler.model, 1))[0][0]
 
     def score(self, text: str, counts: str = "auto") -> float:
         """The mean loss, in nats per character, of all characters but the first.
@@ -102,6 +111,7 @@ class Predictor:
         start_text: str = "",
         *,
         num_samples: int | None = None,
+        counts: str = "auto",
         **how: Any,
     ) -> str | list[str]:
         """Write new text.
@@ -110,6 +120,7 @@ class Predictor:
             length: new characters.
             start_text: what the text goes on from; it is not repeated.
             num_samples: write so many texts, side by side.
+            counts: as for `score`: what is written by.
             how: any other field of `charrnn.SamplingParams`, as `charrnn sample --help` explains
                 them: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more; or a filter of your
                 own (`charrnn.generation.filters.register`).
@@ -121,18 +132,22 @@ class Predictor:
             InputError: a value is out of its range, or start_text has an unknown character.
             TypeError: there is no option of a name.
         """
-        count = 1 if num_samples is None else num_samples
-        options = sampling_params(length=length, start_text=start_text, num_samples=count, **how)
-        texts: list[list[str]] = [[] for _ in range(count)]
-        for piece in self._sampler.write(options):
+        number = 1 if num_samples is None else num_samples
+        options = sampling_params(length=length, start_text=start_text, num_samples=number, **how)
+        texts: list[list[str]] = [[] for _ in range(number)]
+        for piece in self._sampler(counts).write(options):
             texts[piece.sample].append(piece.text)
         joined = ["".join(pieces) for pieces in texts]
         return joined[0] if num_samples is None else joined
 
-    def stream(self, length: int = 2000, start_text: str = "", **how: Any) -> Iterator[str]:
+    def stream(
+        self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
+    ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
         options = sampling_params(length=length, start_text=start_text, **how)
-        pieces = self._sampler.write(options)  # outside the generator: it may refuse at once
+        pieces = self._sampler(counts).write(
+            options
+        )  # outside the generator: it may refuse at once
         return (piece.text for piece in pieces if piece.text)
 
 
@@ -163,7 +178,8 @@ class Model(Predictor):
 class Ensemble(Predictor):
     """Several trained models as one, which averages their probabilities.
 
-    Its `logits` are the logarithms of the mean probabilities.
+    Its `logits` are the logarithms of the mean probabilities. Where all have counts of the same
+    text, these are mixed in once.
 
     Attributes:
         members: the models, their characters all in the order of the first one's.

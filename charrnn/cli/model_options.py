@@ -84,6 +84,7 @@ class SampleOptions(SamplingParams):
     temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
     mode: Annotated[str, one_of("text", "lines")]
+    counts: Annotated[str, COUNTS]
     json: bool
     output: Annotated[str | None, PATH]
 

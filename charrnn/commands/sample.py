@@ -86,13 +86,13 @@ def run(options: SampleOptions) -> None:
     it is comes as it is written.
     """
     from charrnn.generation.sampler import Sampler, drawn_seed
-    from charrnn.models.ensemble import read_models
+    from charrnn.models.ensemble import read_models, with_counts
 
     job, output = sweeping.current(), options.output
     if output is not None and job is not None:
         output = numbered(output, job.number)
     _refuse_the_model_itself(output, options.checkpoint)
-    sampler = Sampler(read_models(options.checkpoint))
+    sampler = Sampler(with_counts(read_models(options.checkpoint), options.counts))
     steps: list[SampleStep] = [
         step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
     ]

@@ -5,6 +5,7 @@
 
 from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
 from charrnn.counts.table import MAX_CONTEXT, CountTable, best_context, count
+from charrnn.counts.walk import Walk
 
 __all__ = [
     "ALONE",
@@ -12,6 +13,7 @@ __all__ = [
     "PRIOR",
     "CountTable",
     "Counts",
+    "Walk",
     "Weights",
     "best_context",
     "count",

@@ -36,6 +36,7 @@ MAX_CONTEXT = 8
 # A longer context is not taken where its table would have more nodes; a file has some 3 bytes for
 # each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
 MAX_NODES = 1_100_000
+_AT_ONCE = 2048  # contexts
 _MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
@@ -103,20 +104,27 @@ class CountTable:
             raise ValueError("its counts are not those of a text")
         made = cls(vocabulary_size, context, characters, counts, children, dropped)
         if nodes > 1:
-            # children are in order and different, and there are as many levels as are said
             if int(characters.max()) >= vocabulary_size or int(counts[1:].min()) < 1:
                 raise ValueError("its counts are not those of this vocabulary")
-            if (np.diff(made.keys) <= 0).any() or len(made.levels) != context + 3:
+            # children are in order and different, and there are as many levels as are said
+            is_first = np.zeros(nodes + 1, bool)
+            is_first[made.starts] = True
+            in_order = (characters[2:] > characters[1:-1]) | is_first[2:-1]
+            if not in_order.all() or len(made.levels) != context + 3:
                 raise ValueError("its counts are not in order")
         return made
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int32]:
         """(I + 1,), the first child of each node that can have some."""
-        starts = np.ones(len(self.children) + 1, np.int64)
-        np.cumsum(self.children, out=starts[1:])
-        starts[1:] += 1
-        return starts.astype(np.int32)
+        starts = np.ones(len(self.children) + 1, np.int32)
+        starts[1:] += np.cumsum(self.children, dtype=np.int32)
+        return starts
+
+    @cached_property
+    def discounts(self) -> npt.NDArray[np.float64]:
+        """(K + 1, 3), what is taken from counts of 1, 2, and more, by the context's length."""
+        return np.array([discounts_of(k, self.context) for k in range(self.context + 1)])
 
     @cached_property
     def levels(self) -> list[int]:
@@ -140,11 +148,9 @@ class CountTable:
         parents = np.repeat(np.arange(inner), self.children)
         counts = self.counts[1:].astype(np.float64)
         totals = np.bincount(parents, counts, inner) + self.dropped
-        discounts = np.empty((inner, 3))
-        for k in range(self.context + 1):
-            level = slice(self.levels[k], min(self.levels[k + 1], inner))
-            discounts[level] = discounts_of(k, self.context)
-        taken = discounts[parents, np.minimum(self.counts[1:].astype(np.int64), 3) - 1]
+        lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
+        at = np.minimum(self.counts[1:].astype(np.int64), 3) - 1
+        taken = self.discounts[lengths[parents], at]
         mass = np.maximum(counts - taken, 0) / totals[parents]
         left = 1 - np.bincount(parents, mass, inner)
         return np.append(0, mass).astype(np.float32), left.astype(np.float32)
@@ -190,39 +196,63 @@ class CountTable:
             p (N, T, V) of the character after each, and the state after the last.
         """
         matched = self._matched(ids, state)
-        p = np.empty((*ids.shape, self.vocabulary_size), np.float32)
-        p[...] = self.unigram
-        flat = p.reshape(-1, self.vocabulary_size)
-        for nodes in matched:
-            self._interpolate(flat, nodes[:, 1:].ravel())
-        return p, np.stack([nodes[:, -1] for nodes in matched], -1).astype(np.int32)
+        p = self.predicted(matched[:, 1:].reshape(-1, self.context))
+        return p.reshape(*ids.shape, self.vocabulary_size), matched[:, -1].astype(np.int32)
 
-    def _matched(self, ids: Ids, state: Nodes) -> list[npt.NDArray[np.int64]]:
-        """For contexts of 1 to K characters the nodes (N, T + 1) before and after each id."""
-        shorter = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
-        matched = []
+    def _matched(self, ids: Ids, state: Nodes) -> npt.NDArray[np.int64]:
+        """The states (N, T + 1, K) before and after each id."""
+        matched = np.empty((len(ids), ids.shape[1] + 1, self.context), np.int64)
+        matched[:, 0] = state
+        shorter = np.zeros(matched.shape[:2], np.int64)
+        if ids.shape[1] == 1:  # all lengths at once
+            shorter = np.concatenate([shorter[:, :1], matched[:, 0, :-1]], 1)
+            matched[:, 1] = self._longer(shorter, ids)
+            return matched
         for k in range(self.context):
-            nodes = np.empty_like(shorter)
-            nodes[:, 0] = state[:, k]
-            found = self.after(shorter[:, :-1], ids)
-            # below the root, 0 means that there is no such context to be longer than
-            nodes[:, 1:] = found if k == 0 else np.where(shorter[:, :-1] > 0, found, 0)
-            matched.append(nodes)
-            shorter = nodes
+            matched[:, 1:, k] = self.after(shorter[:, :-1], ids)
+            if k:
+                matched[:, 1:, k] *= shorter[:, :-1] > 0
+            shorter = matched[:, :, k]
         return matched
 
-    def _interpolate(self, p: Floats, nodes: npt.NDArray[np.int64]) -> None:
-        """Make of p (P, V) after shorter contexts those after these nodes (P,)."""
+    def _longer(self, nodes: npt.NDArray[np.int64], ids: Ids) -> npt.NDArray[np.int64]:
+        """The contexts (N, K) that are longer by a character (N, 1) than those of 0 to K - 1."""
+        found = self.after(nodes, ids)
+        # below the root, 0 means that there is no such context to be longer than
+        found[:, 1:] *= nodes[:, 1:] > 0
+        return found
+
+    def after_each(self, ids: Ids, state: Nodes) -> Nodes:
+        """The state after one character (N,) more."""
+        return self._matched(ids[:, None], state)[:, 1].astype(np.int32)
+
+    def predicted(self, nodes: npt.NDArray[Any]) -> Floats:
+        """p (P, V) of the character after contexts (P, K), as states have them."""
+        p = np.empty((len(nodes), self.vocabulary_size), np.float32)
+        for first in range(0, len(nodes), _AT_ONCE):
+            p[first : first + _AT_ONCE] = self._predicted(nodes[first : first + _AT_ONCE])
+        return p
+
+    def _predicted(self, nodes: npt.NDArray[Any]) -> Floats:
+        lengths = self.children[nodes]
         # a longest context of which nothing is kept leaves all to the shorter one
-        known = np.flatnonzero(nodes)
-        known = known[self.children[nodes[known]] > 0]
-        nodes = nodes[known]
-        p[known] *= self.left[nodes, None]
-        lengths = self.children[nodes].astype(np.int64)
-        ends = np.cumsum(lengths)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        children = np.repeat(self.starts[nodes].astype(np.int64), lengths) + within
-        p[np.repeat(known, lengths), self.characters[children]] += self.mass[children]
+        lengths = lengths * (nodes > 0)
+        left = np.where(lengths > 0, self.left[nodes], np.float32(1))
+        # what a context's own counts are multiplied with: all that the longer ones leave
+        leave = np.multiply.accumulate(left[:, ::-1], 1)[:, ::-1]
+        shares = np.ones_like(leave)
+        shares[:, :-1] = leave[:, 1:]
+        lengths = lengths.ravel().astype(np.int64)
+        ends = lengths.cumsum()
+        begins = self.starts[nodes.ravel()] - (ends - lengths)
+        children = np.repeat(begins, lengths)
+        children += np.arange(len(children))
+        rows = np.arange(len(nodes)) * self.vocabulary_size
+        at = np.repeat(np.repeat(rows, self.context), lengths) + self.characters[children]
+        mass = self.mass[children] * np.repeat(shares.ravel(), lengths)
+        p = np.bincount(at, mass, len(nodes) * self.vocabulary_size)
+        p = p.reshape(len(nodes), -1) + self.unigram * leave[:, :1]
+        return p.astype(np.float32)
 
     @cached_property
     def unigram(self) -> Floats:
@@ -359,8 +389,7 @@ def _loss(table: CountTable, ids: Ids) -> float:
     """Nats per character of a text, its first character left out, as `CountTable.read` has it."""
     matched = table._matched(ids[None, :-1], table.beginning(1))
     p = table.unigram[ids[1:]].astype(np.float64)
-    for nodes in matched:
-        at = nodes[0, 1:]
+    for at in matched[0, 1:].T:
         child = table.after(at, ids[1:])
         known = (at > 0) & (table.children[at] > 0)
         p = np.where(known, table.left[at] * p + table.mass[child], p)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from charrnn.errors import InputError, install
 from charrnn.generation import filters, numpy_layers
-from charrnn.generation.ensemble import EnsembleEngine
+from charrnn.generation.combined import CountedEngine, EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params
@@ -89,9 +89,11 @@ class Engines:
         return [fold(member) for member in self._model.members]
 
     @cached_property
-    def numpy(self) -> NumpyEngine | EnsembleEngine:
+    def numpy(self) -> NumpyEngine | EnsembleEngine | CountedEngine:
         engines = [NumpyEngine(folded) for folded in self._folded]
-        return engines[0] if len(engines) == 1 else EnsembleEngine(engines)
+        network = engines[0] if len(engines) == 1 else EnsembleEngine(engines)
+        counts = self._model.counts
+        return network if counts is None else CountedEngine(network, counts)
 
     @property
     def reader(self) -> Reader:
@@ -140,7 +142,7 @@ class Engines:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(self._folded[0], self.numpy)
+            return NumbaEngine(self._folded[0], self.numpy, self._model.counts)
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"

@@ -14,16 +14,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from charrnn.counts import Counts
 from charrnn.generation import filters
-from charrnn.generation.ensemble import EnsembleEngine
 from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
-from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
 from charrnn.generation.weights import Folded
+
+if TYPE_CHECKING:
+    from charrnn.generation.engines import Engine
 
 # The streams go to the cores in so many parts each: in few, since each is a call with the
 # interpreter's lock, and in more than one, since a core that has other work takes fewer.
@@ -37,13 +41,14 @@ class NumbaEngine:
     them needs it: of streams that need unlike numbers of characters, those alike belong together.
 
     Args:
+        counts: what is mixed in.
         plain: what writes where something is asked for that the loop has no kernel for.
 
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
 
-    def __init__(self, folded: Folded, plain: NumpyEngine | EnsembleEngine) -> None:
+    def __init__(self, folded: Folded, plain: Engine, counts: Counts | None = None) -> None:
         from charrnn.generation.numba_loop import write
 
         self._loop, self._plain = write, plain
@@ -64,6 +69,7 @@ class NumbaEngine:
             own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
         )  # fmt: skip
         self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
+        self._counts, self._layers = _compiled_counts(counts), L
 
     def write(
         self,
@@ -89,16 +95,20 @@ class NumbaEngine:
             # all laid out always alike: for another layout the loop would be compiled again
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
-                for vectors in zip(*state, strict=True)
+                for vectors in zip(*state[: self._layers], strict=True)
             ]
+            nodes = np.zeros((len(ids[streams]), 0), np.int32)
+            if len(state) > self._layers:
+                nodes = np.array(state[-1][0][streams], np.int32)
             done = call(
-                self._loop, *self._weights, bias[streams], carried[0], carried[-1],
-                ids[streams].astype(np.int64),
+                self._loop, *self._weights, bias[streams], self._counts, carried[0], carried[-1],
+                nodes, ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64),
                 batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
                 written[streams],
             )  # fmt: skip
-            return list(zip(*carried, strict=True)) if done else None
+            layers: State = list(zip(*carried, strict=True))
+            return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
 
         groups = -(-len(ids) // TOGETHER)
         size = TOGETHER * -(-groups // (_cores() * _PARTS_A_CORE))
@@ -112,6 +122,20 @@ class NumbaEngine:
         if len(whole) < len(states):
             raise not_numbers()
         return written, joined(whole)
+
+
+def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
+    """As the loop takes them, in the same types whatever the table's are."""
+    if counts is None:
+        nothing = np.zeros(0, np.int32)
+        return (*[nothing] * 4, np.zeros((0, 3)), np.zeros(2, np.float32))
+    table = counts.table
+    whole = (table.characters, table.starts, table.counts, table.dropped)
+    return (
+        *(np.ascontiguousarray(array, np.int32) for array in whole),
+        table.discounts,
+        np.array(counts.weights, np.float32),
+    )
 
 
 def compiled_limits(batch: Batch) -> Floats:

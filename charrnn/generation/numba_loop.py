@@ -315,9 +315,76 @@ def draw(  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
+    """Make of the contexts (K,) of one stream those after a character; as `counts.Walk.after`."""
+    characters, starts, _, _, _, _ = counts
+    shorter = 0
+    for k in range(len(nodes)):
+        first, end = starts[shorter], starts[shorter + 1]
+        last = end
+        while first < last:
+            middle = (first + last) // 2
+            if characters[middle] < id_:
+                first = middle + 1
+            else:
+                last = middle
+        shorter = nodes[k]
+        nodes[k] = first if first < end and characters[first] == id_ else 0
+        if nodes[k] == 0 or shorter == 0:
+            nodes[k + 1 :] = 0
+            break
+
+
+@_compiled
+def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
+    """Fill p (V,) with what counts predict after the contexts (K,)."""
+    characters, starts, numbers, dropped, discounts, _ = counts
+    p[:] = F(1) / F(len(p))
+    node = 0
+    for k in range(len(nodes) + 1):
+        first, end = starts[node], starts[node + 1]
+        if first < end:
+            total, taken = np.float64(dropped[node]), np.float64(dropped[node])
+            for child in range(first, end):
+                total += numbers[child]
+                taken += min(discounts[k, min(numbers[child], 3) - 1], np.float64(numbers[child]))
+            left = F(taken / total)
+            for v in range(len(p)):
+                p[v] *= left
+            for child in range(first, end):
+                mass = numbers[child] - discounts[k, min(numbers[child], 3) - 1]
+                p[characters[child]] += F(max(mass, 0.0) / total)
+        if k < len(nodes):
+            node = nodes[k]
+            if node == 0:
+                break
+
+
+@_compiled
+def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
+    """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
+
+    Args:
+        bias: (V,), minus infinity for what is never written.
+        p: room (V,).
+    """
+    weights = counts[-1]
+    _predict(counts, nodes, p)
+    for v in range(len(p)):
+        if bias[v] == -np.inf:
+            logits[v] = -np.inf
+        else:
+            score = weights[1] * F(math.log(p[v]))
+            if weights[0] != F(0):
+                score += weights[0] * logits[v]
+            logits[v] = score
+
+
+@_compiled
 def _write_some(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, limits, needed, written,
+    decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
+    written,
 ):  # fmt: skip
     """As `write`, for streams that go through the weights together."""
     B, T = len(ids), needed.max()
@@ -326,14 +393,21 @@ def _write_some(  # type: ignore[no-untyped-def]
     outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
     logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
+    counted, room = nodes.shape[1] > 0, np.empty(V, np.float32)
+    has_a_say = not counted or counts[-1][0] != F(0)
     for t in range(T):
-        step(
-            kind, table, ids, inputs, recurrent, biases, own_biases, layernorm, skip, scales,
-            hidden, cell, outputs, z, own,
-        )  # fmt: skip
-        for b in range(B):
-            logits[b] = decoder_bias[b]
-        _add_products(decoder, outputs[-1], logits)
+        if has_a_say:
+            step(
+                kind, table, ids, inputs, recurrent, biases, own_biases, layernorm, skip, scales,
+                hidden, cell, outputs, z, own,
+            )  # fmt: skip
+            for b in range(B):
+                logits[b] = decoder_bias[b]
+            _add_products(decoder, outputs[-1], logits)
+        if counted:
+            for b in range(B):
+                _walk(counts, nodes[b], ids[b])
+                _mix(counts, nodes[b], decoder_bias[b], room, logits[b])
         for b in range(B):
             ids[b] = draw(
                 logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], limits[b]
@@ -347,12 +421,17 @@ def _write_some(  # type: ignore[no-untyped-def]
 @_cached
 def write(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-    decoder_bias, hidden, cell, ids, uniforms, greedy, scale, limits, needed, written,
+    decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
+    written,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
     Args:
         decoder_bias: (B, V), minus infinity for what a stream never writes.
+        counts: the characters, starts, counts, dropped and discounts of a `CountTable`, and the
+            weights (2,) of network and counts.
+        nodes: (B, K), the state of the counts, which becomes that after the last character; K is
+            0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
         greedy, scale: (B,), as `token_sampler.Batch` has them.
         limits: (B, F), the filters' values, as `numba_engine.compiled_limits` has them.
@@ -365,8 +444,8 @@ def write(  # type: ignore[no-untyped-def]
         own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
         if not _write_some(
             kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-            decoder_bias[b:e], own_hidden, own_cell, ids[b:e], uniforms[b:e], greedy[b:e],
-            scale[b:e], limits[b:e], needed[b:e], written[b:e],
+            decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
+            uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
         ):  # fmt: skip
             return False
         cell[:, b:e] = own_cell

@@ -7,7 +7,7 @@ and how few, is `numpy_layers`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,11 +17,12 @@ from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
 from charrnn.generation.state import State, joined, rows_of
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, each_of
 from charrnn.generation.weights import Array, Folded
+from charrnn.text.vocabulary import Vocabulary
 
 # A character's products are over in microseconds. Threads of the BLAS would meet after each, and
 # wait there for any that another program keeps from its core: with both cores busy, 4 streams of
 # 2 x 128 wrote 500 characters a second on two threads, and 23,600 on one.
-_on_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
+on_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 # Below this a product with a few vectors takes longer than one product for each
 _TOGETHER_FROM = 4
 
@@ -41,7 +42,15 @@ class NumpyEngine:
             self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
         self.rows = list(self.table)
 
-    @_on_one_thread
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.folded.vocabulary
+
+    def steps(self, state: State) -> Steps:
+        """Streams in a state."""
+        return Steps(self, state)
+
+    @on_one_thread
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Take in characters that are known.
 
@@ -67,7 +76,7 @@ class NumpyEngine:
         logits += self.folded.decoder_bias
         return logits
 
-    @_on_one_thread
+    @on_one_thread
     def advance(self, ids: Ids, state: State) -> State:
         """The state after known characters (N, T)."""
         steps = Steps(self, state)
@@ -76,7 +85,7 @@ class NumpyEngine:
                 steps.take_in(ids[:, t])
         return steps.state()
 
-    @_on_one_thread
+    @on_one_thread
     def write(
         self,
         ids: Ids,
@@ -108,16 +117,10 @@ class NumpyEngine:
         """
         N, T = uniforms.shape
         texts = list(ids[:, None]) if texts is None else texts
-        if 1 < N < _TOGETHER_FROM:
-            one_by_one = [
-                self.write(
-                    ids[[n]], rows_of(state, [n]), uniforms[[n]], one, texts=texts[n : n + 1]
-                )
-                for n, one in enumerate(each_of(params, N))
-            ]
-            return np.concatenate([w for w, _ in one_by_one]), joined([s for _, s in one_by_one])
+        if apart := one_by_one(self.write, ids, state, uniforms, params, texts):
+            return apart
         steps = Steps(self, state)
-        sampler = TokenSampler(params, self.folded.vocabulary, texts)
+        sampler = TokenSampler(params, self.vocabulary, texts)
         products = np.empty(sampler.scores.shape, np.float32)
         decode = partial(np.matmul, steps.top, self.decoder, products)
         add_bias = partial(np.add, products, self.folded.decoder_bias, sampler.scores)
@@ -138,6 +141,25 @@ class NumpyEngine:
                     ids = written[t]
                     sampler.draw(uniforms[:, t], ids)
         return written.T, steps.state()
+
+
+def one_by_one(
+    write: Callable[..., tuple[Ids, State]],
+    ids: Ids,
+    state: State,
+    uniforms: Floats,
+    params: Params,
+    texts: Sequence[Ids],
+) -> tuple[Ids, State] | None:
+    """What `NumpyEngine.write` returns, of streams so few that each is faster alone; else None."""
+    N = len(ids)
+    if not 1 < N < _TOGETHER_FROM:
+        return None
+    each = [
+        write(ids[[n]], rows_of(state, [n]), uniforms[[n]], one, texts=texts[n : n + 1])
+        for n, one in enumerate(each_of(params, N))
+    ]
+    return np.concatenate([w for w, _ in each]), joined([s for _, s in each])
 
 
 class Steps:
@@ -209,6 +231,10 @@ class Steps:
         np.copyto(self._entry, self._engine.rows[id_])
         for call in self._calls:
             call()
+
+    def scores(self) -> Array:
+        """The logits (N, V) of the next character; of one stream (V,)."""
+        return self._engine.decode(self.top)
 
     def state(self) -> State:
         """A copy of what the layers carry now."""

@@ -9,16 +9,20 @@ import numpy as np
 from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
 
-# For each layer the vectors that its cell carries, each (N, H)
+# For each layer the vectors that its cell carries, each (N, H); a row a stream in whatever it is
 State = list[tuple[Array, ...]]
 
 
 def beginning(model: Trained, streams: int) -> State:
     """The state before the first character, zero.
 
-    That of an ensemble is its members' layers, one member after the other.
+    That of an ensemble is its members' layers, one member after the other. Where counts are
+    mixed in, the nodes (N, K) of their contexts come last.
     """
-    return [layer for m in model.members for layer in m.architecture.zero_state(streams)]
+    layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
+    if model.counts is None:
+        return layers
+    return [*layers, (model.counts.table.beginning(streams),)]
 
 
 def rows_of(state: State, streams: Sequence[int]) -> State:

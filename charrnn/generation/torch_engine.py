@@ -26,7 +26,7 @@ from charrnn.generation.token_sampler import (
     not_numbers,
 )
 from charrnn.generation.weights import Array
-from charrnn.models.ensemble import Trained, with_counts
+from charrnn.models.ensemble import Trained
 
 
 class TorchEngine:
@@ -41,9 +41,7 @@ class TorchEngine:
         # TF32 would leave the other engines' text far sooner than rounding does
         torch.backends.cudnn.allow_tf32 = False
         self._vocabulary = model.vocabulary
-        self._network = (
-            any_network_of(with_counts(model, "none")).eval().requires_grad_(False).to(self.device)
-        )
+        self._network = any_network_of(model).eval().requires_grad_(False).to(self.device)
 
     @torch.inference_mode()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,11 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
 
 
 def divergence(model: TrainedModel, other: TrainedModel) -> float:
-    """The mean divergence (nats a character) of another's predictions, over text of the first."""
+    """The mean divergence (nats a character) of another's predictions, over text of the first.
+
+    Both are looked at without the counts that they may have.
+    """
+    model, other = replace(model, counts=None), replace(other, counts=None)
     sampler = Sampler(model)
     engine = "numpy" if has_kernel("numpy", model.architecture.kind) else "torch"
     options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0, engine=engine)

@@ -68,6 +68,8 @@ def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     from charrnn.page.model_card import card
 
     content = onnx_step(chosen.model, card(chosen))
+    if chosen.model.counts is not None:
+        say(f"{output}: has the network alone; its counts stay in the model file")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
 

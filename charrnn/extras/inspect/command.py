@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def run(options: InspectOptions) -> None:
     require_steps(model)
     corpus = _corpus(model)
     passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
-    chosen = in_precision(model)
+    chosen = in_precision(replace(model, counts=None))
     with progress(len(passage.ids)) as tell:
         seen = report(chosen.model, passage, training_ids, progress=tell)
     content = page(chosen, seen | _run(found)).encode("utf-8")

@@ -53,7 +53,7 @@ def run(options: ServeOptions) -> None:
             raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
         from charrnn.extras.serve.copied_passages import Copies
         from charrnn.extras.serve.served_models import HowToRead
-        from charrnn.models.ensemble import read_models
+        from charrnn.models.ensemble import read_models, with_counts
         from charrnn.text.sources import find_files
 
         if options.corpus is not None:
@@ -64,6 +64,7 @@ def run(options: ServeOptions) -> None:
             else:
                 model = read_models(options.checkpoint)
                 models = {_name(options.checkpoint, model): model}
+            models = {name: with_counts(model, options.counts) for name, model in models.items()}
             app = make_app(
                 models,
                 _limits(options),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
+    COUNTS,
     NOT_EMPTY,
     NOT_NEGATIVE,
     ORIGINS,
@@ -31,6 +32,7 @@ class ServeOptions:
     token: Annotated[str | None, TEXT, NOT_EMPTY]
     unknown: Annotated[str, UNKNOWN]
     prime: Annotated[str, PRIMES]
+    counts: Annotated[str, COUNTS]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]

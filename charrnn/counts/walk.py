@@ -1,0 +1,82 @@
+"""The counts of one stream, a character at a time: what a text is written with.
+
+Nothing of a table is prepared. What a context predicts is computed when a text comes to it, from
+what the context that is a character shorter predicts, which is mostly still at hand.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+
+from charrnn.counts.table import CountTable, Floats, Nodes
+
+_KEPT = 1 << 21  # numbers, of predictions that may be asked for again
+
+
+class Walk:
+    """Steps one stream through a table; safe to share between threads.
+
+    A state is the nodes of the contexts of 0, 1, ... characters that the table has, K at most:
+    what `CountTable.read` calls one, without what is not known.
+    """
+
+    def __init__(self, table: CountTable) -> None:
+        self.table = table
+        self._characters = memoryview(table.characters)
+        self._starts = memoryview(table.starts)
+        self._kept = max(1, _KEPT // table.vocabulary_size)
+        self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
+        self._predicted: dict[int, Floats] = {}
+
+    def nodes(self, state: Nodes) -> list[int]:
+        """The state of a stream that `CountTable.read` left in this one (K,)."""
+        nodes = state.tolist()
+        return [0, *nodes[: nodes.index(0) if 0 in nodes else None]]
+
+    def state(self, nodes: list[int]) -> Nodes:
+        """The other way round."""
+        state = self.table.beginning(1)[0]
+        state[: len(nodes) - 1] = nodes[1:]
+        return state
+
+    def after(self, nodes: list[int], id_: int) -> list[int]:
+        """The state after a character."""
+        characters, starts, longer = self._characters, self._starts, [0]
+        for node in nodes[: self.table.context]:
+            end = starts[node + 1]
+            child = bisect_left(characters, id_, starts[node], end)
+            if child == end or characters[child] != id_:
+                break
+            longer.append(child)
+        return longer
+
+    def predicted(self, nodes: list[int]) -> Floats:
+        """p (V,) of the next character; not to be changed."""
+        known, p = len(nodes) - 1, self._uniform
+        while known >= 0:
+            if (kept := self._predicted.get(nodes[known])) is not None:
+                p = kept
+                break
+            known -= 1
+        for length in range(known + 1, len(nodes)):
+            p = self._interpolated(p, nodes[length], length)
+        return p
+
+    def _interpolated(self, shorter: Floats, node: int, length: int) -> Floats:
+        """What a context predicts, by what the shorter one does."""
+        table = self.table
+        children = slice(self._starts[node], self._starts[node + 1])
+        if children.start == children.stop:
+            return shorter
+        counts = table.counts[children].astype(np.float64)
+        taken = table.discounts[length][np.minimum(table.counts[children], 3) - 1]
+        total = counts.sum() + table.dropped[node]
+        mass = (np.maximum(counts - taken, 0) / total).astype(np.float32)
+        p = shorter * (1 - mass.sum(dtype=np.float64)).astype(np.float32)
+        p[table.characters[children]] += mass
+        if len(self._predicted) >= self._kept:
+            self._predicted.clear()
+        self._predicted[node] = p
+        return p

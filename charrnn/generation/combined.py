@@ -1,0 +1,198 @@
+"""Engines made of others: of several models that write one text, and of a network and counts.
+
+The probabilities of several models are averaged; those of a network, or of such a mean, and of
+counts are mixed (`charrnn.counts.mixing`). What is asked for (the temperature, filters,
+penalties) acts on what comes of it, whose logarithms stand in for the logits of one model.
+
+The state is the members' layers, one member after the other, and last the nodes (N, K) of the
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from charrnn.counts import Counts, Walk, mixed
+from charrnn.generation.numpy_engine import NumpyEngine, on_one_thread, one_by_one
+from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
+from charrnn.generation.weights import Array
+from charrnn.text.vocabulary import Vocabulary
+
+
+class Stepped(Protocol):
+    """N streams that are stepped together."""
+
+    def take_in(self, ids: Ids) -> None:
+        """Step each over one character (N,)."""
+
+    def scores(self) -> Array | Floats:
+        """The logits (N, V) of the next character, or what their softmax does not tell apart."""
+
+    def state(self) -> State: ...
+
+
+class CombinedEngine:
+    """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
+
+    vocabulary: Vocabulary
+
+    def steps(self, state: State) -> Stepped:
+        """Streams in a state."""
+        raise NotImplementedError
+
+    @on_one_thread
+    def advance(self, ids: Ids, state: State) -> State:
+        """The state after known characters (N, T)."""
+        steps = self.steps(state)
+        with np.errstate(all="ignore"):
+            for t in range(ids.shape[1]):
+                steps.take_in(ids[:, t])
+        return steps.state()
+
+    @on_one_thread
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        params: Params,
+        needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
+    ) -> tuple[Ids, State]:
+        """As `NumpyEngine.write`."""
+        N, T = uniforms.shape
+        texts = list(ids[:, None]) if texts is None else texts
+        if apart := one_by_one(self.write, ids, state, uniforms, params, texts):
+            return apart
+        steps = self.steps(state)
+        sampler = TokenSampler(params, self.vocabulary, texts)
+        written = np.empty((T, N), np.int64)
+        with np.errstate(all="ignore"):
+            for t in range(T):
+                steps.take_in(ids)
+                sampler.scores[...] = steps.scores()
+                ids = written[t]
+                if N == 1:
+                    ids[0] = sampler.draw_one(float(uniforms[0, t]))
+                else:
+                    sampler.draw(uniforms[:, t], ids)
+        return written.T, steps.state()
+
+
+class EnsembleEngine(CombinedEngine):
+    """Reads and writes as `NumpyEngine` does; safe to share between threads.
+
+    Args:
+        members: two or more, with one vocabulary.
+    """
+
+    def __init__(self, members: Sequence[NumpyEngine]) -> None:
+        self.members = list(members)
+        self.vocabulary = members[0].vocabulary
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """As `NumpyEngine.read`; the logits are ln(mean probability), float32."""
+        read = [
+            engine.read(ids, part)
+            for engine, part in zip(self.members, self._parts(state), strict=True)
+        ]
+        mean = log_mean([logits for logits, _ in read]).astype(np.float32)
+        return mean, [layer for _, after in read for layer in after]
+
+    def steps(self, state: State) -> Stepped:
+        parts = zip(self.members, self._parts(state), strict=True)
+        return _EnsembleSteps([engine.steps(part) for engine, part in parts])
+
+    def _parts(self, state: State) -> list[State]:
+        """The members' own states."""
+        parts, first = [], 0
+        for engine in self.members:
+            last = first + len(engine.layers)
+            parts.append(state[first:last])
+            first = last
+        return parts
+
+
+class _EnsembleSteps:
+    def __init__(self, members: Sequence[Stepped]) -> None:
+        self._members = members
+
+    def take_in(self, ids: Ids) -> None:
+        for each in self._members:
+            each.take_in(ids)
+
+    def scores(self) -> Floats:
+        return log_mean([each.scores() for each in self._members])
+
+    def state(self) -> State:
+        return [layer for each in self._members for layer in each.state()]
+
+
+class CountedEngine(CombinedEngine):
+    """A network, or several, and counts; safe to share between threads."""
+
+    def __init__(self, network: NumpyEngine | EnsembleEngine, counts: Counts) -> None:
+        self.network, self.counts = network, counts
+        self.vocabulary = network.vocabulary
+
+    @cached_property
+    def walk(self) -> Walk:
+        return Walk(self.counts.table)
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """As `NumpyEngine.read`; the logits are ln p."""
+        p, nodes = self.counts.table.read(ids, state[-1][0])
+        weights, carried, logits = self.counts.weights, state[:-1], np.zeros_like(p)
+        if weights.network:
+            logits, carried = self.network.read(ids, carried)
+        return mixed(logits, np.log(p), weights).astype(np.float32), [*carried, (nodes,)]
+
+    def steps(self, state: State) -> Stepped:
+        return _CountedSteps(self, state)
+
+
+class _CountedSteps:
+    def __init__(self, engine: CountedEngine, state: State) -> None:
+        self._table, self._walk = engine.counts.table, engine.walk
+        self._weights = engine.counts.weights
+        self._carried = state[:-1]
+        self._network = engine.network.steps(state[:-1]) if self._weights.network else None
+        self._nodes = state[-1][0]
+        one = len(self._nodes) == 1
+        self._walked = self._walk.nodes(self._nodes[0]) if one else None
+
+    def take_in(self, ids: Ids) -> None:
+        if self._network is not None:
+            self._network.take_in(ids)
+        if self._walked is None:
+            self._nodes = self._table.after_each(ids, self._nodes)
+        else:
+            self._walked = self._walk.after(self._walked, int(ids[0]))
+
+    def scores(self) -> Array | Floats:
+        if self._walked is None:
+            p = self._table.predicted(self._nodes)
+        else:
+            p = self._walk.predicted(self._walked)
+        scores = np.log(p)
+        scores *= np.float32(self._weights.counts)
+        if self._network is not None:
+            scores = scores + np.float32(self._weights.network) * self._network.scores()
+        return scores
+
+    def state(self) -> State:
+        nodes = self._nodes if self._walked is None else self._walk.state(self._walked)[None]
+        carried = self._carried if self._network is None else self._network.state()
+        return [*carried, (nodes,)]
+
+
+def log_mean(logits: Sequence[Array]) -> Floats:
+    """ln of the mean of the softmaxes of logits (..., V), float64."""
+    with np.errstate(all="ignore"):
+        mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))
+    return mean
