@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from charrnn.cells import Cell
     from charrnn.commands.train import train
     from charrnn.model import Model, load
+    from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
     from charrnn.registry import CharacterNetwork, register_cell, register_network
     from charrnn.training import LanguageModel, TextDataModule
@@ -20,6 +21,7 @@ __all__ = [
     "CharacterNetwork",
     "LanguageModel",
     "Model",
+    "NetworkOptions",
     "SamplingParams",
     "TextDataModule",
     "__version__",
@@ -32,6 +34,7 @@ __all__ = [
 _FROM = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
+    "NetworkOptions": "charrnn.options.networks",
     "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",

@@ -2,7 +2,7 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
-With skip connections (`charrnn.stack`) a layer's output is dropped before it is added to
+With skip connections (`charrnn.options.networks`) a layer's output is dropped before it is added to
 others, the last layer's after: the decoder's input has a dropout of its own.
 
 The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.cells`) with dropout after
@@ -10,7 +10,7 @@ each, rather than one deep module: cuDNN's own dropout keeps a random state outs
 and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
 a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 
-What is dropped besides, and where, says `charrnn.regularization`.
+What a `Regularization` drops besides is explained option by option in `conf/base/model.yaml`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, LAYERNORM_EPS, Architecture, TrainedModel
+from charrnn.options.networks import Regularization
 from charrnn.registry import make_own
-from charrnn.regularization import Regularization
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
 
@@ -58,7 +58,7 @@ class Network(nn.Module):
         super().__init__()
         a = self.architecture = architecture
         r = self.regularization = regularization or Regularization()
-        r.require_fits(a.kind, a.embedding_size, a.hidden_size)
+        r.require_fits(a)
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
@@ -254,8 +254,7 @@ def make_network(
     """
     if not architecture.is_own:
         return Network(architecture, regularization)
-    r = regularization or Regularization()
-    r.require_fits(architecture.kind, architecture.embedding_size, architecture.hidden_size)
+    (regularization or Regularization()).require_fits(architecture)
     return cast(Network, make_own(architecture))
 
 

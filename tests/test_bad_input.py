@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Vocabulary(list("abc")).write_json(Path("good.json"))
     (tmp_path / "list.json").write_text("[1, 2]")
     (tmp_path / "broken.json").write_text('{"idx_to_token": {"1": ')
-    architecture = Architecture("rnn", 4, 4, 1, 0.0, False, 3)
+    architecture = Architecture("rnn", 4, 4, 1, 0.0, False, vocabulary_size=3)
     weights = {n: np.zeros(s, np.float32) for n, s in architecture.shapes().items()}
     save(
         tmp_path / "model.safetensors", TrainedModel(architecture, Vocabulary(list("abc")), weights)

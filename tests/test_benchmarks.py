@@ -100,7 +100,7 @@ def test_operations_are_those_of_the_network() -> None:
 
     # layer by layer as plain products, which the counter knows
     shape = Shape(num_layers=3, hidden_size=24, embedding_size=10, vocabulary_size=7)
-    network = Network(Architecture("lstm", 10, 24, 3, 0.0, False, 7))
+    network = Network(Architecture("lstm", 10, 24, 3, 0.0, False, vocabulary_size=7))
     matrices = [p for n, p in network.named_parameters() if p.ndim == 2 and "embedding" not in n]
     with FlopCounterMode(display=False) as counter:
         for matrix in matrices:

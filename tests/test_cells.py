@@ -71,7 +71,7 @@ def test_a_new_cell_needs_no_more_than_its_entry(
     monkeypatch.setitem(CELLS, "another", Cell("rzn", ("h",), "torch.nn.GRU", apart="n"))
     vocabulary = Vocabulary(list("\nabc"))
     torch.manual_seed(1)
-    net = Network(Architecture("another", 5, 6, 2, 0.0, True, 4))
+    net = Network(Architecture("another", 5, 6, 2, 0.0, True, vocabulary_size=4))
     net(torch.randint(0, 4, (3, 9)))[0].sum().backward()
     model = Model(TrainedModel(net.architecture, vocabulary, weights_of(net)))
     model.save(tmp_path / "model.safetensors")

@@ -11,7 +11,7 @@ from torch import Tensor
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, dropped, num_parameters
-from charrnn.regularization import Regularization
+from charrnn.options.networks import Regularization
 from charrnn.training.stream_threads import window_loss
 
 V, D, H, N, T = 7, 5, 6, 3, 8
@@ -19,7 +19,9 @@ V, D, H, N, T = 7, 5, 6, 3, 8
 
 def network(kind: str = "lstm", num_layers: int = 1, dropout: float = 0, **values: Any) -> Network:
     torch.manual_seed(0)
-    architecture = Architecture(kind, values.pop("D", D), H, num_layers, dropout, False, V)
+    architecture = Architecture(
+        kind, values.pop("D", D), H, num_layers, dropout, False, vocabulary_size=V
+    )
     return Network(architecture, Regularization(**values)).double()
 
 

@@ -288,7 +288,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     if schema is None:
         signatures.check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}
-    whole = hasattr(schema, "WHOLE")
+    whole = path in nodes.OF_GROUP
     names = {field.name for field in fields(schema)}
     declared = {name: part for name, part in given.items() if name in names}
     further = {name: part for name, part in given.items() if name not in names}

@@ -1,17 +1,17 @@
 """What is built in training: the options of each node with a ``_target_`` that conf/ has.
 
 A dataclass that is OPEN stands for something foreign: it declares the options that conf/
-sets, and the other arguments of what it names can be given too. One that is WHOLE needs
-every option, since it is read in other places than where it is built. NEEDS names a package
+sets, and the other arguments of what it names can be given too. NEEDS names a package
 that has to be installed, EXTRA the extra that brings it, if that has another name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from charrnn import plugins, registry
+from charrnn import plugins
+from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -34,18 +34,12 @@ from charrnn.options.ranges import (
     one_of,
     require,
 )
-from charrnn.regularization import Regularization
-from charrnn.stack import SKIP, require_one_norm
 from charrnn.text.checks import LINES, require_fractions, require_h5_pair
-
-KIND = Range(registry.is_known, registry.UNKNOWN)
 
 
 @dataclass
 class DataOptions:
     """The corpus, and how it is cut into windows."""
-
-    WHOLE: ClassVar = True
 
     corpus: Annotated[str | None, FIXED]
     url: Annotated[str | None, TEXT, NOT_EMPTY]
@@ -72,34 +66,6 @@ class DataOptions:
         )
         require_fractions(prefix, self.val_frac, self.test_frac)
         require_h5_pair(prefix, self.input_h5, self.input_json, self.input_txt)
-
-
-@dataclass
-class ModelOptions:
-    """The network, all but the size of its vocabulary."""
-
-    WHOLE: ClassVar = True
-
-    kind: Annotated[str, KIND, FIXED]
-    embedding_size: Annotated[int, AT_LEAST_1, FIXED]
-    hidden_size: Annotated[int | None, AT_LEAST_1, FIXED]
-    num_layers: Annotated[int, AT_LEAST_1, FIXED]
-    dropout: Annotated[float | None, BELOW_1]
-    batchnorm: Annotated[bool, FIXED]
-    layernorm: Annotated[bool, FIXED]
-    skip: Annotated[str, SKIP, FIXED]
-    output_dropout: Annotated[float | None, BELOW_1]
-    embedding_dropout: Annotated[float, BELOW_1]
-    recurrent_dropout: Annotated[float, BELOW_1]
-    weight_dropout: Annotated[float, BELOW_1]
-    locked_dropout: bool
-    label_smoothing: Annotated[float, BELOW_1]
-    tied: Annotated[bool, FIXED]
-
-    def check(self, prefix: str) -> None:
-        require_one_norm(self.layernorm, self.batchnorm)
-        chosen = {f.name: getattr(self, f.name) for f in fields(Regularization)}
-        Regularization(**chosen).require_fits(self.kind, self.embedding_size, self.hidden_size)
 
 
 @dataclass
@@ -155,7 +121,6 @@ class FallingOptions(ConstantOptions):
 @dataclass
 class TrainerOptions:
     OPEN: ClassVar = True
-    WHOLE: ClassVar = True
     # arguments of lightning.Trainer that are not the command line's to give
     RESERVED: ClassVar = {
         "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",
@@ -289,16 +254,17 @@ class MLFlowOptions:
     tracking_uri: Annotated[str | None, TEXT, NOT_EMPTY]
 
 
-# what stands in these is read elsewhere too, so a target of somebody's own takes their options
+# what stands in these is read elsewhere too: all their options must be there, and a target of
+# somebody's own takes them
 OF_GROUP: dict[str, type] = {
     "data": DataOptions,
-    "model": ModelOptions,
+    "model": NetworkOptions,
     "trainer": TrainerOptions,
 }
 
 TARGETS: dict[str, type] = {
     "charrnn.TextDataModule": DataOptions,
-    "charrnn.LanguageModel": ModelOptions,
+    "charrnn.LanguageModel": NetworkOptions,
     "torch.optim.Adam": AdamOptions,
     "torch.optim.AdamW": AdamOptions,
     "charrnn.training.AdamW": AdamOptions,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,7 @@ from charrnn import registry
 from charrnn.cells import Cell
 from charrnn.counts import Counts
 from charrnn.errors import InputError
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, require_ranges
-from charrnn.stack import SKIP, require_one_norm
+from charrnn.options.networks import LayerOptions
 from charrnn.text.vocabulary import Vocabulary
 
 # the weights that have a row for each character
@@ -26,41 +25,33 @@ BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 LAYERNORM_EPS = 1e-5  # PyTorch's default
 
-# fields that a file holds only where they are not the default, which older files mean
-_NEWER = ("layernorm", "skip")
+# what every file says of its architecture; another field only where it is not the default, which
+# older files mean
+_IN_EVERY_FILE = (
+    *("kind", "embedding_size", "hidden_size", "num_layers", "dropout", "batchnorm"),
+    "vocabulary_size",
+)
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """Everything that fixes the shapes of a network's weights.
+class Architecture(LayerOptions):
+    """Everything that fixes the shapes of a network's weights: its options, and its vocabulary."""
 
-    A field that is added here needs a default with which older files mean what they meant.
-    """
-
-    kind: str
-    embedding_size: int
-    hidden_size: int
-    num_layers: int
+    hidden_size: int = 128
     dropout: float = 0.0
-    batchnorm: bool = False
     vocabulary_size: int = 0  # one of its own for each text; 0 is refused
-    layernorm: bool = False
-    skip: str = "none"
 
     def __post_init__(self) -> None:
-        registry.find(self.kind)
-        require_ranges(
-            "model.",
-            self,
-            embedding_size=AT_LEAST_1,
-            hidden_size=AT_LEAST_1,
-            num_layers=AT_LEAST_1,
-            dropout=BELOW_1,
-            skip=SKIP,
-        )
-        require_one_norm(self.layernorm, self.batchnorm)
+        super().__post_init__()
         if self.vocabulary_size < 1:
             raise InputError("the vocabulary is empty")
+
+    @classmethod
+    def of(cls, options: LayerOptions, vocabulary_size: int) -> Architecture:
+        """That of options, with the defaults above where they say nothing."""
+        chosen = {f.name: getattr(options, f.name) for f in fields(LayerOptions)}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return cls(**given, vocabulary_size=vocabulary_size)
 
     @property
     def is_own(self) -> bool:
@@ -92,7 +83,7 @@ class Architecture:
 
         So a model that uses nothing new is the same file as ever, and older versions read it.
         """
-        defaults = {f.name: f.default for f in fields(self) if f.name in _NEWER}
+        defaults = {f.name: f.default for f in fields(self) if f.name not in _IN_EVERY_FILE}
         return {n: v for n, v in asdict(self).items() if n not in defaults or v != defaults[n]}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -232,17 +223,11 @@ def architecture_from(content: Mapping[str, Any]) -> Architecture:
     unknown = sorted(content.keys() - {f.name for f in fields(Architecture)})
     if unknown:
         raise ValueError(f"its {unknown[0]} is unknown to this charrnn; update charrnn")
-    types = {
-        "kind": (str,), "dropout": (float, int), "batchnorm": (bool,), "layernorm": (bool,),
-        "skip": (str,),
-    }  # fmt: skip
     values = {}
-    for known in fields(Architecture):
-        if known.name in content or known.default is MISSING or known.name == "vocabulary_size":
-            value = content[known.name]
-            if type(value) not in types.get(known.name, (int,)):
-                raise ValueError(f"its {known.name} is {value!r}")
-            values[known.name] = value
-    if "dropout" in values:
-        values["dropout"] = float(values["dropout"])
+    for name, kind in get_type_hints(Architecture).items():
+        if name in content or name in _IN_EVERY_FILE:
+            value = content[name]
+            if type(value) is not kind and (kind, type(value)) != (float, int):
+                raise ValueError(f"its {name} is {value!r}")
+            values[name] = kind(value)
     return Architecture(**values)

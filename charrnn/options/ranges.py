@@ -59,13 +59,13 @@ def check_ranges(options: object, prefix: str = "") -> None:
 
 @functools.cache
 def _ranges_of(schema: Any) -> list[tuple[str, Range]]:
-    hints = typing.get_type_hints(schema, include_extras=True)
-    return [
-        (name, extra)
-        for name, hint in hints.items()
-        for extra in getattr(hint, "__metadata__", ())
-        if isinstance(extra, Range)
-    ]
+    found: dict[str, list[Range]] = {}
+    for base in reversed(schema.__mro__):  # an option that is declared anew keeps its range
+        for name, hint in typing.get_type_hints(base, include_extras=True).items():
+            extras = getattr(hint, "__metadata__", ())
+            if ranges := [extra for extra in extras if isinstance(extra, Range)]:
+                found[name] = ranges
+    return [(name, allowed) for name, ranges in found.items() for allowed in ranges]
 
 
 def one_of(*names: str) -> Range:
@@ -79,13 +79,6 @@ BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
-
-
-def require_ranges(prefix: str, options: object, **ranges: Range) -> None:
-    """Raise InputError for the first of these options that is out of its range; None is in any."""
-    for name, allowed in ranges.items():
-        value = getattr(options, name)
-        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
 
 
 _NUMBER = r"[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?"

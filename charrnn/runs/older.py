@@ -17,7 +17,7 @@ from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError
 from charrnn.models.checkpoint import ENTRY
-from charrnn.regularization import Regularization
+from charrnn.options.networks import Regularization
 
 _OPTIMIZERS = {
     "adam": ("torch.optim.Adam", ("lr", "eps", "weight_decay")),

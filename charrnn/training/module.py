@@ -30,7 +30,7 @@ from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, detached, make_network, weights_of
-from charrnn.regularization import Regularization
+from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import compiled, hyperparameters, resume
 from charrnn.training.best import BITS_PER_NAT, Best
@@ -56,13 +56,6 @@ class LanguageModel(L.LightningModule):
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        kind: lstm, gru or another cell of `charrnn.cells.CELLS`, or the name of a cell or a
-            network that was registered (`charrnn.registry`).
-        dropout: share of the units that is dropped after every recurrent layer.
-        batchnorm: normalize after every recurrent layer, as torch-rnn can.
-        layernorm, skip: as `charrnn.stack` says.
-        regularization: fields of `charrnn.regularization.Regularization`, such as
-            ``locked_dropout=True``.
         optimizer: makes the optimizer of the parameters, such as
             ``functools.partial(torch.optim.Adam, lr=2e-3)``, which is the default. Where torch
             has a fused version it is taken, unless `fused` or `foreach` say otherwise. One that
@@ -70,6 +63,10 @@ class LanguageModel(L.LightningModule):
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
             training step; it is given `total_steps` and `steps_per_epoch` if it takes them. A
             ReduceLROnPlateau is stepped with val/loss after each validation instead.
+        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
+            kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
+            `charrnn.cells.CELLS`, or a cell or a network that was registered
+            (`charrnn.registry`).
 
     For another loss, override `compute_loss`; for another step, `training_step`. What that
     returns is what is logged and watched, and no gradient flows through `state` into the window
@@ -77,6 +74,7 @@ class LanguageModel(L.LightningModule):
 
     Raises:
         InputError: a value is out of its range.
+        TypeError: there is no option of a name.
 
     Attributes:
         state: the carried state after the last window.
@@ -90,37 +88,26 @@ class LanguageModel(L.LightningModule):
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, Any],
-        kind: str = "lstm",
-        embedding_size: int = 64,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        dropout: float = 0.0,
-        batchnorm: bool = False,
-        layernorm: bool = False,
-        skip: str = "none",
+        *,
         optimizer: MakeOptimizer | Mapping[str, Any] | None = None,
         schedule: MakeSchedule | Mapping[str, Any] | None = None,
-        **regularization: Any,
+        **network: Any,
     ) -> None:
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_plain(vocabulary)
-        architecture = Architecture(
-            kind, embedding_size, hidden_size, num_layers, dropout, batchnorm, len(vocabulary),
-            layernorm, skip,
-        )  # fmt: skip
-        sizes = asdict(architecture)
+        options = NetworkOptions(**network)
+        architecture = Architecture.of(options, len(vocabulary))
+        sizes = {**asdict(options), **asdict(architecture)}
         del sizes["vocabulary_size"]
         # what a checkpoint describes is a mapping, of which nothing is made
         adam = functools.partial(torch.optim.Adam, lr=LR)
         self.make_optimizer: MakeOptimizer = optimizer if callable(optimizer) else adam
         self.make_schedule: MakeSchedule | None = schedule if callable(schedule) else None
         made = {"optimizer": self.make_optimizer, "schedule": self.make_schedule}
-        self.save_hyperparameters(
-            {"vocabulary": vocabulary, **sizes, **regularization, **made}, logger=False
-        )
+        self.save_hyperparameters({"vocabulary": vocabulary, **sizes, **made}, logger=False)
         self.vocabulary = vocabulary
-        self.network = make_network(architecture, Regularization(**regularization))
+        self.network = make_network(architecture, options)
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()

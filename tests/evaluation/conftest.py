@@ -11,7 +11,7 @@ from charrnn.network import Network
 
 def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network:
     torch.manual_seed(3)
-    return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, 11))
+    return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, vocabulary_size=11))
 
 
 def in_float64(net: Network) -> Network:

@@ -24,7 +24,7 @@ H, T = 5, 9
 
 def network(kind: str) -> Network:
     torch.manual_seed(3)
-    made = Network(Architecture(kind, 4, H, 2, 0.0, False, 7)).eval()
+    made = Network(Architecture(kind, 4, H, 2, 0.0, False, vocabulary_size=7)).eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.uniform_(-2, 2)

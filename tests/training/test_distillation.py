@@ -22,7 +22,7 @@ V = 11
 
 def network(kind: str, layers: int, seed: int, hidden: int = 16) -> Network:
     torch.manual_seed(seed)
-    return Network(Architecture(kind, 8, hidden, layers, 0.0, False, V))
+    return Network(Architecture(kind, 8, hidden, layers, 0.0, False, vocabulary_size=V))
 
 
 def windows(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -18,7 +18,7 @@ N, T, V = 7, 9, 11
 
 def network(kind: str = "lstm", dropout: float = 0.0) -> Network:
     torch.manual_seed(1)
-    return Network(Architecture(kind, 5, 6, 2, dropout, False, V))
+    return Network(Architecture(kind, 5, 6, 2, dropout, False, vocabulary_size=V))
 
 
 def window() -> tuple[Tensor, Tensor]:
