@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charrnn.cells import Cell
-    from charrnn.commands.train import train
+    from charrnn.commands.train import build, train
     from charrnn.model import Model, load
     from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
@@ -25,6 +25,7 @@ __all__ = [
     "SamplingParams",
     "TextDataModule",
     "__version__",
+    "build",
     "load",
     "register_cell",
     "register_network",
@@ -38,6 +39,7 @@ _FROM = {
     "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
+    "build": "charrnn.commands.train",
     "train": "charrnn.commands.train",
     "Cell": "charrnn.cells",
     "CharacterNetwork": "charrnn.registry",

@@ -9,9 +9,9 @@ groups (the YAML files of its folder `conf/`), and functions that the core calls
 
 sample         (options, sampler) -> `charrnn.commands.sample.SampleStep`, or None for nothing to do
 run_end        (folder of a run that has ended) -> the file that it made, or None; must not raise
-sweep_begin    (config of a sweep, its parsed overrides, the words of its command line) ->
-               `charrnn.sweeps.jobs.Search`, or None where the sweeper is another's; raises
-               InputError for what is wrong
+sweep_begin    (config of a sweep, its parsed overrides) -> what is known of a study,
+               `charrnn.sweeps.jobs.Sweep`, its jobs empty where it is new; None where the
+               sweeper is another's; raises InputError for what is wrong
 sweep_end      (folder of a sweep that has ended)
 """
 

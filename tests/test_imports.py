@@ -19,10 +19,6 @@ ORDER = (
 # the front doors, and the one place that reads the tables of commands and extras
 ABOVE = {"__init__.py", "__main__.py", "plugins.py"}
 
-# `charrnn train resume=` composes anew what a record chose, and a job of a sweep begins by the
-# record of the sweep: for these, and nothing else, runs/ looks upwards
-UPWARDS = {"runs/merging.py: cli", "runs/older.py: cli", "runs/begin.py: sweeps"}
-
 
 def named(path: Path) -> Iterator[str]:
     """The modules of charrnn that a file imports or names as a text."""
@@ -50,7 +46,7 @@ def test_folders_import_from_those_below_them_only() -> None:
         for room in rooms(path)
         if room in ORDER[height + 1 :]
     }
-    assert wrong == UPWARDS
+    assert wrong == set()
 
 
 def test_what_lies_beside_the_folders_imports_no_command_and_no_extra() -> None:

@@ -17,15 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
 from charrnn.cli import flags, hydra_main, surroundings
-from charrnn.cli.job import Composed, Job, options_of
+from charrnn.cli.job import Job, options_of
 from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
 from charrnn.cli.sources import key_of
 from charrnn.errors import InputError, RunError
 from charrnn.plugins import Command
-
-__all__ = ["Composed", "call", "main"]
 
 
 def main(command: Command, words: list[str]) -> int:

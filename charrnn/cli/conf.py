@@ -96,15 +96,6 @@ def page(command: str) -> Page:
     return result
 
 
-def targets(group: str, choice: str) -> dict[str, str]:
-    """The dotted name of each node that a choice brings to training, with its ``_target_``."""
-    places = [folder / group / f"{choice}.yaml" for folder in plugins.conf_folders("train")]
-    own = _chosen(next(path for path in places if path.is_file()))
-    end = "._target_"
-    named = {f"{group}.{name}": option.default for name, option in own.items()}
-    return {name.removesuffix(end): target for name, target in named.items() if name.endswith(end)}
-
-
 def _choices(folders: list[Path], default: str) -> dict[str, Path]:
     """The files of a group, the default choice first."""
     paths = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}

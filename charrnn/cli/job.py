@@ -5,54 +5,50 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
 from charrnn.cli.building import build
-from charrnn.cli.line import hydra_config
-from charrnn.cli.literal import override_of
 from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
+from charrnn.runs.record import Choice, Config
 
 
 @dataclass(frozen=True)
-class Composed:
+class Request:
     """What `charrnn train` is asked for.
 
     Attributes:
         config: complete, checked, of plain values; without Hydra's own part.
         given: the options that today's command line sets, dotted, itself or by an experiment;
             a choice counts as its group's name.
-        folder: the run's folder, absolute; Hydra made it.
+        folder: of a new run, absolute; Hydra made it.
         choices: group -> the name or names that are chosen in it.
+        set_by_recipes: experiment, debug or sweep -> the options that its choice sets.
         overrides: the overrides in Hydra's grammar, without ``hydra.*``.
         hydra: Hydra's own part of the config, unresolved.
-        in_sweep: whether this is one job of a sweep.
-        job_id: Hydra's ``hydra.job.id``; "" outside a sweep.
-        flags: those of the command line that say where YAML files lie.
-        composed_with: the config with recipes (group -> choice) besides.
+        flags: the words of the command line that say where YAML files lie.
+        job_id: Hydra's ``hydra.job.id``, of one job of a sweep; "" outside a sweep.
     """
 
-    config: dict[str, Any]
+    config: Config
     given: tuple[str, ...]
     folder: Path
-    choices: dict[str, Any]
-    overrides: tuple[str, ...]
-    hydra: dict[str, Any]
-    in_sweep: bool
-    job_id: str
-    flags: tuple[str, ...]
-    composed_with: Callable[[Mapping[str, Any]], dict[str, Any]]
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    set_by_recipes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    hydra: dict[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    job_id: str = ""
 
 
 @dataclass
@@ -130,7 +126,7 @@ class Job:
             with sweeping.job(sweeping.Swept(hydra.job.num, overrides) if in_sweep else None):
                 return self.run(options)
         folder = Path(hydra.runtime.output_dir)
-        return self.run(composed_of(vars(options), hydra, folder, in_sweep, self.flags))
+        return self.run(request_of(vars(options), hydra, folder, self.flags))
 
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
@@ -197,48 +193,22 @@ def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
             node[last] = os.path.join(folder, value)
 
 
-def composed_of(
-    values: dict[str, Any],
-    hydra: DictConfig,
-    folder: Path,
-    in_sweep: bool,
-    flags: tuple[str, ...],
-) -> Composed:
+def request_of(config: Config, hydra: DictConfig, folder: Path, flags: tuple[str, ...]) -> Request:
     """What `charrnn train` is asked for, of the options that were built."""
-    return Composed(
-        config=values,
-        given=sources.given(hydra),
+    overrides, recipes = _plain(hydra.overrides)["task"], sources.set_by_recipes(hydra)
+    keys = [sources.key_of(word) for word in sources.todays(overrides)]
+    keys += [key for options in recipes.values() for key in options]
+    return Request(
+        config=config,
+        given=tuple(dict.fromkeys(key for key in keys if key not in conf.WITHOUT_A_NODE)),
         folder=folder,
         choices=sources.choices(hydra),
-        overrides=tuple(_plain(hydra.overrides)["task"]),
+        set_by_recipes=recipes,
+        overrides=tuple(overrides),
         hydra=_plain(hydra),
-        in_sweep=in_sweep,
-        job_id=str(hydra.job.id) if in_sweep else "",
         flags=flags,
-        composed_with=lambda recipes: _composed_with(hydra, recipes),
+        job_id=str(hydra.job.id) if hydra.mode == RunMode.MULTIRUN else "",
     )
-
-
-def _composed_with(hydra: DictConfig, recipes: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with recipes besides; without those that there are not."""
-    words = _plain(hydra.overrides)
-    own = {sources.key_of(word) for word in words["task"]}
-    more = [
-        override_of(group, choice)
-        for group, choice in recipes.items()
-        if group not in own and sources.has(hydra, group, choice)
-    ]
-    name = hydra.job.config_name
-    try:
-        config = compose(name, [*more, *words["hydra"], *words["task"]], return_hydra_config=True)
-        with open_dict(config.hydra):
-            config.hydra.job.num = 0
-        with hydra_config(config):
-            made: Any = OmegaConf.to_container(config, resolve=True)
-    except Exception:  # a recipe that no longer fits explains nothing
-        return {}
-    del made["hydra"]
-    return {str(name): value for name, value in made.items()}
 
 
 def _plain(config: Any) -> Any:

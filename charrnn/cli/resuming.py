@@ -1,63 +1,95 @@
-"""The words with which a resume is composed.
+"""How a run, or a sweep, goes on: by today's line, else its record, else today's defaults.
 
-What a record chose in the groups of conf/ is looked up again, in conf/ and in today's
-``--config-dir``: names, each held to a pattern, and nothing else of the record. These words stand
-before ``resume=`` and today's own after it, so that the two can be told apart.
+The names that a record chose in the groups of conf/ are looked up again, in conf/ and in today's
+``--config-dir``. The words that choose them stand before ``resume=`` and today's own after it,
+so that the two can be told apart. What is built is what these words compose; which nodes there
+are is the record's, and so is every value that is plain and for an option of what is built.
+Everything else is refused by its name, with the words that ask for it.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 import os
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import get_object
 from omegaconf import DictConfig
 
 from charrnn import plugins
 from charrnn.cli import conf
+from charrnn.cli.building import SUPPLIED, build
+from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.flags import Flags
-from charrnn.cli.literal import override_of
-from charrnn.cli.sources import folders as folders_of
-from charrnn.cli.sources import key_of
-from charrnn.errors import InputError
-from charrnn.runs import folder as folders
-from charrnn.runs.older import inferred_choices, upgraded
-from charrnn.runs.record import Record
+from charrnn.cli.job import Request
+from charrnn.cli.literal import as_typed, override_of
+from charrnn.cli.nodes import TARGETS
+from charrnn.cli.sources import folders, key_of, todays
+from charrnn.cli.traits import having
+from charrnn.errors import InputError, shown
+from charrnn.options.ranges import FIXED
+from charrnn.runs.folder import require_plain_files
+from charrnn.runs.older import choices_of_0_1, upgraded
+from charrnn.runs.record import MISSING, Choice, Config, Record, found, put
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Sweep, SweepJob
+from charrnn.text.corpora import cached_text
 
 SWEEPER = "hydra_plugins.charrnn_recorded.RecordedJobs"
+SINGLE = ("data", "model", "optimizer", "schedule", "trainer")
+SEVERAL = ("callbacks", "logger")
+# whose options are all there in every record: what is missing there is new since
+WHOLE = ("data", "model", "trainer")
+
+# loggers that write into the run's folder only; another one is built if today's line asks for it
+_LOCAL_LOGGERS = (
+    "charrnn.training.MetricsCSV",
+    "lightning.pytorch.loggers.TensorBoardLogger",
+    "lightning.pytorch.loggers.CSVLogger",
+)
+# arguments of lightning.Trainer that decide how it is trained, beside those in conf/
+_OF_THE_TRAINER = frozenset(
+    {"accumulate_grad_batches", "benchmark", "detect_anomaly", "deterministic", "fast_dev_run",
+     "inference_mode", "limit_predict_batches", "limit_test_batches", "limit_train_batches",
+     "limit_val_batches", "max_time", "min_epochs", "min_steps", "overfit_batches",
+     "sync_batchnorm", "enable_model_summary"}
+)  # fmt: skip
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _FOLDER = re.compile(r"file://([^,\]'\"]+)")
 
 
+# The words that are composed
+
+
 def run_words(
-    record: Record, today: Sequence[str], flags: Flags | None = None, *recipes: str
-) -> list[str]:
-    """A record's choices, as far as there are files of these names, and today's do not say so."""
-    own = [flags.config_dir, flags.config_path] if flags is not None else []
-    typed = [
-        path for word in today if "hydra.searchpath=" in word for path in _FOLDER.findall(word)
-    ]
-    further = (Path(folder) for folder in (*own, *typed) if folder is not None)
-    searched = [*plugins.conf_folders("train"), *further]
-    return _choices(record, today, searched, *recipes)
-
-
-def _choices(
     record: Record, today: Sequence[str], searched: Sequence[Path], *recipes: str
 ) -> list[str]:
-    groups = conf.page("train").groups.keys() - {*conf.WITHOUT_A_NODE} | {*recipes}
-    chosen = {**inferred_choices(upgraded(record.config, record.source)), **record.choices}
-    given = {key_of(word) for word in today}
+    """The words that choose what a record chose, where today's do not say so themselves.
+
+    Args:
+        searched: the folders of YAML files.
+        recipes: the groups without a node of their own that are chosen in, too.
+    """
+    groups = conf.page("train").groups.keys() - {*WITHOUT_A_NODE} | {*recipes}
+    chosen = {**choices_of_0_1(record.config), **record.choices}
     words = []
-    for group in (chosen.keys() & groups) - given:
+    for group in (chosen.keys() & groups) - {key_of(word) for word in today}:
         names = chosen[group] if isinstance(chosen[group], list) else [chosen[group]]
-        files = ([folder / group / f"{name}.yaml" for folder in searched] for name in names)
-        if all(any(map(Path.is_file, places)) for places in files):
+        if all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names):
             words.append(override_of(group, chosen[group]))
     return sorted(words)
+
+
+def searched_by(today: Sequence[str], flags: Flags | None) -> list[Path]:
+    """The folders of YAML files that a command line names, after charrnn's own."""
+    own = [flags.config_dir, flags.config_path] if flags is not None else []
+    own += [path for word in today if "hydra.searchpath=" in word for path in _FOLDER.findall(word)]
+    return [*plugins.conf_folders("train"), *(Path(folder) for folder in own if folder)]
 
 
 def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) -> list[str]:
@@ -66,10 +98,11 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     Raises:
         InputError: its record cannot be used, or today's words would make other jobs of it.
     """
-    folders.require_plain_files(folder)
+    require_plain_files(folder)
     sweep = jobs.read(folder)
+    swept = {key_of(name) for name in sweep.swept}
     for word in today:
-        if key_of(word) in {key_of(name) for name in sweep.swept} or _is_swept(word):
+        if key_of(word) in swept:
             raise InputError(
                 f"{word}: resume={folder} goes on with the jobs that its sweep has; "
                 f"leave it out, or start another sweep"
@@ -78,18 +111,10 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     own = [override_of("hydra.sweep.dir", str(folder)), "hydra.mode=MULTIRUN"]
     if sweep.space is None:
         return ["hydra/sweeper=recorded", resume, *today, *own]
-    base = run_words(sweep.jobs[0].record, today, flags, "sweep")
+    base = run_words(sweep.jobs[0].record, today, searched_by(today, flags), "sweep")
     if not any(word.startswith("sweep=") for word in (*base, *today)):
         base.append("hydra/sweeper=study")
     return [*base, resume, *today, *own]
-
-
-def _is_swept(word: str) -> bool:
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except Exception:  # a text that is not quoted yet
-        return False
-    return bool(override.is_sweep_override()) and not override.is_hydra_override()
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:
@@ -102,12 +127,233 @@ def job_words(
     sweep: Sweep, job: SweepJob, folder: str, hydra: DictConfig, today: Sequence[str]
 ) -> list[str]:
     """The words of a job that goes on, or begins, in its folder of the sweep."""
-    resumes = [index for index, word in enumerate(today) if word.startswith("resume=")]
-    own = list(today[resumes[0] + 1 :])
-    recipes = [] if sweep.space is None else ["sweep"]
+    own = todays(list(today))[1:]
+    recipes = [*({*sweep.swept} & {*WITHOUT_A_NODE}), *["sweep"] * (sweep.space is not None)]
     return [
-        *_choices(job.record, own, folders_of(hydra), *recipes),
+        *run_words(job.record, own, folders(hydra), *recipes),
         override_of("resume", os.fspath(sweep.folder / folder)),
         *own,
         override_of("hydra.sweep.subdir", folder),
     ]
+
+
+def words_again(words: Sequence[str], flags: Sequence[str], config: Config, *swept: str) -> str:
+    """What the line of a resume has to hold beside ``resume=``, quoted for a shell.
+
+    A record stands for the options of charrnn's own. What else today's words have is repeated as
+    it was typed: given again, it changes no value.
+
+    Args:
+        config: that was composed of them.
+        swept: the options that differ between the jobs of a sweep.
+    """
+    own = {*conf.page("train").names(), "resume", *swept} - {"data.url", "experiment", "debug"}
+    for node in SEVERAL:  # a record's values that lead away are not taken
+        own -= {key for key in own if key.startswith(node) and _leads_away(found(config, key))}
+    typed = {key_of(word): as_typed(word) for word in todays(list(words))}
+    again = [
+        word
+        for key, word in typed.items()
+        if key.startswith("hydra.launcher")
+        or not (key.startswith("hydra.") or key in swept or (key in own and word[0] not in "+~"))
+    ]
+    nodes = [node["_target_"] for node in config["logger"].values() if node]
+    if {*nodes} - {*_LOCAL_LOGGERS} and not any(
+        key.startswith("logger.") and "_target_" in word for key, word in typed.items()
+    ):
+        again.append(typed.get("logger", "logger=default"))
+    return "".join(f" {shlex.quote(word)}" for word in (*flags, *again))
+
+
+# What the run has then
+
+
+def merged(record: Record, asked: Request) -> Config:
+    """The recorded config with what is asked for today, checked.
+
+    Raises:
+        InputError: names an option that a resume cannot change, or what is not taken from a
+            record, with the words that ask for it.
+    """
+    config = laid_over(record, asked, having("train", FIXED))
+    # it was asked for when the run was begun; a resume does without that file
+    checked = vars(build(plugins.options_of("train"), {**config, "init_from": None}))
+    return {**checked, "init_from": config["init_from"]}
+
+
+def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
+    """The recorded config, laid over today's, with what today's line gives.
+
+    Args:
+        fixed: the options that a resume cannot change.
+    """
+    now, recorded = asked.config, upgraded(record.config, record.source)
+    given = _changed({**choices_of_0_1(record.config), **record.choices}, asked)
+    result, lacking = copy.deepcopy(now), dict[str, str]()
+
+    def refuse(key: str, value: Any) -> None:
+        if not _is_plain(value):
+            raise InputError(f"{record.source}: {shown(key)} is not taken from a record")
+        word = f"{'+' if found(now, key) is MISSING else ''}{override_of(key, value)}"
+        lacking[shown(f"{key}={value}")] = shlex.quote(as_typed(word))
+
+    def several(path: str, value: Config, today: Config) -> Config:
+        nodes = {name: node for name, node in value.items() if node is not None}
+        return {
+            name: laid(f"{path}.{name}", node, today.get(name))
+            for name, node in nodes.items()
+            if f"{path}.{name}" not in given
+        }
+
+    def laid(path: str, value: Any, today: Any) -> Any:
+        """A recorded node, over what stands at its place today."""
+        target = value.get("_target_") if isinstance(value, dict) else None
+        if not isinstance(today, dict) or today.get("_target_") != target:
+            if isinstance(today, dict) and f"{path}._target_" in given:
+                return copy.deepcopy(today)
+            today = None
+        if word := _asking(path, value, today, record, asked):
+            lacking[f"{path} is {target}"] = word
+        if today is None:
+            return {}
+        result = {name: part for name, part in today.items() if name[:1] == "_" or path in WHOLE}
+        for name, part in value.items():
+            key, inner = f"{path}.{name}", today.get(name, MISSING)
+            if (part == inner and type(part) is type(inner)) or key in given:
+                result[name] = inner
+            elif name[:1] != "_" and isinstance(part, dict) and "_target_" in part:
+                result[name] = laid(key, part, inner)
+            elif key == "data.url" and part is not None:
+                result[name] = None  # it is not asked; the text may be here already
+                sha256 = value.get("sha256")
+                if (sha256 or value.get("corpus") is None) and not cached_text(str(sha256)):
+                    refuse(key, part)
+            elif (
+                _is_plain(part)
+                and _takes(path, today, name)
+                and (path == "data" or not _leads_away(part))
+            ):
+                result[name] = part
+            else:
+                refuse(key, part)
+        return result
+
+    for name, value in recorded.items():
+        today = now.get(name, MISSING)
+        if today is MISSING:
+            raise InputError(f"{record.source}: {shown(name)} is no option of charrnn train")
+        if name not in (*SINGLE, *SEVERAL):
+            result[name] = value
+            if not _is_plain(value):
+                refuse(name, value)
+        elif not isinstance(value, dict):
+            raise InputError(f"{record.source}: its {name} is no group of options")
+        elif name not in given:
+            result[name] = (several if name in SEVERAL else laid)(name, value, today)
+        elif name in SINGLE:
+            # what a choice leaves open was decided when the run was begun
+            open = (key for key, part in today.items() if part is None and key in value)
+            decided = {key: value[key] for key in open if _is_plain(value[key])}
+            result[name] = {**today, **{k: v for k, v in decided.items() if _takes(name, today, k)}}
+    if lacking:
+        raise InputError(
+            f"{record.source}: {', '.join(lacking)}: what is built, where it writes and whom it "
+            f"asks is not taken from a record; if you trust it, add "
+            f"{' '.join(dict.fromkeys(lacking.values()))}"
+        )
+    result = copy.deepcopy(result)
+    for key in given:
+        if key not in (*SINGLE, *SEVERAL):
+            put(result, key, found(now, key))
+    _refuse_changes(recorded, result, given, fixed)
+    return result
+
+
+def _changed(chosen: Mapping[str, Choice], asked: Request) -> list[str]:
+    """What today's line gives; a choice that is given again changes no value."""
+    same = {group for group in chosen if asked.choices.get(group) == chosen[group]}
+    typed = {key_of(word) for word in todays(list(asked.overrides))}
+    again = {key for group in same for key in asked.set_by_recipes.get(group, ())} - typed
+    return [key for key in asked.given if key not in {"resume", *same, *again, *WITHOUT_A_NODE}]
+
+
+def _refuse_changes(
+    before: Config, after: Config, given: Sequence[str], fixed: frozenset[str]
+) -> None:
+    """Refuse what makes another run of it, the kind of a thing before its sizes."""
+    kinds = {"optimizer._target_", "model._target_"}
+    names = sorted({*fixed, *kinds}, key=lambda n: (not n.endswith(("kind", "_target_")), n))
+    for key in names:
+        if (old := found(before, key)) is not MISSING and old != found(after, key):
+            raise InputError(
+                f"{key}={found(after, key)}: a resume cannot change it (the run has {old}); "
+                f"leave it out, or start anew, with init_from= for the weights"
+            )
+    # only our own schedules follow a new learning rate; others go on as they were saved
+    target = str(found(after, "schedule._target_"))
+    for key in given if not target.startswith("charrnn.") else ():
+        changes = key.split(".")[0] in ("optimizer", "schedule")
+        if changes and found(before, key) != found(after, key):
+            raise InputError(
+                f"{key}: a resume cannot change it under {target}, which goes on as it was saved; "
+                f"leave it out, or start anew with init_from="
+            )
+
+
+def _asking(path: str, value: Config, today: Any, record: Record, asked: Request) -> str:
+    """The word that asks for a recorded node which today's line does not name; "" if it does."""
+    group, _, name = path.partition(".")
+    target = value.get("_target_") if isinstance(value, dict) else None
+    named = {"logger", f"{path}._target_"} & {*asked.given}
+    if today is not None and (group != "logger" or target in _LOCAL_LOGGERS or named):
+        return ""
+    if not isinstance(target, str) or not _DOTTED.fullmatch(target):
+        raise InputError(
+            f"{record.source}: its {path} is {shown(target)}, which names nothing that can be built"
+        )
+    choice = record.choices.get(group)
+    written = choice if isinstance(choice, str) else f"[{','.join(choice or ())}]"
+    if today is not None:
+        return f"{group}={written if choice else name}"
+    if choice and choice != asked.choices.get(group):
+        return f"--config-dir FOLDER (that has {group}/{written}.yaml)"
+    node = found(asked.config, path)
+    there: Config = node if isinstance(node, dict) else {}
+    words = [f"{'' if there else '+'}{path}._target_={target}"]
+    for name, part in value.items():
+        if name[:1] != "_" and _is_plain(part) and there.get(name, MISSING) != part:
+            words.append(override_of(f"{'' if name in there else '+'}{path}.{name}", part))
+    words += [f"~{path}.{name}" for name in there if name not in value]
+    return " ".join(shlex.quote(as_typed(word)) for word in words)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether nothing in it says what is built; all of it is plain by its reading."""
+    if isinstance(value, dict):
+        return all(name[:1] != "_" and _is_plain(part) for name, part in value.items())
+    return not isinstance(value, list) or all(map(_is_plain, value))
+
+
+def _takes(path: str, node: Mapping[str, Any], name: str) -> bool:
+    """Whether a record may set this argument of a node."""
+    group, target = path.partition(".")[0], node["_target_"]
+    schema = TARGETS.get(target)
+    declared = name in getattr(schema, "__dataclass_fields__", ())
+    if name[:1] == "_" or f"{path}.{name}" in ("data.url", "logger.mlflow.tracking_uri"):
+        return False
+    if target == "lightning.Trainer":
+        return declared or name in _OF_THE_TRAINER
+    if group == "logger" or (schema is not None and not hasattr(schema, "OPEN")):
+        return declared
+    named = inspect.signature(get_object(target)).parameters.keys() - SUPPLIED.get(group, set())
+    return name in node or name in named
+
+
+def _leads_away(value: Any) -> bool:
+    """Whether a text could be a place that is not the run's folder, or an address."""
+    if isinstance(value, dict | list):
+        return any(map(_leads_away, value.values() if isinstance(value, dict) else value))
+    if not isinstance(value, str):
+        return False
+    parts = re.split(r"[/\\]", value)
+    return "://" in value or os.path.isabs(value) or value[:1] == "~" or ".." in parts

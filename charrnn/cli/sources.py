@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli.conf import WITHOUT_A_NODE
-from charrnn.runs.record import is_choice
+from charrnn.runs.record import Choice, is_choice
 
 
 def key_of(override: str) -> str:
@@ -23,20 +20,8 @@ def key_of(override: str) -> str:
 
 def folders(hydra: DictConfig) -> list[Path]:
     """The folders that are searched for YAML files, in order."""
-    sources = OmegaConf.to_container(hydra.runtime.config_sources)
-    return [Path(source["path"]) for source in sources if source["schema"] == "file"]  # type: ignore
-
-
-def given(hydra: DictConfig) -> tuple[str, ...]:
-    """The options that the command line sets, itself or by an experiment or a debug choice."""
-    written: Any = OmegaConf.to_container(hydra.overrides.task)
-    overrides = todays(written)
-    keys = [key_of(override) for override in overrides]
-    for group in WITHOUT_A_NODE:
-        if group in keys:
-            for path in chosen(hydra, group):
-                keys += set_by(path)
-    return tuple(dict.fromkeys(key for key in keys if key not in WITHOUT_A_NODE))
+    sources: Any = OmegaConf.to_container(hydra.runtime.config_sources)
+    return [Path(source["path"]) for source in sources if source["schema"] == "file"]
 
 
 def todays(overrides: list[str]) -> list[str]:
@@ -45,51 +30,48 @@ def todays(overrides: list[str]) -> list[str]:
     return overrides[resumes[0] if resumes else 0 :]
 
 
-def choices(hydra: DictConfig) -> dict[str, Any]:
+def set_by_recipes(hydra: DictConfig) -> dict[str, list[str]]:
+    """Group -> the options that its choice on the command line sets; experiments and the like."""
+    keys = {key_of(word) for word in todays(_task(hydra))}
+    recipes = {group: chosen(hydra, group) for group in WITHOUT_A_NODE if group in keys}
+    return {
+        group: [key for path in paths for key, _ in _settings(path)]
+        for group, paths in recipes.items()
+    }
+
+
+def choices(hydra: DictConfig) -> dict[str, Choice]:
     """The name, or the list of names, that is chosen in each group; Hydra's own aside."""
     known: Any = OmegaConf.to_container(hydra.runtime.choices)
     found = {group: choice for group, choice in known.items() if choice is not None}
     # Hydra does not count a list of choices among them
-    ours = (path for folder in plugins.conf_folders("train") for path in folder.iterdir())
-    groups = {path.name for path in ours if path.is_dir()} - {"base", "hydra"}
-    if lists := groups - known.keys():
-        words: Any = OmegaConf.to_container(hydra.overrides)
-        loader = GlobalHydra.instance().config_loader()
-        composed = loader.compute_defaults_list(
-            hydra.job.config_name, [*words["hydra"], *words["task"]], RunMode.RUN
-        )
-        for group in lists:
-            below = f"{group}/"
-            found[group] = [
-                str(default.config_path).removeprefix(below)
-                for default in composed.defaults
-                if str(default.config_path).startswith(below)
-                and not str(default.parent).startswith(below)
-            ]
+    groups = {path.name for f in plugins.conf_folders("train") for path in f.iterdir()}
+    for group in WITHOUT_A_NODE:
+        for path in chosen(hydra, group):
+            lists = {key: value for key, value in _settings(path) if key in groups - known.keys()}
+            found |= {key: value for key, value in lists.items() if isinstance(value, list)}
+    found |= {key: names for key, names in _lists(hydra).items() if key in groups}
     return {group: choice for group, choice in found.items() if is_choice(group, choice)}
-
-
-def has(hydra: DictConfig, group: str, choice: Any) -> bool:
-    """Whether there is a file for each name of a choice."""
-    names = choice if isinstance(choice, list) else [choice]
-    return all(_file(hydra, f"{group}/{name}") is not None for name in names)
 
 
 def chosen(hydra: DictConfig, group: str) -> list[Path]:
     """The files of a group's choice or choices."""
-    choices: Any = OmegaConf.to_container(hydra.runtime.choices)
+    names = _lists(hydra).get(group) or [str(hydra.runtime.choices.get(group))]
+    places = ([folder / group / f"{name}.yaml" for folder in folders(hydra)] for name in names)
+    first = (next(filter(Path.is_file, paths), None) for paths in places)
+    return [path for path in first if path is not None]
+
+
+def _lists(hydra: DictConfig) -> dict[str, list[str]]:
+    """The groups for which the command line gives a list of choices."""
+    pairs = [word.lstrip("+").partition("=") for word in _task(hydra)]
+    given = {group: value.strip("[]").split(",") for group, _, value in pairs if value[:1] == "["}
+    return {group: [name.strip() for name in names] for group, names in given.items()}
+
+
+def _task(hydra: DictConfig) -> list[str]:
     written: Any = OmegaConf.to_container(hydra.overrides.task)
-    # Hydra does not count a list of choices among them
-    lists = [o.partition("=")[2] for o in written if o.startswith(f"{group}=[")]
-    choice = lists[-1] if lists else choices.get(group)
-    names = choice if isinstance(choice, list) else str(choice).strip("[]").split(",")
-    paths = [_file(hydra, f"{group}/{name.strip()}") for name in names]
-    return [path for path in paths if path is not None]
-
-
-def set_by(path: Path) -> list[str]:
-    """The options that a file with ``# @package _global_`` sets, and the groups it chooses."""
-    return list(dict.fromkeys(key for key, _ in _settings(path)))
+    return list(written)
 
 
 def naming(hydra: DictConfig, name: str, value: object) -> Path | None:
@@ -106,6 +88,7 @@ def naming(hydra: DictConfig, name: str, value: object) -> Path | None:
 
 
 def _settings(path: Path) -> Iterator[tuple[str, Any]]:
+    """The options that a file sets, and the groups that it chooses in, each with its value."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except Exception:  # it was composed, so this is a file that Hydra reads in another way
@@ -132,11 +115,3 @@ def _leaves(values: dict[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _file(hydra: DictConfig, name: str) -> Path | None:
-    for folder in folders(hydra):
-        path = Path(os.path.join(folder, f"{name}.yaml"))
-        if path.is_file():
-            return path
-    return None

@@ -11,7 +11,6 @@ import contextlib
 import copy
 import itertools
 import os
-import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,16 +24,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
 from charrnn.cli import conf, failures, hydra_main, launching, resuming, surroundings
-from charrnn.cli.job import Job, composed_of, make_absolute, options_of
+from charrnn.cli.job import Job, make_absolute, options_of, request_of
 from charrnn.cli.line import Line, hydra_config
-from charrnn.cli.literal import as_typed, quoted
+from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.runs.folder import is_run
 from charrnn.runs.record import Record
 from charrnn.say import say
 from charrnn.sweeps import ending, jobs
-from charrnn.sweeps.jobs import Search, Sweep, SweepJob
+from charrnn.sweeps.jobs import Sweep, SweepJob
 
 
 def run(line: Line) -> None:
@@ -68,7 +67,7 @@ def run(line: Line) -> None:
         finally:
             failed = failures.taken(job.failures)
             if trains:
-                ending.tell(folder, whole, again(line))
+                ending.tell(folder, whole, plan.again(line))
         for tell in plugins.calls("sweep_end"):
             tell(folder)
     for failure in failed:
@@ -84,16 +83,6 @@ def run(line: Line) -> None:
         raise RunError(f"{folder}: cannot be written ({reason})") from raised
     if raised is not None:
         raise RunError(f"a job failed: {_in_a_line(raised)}") from raised
-
-
-def again(line: Line) -> str:
-    """The words of today's line that going on with its sweep needs, quoted for a shell."""
-    words = list(line.places())
-    for word in line.overrides:
-        where = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "logger=", "data.url=")
-        if "_target_" in word or word.startswith(where):
-            words.append(as_typed(word))
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _refuse_runs(folder: Path) -> None:
@@ -149,6 +138,12 @@ class _Plan:
         theirs: Any = OmegaConf.select(self.config, name)
         return f"{name}=[{','.join(map(quoted, sorted({*theirs, *self.fixed})))}]"
 
+    def again(self, line: Line) -> str:
+        """The words that going on with it needs, quoted for a shell."""
+        swept = self.recorded.swept if self.recorded is not None else ()
+        config: Any = OmegaConf.to_container(self.config)
+        return resuming.words_again(line.overrides, line.places(), config, *swept)
+
     def failed(self, failed: int, begun: int) -> str:
         """How many failed.
 
@@ -182,9 +177,9 @@ def _checked(line: Line) -> _Plan:
         fixed = [o.key_or_group for o in swept if not o.is_sweep_override()]
         names = tuple(o.get_key_element() for o in swept if o.is_sweep_override())
         for call in plugins.calls("sweep_begin"):
-            if (search := call(master, swept, line.overrides)) is not None:
-                plan = _Plan(master, search.jobs, False, fixed)
-                return _checked_search(line, plan, search, swept, names)
+            if (study := call(master, swept)) is not None:
+                plan = _Plan(master, study.settings["n_trials"], False, fixed)
+                return _checked_study(line, plan, study, swept)
         if not target.endswith(".BasicSweeper"):
             # which jobs there are is decided as they run; each begins with the same check
             _check(line, [_first(override) for override in swept], 0)
@@ -220,13 +215,15 @@ def _without(overrides: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(text for text in overrides if text.partition("=")[0] not in swept)
 
 
-def _checked_search(
-    line: Line, plan: _Plan, search: Search, swept: list[Override], names: tuple[str, ...]
-) -> _Plan:
+def _checked_study(line: Line, plan: _Plan, study: Sweep, swept: list[Override]) -> _Plan:
     """A sweep of which the jobs are not known yet: it has a record for each choice of groups."""
-    if search.recorded is not None:
-        for number, words in enumerate(search.recorded):
-            _check(line, words, number)
+    assert study.space is not None
+    for number, base in enumerate(study.jobs):
+        chosen = base.record.choices
+        more = [override_of(name, chosen[name]) for name in study.space if name in chosen]
+        today = [*line.overrides, *more]
+        _check(line, resuming.job_words(study, base, "0", plan.config.hydra, today), number)
+    if study.jobs:
         return plan
     groups = conf.page(line.command).groups
     each = [
@@ -236,9 +233,10 @@ def _checked_search(
         for override in swept
     ]
     bases = [_check(line, list(job), 0) for job in itertools.product(*each)]
-    bases = [replace(base, folder="", overrides=_without(base.overrides, names)) for base in bases]
-    recorded = Sweep(Path(), names, bases, dict(search.space), dict(search.settings))
-    return replace(plan, recorded=recorded)
+    bases = [
+        replace(base, folder="", overrides=_without(base.overrides, study.swept)) for base in bases
+    ]
+    return replace(plan, recorded=replace(study, jobs=bases))
 
 
 def _parser(line: Line, overrides: list[str]) -> tuple[OverridesParser, DictConfig]:
@@ -296,7 +294,7 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
         if line.command != "train":
             return SweepJob("", Record({}, {}, ""), ())
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
-        asked = composed_of(values, config.hydra, folder, True, line.places())
+        asked = request_of(values, config.hydra, folder, line.places())
     _refuse_processes(values["trainer"])
     if values["resume"] not in (None, "auto") and line.check is not None:
         line.check(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,12 @@ from charrnn.runs.folder import is_run, refuse_run
 from charrnn.sweeps.jobs import is_sweep
 
 if TYPE_CHECKING:
-    from charrnn.cli.compose import Composed
+    from lightning import Trainer
+
     from charrnn.cli.flags import Flags
-    from charrnn.runs.request import Request, Result
+    from charrnn.cli.job import Request
+    from charrnn.runs.spec import Result
+    from charrnn.training import LanguageModel, TextDataModule
 
 
 def train(*overrides: str) -> Result | None:
@@ -33,50 +37,63 @@ def train(*overrides: str) -> Result | None:
     return result
 
 
-def run(composed: Composed) -> Result:
+def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
+    """What `charrnn train` builds of these overrides, for a script of one's own.
+
+        data, module, trainer = charrnn.build("model=gru", "data.input_txt=my.txt")
+        trainer.fit(module, data)
+
+    Returns:
+        The data, opened; the module, with the weights that the seed makes; and the trainer, whose
+        callbacks and loggers write into the folder of a run, as the command's do.
+
+    Raises:
+        InputError, RunError: as the command does; `resume=` goes on in `charrnn.train` only.
+    """
+    from charrnn.cli import compose
+    from charrnn.cli.begin import run_of
+    from charrnn.runs import fit, preflight
+    from charrnn.runs.train import prepared
+    from charrnn.training.signals import Signals
+
+    command = replace(plugins.commands()["train"], run=_asked)
+    asked = compose.call(command, list(overrides))
+    if asked is None:
+        raise InputError("-m: charrnn.build builds one run; charrnn.train runs a sweep")
+    if (run := run_of(asked)).source is not None:
+        raise InputError(f"resume={asked.config['resume']}: charrnn.train goes on with a run")
+    preflight.check_options(run, world.ALONE)
+    run, inputs = prepared(run)
+    data, module, trainer, _ = fit.build_parts(run, inputs, Signals())
+    return data, module, trainer
+
+
+def _asked(asked: Request) -> Request:
+    return asked
+
+
+def run(asked: Request) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
+    from charrnn.cli.begin import run_of
     from charrnn.runs import train as runs
     from charrnn.say import lasting_streams, say
     from charrnn.training.signals import Signals
 
-    request = _request(composed)
     with lasting_streams(), Signals() as signals:
         try:
-            return runs.train(request, signals)
+            return runs.train(run_of(asked), signals)
         except Interrupted:
             if line := world.requeue():
                 say(line)
             raise
 
 
-def check(composed: Composed) -> None:
+def check(asked: Request) -> None:
     """Look whether a run can begin so, or go on; nothing is written."""
-    from charrnn.runs.begin import beginning
+    from charrnn.cli.begin import run_of
 
-    beginning(_request(composed))
-
-
-def _request(composed: Composed) -> Request:
-    from charrnn.cli.building import build
-    from charrnn.cli.options import TrainOptions
-    from charrnn.cli.traits import having
-    from charrnn.options.ranges import FIXED
-    from charrnn.runs.request import Request
-
-    return Request(
-        config=composed.config,
-        given=composed.given,
-        folder=Path(composed.folder),
-        choices=composed.choices,
-        overrides=composed.overrides,
-        hydra=composed.hydra,
-        flags=composed.flags,
-        job_id=composed.job_id,
-        fixed=having("train", FIXED),
-        check=lambda config: vars(build(TrainOptions, config)),
-        composed_with=composed.composed_with,
-    )
+    run_of(asked)
 
 
 def follow() -> int | None:
@@ -150,18 +167,20 @@ def go_on(overrides: list[str], flags: Flags) -> list[str]:
     resume = _unquoted(resume)
     if resume in ("auto", "null"):
         return overrides
-    from charrnn.cli.resuming import run_words, sweep_words
+    from charrnn.cli.resuming import run_words, searched_by, sweep_words
     from charrnn.runs.folder import RECORDED, read_record
 
     if is_sweep(Path(resume)):
         return sweep_words(Path(resume), _without(overrides, "resume="), flags)
     if os.path.isfile(resume):
-        from charrnn.runs.begin import checkpoint_record
+        from charrnn.cli.begin import checkpoint_record
 
-        return run_words(checkpoint_record(resume), overrides, flags) + overrides
-    if os.path.lexists(Path(resume) / RECORDED):
-        return run_words(read_record(Path(resume)), overrides, flags) + overrides
-    return overrides
+        record = checkpoint_record(resume)
+    elif os.path.lexists(Path(resume) / RECORDED):
+        record = read_record(Path(resume))
+    else:
+        return overrides
+    return run_words(record, overrides, searched_by(overrides, flags)) + overrides
 
 
 def _unquoted(value: str) -> str:

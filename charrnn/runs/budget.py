@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.runs.record import MISSING, found
-from charrnn.runs.request import Config
+from charrnn.runs.record import MISSING, Config, found
 from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters

@@ -11,15 +11,15 @@ import inspect
 import logging
 import os
 import re
+import secrets
 import sys
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -34,16 +34,17 @@ from charrnn import own_code
 from charrnn.allocation import keep_freed_memory
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
-from charrnn.runs import hardware
-from charrnn.runs.begin import ResumePoint
+from charrnn.models.ensemble import Trained
+from charrnn.models.trained import TrainedModel
+from charrnn.runs import budget, hardware
 from charrnn.runs.folder import link_latest
 from charrnn.runs.group import lost, means_lost
-from charrnn.runs.initial import Initial, initial_weights, read_initial
+from charrnn.runs.initial import Initial, initial_weights, read_initial, require_same_tokens
 from charrnn.runs.introduction import introduce
-from charrnn.runs.older import continue_epochs
-from charrnn.runs.record import Choice
-from charrnn.runs.request import Config, Result
-from charrnn.runs.teachers import teach
+from charrnn.runs.record import Config
+from charrnn.runs.resume import continue_epochs
+from charrnn.runs.spec import Result, RunSpec
+from charrnn.runs.teachers import read_teachers, teach
 from charrnn.runs.world import ALONE, World
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
@@ -53,58 +54,114 @@ from charrnn.training.checkpoints import Run
 from charrnn.training.signals import Signals
 
 
-@dataclass(frozen=True)
-class Task:
-    """What every process of a run needs to know; it can be sent to another.
+class Inputs(NamedTuple):
+    """What a run reads, besides the checkpoint that it goes on from; each is read once.
 
     Attributes:
-        config: with every automatic choice made.
-        choices: group -> what was chosen in it.
-        files: the HDF5 and JSON of the data, absolute.
-        best_is_lost: the files of the best model so far are gone, so that the next one counts.
-        teachers: their fingerprint, for a resume; None for a run without.
+        initial: the model that a new run starts from (`init_from=`).
+        teachers: those of `distill_from=`.
     """
 
-    config: Config
-    choices: dict[str, Choice]
-    folder: Path
-    files: tuple[Path, Path]
-    start: ResumePoint
-    best_is_lost: bool = False
-    teachers: str | None = None
+    data: TextDataModule
+    initial: TrainedModel | None = None
+    teachers: Trained | None = None
+
+    @classmethod
+    def read(cls, run: RunSpec) -> Inputs:
+        """Open the data, and read the models that are named.
+
+        The text is preprocessed where that was not done yet, and a seed is drawn where none is
+        given (`data.seed`).
+
+        Raises:
+            InputError: a file cannot be used, or what does not fit together.
+        """
+        config = run.config
+        seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
+        data: TextDataModule = build("data", budget.guessed(config)["data"], seed=seed)
+        data.seed = seed
+        if run.files is not None:
+            data.files = run.files
+        elif config["data"]["input_txt"] is not None:
+            # beside a text that only a record names, nothing is written
+            named = {"data", "data.input_txt"} & {*run.given}
+            data.beside_the_text = run.source is None or bool(named)
+        data.prepare_data()
+        assert data.files is not None
+        h5, json = data.files
+        data.files = (Path(h5).resolve(), Path(json).resolve())
+        data.setup()
+        initial = None
+        if config["init_from"] is not None and run.checkpoint is None:
+            initial = read_initial(config["init_from"])
+            require_same_tokens(config["init_from"], initial, data.vocabulary, data.corpus.encoding)
+        return cls(data, initial, read_teachers(config, data.vocabulary))
 
 
-def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
+class Parts(NamedTuple):
+    """What a run is made of: `trainer.fit(module, data)` trains it.
+
+    Attributes:
+        initial: what was taken of the model that it starts from (`init_from=`).
+    """
+
+    data: TextDataModule
+    module: LanguageModel
+    trainer: L.Trainer
+    initial: Initial | None
+
+
+def build_parts(run: RunSpec, inputs: Inputs, signals: Signals, world: World = ALONE) -> Parts:
+    """Build what the config of a run names: module, callbacks, loggers and trainer.
+
+    Args:
+        run: with every choice made.
+
+    Raises:
+        InputError, RunError: something cannot be built so.
+    """
+    data, config = inputs.data, run.config
+    module, initial = module_of(config, data.vocabulary, world), None
+    if inputs.initial is not None:
+        initial = _start_from(inputs.initial, module)
+    teach(module, inputs.teachers, config["distill_weight"])
+    return Parts(data, module, _trainer(run, data, signals, world), initial)
+
+
+def fit(
+    run: RunSpec, signals: Signals, world: World = ALONE, inputs: Inputs | None = None
+) -> Result:
     """Train until the end, a signal, or a failure.
 
-    Several processes call it with the same task; the one of rank 0 writes and speaks.
+    Several processes call it with the same run; the one of rank 0 writes and speaks.
+
+    Args:
+        inputs: where this process has read them already.
 
     Raises:
         InputError: the data, the checkpoint or an option does not fit.
         RunError: training diverged, or a file could not be written.
         Interrupted: a signal ended it; the checkpoint is written.
     """
-    config, start = task.config, task.start
+    config = run.config
     _quiet_lightning()
     keep_freed_memory()
     began = time.perf_counter()
-    data = opened(config, task.files)
+    inputs = inputs or Inputs.read(run)
+    data = inputs.data
     with (
         threads(config, data.streams.batch_size // world.size, world) as stream_threads,
-        _explained(task, world, resumed := _Resumed(start)),
+        _explained(run, world, resumed := _Resumed(run)),
         _quiet_writers(),
     ):
-        module = module_of(config, data.vocabulary, world)
-        initial = _initial(config, data, module) if start.path is None else None
+        _, module, trainer, initial = build_parts(run, inputs, signals, world)
         module.stream_threads = stream_threads
-        teach(module, config)
-        trainer = _trainer(task, data, signals, world)
         trainer.callbacks.insert(0, resumed)
         if world.rank == 0:
-            introduce(config, data, module, start, initial)
-            link_latest(task.folder)
+            introduce(run, data, module, initial)
+            link_latest(run.folder)
         try:
-            trainer.fit(module, data, ckpt_path=start.path, weights_only=True)
+            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
         finally:
             for name, logger in zip(config["logger"], trainer.loggers, strict=False):
                 if isinstance(logger, WandbLogger):
@@ -116,15 +173,7 @@ def fit(task: Task, signals: Signals, world: World = ALONE) -> Result:
         raise diverged(f"{first} {limit:.1f}", len(data.vocabulary))
     best, seconds = module.best, time.perf_counter() - began
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
-    return Result(task.folder, loss, step, seconds)
-
-
-def opened(config: Config, files: tuple[Path, Path]) -> TextDataModule:
-    """The data of a run, whose files are known by now."""
-    data: TextDataModule = build("data", config["data"], seed=config["seed"])
-    data.files = files
-    data.setup()
-    return data
+    return Result(run.folder, loss, step, seconds)
 
 
 @contextlib.contextmanager
@@ -156,14 +205,14 @@ def threads(config: Config, streams: int, world: World) -> Iterator[int]:
 class _Resumed(L.Callback):
     """Whether a run has gone on from its checkpoint, with a step that was trained since."""
 
-    def __init__(self, start: ResumePoint) -> None:
-        self.start = start
-        self.is_done = start.path is None
+    def __init__(self, run: RunSpec) -> None:
+        self.step = run.step
+        self.is_done = run.checkpoint is None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.is_done = self.is_done or trainer.global_step > self.start.step
+        self.is_done = self.is_done or trainer.global_step > self.step
 
     def is_to_blame(self, error: BaseException) -> bool:
         """Whether the checkpoint's content must be what something failed by.
@@ -178,7 +227,7 @@ class _Resumed(L.Callback):
 
 
 @contextlib.contextmanager
-def _explained(task: Task, world: World, resumed: _Resumed) -> Iterator[None]:
+def _explained(run: RunSpec, world: World, resumed: _Resumed) -> Iterator[None]:
     """Say in a line what Lightning and torch raise for a reason that a person can change."""
     try:
         yield
@@ -202,12 +251,12 @@ def _explained(task: Task, world: World, resumed: _Resumed) -> Iterator[None]:
             raise own from error
         if isinstance(error, OSError):
             named = isinstance(error.filename, (str, bytes))
-            where = os.fsdecode(error.filename) if named else task.folder
+            where = os.fsdecode(error.filename) if named else run.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
         if resumed.is_to_blame(error):
             raise InputError(
-                f"{task.start.path}: a run cannot go on from it ({type(error).__name__}: "
+                f"{run.checkpoint}: a run cannot go on from it ({type(error).__name__}: "
                 f"{one_line(error)})"
             ) from error
         raise
@@ -334,12 +383,9 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
     return module
 
 
-def _initial(config: Config, data: TextDataModule, module: LanguageModel) -> Initial | None:
-    """Give the network of a new run the weights of the model that it starts from, if any."""
-    if config["init_from"] is None:
-        return None
-    trained = read_initial(config["init_from"])
-    initial = initial_weights(trained, data.vocabulary, module.network.state_dict())
+def _start_from(trained: TrainedModel, module: LanguageModel) -> Initial:
+    """Give the network of a new run the weights of the model that it starts from."""
+    initial = initial_weights(trained, module.vocabulary, module.network.state_dict())
     module.network.load_state_dict(initial.weights)
     return initial
 
@@ -350,26 +396,27 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
-    config, folder, start = task.config, task.folder, task.start
+def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
+    config, folder = run.config, run.folder
     options = {name: value for name, value in config["trainer"].items() if name != "threads"}
     for name in ("max_epochs", "max_steps"):
         options[name] = -1 if options[name] is None else options[name]
     streams = data.streams
     entry = {
         "config": config,
-        "choices": task.choices,
+        "choices": dict(run.choices),
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
-        "teachers": task.teachers,
+        "teachers": run.teachers,
     }
-    run = Run(folder, config["checkpoint_every"], signals, entry)
-    callbacks = [_callback(f"callbacks.{name}", n, run) for name, n in config["callbacks"].items()]
-    loggers = [
-        _logger(f"logger.{name}", node, folder, start.step)
-        for name, node in config["logger"].items()
+    given = Run(folder, config["checkpoint_every"], signals, entry)
+    callbacks = [
+        _callback(f"callbacks.{name}", n, given) for name, n in config["callbacks"].items()
     ]
-    upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, task=task)
+    loggers = [
+        _logger(f"logger.{name}", node, folder, run.step) for name, node in config["logger"].items()
+    ]
+    upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, run=run)
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
     plugins = [SealedCheckpointIO(upgrade), environment]
@@ -414,9 +461,9 @@ def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
     return found
 
 
-def _upgrade(content: dict[str, Any], steps_per_epoch: int, task: Task) -> None:
+def _upgrade(content: dict[str, Any], steps_per_epoch: int, run: RunSpec) -> None:
     continue_epochs(content, steps_per_epoch)
-    if task.best_is_lost:
+    if run.best_is_lost:
         content[ENTRY]["best"].update(loss=float("inf"), step=0)
 
 

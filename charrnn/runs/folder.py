@@ -15,15 +15,17 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, shown
-from charrnn.runs.record import Record, plain, record_of
-from charrnn.runs.request import Config, Request
+from charrnn.runs.record import Config, Record, plain, record_of
 from charrnn.say import say
+
+if TYPE_CHECKING:
+    from charrnn.runs.spec import RunSpec
 
 RECORDED = Path(".hydra") / "config.yaml"
 CHOICES = Path(".hydra") / "choices.yaml"
@@ -37,7 +39,7 @@ _OTHERS = ("wandb", "mlruns", ".submitit")
 
 def is_run(folder: Path) -> bool:
     """Whether a run stands in a folder."""
-    # one that was killed before this is recorded has not begun
+    # a run that is killed before its config is written counts as not started
     return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
 
 
@@ -89,13 +91,16 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
             yield from _entries(Path(entry.path))
 
 
-def record(folder: Path, config: Config, request: Request) -> None:
+def record(run: RunSpec) -> None:
     """Let the folder hold the config of its run, as Hydra's folders do."""
-    hydra = {"hydra": request.hydra}
-    overrides, choices = list(request.overrides), dict(request.choices)
-    contents = (("hydra", hydra), ("overrides", overrides), ("choices", choices))
-    for name, content in (*contents, ("config", config)):
-        path = folder / ".hydra" / f"{name}.yaml"
+    contents: dict[str, Any] = {
+        "hydra": {"hydra": run.hydra},
+        "overrides": list(run.overrides),
+        "choices": dict(run.choices),
+        "config": run.config,
+    }
+    for name, content in contents.items():
+        path = run.folder / ".hydra" / f"{name}.yaml"
         if name in ("hydra", "overrides") and path.exists():
             continue  # what it was begun with stays
         with files.replacing(path) as temporary:

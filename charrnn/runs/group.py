@@ -59,7 +59,7 @@ def meet(world: World, store: Store | None = None) -> None:
             f"{ADDRESS} and {PORT} may name another place"
         ) from error
     if world.rank == 0 and store is None:
-        # those who wait for a task go home, if there is none
+        # waiting ranks exit if no task is sent
         atexit.register(_dismiss)
 
 

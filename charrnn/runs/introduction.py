@@ -9,23 +9,19 @@ from pathlib import Path
 
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
-from charrnn.runs.begin import ResumePoint
 from charrnn.runs.folder import RECORDED, unmake
 from charrnn.runs.initial import Initial
-from charrnn.runs.request import Config, Result
+from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.checkpoints import MODEL
 
 
 def introduce(
-    config: Config,
-    data: TextDataModule,
-    module: LanguageModel,
-    start: ResumePoint,
-    initial: Initial | None,
+    run: RunSpec, data: TextDataModule, module: LanguageModel, initial: Initial | None
 ) -> None:
     """Corpus, model, streams, device, and what it goes on from."""
+    config = run.config
     encoded, streams = data.encoded, data.streams
     sizes = {name: len(ids) for name, ids in encoded.splits.items()}
     m = module.network.architecture
@@ -55,8 +51,8 @@ def introduce(
         f"{streams.windows} steps an epoch"
     )
     say(f"device: {hardware.describe(config['trainer'])}")
-    if start.path is not None:
-        say(f"going on from {start.path}, step {start.step}")
+    if run.checkpoint is not None:
+        say(f"going on from {run.checkpoint}, step {run.step}")
 
 
 def say_end(result: Result, made: Sequence[Path] = ()) -> None:
@@ -71,29 +67,26 @@ def say_end(result: Result, made: Sequence[Path] = ()) -> None:
     _say_where(result.folder, made)
 
 
-def say_finished(folder: Path, start: ResumePoint, made: Sequence[Path] = ()) -> None:
+def say_finished(run: RunSpec, made: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
-    if start.path is not None and start.path.parent.parent == folder:
-        say(f"{folder}: this run is finished, at step {start.step}")
-        _say_where(folder, made)
+    assert run.checkpoint is not None
+    if run.checkpoint.parent.parent == run.folder:
+        say(f"{run.folder}: this run is finished, at step {run.step}")
+        _say_where(run.folder, made)
         return
-    unmake(folder)
+    unmake(run.folder)
     say(
-        f"{start.path}: its run is finished, at step {start.step}; a larger trainer.max_epochs or "
-        f"trainer.max_steps goes on from there"
+        f"{run.checkpoint}: its run is finished, at step {run.step}; a larger trainer.max_epochs "
+        f"or trainer.max_steps goes on from there"
     )
 
 
-def how_to_resume(folder: Path, again: str) -> str:
-    """What goes on with a stopped run.
-
-    Args:
-        again: the words that have to be given again, quoted for a shell.
-    """
-    shown = shlex.quote(os.path.relpath(folder)) + again
-    if not (folder / RECORDED).is_file():
+def how_to_resume(run: RunSpec) -> str:
+    """What goes on with a stopped run."""
+    shown = shlex.quote(os.path.relpath(run.folder)) + run.again
+    if not (run.folder / RECORDED).is_file():
         return "the run's folder is gone"
-    if any((folder / "checkpoints").glob("*.ckpt")):
+    if any((run.folder / "checkpoints").glob("*.ckpt")):
         return f"the last good checkpoint stands: charrnn train resume={shown} goes on from it"
     return f"there is no checkpoint yet: charrnn train resume={shown} starts it again"
 

@@ -34,9 +34,9 @@ from torch.multiprocessing.spawn import (
 
 from charrnn.errors import STOPPING, InputError, Interrupted, RunError
 from charrnn.runs import group
-from charrnn.runs.fit import Task, fit
+from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.group import LostProcess
-from charrnn.runs.request import Result
+from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
 from charrnn.say import lasting_streams
 from charrnn.training.signals import Signals, handlers
@@ -47,7 +47,7 @@ LOOK_EVERY = 0.1
 LOOPBACK = "127.0.0.1"
 
 
-def train_together(task: Task, count: int, lock: int) -> Result:
+def train_together(run: RunSpec, count: int, lock: int) -> Result:
     """Train in `count` processes on this machine.
 
     Args:
@@ -60,8 +60,8 @@ def train_together(task: Task, count: int, lock: int) -> Result:
     # on a port that is free, and that nobody else can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
-    start = _Start(task, count, store.port, [sender for _, sender in pipes], _Inherited(lock))
-    with _environment(task), _HandingOn() as handing_on:
+    start = _Start(run, count, store.port, [sender for _, sender in pipes], _Inherited(lock))
+    with _environment(run), _HandingOn() as handing_on:
         context = start_processes(_rank, (start,), count, join=False, start_method="spawn")
         assert context is not None
         handing_on.to(context)
@@ -74,7 +74,7 @@ def train_together(task: Task, count: int, lock: int) -> Result:
 class _Start:
     """What the started processes are given."""
 
-    task: Task
+    run: RunSpec
     count: int
     port: int
     reports: list[Connection]
@@ -103,7 +103,7 @@ def _rank(rank: int, start: _Start) -> None:
         with lasting_streams(), Signals(speaks=rank == 0, hurries=False) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
             group.meet(world, store)
-            ending: Any = fit(start.task, signals, world)
+            ending: Any = fit(start.run, signals, world)
             _leave_group()
     except Interrupted as stopped:
         ending = stopped
@@ -147,7 +147,7 @@ def _ending(
     if isinstance(reports[0], Result) and first is None:
         return reports[0]
     for report in reports:
-        # those that only lost the others do not know why
+        # a rank that merely lost its peers cannot name the cause
         if isinstance(report, BaseException) and not isinstance(report, (LostProcess, Interrupted)):
             raise report
     silent = [rank for rank, report in enumerate(reports) if report is None]
@@ -172,11 +172,11 @@ def _death(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _environment(task: Task) -> Iterator[None]:
+def _environment(run: RunSpec) -> Iterator[None]:
     """What the started processes inherit."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     wanted = {
-        "OMP_NUM_THREADS": str(task.config["trainer"]["threads"]),
+        "OMP_NUM_THREADS": str(run.config["trainer"]["threads"]),
         "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", loopback),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
@@ -237,11 +237,11 @@ class _HandingOn:
 # -- with torchrun and srun ----------------------------------------------------------------
 
 
-def lead(task: Task, world: World, signals: Signals) -> Result:
+def lead(run: RunSpec, world: World, signals: Signals, inputs: Inputs) -> Result:
     """Train as the first of the processes that torchrun or srun started."""
-    group.send_task(task)
+    group.send_task(run)
     try:
-        return fit(task, signals, world)
+        return fit(run, signals, world, inputs)
     finally:
         _leave_group()
 
@@ -249,10 +249,10 @@ def lead(task: Task, world: World, signals: Signals) -> Result:
 def follow(world: World, signals: Signals) -> None:
     """Train as another of them, once the first has said what."""
     group.meet(world)
-    task = group.receive_task()
-    if task is not None:
+    run = group.receive_task()
+    if run is not None:
         try:
-            fit(task, signals, world)
+            fit(run, signals, world)
         finally:
             _leave_group()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from charrnn.errors import InputError, shown
 
+Config = dict[str, Any]
 Choice = str | list[str]
 MISSING = object()
 # what Hydra's instantiate reads of a node itself
@@ -32,25 +33,19 @@ class Record:
         source: the file, for what is said of it.
     """
 
-    config: dict[str, Any]
+    config: Config
     choices: Mapping[str, Choice]
     source: str
 
 
 def record_of(config: Any, choices: Any, source: str) -> Record:
-    """A record of what a file holds.
-
-    Raises:
-        InputError: it holds more than names and plain values.
-    """
+    """A record of what a file holds; raises InputError for more than names and plain values."""
     if not isinstance(config, dict) or not isinstance(choices, dict):
         raise InputError(f"{source}: is no record of a run")
-    taken = {}
     for group, choice in choices.items():
         if not is_choice(group, choice):
             raise InputError(f"{source}: its choice {shown(group)}={shown(choice)} is no name")
-        taken[group] = choice
-    return Record(plain(config, source), taken, source)
+    return Record(plain(config, source), choices, source)
 
 
 def is_choice(group: Any, choice: Any) -> bool:
@@ -80,19 +75,29 @@ def plain(value: Any, source: str) -> Any:
             return [copied(part, name, depth + 1) for part in value]
         if not isinstance(value, dict) or not all(type(key) in (str, int) for key in value):
             raise InputError(f"{source}: its {shown(name)} is no plain value")
-        return {
-            str(key): copied(part, f"{name}.{key}".lstrip("."), depth + 1)
-            for key, part in value.items()
-        }
+        parts = ((str(key), part) for key, part in value.items())
+        return {key: copied(part, f"{name}.{key}".lstrip("."), depth + 1) for key, part in parts}
 
     return copied(value, "", 0)
 
 
 def found(config: Any, key: str) -> Any:
     """The value of a dotted key; MISSING where there is none."""
-    node: Any = config
     for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
+        if not isinstance(config, dict) or part not in config:
             return MISSING
-        node = node[part]
-    return node
+        config = config[part]
+    return config
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    """Set a dotted key, or remove it for MISSING; raises InputError where it is below a value."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config.setdefault(parent, {})
+        if not isinstance(config, dict):
+            raise InputError(f"{shown(key)}: the run has no such option to change")
+    if value is MISSING:
+        config.pop(last, None)
+    else:
+        config[last] = value

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from charrnn.allocation import keep_freed_memory
+from charrnn.models.ensemble import Trained
 from charrnn.models.trained import Architecture
 from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
-from charrnn.runs.request import Config
+from charrnn.runs.record import Config
 from charrnn.runs.teachers import teach
 from charrnn.runs.world import World
 from charrnn.say import duration, say
@@ -31,7 +32,9 @@ AT_ONCE = {"cuda": 8}
 TOGETHER = 0.8
 
 
-def decided(config: Config, data: TextDataModule, world: World) -> Config:
+def decided(
+    config: Config, data: TextDataModule, world: World, teachers: Trained | None = None
+) -> Config:
     """The config with all decided that it leaves open, which is said in a line or two.
 
     Args:
@@ -64,7 +67,7 @@ def decided(config: Config, data: TextDataModule, world: World) -> Config:
         windows_a_step=trainer.get("accumulate_grad_batches", 1),
     )
     if config["budget"]:
-        chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked))
+        chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked, teachers))
         say(f"budget={config['budget']}: {chosen.what}, about {duration(chosen.seconds)}")
         say(f"  {chosen.speed:,.0f} characters/s measured; {chosen.why}")
     else:
@@ -76,7 +79,11 @@ def decided(config: Config, data: TextDataModule, world: World) -> Config:
 
 
 def _measuring(
-    config: Config, vocabulary: Vocabulary, world: World, asked: budget.Asked
+    config: Config,
+    vocabulary: Vocabulary,
+    world: World,
+    asked: budget.Asked,
+    teachers: Trained | None,
 ) -> budget.SpeedOf:
     """The speed of this machine, each measured when it is asked for the first time."""
     keep_freed_memory()  # as it is in training
@@ -87,13 +94,19 @@ def _measuring(
         sizes = {budget.HIDDEN_SIZE: hidden_size, budget.BATCH_SIZE: batch_size}
         tried = budget.replaced(config, sizes)
         tried = {**tried, "trainer": hardware.resolve(tried, world)}
-        speed = measured(tried, vocabulary, asked.processes, seconds)
+        speed = measured(tried, vocabulary, asked.processes, seconds, teachers)
         return speed * asked.processes * (TOGETHER if asked.processes > 1 else 1)
 
     return speed_of
 
 
-def measured(config: Config, vocabulary: Vocabulary, processes: int, seconds: float) -> float:
+def measured(
+    config: Config,
+    vocabulary: Vocabulary,
+    processes: int,
+    seconds: float,
+    teachers: Trained | None = None,
+) -> float:
     """Characters a second that one process trains of random text, as a run would.
 
     Args:
@@ -107,7 +120,7 @@ def measured(config: Config, vocabulary: Vocabulary, processes: int, seconds: fl
     with threads(config, streams, World("", 0, 0, processes, processes)) as shares:
         module = module_of(config, vocabulary).to(device).train()
         module.stream_threads = shares
-        teach(module, config)
+        teach(module, teachers, config["distill_weight"])
         step = _stepping(module, config, device)
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)

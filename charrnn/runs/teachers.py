@@ -14,41 +14,19 @@ from charrnn.models.ensemble import (
     together,
     with_counts,
 )
-from charrnn.runs.begin import ResumePoint
-from charrnn.runs.request import Config
+from charrnn.runs.record import Config
+from charrnn.runs.spec import RunSpec
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
 from charrnn.training.distillation import Distillation
 
 
-def fingerprint(config: Config, vocabulary: Vocabulary, start: ResumePoint) -> str | None:
-    """What tells a run's teachers from others; None for a run without.
+def read_teachers(config: Config, vocabulary: Vocabulary) -> Trained | None:
+    """The teachers, their characters in the order of the text's vocabulary; None without.
 
     Raises:
-        InputError: they cannot be read, know other characters than the text, or are not those
-            that a checkpoint was trained with.
+        InputError: they cannot be read, or know other characters than the text.
     """
-    teachers = _read(config, vocabulary)
-    found = None if teachers is None else _fingerprint(teachers)
-    if start.entry is not None and start.entry.get("teachers") != found:
-        raise InputError(
-            f"distill_from: {start.path} was "
-            + ("trained with other teachers" if start.entry.get("teachers") else "begun without")
-            + "; bring them back as they were, or start anew with init_from= for the weights"
-        )
-    return found
-
-
-def teach(module: LanguageModel, config: Config) -> None:
-    """Let a module be trained by its run's teachers, if it has any."""
-    teachers = _read(config, module.vocabulary)
-    if teachers is not None:
-        network, weight = any_network_of(teachers), config["distill_weight"]
-        module.window_loss = Distillation(network, weight, module.compute_loss)  # type: ignore[method-assign]
-
-
-def _read(config: Config, vocabulary: Vocabulary) -> Trained | None:
-    """The teachers, their characters in the order of the text's vocabulary."""
     paths = config["distill_from"]
     if paths is None:
         return None
@@ -63,6 +41,29 @@ def _read(config: Config, vocabulary: Vocabulary) -> Trained | None:
             f"characters, as a model that was trained on the same text does"
         )
     return together([in_order_of(member, vocabulary) for member in teachers.members])
+
+
+def teach(module: LanguageModel, teachers: Trained | None, weight: float) -> None:
+    """Let a module be trained by its run's teachers, if it has any."""
+    if teachers is not None:
+        taught = Distillation(any_network_of(teachers), weight, module.compute_loss)
+        module.window_loss = taught  # type: ignore[method-assign]
+
+
+def fingerprint(teachers: Trained | None, run: RunSpec) -> str | None:
+    """What tells a run's teachers from others; None for a run without.
+
+    Raises:
+        InputError: they are not those that the run's checkpoint was trained with.
+    """
+    found = None if teachers is None else _fingerprint(teachers)
+    if run.entry is not None and run.entry.get("teachers") != found:
+        raise InputError(
+            f"distill_from: {run.checkpoint} was "
+            + ("trained with other teachers" if run.entry.get("teachers") else "begun without")
+            + "; bring them back as they were, or start anew with init_from= for the weights"
+        )
+    return found
 
 
 def _fingerprint(teachers: Trained) -> str:

@@ -56,7 +56,7 @@ ALONE = World()
 
 
 def world() -> World:
-    """What torchrun or srun tells this process; ALONE if it is theirs alone, or nobody's.
+    """What torchrun or srun tells this process; ALONE outside a multi-process launch.
 
     Raises:
         InputError: a variable of theirs is missing or no number, or the machines do not run

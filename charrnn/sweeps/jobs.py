@@ -19,8 +19,7 @@ from typing import Any
 from charrnn.errors import InputError, shown
 from charrnn.files import replacing
 from charrnn.runs.folder import is_run
-from charrnn.runs.record import MISSING, Record, found, plain, record_of
-from charrnn.runs.request import Config
+from charrnn.runs.record import MISSING, Config, Record, found, plain, put, record_of
 
 FILE = "sweep.json"
 _LARGEST = 1 << 27  # bytes
@@ -73,6 +72,7 @@ class Sweep:
 
     Attributes:
         swept: the options that differ between the jobs.
+        jobs: all of them; of a study, the records that it puts values into.
         space: option -> what is drawn for it; None where all jobs are known.
         settings: of a study: n_trials, n_jobs, seed, sampler.
     """
@@ -93,22 +93,6 @@ class Sweep:
         return None
 
 
-@dataclass(frozen=True)
-class Search:
-    """What is known beforehand of a sweep whose jobs are chosen as they run.
-
-    Attributes:
-        jobs: how many there will be.
-        space, settings: as in `Sweep`, for its record.
-        recorded: of a sweep that goes on: the words of a job of each kind that its record has.
-    """
-
-    jobs: int
-    space: Mapping[str, Drawn]
-    settings: Mapping[str, Any]
-    recorded: Sequence[list[str]] | None = None
-
-
 def is_sweep(folder: Path) -> bool:
     """Whether a sweep was begun in a folder."""
     known = (FILE, "multirun.yaml")
@@ -122,14 +106,10 @@ def write(sweep: Sweep) -> None:
         RunError: it cannot be written.
     """
     jobs = [
-        {
-            "folder": job.folder,
-            "choices": dict(job.record.choices),
-            "config": job.record.config,
-            "overrides": job.overrides,
-        }
-        for job in sweep.jobs
-    ]
+        {"folder": j.folder, "choices": dict(j.record.choices), "config": j.record.config,
+         "overrides": j.overrides}
+        for j in sweep.jobs
+    ]  # fmt: skip
     space = None
     if sweep.space is not None:
         space = {name: vars(drawn) for name, drawn in sweep.space.items()}
@@ -181,14 +161,14 @@ def _drawn(name: str, content: Any, path: Path) -> Drawn:
     if not _OPTION.fullmatch(name) or {re.split("[./]", bare)[0], bare} & {*_PLACES}:
         raise InputError(f"{path}: {shown(name)} is nothing that a study draws")
     drawn = Drawn(**content)
-    numbers = (drawn.low, drawn.high, 1 if drawn.step is None else drawn.step)
-    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
-        raise ValueError(f"{name} has no bounds")
     if drawn.choices is None:
+        numbers = (drawn.low, drawn.high, 1 if drawn.step is None else drawn.step)
+        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+            raise ValueError(f"{name} has no bounds")
         return drawn
     values = plain(drawn.values, name)
-    scalars = [part for value in values for part in (value if isinstance(value, list) else [value])]
-    if any(isinstance(part, dict | list) for part in scalars) or len(values) != len(drawn.choices):
+    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    if any(isinstance(part, dict | list) for part in parts) or len(values) != len(drawn.choices):
         raise ValueError(f"{name} has choices that are not plain")
     return Drawn(choices=tuple(map(str, drawn.choices)), values=tuple(values))
 
@@ -209,23 +189,13 @@ def record_for(
     sweep = read(run.parent)
     if sweep.space is None:
         return next((job for job in sweep.jobs if job.folder == run.name), None)
-    names = {name.lstrip("+"): name for name in sweep.space}
+    if (base := sweep.base(choices)) is None:
+        return None
+    names = {name.lstrip("+") for name in sweep.space}
     drawn = tuple(text for text in overrides if text.lstrip("+").partition("=")[0] in names)
-    if base := sweep.base(choices):
-        record = copy.deepcopy(base.record)
-        # where a callback prunes, it has the number of the trial
-        for name in [*names, "callbacks.pruning.trial"]:
-            if (value := found(config, name)) is not MISSING and not isinstance(value, dict):
-                _put(record, name, value)
-        return SweepJob(run.name, record, (*base.overrides, *drawn))
-    return None
-
-
-def _put(record: Record, name: str, value: Any) -> None:
-    *parents, last = name.split(".")
-    node: Any = record.config
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            raise InputError(f"{record.source}: {shown(name)} is nothing that a study draws")
-    node[last] = value
+    record = copy.deepcopy(base.record)
+    # where a callback prunes, it has the number of the trial
+    for name in (*names, "callbacks.pruning.trial"):
+        if (value := found(config, name)) is not MISSING and not isinstance(value, dict):
+            put(record.config, name, value)
+    return SweepJob(run.name, record, (*base.overrides, *drawn))

@@ -1,4 +1,4 @@
-"""The line of a sweep, over those of its job."""
+"""The status line printed before each job of a sweep."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from charrnn.cli.conf import page
-from charrnn.cli.job import Composed
+from charrnn.cli.job import Request
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.say import duration
 
@@ -80,7 +80,7 @@ def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
 def test_what_train_is_told(door: Any, tmp_path: Path) -> None:
     assert door("train", "init_from=${x} y", "model=gru", "hydra.run.dir=my run").code == 0
     [asked] = door.asked
-    assert isinstance(asked, Composed)
+    assert isinstance(asked, Request)
     assert asked.folder == tmp_path / "my run"
     assert asked.overrides == (r"init_from='\${x} y'", "model=gru")
     assert asked.given == ("init_from", "model")
@@ -88,7 +88,7 @@ def test_what_train_is_told(door: Any, tmp_path: Path) -> None:
     assert asked.config["init_from"] == "${x} y"
     assert "hydra" not in asked.config
     assert asked.hydra["run"]["dir"] == "my run"
-    assert (asked.in_sweep, asked.job_id) == (False, "")
+    assert asked.job_id == ""
     assert (asked.choices["model"], asked.choices["optimizer"]) == ("gru", "muon")
 
 

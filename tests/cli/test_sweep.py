@@ -15,7 +15,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     folders: list[Path] = []
 
     def note(options: Any) -> None:
-        assert options.in_sweep
+        assert options.job_id != ""
         folders.append(options.folder)
 
     door.action = note

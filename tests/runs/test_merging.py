@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from charrnn.cli.begin import is_same_run
+from charrnn.cli.job import Request
+from charrnn.cli.resuming import laid_over
 from charrnn.errors import InputError
 from charrnn.runs.folder import run_folders
-from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
 from charrnn.runs.record import Record
-from charrnn.runs.request import Request
 
 CONFIG: dict[str, Any] = {
     "seed": 1,
@@ -58,10 +59,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 def resumed(recorded: dict[str, Any], now: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
-    request = Request(
-        now, tuple(given), Path(), {}, (), {}, (), "", FIXED, lambda config: config, lambda _: now
-    )
-    return merged(Record(recorded, {}, "run"), request)
+    return laid_over(Record(recorded, {}, "run"), Request(now, tuple(given), Path()), FIXED)
 
 
 def test_only_what_is_given_now_changes() -> None:

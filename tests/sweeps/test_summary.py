@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.runs.merging import MISSING
+from charrnn.runs.record import MISSING
 from charrnn.runs.records import metrics
 from charrnn.sweeps.summary import summaries, summary
 from tests.sweeps.runs import HEADER, write_run

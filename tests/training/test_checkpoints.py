@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.errors import InputError
 from charrnn.models import checkpoint, model_file
-from charrnn.runs.restore import newest_usable, restore_best
+from charrnn.runs.resume import newest_usable, restore_best
 from charrnn.training.best import Best
 from tests.training.conftest import Train, assert_same, tensors
 

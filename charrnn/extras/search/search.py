@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from charrnn.extras.search.study import Settings, Trial, Worker
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.record import MISSING, found
 from charrnn.sweeps import jobs
-from charrnn.sweeps.jobs import Search, Sweep
+from charrnn.sweeps.jobs import Sweep
 
 TARGET = "hydra_plugins.charrnn_study.StudySweeper"
 _NUMBERS = ("n_trials", "n_jobs", "seed")
@@ -99,15 +100,12 @@ def _recorded_job(trial: Trial, sweep: Sweep, hydra: DictConfig, today: Sequence
     return job_words(sweep, base, folder, hydra, [*today, *drawn])
 
 
-def searched(
-    config: DictConfig, overrides: Sequence[Override], today: Sequence[str]
-) -> Search | None:
+def searched(config: DictConfig, overrides: Sequence[Override]) -> Sweep | None:
     """What is known of a study before a trial is drawn; None for a sweep that asks none.
 
     Args:
         config: of the sweep.
         overrides: those of the command line and of the search space, each option once.
-        today: the words of the command line.
 
     Raises:
         InputError: names what cannot be asked of a study.
@@ -116,26 +114,12 @@ def searched(
         return None
     settings = settings_of(config, overrides)
     if config.resume not in (None, "auto"):
-        return Search(settings.trials, {}, {}, _recorded_bases(config, today))
+        sweep = jobs.read(Path(config.hydra.sweep.dir))
+        return replace(sweep, settings={**sweep.settings, "n_trials": settings.trials})
     given: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    space = {
-        override.get_key_element(): search_space.drawn(override)
-        for override in overrides
-        if override.is_sweep_override()
-    }
-    return Search(settings.trials, space, {name: given[name] for name in (*_NUMBERS, "sampler")})
-
-
-def _recorded_bases(config: DictConfig, today: Sequence[str]) -> list[list[str]]:
-    """The words of a study that goes on, as far as they are known before a trial is drawn."""
-    sweep = jobs.read(Path(config.hydra.sweep.dir))
-    assert sweep.space is not None
-    words = []
-    for base in sweep.jobs:
-        chosen = base.record.choices
-        groups = [override_of(name, chosen[name]) for name in sweep.space if name in chosen]
-        words.append(job_words(sweep, base, "0", config.hydra, [*today, *groups]))
-    return words
+    swept = {o.get_key_element(): o for o in overrides if o.is_sweep_override()}
+    space = {name: search_space.drawn(override) for name, override in swept.items()}
+    return Sweep(Path(), (*swept,), [], space, {n: given[n] for n in (*_NUMBERS, "sampler")})
 
 
 def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:

@@ -1,20 +1,34 @@
-"""What cannot be, found out before a run begins."""
+"""What is refused before a run begins: by its options, and by its data."""
 
 from __future__ import annotations
 
 from charrnn.errors import InputError
-from charrnn.runs.begin import ResumePoint
-from charrnn.runs.request import Config
+from charrnn.runs import budget, hardware, world
+from charrnn.runs.record import Config
+from charrnn.runs.spec import RunSpec
 from charrnn.training import TextDataModule
 
 
-def check(config: Config, data: TextDataModule, start: ResumePoint, processes: int) -> None:
+def check_options(run: RunSpec, here: world.World) -> None:
+    """Refuse what this machine or several processes cannot do, before a file is touched.
+
+    Raises:
+        InputError: names the option.
+    """
+    if run.source is None:
+        budget.refuse_two_lengths(run.config)
+    guess = budget.guessed(run.config)
+    world.check(guess, here)
+    hardware.resolve(guess, here)
+
+
+def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
     """Refuse data that cannot be trained on so, or that is not what a checkpoint was trained on.
 
     Raises:
         InputError: names the file or the option.
     """
-    streams = data.streams
+    config, streams = run.config, data.streams
     batch_size, seq_length = streams.batch_size, streams.seq_length
     if batch_size % processes:
         raise InputError(
@@ -34,11 +48,11 @@ def check(config: Config, data: TextDataModule, start: ResumePoint, processes: i
             f"trainer.accumulate_grad_batches={group}: the text has {streams.windows} window(s) "
             f"an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
         )
-    if start.entry is not None:
-        _check_fits(config, data, start, processes)
-    if start.step > (total := total_steps(config, streams.windows)):
+    if run.entry is not None:
+        _check_fits(run, run.entry, data, processes)
+    if run.step > (total := total_steps(config, streams.windows)):
         raise InputError(
-            f"trainer.max_steps={total}: {start.path} is at step {start.step} already; "
+            f"trainer.max_steps={total}: {run.checkpoint} is at step {run.step} already; "
             f"a resume can only go on"
         )
 
@@ -52,25 +66,23 @@ def total_steps(config: Config, windows: int) -> int:
     return min(bound for bound in bounds if bound is not None)
 
 
-def _check_fits(config: Config, data: TextDataModule, start: ResumePoint, processes: int) -> None:
-    entry = start.entry
-    assert entry is not None
+def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: int) -> None:
     if entry["fingerprint"] != data.encoded.fingerprint:
         raise InputError(
-            f"{data.encoded.path}: the data is not what {start.path} was trained on; bring it back "
-            f"to resume, or start anew from its weights with init_from={start.path}"
+            f"{data.encoded.path}: the data is not what {run.checkpoint} was trained on; bring it "
+            f"back to resume, or start anew from its weights with init_from={run.checkpoint}"
         )
     streams = data.streams
     if entry["sizes"] != [streams.batch_size, streams.seq_length]:
         raise InputError(
-            f"{start.path}: was trained with data.batch_size={entry['sizes'][0]} "
+            f"{run.checkpoint}: was trained with data.batch_size={entry['sizes'][0]} "
             f"data.seq_length={entry['sizes'][1]}, which a resume cannot change"
         )
-    before, draws = len(entry["ranks"]), _drawing(config["model"])
+    before, draws = len(entry["ranks"]), _drawing(run.config["model"])
     if before != processes and draws:
         raise InputError(
-            f"trainer.devices: {start.path} was trained by {before} process(es), each with random "
-            f"numbers of its own for model.{draws}, and cannot go on in "
+            f"trainer.devices: {run.checkpoint} was trained by {before} process(es), each with "
+            f"random numbers of its own for model.{draws}, and cannot go on in "
             f"{processes}; start {before}"
         )
 

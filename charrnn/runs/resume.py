@@ -1,4 +1,4 @@
-"""The checkpoint that a run folder goes on from, and the files of its best model.
+"""The checkpoint that a run goes on from, and the files of its best model.
 
 A damaged file is named and set aside as *.damaged, never deleted.
 """
@@ -8,16 +8,56 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
-from charrnn.models.checkpoint import Damaged
+from charrnn.models.checkpoint import ENTRY, Damaged
+from charrnn.runs.older import upgraded
+from charrnn.runs.record import found
+from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.best import Best
 from charrnn.training.checkpoints import BEST, LAST, MODEL
+
+
+def from_checkpoint(run: RunSpec) -> RunSpec:
+    """The run from its checkpoint on; of a run folder, which is locked by now, the newest.
+
+    Raises:
+        InputError: the checkpoint cannot be read, or a run cannot go on from it.
+    """
+    if run.source is None:
+        return run
+    if run.source != run.folder:
+        return run.going_on_from(run.source)
+    path, content = newest_usable(run.folder)
+    if path is None:
+        say(f"{run.folder}: has no checkpoint yet; the run starts from its beginning")
+        return run
+    return run.going_on_from(path, content)
+
+
+def is_finished(run: RunSpec) -> bool:
+    """Whether it has ended, and is not to be longer now than it was."""
+    if run.entry is None or not run.entry.get("finished"):
+        return False
+    before = upgraded(run.entry["config"], str(run.checkpoint))
+    names = ("trainer.max_epochs", "trainer.max_steps", "callbacks.early_stopping")
+    return all(found(before, name) == found(run.config, name) for name in names)
+
+
+def with_best_model(run: RunSpec) -> RunSpec:
+    """The run, once the files of its best model so far stand in its folder, or count as lost."""
+    if run.checkpoint is None or run.entry is None or run.config["validate_every"] == 0:
+        return run
+    best = Best.from_plain(run.entry["best"])
+    return replace(run, best_is_lost=not restore_best(run.folder, best, run.checkpoint))
 
 
 def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
@@ -110,3 +150,37 @@ def _set_aside(path: Path, why: InputError) -> None:
     except OSError as error:
         raise RunError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
     say(f"{why}; it is set aside as {aside.name}")
+
+
+def continue_epochs(content: dict[str, Any], steps_per_epoch: int) -> None:
+    """Let a checkpoint of one endless epoch count epochs as Lightning does today.
+
+    Args:
+        content: of a checkpoint, changed in place; one of today's is left as it is.
+    """
+    if "trained_steps" not in content.get("TextDataModule", {}):
+        return
+    del content["TextDataModule"]
+    loops = content["loops"]["fit_loop"]
+    step = content["global_step"]
+    epoch, in_epoch = divmod(step, steps_per_epoch)
+    if step and not in_epoch:
+        # it was saved on the last batch of an epoch, which Lightning then completes
+        epoch, in_epoch = epoch - 1, steps_per_epoch
+    progress = loops["epoch_progress"]
+    for name in ("total", "current"):
+        progress[name].update(ready=epoch + 1, started=epoch + 1, processed=epoch, completed=epoch)
+    batches = loops["epoch_loop.batch_progress"]
+    batches["is_last_batch"] = in_epoch == steps_per_epoch
+    # after a step and its validation, where all of them were saved
+    for name, count in (("current", in_epoch), ("total", step)):
+        batches[name].update(ready=count, started=count, processed=count, completed=count)
+    content["epoch"] = epoch
+    best = content[ENTRY]["best"]
+    if "waited" in best:
+        content.setdefault("callbacks", {})["EarlyStopping"] = {
+            "wait_count": best["waited"],
+            "stopped_epoch": 0,
+            "best_score": torch.tensor(best["bar"]),
+            "patience": 0,
+        }

@@ -13,88 +13,68 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from charrnn.cli.job import Request
+from charrnn.cli.resuming import SEVERAL, merged, words_again
+from charrnn.cli.traits import having
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.options.ranges import FIXED
 from charrnn.runs import folder as folders
-from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
-from charrnn.runs.record import Record, found, record_of
-from charrnn.runs.request import Config, Request
-from charrnn.runs.restore import newest_usable
-from charrnn.say import say
+from charrnn.runs.record import Config, Record, found, record_of
+from charrnn.runs.spec import RunSpec
 from charrnn.sweeps import jobs
 from charrnn.text.checks import without_default_corpus
 from charrnn.training.checkpoints import LAST
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """The folder of a run, its config, and what it goes on from.
-
-    Attributes:
-        source: the folder itself, a .ckpt, or None for a new run.
-        overrides: as a new run records them.
-    """
-
-    folder: Path
-    config: Config
-    source: Path | None
-    overrides: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ResumePoint:
-    """A checkpoint that a run goes on from; without a path, the run is new.
-
-    Attributes:
-        entry: what charrnn wrote into it.
-        step: how many steps it was trained.
-    """
-
-    path: Path | None = None
-    entry: dict[str, Any] | None = None
-    step: int = 0
-
-    @classmethod
-    def at(cls, path: Path | None, content: dict[str, Any] | None = None) -> ResumePoint:
-        """Raises InputError: the checkpoint cannot be read, or a run cannot go on from it."""
-        if path is None:
-            return cls()
-        content = content or checkpoint.read_run(path)
-        # the weights and the optimizer's state are let go of: Lightning reads them once more
-        return cls(path, content[ENTRY], int(content["global_step"]))
-
-
-def beginning(request: Request) -> Beginning:
-    """Where this run begins.
+def run_of(asked: Request) -> RunSpec:
+    """The run that is asked for.
 
     Raises:
-        InputError: it cannot; nothing is written or removed then.
+        InputError: it cannot begin so; nothing is written or removed then.
     """
-    folder, resume = request.folder, request.config["resume"]
-    if resume is None and _is_started_again(request):
+    resume = asked.config["resume"]
+    if resume is None and _is_started_again(asked):
         resume = "auto"
     if resume is None:
-        folders.refuse_run(folder)
-        return Beginning(folder, absolute(_with_one_text(request)), None, request.overrides)
+        return _new(asked)
     if resume == "auto":
-        return _automatic(request)
+        return _automatic(asked)
     target = Path(resume).resolve()
     if target.is_dir() and (target / folders.RECORDED).is_file():
-        return _again(target, request)
-    if job := jobs.record_for(target, request.config, request.choices, request.overrides):
-        return Beginning(target, _merged(job.record, request), None, job.overrides)
+        return _again(target, asked)
+    if job := jobs.record_for(target, asked.config, asked.choices, asked.overrides):
+        return _run(asked, _merged(job.record, asked), target, None, job.overrides)
     if target.is_dir():
         raise InputError(
             f"{resume}: not a run folder (it has no {folders.RECORDED}); "
             f"give one that `charrnn train` made, or a .ckpt"
         )
-    return Beginning(folder, _merged(checkpoint_record(resume), request), target, request.overrides)
+    return _run(asked, _merged(checkpoint_record(resume), asked), asked.folder, target)
+
+
+def _run(
+    asked: Request,
+    config: Config,
+    folder: Path,
+    source: Path | None,
+    overrides: tuple[str, ...] | None = None,
+) -> RunSpec:
+    again = words_again(asked.overrides, asked.flags, config)
+    typed = asked.overrides if overrides is None else overrides
+    return RunSpec(config, folder, source, asked.given, asked.choices, typed, asked.hydra, again)
+
+
+def _new(asked: Request) -> RunSpec:
+    folders.refuse_run(asked.folder)
+    return _run(asked, absolute(_with_one_text(asked)), asked.folder, None)
 
 
 def checkpoint_record(path: str) -> Record:
@@ -112,16 +92,6 @@ def _read_once(place: str, changed: int, path: str) -> Record:
     """Reading a checkpoint takes its time, and it is asked for what it was made of twice."""
     entry = checkpoint.read_run(Path(path))[ENTRY]
     return record_of(entry["config"], entry.get("choices", {}), path)
-
-
-def resume_point(begins: Beginning) -> ResumePoint:
-    """The checkpoint to go on from; of a run folder, which is locked by now, the newest."""
-    if begins.source != begins.folder:
-        return ResumePoint.at(begins.source)
-    path, content = newest_usable(begins.folder)
-    if path is None:
-        say(f"{begins.folder}: has no checkpoint yet; the run starts from its beginning")
-    return ResumePoint.at(path, content)
 
 
 def absolute(config: Config) -> Config:
@@ -149,22 +119,22 @@ def _absolute_teachers(config: Config) -> Config:
     return {"distill_from": paths}
 
 
-def _with_one_text(request: Request) -> Config:
-    data = without_default_corpus(request.config["data"], request.given)
-    return {**request.config, "data": data}
+def _with_one_text(asked: Request) -> Config:
+    data = without_default_corpus(asked.config["data"], asked.given)
+    return {**asked.config, "data": data}
 
 
-def _again(folder: Path, request: Request) -> Beginning:
-    config = _merged(folders.read_record(folder), request)
-    return Beginning(folder, config, folder, request.overrides)
+def _again(folder: Path, asked: Request) -> RunSpec:
+    config = _merged(folders.read_record(folder), asked)
+    return _run(asked, config, folder, folder)
 
 
-def _merged(record: Record, request: Request) -> Config:
+def _merged(record: Record, asked: Request) -> Config:
     """A recorded config with what was asked for today, such as another place of the same text."""
     # named from another folder they are the same
-    request = replace(request, config={**request.config, **_absolute_teachers(request.config)})
+    asked = replace(asked, config={**asked.config, **_absolute_teachers(asked.config)})
     try:
-        config = merged(record, request)
+        config = merged(record, asked)
     except (KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise InputError(
@@ -173,40 +143,37 @@ def _merged(record: Record, request: Request) -> Config:
     return absolute({**config, "data": without_default_corpus(config["data"], ())})
 
 
-def _is_started_again(request: Request) -> bool:
+def _is_started_again(asked: Request) -> bool:
     """Whether a launcher put this job of a sweep into its queue again, and it began already."""
-    launched = "SUBMITIT_EXECUTOR" in os.environ and bool(request.job_id)
+    launched = "SUBMITIT_EXECUTOR" in os.environ and bool(asked.job_id)
     return (
-        launched
-        and folders.is_run(request.folder)
-        and folders.job_id(request.folder) == request.job_id
+        launched and folders.is_run(asked.folder) and folders.job_id(asked.folder) == asked.job_id
     )
 
 
-def _automatic(request: Request) -> Beginning:
-    folder = request.folder
-    now = absolute(_with_one_text(request))
-    if request.job_id:
+def _automatic(asked: Request) -> RunSpec:
+    folder = asked.folder
+    now = absolute(_with_one_text(asked))
+    if asked.job_id:
         if (folder / folders.RECORDED).is_file():
-            return _again(folder, _without_resume(request))
-        return Beginning(folder, now, None, request.overrides)
+            return _again(folder, _without_resume(asked))
+        return _run(asked, now, folder, None)
     for other in folders.run_folders(folder.parent.parent):
         if other != folder and _is_unfinished(other, now):
             folders.unmake(folder)
             # what it was begun with is what is given; who asks for a logger still does
-            loggers = tuple(key for key in request.given if key.split(".")[0] == "logger")
-            return _again(other, _without_resume(request, loggers))
-    folders.refuse_run(folder)
-    return Beginning(folder, now, None, request.overrides)
+            loggers = tuple(key for key in asked.given if key.split(".")[0] == "logger")
+            return _again(other, _without_resume(asked, loggers))
+    return _new(asked)
 
 
-def _without_resume(request: Request, given: tuple[str, ...] | None = None) -> Request:
-    kept = request.given if given is None else given
+def _without_resume(asked: Request, given: tuple[str, ...] | None = None) -> Request:
+    kept = asked.given if given is None else given
     # what the run was begun from is recorded, as is what was left open then, such as seed=null;
     # a resume does not ask for it again
-    left_open = {key for key in request.fixed if found(request.config, key) is None}
+    left_open = {key for key in having("train", FIXED) if found(asked.config, key) is None}
     past = {"resume", "init_from", *left_open}
-    return replace(request, given=tuple(key for key in kept if key not in past))
+    return replace(asked, given=tuple(key for key in kept if key not in past))
 
 
 def _is_unfinished(folder: Path, now: Config) -> bool:
@@ -220,3 +187,32 @@ def _is_unfinished(folder: Path, now: Config) -> bool:
             return not checkpoint.read(last)[ENTRY]["finished"]
         return True
     return False
+
+
+def is_same_run(now: Config, recorded: Config) -> bool:
+    """Whether a recorded config is what `now` would become.
+
+    What is automatic or null in `now` was decided at the recorded run's start.
+    """
+    if now.get("distill_from") is None and recorded.get("distill_from") is not None:
+        return False  # it is never chosen automatically
+    for group in SEVERAL:
+        if (
+            not isinstance(recorded.get(group), dict)
+            or not recorded[group].keys() <= now[group].keys()
+        ):
+            return False
+    for key, value in _leaves(now):
+        if key == "resume" or value is None or value == "auto":
+            continue
+        if found(recorded, key) != value:
+            return False
+    return True
+
+
+def _leaves(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

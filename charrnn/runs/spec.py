@@ -1,0 +1,75 @@
+"""A run that is to be done, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
+from charrnn.runs.record import Choice, Config
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, from its beginning to the end; it can be sent to another process.
+
+    Attributes:
+        config: complete, checked, of plain values; in the end with every choice made.
+        folder: of the run.
+        source: what it goes on from: the folder itself, a .ckpt, or None for a new run.
+        given: the options that were asked for rather than left at their defaults, dotted; a
+            choice of a group counts as the group's name.
+        choices: group -> the name or names that were chosen in it.
+        overrides, hydra: as `.hydra/` records them.
+        again: the words that a resume needs besides, quoted for a shell.
+        checkpoint: that it goes on from; None where it starts from its beginning.
+        entry: what charrnn wrote into that checkpoint, and `step`, its number of steps.
+        files: the HDF5 and JSON of the data, absolute, once they are known.
+        best_is_lost: the files of the best model so far are gone, so that the next one counts.
+        teachers: their fingerprint, for a resume; None for a run without.
+    """
+
+    config: Config
+    folder: Path
+    source: Path | None = None
+    given: tuple[str, ...] = ()
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    hydra: Mapping[str, Any] = field(default_factory=dict)
+    again: str = ""
+    checkpoint: Path | None = None
+    entry: dict[str, Any] | None = None
+    step: int = 0
+    files: tuple[Path, Path] | None = None
+    best_is_lost: bool = False
+    teachers: str | None = None
+
+    def going_on_from(self, path: Path, content: dict[str, Any] | None = None) -> RunSpec:
+        """The run from a checkpoint on; raises InputError where a run cannot go on from it."""
+        content = content or checkpoint.read_run(path)
+        entry, step = content[ENTRY], int(content["global_step"])
+        return replace(self, checkpoint=path, entry=entry, step=step)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        folder: of the run.
+        best_loss: the lowest validation loss, nats per character; None without validation.
+        step: where that was, or the last step.
+    """
+
+    folder: Path
+    best_loss: float | None
+    step: int
+    seconds: float
+
+    @property
+    def objective(self) -> float | None:
+        """What a sweep minimises."""
+        return self.best_loss

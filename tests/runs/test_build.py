@@ -1,0 +1,38 @@
+"""A script builds with `charrnn.build` what the command trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import charrnn
+from charrnn.errors import InputError
+from charrnn.models import model_file
+from tests.training.conftest import SMALL, workplace
+
+__all__ = ["workplace"]
+
+WORDS = (*SMALL, "logger=csv", "trainer.max_steps=4", "data.batch_size=4")
+
+
+def test_a_script_trains_what_the_command_does(workplace: Path) -> None:
+    result = charrnn.train(*WORDS, "hydra.run.dir=command")
+    assert result is not None
+    data, module, trainer = charrnn.build(*WORDS, "hydra.run.dir=script")
+    assert len(data.vocabulary) == module.network.architecture.vocabulary_size
+    trainer.fit(module, data)
+    by_command, by_script = (
+        model_file.load(workplace / name / "model.safetensors") for name in ("command", "script")
+    )
+    assert by_command.weights.keys() == by_script.weights.keys()
+    for name, weights in by_command.weights.items():
+        assert torch.equal(torch.tensor(weights), torch.tensor(by_script.weights[name]))
+    assert (workplace / "script" / "metrics.csv").is_file()
+
+
+def test_what_it_does_not_build(workplace: Path) -> None:
+    charrnn.train(*WORDS, "hydra.run.dir=run", "trainer.max_steps=1")
+    with pytest.raises(InputError, match=r"charrnn\.train goes on with a run"):
+        charrnn.build("resume=run", "trainer.max_steps=2")
