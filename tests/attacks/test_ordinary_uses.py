@@ -16,7 +16,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.training import MetricsCSV
-from tests.attacks.conftest import TINY
+from tests.attacks.stranger import TINY
 
 MODULE = """
 import lightning as L

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from tests.attacks.conftest import CANARY, TINY, Listener, Refused, tampered_sweep
+from tests.attacks.stranger import CANARY, TINY, Listener, Refused, tampered_sweep
 from tests.faults.runs import write_corpus
 
 STUDY = ("sweep=random", "hydra.sweeper.n_trials=1", "optimizer.lr=interval(1e-3,1e-2)")
