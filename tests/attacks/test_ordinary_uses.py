@@ -203,6 +203,7 @@ def test_a_sweep(
 
 
 def test_a_study_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("charrnn.extras.search")
     pytest.importorskip("optuna")
     space = ["optimizer.lr=tag(log,interval(1e-3,1e-2))", "model=lstm,gru", "sweep=tpe"]
     words = ["-m", *LINE, *space, "trainer.max_steps=2"]
