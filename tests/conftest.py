@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from charrnn import plugins
+from charrnn.__main__ import main
+from tests import REPOSITORY
+from tests.cli.door import Door
 
 # Several processes of tests share the cores: a thread that waits must not keep one from another.
 # It is read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +38,48 @@ def tiny_shakespeare(shared: Path) -> Path:
     if not path.is_file():
         pytest.skip("../shared/data/tiny-shakespeare.txt is missing")
     return path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""
+    monkeypatch.chdir(tmp_path)
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
+    generator = random.Random(1)
+    text = " ".join(generator.choice(words) for _ in range(270))
+    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def train(workplace: Path) -> Callable[..., Path]:
+    """Run `charrnn train` with SMALL and more; returns the run folder."""
+    from tests.small_runs import SMALL  # imports torch
+
+    def run(*overrides: str, folder: str = "run", code: int = 0, small: bool = True) -> Path:
+        where = (
+            [] if any(o.startswith("resume=") for o in overrides) else [f"hydra.run.dir={folder}"]
+        )
+        words = ["train", *(SMALL if small else ()), *where, *overrides]
+        assert main(words) == code
+        return workplace / folder
+
+    return run
+
+
+@pytest.fixture
+def door(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Door]:
+    """The door, standing in an empty folder."""
+    result = Door(capsys)
+    for command in plugins.commands().values():
+        module = ModuleType(str(command.run).partition(":")[0])
+        module.run = result.run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield result
+    # Hydra's logging writes to a standard error that pytest closes
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
 
 PAGES = ("README.md", "CONTRIBUTING.md")
 # a fenced block with its language, or a command in the text

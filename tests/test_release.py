@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import charrnn
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
 
 SMALL = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
 

@@ -1,52 +1,16 @@
-"""A victim's folder: runs that somebody else could have made, a canary, and a listener."""
+"""A victim's folder with runs that somebody else could have made."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.__main__ import main
+from tests.attacks.stranger import SECRET, TINY, Listener, Refused, content_of
 from tests.faults.runs import write_corpus
-from tests.training.conftest import SMALL, workplace
-
-__all__ = ["workplace"]
-
-SECRET = "hunter2"
-TINY = (*SMALL, "model.hidden_size=4", "model.embedding_size=4", "callbacks.samples.length=0",
-        "trainer.max_steps=3")  # fmt: skip
-# what runs in these attacks, if anything does
-CANARY = {"_target_": "os.mkdir", "path": "canary"}
-
-
-class Listener:
-    """A server on loopback that nobody must talk to."""
-
-    def __init__(self) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self.server.getsockname()[1]}"
-        self.heard: list[bytes] = []
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            with connection:
-                connection.settimeout(1)
-                try:
-                    self.heard.append(connection.recv(4096))
-                except OSError:
-                    self.heard.append(b"")
 
 
 @pytest.fixture
@@ -56,20 +20,6 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     yield made
     made.server.close()
     assert made.heard == []
-
-
-def content_of(folder: Path) -> dict[str, bytes | str]:
-    """Every file and link in a folder."""
-    found: dict[str, bytes | str] = {}
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            found[str(path)] = str(path.readlink())
-        elif path.is_file():
-            found[str(path)] = path.read_bytes()
-    return found
-
-
-Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -114,19 +64,3 @@ def gift(given_away: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """That run, as a stranger gives it away."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
     return Path(shutil.copytree(given_away / "gift", workplace / "gift"))
-
-
-def tampered(folder: Path, change: Callable[[dict[str, Any]], Any], name: str = "config") -> None:
-    """Change a YAML file of a run."""
-    path = folder / ".hydra" / f"{name}.yaml"
-    content = yaml.safe_load(path.read_text("utf-8"))
-    change(content)
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-
-
-def tampered_sweep(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change what a sweep records."""
-    path = folder / "sweep.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))

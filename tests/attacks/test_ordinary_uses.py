@@ -16,7 +16,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.training import MetricsCSV
-from tests.attacks.conftest import TINY
+from tests.attacks.stranger import TINY
 
 MODULE = """
 import lightning as L
@@ -203,6 +203,7 @@ def test_a_sweep(
 
 
 def test_a_study_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("charrnn.extras.search")
     pytest.importorskip("optuna")
     space = ["optimizer.lr=tag(log,interval(1e-3,1e-2))", "model=lstm,gru", "sweep=tpe"]
     words = ["-m", *LINE, *space, "trainer.max_steps=2"]

@@ -15,7 +15,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.attacks.conftest import CANARY, SECRET, Listener, Refused, content_of, tampered
+from tests.attacks.stranger import CANARY, SECRET, Listener, Refused, content_of, tampered
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from tests.attacks.conftest import CANARY, TINY, Listener, Refused, tampered_sweep
+from tests.attacks.stranger import CANARY, TINY, Listener, Refused, tampered_sweep
 from tests.faults.runs import write_corpus
 
+HAS_SEARCH = all(importlib.util.find_spec(name) for name in ("charrnn.extras.search", "optuna"))
 STUDY = ("sweep=random", "hydra.sweeper.n_trials=1", "optimizer.lr=interval(1e-3,1e-2)")
 
 
@@ -29,7 +30,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = ["train", "-m", *TINY, "logger=csv", "trainer.max_steps=1"]
         assert main([*words, "seed=1,2", "hydra.sweep.dir=gift"]) == 0
         shutil.rmtree(place / "gift" / "1_seed=2")
-        if importlib.util.find_spec("optuna") is not None:
+        if HAS_SEARCH:
             assert main([*words, *STUDY, "hydra.sweep.dir=study"]) == 0
     return place
 
@@ -41,7 +42,8 @@ def gift(sweeps: Path, workplace: Path) -> Path:
 
 @pytest.fixture
 def study(sweeps: Path, workplace: Path) -> Path:
-    pytest.importorskip("optuna")
+    if not HAS_SEARCH:
+        pytest.skip("needs the extra search and optuna")
     return Path(shutil.copytree(sweeps / "study", workplace / "study"))
 
 

@@ -8,18 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.chromium import ARGUMENTS
 from tests.browser.fake_server import FakeServer, serving
-
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import ARGUMENTS
+from tests.browser.chromium import ARGUMENTS
 
 # name, which page, width, height, scheme, scrolled to in the passage, feature, whether it is off,
 # from where on the page is seen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
 
 COUNT = 50
 # each child waits until all are there; the command behind the door writes where it was put

@@ -12,7 +12,7 @@ import yaml
 
 from charrnn.models import checkpoint
 from tests.cli.test_launchers import PACKAGES, _until, command, environment, launcher, place, sweep
-from tests.training.conftest import assert_same
+from tests.small_runs import assert_same
 
 __all__ = ["launcher", "place"]
 

@@ -11,9 +11,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from tests.training.conftest import Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import Train, metrics
 
 
 def evaluate(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:

@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.__main__ import main
-from tests.training.conftest import SMALL, Train, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL, Train
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 HPARAMS = "experiment/defaultExperimentId/data/plugin/hparams"

@@ -12,7 +12,7 @@ from charrnn.evaluation import Rule, dynamic_loss, rule_for, stream_loss
 from charrnn.evaluation import dynamic as module
 from charrnn.evaluation.dynamic import gradient_rms
 from charrnn.network import Network
-from tests.evaluation.conftest import in_float64, network
+from tests.evaluation.networks import in_float64, network
 
 
 def text(size: int, seed: int = 5) -> np.ndarray:

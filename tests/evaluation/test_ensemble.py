@@ -11,7 +11,7 @@ from charrnn.evaluation import Rule, dynamic_loss, part_loss, stream_loss, windo
 from charrnn.evaluation.dynamic import gradient_rms
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
-from tests.evaluation.conftest import in_float64
+from tests.evaluation.networks import in_float64
 from tests.evaluation.test_dynamic import text
 
 

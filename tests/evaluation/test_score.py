@@ -10,7 +10,7 @@ import torch
 
 from charrnn.errors import RunError
 from charrnn.evaluation import Score, require_numbers, score, stream_loss
-from tests.evaluation.conftest import network
+from tests.evaluation.networks import network
 
 
 @pytest.mark.parametrize("size", [1, 2, 65, 50_000])

@@ -13,7 +13,7 @@ from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import character_losses, part_loss, stream, stream_loss
 from charrnn.evaluation.stream import SHORTEST_ROW
-from tests.evaluation.conftest import network, one_stream
+from tests.evaluation.networks import network, one_stream
 
 
 @pytest.fixture

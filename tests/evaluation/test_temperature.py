@@ -8,7 +8,7 @@ import torch
 
 from charrnn.evaluation import fitted_temperature, temperature
 from charrnn.network import Network
-from tests.evaluation.conftest import network, one_stream
+from tests.evaluation.networks import network, one_stream
 
 
 def sure(times: float) -> Network:

@@ -9,7 +9,7 @@ import torch
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds
 from charrnn.evaluation import stream_loss, windows, windows_loss
-from tests.evaluation.conftest import network, one_stream
+from tests.evaluation.networks import network, one_stream
 
 
 def cold(net: object, ids: np.ndarray, window: int) -> float:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
 
 EVERY = sorted(path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py"))
 

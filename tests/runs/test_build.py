@@ -10,9 +10,7 @@ import torch
 import charrnn
 from charrnn.errors import InputError
 from charrnn.models import model_file
-from tests.training.conftest import SMALL, workplace
-
-__all__ = ["workplace"]
+from tests.small_runs import SMALL
 
 WORDS = (*SMALL, "logger=csv", "trainer.max_steps=4", "data.batch_size=4")
 

@@ -9,9 +9,7 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from tests.training.conftest import SMALL, Train, assert_same, tensors, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL, Train, assert_same, tensors
 
 MODULE = """
 import lightning as L

@@ -12,9 +12,7 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
-from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 MODULE = """
 import lightning as L

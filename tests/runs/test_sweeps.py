@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.training.conftest import SMALL, Train, assert_same, tensors, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL, Train, assert_same, tensors
 
 SWEEP = ("train", "-m", *SMALL, "hydra.sweep.dir=sweep", "model.dropout=0.0,0.1,0.2")
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import run, start, write_corpus
-from tests.training.conftest import Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import Train, metrics
 
 
 def skip_without(package: str) -> None:

@@ -15,12 +15,9 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.commands.train import go_on, prepare_overrides
-from tests.cli.conftest import Door
-from tests.cli.conftest import door as plain_door
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
+from tests.cli.door import Door
 from tests.faults.runs import OPTIONS, differences, write_corpus
-
-__all__ = ["plain_door"]
 
 SWEPT = ("optimizer.lr=1e-3,2e-3", "seed=1,2")
 NAMES = [f"{n}_optimizer.lr={lr},seed={s}" for n, (lr, s) in enumerate(
@@ -36,12 +33,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def door(plain_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+def door(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
     """The door, behind which stands the part of train that reads resume=."""
     module = sys.modules["charrnn.commands.train"]
     for part in (prepare_overrides, go_on):
         monkeypatch.setattr(module, part.__name__, part, raising=False)
-    return plain_door
+    return door
 
 
 def begin(*words: str) -> subprocess.Popen[str]:

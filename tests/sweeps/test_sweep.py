@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.training.conftest import SMALL, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL
 
 
 def test_the_leaderboard_is_what_the_runs_say(

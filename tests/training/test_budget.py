@@ -11,7 +11,7 @@ import yaml
 
 from charrnn.__main__ import main
 from charrnn.runs import speed
-from tests.training.conftest import Train, assert_same, tensors
+from tests.small_runs import Train, assert_same, tensors
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")

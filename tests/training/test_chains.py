@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from charrnn.models import checkpoint
-from tests.training.conftest import Train, assert_same, metrics
+from tests.small_runs import Train, assert_same, metrics
 
 EPOCHS, WINDOWS = 3, 6
 OPTIONS = (

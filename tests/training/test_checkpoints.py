@@ -11,7 +11,7 @@ from charrnn.errors import InputError
 from charrnn.models import checkpoint, model_file
 from charrnn.runs.resume import newest_usable, restore_best
 from charrnn.training.best import Best
-from tests.training.conftest import Train, assert_same, tensors
+from tests.small_runs import Train, assert_same, tensors
 
 
 @pytest.fixture

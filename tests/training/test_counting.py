@@ -14,9 +14,7 @@ from charrnn.__main__ import main
 from charrnn.counts import count, mixed
 from charrnn.data import open_data
 from charrnn.models import model_file
-from tests.training.conftest import Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import Train, metrics
 
 OPTIONS = ("callbacks=counts", "validate_every=10", "trainer.max_steps=30")
 

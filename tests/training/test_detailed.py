@@ -17,7 +17,7 @@ from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
 from charrnn.training.detailed import _rows, gates, norms
-from tests.training.conftest import SMALL, Train, metrics
+from tests.small_runs import SMALL, Train, metrics
 
 H, T = 5, 9
 

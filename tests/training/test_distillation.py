@@ -15,7 +15,7 @@ from charrnn.models.trained import Architecture
 from charrnn.network import Network
 from charrnn.training.distillation import Distillation
 from charrnn.training.stream_threads import SharedLoss, window_loss
-from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
+from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
 
 V = 11
 
@@ -177,7 +177,7 @@ def test_auto_takes_no_run_of_other_teachers(
     train: Train, workplace: Path, teachers: list[Path]
 ) -> None:
     from charrnn.__main__ import main
-    from tests.training.conftest import SMALL
+    from tests.small_runs import SMALL
 
     def auto(*words: str) -> list[Path]:
         assert main(["train", *SMALL, "resume=auto", "trainer.max_steps=10", *words]) == 0

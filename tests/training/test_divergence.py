@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.models import checkpoint
-from tests.training.conftest import Train
+from tests.small_runs import Train
 
 QUICK = ("model.num_layers=1", "callbacks.samples.length=0", "logger=csv", "data.seq_length=40")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from charrnn.models import checkpoint
-from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
+from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
 
 CASES = {
     "lstm, step": ["schedule.decay_every=1"],
@@ -155,7 +155,7 @@ def test_auto_goes_on_with_the_newest_unfinished_run(
 ) -> None:
     def auto(*overrides: str) -> list[Path]:
         from charrnn.__main__ import main
-        from tests.training.conftest import SMALL
+        from tests.small_runs import SMALL
 
         assert main(["train", *SMALL, "resume=auto", "trainer.max_steps=20", *overrides]) == 0
         return sorted(p.parent for p in workplace.glob("outputs/train/*/*/.hydra"))

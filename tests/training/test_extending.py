@@ -20,8 +20,8 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.training import GrowingWindows, StalledAverage
-from tests.conftest import REPOSITORY
-from tests.training.conftest import assert_same
+from tests import REPOSITORY
+from tests.small_runs import assert_same
 from tests.training.test_lightning import (
     WINDOWS,
     Seen,

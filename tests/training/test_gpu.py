@@ -18,7 +18,7 @@ from charrnn.data import open_data
 from charrnn.models import checkpoint
 from charrnn.training import LanguageModel, TextDataModule, datamodule
 from charrnn.training.datamodule import Windows
-from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 pytestmark = [
     pytest.mark.gpu,

@@ -32,7 +32,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
 from charrnn.training import schedules
 from charrnn.training.callbacks import Samples
-from tests.training.conftest import assert_same
+from tests.small_runs import assert_same
 
 N, T = 4, 10
 WINDOWS = 20

@@ -20,7 +20,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.training.conftest import Train
+from tests.small_runs import Train
 
 Content = dict[str, Any]
 HERE = Path("x.ckpt")

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.training.conftest import SMALL, Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import SMALL, Train, metrics
 
 
 def test_a_text_and_a_folder_with_odd_names(

@@ -19,7 +19,7 @@ from charrnn import registry
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
-from tests.training.conftest import SMALL, Train, assert_same, tensors
+from tests.small_runs import SMALL, Train, assert_same, tensors
 
 MODULE = """
 import torch

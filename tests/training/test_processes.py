@@ -22,7 +22,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.models import checkpoint
 from charrnn.runs import processes
 from charrnn.training.resume import share
-from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")

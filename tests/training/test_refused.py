@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.conftest import REPOSITORY
-from tests.training.conftest import SMALL, Train, skip_without_bf16
+from tests import REPOSITORY
+from tests.small_runs import SMALL, Train, skip_without_bf16
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ import charrnn
 from charrnn.models import checkpoint, model_file
 from charrnn.runs.folder import recorded
 from charrnn.training import progress
-from tests.training.conftest import Train, assert_same, metrics, tensors
+from tests.small_runs import Train, assert_same, metrics, tensors
 
 
 def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:

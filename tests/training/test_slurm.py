@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.conftest import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

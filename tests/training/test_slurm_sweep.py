@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_launched_sweeps import run, state
-from tests.training.conftest import SMALL, Train, assert_same, train, workplace
+from tests.small_runs import SMALL, Train, assert_same
 from tests.training.test_slurm import cluster, said, within
 
-__all__ = ["cluster", "train", "workplace"]
+__all__ = ["cluster"]
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, State
 from charrnn.training.stream_threads import SharedLoss, window_loss
-from tests.training.conftest import Train, assert_same, metrics, skip_without_bf16, tensors
+from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
 
 N, T, V = 7, 9, 11
 

@@ -12,9 +12,7 @@ import sys
 import termios
 from pathlib import Path
 
-from tests.training.conftest import SMALL, metrics, workplace
-
-__all__ = ["workplace"]
+from tests.small_runs import SMALL, metrics
 
 COLUMNS = 80
 

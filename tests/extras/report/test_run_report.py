@@ -14,9 +14,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.report.loss_chart import chart, ticks
 from charrnn.extras.report.run_report import write_report
-from tests.training.conftest import Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import Train, metrics
 
 
 class Page(HTMLParser):

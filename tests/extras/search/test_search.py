@@ -19,8 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from tests.cli.conftest import door
-from tests.conftest import REPOSITORY
+from tests import REPOSITORY
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
 if importlib.util.find_spec("optuna") is None:
@@ -35,8 +34,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from charrnn.extras.search.search_space import distribution
 from charrnn.extras.search.study import PRUNED, opened
-
-__all__ = ["door"]
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
 

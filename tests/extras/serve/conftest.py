@@ -1,92 +1,15 @@
-"""A real server process, on a free port of the loopback address."""
+"""A real server process for all tests."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from charrnn.model import Model
-from charrnn.text.primer import FACT
-from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.extras.serve.servers import BYTES, MODEL, OTHER, Server, serving
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "fastapi_offline", "httpx", "openai")
-PRIMED = {FACT: "Before all,\nthere was this.\n"}
-MODEL = Model(replace(trained_model(), facts=PRIMED))
-OTHER = Model(trained_model("gru", seed=4))
-BYTES = Model(
-    trained_model(
-        vocabulary=Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"]), conviction=1
-    )
-)
-
-
-_NOTHING: Mapping[str, str] = {}
-
-
-class Server:
-    """A running `charrnn serve`.
-
-    Attributes:
-        url: of it, without a slash at its end.
-        lines: of standard error, so far.
-    """
-
-    def __init__(self, *options: str, environment: Mapping[str, str] = _NOTHING) -> None:
-        command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", *options]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        assert self.process.stderr is not None
-        self.lines: list[str] = []
-        found = None
-        while found is None:
-            line = self.process.stderr.readline()
-            if not line:
-                raise RuntimeError("".join(self.lines))
-            self.lines.append(line)
-            found = re.search(r"serving .* at (http://\S+)", line)
-        self.url = found[1]
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr or ()))
-        self._reader.start()
-
-    def stop(self, signum: int = signal.SIGTERM) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(signum)
-        return self.wait()
-
-    def wait(self) -> int:
-        code = self.process.wait(timeout=60)
-        self._reader.join()
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
-        return code
-
-
-@contextmanager
-def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterator[Server]:
-    server = Server(*options, environment=environment)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.extras.serve.conftest import Server, serving
+from tests.extras.serve.servers import Server, serving
 from tests.extras.serve.test_server import request_of, until
 
 # All of a request's head but its end, a part of its body, and nothing at all

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.conftest import Server
+from tests.extras.serve.servers import Server
 
 FIELDS = (
     "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "min_p", "ban", "n", "seed",

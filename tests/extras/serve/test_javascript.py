@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.extras.serve.conftest import MODEL, Server
+from tests.extras.serve.servers import MODEL, Server
 
 SCRIPT = """
 const { OpenAI } = require("openai");

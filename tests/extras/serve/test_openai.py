@@ -10,7 +10,7 @@ import pytest
 from charrnn.model import Ensemble
 from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.text.primer import FACT
-from tests.extras.serve.conftest import BYTES, MODEL, OTHER, PRIMED, Server
+from tests.extras.serve.servers import BYTES, MODEL, OTHER, PRIMED, Server
 
 if TYPE_CHECKING:
     import openai

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import charrnn
-from tests.extras.serve.conftest import MODEL, Server, serving
+from tests.extras.serve.servers import MODEL, Server, serving
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.conftest import Server, serving
+from tests.extras.serve.servers import Server, serving
 
 ELSEWHERE = [
     {"Origin": "https://evil.example"},

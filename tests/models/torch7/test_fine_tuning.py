@@ -12,9 +12,7 @@ from charrnn.data import open_data
 from charrnn.model import load
 from charrnn.network import network_of
 from charrnn.streams import cut_streams
-from tests.training.conftest import Train, metrics, train, workplace
-
-__all__ = ["train", "workplace"]
+from tests.small_runs import Train, metrics
 
 
 @pytest.mark.parametrize("name", ["lstm.t7", "lstm.ascii.t7", "rnn.t7"])

@@ -1,9 +1,8 @@
-"""A small corpus and a way to train on it as a user does, within this process."""
+"""The options of a run that takes a moment, what it leaves behind, and what tells two apart."""
 
 from __future__ import annotations
 
 import csv
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.runs.hardware import cpu_runs_bf16
 
@@ -41,33 +39,7 @@ def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
         pytest.skip(f"this CPU cannot train a {kind} in bf16")
 
 
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""
-    monkeypatch.chdir(tmp_path)
-    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
-    generator = random.Random(1)
-    text = " ".join(generator.choice(words) for _ in range(270))
-    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-Train = Callable[..., Path]
-
-
-@pytest.fixture
-def train(workplace: Path) -> Train:
-    """Run `charrnn train` with SMALL and more; returns the run folder."""
-
-    def run(*overrides: str, folder: str = "run", code: int = 0, small: bool = True) -> Path:
-        where = (
-            [] if any(o.startswith("resume=") for o in overrides) else [f"hydra.run.dir={folder}"]
-        )
-        words = ["train", *(SMALL if small else ()), *where, *overrides]
-        assert main(words) == code
-        return workplace / folder
-
-    return run
+Train = Callable[..., Path]  # the fixture `train`
 
 
 def tensors(run: Path, name: str = "last.ckpt") -> dict[str, Any]:

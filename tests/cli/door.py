@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from charrnn import plugins
 from charrnn.__main__ import main
 
 
@@ -52,21 +47,3 @@ class Door:
         assert answer.err.endswith("\n")
         assert self.asked == []
         return answer.err
-
-
-@pytest.fixture
-def door(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Door]:
-    """The door, standing in an empty folder."""
-    result = Door(capsys)
-    for command in plugins.commands().values():
-        module = ModuleType(str(command.run).partition(":")[0])
-        module.run = result.run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.chdir(tmp_path)
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield result
-    # Hydra's logging writes to a standard error that pytest closes
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
