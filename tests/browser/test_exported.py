@@ -215,7 +215,7 @@ def test_a_click_shows_the_likeliest_others_and_branches(chromium: Any, tmp_path
         click_character(page, 3)
         page.locator("#others button").first.wait_for()
         logits = Model(model).logits("It ")[-1].astype(float)
-        chances = {c: x for c, x in zip(model.vocabulary.characters, logits, strict=True)}
+        chances = dict(zip(model.vocabulary.characters, logits, strict=True))
         likeliest = sorted((c for c in chances if c != "w"), key=lambda c: -chances[c])[:8]
         names = {" ": "blank", "\n": "line break"}
         shown = page.locator("#others b").all_text_contents()
