@@ -59,5 +59,5 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
     if isinstance(step, int):
         rows.append(("Trained for", f"{step:,} steps"))
     if chosen.cost:
-        rows.append(("Lost by rounding", f"{chosen.cost:.5f} nats a character"))
+        rows.append(("Rounded weights", f"make the loss {chosen.cost:.5f} higher"))
     return [*rows, ("Made with", f"charrnn {__version__}")]

@@ -65,7 +65,10 @@ def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> No
         expected = Model(model).losses(TEXT)
         np.testing.assert_allclose(bits(page), expected / np.log(2), atol=1e-3)
         told = page.locator("#passage-loss").text_content()
-        assert told == f"1,500 characters, {expected.mean():.3f} nats per character"
+        assert told == (
+            f"1,500 characters, loss {expected.mean():.3f} nats per character, "
+            f"as uncertain as a choice among {np.exp(expected.mean()):.1f}"
+        )
         assert tinted(page, "s5") != ""
         assert page.title() == page.locator("h1").text_content() == "Inside a model"
 
@@ -128,7 +131,7 @@ def test_the_planted_unit_comes_first(chromium: Any, tmp_path: Path) -> None:
         settled(page)
         page.locator("#features summary").filter(has_text="inside quotes").click()
         name = page.locator("#features details[open] li button").first.text_content()
-        assert name in (f"layer 1, unit {UNIT + 1}, {part}" for part in ("output", "cell"))
+        assert name in (f"layer 1, unit {UNIT + 1}, {part}" for part in ("output", "memory"))
         assert page.locator("#unit h3").text_content() == f"L{name[1:]}"
         assert page.locator("#tint-unit").is_checked()
         inside = "".join(tinted(page, f"p{level}") for level in (3, 4, 5))

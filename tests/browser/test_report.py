@@ -63,3 +63,17 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     dot = page.locator(".best").bounding_box()
     assert abs(dot["x"] + dot["width"] / 2 - (plot["x"] + plot["width"])) < 1
     context.close()
+
+
+def test_a_list_is_shown_in_columns(chromium: Any, report: Path, tmp_path: Path) -> None:
+    for name in (".hydra/config.yaml", "metrics.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((report.parent / name).read_text())
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "step-0000100.txt").write_text("Ada Lovelace\n" * 150)
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(write_report(tmp_path).as_uri())
+    box = page.locator("article pre").bounding_box()
+    assert box["height"] < 150 * 15 / 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    page.close()

@@ -24,6 +24,7 @@ from charrnn.say import duration, say
 from charrnn.training.best import BITS_PER_NAT
 
 NAME = "report.html"
+MANY_LINES, SHORT_LINE = 40, 24  # from which on a text is shown as a list in columns
 SAMPLES = 6  # the first, the last, and those at even distances between them
 _TEMPLATE = Path(__file__).with_name("run_report.html")
 
@@ -149,10 +150,17 @@ def _samples(folder: Path, rows: list[Row]) -> list[str]:
     parts = []
     for step, path in records.spread(records.sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
-        text = _escaped(path.read_bytes().decode("utf-8", "replace"))
+        text = path.read_bytes().decode("utf-8", "replace")
+        kind = ' class="list"' if _is_list(text) else ""
         heading = f"<h3>after step {step:,}{loss}</h3>"
-        parts.append(f"<article>{heading}<pre>{text}</pre></article>")
+        parts.append(f"<article>{heading}<pre{kind}>{_escaped(text)}</pre></article>")
     return ["<h2>What it wrote</h2>", *parts] if parts else []
+
+
+def _is_list(text: str) -> bool:
+    """Whether nearly all of its lines are short, as of a list of names, and fit beside another."""
+    lines = [len(line) for line in text.splitlines()]
+    return len(lines) > MANY_LINES and sum(n <= SHORT_LINE for n in lines) > 0.9 * len(lines)
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,7 @@
 /** Plain charts in SVG. What is written in them is text nodes, whatever it holds. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 12, right: 14, bottom: 38, left: 46 };
+const MARGIN = { top: 12, right: 26, bottom: 38, left: 56 };
 
 /** An SVG element with attributes and what it holds. */
 export function svg(name, attributes = {}, ...children) {
@@ -23,7 +23,7 @@ export class Chart {
     Object.assign(this, { width, height });
     this.x = scale(x, MARGIN.left, width - MARGIN.right);
     this.y = scale(y, height - MARGIN.bottom, MARGIN.top);
-    this.element = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
+    this.element = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img",
       "aria-label": label });
     this.#axes(x, y);
   }

@@ -176,7 +176,8 @@ export class InspectPage {
     const read = Math.floor((100 * reading.reached) / reading.length);
     const share = reading.done ? "" : `, ${read}% read`;
     find("#passage-loss").textContent = `${reading.length.toLocaleString("en")} characters, `
-      + `${mean.toFixed(3)} nats per character${share}`;
+      + `loss ${mean.toFixed(3)} nats per character, as uncertain as a choice among `
+      + `${Math.exp(mean).toFixed(1)}${share}`;
   }
 
   #tint(by) {

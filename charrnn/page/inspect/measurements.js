@@ -6,10 +6,11 @@ import { named } from "./places.js";
 const GATES = {
   i: ["input gate", "lets in what is new"],
   f: ["forget gate", "keeps what was there"],
-  o: ["output gate", "shows the cell to others"],
+  o: ["output gate", "shows the memory to others"],
   r: ["reset gate", "looks at the past"],
   z: ["update gate", "keeps what was there"],
 };
+const ENOUGH = 0.25; // of the variance: a plane with less says little of who is near whom
 const SHARE = { from: 0, to: 1, ticks: [0, 0.5, 1], tell: (share) => `${100 * share}%` };
 
 /**
@@ -47,7 +48,7 @@ export function drawDistance(element, { network, ngram, order, counted }) {
   const chart = new Chart({
     label: "The loss by the number of characters read before",
     x: { from: 1, to: network.at(-1)[1], log: true, title: "characters read before" },
-    y: { from: 0, to: 1.05 * Math.max(...losses), title: "nats per character" },
+    y: { from: 0, to: 1.05 * Math.max(...losses), title: "loss, in nats per character" },
   });
   const entries = [["network", "this network"]];
   if (ngram) {
@@ -61,6 +62,15 @@ export function drawDistance(element, { network, ngram, order, counted }) {
 
 /** The characters where their embeddings lie. */
 export function drawEmbedding(element, { places, shares }, characters) {
+  const shown = shares[0] + shares[1];
+  if (shown < ENOUGH) {
+    const note = document.createElement("p");
+    note.className = "note";
+    note.textContent = `It is not drawn: a plane holds ${percent(shown)} of the differences between `
+      + "this model's characters, too little to say which are alike.";
+    element.replaceChildren(note);
+    return;
+  }
   const [across, up] = [0, 1].map((axis) => places.map((place) => place[axis]));
   const ends = (values) => ({ from: Math.min(...values) - 0.06, to: Math.max(...values) + 0.06,
     ticks: [] });
@@ -88,7 +98,7 @@ export function drawCurves(element, { train = [], val = [] }) {
   const chart = new Chart({
     label: "The losses along the training",
     x: { from: 0, to: Math.max(...points.map(([step]) => step)), title: "step" },
-    y: { from: Math.min(...losses) * 0.95, to: Math.max(...losses), title: "nats per character" },
+    y: { from: Math.min(...losses) * 0.95, to: Math.max(...losses), title: "loss, in nats per character" },
   });
   chart.line(train, "train");
   chart.line(val, "val");

@@ -66,7 +66,7 @@ export class Units {
 }
 
 /** What the vectors of a state are called. */
-export const PARTS = { h: "output", c: "cell" };
+export const PARTS = { h: "output", c: "memory" };
 
 function firstBy(all, count, value) {
   return Array.from({ length: all }, (_, index) => index)

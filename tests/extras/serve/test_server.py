@@ -179,6 +179,12 @@ def test_without_a_training_text_copies_cannot_be_told(http: httpx.Client) -> No
     assert "training" in answer.json()["error"]["message"] or "trained" in answer.text
 
 
+def test_what_unknown_characters_are_read_as(http: httpx.Client) -> None:
+    answer = http.post("/v1/read_as", json={"text": "Café, €"})
+    assert answer.json() == {"read_as": {"é": "e", "€": ""}}
+    assert http.post("/v1/read_as", json={"text": "é", "model": "no"}).status_code == 404
+
+
 # Servers of their own
 
 

@@ -20,6 +20,7 @@ ELSEWHERE = [
 ROUTES = [
     ("POST", "/v1/completions", {"prompt": "A", "max_tokens": 1}),
     ("POST", "/v1/copied", {"text": "A"}),
+    ("POST", "/v1/read_as", {"text": "A"}),
     ("GET", "/generate?start_text=A&length=1", None),
 ]
 
