@@ -365,6 +365,10 @@ def _trainer(task: Task, data: TextDataModule, signals: Signals, world: World) -
     }
     run = Run(folder, config["checkpoint_every"], signals, entry)
     callbacks = [_callback(f"callbacks.{name}", n, run) for name, n in config["callbacks"].items()]
+    if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
+        raise InputError(
+            "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
+        )
     loggers = [
         _logger(f"logger.{name}", node, folder, start.step)
         for name, node in config["logger"].items()
