@@ -136,6 +136,11 @@ def traits_of(hint: Any) -> set[Any]:
     return {extra for extra in _extras(hint) if isinstance(extra, Trait)}
 
 
+def ranges_of(hint: Any) -> list[Range]:
+    """The ranges of a field."""
+    return [extra for extra in _extras(hint) if isinstance(extra, Range)]
+
+
 def _extras(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
 
@@ -310,7 +315,9 @@ def _refuse_absent(path: str, target: str, schema: Any) -> None:
     package = getattr(schema, "NEEDS", None)
     extra = getattr(schema, "EXTRA", package)
     if package is not None and importlib.util.find_spec(package) is None:
-        raise InputError(f"{path}: {target} needs the package {package}: {errors.install(extra)}")
+        raise InputError(
+            f"{path}: {target} needs the package {package}: {errors.install(str(extra))}"
+        )
 
 
 def _nested(path: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ tab key, so nothing is imported here that takes time.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError
+from charrnn.options.ranges import ONE_OF
 
 _BASH = r"""
 # charrnn for bash: put into ~/.bashrc   eval "$(charrnn completion bash)"
@@ -53,6 +55,12 @@ complete -c charrnn -a '(charrnn completion candidates (commandline -cp | string
 
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
+# of Hydra's launchers: the package -> what hydra/launcher may be with it
+LAUNCHERS = {
+    "": ("basic",),
+    "hydra_joblib_launcher": ("joblib",),
+    "hydra_submitit_launcher": ("submitit_local", "submitit_slurm"),
+}
 _FLAGS = (
     *("--help", "--multirun", "--cfg", "--package", "--resolve", "--config-dir"),
     *("--config-name", "--config-path", "--info", "--hydra-help"),
@@ -93,15 +101,28 @@ def _overrides(before: list[str], word: str) -> list[str]:
     sign = word[: len(word) - len(word.lstrip("+~"))]
     name, equals, value = word[len(sign) :].partition("=")
     if not equals:
-        return [f"{sign}{known}=" for known in page.names()]
+        return [f"{sign}{known}=" for known in (*page.names(), "hydra/launcher")]
     if name in page.groups:
         choices = [*page.groups[name], *_own_choices(before, name)]
     else:
         options = {n: o for further in page.further.values() for n, o in further.items()}
         default = {**options, **page.options}.get(name, conf.Option("", "")).default
-        choices = ["true", "false"] if default in ("true", "false") else []
+        choices = ["true", "false"] if default in ("true", "false") else _named(before[0], name)
     several = value[: value.rfind(",") + 1]  # of a sweep
     return [f"{sign}{name}={several}{choice}" for choice in choices]
+
+
+def _named(command: str, option: str) -> list[str]:
+    """What an option that takes one of some names may be."""
+    if option == "hydra/launcher":
+        installed = [n for n in LAUNCHERS if n and find_spec(f"hydra_plugins.{n}") is not None]
+        return [choice for name in ("", *installed) for choice in LAUNCHERS[name]]
+    from charrnn.cli.building import ranges_of
+    from charrnn.cli.traits import declared
+
+    demands = [r.demand for r in ranges_of(dict(declared(command)).get(option))]
+    named = [d.removeprefix(ONE_OF).split(", ") for d in demands if d.startswith(ONE_OF)]
+    return named[0] if named else []
 
 
 def _own_choices(before: list[str], group: str) -> list[str]:

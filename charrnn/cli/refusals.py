@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,24 @@ from charrnn.cli.building import BadOption, Missing, Unknown
 from charrnn.cli.line import Line, hydra_config
 from charrnn.errors import InputError, RunError, shown
 
+# what other programs call what is an option here
+_ELSEWHERE = {
+    **dict.fromkeys(("prompt", "primetext", "seed_text", "text", "prefix"), "start_text"),
+    **dict.fromkeys(
+        ("max_tokens", "n_predict", "max_new_tokens", "max_length", "num_predict", "tokens"),
+        "length",
+    ),
+    **dict.fromkeys(("stop", "stop_text"), "until"),
+    **dict.fromkeys(("n", "num", "batch"), "num_samples"),
+    **dict.fromkeys(("temp", "t"), "temperature"),
+    **dict.fromkeys(("lr", "learning_rate"), "optimizer.lr"),
+    **dict.fromkeys(("epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("steps", "max_iters", "num_steps"), "trainer.max_steps"),
+    **dict.fromkeys(("rnn_size", "units", "n_embd"), "model.hidden_size"),
+    **dict.fromkeys(("block_size", "context_length"), "data.seq_length"),
+    **dict.fromkeys(("text", "input", "file", "data_dir"), "data.input_txt"),
+    "model_path": "checkpoint",
+}
 _LONGEST_CHOICE = 200  # beyond, it is no name of a file
 
 
@@ -178,6 +197,8 @@ class _Refusal:
         """What is wrong with an override whatever else is composed; "" for nothing."""
         name = override.key_or_group
         if override.is_sweep_override() and not self.multirun:
+            if re.fullmatch(r"-?\d+,\d+", value := str(override.input_line).partition("=")[2]):
+                return f"a number is written with a point: {name}={value.replace(',', '.')}"
             return "several values are a sweep and need -m; a list is written [1,2]"
         if override.package not in (None, name) and name in self.page.groups:
             return _no_such_package(override)
@@ -237,6 +258,8 @@ class _Refusal:
 
 def nearest(name: str, names: list[str]) -> str:
     """The hint for a misspelt name, or for one without its group (``batch_size``)."""
+    if (here := _ELSEWHERE.get(name.lower())) in names:
+        return f"; here it is {here}"
     targets = {full.rpartition(".")[2]: full for full in reversed(names)}
     targets |= {full: full for full in names}
     for wanted in (name, name.rpartition(".")[2]):

@@ -167,15 +167,18 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
         if os.path.isdir(options.start_file):
             raise InputError(f"{name}: is a folder; name a file with the text")
         text = read_text(options.start_file, model.encoding)
+    known, unknown = fitted(text, model.vocabulary, options.unknown)
     if options.unknown == "error":
         try:
-            model.vocabulary.encode(text)
+            model.vocabulary.encode(known)
         except InputError as error:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
-    elif unknown := fitted(text, model.vocabulary, options.unknown).unknown:
-        instead = "leaves them out"
-        if options.unknown == "replace":
-            instead = "reads the nearest instead, or leaves out what has none"
+    if unknown:
+        instead = {
+            "error": "reads those of a keyboard instead",
+            "skip": "leaves them out",
+            "replace": "reads the nearest instead, or leaves out what has none",
+        }[options.unknown]
         say(f"{name}: the model does not know {unknown!r} and {instead}")
     return text
 

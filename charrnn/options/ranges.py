@@ -68,8 +68,11 @@ def _ranges_of(schema: Any) -> list[tuple[str, Range]]:
     return [(name, allowed) for name, ranges in found.items() for allowed in ranges]
 
 
+ONE_OF = "must be one of "
+
+
 def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
+    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(names)}")
 
 
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")

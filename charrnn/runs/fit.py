@@ -413,6 +413,10 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
     callbacks = [
         _callback(f"callbacks.{name}", n, given) for name, n in config["callbacks"].items()
     ]
+    if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
+        raise InputError(
+            "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
+        )
     loggers = [
         _logger(f"logger.{name}", node, folder, run.step) for name, node in config["logger"].items()
     ]

@@ -105,4 +105,5 @@ def _say_where(folder: Path, made: Sequence[Path]) -> None:
 def _short(path: Path) -> str:
     """A path from here, where it lies below."""
     relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    # with hydra.job.chdir=true it is the folder that the command has gone into, and no other has
+    return str(path) if relative.startswith("..") or relative == "." else relative

@@ -88,7 +88,7 @@ def trained(
         facts: of the model file, which know how many streams a short text had.
     """
     windows = found(config, "trainer.accumulate_grad_batches")
-    sizes = [facts.get("streams"), facts.get("window")]
+    sizes: list[Any] = [facts.get("streams"), facts.get("window")]
     if None in sizes:
         sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
         if rows and 0 < rows[-1]["step"] < 2.5 * rows[-1].get("epoch", 0.0):

@@ -63,8 +63,8 @@ class Leaderboard:
         return [
             {
                 "run": os.path.relpath(run.folder, self.folder),
-                "text": run.text,
                 **run.columns(),
+                "text": run.text,
                 **{name: _plain(run.value(name)) for name in self.options},
             }
             for run in self.runs
@@ -135,7 +135,7 @@ class Leaderboard:
 
     def csv(self) -> str:
         content = io.StringIO()
-        names = ["run", "text", *Summary.COLUMNS, *self.options]
+        names = ["run", *Summary.COLUMNS, "text", *self.options]
         writer = csv.DictWriter(content, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows())
@@ -160,7 +160,7 @@ class Leaderboard:
 
     def _headings(self) -> list[str]:
         return [
-            _HEADINGS.get(name, name) for name in ("run", "text", *Summary.COLUMNS, *self.options)
+            _HEADINGS.get(name, name) for name in ("run", *Summary.COLUMNS, "text", *self.options)
         ]
 
 

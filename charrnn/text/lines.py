@@ -19,10 +19,13 @@ HEAD = 1 << 16
 # a list has so many lines that follow one another in order, short ones at least every other
 PAIRS, IN_ORDER, SHORT = 40, 0.9, 60
 
-REMARK = (
-    "the lines are short and sorted, as a list's are, so they were shuffled before the splits were "
-    "cut (lines=shuffle); lines=keep leaves them as they are"
-)
+
+def remark(prefix: str) -> str:
+    """What is said of a list that was found, the option by its name in the command."""
+    return (
+        f"the lines are short and sorted, as a list's are, so they were shuffled before the splits "
+        f"were cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
+    )
 
 
 def decided(lines: str, pieces: Iterator[str]) -> tuple[str, Iterator[str]]:

@@ -130,7 +130,7 @@ class _Text:
                 f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
         # decided here, so that files are found again whether it was asked for or chosen
-        pieces = sources.Text(self._files, corpus.encoding).pieces()
+        pieces = sources.Text(self._files, corpus.encoding, prefix="data.").pieces()
         arranged, _ = lines.decided(corpus.lines, pieces)
         self._found_list = corpus.lines == "auto" and arranged == "shuffle"
         self._options = recorded_options(
@@ -173,10 +173,12 @@ class _Text:
 
     def _preprocess(self, h5: Path, json_path: Path, say: Say) -> None:
         with preprocessing_progress(quiet=False) as report:
-            made = preprocess(self._input_txt, h5, json_path, **self._options, report=report)
+            made = preprocess(
+                self._input_txt, h5, json_path, **self._options, report=report, prefix="data."
+            )
         # afterwards, so that a text that is refused has its line alone
         say(f"{h5}: preprocessed from {shown(self._input_txt)}")
-        for remark in [lines.REMARK] * self._found_list + made.remarks:
+        for remark in [lines.remark("data.")] * self._found_list + made.remarks:
             say(remark)
 
     def _pairs(self) -> list[tuple[Path, Path]]:

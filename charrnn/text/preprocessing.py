@@ -53,6 +53,7 @@ class Preprocessed:
         sizes: characters in each split, under train, val and test.
         dtype: of the ids, uint8 or uint32.
         found_list: the lines were shuffled because they are a sorted list's.
+        prefix: of the options' names, as whoever asked for it spells them.
     """
 
     h5: Path
@@ -61,12 +62,15 @@ class Preprocessed:
     sizes: dict[str, int]
     dtype: str
     found_list: bool = False
+    prefix: str = ""
 
     @property
     def remarks(self) -> list[str]:
         """Lines about what few would expect: of the text's order, of characters to learn."""
         characters = self._remark_on_characters()
-        return [text_lines.REMARK] * self.found_list + ([characters] if characters else [])
+        return [text_lines.remark(self.prefix)] * self.found_list + (
+            [characters] if characters else []
+        )
 
     def _remark_on_characters(self) -> str | None:
         if self.vocabulary.is_bytes:
@@ -74,7 +78,7 @@ class Preprocessed:
         if "\0" in self.vocabulary:
             return (
                 "the text holds NUL characters, as UTF-16 read in another encoding does; if that "
-                "is what it is, give encoding=utf-16-le (or utf-16-be)"
+                f"is what it is, give {self.prefix}encoding=utf-16-le (or utf-16-be)"
             )
         if "\r" in self.vocabulary:
             return (
@@ -96,6 +100,7 @@ def preprocess(
     lines_seed: int = 0,
     report: Report | None = None,
     stdin: BinaryIO | None = None,
+    prefix: str = "",
 ) -> Preprocessed:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -116,6 +121,7 @@ def preprocess(
         report: called now and then with the bytes done and the bytes in all (None: unknown),
             first over the text, then from 0 again over the ids that are written.
         stdin: what ``-`` reads; standard input by default.
+        prefix: what stands before the options' names in what is said of them.
 
     Raises:
         InputError: the text is missing, empty, damaged or not in the encoding, or the outputs
@@ -132,7 +138,7 @@ def preprocess(
     h5, json = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json, files)
     began, state = time.time_ns(), sources.stat_digest(files)[0]
-    text = sources.Text(files, encoding, stdin)
+    text = sources.Text(files, encoding, stdin, prefix=prefix)
     numbering = _Numbering()
     with spool_beside(h5) as spool:
         arranged, pieces = text_lines.decided(lines, text.pieces())
@@ -170,7 +176,7 @@ def preprocess(
             with unwritable(h5):
                 write_h5(new_h5, spool, sizes, dtype, attributes, report)
     found_list = lines == "auto" and arranged == "shuffle"
-    return Preprocessed(h5, json, vocabulary, sizes, dtype.name, found_list)
+    return Preprocessed(h5, json, vocabulary, sizes, dtype.name, found_list, prefix)
 
 
 def read_text(input_txt: str | list[str], encoding: str, stdin: BinaryIO | None = None) -> str:

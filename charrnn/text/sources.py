@@ -138,16 +138,19 @@ class Text:
         encoding: str,
         stdin: BinaryIO | None = None,
         advice: str | None = None,
+        prefix: str = "",
     ) -> None:
         """`encoding` is a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
 
-        `advice` is what to do about a text that is not in it; None: say its encoding.
+        `advice` is what to do about a text that is not in it; None: say its encoding, by the
+        option whose name follows `prefix`.
         """
         self.done = 0
         self._files = files
         self._encoding = encoding
         self._stdin = stdin
         self._advice = advice
+        self._prefix = prefix
         self._digests = hashlib.sha256()
         found = [_stat(path) for path in files if path is not STDIN]
         known = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
@@ -187,7 +190,9 @@ class Text:
                 try:
                     piece = decoder.decode(data, at_end)
                 except UnicodeError as error:
-                    why = _not_in_encoding(self._encoding, fed, error, head, self._advice)
+                    why = _not_in_encoding(
+                        self._encoding, fed, error, head, self._advice, self._prefix
+                    )
                     raise InputError(f"{name}: {why}") from None
                 if piece and has_mark:
                     piece, has_mark = piece.removeprefix("\ufeff"), False
@@ -240,7 +245,7 @@ def _read(stream: Any, path: Path, name: str) -> bytes:
 
 
 def _not_in_encoding(
-    encoding: str, fed: int, error: UnicodeError, head: bytes, advice: str | None
+    encoding: str, fed: int, error: UnicodeError, head: bytes, advice: str | None, prefix: str
 ) -> str:
     # what has the mark of UTF-16 and was read as such is merely damaged
     if not _is_wide(encoding):
@@ -249,15 +254,15 @@ def _not_in_encoding(
                 return what
         for mark, wide in _WIDE:
             if head.startswith(mark):
-                return f"is {wide}; {advice or f'give encoding={wide.lower()}'}"
+                return f"is {wide}; {advice or f'give {prefix}encoding={wide.lower()}'}"
     where, why = "", str(error)
     if isinstance(error, UnicodeDecodeError):
         # the decoder's object ends where the bytes fed so far end
         offset = fed - len(error.object) + error.start
         where, why = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
     advice = advice or (
-        "give its encoding (encoding=latin-1, say), or encoding=bytes to take each byte as a "
-        "character"
+        f"give its encoding ({prefix}encoding=latin-1, say), or {prefix}encoding=bytes to take "
+        f"each byte as a character"
     )
     return f"not {encoding}{where}: {why}; {advice}"
 

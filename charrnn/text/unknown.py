@@ -8,11 +8,14 @@ from typing import NamedTuple
 from charrnn.text.vocabulary import Vocabulary
 
 # what typography writes, as a keyboard does
-PLAIN = {
+MARKS = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
     **dict.fromkeys("“”„‟«»″", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),
     "…": "...",
+}
+PLAIN = {
+    **MARKS,
     "ß": "ss",
     "æ": "ae",
     "Æ": "AE",
@@ -37,12 +40,11 @@ def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
     """The text in the characters of a vocabulary.
 
     Args:
-        unknown: error: it comes back as it is; skip: what is unknown is left out; replace: it is
-            the nearest known (without its accent, as a keyboard writes it, in the other case),
-            a space where white space is unknown, or left out.
+        unknown: error: only marks of typography are replaced, by those of a keyboard; skip: what
+            is unknown is left out; replace: it is the nearest known (without its accent, as a
+            keyboard writes it, in the other case), a space where white space is unknown, or
+            left out.
     """
-    if unknown == "error":
-        return Fitted(text, "")
     instead = _instead(text, vocabulary, unknown)
     lacking = dict.fromkeys(c for c in text if ord(c) in instead) if instead else ()
     return Fitted(text.translate(instead), "".join(lacking))
@@ -64,7 +66,7 @@ def places_of(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
     Args:
         unknown: as for `fitted`.
     """
-    instead = {} if unknown == "error" else _instead(text, vocabulary, unknown)
+    instead = _instead(text, vocabulary, unknown)
     ids = {c: len(vocabulary.look_up(instead.get(ord(c), c))) for c in set(text)}
     return [place for place, c in enumerate(text) for _ in range(ids[c])]
 
@@ -74,6 +76,9 @@ def _instead(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
     if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
         return {}
     lacking = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
+    if unknown == "error":
+        nearest = {ord(c): _nearest(c, vocabulary) for c in lacking if c in MARKS}
+        return {code: text for code, text in nearest.items() if text}
     return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in lacking}
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
-from charrnn.text.lines import HEAD, REMARK, are_listed, decided, shuffled
+from charrnn.text.lines import HEAD, are_listed, decided, remark, shuffled
 from charrnn.text.prepare import Corpus, prepare
 from charrnn.text.preprocessing import Preprocessed, preprocess, split_sizes
 from charrnn.text.vocabulary import Vocabulary
@@ -104,7 +104,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(folder: Path) -> None:
     assert splits_of(kept.h5)["train"].startswith("Aada\nAbel")
     assert (kept.found_list, kept.remarks) == (False, [])
     auto = made("auto")
-    assert (auto.found_list, auto.remarks) == (True, [REMARK])
+    assert (auto.found_list, auto.remarks) == (True, [remark("")])
     found = splits_of(auto.h5)
     assert auto.sizes == {name: len(part) for name, part in found.items()}
     assert sum(auto.sizes.values()) == len(LIST)
@@ -136,7 +136,7 @@ class TestPrepared:
     def test_it_is_said_once(self) -> None:
         said: list[str] = []
         pair = prepare(Corpus("x.txt"), said.append)
-        assert said == ["x.h5: preprocessed from x.txt", REMARK]
+        assert said == ["x.h5: preprocessed from x.txt", remark("data.")]
         for corpus in (Corpus("x.txt"), Corpus("x.txt", lines="shuffle")):
             assert prepare(corpus, pytest.fail) == pair
 

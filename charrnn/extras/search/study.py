@@ -123,7 +123,9 @@ def imported() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise InputError(f"sweep: needs optuna ({error}); {install('sweep')}") from None
+        raise InputError(
+            f"a search (sweep=tpe and the like) needs optuna ({error}); {install('sweep')}"
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -350,6 +350,11 @@ def _add_errors(app: FastAPI) -> None:
         message = str(error.detail)
         if error.status_code == 404:
             message = f"{shown(request.url.path)}: there is nothing here; /docs shows what there is"
+            if "chat" in request.url.path:
+                message = (
+                    f"{shown(request.url.path)}: these models go on with a text and know no chat; "
+                    f"POST /v1/completions with a prompt"
+                )
         response = Refusal(error.status_code, message).response()
         response.headers.update(error.headers or {})
         return response
