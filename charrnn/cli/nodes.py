@@ -165,7 +165,7 @@ class SamplesOptions:
 @dataclass
 class CharacterCountsOptions:
     context: Annotated[int, AT_LEAST_1]
-    characters: Annotated[int, AT_LEAST_1]
+    characters: Annotated[int, NOT_NEGATIVE]
 
 
 @dataclass

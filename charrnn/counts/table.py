@@ -20,7 +20,7 @@ Nodes are numbered level by level, children of one node in a row, by their ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,7 +36,7 @@ MAX_CONTEXT = 8
 # A longer context is not taken where its table would have more nodes; a file has some 3 bytes for
 # each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
 MAX_NODES = 1_100_000
-_AT_ONCE = 2048  # contexts
+_AT_ONCE = 1 << 18  # numbers
 _MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
@@ -229,8 +229,9 @@ class CountTable:
     def predicted(self, nodes: npt.NDArray[Any]) -> Floats:
         """p (P, V) of the character after contexts (P, K), as states have them."""
         p = np.empty((len(nodes), self.vocabulary_size), np.float32)
-        for first in range(0, len(nodes), _AT_ONCE):
-            p[first : first + _AT_ONCE] = self._predicted(nodes[first : first + _AT_ONCE])
+        rows = max(1, _AT_ONCE // self.vocabulary_size)
+        for first in range(0, len(nodes), rows):
+            p[first : first + rows] = self._predicted(nodes[first : first + rows])
         return p
 
     def _predicted(self, nodes: npt.NDArray[Any]) -> Floats:
@@ -290,7 +291,9 @@ class _Level:
     ways: npt.NDArray[np.int64] | None
 
 
-def _levels(ids: Ids, vocabulary_size: int, context: int) -> list[_Level]:
+def _levels(
+    ids: Ids, vocabulary_size: int, context: int, goes_on: Callable[[], bool] = lambda: True
+) -> list[_Level]:
     """The passages of 1 to `context` + 1 characters; those that are longer than the text are none.
 
     A sort for each length, of 64-bit numbers whatever the vocabulary: a passage is named by the
@@ -301,6 +304,8 @@ def _levels(ids: Ids, vocabulary_size: int, context: int) -> list[_Level]:
     before = np.zeros(len(ids), np.int64)  # the number of the k characters before each place
     shorter = before  # the numbers of the passages that end there, shorter by a character
     for k in range(context + 1):
+        if not goes_on():
+            break
         keys, passages, occurrences = np.unique(
             before * vocabulary_size + ids[k:], return_inverse=True, return_counts=True
         )
@@ -330,20 +335,27 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
 
 
 def best_context(
-    ids: Ids, held_out: Ids, vocabulary_size: int, most: int = MAX_CONTEXT
-) -> tuple[CountTable, float]:
+    ids: Ids,
+    held_out: Ids,
+    vocabulary_size: int,
+    most: int = MAX_CONTEXT,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> tuple[CountTable, float] | None:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.
 
     Args:
         ids, held_out: (n,) and (m,) with m >= 2, from 0.
+        goes_on: asked several times a second; when it says no, there is no table.
 
     Returns:
         The table, and the loss of `held_out` in nats per character, of one stream.
     """
     most = max(1, min(most, len(ids) - 1))
-    levels = _levels(ids, vocabulary_size, most)
+    levels = _levels(ids, vocabulary_size, most, goes_on)
     found: tuple[CountTable, float] | None = None
     for context in range(1, most + 1):
+        if not goes_on():
+            return None
         table = _table(levels, vocabulary_size, context)
         if found is not None and len(table.characters) > MAX_NODES:
             break

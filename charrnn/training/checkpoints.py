@@ -77,6 +77,9 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.run.signals.defer()
+        for callback in trainer.callbacks:
+            if isinstance(callback, CharacterCounts):
+                callback.goes_on = lambda: self.run.signals.received is None
         self._step, self._has_ended = trainer.global_step, False
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
@@ -171,7 +174,7 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 # what the checkpoint holds as the model may be an average of the weights
                 model = checkpoint.read_model(self.folder / BEST)
-                found = [c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts)]
+                found = [c.kept() for c in trainer.callbacks if isinstance(c, CharacterCounts)]
                 counts = found[0] if found else None
                 model_file.save(self.run.folder / MODEL, replace(model, counts=counts))
         for callback in trainer.callbacks:

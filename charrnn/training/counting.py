@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -31,11 +31,12 @@ _ROOM = 1 << 23
 _MOST = 2_000_000
 # of each row, and in all, for which there is room at once
 _COLUMNS = 64
+# two weights are fitted on no more characters than so many
+_FITTED = 32_768
 _CHARACTERS = 16_384
 
 
-@dataclass(frozen=True)
-class Losses:
+class Losses(NamedTuple):
     """Of the validation split, in nats per character."""
 
     network: float
@@ -53,30 +54,48 @@ class CharacterCounts(L.Callback):
     Args:
         context: the most characters that a count looks back; how many of them are best is seen
             on the validation split.
-        characters: of a longer text no more than so many are counted, from its beginning.
+        characters: of a longer text no more than so many are counted, from its beginning; 0: none.
+
+    Attributes:
+        goes_on: asked while the text is counted; when it says no, it is not counted yet.
     """
 
     def __init__(self, context: int = MAX_CONTEXT, characters: int = _MOST) -> None:
-        if context < 1 or characters < 1:
-            raise InputError("callbacks.counts: context and characters must be 1 or more")
+        if context < 1 or characters < 0:
+            raise InputError(
+                "callbacks.counts: context must be 1 or more, and characters 0 or more"
+            )
+        self.goes_on: Callable[[], bool] = lambda: True
         self.context = context
         self.characters = characters
         self.counts: Counts | None = None  # those of the last validation, where they help
         self.losses: Losses | None = None  # of the last validation
         self._table: CountTable | None = None
+        self._told: Losses | None = None  # of the validation whose weights are the model
         self._alone = 0.0
         self._predicted: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsCSV):
+            if self.characters and isinstance(logger, MetricsCSV):
                 logger.add_column(LOSS)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self._told is not None:
+            network, counts, both = (f"{loss:.4f}" for loss in self._told)
+            end = "the model has both" if self._told.both < self._told.network else "it is alone"
+            say(f"val/loss of the network {network}, of counts {counts}, of both {both}: {end}")
+
+    def kept(self) -> Counts | None:
+        """The counts of the validation whose weights become the model, where they help."""
+        self._told = self.losses
+        return self.counts
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pl_module.kept = None
         if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        if self._table is None:
+        if self._table is None and self.characters:
             self._count(trainer, pl_module)
         if self._table is not None:
             pl_module.kept = KeptLogits(_ROOM, before=self._table.context)
@@ -90,9 +109,11 @@ class CharacterCounts(L.Callback):
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         held_out = val[: min(len(val), self.characters)]
-        self._table, self._alone = best_context(
-            train[: self.characters], held_out, len(module.vocabulary), self.context
+        found = best_context(
+            train[: self.characters], held_out, len(module.vocabulary), self.context, self.goes_on
         )
+        if found is not None:
+            self._table, self._alone = found
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)
@@ -107,7 +128,8 @@ class CharacterCounts(L.Callback):
             return
         if self._predicted is None:
             self._predicted = _predictions(self._table, kept).reshape(logits.shape)
-        weights = fit_weights(logits, self._predicted, targets)
+        some = slice(None, None, 1 + len(targets) // _FITTED)
+        weights = fit_weights(logits[some], self._predicted[some], targets[some])
         self._report(trainer, pl_module, Counts(self._table, weights), logits, targets)
 
     def _report(

@@ -62,19 +62,22 @@ def test_counted_weighed_kept_and_used(
     p, _ = table.read(held_out[None, :-1], table.beginning(1))
     model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
-    each = mixed(model.logits(text)[:-1], np.log(p[0]), trained.counts.weights)
+    each = mixed(model.logits(text, counts="none")[:-1], np.log(p[0]), trained.counts.weights)
     expected = -each[np.arange(len(each)), held_out[1:]].mean()
     assert found["loss"] == pytest.approx(expected, abs=1e-4)
     assert model.score(text) == pytest.approx(expected, abs=1e-4)
     assert model.score(text, counts="none") == pytest.approx(network, abs=1e-4)
-    # text is written by the network alone
+    # text is written by both
     plain = charrnn.load(run / "checkpoints" / "best.ckpt")
-    assert model.generate(60, seed=1) == plain.generate(60, seed=1)
+    assert model.generate(60, seed=1, counts="none") == plain.generate(60, seed=1)
+    assert model.generate(60, seed=1) != plain.generate(60, seed=1)
     assert main(["score", f"checkpoint={run}", "input_txt=corpus.txt", "counts=only"]) == 0
 
 
 def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> None:
-    plain, counted = train(*OPTIONS[1:], folder="plain"), train(*OPTIONS, folder="counted")
+    plain = train(*OPTIONS, "callbacks.counts.characters=0", folder="plain")
+    counted = train(*OPTIONS, folder="counted")
+    assert model_file.load(plain / "model.safetensors").counts is None
     ours, theirs = (model_file.load(run / "model.safetensors") for run in (plain, counted))
     for name, weight in ours.weights.items():
         np.testing.assert_array_equal(weight, theirs.weights[name])

@@ -58,6 +58,8 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     title = options.title or corpus_name(chosen.model) or "charrnn"
     about = About(title, card(chosen), options.licence, is_indented(chosen.model))
     page = writing_page(chosen, about, copies)
+    if chosen.model.counts is not None:
+        say(f"{output}: {NETWORK_ALONE}")
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -69,7 +71,7 @@ def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
 
     content = onnx_step(chosen.model, card(chosen))
     if chosen.model.counts is not None:
-        say(f"{output}: has the network alone; its counts stay in the model file")
+        say(f"{output}: {NETWORK_ALONE}")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
 
@@ -79,6 +81,8 @@ def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> N
 
     model_file.save(output, chosen.model)
 
+
+NETWORK_ALONE = "has the network alone, without the counts of the model"
 
 # by the ending of the output
 WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}
