@@ -83,7 +83,7 @@ def _literal(override: str, known: Texts, multirun: bool) -> str:
 
 
 def as_typed(override: str, command: str = "train") -> str:
-    """An override that was quoted for Hydra as a person types it, if that is the same."""
+    """Undo our quoting where that gives the same override."""
     match = _OVERRIDE.fullmatch(override)
     if not match or not _WHOLLY_QUOTED.fullmatch(match[3]) or "\\" in match[3]:
         return override

@@ -1,4 +1,4 @@
-"""What surrounds Hydra while it runs, and how it is for the command inside.
+"""Python's state around Hydra: set for it while it runs, restored for the command inside.
 
 ``hydra.main`` reads sys.argv, and raises its errors to the caller only where
 HYDRA_FULL_ERROR=1 is set; of a job that fails it writes a line of its own. The command that
@@ -33,7 +33,7 @@ def wants_traceback() -> bool:
 
 @contextlib.contextmanager
 def inside(words: list[str]) -> Iterator[None]:
-    """As Hydra needs it, with these words on the command line."""
+    """Set sys.argv, standard error and HYDRA_FULL_ERROR for Hydra, with these words."""
     global _outside
     before, outer = _now(), _outside
     _outside = before
@@ -47,7 +47,7 @@ def inside(words: list[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def outside() -> Iterator[None]:
-    """As it was before, for the command; nothing changes in a process that a launcher started."""
+    """Restore the user's values while the command runs; no change in a launcher's process."""
     if _outside is None:
         yield
         return

@@ -427,7 +427,8 @@ def test_the_page_that_tells_of_it(data: TextDataModule) -> None:
     page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, names)
+        if "class " in block:  # the other is tests/runs/test_build.py's
+            exec(block, names)
     for name in ("Focal", "Steady"):
         run = trainer(max_steps=3)
         run.fit(names[name](data.vocabulary, **SIZES), data)
