@@ -161,6 +161,7 @@ class Progress(ProgressBar):
         return "".join(parts)
 
     def _epoch(self) -> str:
-        # those that are done: it ends with the number that it is told against
-        done, total = (n / self.steps_per_epoch for n in (self.step, self.total_steps))
-        return f"epoch {done:.2f} / {f'{total:.2f}'.removesuffix('.00')}"
+        # torch-rnn's way of counting: the first epoch is 1.00 to 1.99; the last one ends at its number
+        hundredths = 100 * max(0, self.step - 1) // self.steps_per_epoch
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return f"epoch {min(epochs, 1 + hundredths / 100):.2f} / {epochs}"
