@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
@@ -102,7 +103,7 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     sweep = jobs.read(folder)
     swept = {key_of(name) for name in sweep.swept}
     for word in today:
-        if key_of(word) in swept:
+        if key_of(word) in swept or _is_swept(word):
             raise InputError(
                 f"{word}: resume={folder} goes on with the jobs that its sweep has; "
                 f"leave it out, or start another sweep"
@@ -115,6 +116,14 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     if not any(word.startswith("sweep=") for word in (*base, *today)):
         base.append("hydra/sweeper=study")
     return [*base, resume, *today, *own]
+
+
+def _is_swept(word: str) -> bool:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except Exception:  # a text that is not quoted yet
+        return False
+    return bool(override.is_sweep_override()) and not override.is_hydra_override()
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:
