@@ -17,10 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
-from charrnn.cli.building import build
+from charrnn.cli.building import build, having
 from charrnn.cli.line import hydra_config
 from charrnn.cli.literal import override_of
-from charrnn.cli.traits import having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
 

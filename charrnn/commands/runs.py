@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from charrnn.cli.options import RunsOptions
 from charrnn.errors import InputError, shown
+from charrnn.options.commands import RunsOptions
 from charrnn.say import plain, say
 
 

@@ -58,9 +58,8 @@ def check(composed: Composed) -> None:
 
 
 def _request(composed: Composed) -> Request:
-    from charrnn.cli.building import build
-    from charrnn.cli.options import TrainOptions
-    from charrnn.cli.traits import having
+    from charrnn.cli.building import build, having
+    from charrnn.options.commands import TrainOptions
     from charrnn.options.ranges import FIXED
     from charrnn.runs.request import Request
 

@@ -20,6 +20,7 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.options.datasets import without_default_corpus
 from charrnn.runs import folder as folders
 from charrnn.runs.merging import is_same_run, merged
 from charrnn.runs.older import upgraded
@@ -28,7 +29,6 @@ from charrnn.runs.request import Config, Request
 from charrnn.runs.restore import newest_usable
 from charrnn.say import say
 from charrnn.sweeps import jobs
-from charrnn.text.checks import without_default_corpus
 from charrnn.training.checkpoints import LAST
 
 

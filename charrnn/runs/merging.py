@@ -22,8 +22,8 @@ from hydra.utils import get_object
 from charrnn.cli.building import SUPPLIED
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.literal import as_typed, override_of
-from charrnn.cli.nodes import TARGETS
 from charrnn.cli.sources import key_of
+from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.runs.older import inferred_choices, upgraded
 from charrnn.runs.record import MISSING, Choice, Record, found

@@ -144,7 +144,7 @@ def _with_choices_made(
     if config["init_from"] is not None and start.path is None:
         init_from = config["init_from"]
         trained = read_initial(init_from)
-        require_same_tokens(init_from, trained, data.vocabulary, data.corpus.encoding)
+        require_same_tokens(init_from, trained, data.vocabulary, data.options.encoding)
         model = adopt_architecture(init_from, trained, config["model"], request.given)
         config = {**config, "model": model}
     seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
