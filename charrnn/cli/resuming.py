@@ -24,14 +24,13 @@ from omegaconf import DictConfig
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.building import SUPPLIED, build
+from charrnn.cli.building import SUPPLIED, build, having
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.flags import Flags
 from charrnn.cli.job import Request
 from charrnn.cli.literal import as_typed, override_of
-from charrnn.cli.nodes import TARGETS
 from charrnn.cli.sources import folders, key_of, todays
-from charrnn.cli.traits import having
+from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import FIXED
 from charrnn.runs.folder import require_plain_files

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.building import written
-from charrnn.cli.model_options import EvaluateOptions
 from charrnn.errors import InputError, RunError
+from charrnn.options.commands import EvaluateOptions
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:

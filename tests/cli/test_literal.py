@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import flags
+from charrnn.cli.building import having
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
-from charrnn.cli.traits import having
 from charrnn.errors import InputError
 from charrnn.options.ranges import FIXED, PATH
 
