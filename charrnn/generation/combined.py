@@ -191,7 +191,7 @@ class _CountedSteps:
         return [*carried, (nodes,)]
 
 
-def log_mean(logits: Sequence[Array]) -> Floats:
+def log_mean(logits: Sequence[Array | Floats]) -> Floats:
     """ln of the mean of the softmaxes of logits (..., V), float64."""
     with np.errstate(all="ignore"):
         mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))

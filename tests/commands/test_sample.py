@@ -42,6 +42,7 @@ def run(path: Path, **given: Any) -> None:
         "ban": None,
         "num_samples": 1,
         "until": None,
+        "counts": "auto",
         "mode": "text",
         "json": False,
         "output": None,
