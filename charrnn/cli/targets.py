@@ -143,6 +143,12 @@ class EarlyStoppingOptions:
 
 
 @dataclass
+class OverfittingStopOptions:
+    margin: Annotated[float | None, POSITIVE]
+    patience: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class AveragingOptions:
     OPEN: ClassVar = True
 
@@ -243,6 +249,7 @@ TARGETS: dict[str, type] = {
     "charrnn.training.CharacterCounts": CharacterCountsOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
+    "charrnn.training.OverfittingStop": OverfittingStopOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,

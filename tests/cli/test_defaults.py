@@ -62,7 +62,8 @@ def test_what_is_built_has_the_defaults_of_its_file(group: str, choice: str) -> 
         if (path := folder / group / f"{choice}.yaml").is_file()
     )
     written = {f"{group}.{n}": yaml.safe_load(o.default) for n, o in conf._chosen(place).items()}
-    targets = conf.targets(group, choice)
+    end = "._target_"
+    targets = {n.removesuffix(end): kind for n, kind in written.items() if n.endswith(end)}
     for path, target in targets.items():
         for name, default in taken_by(target, path).items():
             value = written.get(name, default)
