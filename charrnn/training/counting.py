@@ -28,7 +28,7 @@ LOSS = "val/loss_with_counts"
 # 32 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
 _ROOM = 1 << 23
 # 45 bytes each while they are counted
-_MOST = 2_000_000
+MOST = 2_000_000
 # of each row, and in all, for which there is room at once
 _COLUMNS = 64
 # two weights are fitted on no more characters than so many
@@ -60,7 +60,7 @@ class CharacterCounts(L.Callback):
         goes_on: asked while the text is counted; when it says no, it is not counted yet.
     """
 
-    def __init__(self, context: int = MAX_CONTEXT, characters: int = _MOST) -> None:
+    def __init__(self, context: int = MAX_CONTEXT, characters: int = MOST) -> None:
         if context < 1 or characters < 0:
             raise InputError(
                 "callbacks.counts: context must be 1 or more, and characters 0 or more"
@@ -93,7 +93,9 @@ class CharacterCounts(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pl_module.kept = None
-        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
+            return
+        if not trainer.is_global_zero:
             return
         if self._table is None and self.characters:
             self._count(trainer, pl_module)

@@ -25,7 +25,7 @@ class Counts(L.Callback):
 """
 FILES = {
     "callbacks/counting.yaml": (
-        "defaults: [default]\ncounts: {_target_: own_counts.Counts, path: counted}\n"
+        "defaults: [default]\nsteps: {_target_: own_counts.Counts, path: counted}\n"
     ),
     "logger/lightnings.yaml": (
         "defaults: [csv]\nown: {_target_: lightning.pytorch.loggers.CSVLogger, name: own}\n"
@@ -73,7 +73,7 @@ def test_a_resume_builds_nothing_that_is_not_named_today(
     capfd.readouterr()
     assert main(["train", "resume=part", "trainer.max_steps=30"]) == 2
     [line] = capfd.readouterr().err.splitlines()
-    assert "callbacks.counts is own_counts.Counts" in line
+    assert "callbacks.steps is own_counts.Counts" in line
     assert "--config-dir" in line
     assert main(["train", "resume=part/checkpoints/last.ckpt", "trainer.max_steps=30"]) == 2
     assert not (own / "counted").exists()
