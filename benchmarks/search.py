@@ -3,7 +3,7 @@
     python -m benchmarks.search TEXT
 
 Each trains 40 trials on a text with each of three seeds; some minutes on one thread. The table
-of docs/sweeps.md is what it prints. Studies that are there already are not trained again.
+of docs/search.md is what it prints. Studies that are there already are not trained again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every command and every YAML file that README.md and CONTRIBUTING.md print, run as printed.
+"""Every command and every YAML file that the pages for newcomers print, run as printed.
 
 In the order of the pages, in one folder, with a text, networks and a number of steps that are
 tiny. What would take a network, minutes, or stay is composed and checked without being run.
@@ -18,7 +18,7 @@ import pytest
 from charrnn.__main__ import main
 from tests import REPOSITORY
 
-PAGES = ("README.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/texts.md", "docs/hydra.md", "CONTRIBUTING.md")
 # a fenced block with its language, or a command in the text
 _PRINTED = re.compile(
     r"^( *)```(?P<language>\w*)\n(?P<block>.*?)^ *```|`(?P<inline>(?:charrnn|make) [^`]+)`",
@@ -39,19 +39,14 @@ SMALL = {
 # composed and checked, not run: the reason
 COMPOSED = {
     "charrnn serve": "stays",
-    "charrnn tensorboard": "stays",
+    "charrnn sample interactive=true": "wants a terminal",
     "charrnn train experiment=base": "fetches its corpus",
     "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
     "charrnn train +trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
-    "charrnn train distill_from=[one,two,three]": "likewise",
-    "charrnn train init_from=x.t7": "likewise",
     "charrnn train budget=10m data.input_txt=my.txt": "measures the machine for seconds",
 }
 # names of commands and not command lines
-NAMED = {
-    *("charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"),
-    "charrnn evaluate checkpoint= split=",  # which options torch-rnn's flags have become
-}
+NAMED = {"charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"}
 # the group of a block that does not say where it stands, by a word of it
 GROUPS = {"sha256:": "data", "lr_scheduler": "schedule", "my_models": "model"}
 MODEL = """
@@ -107,15 +102,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
-    for name in ("my.txt", "chapter.txt", "corpus.txt"):
+    for name in ("my.txt", "corpus.txt"):
         Path(name).write_text(text)
-    models = REPOSITORY / "tests" / "data" / "models"
-    for name in ("one", "two", "three"):
-        Path(name).symlink_to("outputs/latest")
-    # a model is told by what is in the file
-    shutil.copy(models / "lstm.safetensors", "x.t7")
-    Path("cv").mkdir()
-    shutil.copy("x.t7", "cv/checkpoint_10000.t7")
     Path("my_optimizers.py").write_text(OPTIMIZER)
     Path("my_callbacks.py").write_text(CALLBACK)
     Path("my_models.py").write_text(MODEL)
@@ -148,21 +136,21 @@ def run(capfd: pytest.CaptureFixture[str], words: list[str]) -> str:
     return "" if code == 0 else f"charrnn {shlex.join(words)}: {code}\n{err}{out}"
 
 
-def small(command: str, words: list[str]) -> list[str]:
+def small(words: list[str]) -> list[str]:
     """The words of a command line with what keeps it short."""
     if "--help" in words or "--cfg" in words or words[0] == "--help":
         return words
-    if any(word.startswith("resume=") for word in words) and "resume=auto" not in words:
+    if any(word.startswith("resume=") for word in words):
         # a resume keeps the network, and goes on for some steps at most
-        sweep = "FOLDER" in command
-        return words if sweep else [*words, "trainer.max_steps=4"]
+        return [*words, "trainer.max_steps=4"]
     return [words[0], *SMALL.get(words[0], []), *words[1:]]
 
 
 def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pydivsufsort")
     pytest.importorskip("fastapi_offline")
-    write_yaml("README.md", folder)
+    for page in PAGES:
+        write_yaml(page, folder)
     failed, composed = [], set()
     for page in PAGES:
         for command in printed(page, "sh"):
@@ -181,11 +169,11 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
                 composed.add(command)
                 failed.append(run(capfd, [*words, "--cfg", "job"]))
                 continue
-            if "FOLDER" in command:
-                (sweep,) = {path.parents[2] for path in Path("outputs/sweeps").rglob("config.yaml")}
-                words = [word.replace("FOLDER", str(sweep)) for word in words]
+            if "remove=RUN" in words:
+                shutil.copytree("outputs/latest", "outputs/old")
+                words = ["runs", "remove=outputs/old", "force=true"]
             words = [word.replace("=RUN", "=outputs/latest") for word in words]
-            failed.append(run(capfd, small(command, words)))
+            failed.append(run(capfd, small(words)))
     assert not any(failed), "\n".join(filter(None, failed))
     assert composed == COMPOSED.keys()
 
