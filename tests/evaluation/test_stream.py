@@ -55,7 +55,7 @@ def test_any_number_of_rows_and_threads(
 
 
 @pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("size", [2, 150, 6_011])
 def test_the_losses_of_characters_are_those_of_one_stream(kind: str, size: int) -> None:
     ids = np.random.default_rng(size).integers(0, 11, size)
