@@ -76,13 +76,18 @@ def run_words(
         recipes: the groups without a node of their own that are chosen in, too.
     """
     groups = conf.page("train").groups.keys() - {*WITHOUT_A_NODE} | {*recipes}
-    chosen = {**choices_of_0_1(record.config), **record.choices}
-    words = []
-    for group in (chosen.keys() & groups) - {key_of(word) for word in today}:
-        names = chosen[group] if isinstance(chosen[group], list) else [chosen[group]]
-        if all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names):
-            words.append(override_of(group, chosen[group]))
-    return sorted(words)
+    groups -= {key_of(word) for word in today}
+
+    def is_there(group: str, choice: Choice) -> bool:
+        names = choice if isinstance(choice, list) else [choice]
+        return all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names)
+
+    chosen = _choices(record).items()
+    return sorted(override_of(g, c) for g, c in chosen if g in groups and is_there(g, c))
+
+
+def _choices(record: Record) -> dict[str, Choice]:
+    return {**choices_of_0_1(record.config), **record.choices}
 
 
 def searched_by(today: Sequence[str], flags: Flags | None) -> list[Path]:
@@ -196,7 +201,7 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
         fixed: the options that a resume cannot change.
     """
     now, recorded = asked.config, upgraded(record.config, record.source)
-    given = _changed({**choices_of_0_1(record.config), **record.choices}, asked)
+    given = _changed(_choices(record), asked)
     result, lacking = copy.deepcopy(now), dict[str, str]()
 
     def refuse(key: str, value: Any) -> None:
