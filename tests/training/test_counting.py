@@ -104,3 +104,14 @@ def test_none_where_there_are_none(
     capfd.readouterr()
     assert main(["train", "callbacks.counts.context=0"]) == 2
     assert "callbacks.counts.context=0" in capfd.readouterr().err
+
+
+def test_a_text_of_a_few_lines_is_its_counts(
+    workplace: Path, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A network learns nothing of it that counts do not know."""
+    (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
+    run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")
+    assert "so short a text is its counts" in capfd.readouterr().err
+    model = charrnn.load(run)
+    assert model.score("the cat sat") == model.score("the cat sat", counts="only")
