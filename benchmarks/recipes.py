@@ -118,7 +118,7 @@ def warn(found: list[Trained]) -> None:
 
 
 def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
-    where = (f"checkpoint={folder}", "split=val", "json=true")
+    where = (f"checkpoint={folder}", "split=val", "counts=none", "json=true")
     values: dict[str, Any] = json.loads(
         run([*CHARRNN, "evaluate", *where, *words], REPOSITORY).output
     )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from charrnn.cells import Cell
     from charrnn.commands.train import build, train
     from charrnn.model import Model, load
+    from charrnn.options.datasets import DataOptions
     from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
     from charrnn.registry import CharacterNetwork, register_cell, register_network
@@ -19,6 +20,7 @@ DISTRIBUTION = "charrnn-lightning"
 __all__ = [
     "Cell",
     "CharacterNetwork",
+    "DataOptions",
     "LanguageModel",
     "Model",
     "NetworkOptions",
@@ -35,6 +37,7 @@ __all__ = [
 _FROM = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
+    "DataOptions": "charrnn.options.datasets",
     "NetworkOptions": "charrnn.options.networks",
     "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",

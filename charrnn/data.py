@@ -19,8 +19,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, shown
-from charrnn.text.checks import SPLITS, reason_of, require_regular_file
+from charrnn.errors import InputError, reason_of, shown
+from charrnn.files import require_regular_file
+from charrnn.options.datasets import SPLITS
 from charrnn.text.known import KnownIds, known, let_go
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 

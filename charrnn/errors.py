@@ -108,3 +108,9 @@ def shown(value: object, limit: int = 300) -> str:
     if len(text) <= limit:
         return text
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of the system or a library says, in one line that is not long."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return shown(str(text).splitlines()[0])

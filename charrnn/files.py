@@ -7,12 +7,13 @@ import fcntl
 import glob
 import itertools
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, reason_of, shown
 
 _UNFINISHED = ".charrnn.part"
 
@@ -226,3 +227,20 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
         handle.close()
         raise _unwritable(path, error) from error
     return handle
+
+
+def require_regular_file(path: Path, hint: str) -> os.stat_result:
+    """A pipe or a device would be waited for, or never end; so look before anything is opened.
+
+    Args:
+        hint: what to do when there is no such file.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{shown(path)}: no such file; {hint}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown(path)}: cannot be read ({reason_of(error)})") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{shown(path)}: is no regular file; {hint}")
+    return status

@@ -1,6 +1,7 @@
 """The kinds of network, by name: charrnn's cells, and cells and networks that others bring.
 
     charrnn's own cells     `charrnn.cells.CELLS`
+    counts alone            `COUNTS`: where others have a network, there is one that knows nothing
     given from Python       `register_cell`, `register_network`
     of installed packages   entry points of the groups charrnn.cells and charrnn.networks, looked
                             up when a name is met that is none of the others
@@ -61,7 +62,16 @@ class CharacterNetwork(Protocol):
 
 MakeNetwork = Callable[["Architecture"], Any]
 
-_registered: dict[str, Cell | MakeNetwork] = {}
+COUNTS = "counts"  # the kind of a model that is counts alone
+
+
+def _uniform(architecture: Architecture) -> Any:
+    from charrnn.counts.network import Uniform
+
+    return Uniform(architecture)
+
+
+_registered: dict[str, Cell | MakeNetwork] = {COUNTS: _uniform}
 
 
 class UnknownKind(InputError):
@@ -107,7 +117,7 @@ def register_network(name: str, network: MakeNetwork) -> None:
 
 def _register(name: str, what: Cell | MakeNetwork) -> None:
     _require_name(name)
-    if name in CELLS:
+    if name in CELLS or name == COUNTS:
         raise InputError(f"model.kind={name}: is charrnn's own; choose another name")
     _registered[name] = what
     _zero_state.cache_clear()

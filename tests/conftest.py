@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,13 @@ from tests.cli.door import Door
 # Several processes of tests share the cores: a thread that waits must not keep one from another.
 # It is read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def write_corpus(folder: Path) -> None:
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
+    generator = random.Random(1)
+    text = " ".join(generator.choice(words) for _ in range(270))
+    (folder / "corpus.txt").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +53,7 @@ def tiny_shakespeare(shared: Path) -> Path:
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""
     monkeypatch.chdir(tmp_path)
-    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
-    generator = random.Random(1)
-    text = " ".join(generator.choice(words) for _ in range(270))
-    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
+    write_corpus(tmp_path)
     return tmp_path
 
 
@@ -65,6 +71,33 @@ def train(workplace: Path) -> Callable[..., Path]:
         return workplace / folder
 
     return run
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Run `charrnn train` with SMALL and more, once for the same options."""
+    from tests.small_runs import SMALL  # imports torch
+
+    @functools.cache
+    def run(*overrides: str) -> Path:
+        place = tmp_path_factory.mktemp("made")
+        write_corpus(place)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(place)
+            assert main(["train", *SMALL, "hydra.run.dir=run", *overrides]) == 0
+        return place / "run"
+
+    return run
+
+
+@pytest.fixture
+def trained(made: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
+    """A run folder as `train` leaves it: a copy of one that other tests may have as well."""
+
+    def copied(*overrides: str, folder: str = "run") -> Path:
+        return Path(shutil.copytree(made(*overrides), workplace / folder))
+
+    return copied
 
 
 @pytest.fixture

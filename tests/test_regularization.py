@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, dropped, num_parameters
@@ -68,7 +69,7 @@ def test_weight_dropout_drops_the_same_weights_all_along() -> None:
     assert ((weight.grad != 0) == kept.bool()).all()
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if CELLS[kind].recurrent])
 def test_every_cell_with_recurrent_weights_can_drop_them(kind: str) -> None:
     net, (ids, _) = network(kind, 2, recurrent_dropout=0.5, weight_dropout=0.5), window()
     torch.manual_seed(1)

@@ -18,19 +18,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from charrnn.cli.building import having
 from charrnn.cli.job import Request
 from charrnn.cli.resuming import SEVERAL, merged, words_again
-from charrnn.cli.traits import having
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.options.datasets import without_default_corpus
 from charrnn.options.ranges import FIXED
 from charrnn.runs import folder as folders
 from charrnn.runs.older import upgraded
 from charrnn.runs.record import Config, Record, found, record_of
 from charrnn.runs.spec import RunSpec
 from charrnn.sweeps import jobs
-from charrnn.text.checks import without_default_corpus
 from charrnn.training.checkpoints import LAST
 
 

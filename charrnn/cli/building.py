@@ -1,6 +1,6 @@
 """From a composed config to checked options: the only builder.
 
-A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.nodes`. Another
+A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.targets`. Another
 one is held to the signature of what it names, which is imported for that. A node without a
 ``_target_`` is closed. So what is unknown is refused, with the nearest name, and whatever
 exists can be used.
@@ -11,14 +11,15 @@ from __future__ import annotations
 import importlib.util
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from charrnn import errors
+from charrnn import errors, plugins
+from charrnn.cli import conf
 from charrnn.errors import InputError
-from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait
+from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
 from charrnn.runs.record import OF_HYDRA
-from charrnn.text.checks import require_path
 
 # what training gives to the things that it builds, besides what the config says
 SUPPLIED = {
@@ -113,6 +114,31 @@ def takes(hint: Any) -> str:
     else:
         text = " or ".join(words[kind] for kind in kinds if kind in words)
     return f"takes {text}" + " or null" * (type(None) in kinds) if text else ""
+
+
+def declared(command: str) -> Iterator[tuple[str, Any]]:
+    """The dotted name of each option with its annotation; in nodes, those of every choice."""
+    yield from _below(plugins.options_of(command), "")
+    if targets := conf.page(command).targets:
+        from charrnn.cli.targets import TARGETS
+
+        for path, names in targets.items():
+            for name in names:
+                yield from _below(TARGETS[name], f"{path}.")
+
+
+def having(command: str, trait: Trait) -> frozenset[str]:
+    """The dotted names of a command's options that have a trait."""
+    return frozenset(name for name, hint in declared(command) if trait in traits_of(hint))
+
+
+def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, hint in hints_of(schema).items():
+        kind = kind_of(hint)
+        if is_dataclass(kind):
+            yield from _below(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, hint
 
 
 def hints_of(schema: Any) -> dict[str, Any]:
@@ -272,7 +298,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     Returns:
         The node as plain values, those of ours in their types.
     """
-    from charrnn.cli import nodes, signatures
+    from charrnn.cli import signatures, targets
 
     if not isinstance(value, dict):
         raise BadOption(path, value, f"takes options below it: {path}.NAME=VALUE")
@@ -287,13 +313,13 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
             raise BadOption(f"{path}.{name}", value[name], "takes true or false")
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema = nodes.TARGETS.get(target)
+    schema = targets.TARGETS.get(target)
     is_foreign = schema is None
-    schema = schema or nodes.OF_GROUP.get(path)
+    schema = schema or targets.OF_GROUP.get(path)
     if schema is None:
         signatures.check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}
-    whole = path in nodes.OF_GROUP
+    whole = path in targets.OF_GROUP
     names = {field.name for field in fields(schema)}
     declared = {name: part for name, part in given.items() if name in names}
     further = {name: part for name, part in given.items() if name not in names}

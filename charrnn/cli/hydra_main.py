@@ -20,7 +20,7 @@ from charrnn.cli.job import Job
 from charrnn.cli.line import Line
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
-from charrnn.text.checks import require_path
+from charrnn.options.ranges import require_path
 
 if TYPE_CHECKING:
     from hydra.experimental.callback import Callback

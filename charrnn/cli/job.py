@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
-from charrnn.cli.building import build
-from charrnn.cli.traits import having
+from charrnn.cli.building import build, having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
 from charrnn.runs.record import Choice, Config

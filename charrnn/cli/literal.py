@@ -18,8 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from charrnn.cli.building import kind_of, kinds_of, traits_of
-from charrnn.cli.traits import declared
+from charrnn.cli.building import declared, kind_of, kinds_of, traits_of
 from charrnn.options.ranges import PATH, TEXT
 
 # of Hydra's own, in every command

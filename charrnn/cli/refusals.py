@@ -197,7 +197,10 @@ class _Refusal:
         """What is wrong with an override whatever else is composed; "" for nothing."""
         name = override.key_or_group
         if override.is_sweep_override() and not self.multirun:
-            if re.fullmatch(r"-?\d+,\d+", value := str(override.input_line).partition("=")[2]):
+            value = str(override.input_line).partition("=")[2]
+            default = self.page.options.get(name, conf.Option("", "")).default
+            # a count is no decimal, with whatever comma
+            if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", value):
                 return f"a number is written with a point: {name}={value.replace(',', '.')}"
             return "several values are a sweep and need -m; a list is written [1,2]"
         if override.package not in (None, name) and name in self.page.groups:

@@ -18,19 +18,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.building import SUPPLIED, build
+from charrnn.cli.building import SUPPLIED, build, having
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.flags import Flags
 from charrnn.cli.job import Request
 from charrnn.cli.literal import as_typed, override_of
-from charrnn.cli.nodes import TARGETS
 from charrnn.cli.sources import folders, key_of, todays
-from charrnn.cli.traits import having
+from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import FIXED
 from charrnn.runs.folder import require_plain_files
@@ -76,13 +76,18 @@ def run_words(
         recipes: the groups without a node of their own that are chosen in, too.
     """
     groups = conf.page("train").groups.keys() - {*WITHOUT_A_NODE} | {*recipes}
-    chosen = {**choices_of_0_1(record.config), **record.choices}
-    words = []
-    for group in (chosen.keys() & groups) - {key_of(word) for word in today}:
-        names = chosen[group] if isinstance(chosen[group], list) else [chosen[group]]
-        if all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names):
-            words.append(override_of(group, chosen[group]))
-    return sorted(words)
+    groups -= {key_of(word) for word in today}
+
+    def is_there(group: str, choice: Choice) -> bool:
+        names = choice if isinstance(choice, list) else [choice]
+        return all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names)
+
+    chosen = _choices(record).items()
+    return sorted(override_of(g, c) for g, c in chosen if g in groups and is_there(g, c))
+
+
+def _choices(record: Record) -> dict[str, Choice]:
+    return {**choices_of_0_1(record.config), **record.choices}
 
 
 def searched_by(today: Sequence[str], flags: Flags | None) -> list[Path]:
@@ -102,7 +107,7 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     sweep = jobs.read(folder)
     swept = {key_of(name) for name in sweep.swept}
     for word in today:
-        if key_of(word) in swept:
+        if key_of(word) in swept or _is_swept(word):
             raise InputError(
                 f"{word}: resume={folder} goes on with the jobs that its sweep has; "
                 f"leave it out, or start another sweep"
@@ -115,6 +120,14 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     if not any(word.startswith("sweep=") for word in (*base, *today)):
         base.append("hydra/sweeper=study")
     return [*base, resume, *today, *own]
+
+
+def _is_swept(word: str) -> bool:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except Exception:  # a text that is not quoted yet
+        return False
+    return bool(override.is_sweep_override()) and not override.is_hydra_override()
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:
@@ -188,7 +201,7 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
         fixed: the options that a resume cannot change.
     """
     now, recorded = asked.config, upgraded(record.config, record.source)
-    given = _changed({**choices_of_0_1(record.config), **record.choices}, asked)
+    given = _changed(_choices(record), asked)
     result, lacking = copy.deepcopy(now), dict[str, str]()
 
     def refuse(key: str, value: Any) -> None:

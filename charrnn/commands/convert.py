@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charrnn.cli.model_options import ConvertOptions
 from charrnn.errors import InputError
+from charrnn.options.commands import ConvertOptions
 from charrnn.say import say
 
 

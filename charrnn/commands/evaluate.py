@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.building import written
-from charrnn.cli.model_options import EvaluateOptions
 from charrnn.errors import InputError, RunError
+from charrnn.options.commands import EvaluateOptions
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ def run(options: EvaluateOptions) -> None:
     from charrnn.models.ensemble import read_models, with_counts
 
     trained = read_models(options.checkpoint)
+    # the weights of a mix are its temperature
+    if options.temperature == "recorded" and trained.counts and options.counts != "none":
+        say("temperature=recorded: the weights of the counts stand in its place")
+        options = replace(options, temperature=1.0)
     if options.temperature != 1:
-        # the weights of a mix are its temperature
         trained = with_counts(trained, "none")
     temperatures = _temperatures(options, trained)
     trained = with_counts(_tempered(trained, temperatures), options.counts)
@@ -137,7 +141,7 @@ def _losses(
 
     if trained.counts is None:
         return {}
-    if options.counts == "only":
+    if not trained.counts.weights.network:
         return {"counts": score.loss}
     network, counts = (_scored(options, with_counts(trained, c), ids) for c in ("none", "only"))
     return {"network": network.loss, "counts": counts.loss, "both": score.loss}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charrnn.cli.options import PreprocessOptions
+from charrnn.options.commands import PreprocessOptions
 from charrnn.say import plain, say
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.progress import preprocessing_progress
@@ -21,11 +21,7 @@ def run(options: PreprocessOptions) -> None:
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),
             None if options.output_json is None else Path(options.output_json),
-            val_frac=options.val_frac,
-            test_frac=options.test_frac,
-            encoding=options.encoding,
-            lines=options.lines,
-            lines_seed=options.lines_seed,
+            options,
             report=report,
         )
     if not options.quiet:

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from charrnn.cli.options import RunsOptions
 from charrnn.errors import InputError, RunError, shown
+from charrnn.options.commands import RunsOptions
 from charrnn.say import plain, say, width_of
 
 SHOWN = 10  # of the runs on a text, unless all=true

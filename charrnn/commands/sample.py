@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
 from charrnn.cli import sweeping
-from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import Write, opened
 from charrnn.errors import InputError
 from charrnn.files import numbered
+from charrnn.options.commands import SampleOptions
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 

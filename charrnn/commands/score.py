@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cli.model_options import ScoreOptions
 from charrnn.commands.output import opened
 from charrnn.errors import InputError, shown
+from charrnn.options.commands import ScoreOptions
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:

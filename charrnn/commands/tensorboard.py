@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from charrnn.cli.options import TensorboardOptions
 from charrnn.errors import InputError
+from charrnn.options.commands import TensorboardOptions
 
 REFRESH = 5.0  # seconds, as often as TensorBoard looks for new points
 # of each run; TensorBoard shows 10 pictures and 10 texts otherwise

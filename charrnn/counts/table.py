@@ -110,7 +110,9 @@ class CountTable:
             is_first = np.zeros(nodes + 1, bool)
             is_first[made.starts] = True
             in_order = (characters[2:] > characters[1:-1]) | is_first[2:-1]
-            if not in_order.all() or len(made.levels) != context + 3:
+            levels = made.levels
+            whole = len(levels) == context + 3 and levels[-2] == inner
+            if not in_order.all() or not whole:
                 raise ValueError("its counts are not in order")
         return made
 
@@ -235,15 +237,14 @@ class CountTable:
         return p
 
     def _predicted(self, nodes: npt.NDArray[Any]) -> Floats:
-        lengths = self.children[nodes]
         # a longest context of which nothing is kept leaves all to the shorter one
-        lengths = lengths * (nodes > 0)
-        left = np.where(lengths > 0, self.left[nodes], np.float32(1))
+        own = self.children[nodes] * (nodes > 0)
+        left = np.where(own > 0, self.left[nodes], np.float32(1))
         # what a context's own counts are multiplied with: all that the longer ones leave
         leave = np.multiply.accumulate(left[:, ::-1], 1)[:, ::-1]
         shares = np.ones_like(leave)
         shares[:, :-1] = leave[:, 1:]
-        lengths = lengths.ravel().astype(np.int64)
+        lengths = own.ravel().astype(np.int64)
         ends = lengths.cumsum()
         begins = self.starts[nodes.ravel()] - (ends - lengths)
         children = np.repeat(begins, lengths)
@@ -251,8 +252,8 @@ class CountTable:
         rows = np.arange(len(nodes)) * self.vocabulary_size
         at = np.repeat(np.repeat(rows, self.context), lengths) + self.characters[children]
         mass = self.mass[children] * np.repeat(shares.ravel(), lengths)
-        p = np.bincount(at, mass, len(nodes) * self.vocabulary_size)
-        p = p.reshape(len(nodes), -1) + self.unigram * leave[:, :1]
+        own_share = np.bincount(at, mass, len(nodes) * self.vocabulary_size)
+        p = own_share.reshape(len(nodes), -1) + self.unigram * leave[:, :1]
         return p.astype(np.float32)
 
     @cached_property

@@ -24,8 +24,8 @@ class Walk:
 
     def __init__(self, table: CountTable) -> None:
         self.table = table
-        self._characters = memoryview(table.characters)
-        self._starts = memoryview(table.starts)
+        self._characters = table.characters.data
+        self._starts = table.starts.data
         self._kept = max(1, _KEPT // table.vocabulary_size)
         self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
         self._predicted: dict[int, Floats] = {}

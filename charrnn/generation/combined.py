@@ -134,11 +134,20 @@ class _EnsembleSteps:
 
 
 class CountedEngine(CombinedEngine):
-    """A network, or several, and counts; safe to share between threads."""
+    """A network, or several, and counts; safe to share between threads.
 
-    def __init__(self, network: NumpyEngine | EnsembleEngine, counts: Counts) -> None:
-        self.network, self.counts = network, counts
-        self.vocabulary = network.vocabulary
+    Args:
+        network: None where there are only counts.
+    """
+
+    def __init__(
+        self,
+        network: NumpyEngine | EnsembleEngine | None,
+        counts: Counts,
+        vocabulary: Vocabulary,
+    ) -> None:
+        self.network = network if counts.weights.network else None
+        self.counts, self.vocabulary = counts, vocabulary
 
     @cached_property
     def walk(self) -> Walk:
@@ -148,7 +157,7 @@ class CountedEngine(CombinedEngine):
         """As `NumpyEngine.read`; the logits are ln p."""
         p, nodes = self.counts.table.read(ids, state[-1][0])
         weights, carried, logits = self.counts.weights, state[:-1], np.zeros_like(p)
-        if weights.network:
+        if self.network is not None:
             logits, carried = self.network.read(ids, carried)
         return mixed(logits, np.log(p), weights).astype(np.float32), [*carried, (nodes,)]
 
@@ -161,7 +170,7 @@ class _CountedSteps:
         self._table, self._walk = engine.counts.table, engine.walk
         self._weights = engine.counts.weights
         self._carried = state[:-1]
-        self._network = engine.network.steps(state[:-1]) if self._weights.network else None
+        self._network = None if engine.network is None else engine.network.steps(state[:-1])
         self._nodes = state[-1][0]
         one = len(self._nodes) == 1
         self._walked = self._walk.nodes(self._nodes[0]) if one else None
@@ -191,7 +200,7 @@ class _CountedSteps:
         return [*carried, (nodes,)]
 
 
-def log_mean(logits: Sequence[Array]) -> Floats:
+def log_mean(logits: Sequence[Array | Floats]) -> Floats:
     """ln of the mean of the softmaxes of logits (..., V), float64."""
     with np.errstate(all="ignore"):
         mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))

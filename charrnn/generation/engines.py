@@ -14,6 +14,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Protocol
 
+from charrnn import registry
 from charrnn.errors import InputError, install
 from charrnn.generation import filters, numpy_layers
 from charrnn.generation.combined import CountedEngine, EnsembleEngine
@@ -69,7 +70,7 @@ class Reader(Engine, Protocol):
 def has_kernel(engine: str, kind: str) -> bool:
     """Whether an engine can step a kind of cell."""
     if engine == "numpy":
-        return kind in numpy_layers.KERNELS
+        return kind in numpy_layers.KERNELS or kind == registry.COUNTS
     if engine == "numba":
         from charrnn.generation import numba_terms
 
@@ -90,10 +91,13 @@ class Engines:
 
     @cached_property
     def numpy(self) -> NumpyEngine | EnsembleEngine | CountedEngine:
+        counts = self._model.counts
+        if self._model.members[0].architecture.kind == registry.COUNTS:
+            assert counts is not None
+            return CountedEngine(None, counts, self._model.vocabulary)
         engines = [NumpyEngine(folded) for folded in self._folded]
         network = engines[0] if len(engines) == 1 else EnsembleEngine(engines)
-        counts = self._model.counts
-        return network if counts is None else CountedEngine(network, counts)
+        return network if counts is None else CountedEngine(network, counts, network.vocabulary)
 
     @property
     def reader(self) -> Reader:

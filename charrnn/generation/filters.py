@@ -1,6 +1,7 @@
 """Which characters may be drawn: penalties and filters, each one function.
 
-A penalty gets the text so far and says how much the logits of some characters lose. A filter
+A penalty gets the text so far and says how much the logits of some characters lose (a bias is
+one that does not look at the text). A filter
 gets the probabilities (N, V) of N streams, the likeliest character first, and its option's
 values (N, 1), and says which characters stay (N, V). Those of this file keep to what NumPy's
 arrays and torch's tensors have in common. An engine without a kernel of its own for one calls
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, RunError, shown
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
+from charrnn.text.vocabulary import Vocabulary
 
 Function = Callable[[Any, Any], Any]
 
@@ -55,7 +57,7 @@ _OWN: dict[str, Function] = {}
 _LARGEST_PENALTY = 1e30  # all of these together are still a number
 
 
-def dry(text: str, params: SamplingParams) -> dict[int, float]:
+def dry(text: str, params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
     """Lower what would go on with a sequence that the text has already.
 
     DRY, text-generation-webui PR 5677. Where the last n characters, `dry_allowed_length` or
@@ -79,8 +81,18 @@ def dry(text: str, params: SamplingParams) -> dict[int, float]:
     return penalties
 
 
-# by the field of SamplingParams that is its strength; 0: it is off
-PENALTIES = {"dry_multiplier": dry}
+def logit_bias(text: str, params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
+    """Raise or lower characters by what is given for each; those unknown to the model are left."""
+    penalties: dict[int, float] = {}
+    for characters, bias in (params.logit_bias or {}).items():
+        for id_ in vocabulary.look_up(str(characters)).tolist():
+            penalties[id_] = penalties.get(id_, 0) - bias
+    penalties.pop(-1, None)
+    return penalties
+
+
+# by the field of SamplingParams that is its strength; 0 or nothing: it is off
+PENALTIES = {"dry_multiplier": dry, "logit_bias": logit_bias}
 
 
 def register(name: str, function: Function) -> None:

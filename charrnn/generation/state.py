@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
 
 # For each layer the vectors that its cell carries, each (N, H); a row a stream in whatever it is
-State = list[tuple[Array, ...]]
+State = list[tuple[npt.NDArray[Any], ...]]
 
 
 def beginning(model: Trained, streams: int) -> State:

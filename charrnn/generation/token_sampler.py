@@ -69,6 +69,7 @@ class Batch:
 
     def __init__(self, params: Params, streams: int, vocabulary: Vocabulary) -> None:
         self.each = each = each_of(params, streams)
+        self.vocabulary = vocabulary
         temperatures = np.array([temperature_of(one) for one in each])
         self.greedy: Flags = temperatures == 0
         with np.errstate(divide="ignore", over="ignore"):
@@ -100,7 +101,8 @@ class Penalties:
     def subtract(self, scores: Any) -> None:
         """From logits (N, V)."""
         for n, function in self._batch.penalized:
-            for id_, penalty in function(self._texts[n], self._batch.each[n]).items():
+            penalties = function(self._texts[n], self._batch.each[n], self._batch.vocabulary)
+            for id_, penalty in penalties.items():
                 scores[n, id_] -= penalty
 
     def written(self, ids: Sequence[int]) -> None:

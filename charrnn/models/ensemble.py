@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from charrnn import registry
 from charrnn.counts import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
@@ -87,7 +88,11 @@ def read_models(paths: Path | Sequence[Path] | None) -> Trained:
 
 def together(models: Sequence[TrainedModel]) -> Trained:
     """One model as it is, or several as an ensemble."""
-    return models[0] if len(models) == 1 else TrainedEnsemble(tuple(models))
+    if len(models) == 1:
+        return models[0]
+    if any(model.architecture.kind == registry.COUNTS for model in models):
+        raise InputError("checkpoint: a model of counts alone is no part of an ensemble")
+    return TrainedEnsemble(tuple(models))
 
 
 def with_counts(trained: Trained, counts: str) -> Trained:
@@ -102,10 +107,12 @@ def with_counts(trained: Trained, counts: str) -> Trained:
     require(COUNTS.admits(counts), "counts", counts, COUNTS.demand)
     if counts == "auto":
         return trained
+    if counts == "none" and any(m.architecture.kind == registry.COUNTS for m in trained.members):
+        raise InputError("counts=none: the model is counts alone; leave it out")
     if counts == "only" and trained.counts is None:
         raise InputError(
-            "counts=only: the model has none; callbacks=counts in training writes them into the "
-            "run's model.safetensors, where they help"
+            "counts=only: the model has none; a training writes them into its run's "
+            "model.safetensors, where they help"
         )
     return together(
         [

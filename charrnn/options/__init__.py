@@ -4,5 +4,8 @@ The library takes these dataclasses, and the command line reads them. Nothing he
 or NumPy.
 
 ranges    which values an option may have, and what else is said of it in its annotation
+networks  NetworkOptions: the network that is trained
+datasets  DataOptions: a text, how it is split, and how it is cut into windows
 sampling  SamplingParams: how a text is written
+commands  what each command of the core has besides
 """

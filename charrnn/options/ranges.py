@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import functools
 import math
+import os
 import re
 import typing
 from collections.abc import Callable
@@ -21,6 +22,11 @@ def require(holds: bool, option: str, value: object, demand: str) -> None:
     """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
     if not holds:
         raise InputError(f"{option}={shown(value)}: {demand}")
+
+
+def require_path(option: str, path: str | os.PathLike[str] | None) -> None:
+    if path is not None and "\0" in os.fspath(path):
+        raise InputError(f"{option}={shown(path)}: holds a NUL, which no path can")
 
 
 class Range(NamedTuple):
@@ -49,23 +55,31 @@ Models = Annotated[str | list[str] | None, PATH]
 def check_ranges(options: object, prefix: str = "") -> None:
     """Raise InputError for the first field of a dataclass that is out of its annotated range.
 
-    None is within any.
+    None is within any where the type has it.
     """
     schema: Any = type(options)
-    for name, allowed in _ranges_of(schema):
+    for name, kind, allowed in _ranges_of(schema):
         value = getattr(options, name)
-        require(value is None or allowed.admits(value), prefix + name, value, allowed.demand)
+        if value is not None or type(None) not in typing.get_args(kind):
+            require(_admits(allowed, value), prefix + name, value, allowed.demand)
+
+
+def _admits(allowed: Range, value: Any) -> bool:
+    try:
+        return allowed.admits(value)
+    except TypeError:
+        return False
 
 
 @functools.cache
-def _ranges_of(schema: Any) -> list[tuple[str, Range]]:
-    found: dict[str, list[Range]] = {}
+def _ranges_of(schema: Any) -> list[tuple[str, Any, Range]]:
+    kinds, found = typing.get_type_hints(schema), {}
     for base in reversed(schema.__mro__):  # an option that is declared anew keeps its range
         for name, hint in typing.get_type_hints(base, include_extras=True).items():
             extras = getattr(hint, "__metadata__", ())
             if ranges := [extra for extra in extras if isinstance(extra, Range)]:
                 found[name] = ranges
-    return [(name, allowed) for name, ranges in found.items() for allowed in ranges]
+    return [(name, kinds[name], allowed) for name in found for allowed in found[name]]
 
 
 ONE_OF = "must be one of "
@@ -81,7 +95,9 @@ AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
-SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
+SEED = Range(
+    lambda value: isinstance(value, int) and 0 <= value < 2**63, "must be between 0 and 2**63 - 1"
+)
 
 
 _NUMBER = r"[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?"

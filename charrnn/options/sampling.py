@@ -27,6 +27,10 @@ FILTER_VALUES = Range(
     lambda values: all(isinstance(value, (int, float)) for value in values.values()),
     "takes a number for each filter: filters.NAME=0.5",
 )
+BIASES = Range(
+    lambda value: all(map(str, value)) and all(abs(bias) <= 100 for bias in value.values()),
+    "takes a number from -100 to 100 for each character, or for several at once: {e:-2,aou:1.5}",
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class SamplingParams:
 
     What each field does stands in a line in ``conf/sample.yaml``, which
     ``charrnn sample --help`` prints. They act on the network's logits in this order: banned
-    characters go; the penalties are subtracted (`charrnn.generation.filters`); the temperature
-    divides them; the filters leave characters out. At temperature 0, or with ``sample=False``, the
-    likeliest character is taken and no filter acts.
+    characters go; penalties and biases change the logits (`charrnn.generation.filters`); the
+    temperature divides them; the filters leave characters out. At temperature 0, or with
+    ``sample=False``, the likeliest character is taken and no filter acts.
 
     Raises:
         InputError: a value is out of its range.
@@ -57,6 +61,7 @@ class SamplingParams:
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20
     filters: Annotated[dict, FILTER_VALUES] = field(default_factory=dict, hash=False)
+    logit_bias: Annotated[dict | None, BIASES] = field(default=None, hash=False)
     ban: Annotated[str | None, TEXT] = None
     num_samples: Annotated[int, AT_LEAST_1] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.text.primer import primer_of
@@ -123,6 +125,23 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
         "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),
+    }
+    return json.dumps(content, separators=(",", ":"))
+
+
+def packed_counts(counts: Counts) -> str:
+    """Counts as JSON in ASCII; `charrnn/page/network/counts.js` reads it."""
+    table = counts.table
+    arrays = table.arrays()
+    # a byte each, or little-endian
+    data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
+    content = {
+        "size": table.vocabulary_size,
+        "context": table.context,
+        "weights": counts.weights,
+        "discounts": table.discounts.tolist(),
+        "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},
+        "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),
     }
     return json.dumps(content, separators=(",", ":"))
 

@@ -9,6 +9,7 @@ resume goes by that.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.runs.record import MISSING, Config, found
+from charrnn.runs.record import MISSING, Config, found, put
 from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
@@ -31,6 +32,10 @@ SEEN, LARGEST = 3, 12
 # could have been learnt by heart, is no more than BY_HEART: with dropout 0.5, 2 x 128 on 24,000
 # characters got no better after 15 epochs of 25, nor 2 x 256 on 80,000 after 13 of 18.
 EPOCHS, BY_HEART = 50, 150
+# A text of a few lines gets no more epochs than this, and where validation loss stays OVERFIT
+# nats above the best a training ends whose length was not given: 5,000 characters were at their
+# best after 150 steps of 800.
+MOST_EPOCHS, OVERFIT = 100, 0.3
 # Dropout for each doubling of that. On a million characters, 3 epochs of 2 x 256 end at 1.447
 # with 0.1 and at 1.468 with 0.2, 5 epochs at 1.437 and 1.441; 16 of 2 x 128 on 27,000 and 14 of
 # 2 x 256 on 80,000 are 0.06 to 0.07 worse with 0.2 than with 0.4, on test. Ten of these, too few
@@ -62,7 +67,7 @@ USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000
 BATCH_SIZE, HIDDEN_SIZE = "data.batch_size", "model.hidden_size"
 DROPOUT_OPTION, CHECKPOINTS = "model.dropout", "checkpoint_every"
 MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"
-SHARE = "trainer.limit_val_batches"
+SHARE, MARGIN = "trainer.limit_val_batches", "callbacks.overfitting.margin"
 DECIDES = (
     BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, SHARE,
 )  # fmt: skip
@@ -150,7 +155,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         HIDDEN_SIZE: size,
         DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
         BATCH_SIZE: batch,
-        **({} if is_given else {MAX_STEPS: steps}),
+        **({} if is_given else {MAX_STEPS: steps, MARGIN: OVERFIT}),
         CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // saves)),
         **({SHARE: share} if share < 1 else {}),
         **asked.given,
@@ -218,7 +223,8 @@ def _enough(asked: Asked, size: int) -> float:
     """Characters after which more bring nothing."""
     epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
     # a few pages have too few characters for any network
-    return max(epochs * asked.characters, LEAST * FEWEST * asked.seq_length)
+    least = min(LEAST * FEWEST * asked.seq_length, MOST_EPOCHS * asked.characters)
+    return max(epochs * asked.characters, least)
 
 
 def _a_step(asked: Asked, batch: int) -> int:
@@ -297,12 +303,9 @@ def value_of(config: Config, name: str) -> Any:
 
 
 def replaced(config: Config, options: Mapping[str, Any]) -> Config:
-    """The config with other values of options, dotted."""
-    config = {**config}
+    """The config with other values of options, dotted; those of a callback that it has."""
+    config = copy.deepcopy(config)
     for name, value in options.items():
-        group, _, option = name.rpartition(".")
-        if group:
-            config[group] = {**config[group], option: value}
-        else:
-            config[option] = value
+        if name != MARGIN or found(config, name) is None:
+            put(config, name, value)
     return config

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from charrnn import registry
 from charrnn.errors import InputError, shown
 from charrnn.models import find_model, read_model
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
@@ -25,7 +26,10 @@ FREE = ("dropout",)
 
 def read_initial(init_from: str) -> TrainedModel:
     """The model that a new run starts from."""
-    return read_model(find_model(init_from))
+    trained = read_model(find_model(init_from))
+    if trained.architecture.kind == registry.COUNTS:
+        raise InputError(f"init_from={shown(init_from)}: is counts alone, and has no weights")
+    return trained
 
 
 def adopt_architecture(

@@ -48,7 +48,10 @@ def is_finished(run: RunSpec) -> bool:
     if run.entry is None or not run.entry.get("finished"):
         return False
     before = upgraded(run.entry["config"], str(run.checkpoint))
-    names = ("trainer.max_epochs", "trainer.max_steps", "callbacks.early_stopping")
+    names = (
+        "trainer.max_epochs", "trainer.max_steps", "callbacks.early_stopping",
+        "callbacks.overfitting",
+    )  # fmt: skip
     return all(found(before, name) == found(run.config, name) for name in names)
 
 

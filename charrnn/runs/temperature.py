@@ -17,14 +17,18 @@ from charrnn.say import progress, say
 def record_temperature(folder: Path) -> None:
     """Fit it on the validation split with the run's best model, and write it into the model file.
 
-    Without a model file or a validation split there is nothing to do, nor where it is recorded.
-    Where the data are gone, which a finished run does not need otherwise, a line says so.
+    Without a model file or a validation split there is nothing to do, nor where it is recorded,
+    or where counts are mixed in, whose weights do the same. Where the data are gone, which a
+    finished run does not need otherwise, a line says so.
     """
     path = folder / IN_A_RUN[0]
     if not path.is_file():
         return
     trained = model_file.load(path)
     if "evaluation_temperature" in trained.facts:
+        return
+    if trained.counts is not None:
+        say("temperature of evaluation: not fitted; the weights of the counts do what it does")
         return
     try:
         data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))

@@ -11,6 +11,7 @@ from charrnn import files, plugins
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import folder as folders
 from charrnn.runs import hardware, preflight, resume, world
+from charrnn.runs.counts import count_alone, is_of_counts
 from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.initial import adopt_architecture
 from charrnn.runs.introduction import how_to_resume, say_end, say_finished
@@ -38,6 +39,11 @@ def train(run: RunSpec, signals: Signals) -> Result:
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())
         files.remove_unfinished(run.folder)
+        if is_of_counts(run):
+            with _saying_how_to_resume(run, is_new):
+                result = count_alone(run, here)
+            say_end(result, _end(run))
+            return result
         run = resume.from_checkpoint(run)
         if resume.is_finished(run):
             return _finished(run)

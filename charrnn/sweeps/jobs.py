@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,29 +26,6 @@ _OPTION = re.compile(r"\+{0,2}[A-Za-z]\w*([./][A-Za-z]\w*)*")
 # options that say where to: of those nothing is drawn
 _PLACES = ("hydra", "resume", "data.url", "data.input_txt", "data.input_h5", "data.input_json",
            "init_from", "distill_from", "logger.mlflow.tracking_uri")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a study draws for one option.
-
-    Attributes:
-        low, high, step, log, whole: of numbers.
-        choices: of texts in Hydra's grammar, by which the study names them; else None.
-        values: what each of them is.
-    """
-
-    low: float = 0
-    high: float = 0
-    step: float | None = None
-    log: bool = False
-    whole: bool = False
-    choices: tuple[str, ...] | None = None
-    values: tuple[Any, ...] = ()
-
-    def value(self, drawn: Any) -> Any:
-        """The value of an option that was drawn."""
-        return drawn if self.choices is None else self.values[self.choices.index(drawn)]
 
 
 @dataclass(frozen=True)
@@ -73,14 +49,15 @@ class Sweep:
     Attributes:
         swept: the options that differ between the jobs.
         jobs: all of them; of a study, the records that it puts values into.
-        space: option -> what is drawn for it; None where all jobs are known.
+        space: option -> what a study draws for it, in the words of Optuna, and as "values" what
+            each of its choices is; None where all jobs are known.
         settings: of a study: n_trials, n_jobs, seed, sampler.
     """
 
     folder: Path
     swept: tuple[str, ...]
     jobs: Sequence[SweepJob]
-    space: Mapping[str, Drawn] | None
+    space: Mapping[str, Mapping[str, Any]] | None
     settings: Mapping[str, Any]
 
     def base(self, choices: Mapping[str, Any]) -> SweepJob | None:
@@ -100,22 +77,15 @@ def is_sweep(folder: Path) -> bool:
 
 
 def write(sweep: Sweep) -> None:
-    """Leave the record.
-
-    Raises:
-        RunError: it cannot be written.
-    """
+    """Leave the record; raises RunError where it cannot be written."""
     jobs = [
         {"folder": j.folder, "choices": dict(j.record.choices), "config": j.record.config,
          "overrides": j.overrides}
         for j in sweep.jobs
     ]  # fmt: skip
-    space = None
-    if sweep.space is not None:
-        space = {name: vars(drawn) for name, drawn in sweep.space.items()}
-    content = {"swept": sweep.swept, "space": space, "settings": dict(sweep.settings), "jobs": jobs}
+    content = {name: vars(sweep)[name] for name in ("swept", "space", "settings")}
     with replacing(sweep.folder / FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="ascii")
+        temporary.write_text(json.dumps({**content, "jobs": jobs}, indent=1), encoding="ascii")
 
 
 def read(folder: Path) -> Sweep:
@@ -136,11 +106,12 @@ def read(folder: Path) -> Sweep:
         content = json.loads(path.read_bytes())
         jobs = [_job(job, path) for job in content["jobs"]]
         swept = tuple(str(name) for name in content["swept"])
-        space, settings = content["space"], plain(content["settings"], str(path))
-        drawn = None if space is None else {name: _drawn(name, space[name], path) for name in space}
+        space, settings = (plain(content[name], str(path)) for name in ("space", "settings"))
+        for name, drawn in (space or {}).items():
+            _require_drawable(name, drawn, path)
         if not jobs:
             raise ValueError("it has no jobs")
-        return Sweep(folder, swept, jobs, drawn, dict(settings))
+        return Sweep(folder, swept, jobs, space, dict(settings))
     except InputError:
         raise
     except Exception as error:  # JSON of one's own making may hold anything
@@ -156,21 +127,15 @@ def _job(content: Any, path: Path) -> SweepJob:
     return SweepJob(name, record, tuple(str(text) for text in content["overrides"]))
 
 
-def _drawn(name: str, content: Any, path: Path) -> Drawn:
+def _require_drawable(name: str, drawn: Any, path: Path) -> None:
     bare = name.lstrip("+")
     if not _OPTION.fullmatch(name) or {re.split("[./]", bare)[0], bare} & {*_PLACES}:
         raise InputError(f"{path}: {shown(name)} is nothing that a study draws")
-    drawn = Drawn(**content)
-    if drawn.choices is None:
-        numbers = (drawn.low, drawn.high, 1 if drawn.step is None else drawn.step)
-        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
-            raise ValueError(f"{name} has no bounds")
-        return drawn
-    values = plain(drawn.values, name)
+    json.dumps(drawn, allow_nan=False)  # raises ValueError for bounds that are no numbers
+    values = drawn["values"]
     parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
-    if any(isinstance(part, dict | list) for part in parts) or len(values) != len(drawn.choices):
+    if any(isinstance(part, dict | list) for part in parts):
         raise ValueError(f"{name} has choices that are not plain")
-    return Drawn(choices=tuple(map(str, drawn.choices)), values=tuple(values))
 
 
 def record_for(

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from charrnn.errors import InputError, RunError, shown
-from charrnn.text.checks import reason_of, url_problem
+from charrnn.errors import InputError, RunError, reason_of, shown
+from charrnn.options.datasets import url_problem
 
 Report = Callable[[int, "int | None"], None]
 

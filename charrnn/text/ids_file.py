@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import RunError, shown
-from charrnn.text.checks import reason_of
+from charrnn.errors import RunError, reason_of, shown
 
 Report = Callable[[int, "int | None"], None]
 

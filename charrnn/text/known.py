@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError, shown
-from charrnn.text.checks import reason_of
+from charrnn.errors import InputError, RunError, reason_of, shown
 from charrnn.text.preprocessing import read_pieces, source_name
 from charrnn.text.vocabulary import Vocabulary
 

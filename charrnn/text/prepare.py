@@ -16,23 +16,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from charrnn.errors import InputError, RunError, shown
-from charrnn.files import lock
+from charrnn.files import lock, require_regular_file
+from charrnn.options.datasets import DataOptions, SplitOptions
 from charrnn.text import lines, sources
-from charrnn.text.checks import (
-    require_corpus,
-    require_encoding,
-    require_fractions,
-    require_lines,
-    require_paths,
-    require_regular_file,
-)
 from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
 from charrnn.text.preprocessing import output_paths, preprocess, recorded_options, source_name
 from charrnn.text.progress import preprocessing_progress
@@ -44,53 +36,8 @@ Say = Callable[[str], None]
 _CLOCK_NS = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A text, where it comes from and how it is split.
-
-    Attributes:
-        input_txt: a text of one's own (see `charrnn.text.sources.find_files`).
-        corpus: or one that goes by a name (see `charrnn.text.corpora.CORPORA`).
-        url: where to fetch the named corpus instead of its usual address; or, with `sha256`
-            and without `corpus`, a text of one's own that is downloaded.
-        sha256: the checksum of what stands at `url`.
-        val_frac: share of the characters for validation.
-        test_frac: share of the characters for testing.
-        encoding: a text encoding, or ``bytes`` for one token a byte.
-        lines: ``shuffle`` them with `lines_seed` before the text is split, ``keep`` them, or
-            ``auto`` (see `charrnn.text.preprocessing.preprocess`).
-
-    Raises:
-        InputError: names the option that is wrong, as ``data.NAME=``.
-    """
-
-    input_txt: str | list[str] | None = None
-    corpus: str | None = None
-    url: str | None = None
-    sha256: str | None = None
-    val_frac: float = 0.1
-    test_frac: float = 0.1
-    encoding: str = "utf-8"
-    lines: str = "auto"
-    lines_seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_paths("data.input_txt", self.input_txt)
-        if self.input_txt == "-":
-            raise InputError(
-                "data.input_txt=-: training reads its text more than once; first `charrnn "
-                "preprocess input_txt=- output_h5=FILE`, then give data.input_h5= and "
-                "data.input_json="
-            )
-        others = {"input_txt": self.input_txt}
-        require_corpus("data.", self.corpus, self.url, self.sha256, others)
-        require_fractions("data.", self.val_frac, self.test_frac)
-        require_encoding("data.encoding", self.encoding)
-        require_lines("data.", self.lines, self.lines_seed)
-
-
-def prepare(corpus: Corpus, say: Say, beside: bool = True) -> tuple[Path, Path]:
-    """The HDF5 and JSON files of a corpus.
+def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
+    """The HDF5 and JSON files of a text.
 
     The text is fetched and preprocessed if that was not done yet, or if its content or the
     options have changed since. Jobs started together do that once: one works, the others wait.
@@ -102,17 +49,18 @@ def prepare(corpus: Corpus, say: Say, beside: bool = True) -> tuple[Path, Path]:
     Raises:
         InputError, RunError: as `corpus_text` and `preprocess` do.
     """
-    text = _Text(_text_of(corpus, say), corpus)
+    text = _Text(_text_of(data, say), data)
     return text.find() or text.make(say, beside)
 
 
-def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
-    if corpus.input_txt is not None:
-        return corpus.input_txt
-    if corpus.corpus is not None:
-        return str(corpus_text(corpus.corpus, corpus.url, say))
-    if corpus.sha256 is not None:
-        return str(downloaded_text(corpus.url, corpus.sha256, say))
+def _text_of(data: DataOptions, say: Say) -> str | list[str]:
+    data.require_one_text()
+    if data.input_txt is not None:
+        return data.input_txt
+    if data.corpus is not None:
+        return str(corpus_text(data.corpus, data.url, say))
+    if data.sha256 is not None:
+        return str(downloaded_text(data.url, data.sha256, say))
     raise InputError(
         "data.input_txt=null: give a text, or a corpus by its name: "
         + ", ".join(f"data={name}" for name in CORPORA)
@@ -122,7 +70,7 @@ def _text_of(corpus: Corpus, say: Say) -> str | list[str]:
 class _Text:
     """A text and the options that it is to be preprocessed with."""
 
-    def __init__(self, input_txt: str | list[str], corpus: Corpus) -> None:
+    def __init__(self, input_txt: str | list[str], data: DataOptions) -> None:
         self._input_txt = input_txt
         self._files = sources.find_files(input_txt)
         if not all(path.is_file() for path in self._files):
@@ -130,12 +78,10 @@ class _Text:
                 f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
         # decided here, so that files are found again whether it was asked for or chosen
-        pieces = sources.Text(self._files, corpus.encoding, prefix="data.").pieces()
-        arranged, _ = lines.decided(corpus.lines, pieces)
-        self._found_list = corpus.lines == "auto" and arranged == "shuffle"
-        self._options = recorded_options(
-            corpus.val_frac, corpus.test_frac, corpus.encoding, arranged, corpus.lines_seed
-        )
+        pieces = sources.Text(self._files, data.encoding, prefix="data.").pieces()
+        arranged, _ = lines.decided(data.lines, pieces)
+        self._found_list = data.lines == "auto" and arranged == "shuffle"
+        self._options = recorded_options(data, arranged)
 
     def find(self) -> tuple[Path, Path] | None:
         """The files that were made from the text as it is now; this writes nothing."""
@@ -173,9 +119,8 @@ class _Text:
 
     def _preprocess(self, h5: Path, json_path: Path, say: Say) -> None:
         with preprocessing_progress(quiet=False) as report:
-            made = preprocess(
-                self._input_txt, h5, json_path, **self._options, report=report, prefix="data."
-            )
+            split = SplitOptions(**{"lines": "keep", **self._options})
+            made = preprocess(self._input_txt, h5, json_path, split, report=report, prefix="data.")
         # afterwards, so that a text that is refused has its line alone
         say(f"{h5}: preprocessed from {shown(self._input_txt)}")
         for remark in [lines.remark("data.")] * self._found_list + made.remarks:

@@ -29,15 +29,10 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, shown
 from charrnn.files import replacing
+from charrnn.options.datasets import SPLITS, SplitOptions
+from charrnn.options.ranges import require_path
 from charrnn.text import lines as text_lines
 from charrnn.text import sources
-from charrnn.text.checks import (
-    SPLITS,
-    require_encoding,
-    require_fractions,
-    require_lines,
-    require_path,
-)
 from charrnn.text.ids_file import Report, spool_beside, unwritable, write_h5
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -92,12 +87,8 @@ def preprocess(
     input_txt: str | list[str],
     output_h5: Path | None,
     output_json: Path | None,
+    split: SplitOptions,
     *,
-    val_frac: float,
-    test_frac: float,
-    encoding: str,
-    lines: str = "keep",
-    lines_seed: int = 0,
     report: Report | None = None,
     stdin: BinaryIO | None = None,
     prefix: str = "",
@@ -112,11 +103,8 @@ def preprocess(
         input_txt: see `charrnn.text.sources.find_files`.
         output_h5: by default beside the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default beside the HDF5 file.
-        val_frac: share of the characters for validation, those before the test split.
-        test_frac: share of the characters for testing, the last ones.
-        encoding: a text encoding, or ``bytes`` for one token a byte.
-        lines: ``shuffle`` them before the splits are cut, with `lines_seed`, and cut between
-            them (see `charrnn.text.lines`); ``keep`` the text as it is; ``auto`` shuffles
+        split: how the text is read and split. Lines that are shuffled are so before the splits
+            are cut, and these are cut between them (see `charrnn.text.lines`); ``auto`` shuffles
             those of a sorted list.
         report: called now and then with the bytes done and the bytes in all (None: unknown),
             first over the text, then from 0 again over the ids that are written.
@@ -128,9 +116,6 @@ def preprocess(
             cannot be meant.
         RunError: the outputs cannot be written.
     """
-    require_fractions("", val_frac, test_frac)
-    require_encoding("encoding", encoding)
-    require_lines("", lines, lines_seed)
     report = report or (lambda done, total: None)
     require_path("output_h5", output_h5)
     require_path("output_json", output_json)
@@ -138,22 +123,22 @@ def preprocess(
     h5, json = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json, files)
     began, state = time.time_ns(), sources.stat_digest(files)[0]
-    text = sources.Text(files, encoding, stdin, prefix=prefix)
+    text = sources.Text(files, split.encoding, stdin, prefix=prefix)
     numbering = _Numbering()
     with spool_beside(h5) as spool:
-        arranged, pieces = text_lines.decided(lines, text.pieces())
+        arranged, pieces = text_lines.decided(split.lines, text.pieces())
         splits: dict[str, str] = {}
         if arranged == "shuffle" and (whole := "".join(pieces)):
-            sizes = split_sizes(len(whole), val_frac, test_frac)
-            splits = text_lines.shuffled(whole, sizes, lines_seed)
+            sizes = split_sizes(len(whole), split.val_frac, split.test_frac)
+            splits = text_lines.shuffled(whole, sizes, split.lines_seed)
             pieces = filter(None, splits.values())
         for piece in pieces:
             spool.write(numbering.ids(piece))
             report(text.done, text.size)
         if not spool.count:
             raise _empty(input_txt)
-        vocabulary = numbering.vocabulary(encoding == "bytes")
-        sizes = split_sizes(spool.count, val_frac, test_frac)
+        vocabulary = numbering.vocabulary(split.encoding == "bytes")
+        sizes = split_sizes(spool.count, split.val_frac, split.test_frac)
         sizes.update((name, len(part)) for name, part in splits.items())
         dtype = np.dtype(np.uint8 if len(vocabulary) <= 255 else "<u4")
         # through a link, its target is replaced rather than the link
@@ -164,7 +149,7 @@ def preprocess(
             vocabulary.write_json(new_json)
             source = {
                 "name": source_name(input_txt),
-                "options": recorded_options(val_frac, test_frac, encoding, arranged, lines_seed),
+                "options": recorded_options(split, arranged),
                 "files": state,
                 "content": text.digest(),
                 "read_at": began,
@@ -175,7 +160,7 @@ def preprocess(
             }
             with unwritable(h5):
                 write_h5(new_h5, spool, sizes, dtype, attributes, report)
-    found_list = lines == "auto" and arranged == "shuffle"
+    found_list = split.lines == "auto" and arranged == "shuffle"
     return Preprocessed(h5, json, vocabulary, sizes, dtype.name, found_list, prefix)
 
 
@@ -248,9 +233,7 @@ def split_sizes(total: int, val_frac: float, test_frac: float) -> dict[str, int]
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def recorded_options(
-    val_frac: float, test_frac: float, encoding: str, lines: str, lines_seed: int
-) -> dict[str, Any]:
+def recorded_options(split: SplitOptions, lines: str) -> dict[str, Any]:
     """The options that a preprocessed file depends on, as it records them.
 
     A text that was kept as it is has nothing of lines, as before there was a choice.
@@ -258,9 +241,10 @@ def recorded_options(
     Args:
         lines: ``keep`` or ``shuffle``, by now.
     """
-    encoding = encoding if encoding == "bytes" else codecs.lookup(encoding).name
-    recorded = {"val_frac": val_frac, "test_frac": test_frac, "encoding": encoding}
-    return recorded | ({"lines": lines, "lines_seed": lines_seed} if lines == "shuffle" else {})
+    encoding = split.encoding if split.encoding == "bytes" else codecs.lookup(split.encoding).name
+    recorded = {"val_frac": split.val_frac, "test_frac": split.test_frac, "encoding": encoding}
+    shuffled = {"lines": lines, "lines_seed": split.lines_seed} if lines == "shuffle" else {}
+    return recorded | shuffled
 
 
 def source_name(input_txt: str | list[str]) -> str:

@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charrnn.errors import InputError, shown
-from charrnn.text.checks import reason_of
+from charrnn.errors import InputError, reason_of, shown
 
 STDIN = Path("-")  # known by identity: ./- is a file
 # bytes read at once: what is made of them then stays in cache and heap, twice as fast

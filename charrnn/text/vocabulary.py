@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError, shown
-from charrnn.text.checks import require_regular_file
+from charrnn.files import require_regular_file
 
 FIRST_FILE_ID = 1
 LARGEST_JSON = 1 << 26  # bytes: more than a vocabulary of every character there is

@@ -1,7 +1,7 @@
 """The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
 
 from charrnn.training.averaging import StalledAverage
-from charrnn.training.callbacks import EarlyStopping, Samples
+from charrnn.training.callbacks import EarlyStopping, OverfittingStop, Samples
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
@@ -24,6 +24,7 @@ __all__ = [
     "Muon",
     "NextCharacters",
     "Norms",
+    "OverfittingStop",
     "Progress",
     "RunCheckpoints",
     "Samples",

@@ -91,3 +91,44 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().on_validation_end(trainer, pl_module)
         if self.has_stopped and trainer.is_global_zero:
             say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")
+
+
+class OverfittingStop(L.Callback):
+    """Ends a training whose validation loss has turned for good.
+
+    Args:
+        margin: nats per character above the best from which on a validation counts; None: none
+            does.
+        patience: so many validations in a row that count end the training.
+    """
+
+    def __init__(self, margin: float | None = None, patience: int = 3) -> None:
+        self.margin, self.patience = margin, patience
+        self.worse = 0
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the training is at its end."""
+        return self.worse >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"worse": self.worse}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.worse = state_dict["worse"]
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        loss = trainer.callback_metrics.get("val/loss")
+        if self.margin is None or loss is None or trainer.state.fn != "fit":
+            return
+        if trainer.sanity_checking:
+            return
+        self.worse = self.worse + 1 if float(loss) > pl_module.best.loss + self.margin else 0
+        if self.has_stopped:
+            trainer.should_stop = True
+            # it is validated once more as it ends
+            if trainer.is_global_zero and self.worse == self.patience:
+                say(
+                    f"stopping: more passes over so short a text make it worse; the best was after "
+                    f"step {pl_module.best.step}"
+                )

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from charrnn.data import EncodedText, SplitIds, from_file_ids, open_data
 from charrnn.errors import InputError
+from charrnn.options.datasets import DataOptions
 from charrnn.say import say
 from charrnn.streams import Streams, cut_streams, fitting_sizes
 from charrnn.text import primer
-from charrnn.text.prepare import Corpus, prepare
+from charrnn.text.prepare import prepare
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 # ids of a corpus that are copied into memory at once
@@ -47,20 +48,14 @@ class TextDataModule(L.LightningDataModule):
     Args:
         input_txt: the text: a file, a list of files, a folder (its *.txt) or a glob. It is
             preprocessed once, beside the text or in the cache, and again when it changes.
-        input_h5, input_json: instead of it, what `charrnn preprocess` or torch-rnn made.
-        corpus: instead of both, the name of a corpus that charrnn knows.
-        url, sha256: instead of all, where to download a text from, and its checksum.
-        val_frac, test_frac: shares of the text kept for validation and testing.
-        encoding: of the text; "bytes": one token for each byte.
-        lines: "shuffle": in another order, which `lines_seed` decides, before the text is split;
-            "auto": those of a sorted list; "keep": as they are.
-        batch_size: streams trained side by side, in all processes together.
-        seq_length: characters in a window, and steps of backpropagation through time.
-        shuffle: begin each epoch at another place of the training text, with the streams in
-            another order; `seed` and the epoch's number decide both.
+        seed: of the shuffling, together with the epoch's number.
+        options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
+            val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
+            `batch_size` is that of all processes together; None is 32.
 
     Raises:
         InputError: a value is out of its range, or (at `setup`) the text cannot be used.
+        TypeError: there is no option of a name.
 
     Attributes:
         val_share: how much of the validation text is validated on, from its beginning.
@@ -71,34 +66,17 @@ class TextDataModule(L.LightningDataModule):
         self,
         input_txt: str | list[str] | None = None,
         *,
-        input_h5: str | None = None,
-        input_json: str | None = None,
-        corpus: str | None = None,
-        url: str | None = None,
-        sha256: str | None = None,
-        val_frac: float = 0.1,
-        test_frac: float = 0.1,
-        encoding: str = "utf-8",
-        lines: str = "auto",
-        lines_seed: int = 0,
-        batch_size: int = 50,
-        seq_length: int = 50,
-        shuffle: bool = False,
         seed: int = 0,
+        **options: Any,
     ) -> None:
         super().__init__()
-        if (input_h5 is None) != (input_json is None):
-            raise InputError("data.input_h5 and data.input_json belong together; give both")
-        for name, size in (("batch_size", batch_size), ("seq_length", seq_length)):
-            if size < 1:
-                raise InputError(f"data.{name}={size}: must be 1 or more")
-        self.corpus = Corpus(
-            input_txt, corpus, url, sha256, val_frac, test_frac, encoding, lines, lines_seed
-        )
-        self.files = (Path(input_h5), Path(input_json)) if input_h5 and input_json else None
-        self.batch_size = batch_size
-        self.seq_length = seq_length
-        self.shuffle = shuffle
+        self.options = DataOptions(input_txt, **options)
+        self.options.require_one_text()
+        h5, json = self.options.input_h5, self.options.input_json
+        self.files = (Path(h5), Path(json)) if h5 and json else None
+        self.batch_size = self.options.batch_size or 32
+        self.seq_length = self.options.seq_length
+        self.shuffle = self.options.shuffle
         self.seed = seed
         self.val_share = 1.0
         self.beside_the_text = True
@@ -107,7 +85,7 @@ class TextDataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Download and preprocess the text, where that was not done yet."""
         if self.files is None:
-            self.files = prepare(self.corpus, say, self.beside_the_text)
+            self.files = prepare(self.options, say, self.beside_the_text)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""
@@ -151,7 +129,7 @@ class TextDataModule(L.LightningDataModule):
         return {
             "input_h5": str(self.encoded.path.resolve()),
             "input_json": str(self.encoded.json_path.resolve()),
-            "encoding": self.corpus.encoding,
+            "encoding": self.options.encoding,
             "streams": self.streams.batch_size,
             "window": self.streams.seq_length,
             **({primer.FACT: self._primer} if self._primer else {}),

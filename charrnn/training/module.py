@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from charrnn import registry
 from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
 from charrnn.evaluation.stream import KeptLogits
@@ -97,6 +98,8 @@ class LanguageModel(L.LightningModule):
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_plain(vocabulary)
         options = NetworkOptions(**network)
+        if options.kind == registry.COUNTS:
+            raise InputError("model.kind=counts: has nothing to train; charrnn.train counts")
         architecture = Architecture.of(options, len(vocabulary))
         sizes = {**asdict(options), **asdict(architecture)}
         del sizes["vocabulary_size"]

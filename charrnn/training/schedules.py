@@ -65,7 +65,7 @@ def cosine(
 
 
 def linear(
-    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.0, warmup_steps: int = 0
+    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.0, warmup_steps: int = 50
 ) -> OfStep:
     """Let the rate fall along a line, to `final_factor` of the first one at the end."""
 

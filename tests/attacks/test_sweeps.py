@@ -108,10 +108,13 @@ def test_a_link(name: str, gift: Path, workplace: Path, refused: Refused) -> Non
 
 
 def in_space(name: str, drawn: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    every = {"low": 0, "high": 1, "step": None, "log": False, "whole": False}
-
     def change(content: dict[str, Any]) -> None:
-        content["space"][name] = {**every, "choices": None, "values": [], **drawn}
+        if (choices := drawn.get("choices")) is not None:
+            found = {"name": "CategoricalDistribution", "attributes": {"choices": choices}}
+        else:
+            numbers = {"low": 0, "high": 1, "step": None, "log": False, **drawn}
+            found = {"name": "FloatDistribution", "attributes": numbers}
+        content["space"][name] = {**found, "values": drawn.get("values", [])}
 
     return change
 
@@ -126,6 +129,9 @@ def in_space(name: str, drawn: dict[str, Any]) -> Callable[[dict[str, Any]], Non
         ("init_from", {"choices": ["/etc/passwd"], "values": ["/etc/passwd"]}),
         ("+callbacks.x", {"choices": ["a"], "values": [CANARY]}),
         ("seed", {"low": 0, "high": float("nan")}),
+        ("seed", {"low": 2}),
+        ("seed", {"low": "os.mkdir"}),
+        ("seed", {"choices": ["1", "2"], "values": [1]}),
         ("a b", {}),
     ],
 )

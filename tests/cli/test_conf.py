@@ -13,7 +13,7 @@ from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf
 from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.nodes import TARGETS
+from charrnn.cli.targets import TARGETS
 from charrnn.options.ranges import NODE, NODES
 
 COMMANDS = list(plugins.commands())

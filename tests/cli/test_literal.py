@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import flags
+from charrnn.cli.building import having
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
-from charrnn.cli.traits import having
 from charrnn.errors import InputError
 from charrnn.options.ranges import FIXED, PATH
 
@@ -106,7 +106,7 @@ def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
         options = door.asked.pop()
         assert (options.start_text, options.checkpoint, options.output) == (
             start_text,
-            checkpoint,
+            None if checkpoint == "null" else checkpoint,  # which is the default
             f"./{output}",
         )
 
@@ -137,6 +137,7 @@ def test_what_is_left_to_hydra() -> None:
         ("preprocess", "input_txt=[a.txt,'b c.txt']"),
         ("train", "data.input_txt=[a,b]"),
         ("sample", "until=null"),
+        ("sample", "checkpoint=null"),
         ("train", "data.url=null"),
         ("sample", "length=3"),
         ("train", "model=gru"),
@@ -149,7 +150,6 @@ def test_what_is_left_to_hydra() -> None:
 def test_what_only_looks_like_hydras() -> None:
     for name, text in (
         ("start_text", "null"),
-        ("checkpoint", "null"),
         ("start_text", "[a,b]"),
         ("start_text", "'What's'"),
         ("start_text", "'a' b"),
@@ -180,7 +180,7 @@ def test_the_names_follow_from_the_declarations() -> None:
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
     assert found["sample"].unsettable == found["sample"].names - {
-        *("checkpoint", "start_text", "hydra.run.dir", "hydra.sweep.dir")
+        *("start_text", "hydra.run.dir", "hydra.sweep.dir")
     }
     assert found["preprocess"].lists == {"input_txt"}
     assert {"data.input_txt", "tags"} <= found["train"].lists

@@ -8,9 +8,9 @@ import pytest
 
 from charrnn.cells import CELLS
 from charrnn.cli.building import hints_of, takes
-from charrnn.cli.model_options import SampleOptions
-from charrnn.cli.nodes import DataOptions, TrainerOptions
 from charrnn.cli.refusals import nearest
+from charrnn.cli.targets import DataOptions, TrainerOptions
+from charrnn.options.commands import SampleOptions
 
 # of the group model, its default first
 CHOICES = ", ".join(sorted(CELLS, key=lambda kind: (kind != "lstm", kind)))

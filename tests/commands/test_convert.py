@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.model_options import ConvertOptions
 from charrnn.commands import convert
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
+from charrnn.options.commands import ConvertOptions
 from tests.generation.models import trained_model
 
 

@@ -21,10 +21,10 @@ def evaluate(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:
 
 
 def test_the_splits_of_its_own_data(
-    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    trained: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("trainer.max_steps=23")
-    val = evaluate(capfd, f"checkpoint={run}")
+    run = trained("trainer.max_steps=23")
+    val = evaluate(capfd, f"checkpoint={run}", "counts=none")
     best = min(float(row["val/loss"]) for row in metrics(run) if row["val/loss"])
     assert val["loss"] == pytest.approx(best, abs=1e-5)
     assert (val["split"], val["characters"]) == ("val", 104)
@@ -33,15 +33,15 @@ def test_the_splits_of_its_own_data(
     (run.parent / "elsewhere").mkdir()
     monkeypatch.chdir(run.parent / "elsewhere")
     for name in ("checkpoints/best.ckpt", "model.safetensors"):
-        assert evaluate(capfd, f"checkpoint={run / name}") == val
+        assert evaluate(capfd, f"checkpoint={run / name}", "counts=none") == val
     assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
 
 
 def test_other_data_and_a_text(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+    trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("trainer.max_steps=5")
+    run = trained("trainer.max_steps=5")
     text = "the cat saw a mat and a cat"
     Path("other.txt").write_text(text)
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=other.txt")
@@ -55,9 +55,9 @@ def test_other_data_and_a_text(
 
 
 def test_unknown_characters_are_skipped(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+    trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("trainer.max_steps=5")
+    run = trained("trainer.max_steps=5", "~callbacks.counts")
     Path("strange.txt").write_text("the ßcat sßaw Xa ß", encoding="utf-8")
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=strange.txt", "unknown=skip")
     known = "the cat saw a "
@@ -90,8 +90,8 @@ def test_a_text_is_read_in_the_encoding_that_was_trained_on(
     assert found["characters"] == len(text) - 1
 
 
-def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("trainer.max_steps=5")
+def test_lines_for_a_person(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = trained("trainer.max_steps=5")
     capfd.readouterr()
     assert main(["evaluate", f"checkpoint={run}"]) == 0
     lines = capfd.readouterr().out.splitlines()
@@ -99,8 +99,8 @@ def test_lines_for_a_person(train: Train, capfd: pytest.CaptureFixture[str]) -> 
     assert lines[1].startswith("loss ")
 
 
-def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("trainer.max_steps=23")
+def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = trained("trainer.max_steps=23", "~callbacks.counts")
     text = Path("corpus.txt").read_text("utf-8")
     stream = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt", "window=7")
@@ -117,8 +117,8 @@ def test_cold_windows(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
 
 
-def test_dynamic_stands_beside_the_loss(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("trainer.max_steps=60")
+def test_dynamic_stands_beside_the_loss(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = trained("trainer.max_steps=60", "~callbacks.counts")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     plain = evaluate(capfd, f"checkpoint={run}", "split=train")
     options = ("dynamic_lr=2e-3", "dynamic_decay=0.01", "dynamic_segment=20")
@@ -141,7 +141,7 @@ def test_dynamic_stands_beside_the_loss(train: Train, capfd: pytest.CaptureFixtu
 def test_dynamic_without_the_training_text(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("trainer.max_steps=30")
+    run = train("trainer.max_steps=30", "~callbacks.counts")
     Path("corpus.txt").rename("moved.txt")
     Path("corpus.h5").unlink()
     capfd.readouterr()
@@ -157,8 +157,9 @@ def test_dynamic_without_the_training_text(
     assert "dynamic_lr=1e+30: carried the weights away" in capfd.readouterr().err
 
 
-def test_an_ensemble(train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    paths = [str(train("trainer.max_steps=23", f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
+def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ("trainer.max_steps=23", "~callbacks.counts")
+    paths = [str(trained(*words, f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
     found = evaluate(capfd, f"checkpoint=[{','.join(paths)}]", "data.input_txt=corpus.txt")
     assert found.pop("model") == "ensemble of 3"
     text = Path("corpus.txt").read_text("utf-8")
@@ -213,13 +214,13 @@ def test_models_of_other_characters_are_no_ensemble(
     ],
 )
 def test_bad_input(
-    train: Train,
+    trained: Train,
     workplace: Path,
     capfd: pytest.CaptureFixture[str],
     overrides: list[str],
     what: str,
 ) -> None:
-    run = train("trainer.max_steps=2")
+    run = trained("trainer.max_steps=5")
     Path("strange.txt").write_text("the ß", encoding="utf-8")
     Path("short.txt").write_text("t")
     Path("unknown.txt").write_text("ßßß", encoding="utf-8")
@@ -234,7 +235,7 @@ def test_bad_input(
 
 def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     """What training fits is recorded in the model file, and lowers the validation loss."""
-    run = train("trainer.max_steps=23", "fit_temperature=true")
+    run = train("trainer.max_steps=23", "fit_temperature=true", "~callbacks.counts")
     said = capfd.readouterr().err
     plain = evaluate(capfd, f"checkpoint={run}")
     recorded = evaluate(capfd, f"checkpoint={run}", "temperature=recorded")
@@ -249,7 +250,7 @@ def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     one = evaluate(capfd, f"checkpoint={run}", "temperature=recorded", "window=20")
     assert both["loss"] == pytest.approx(one["loss"], abs=1e-6)
 
-    again = train("trainer.max_steps=23", folder="later")
+    again = train("trainer.max_steps=23", "~callbacks.counts", folder="later")
     assert "evaluation_temperature" not in charrnn.models.read_model(again).facts
     train(f"resume={again}", "fit_temperature=true", small=False)
     assert charrnn.models.read_model(again).facts["evaluation_temperature"] == value
@@ -261,3 +262,12 @@ def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     for wrong in ("0", "-1", "nan", "warm"):
         assert main(["evaluate", f"checkpoint={run}", f"temperature={wrong}"]) == 2
         assert "must be a number above 0, or recorded" in capfd.readouterr().err
+
+    # where counts are mixed in, their weights do what it does
+    mixed = train("trainer.max_steps=23", "fit_temperature=true", folder="mixed")
+    assert "temperature of evaluation: not fitted" in capfd.readouterr().err
+    found = evaluate(capfd, f"checkpoint={mixed}", "temperature=recorded")
+    assert found == evaluate(capfd, f"checkpoint={mixed}")
+    assert found["loss_of"] == "both"
+    alone = evaluate(capfd, f"checkpoint={mixed}", f"temperature={value}")
+    assert alone["loss"] == recorded["loss"]

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import pytest
 
-from charrnn.cli.options import PreprocessOptions
 from charrnn.commands import preprocess
+from charrnn.options.commands import PreprocessOptions
 
 
 def run(**options: Any) -> None:

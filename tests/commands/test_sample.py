@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from charrnn.cli.model_options import SampleOptions
 from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
+from charrnn.options.commands import SampleOptions
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -42,6 +42,7 @@ def run(path: Path, **given: Any) -> None:
         "ban": None,
         "num_samples": 1,
         "until": None,
+        "counts": "auto",
         "mode": "text",
         "json": False,
         "output": None,

@@ -13,7 +13,7 @@ from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import character_losses, part_loss, stream, stream_loss
 from charrnn.evaluation.stream import SHORTEST_ROW
-from tests.evaluation.networks import network, one_stream
+from tests.evaluation.networks import losses_of_one_stream, network, one_stream
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LEAST_ROWS_A_THREAD", 2)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("size", [2, 3, 100, 2 * SHORTEST_ROW + 1, 12_001])
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("size", [2, 3, 100, 2 * SHORTEST_ROW + 1])
 def test_agrees_with_one_stream(kind: str, size: int) -> None:
     ids = np.random.default_rng(size).integers(0, 11, size)
     net = network(kind)
@@ -34,14 +34,14 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 
 
 @pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("rows", [1, 2, 7, 40])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("rows", [1, 7, 40])
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
 ) -> None:
     monkeypatch.setattr(stream, "ROWS_A_THREAD", rows)
-    monkeypatch.setattr("charrnn.evaluation.side_by_side.LOGITS_AT_ONCE", 9000)
-    ids = np.random.default_rng(5).integers(0, 11, 20_011)
+    monkeypatch.setattr("charrnn.evaluation.side_by_side.LOGITS_AT_ONCE", 3000)
+    ids = np.random.default_rng(5).integers(0, 11, 6_011)
     net = network("lstm")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -50,25 +50,20 @@ def test_any_number_of_rows_and_threads(
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert score.characters == 20_010
+    assert score.characters == 6_010
     assert abs(score.loss - one_stream(net, ids)) < 1e-5
 
 
 @pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize("size", [2, 150, 6001, 20_011])
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("size", [2, 150, 6_011])
 def test_the_losses_of_characters_are_those_of_one_stream(kind: str, size: int) -> None:
     ids = np.random.default_rng(size).integers(0, 11, size)
     net = network(kind)
     losses = character_losses(net, ids)
     assert losses.shape == (size - 1,)
     assert losses.mean(dtype=np.float64) == pytest.approx(stream_loss(net, ids).loss, abs=1e-6)
-    # each from a run of its own, over all that stands before it
-    for index in {0, size - 2, size // 2 - 1, 2 * size // 3 - 1}:
-        both = [
-            one_stream(net, ids[: index + n]) * (index + n - 1) for n in (1, 2) if index + n > 1
-        ]
-        assert losses[index] == pytest.approx(both[-1] - sum(both[:-1]), abs=2e-3)
+    np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
 
 
 @pytest.mark.usefixtures("short_rows")
@@ -80,17 +75,18 @@ def test_a_long_memory_is_run_up_as_far_as_it_takes() -> None:
             layer.bias_ih_l0[16:32] = 6.2
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids = np.repeat(np.random.default_rng(5).integers(0, 11, 300), 100)
+    ids = np.repeat(np.random.default_rng(5).integers(0, 11, 300), 40)
     exact = one_stream(net, ids)
     assert abs(stream_loss(net, ids).loss - exact) < 1e-4
-    from_zero = [one_stream(net, part) for part in np.array_split(ids, 60)]
+    from_zero = [one_stream(net, part) for part in np.array_split(ids, 24)]
     assert abs(np.mean(from_zero) - exact) > 1e-3
 
 
+@pytest.mark.usefixtures("short_rows")
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("world_size", [2, 3, 50])
 def test_parts_of_several_processes_are_the_whole(kind: str, world_size: int) -> None:
-    size = 20_011 if world_size < 10 else 40
+    size = 6_011 if world_size < 10 else 40
     ids = np.random.default_rng(5).integers(0, 11, size)
     net = network(kind)
     parts = [part_loss(net, ids, rank, world_size) for rank in range(world_size)]

@@ -42,6 +42,7 @@ OTHER: dict[str, Any] = {
     "dry_base": 3.0,
     "dry_allowed_length": 1,
     "filters": {"typical_p": 0.4},
+    "logit_bias": {"e": -4.0, "aou": 2},
     "ban": "aeiou",
     "until": "e",
 }
@@ -116,6 +117,7 @@ def test_batches_may_mix_what_is_asked_for() -> None:
         SamplingParams(top_k=4, min_p=0.1),
         SamplingParams(sample=False),
         SamplingParams(dry_multiplier=3.0, dry_allowed_length=1),
+        SamplingParams(logit_bias={"a": 3}),
     ]
     N, V = len(each), len(MODEL.vocabulary)
     uniforms = np.random.default_rng(3).random((N, 60))
@@ -129,6 +131,14 @@ def test_batches_may_mix_what_is_asked_for() -> None:
         assert np.array_equal(alone[0], together[n]), params
     with_torch, _ = engines.named("torch").write(last, state, uniforms, each)
     assert np.array_equal(with_torch, together)
+
+
+def test_a_bias_is_added_to_the_logits() -> None:
+    alone = MODEL.generate(200, seed=1, temperature=1, logit_bias={"e": -100, "☃": 5})
+    assert alone == MODEL.generate(200, seed=1, temperature=1, ban="e")
+    assert set(MODEL.generate(20, logit_bias={"t": 100})) == {"t"}
+    with pytest.raises(InputError, match="logit_bias"):
+        SamplingParams(logit_bias={"e": 101})
 
 
 # DRY
@@ -151,7 +161,9 @@ def penalties_by_definition(text: str, multiplier: float, base: float, allowed: 
 @pytest.mark.parametrize("text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy"])
 def test_dry_is_its_definition(text: str, allowed: int) -> None:
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
-    found = {chr(id_): penalty for id_, penalty in filters.dry(text, params).items()}
+    found = {
+        chr(id_): penalty for id_, penalty in filters.dry(text, params, MODEL.vocabulary).items()
+    }
     assert found == pytest.approx(penalties_by_definition(text, 0.7, 1.5, allowed))
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
+from charrnn.options.datasets import DataOptions, SplitOptions
 from charrnn.text.lines import HEAD, are_listed, decided, remark, shuffled
-from charrnn.text.prepare import Corpus, prepare
+from charrnn.text.prepare import prepare
 from charrnn.text.preprocessing import Preprocessed, preprocess, split_sizes
 from charrnn.text.vocabulary import Vocabulary
 
@@ -92,10 +93,8 @@ def test_the_last_line_ends_as_the_others_do() -> None:
 
 
 def made(lines: str, seed: int = 0, name: str = "x.txt") -> Preprocessed:
-    return preprocess(
-        name, None, None, val_frac=0.2, test_frac=0.1, encoding="utf-8", lines=lines,
-        lines_seed=seed,
-    )  # fmt: skip
+    split = SplitOptions(val_frac=0.2, test_frac=0.1, lines=lines, lines_seed=seed)
+    return preprocess(name, None, None, split)
 
 
 def test_the_splits_of_a_list_are_drawn_from_all_of_it(folder: Path) -> None:
@@ -119,8 +118,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(folder: Path) -> None:
 @pytest.mark.parametrize("encoding", ["bytes", "utf-8"])
 def test_an_encoding_is_no_matter(folder: Path, encoding: str) -> None:
     Path("x.txt").write_text("Zoë\n" * 3 + LIST, "utf-8")
-    options = {"val_frac": 0.1, "test_frac": 0.1, "encoding": encoding}
-    preprocess("x.txt", None, None, **options, lines="shuffle")
+    preprocess("x.txt", None, None, SplitOptions(encoding=encoding, lines="shuffle"))
     found = "".join(splits_of(Path("x.h5")).values())
     size = len((LIST + "Zoë\n" * 3).encode("utf-8" if encoding == "bytes" else "latin-1"))
     assert len(found) == size
@@ -135,14 +133,14 @@ class TestPrepared:
 
     def test_it_is_said_once(self) -> None:
         said: list[str] = []
-        pair = prepare(Corpus("x.txt"), said.append)
+        pair = prepare(DataOptions("x.txt"), said.append)
         assert said == ["x.h5: preprocessed from x.txt", remark("data.")]
-        for corpus in (Corpus("x.txt"), Corpus("x.txt", lines="shuffle")):
+        for corpus in (DataOptions("x.txt"), DataOptions("x.txt", lines="shuffle")):
             assert prepare(corpus, pytest.fail) == pair
 
     def test_other_lines_are_other_files(self) -> None:
         pairs = {
-            prepare(Corpus("x.txt", lines=lines, lines_seed=seed), lambda line: None)
+            prepare(DataOptions("x.txt", lines=lines, lines_seed=seed), lambda line: None)
             for lines in ("keep", "shuffle")
             for seed in (0, 1)
         }
@@ -150,10 +148,10 @@ class TestPrepared:
 
     def test_what_an_older_version_made_is_kept(self) -> None:
         """It recorded nothing of lines."""
-        pair = prepare(Corpus("x.txt", lines="keep"), lambda line: None)
+        pair = prepare(DataOptions("x.txt", lines="keep"), lambda line: None)
         with h5py.File(pair[0], "r") as file:
             assert "lines" not in file.attrs["source"]
-        assert prepare(Corpus("x.txt"), lambda line: None) != pair
+        assert prepare(DataOptions("x.txt"), lambda line: None) != pair
         assert splits_of(pair[0])["train"].startswith("Aada\n")
 
 
@@ -168,4 +166,4 @@ class TestPrepared:
 )
 def test_what_cannot_be(options: dict[str, object], line: str) -> None:
     with pytest.raises(InputError, match=line):
-        Corpus("x.txt", **options)
+        DataOptions("x.txt", **options)

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError, RunError
+from charrnn.options.datasets import DataOptions, SplitOptions
 from charrnn.text import corpora
-from charrnn.text.prepare import Corpus, prepare
+from charrnn.text.prepare import prepare
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
 
@@ -28,7 +29,7 @@ def silent(line: str) -> None:
 
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
-    return prepare(Corpus(input_txt, **options), silent)
+    return prepare(DataOptions(input_txt, **options), silent)
 
 
 def text_of(pair: tuple[Path, Path]) -> str:
@@ -64,7 +65,7 @@ class TestBesideTheText:
         assert BESIDE[0].stat() == before
 
     def test_what_preprocess_made_is_used(self) -> None:
-        preprocess("./x.txt", None, None, val_frac=0.1, test_frac=0.1, encoding="utf8")
+        preprocess("./x.txt", None, None, SplitOptions(encoding="utf8"))
         before = BESIDE[0].stat()
         assert ready() == BESIDE
         assert BESIDE[0].stat() == before
@@ -148,7 +149,7 @@ class TestInTheCache:
     def test_what_is_not_ours_is_left_alone(self, cache: Path, name: str) -> None:
         Path(name).write_bytes(b'{"mine": 1}')
         said: list[str] = []
-        pair = prepare(Corpus("x.txt"), said.append)
+        pair = prepare(DataOptions("x.txt"), said.append)
         assert self.is_in_cache(pair, cache)
         assert text_of(pair) == "the text"
         assert Path(name).read_bytes() == b'{"mine": 1}'
@@ -204,7 +205,7 @@ class TestInTheCache:
 
     def test_files_of_another_text_are_left_alone(self, cache: Path) -> None:
         Path("y.txt").write_text("other")
-        preprocess("y.txt", Path("x.h5"), None, val_frac=0.1, test_frac=0.1, encoding="utf-8")
+        preprocess("y.txt", Path("x.h5"), None, SplitOptions())
         assert self.is_in_cache(ready(), cache)
         assert text_of(BESIDE) == "other"
 
@@ -259,7 +260,7 @@ class TestWhatIsAsked:
         Path(name).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest().upper()
         said: list[str] = []
-        corpus = Corpus(url=name, sha256=sha256)
+        corpus = DataOptions(url=name, sha256=sha256)
         pair = prepare(corpus, said.append)
         assert text_of(pair) == "the text"
         assert pair[0] == cache / "corpora" / f"text-{sha256[:16].lower()}.h5"
@@ -279,10 +280,10 @@ class TestWhatIsAsked:
     def test_line_ends_of_windows_are_told(self) -> None:
         Path("x.txt").write_bytes(b"one\r\ntwo\r\n")
         said: list[str] = []
-        prepare(Corpus("x.txt"), said.append)
+        prepare(DataOptions("x.txt"), said.append)
         assert said[0] == "x.h5: preprocessed from x.txt"
         assert said[1].startswith("the text has line ends of Windows (\\r\\n)")
-        prepare(Corpus("x.txt"), pytest.fail)
+        prepare(DataOptions("x.txt"), pytest.fail)
 
     def test_nothing_at_all(self) -> None:
         with pytest.raises(InputError, match="data=shakespeare"):
@@ -297,7 +298,7 @@ class TestWhatIsAsked:
 
 def test_jobs_started_together_do_it_once() -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
-    program = "from tests.text.test_prepare import *;print(*prepare(Corpus('x.txt'), print))"
+    program = "from tests.text.test_prepare import *;print(*prepare(DataOptions('x.txt'), print))"
     repository = Path(__file__).parents[2]
     jobs = [
         subprocess.Popen(

@@ -26,8 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError, RunError
+from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.text import ids_file, sources
-from charrnn.text.checks import SPLITS
 from charrnn.text.preprocessing import Preprocessed, preprocess, read_text
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -61,8 +61,10 @@ def by_torch_rnn(tokens: Any, val_frac: float, test_frac: float) -> dict[str, An
 
 
 def run(text: str | list[str], h5: str | None = "out.h5", **options: Any) -> Preprocessed:
-    options = {"val_frac": 0.1, "test_frac": 0.1, "encoding": "utf-8", **options}
-    return preprocess(text, Path(h5) if h5 else None, options.pop("json", None), **options)
+    options = {"lines": "keep", **options}
+    json, report, stdin = (options.pop(name, None) for name in ("json", "report", "stdin"))
+    h5_path, split = Path(h5) if h5 else None, SplitOptions(**options)
+    return preprocess(text, h5_path, json, split, report=report, stdin=stdin)
 
 
 def contents(made: Preprocessed) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from tests.small_runs import Train, assert_same, tensors
 
 
 @pytest.fixture
-def run(train: Train) -> Path:
+def run(trained: Train) -> Path:
     """20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
-    return train("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
+    return trained("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
 
 
 def damage(path: Path) -> None:

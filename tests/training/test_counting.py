@@ -1,4 +1,4 @@
-"""`callbacks=counts` through the command line: counted, weighed, kept, and used."""
+"""The counts of a training through the command line: counted, weighed, kept, and used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charrnn.data import open_data
 from charrnn.models import model_file
 from tests.small_runs import Train, metrics
 
-OPTIONS = ("callbacks=counts", "validate_every=10", "trainer.max_steps=30")
+OPTIONS = ("trainer.max_steps=30", "validate_every=10")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_counted_weighed_kept_and_used(
 
 
 def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> None:
-    plain = train(*OPTIONS, "callbacks.counts.characters=0", folder="plain")
+    plain = train(*OPTIONS, "~callbacks.counts", folder="plain")
     counted = train(*OPTIONS, folder="counted")
     assert model_file.load(plain / "model.safetensors").counts is None
     ours, theirs = (model_file.load(run / "model.safetensors") for run in (plain, counted))
@@ -84,7 +84,7 @@ def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> No
     for row, other in zip(metrics(plain), metrics(counted), strict=True):
         other.pop("val/loss_with_counts")
         assert row == other
-    resumed = train(*OPTIONS[:2], "trainer.max_steps=20", folder="resumed")
+    resumed = train(OPTIONS[1], "trainer.max_steps=20", folder="resumed")
     train(f"resume={resumed}", "trainer.max_steps=30", small=False)
     assert (resumed / "model.safetensors").read_bytes() == (
         counted / "model.safetensors"
@@ -94,9 +94,24 @@ def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> No
 def test_none_where_there_are_none(
     train: Train, words: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("trainer.max_steps=5", "callbacks=counts", "data.val_frac=0", "data.test_frac=0.1")
+    run = train("trainer.max_steps=5", "data.val_frac=0", "data.test_frac=0.1")
     capfd.readouterr()
     assert main(["evaluate", f"checkpoint={run}", "split=test", "counts=only"]) == 2
     assert "counts=only: the model has none" in capfd.readouterr().err
-    assert main(["train", "callbacks=counts", "callbacks.counts.context=0"]) == 2
+    nothing = train("trainer.max_steps=5", "callbacks.counts.characters=0", folder="nothing")
+    assert model_file.load(nothing / "model.safetensors").counts is None
+    assert "val/loss_with_counts" not in metrics(nothing)[0]
+    capfd.readouterr()
+    assert main(["train", "callbacks.counts.context=0"]) == 2
     assert "callbacks.counts.context=0" in capfd.readouterr().err
+
+
+def test_a_text_of_a_few_lines_is_its_counts(
+    workplace: Path, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A network learns nothing of it that counts do not know."""
+    (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
+    run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")
+    assert "so short a text is its counts" in capfd.readouterr().err
+    model = charrnn.load(run)
+    assert model.score("the cat sat") == model.score("the cat sat", counts="only")

@@ -24,10 +24,30 @@ from tests.faults.runs import differences, go_on, run, start, write_corpus
 SHORT = "trainer.max_steps=20"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    write_corpus(folder)
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    write_corpus(tmp_path)
-    return tmp_path
+def place(folder: Path) -> Iterator[Path]:
+    """A folder with a corpus, in which the runs that nothing happens to stay."""
+    yield folder
+    for path in folder.iterdir():
+        if path.is_dir() and not path.name.startswith("whole"):
+            shutil.rmtree(path)
+        elif path.is_file() and not path.name.startswith("corpus"):
+            path.unlink()
+
+
+def whole(place: Path, *overrides: str) -> Path:
+    """A run that nothing happens to."""
+    name = "-".join(["whole", *overrides])
+    if not (place / name).exists():
+        run(start(name, SHORT, *overrides), place)
+    return place / name
 
 
 @contextlib.contextmanager
@@ -78,9 +98,8 @@ def test_a_write_that_fails_is_named_and_nothing_is_lost(
     assert step_of(place / "run") == 7
     for line in (place / "run" / "metrics.csv").read_text().splitlines():
         assert line.count(",") == 6
-    run(start("whole", SHORT, *overrides), place)
     run(go_on(place, "run"), place)
-    assert differences(place / "whole", place / "run") == []
+    assert differences(whole(place, *overrides), place / "run") == []
 
 
 def fill(folder: Path) -> None:
@@ -91,7 +110,6 @@ def fill(folder: Path) -> None:
 
 
 def test_a_full_disk(place: Path) -> None:
-    run(start("whole", SHORT), place)
     with mounted(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
         full = Fault("step", "forward", 12, partial(fill, small))
         run(start("small/run", SHORT), place, full, code=1)
@@ -103,7 +121,7 @@ def test_a_full_disk(place: Path) -> None:
         assert step_of(small / "run") == 7
         (small / "ballast").unlink()
         run(go_on(place, "small/run"), place)
-        assert differences(place / "whole", small / "run") == []
+        assert differences(whole(place), small / "run") == []
 
 
 def test_a_read_only_file_system(place: Path) -> None:
@@ -156,13 +174,12 @@ def test_the_folder_is_removed_under_the_run(place: Path) -> None:
 
 
 def test_the_folder_is_moved_under_the_run(place: Path) -> None:
-    run(start("whole", SHORT), place)
     moved = Fault("step", "forward", 9, partial(os.rename, place / "run", place / "elsewhere"))
     run(start("run", SHORT), place, moved, code=1)
     ends_with(place, "run/", "the run's folder is gone")
     assert not (place / "run").exists()
     run(go_on(place, "elsewhere"), place)
-    assert differences(place / "whole", place / "elsewhere") == []
+    assert differences(whole(place), place / "elsewhere") == []
 
 
 def test_on_another_file_system_than_temporary_files(place: Path) -> None:
@@ -171,8 +188,7 @@ def test_on_another_file_system_than_temporary_files(place: Path) -> None:
     env = {"TMPDIR": str(place / "there is no such folder")}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
         run(start(f"{other}/run", SHORT), place, env=env)
-        run(start("whole", SHORT), place, env=env)
-        assert differences(place / "whole", Path(other) / "run") == []
+        assert differences(whole(place), Path(other) / "run") == []
 
 
 def test_no_link_to_the_latest_run_is_no_failure(place: Path) -> None:

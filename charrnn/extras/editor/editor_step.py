@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.output import opened
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
 from charrnn.extras.editor.options import EditorOptions
 from charrnn.generation.sampler import Sampler
+from charrnn.options.commands import SampleOptions
 from charrnn.options.sampling import SamplingParams
 
 KEPT = "kept.txt"

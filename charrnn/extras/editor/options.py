@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charrnn.cli.model_options import SampleOptions
+from charrnn.options.commands import SampleOptions
 from charrnn.options.ranges import require
 
 

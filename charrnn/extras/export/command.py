@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from charrnn.errors import InputError
@@ -58,8 +59,10 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     title = options.title or corpus_name(chosen.model) or "charrnn"
     about = About(title, card(chosen), options.licence, is_indented(chosen.model))
     page = writing_page(chosen, about, copies)
-    if chosen.model.counts is not None:
-        say(f"{output}: {NETWORK_ALONE}")
+    if chosen.model.counts is not None and len(page) - len(copies or "") > LARGEST_PAGE:
+        chosen = chosen._replace(model=replace(chosen.model, counts=None))
+        page = writing_page(chosen, about, copies)
+        say(f"{output}: {NETWORK_ALONE}, with which it would be larger than 3 MB")
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -82,6 +85,7 @@ def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> N
     model_file.save(output, chosen.model)
 
 
+LARGEST_PAGE = 3_000_000  # bytes of one with counts
 NETWORK_ALONE = "has the network alone, without the counts of the model"
 
 # by the ending of the output

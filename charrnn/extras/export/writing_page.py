@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 
 from charrnn.page.javascript_modules import joined
-from charrnn.page.packing import packed
+from charrnn.page.packing import packed, packed_counts
 from charrnn.page.precision import Chosen
 from charrnn.page.single_file import PAGE, replaced, single_file, style_of
 from charrnn.text.unknown import PLAIN
@@ -29,13 +29,13 @@ class About:
 
 
 def writing_page(chosen: Chosen, about: About, copies: str | None = None) -> str:
-    """The page as HTML.
+    """The page as HTML, of the network with its counts.
 
     Args:
         copies: the index of the training text (`packed_copies`), to underline what is copied.
     """
     facts = {"about": asdict(about), "written": PLAIN}
-    model = packed(chosen.model, chosen.precision, facts)
+    model, counts = packed(chosen.model, chosen.precision, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
     html = (PAGE / "index.html").read_text(encoding="utf-8")
@@ -51,5 +51,9 @@ def writing_page(chosen: Chosen, about: About, copies: str | None = None) -> str
         html,
         style=style_of(PAGE),
         script=joined(PAGE / "main-network.js"),
-        data={"packed-model": model, "packed-copies": copies or "null"},
+        data={
+            "packed-model": model,
+            "packed-counts": "null" if counts is None else packed_counts(counts),
+            "packed-copies": copies or "null",
+        },
     )

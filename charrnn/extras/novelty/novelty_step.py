@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.cli import sweeping
-from charrnn.cli.model_options import SampleOptions
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
 from charrnn.extras.novelty.options import NoveltyOptions
 from charrnn.files import replacing
+from charrnn.options.commands import SampleOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.cli.model_options import SampleOptions
+from charrnn.options.commands import SampleOptions
 from charrnn.options.ranges import PATH, Range, require
 
 NOVEL = Range(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,11 +22,14 @@ from charrnn.cli.sources import key_of
 from charrnn.cli.sweeping import folder_name
 from charrnn.errors import InputError, shown
 from charrnn.extras.search import search_space
-from charrnn.extras.search.study import Settings, Trial, Worker
+from charrnn.extras.search.study import Settings, Worker
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.record import MISSING, found
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Sweep
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 TARGET = "hydra_plugins.charrnn_study.StudySweeper"
 _NUMBERS = ("n_trials", "n_jobs", "seed")
@@ -61,13 +64,13 @@ def search(
     results: list[JobReturn] = []
     while trials := worker.next():
         if sweep is None:
-            words = [_job(trial, alike) for trial in trials]
+            words = [_job(trial, alike, folder) for trial in trials]
         else:
             words = [_recorded_job(trial, sweep, config.hydra, arguments) for trial in trials]
         ended = launcher.launch(words, initial_job_idx=trials[0].number)
         for trial, result in zip(trials, ended, strict=True):
             done = result.status == JobStatus.COMPLETED
-            worker.tell(trial, result.return_value if done else None)
+            worker.tell(trial.number, result.return_value if done else None)
             if done and result.return_value is None:
                 raise InputError(
                     f"data.val_frac: job {trial.number} has no validation loss, by which a study "
@@ -77,22 +80,26 @@ def search(
     return results
 
 
-def _job(trial: Trial, alike: Sequence[str]) -> list[str]:
+def _job(trial: BaseTrial, alike: Sequence[str], sweep: Path) -> list[str]:
+    begun = any(sweep.glob(f"{trial.number}_*"))
     # first: what stands before it would be taken for a record's
-    goes_on = ["resume=auto"] if trial.again or "resume='auto'" in alike else []
+    goes_on = ["resume=auto"] if begun or "resume='auto'" in alike else []
     others = [word for word in alike if not word.startswith("resume=")]
     return [*goes_on, *others, *search_space.overrides(trial.params)]
 
 
-def _recorded_job(trial: Trial, sweep: Sweep, hydra: DictConfig, today: Sequence[str]) -> list[str]:
+def _recorded_job(
+    trial: BaseTrial, sweep: Sweep, hydra: DictConfig, today: Sequence[str]
+) -> list[str]:
     """The words of a trial of a study that goes on, in the folder that it has or would have."""
     assert sweep.space is not None
-    values = {name: drawn.value(trial.params[name]) for name, drawn in sweep.space.items()}
+    params = trial.params
+    values = {n: search_space.value_of(drawn, params[n]) for n, drawn in sweep.space.items()}
     base = sweep.base({name.lstrip("+"): value for name, value in values.items()})
     if base is None:
         raise InputError(f"{sweep.folder}: has no record for trial {trial.number}")
     drawn = [override_of(name, value) for name, value in values.items()]
-    named = (f"{name.lstrip('+')}={trial.params[name]}" for name in sweep.space)
+    named = (f"{name.lstrip('+')}={params[name]}" for name in sweep.space)
     standing = sorted(path.name for path in sweep.folder.glob(f"{trial.number}_*"))
     folder = [*standing, folder_name(trial.number, ",".join(sorted(named)))][0]
     if found(base.record.config, "callbacks.pruning") is not MISSING:
@@ -118,7 +125,7 @@ def searched(config: DictConfig, overrides: Sequence[Override]) -> Sweep | None:
         return replace(sweep, settings={**sweep.settings, "n_trials": settings.trials})
     given: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     swept = {o.get_key_element(): o for o in overrides if o.is_sweep_override()}
-    space = {name: search_space.drawn(override) for name, override in swept.items()}
+    space = {name: search_space.recorded(override) for name, override in swept.items()}
     return Sweep(Path(), (*swept,), [], space, {n: given[n] for n in (*_NUMBERS, "sampler")})
 
 
@@ -142,7 +149,8 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
     else:
         sweep = jobs.read(Path(config.hydra.sweep.dir))
         assert sweep.space is not None
-        space = {name: search_space.of_drawn(drawn) for name, drawn in sweep.space.items()}
+        source, drawn = sweep.folder / jobs.FILE, sweep.space.items()
+        space = {name: search_space.of_record(source, name, node) for name, node in drawn}
         today: Any = OmegaConf.to_container(config.hydra.overrides.hydra)
         _go_on(given, sweep, {key_of(word).removeprefix("hydra.sweeper.") for word in today})
     for name, admitted in (("n_trials", AT_LEAST_1), ("n_jobs", AT_LEAST_1), ("seed", SEED)):

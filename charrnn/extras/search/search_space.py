@@ -9,7 +9,9 @@ model=choice(lstm,gru)                      one of these, which need no order; a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,7 +25,6 @@ from hydra.core.override_parser.types import (
 
 from charrnn.errors import InputError, shown
 from charrnn.extras.search.study import imported
-from charrnn.sweeps.jobs import Drawn
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -48,15 +49,13 @@ def distribution(override: Override) -> BaseDistribution:
         raise InputError(f"{shown(override.input_line)}: {error}") from None
 
 
-def drawn(override: Override) -> Drawn:
-    """The same as plain values."""
-    found: Any = distribution(override)
-    if (choices := getattr(found, "choices", None)) is not None:
-        parse = OverridesParser.create().parse_override
-        values = [_plain(parse(f"x={text}").value()) for text in choices]
-        return Drawn(choices=tuple(choices), values=tuple(values))
-    whole = isinstance(found.low, int)
-    return Drawn(found.low, found.high, found.step, found.log, whole)
+def recorded(override: Override) -> dict[str, Any]:
+    """The same as plain values; "values" is what each of its choices is."""
+    found = distribution(override)
+    parse = OverridesParser.create().parse_override
+    choices = getattr(found, "choices", ())
+    values = [_plain(parse(f"x={text}").value()) for text in choices]
+    return {**json.loads(imported().distributions.distribution_to_json(found)), "values": values}
 
 
 def _plain(value: Any) -> Any:
@@ -67,17 +66,24 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, QuotedString) else value
 
 
-def of_drawn(drawn: Drawn) -> BaseDistribution:
-    """What Optuna draws from, of plain values."""
-    distributions = imported().distributions
-    made: BaseDistribution
-    if drawn.choices is not None:
-        made = distributions.CategoricalDistribution(drawn.choices)
-    elif drawn.whole:
-        made = distributions.IntDistribution(drawn.low, drawn.high, drawn.log, drawn.step or 1)
-    else:
-        made = distributions.FloatDistribution(drawn.low, drawn.high, drawn.log, drawn.step)
-    return made
+def of_record(source: Path, name: str, drawn: Mapping[str, Any]) -> BaseDistribution:
+    """What Optuna draws from, of plain values; raises InputError where they are none of its."""
+    try:
+        made: BaseDistribution = imported().distributions.json_to_distribution(json.dumps(drawn))
+        if len(drawn["values"]) != len(getattr(made, "choices", ())):
+            raise ValueError("its choices and their values differ in number")
+        return made
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{source}: {shown(name)} is nothing that a study draws ({error})"
+        ) from None
+
+
+def value_of(drawn: Mapping[str, Any], param: Any) -> Any:
+    """The value of an option, of what a study calls it."""
+    if not drawn["values"]:
+        return param
+    return drawn["values"][drawn["attributes"]["choices"].index(param)]
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:

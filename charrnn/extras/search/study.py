@@ -10,7 +10,7 @@ study and whose lock is free is taken over by whoever asks next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,27 +48,26 @@ class Settings:
     jobs: int
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A trial that this process works on.
+def imported() -> Any:
+    """Optuna, which says what is wrong and not what goes on; InputError if it is not installed."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError(
+            f"a search (sweep=tpe and the like) needs optuna ({error}); {install('sweep')}"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
 
-    Attributes:
-        params: the value of each option.
-        again: whether it was begun before, by a process that did not end it.
-    """
 
-    number: int
-    params: Mapping[str, Any]
-    again: bool
-    lock: IO[str]
+def _storage(folder: Path) -> Any:
+    patience = {"connect_args": {"timeout": 60}}  # seconds, while another process writes
+    url = f"sqlite:///{folder.absolute() / FILE}"
+    return imported().storages.RDBStorage(url, engine_kwargs=patience)
 
 
 def opened(folder: Path) -> optuna.Study:
-    """The study of a sweep's folder; made where there is none.
-
-    Raises:
-        InputError: Optuna is not installed.
-    """
+    """The study of a sweep's folder, made where there is none."""
     study: optuna.Study = imported().create_study(
         storage=_storage(folder), study_name=NAME, direction="minimize", load_if_exists=True
     )
@@ -85,8 +84,7 @@ class Report:
     """
 
     def __init__(self, folder: Path, number: int, pruner: optuna.pruners.BasePruner) -> None:
-        optuna = imported()
-        storage = _storage(folder)
+        optuna, storage = imported(), _storage(folder)
         study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
         trial_id = storage.get_trial_id_from_study_id_trial_number(
             storage.get_study_id_from_name(NAME), number
@@ -109,134 +107,88 @@ class Report:
         self._trial.set_user_attr(PRUNED, True)
 
 
-def _storage(folder: Path) -> optuna.storages.RDBStorage:
-    # waits while another process writes
-    patience = {"connect_args": {"timeout": 60}}
-    made: optuna.storages.RDBStorage = imported().storages.RDBStorage(
-        f"sqlite:///{folder.absolute() / FILE}", engine_kwargs=patience
-    )
-    return made
-
-
-def imported() -> Any:
-    """Optuna, which says what is wrong and not what goes on."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError(
-            f"a search (sweep=tpe and the like) needs optuna ({error}); {install('sweep')}"
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _holds(distribution: Any, value: Any) -> bool:
-    """Whether a value can have been drawn."""
-    if (choices := getattr(distribution, "choices", None)) is not None:
-        return isinstance(value, str) and value in choices
-    return type(value) in (int, float) and distribution.low <= value <= distribution.high
-
-
 class Worker:
-    """One process that works on a study.
-
-    Args:
-        folder: of the sweep.
-    """
+    """One process that works on the study of a sweep's folder."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        self._locks: dict[int, IO[str]] = {}  # of the trials that this process works on
         with self._alone():
             self.study = opened(folder)
 
-    def next(self) -> list[Trial]:
+    def next(self) -> Sequence[optuna.trial.BaseTrial]:
         """Trials to work on now, their numbers in a row; none when the study has all it needs.
 
         Those come first that a process left. While others work on the last ones, it waits.
         """
+        running = imported().trial.TrialState.RUNNING
         waits = False
         while True:
             with self._alone():
-                running = self._running()
-                if left := self._left_behind(running):
-                    return [left]
+                begun = self.study.get_trials(deepcopy=False, states=(running,))
+                for trial in begun:
+                    self._require_drawn(trial)
+                    if self._takes(trial.number):
+                        return [trial]
                 if new := self._new():
                     return new
-            if not running:
+            if not begun:
                 return []
             if not waits:
-                say(f"waiting for {len(running)} trial(s) that another process works on")
+                say(f"waiting for {len(begun)} trial(s) that another process works on")
             waits = True
             time.sleep(POLL)
 
-    def tell(self, trial: Trial, loss: float | None) -> None:
+    def tell(self, number: int, loss: float | None) -> None:
         """End a trial.
 
         Args:
             loss: the best validation loss; None if the job failed.
         """
-        from optuna.trial import TrialState
-
-        told = self.study.get_trials(deepcopy=False)[trial.number]
-        if loss is None:
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        elif told.user_attrs.get(PRUNED):
-            self.study.tell(trial.number, state=TrialState.PRUNED)
+        states = imported().trial.TrialState
+        pruned = PRUNED in self.study.get_trials(deepcopy=False)[number].user_attrs
+        if loss is None or pruned:
+            self.study.tell(number, state=states.FAIL if loss is None else states.PRUNED)
         else:
-            self.study.tell(trial.number, loss)
-        trial.lock.close()
+            self.study.tell(number, loss)
+        self._locks.pop(number).close()
 
-    def _new(self) -> list[Trial]:
+    def _new(self) -> list[optuna.trial.BaseTrial]:
         count = len(self.study.get_trials(deepcopy=False))
-        trials = []
+        trials: list[optuna.trial.BaseTrial] = []
         for number in range(count, min(count + self.settings.jobs, self.settings.trials)):
             # by its number, so that an interrupted study draws what it would have drawn
             self.study.sampler = self.settings.sampler(self.settings.seed + number)
-            asked = self.study.ask(dict(self.settings.space))
-            lock = self._locked(asked.number)
-            assert lock is not None
-            trials.append(Trial(asked.number, asked.params, False, lock))
+            trials.append(self.study.ask(dict(self.settings.space)))
+            self._takes(number)
         return trials
 
-    def _running(self) -> list[optuna.trial.FrozenTrial]:
-        from optuna.trial import TrialState
-
-        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-
-    def _left_behind(self, running: list[optuna.trial.FrozenTrial]) -> Trial | None:
-        for trial in running:
-            self._require_drawn(trial)
-            if (lock := self._locked(trial.number)) is not None:
-                if self._is_training(trial.number):
-                    lock.close()
-                    continue
-                return Trial(trial.number, trial.params, True, lock)
-        return None
-
     def _require_drawn(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Raise InputError if a trial's parameters are none of this search: whoever wrote the
-        study could let any option be set by them."""
-        space: Mapping[str, Any] = self.settings.space
-        fits = trial.params.keys() == space.keys()
-        if not fits or not all(_holds(space[name], v) for name, v in trial.params.items()):
+        """Raise InputError if a trial is none of this search: whoever wrote the study could let
+        any option be set by it."""
+        make, space = imported().trial.create_trial, dict(self.settings.space)
+        try:
+            make(state=trial.state, params=trial.params, distributions=space)
+        except ValueError:
             raise InputError(
                 f"{self.folder / FILE}: trial {trial.number} has values that this study does not "
                 f"search; give the search space that it was begun with, or another folder"
-            )
+            ) from None
 
-    def _is_training(self, number: int) -> bool:
-        """Whether a job that a launcher started goes on without the process that asked for it."""
-        for run in self.folder.glob(f"{number}_*"):
-            if is_run(run):
-                held = files.lock(run / ".lock", wait=False)
-                if held is None:
-                    return True
-                held.close()
-        return False
-
-    def _locked(self, number: int) -> IO[str] | None:
-        return files.lock(self.folder / ".trials" / f"{number}.lock", wait=False)
+    def _takes(self, number: int) -> bool:
+        """Lock a trial; False where another process works on it, a launcher's job among them."""
+        lock = files.lock(self.folder / ".trials" / f"{number}.lock", wait=False)
+        if lock is None:
+            return False
+        for run in filter(is_run, self.folder.glob(f"{number}_*")):
+            held = files.lock(run / ".lock", wait=False)
+            if held is None:
+                lock.close()
+                return False
+            held.close()
+        self._locks[number] = lock
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

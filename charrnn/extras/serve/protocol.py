@@ -20,6 +20,7 @@ MOST_STOPS = 16
 _NOTHING = "is not supported here; leave it out"
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -74,6 +75,9 @@ class CompletionRequest(BaseModel):
         ge=1,
         description="characters that may be repeated freely",
     )
+    logit_bias: dict[str, Bias] | None = Field(
+        default=None, description="added to the logits of these characters; a key may be several"
+    )
     ban: str | None = Field(default=None, description="characters that are never written")
     n: int | None = Field(default=1, ge=1, description="completions of each prompt")
     seed: int | None = Field(
@@ -104,9 +108,8 @@ class CompletionRequest(BaseModel):
     best_of: int | None = Field(default=None, description="refused unless it is n")
     presence_penalty: Number | None = Field(default=0, description="refused unless 0")
     frequency_penalty: Number | None = Field(default=0, description="refused unless 0")
-    logit_bias: dict[str, Any] | None = Field(default=None, description="refused unless empty")
 
-    @field_validator("suffix", "presence_penalty", "frequency_penalty", "logit_bias")
+    @field_validator("suffix", "presence_penalty", "frequency_penalty")
     @classmethod
     def _ask_for_nothing(cls, value: Any) -> Any:
         if value:

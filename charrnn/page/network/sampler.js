@@ -1,6 +1,7 @@
 /** Writing text, as charrnn/generation/sampler.py does: the same seed gives the same text. */
 
 import { Chooser, logProbability } from "./choosing.js";
+import { CountedNetwork } from "./counts.js";
 import { Network } from "./network.js";
 import { unpacked } from "./packed.js";
 import { Uniforms } from "./random.js";
@@ -24,12 +25,16 @@ export const MARK = 256; // characters after which the state along a start text 
  */
 
 export class Sampler {
-  /** @param {string} text  A packed model. */
-  constructor(text) {
+  /**
+   * @param {string} text  A packed model.
+   * @param {import("./counts.js").Counts | null} [counts]  What is mixed in.
+   */
+  constructor(text, counts = null) {
     const model = unpacked(text);
     this.model = model;
     this.vocabulary = new Vocabulary(model.vocabulary, model.facts.written);
-    this.network = new Network(model);
+    const network = new Network(model);
+    this.network = counts ? new CountedNetwork(network, counts) : network;
     this.read = { primes: null, ids: [], marks: [] }; // the last start text, and states along it
   }
 

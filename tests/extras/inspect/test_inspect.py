@@ -15,6 +15,7 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.extras.inspect import training_history as training
 from charrnn.model import Model, load
+from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.inspect.planted import UNIT, planted
@@ -31,9 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "verse.txt").write_text(TEXT, encoding="utf-8")
     share = len(VALIDATION) / len(TEXT)
-    encoded = preprocess(
-        "verse.txt", None, None, val_frac=share + 1e-9, test_frac=0, encoding="utf-8"
-    )
+    encoded = preprocess("verse.txt", None, None, SplitOptions(val_frac=share + 1e-9, test_frac=0))
     folder = tmp_path / "run"
     (folder / "samples").mkdir(parents=True)
     facts: dict[str, Any] = {

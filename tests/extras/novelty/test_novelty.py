@@ -16,6 +16,7 @@ from charrnn.extras.novelty.novelty_report import report_on
 from charrnn.extras.novelty.training_source import find_training_text
 from charrnn.extras.novelty.training_text import TrainingText
 from charrnn.model import Model, load
+from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from tests.generation.models import trained_model
 
@@ -30,11 +31,11 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     words = random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)
     Path("text.txt").write_text(" ".join(words) + "\n", encoding="utf-8")
-    made = preprocess("text.txt", None, None, val_frac=0, test_frac=0, encoding="utf-8")
+    made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
     trained = trained_model(vocabulary=made.vocabulary, conviction=2)
     own = Model(trained).generate(300, seed=1)
     Path("text.txt").write_text(" ".join(words) + "\n" + own[100:200], encoding="utf-8")
-    made = preprocess("text.txt", None, None, val_frac=0, test_frac=0, encoding="utf-8")
+    made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
     assert made.vocabulary == trained.vocabulary
     facts = {"input_h5": str(made.h5), "input_json": str(made.json)}
     Model(replace(trained, facts=facts)).save(tmp_path / "model.safetensors")

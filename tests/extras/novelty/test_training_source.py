@@ -10,6 +10,7 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.extras.novelty.training_source import find_training_text
 from charrnn.models.trained import TrainedModel
+from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
@@ -20,9 +21,7 @@ TEXT = "one\ntwo, zwölf 東\n" * 5  # 75 characters
 @pytest.fixture(params=["utf-8", "bytes"])
 def trained(request: pytest.FixtureRequest, tmp_path: Path) -> TrainedModel:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
-    made = preprocess(
-        str(tmp_path / "text.txt"), None, None, val_frac=0.2, test_frac=0.2, encoding=request.param
-    )
+    made = preprocess(str(tmp_path / "text.txt"), None, None, SplitOptions(0.2, 0.2, request.param))
     facts = {"input_h5": str(made.h5), "input_json": str(made.json), "encoding": request.param}
     return replace(trained_model(vocabulary=made.vocabulary), facts=facts)
 

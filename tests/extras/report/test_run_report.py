@@ -77,19 +77,19 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_an_old_runs_is_made_again(train: Train) -> None:
-    run = train("trainer.max_steps=14", folder="run")
+    run = train("trainer.max_steps=7")
     first = (run / "report.html").read_bytes()
     (run / "report.html").unlink()
     assert main(["train", f"resume={run}"]) == 0
     assert (run / "report.html").read_bytes() == first
     assert write_report(run).read_bytes() == first
-    train(f"resume={run}", "trainer.max_steps=21", small=False)
-    assert "of 21" in Page(run / "report.html").text
+    train(f"resume={run}", "trainer.max_steps=9", small=False)
+    assert "of 9" in Page(run / "report.html").text
 
 
 def test_without_validation_and_samples(train: Train) -> None:
-    page = Page(train("trainer.max_steps=14", "validate_every=0") / "report.html")
-    assert "14 steps, without validation." in page.text
+    page = Page(train("trainer.max_steps=5", "validate_every=0") / "report.html")
+    assert "5 steps, without validation." in page.text
     assert set(page.curves) == {"grid", "train"}
     assert "What it wrote" not in page.text
 
@@ -109,15 +109,15 @@ def test_bytes_that_are_no_text(train: Train, workplace: Path) -> None:
 @pytest.mark.parametrize(
     "rows", ["", "0,0,nan,,,,\n", "x\n", "1,0,2.5,,,,\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"]
 )
-def test_whatever_stands_in_metrics_csv(train: Train, rows: str) -> None:
-    run = train("trainer.max_steps=7")
+def test_whatever_stands_in_metrics_csv(trained: Train, rows: str) -> None:
+    run = trained("trainer.max_steps=7")
     header = (run / "metrics.csv").read_text().splitlines()[0]
     (run / "metrics.csv").write_text(f"{header}\n{rows}")
     Page(write_report(run))
 
 
-def test_only_the_config_is_needed(train: Train) -> None:
-    run = train("trainer.max_steps=7")
+def test_only_the_config_is_needed(trained: Train) -> None:
+    run = trained("trainer.max_steps=7")
     for name in ("checkpoints", "samples", "tensorboard"):
         shutil.rmtree(run / name)
     for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):

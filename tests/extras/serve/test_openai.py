@@ -115,7 +115,8 @@ def test_logprobs_are_the_models(client: openai.OpenAI) -> None:
     )
     assert plain.choices[0].logprobs is not None
     assert plain.choices[0].logprobs.text_offset == list(range(4, 54))
-    assert plain.choices[0].logprobs.token_logprobs == values[4:]
+    # read in pieces of other lengths, which rounds otherwise
+    assert plain.choices[0].logprobs.token_logprobs == pytest.approx(values[4:], abs=1e-5)
 
 
 def test_the_places_of_characters_are_those_of_the_prompt_as_it_was_sent(

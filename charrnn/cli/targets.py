@@ -1,4 +1,4 @@
-"""What is built in training: the options of each node with a ``_target_`` that conf/ has.
+"""The options of what training builds: of each ``_target_`` that conf/ has.
 
 A dataclass that is OPEN stands for something foreign: it declares the options that conf/
 sets, and the other arguments of what it names can be given too. NEEDS names a package
@@ -11,61 +11,23 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from charrnn import plugins
+from charrnn.options.datasets import DataOptions
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     BETAS,
     DEVICES,
-    ENCODING,
-    FIXED,
     NOT_EMPTY,
     NOT_NEGATIVE,
-    PATH,
     POSITIVE,
-    SEED,
-    SHA256,
     SHARE,
     TEXT,
     THREADS,
     UNIT,
-    Paths,
     Range,
     one_of,
-    require,
 )
-from charrnn.text.checks import LINES, require_fractions, require_h5_pair
-
-
-@dataclass
-class DataOptions:
-    """The corpus, and how it is cut into windows."""
-
-    corpus: Annotated[str | None, FIXED]
-    url: Annotated[str | None, TEXT, NOT_EMPTY]
-    sha256: Annotated[str | None, TEXT, SHA256]
-    input_txt: Paths
-    input_h5: Annotated[str | None, PATH]
-    input_json: Annotated[str | None, PATH]
-    val_frac: Annotated[float, BELOW_1, FIXED]
-    test_frac: Annotated[float, BELOW_1, FIXED]
-    encoding: Annotated[str, ENCODING, FIXED]
-    lines: Annotated[str, LINES, FIXED]
-    lines_seed: Annotated[int, SEED, FIXED]
-    batch_size: Annotated[int | None, AT_LEAST_1, FIXED]
-    seq_length: Annotated[int, AT_LEAST_1, FIXED]
-    shuffle: Annotated[bool, FIXED]
-
-    def check(self, prefix: str) -> None:
-        require(
-            self.input_txt != "-",
-            f"{prefix}input_txt",
-            "-",
-            "training reads its text more than once; first `charrnn preprocess input_txt=- "
-            "output_h5=FILE`, then give data.input_h5= and data.input_json=",
-        )
-        require_fractions(prefix, self.val_frac, self.test_frac)
-        require_h5_pair(prefix, self.input_h5, self.input_json, self.input_txt)
 
 
 @dataclass
@@ -181,6 +143,12 @@ class EarlyStoppingOptions:
 
 
 @dataclass
+class OverfittingStopOptions:
+    margin: Annotated[float | None, POSITIVE]
+    patience: Annotated[int, AT_LEAST_1]
+
+
+@dataclass
 class AveragingOptions:
     OPEN: ClassVar = True
 
@@ -281,6 +249,7 @@ TARGETS: dict[str, type] = {
     "charrnn.training.CharacterCounts": CharacterCountsOptions,
     "charrnn.training.RunCheckpoints": RunCheckpointsOptions,
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
+    "charrnn.training.OverfittingStop": OverfittingStopOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,
