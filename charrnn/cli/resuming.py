@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
@@ -27,7 +29,7 @@ from charrnn.cli.building import SUPPLIED, build
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.flags import Flags
 from charrnn.cli.job import Request
-from charrnn.cli.literal import as_typed, override_of
+from charrnn.cli.literal import as_typed, literal, override_of
 from charrnn.cli.nodes import TARGETS
 from charrnn.cli.sources import folders, key_of, todays
 from charrnn.cli.traits import having
@@ -102,7 +104,7 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     sweep = jobs.read(folder)
     swept = {key_of(name) for name in sweep.swept}
     for word in today:
-        if key_of(word) in swept:
+        if key_of(word) in swept or _has_several_values(word):
             raise InputError(
                 f"{word}: resume={folder} goes on with the jobs that its sweep has; "
                 f"leave it out, or start another sweep"
@@ -115,6 +117,14 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     if not any(word.startswith("sweep=") for word in (*base, *today)):
         base.append("hydra/sweeper=study")
     return [*base, resume, *today, *own]
+
+
+def _has_several_values(word: str) -> bool:
+    try:
+        [word] = literal([word], "train", multirun=True)
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False  # which is told as the line is composed
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:
