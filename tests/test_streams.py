@@ -21,7 +21,7 @@ def in_memory(train: np.ndarray, vocabulary_size: int = 200) -> EncodedText:
     return EncodedText(Path("x.h5"), Path("x.json"), Vocabulary(characters), splits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 400), st.integers(1, 12), st.integers(1, 30))
 def test_windows_give_back_the_corpus_row_by_row(size: int, batch: int, seq: int) -> None:
     corpus = (np.arange(size) * 7 % 199 + 1).astype("u1")
@@ -41,7 +41,7 @@ def test_torch_rnns_epoch_on_tiny_shakespeare() -> None:
     assert streams.windows == 356
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 3000), st.integers(1, 500), st.integers(1, 500))
 def test_too_little_text_shrinks_streams_first(size: int, batch: int, seq: int) -> None:
     fitted = fitting_sizes(size, batch, seq)
@@ -64,7 +64,7 @@ def test_shares_of_several_processes_are_the_rows() -> None:
     assert np.array_equal(np.concatenate(parts), whole)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 400), st.integers(1, 12), st.integers(1, 30), st.integers(0, 3))
 def test_shuffled_streams_are_the_text_from_another_place_on(
     size: int, batch: int, seq: int, epoch: int

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
@@ -28,7 +29,7 @@ from charrnn.cli.building import SUPPLIED, build, having
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.flags import Flags
 from charrnn.cli.job import Request
-from charrnn.cli.literal import as_typed, override_of
+from charrnn.cli.literal import as_typed, literal, override_of
 from charrnn.cli.sources import folders, key_of, todays
 from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
@@ -107,7 +108,7 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     sweep = jobs.read(folder)
     swept = {key_of(name) for name in sweep.swept}
     for word in today:
-        if key_of(word) in swept or _is_swept(word):
+        if key_of(word) in swept or _has_several_values(word):
             raise InputError(
                 f"{word}: resume={folder} goes on with the jobs that its sweep has; "
                 f"leave it out, or start another sweep"
@@ -122,12 +123,12 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     return [*base, resume, *today, *own]
 
 
-def _is_swept(word: str) -> bool:
+def _has_several_values(word: str) -> bool:
     try:
-        override = OverridesParser.create().parse_override(word)
-    except Exception:  # a text that is not quoted yet
-        return False
-    return bool(override.is_sweep_override()) and not override.is_hydra_override()
+        [word] = literal([word], "train", multirun=True)
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False  # which is told as the line is composed
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:

@@ -78,14 +78,14 @@ def read_back(override: str) -> Any:
     return config.value
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=120)
 @given(texts)
 @example("???")
 def test_quoted_is_read_back_unchanged(text: str) -> None:
     assert read_back(f"start_text={quoted(text)}") == text
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(texts)
 def test_quoted_survives_the_way_into_a_sweeps_job(text: str) -> None:
     parsed = OverridesParser.create().parse_override(f"start_text={quoted(text)}")

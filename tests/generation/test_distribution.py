@@ -15,7 +15,7 @@ from tests.generation.models import params, trained_model
 from tests.generation.test_token_sampler import probabilities
 
 LETTERS = Vocabulary(list("\nabcdefghijk"))
-DRAWS = 5000
+DRAWS = 2000
 # the 0.999 quantiles of chi-squared, by degrees of freedom
 QUANTILES = dict(
     enumerate([0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 29.59, 31.26])

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from charrnn.__main__ import main
 from charrnn.commands.train import go_on, prepare_overrides
-from tests import REPOSITORY
 from tests.cli.door import Door
-from tests.faults.runs import OPTIONS, differences, write_corpus
+from tests.faults.child import Fault, send
+from tests.faults.runs import OPTIONS, differences, run, write_corpus
 
-SWEPT = ("optimizer.lr=1e-3,2e-3", "seed=1,2")
+SWEEP = [
+    *("train", "-m", *OPTIONS, "trainer.max_steps=14"),
+    *("optimizer.lr=1e-3,2e-3", "seed=1,2"),
+]
 NAMES = [f"{n}_optimizer.lr={lr},seed={s}" for n, (lr, s) in enumerate(
     [("0.001", 1), ("0.001", 2), ("0.002", 1), ("0.002", 2)]
 )]  # fmt: skip
@@ -41,43 +42,27 @@ def door(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
     return door
 
 
-def begin(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "charrnn", "train", "-m", *OPTIONS, *SWEPT, *words]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def end(process: subprocess.Popen[str], place: Path, step: int, signum: int) -> str:
-    """Send a signal once the second job has come to a step."""
-    metrics = place / "sweep" / NAMES[1] / "metrics.csv"
-    deadline = time.monotonic() + 120
-    try:
-        while not (metrics.exists() and f"\n{step}," in metrics.read_text()):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signum)
-        _, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    return said
-
-
-@pytest.fixture
-def whole(place: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same sweep, never interrupted."""
-    assert main(["train", "-m", *OPTIONS, *SWEPT, "hydra.sweep.dir=whole"]) == 0
+    place = tmp_path_factory.mktemp("whole")
+    write_corpus(place)
+    run([*SWEEP, "hydra.sweep.dir=whole"], place)
     return place / "whole"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_was_ended_goes_on_exactly(
-    place: Path, whole: Path, signum: int, capfd: pytest.CaptureFixture[str]
+    whole: Path, signum: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    process = begin("hydra.sweep.dir=sweep")
-    said = end(process, place, 21, signum)
-    assert process.returncode == (-signal.SIGKILL if signum == signal.SIGKILL else 130)
+    place = whole.parent
+    monkeypatch.chdir(place)
+    for left in (place / "sweep", place / "log.txt"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    in_the_second_job = Fault("step", "forward", 14 + 10, partial(send, signum))
+    code = -signal.SIGKILL if signum == signal.SIGKILL else 130
+    run([*SWEEP, "hydra.sweep.dir=sweep"], place, in_the_second_job, code=code)
+    said = (place / "log.txt").read_text("utf-8")
     if signum == signal.SIGINT:
         assert "Traceback" not in said
         assert "charrnn train resume=sweep goes on with it\n" in said
@@ -87,7 +72,7 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     capfd.readouterr()
     assert main(["train", "resume=sweep"]) == 0
     said = capfd.readouterr().err
-    assert said.count("this run is finished, at step 50") == 1
+    assert said.count("this run is finished, at step 14") == 1
     assert said.count("going on from") == 1
     assert (place / "sweep" / NAMES[0] / "checkpoints" / "last.ckpt").stat().st_mtime_ns == finished
     for name in NAMES:

@@ -91,7 +91,7 @@ def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
 def test_two_processes_train_as_one_does(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ["trainer.max_steps=100", "print_every=1", "callbacks.checkpoints.keep_every=50"]
+    wanted = ["trainer.max_steps=40", "print_every=1", "callbacks.checkpoints.keep_every=20"]
     one = train(*wanted, folder="one")
     capfd.readouterr()
     beside = set(os.listdir(workplace))
@@ -108,18 +108,18 @@ def test_two_processes_train_as_one_does(
     assert [line for line in err.splitlines() if ", step " in line] == [
         line for line in err.splitlines() if line.startswith("epoch ")
     ]
-    assert err.count("step 50 /") == err.count("best validation loss") == 1
+    assert err.count("step 20 /") == err.count("best validation loss") == 1
     assert set(os.listdir(workplace)) == beside | {"two"}
     assert {p.name for p in two.iterdir()} == {p.name for p in one.iterdir()}
 
     # without dropout, others may go on from there
-    point = two / "checkpoints" / "step-50.ckpt"
+    point = two / "checkpoints" / "step-20.ckpt"
     there = [f"resume={point}", "hydra.run.dir=back"]
     train(*there, "trainer.devices=1", "model.dropout=0.2", small=False, code=2)
     assert "was trained by 2 process(es)" in capfd.readouterr().err
     train(*there, "trainer.devices=1", small=False)
     whole = column(one, "train/loss")
-    assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(51, 101)})
+    assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(21, 41)})
 
 
 @pytest.mark.slow

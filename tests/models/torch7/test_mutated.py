@@ -199,7 +199,7 @@ def assert_both_ends(outcomes: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_mutated(shared: Path) -> None:
-    assert_both_ends(run(shared, range(20)))
+    assert_both_ends(run(shared, range(6)))
 
 
 @pytest.mark.slow
