@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.ensemble import AnyNetwork
 from charrnn.network import Network, State, detached
+from charrnn.network_ensemble import AnyNetwork
 from charrnn.training.stream_threads import LogitsLoss, call, text_loss
 
 

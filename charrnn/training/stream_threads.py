@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from charrnn.errors import InputError
 from charrnn.network import Network, State, detached, joined, streams_of
-from charrnn.training.compiled import inner
+from charrnn.training.restoring import inner
 
 SEEDS = 1 << 62
 
