@@ -32,7 +32,7 @@ class Distillation:
     Args:
         teachers: one network, or several as one, with the student's vocabulary in its order.
             They are never trained, are no part of the student, and draw no random number.
-        weight: of their part of the loss, above 0 and at most 1.
+        weight: of the teachers' loss, above 0 and at most 1.
         loss: of the text's part; `text_loss` by default.
     """
 
