@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from charrnn import plugins
-from charrnn.cli import endings
+from charrnn.cli import exit_codes
 from charrnn.errors import STOPPING, InputError, terminate
 from charrnn.plugins import Command
 from charrnn.say import lasting
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 label = f"charrnn {command.name}"
             code = _answer(words, command)
     except BaseException as error:
-        code = endings.end(label, error)
-    return endings.flush(label, code)
+        code = exit_codes.end(label, error)
+    return exit_codes.flush(label, code)
 
 
 def _open_standard_streams() -> None:

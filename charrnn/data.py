@@ -22,7 +22,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, reason_of, shown
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
-from charrnn.text.known import KnownIds, known, let_go
+from charrnn.text.known_ids import KnownIds, known, let_go
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1

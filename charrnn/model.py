@@ -81,8 +81,8 @@ class Predictor:
 
         Args, Raises: as those of `score`.
         """
-        from charrnn.ensemble import any_network_of
         from charrnn.evaluation import character_losses
+        from charrnn.network_ensemble import any_network_of
 
         return character_losses(
             any_network_of(with_counts(self._predicts, counts)), self._scored_ids(text)

@@ -30,7 +30,7 @@ CHOSEN, FLOAT32 = "as chosen", "float32"
 
 
 def measure(place: Workplace) -> Part:
-    from charrnn.allocation import keep_freed_memory
+    from charrnn.processor import keep_freed_memory
 
     keep_freed_memory()  # as `charrnn train` does
     curves = [_curve(place, name, sizes) for name, sizes in SIZES.items()]

@@ -31,8 +31,7 @@ CHOICES = {
 def measure(place: Workplace) -> Part:
     import torch
 
-    from charrnn.allocation import keep_freed_memory
-    from charrnn.bf16 import cpu_has_bf16
+    from charrnn.processor import cpu_has_bf16, keep_freed_memory
 
     rows = [harm(place)] if cpu_has_bf16() else []
     notes = [] if rows else ["This processor has no bf16 of its own: float32 is chosen always."]

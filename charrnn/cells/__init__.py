@@ -7,6 +7,6 @@ capped_lstm  that of the LSTM with a capped input gate
 Cells from elsewhere have a place in `charrnn.registry`.
 """
 
-from charrnn.cells.table import CELLS, OPEN, SHUT, Cell, CpuThresholds
+from charrnn.cells.kinds import CELLS, OPEN, SHUT, Cell, CpuThresholds
 
 __all__ = ["CELLS", "OPEN", "SHUT", "Cell", "CpuThresholds"]

@@ -16,12 +16,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
-from charrnn.cli import flags, hydra_main, surroundings
+from charrnn.cli import hydra_main
+from charrnn.cli.command_line import Line, hydra_config, parse_flags, wants_traceback
+from charrnn.cli.config_files import key_of
 from charrnn.cli.job import Job, options_of
-from charrnn.cli.line import Line, hydra_config
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining
-from charrnn.cli.sources import key_of
 from charrnn.errors import InputError, RunError
 from charrnn.plugins import Command
 
@@ -44,7 +44,7 @@ def call(command: Command, words: list[str]) -> Any:
     Raises:
         InputError, RunError: as the command does, or the words do not fit.
     """
-    given, overrides = flags.parse(words)
+    given, overrides = parse_flags(words)
     if prepare := command.beside("prepare_overrides"):
         overrides = prepare(overrides)
     for override in overrides:
@@ -61,9 +61,7 @@ def call(command: Command, words: list[str]) -> Any:
     line = Line(command.name, run, given, overrides, multirun, check)
     line.add_options()
     if given.show_only():
-        from charrnn.cli import show
-
-        return show.show(line)
+        return hydra_main.show(line)
     if multirun:
         return _sweep(line)
     with explaining(line):
@@ -74,7 +72,7 @@ def call(command: Command, words: list[str]) -> Any:
             folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
             _set_folder(config, folder)
             options = options_of(command.name, config, config.hydra)
-    job = Job(command.name, run, surroundings.wants_traceback(), line.places(), options=options)
+    job = Job(command.name, run, wants_traceback(), line.places(), options=options)
     if not _needs_hydra(config):
         with hydra_config(config):
             return job(config)

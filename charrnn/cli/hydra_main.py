@@ -1,4 +1,4 @@
-"""Where Hydra runs a job or a sweep, and which folder it works in."""
+"""Where Hydra runs a job or a sweep, or only shows one, and which folder it works in."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import surroundings
+from charrnn.cli.command_line import Line, hydra_config, hydras_environment
 from charrnn.cli.job import Job
-from charrnn.cli.line import Line
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.options.ranges import require_path
@@ -26,10 +25,20 @@ if TYPE_CHECKING:
     from hydra.experimental.callback import Callback
 
 
+import contextlib
+import io
+import logging
+import sys
+from dataclasses import asdict
+
+from charrnn.cli.job import options_of
+from charrnn.cli.refusals import explaining
+
+
 def run(line: Line, job: Job, words: list[str]) -> None:
     """Let hydra.main do what these words say; it raises what the job raises."""
     task = main(version_base="1.3", config_path=line.config_path, config_name=line.config_name)(job)
-    with warnings.catch_warnings(), surroundings.inside(words):
+    with warnings.catch_warnings(), hydras_environment(words):
         warnings.filterwarnings("ignore", module=r"hydra\.")
         task()
 
@@ -104,3 +113,55 @@ def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, str | No
         return folder, None
     made = make_new_folder(folder)
     return made, str(made) if os.path.isabs(written) else os.path.relpath(made)
+
+
+def show(line: Line) -> None:
+    """Print what the flags ask for."""
+    text = _resolved(line) or _by_hydra(line)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _resolved(line: Line) -> str | None:
+    """``--cfg job --resolve``: the options as the command gets them, ``${oc.env:LR}`` a number.
+
+    None where something else is asked for, or an option is still missing.
+    """
+    if line.flags.cfg != "job" or not line.flags.resolve:
+        return None
+    try:
+        with explaining(line):
+            config = line.compose()
+            with hydra_config(config):
+                values: Any = asdict(options_of(line.command, config, config.hydra))
+    except InputError:
+        return None
+    header = ""
+    if line.flags.package not in (None, "_global_"):
+        header = f"# @package {line.flags.package}\n"
+        for part in str(line.flags.package).split("."):
+            if not isinstance(values, dict) or part not in values:
+                return None
+            values = values[part]
+    import yaml
+
+    return header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _by_hydra(line: Line) -> str:
+    shown = io.StringIO()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        with (
+            explaining(line),
+            contextlib.redirect_stdout(shown),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            run(line, Job(line.command, line.run, False), line.words(line.flags.show_only()))
+    except SystemExit as end:
+        if end.code:
+            raise InputError(f"--package {line.flags.package}: no such part") from None
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+    return shown.getvalue()

@@ -1,25 +1,33 @@
-"""What Hydra runs: one job, in this process or in one that a launcher starts."""
+"""What Hydra runs: one job, in this process or in one that a launcher starts.
+
+Standard error of a job may be another machine's. So each job of a sweep that fails also leaves
+its line in a file of the sweep's folder, which goes again when the sweep ends.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import conf, endings, failures, sources, surroundings, sweeping
+from charrnn.cli import command_line, conf, config_files, exit_codes
 from charrnn.cli.building import build, having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
 from charrnn.runs.record import Choice, Config
+from charrnn.say import short_numbers
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Job:
 
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
-        with surroundings.outside():
+        with command_line.users_environment():
             hydra: Any = HydraConfig.get()
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
@@ -105,15 +113,15 @@ class Job:
                     raise
                 # these end a whole sweep
                 label = self._label(hydra)
-                raise SystemExit(endings.end(label, error, self.traceback)) from None
+                raise SystemExit(exit_codes.end(label, error, self.traceback)) from None
             except Exception as error:
                 if isinstance(stop := error.__context__, Interrupted):
                     # a launcher that was asked to start the job again does not
                     error = RunError(f"{stop} ({error})")
                 self.error = error
                 if in_sweep:
-                    failures.note(self.failures, f"{_name(hydra)}: {endings.message(error)}")
-                    endings.end(self._label(hydra), error, self.traceback)
+                    note_failure(self.failures, f"{_name(hydra)}: {exit_codes.message(error)}")
+                    exit_codes.end(self._label(hydra), error, self.traceback)
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:
@@ -122,7 +130,7 @@ class Job:
             options = options_of(self.command, config, hydra)
         if self.command != "train":
             overrides = " ".join(_plain(hydra.overrides)["task"])
-            with sweeping.job(sweeping.Swept(hydra.job.num, overrides) if in_sweep else None):
+            with as_job(Swept(hydra.job.num, overrides) if in_sweep else None):
                 return self.run(options)
         folder = Path(hydra.runtime.output_dir)
         return self.run(request_of(vars(options), hydra, folder, self.flags))
@@ -130,7 +138,7 @@ class Job:
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
         from charrnn.say import say
-        from charrnn.sweeps.progress import Place, progress
+        from charrnn.sweeps.leaderboard import Place, progress
 
         assert self.folder is not None
         options = str(hydra.job.override_dirname)
@@ -146,7 +154,7 @@ class Job:
 
 
 def _name(hydra: DictConfig) -> str:
-    words = sources.todays(_plain(hydra.overrides)["task"])
+    words = config_files.todays(_plain(hydra.overrides)["task"])
     return f"job {hydra.job.num} ({' '.join(words)})"
 
 
@@ -194,14 +202,14 @@ def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
 
 def request_of(config: Config, hydra: DictConfig, folder: Path, flags: tuple[str, ...]) -> Request:
     """What `charrnn train` is asked for, of the options that were built."""
-    overrides, recipes = _plain(hydra.overrides)["task"], sources.set_by_recipes(hydra)
-    keys = [sources.key_of(word) for word in sources.todays(overrides)]
+    overrides, recipes = _plain(hydra.overrides)["task"], config_files.set_by_recipes(hydra)
+    keys = [config_files.key_of(word) for word in config_files.todays(overrides)]
     keys += [key for options in recipes.values() for key in options]
     return Request(
         config=config,
         given=tuple(dict.fromkeys(key for key in keys if key not in conf.WITHOUT_A_NODE)),
         folder=folder,
-        choices=sources.choices(hydra),
+        choices=config_files.choices(hydra),
         set_by_recipes=recipes,
         overrides=tuple(overrides),
         hydra=_plain(hydra),
@@ -212,3 +220,63 @@ def request_of(config: Config, hydra: DictConfig, folder: Path, flags: tuple[str
 
 def _plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+
+
+def note_failure(path: Path | None, line: str) -> None:
+    """Leave a line for the sweep, in the job that failed."""
+    if path is not None:
+        with contextlib.suppress(OSError), open(path, "a", encoding="ascii") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def noted_failures(path: Path) -> list[str]:
+    """The lines that the jobs left; the file is removed."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        path.unlink()
+    except OSError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+_LONGEST = 120  # of a folder's name; file systems take 255 bytes
+
+
+class Swept(NamedTuple):
+    """One job of a sweep: its number, from 0, and the overrides that make it."""
+
+    number: int
+    overrides: str
+
+
+_current: ContextVar[Swept | None] = ContextVar("charrnn_job", default=None)
+
+
+@contextlib.contextmanager
+def as_job(swept: Swept | None) -> Iterator[None]:
+    """Let `current_job` answer this while a command runs."""
+    token = _current.set(swept)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_job() -> Swept | None:
+    """The job that runs now; None outside a sweep."""
+    return _current.get()
+
+
+def folder_name(number: int, overrides: str) -> str:
+    """The folder of a job: its number, which no other has, and what it is called by.
+
+    Args:
+        overrides: those that differ between the jobs, as Hydra joins them.
+    """
+    bare = re.sub(r"[\\'\"\[\]{}]", "", short_numbers(overrides))
+    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", bare)
+    return "_".join([str(number), *[safe[:_LONGEST]] * bool(safe)])
+
+
+# for conf/; every process that runs a job imports this module
+OmegaConf.register_new_resolver("charrnn.job_folder", folder_name, replace=True)

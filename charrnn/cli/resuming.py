@@ -26,11 +26,11 @@ from omegaconf import DictConfig
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.building import SUPPLIED, build, having
+from charrnn.cli.command_line import Flags
 from charrnn.cli.conf import WITHOUT_A_NODE
-from charrnn.cli.flags import Flags
+from charrnn.cli.config_files import folders, key_of, todays
 from charrnn.cli.job import Request
 from charrnn.cli.literal import as_typed, literal, override_of
-from charrnn.cli.sources import folders, key_of, todays
 from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import FIXED

@@ -13,6 +13,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,16 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
-from charrnn.cli import conf, failures, hydra_main, launching, resuming, surroundings
-from charrnn.cli.job import Job, make_absolute, options_of, request_of
-from charrnn.cli.line import Line, hydra_config
+from charrnn.cli import conf, hydra_main, resuming
+from charrnn.cli.command_line import Line, hydra_config, wants_traceback
+from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.runs.folder import is_run
 from charrnn.runs.record import Record
 from charrnn.say import say
-from charrnn.sweeps import ending, jobs
+from charrnn.sweeps import jobs, leaderboard
 from charrnn.sweeps.jobs import Sweep, SweepJob
 
 
@@ -45,7 +46,7 @@ def run(line: Line) -> None:
     """
     plan = _checked(line)
     places = line.places()
-    job = Job(line.command, line.run, surroundings.wants_traceback(), places, jobs=plan.jobs)
+    job = Job(line.command, line.run, wants_traceback(), places, jobs=plan.jobs)
     job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
         folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
@@ -57,7 +58,7 @@ def run(line: Line) -> None:
             jobs.write(replace(plan.recorded, folder=folder))
         # a file of its own: several processes may work on a study
         job.failures = folder / f".failed.{os.getpid()}"
-        failures.taken(job.failures)  # those of one that was killed under this number
+        noted_failures(job.failures)  # those of one that was killed under this number
         raised, whole = None, False
         try:
             hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
@@ -65,14 +66,14 @@ def run(line: Line) -> None:
         except Exception as error:
             raised = error
         finally:
-            failed = failures.taken(job.failures)
+            failed = noted_failures(job.failures)
             if trains:
-                ending.tell(folder, whole, plan.again(line))
+                leaderboard.tell_end(folder, whole, plan.again(line))
         for tell in plugins.calls("sweep_end"):
             tell(folder)
     for failure in failed:
         say(f"failed: {failure}")
-    gone = launching.lost(raised)
+    gone = lost_job(raised)
     if failed:
         told = [plan.failed(len(failed), job.begun), gone]
         raise RunError("; ".join(filter(None, told))) from raised
@@ -321,3 +322,17 @@ def _refuse_processes(trainer: dict[str, Any]) -> None:
                 f"trainer.{name}={value}: in a sweep (-m), each job trains in one process; "
                 "start runs with several processes one by one"
             )
+
+
+def lost_job(error: BaseException | None) -> str:
+    """A line about a process that is gone; "" where the error is another one.
+
+    A job that fails by itself hands its error back through Hydra; one that is killed, or runs
+    out of memory, cannot.
+    """
+    if isinstance(error, BrokenProcessPool):
+        return "a job's process was killed, and joblib stopped the others with it"
+    # it need not be installed
+    if type(error).__module__.startswith("submitit."):
+        return "a job's process was killed, or left no result; others may be running still"
+    return ""

@@ -115,9 +115,9 @@ def _tempered(trained: Trained, temperatures: list[float]) -> Trained:
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
     """The loss of the weights as they are."""
-    from charrnn.allocation import keep_freed_memory
-    from charrnn.ensemble import any_network_of
     from charrnn.evaluation import require_numbers, stream_loss, windows_loss
+    from charrnn.network_ensemble import any_network_of
+    from charrnn.processor import keep_freed_memory
 
     keep_freed_memory()
     network = any_network_of(trained)
@@ -149,8 +149,8 @@ def _losses(
 
 def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[str, Any]:
     """What dynamic evaluation found, and how it was done."""
-    from charrnn.ensemble import any_network_of
     from charrnn.evaluation import dynamic_loss, rule_for
+    from charrnn.network_ensemble import any_network_of
 
     network = any_network_of(trained)
     rule = rule_for(
@@ -201,7 +201,7 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        from charrnn.text.known import read_known
+        from charrnn.text.known_ids import read_known
 
         known = read_known(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
         return "text", SplitIds.of(known)

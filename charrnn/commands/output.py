@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, shown
 from charrnn.files import replacing
-from charrnn.text.terminal import TerminalText
-from charrnn.text.vocabulary import as_bytes
+from charrnn.text.vocabulary import TerminalText, as_bytes
 
 Write = Callable[[str], None]
 
@@ -30,11 +30,20 @@ def opened(output: str | None) -> Iterator[Write]:
         with replacing(Path(output)) as temporary, temporary.open("wb") as file:
             yield lambda text: _write(file, text)
     elif sys.stdout.isatty():
-        shown = TerminalText(sys.stdout.encoding)
-        yield lambda text: _print(shown.encoded(text))
-        _print(shown.encoded("", last=True))
+        terminal = TerminalText(sys.stdout.encoding)
+        yield lambda text: _print(terminal.encoded(text))
+        _print(terminal.encoded("", last=True))
     else:
         yield lambda text: _print(as_bytes(text))
+
+
+def refuse_the_model_itself(output: str | None, *models: str | Path | None) -> None:
+    """Raise InputError if a file that is to be written is one of these models."""
+    from charrnn.models import find_model
+
+    is_there = output is not None and os.path.exists(output)
+    if is_there and any(os.path.samefile(str(output), find_model(model)) for model in models):
+        raise InputError(f"output={shown(output)}: is the model itself; name another file")
 
 
 def _write(file: BinaryIO, text: str) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from charrnn.options.commands import PreprocessOptions
-from charrnn.say import plain, say
+from charrnn.say import plain, preprocessing_progress, say
 from charrnn.text.preprocessing import preprocess
-from charrnn.text.progress import preprocessing_progress
 
 
 def run(options: PreprocessOptions) -> None:

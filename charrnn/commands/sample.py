@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
-from charrnn.cli import sweeping
-from charrnn.commands.output import Write, opened
+from charrnn.cli.job import Swept, current_job
+from charrnn.commands.output import Write, opened, refuse_the_model_itself
 from charrnn.errors import InputError
 from charrnn.files import numbered
 from charrnn.options.commands import SampleOptions
@@ -88,10 +88,10 @@ def run(options: SampleOptions) -> None:
     from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models.ensemble import read_models, with_counts
 
-    job, output = sweeping.current(), options.output
+    job, output = current_job(), options.output
     if output is not None and job is not None:
         output = numbered(output, job.number)
-    _refuse_the_model_itself(output, options.checkpoint)
+    refuse_the_model_itself(output, *_paths(options.checkpoint))
     sampler = Sampler(with_counts(read_models(options.checkpoint), options.counts))
     steps: list[SampleStep] = [
         step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
@@ -157,7 +157,7 @@ def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingP
 
 def _start_text(options: SampleOptions, model: Trained) -> str:
     """start_text, or what stands in start_file, its characters looked at."""
-    from charrnn.text.unknown import fitted
+    from charrnn.text.unknown_characters import fitted
 
     text, name = options.start_text, "start_text"
     if options.start_file is not None:
@@ -183,13 +183,8 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
     return text
 
 
-def _refuse_the_model_itself(output: str | None, checkpoint: str | list[str] | None) -> None:
-    from charrnn.models import find_model
-
-    paths = checkpoint if isinstance(checkpoint, list) else [checkpoint]
-    is_there = output is not None and os.path.exists(output)
-    if is_there and any(os.path.samefile(str(output), find_model(path)) for path in paths):
-        raise InputError(f"output={output}: is the model itself; name another file")
+def _paths(checkpoint: str | list[str] | None) -> Sequence[str | None]:
+    return checkpoint if isinstance(checkpoint, list) else [checkpoint]
 
 
 # What is written
@@ -277,7 +272,7 @@ def _label(text: Text) -> str:
     return f"temperature={text.asked.temperature}"
 
 
-def _to_standard_output(texts: Iterable[Text], labels: bool, job: sweeping.Swept | None) -> None:
+def _to_standard_output(texts: Iterable[Text], labels: bool, job: Swept | None) -> None:
     """One after another, a line between two; what a list or a sweep differs in stands in it."""
     on_terminal = sys.stdout.isatty()
     with opened(None) as write:
@@ -300,7 +295,7 @@ def _to_files(
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):
         path = numbered(output, number)
-        _refuse_the_model_itself(path, checkpoint)
+        refuse_the_model_itself(path, *_paths(checkpoint))
         with opened(path) as write:
             _write_all(text, write)
         say(f"{path}: {_label(text)}" if labels else path)

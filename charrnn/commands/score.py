@@ -12,7 +12,7 @@ import numpy.typing as npt
 from charrnn.commands.output import opened
 from charrnn.errors import InputError, shown
 from charrnn.options.commands import ScoreOptions
-from charrnn.say import progress, say
+from charrnn.say import BITS_PER_NAT, progress, say
 
 if TYPE_CHECKING:
     from charrnn.evaluation import Score
@@ -38,10 +38,10 @@ def run(options: ScoreOptions) -> None:
 
 def _scored(options: ScoreOptions, trained: Trained) -> tuple[str, Losses]:
     """A text (n,) and its losses (n,) in nats; not a number where a character has none."""
-    from charrnn.allocation import keep_freed_memory
-    from charrnn.ensemble import any_network_of
     from charrnn.evaluation import character_losses
     from charrnn.generation.token_sampler import not_numbers
+    from charrnn.network_ensemble import any_network_of
+    from charrnn.processor import keep_freed_memory
 
     text, ids = _read(options, trained)
     known = np.flatnonzero(ids >= 0)
@@ -127,5 +127,5 @@ def _lines(options: ScoreOptions, text: str, losses: Losses) -> Iterator[str]:
 
 
 def _bits(losses: Losses) -> list[float]:
-    bits: list[float] = (losses.astype(np.float64) / np.log(2)).tolist()
+    bits: list[float] = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
     return bits

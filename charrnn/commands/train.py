@@ -16,7 +16,7 @@ from charrnn.sweeps.jobs import is_sweep
 if TYPE_CHECKING:
     from lightning import Trainer
 
-    from charrnn.cli.flags import Flags
+    from charrnn.cli.command_line import Flags
     from charrnn.cli.job import Request
     from charrnn.runs.spec import Result
     from charrnn.training import LanguageModel, TextDataModule
@@ -53,7 +53,7 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     from charrnn.cli import compose
     from charrnn.cli.begin import run_of
     from charrnn.runs import fit, preflight
-    from charrnn.runs.train import prepared
+    from charrnn.runs.training_run import prepared
     from charrnn.training.signals import Signals
 
     command = replace(plugins.commands()["train"], run=_asked)
@@ -76,7 +76,7 @@ def run(asked: Request) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
     from charrnn.cli.begin import run_of
-    from charrnn.runs import train as runs
+    from charrnn.runs import training_run as runs
     from charrnn.say import lasting_streams, say
     from charrnn.training.signals import Signals
 
@@ -105,21 +105,21 @@ def follow() -> int | None:
     here = world.world()
     if not here.launcher:
         return None
-    from charrnn.cli import endings
-    from charrnn.runs import group, processes
+    from charrnn.cli import exit_codes
+    from charrnn.runs import process_group, processes
     from charrnn.say import lasting_streams
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
-        group.meet(here)  # at once: the others are waiting
+        process_group.meet(here)  # at once: the others are waiting
         return None
     try:
         with lasting_streams(), Signals(speaks=False) as signals:
             processes.follow(here, signals)
-    except (group.LostProcess, Interrupted) as ended:
+    except (process_group.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
     except Exception as error:
-        return endings.end(f"charrnn train: rank {here.rank}", error)
+        return exit_codes.end(f"charrnn train: rank {here.rank}", error)
     return 0
 
 

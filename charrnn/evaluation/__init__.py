@@ -9,11 +9,10 @@ by_line       the lines of a text by how badly they were predicted
 side_by_side  parts of a text in a CPU's threads
 """
 
-from charrnn.evaluation.by_line import Line, strangest_first
+from charrnn.evaluation.carried import character_losses, part_loss, score_ids, stream_loss
 from charrnn.evaluation.dynamic import Rule, dynamic_loss, rule_for
-from charrnn.evaluation.score import Score, require_numbers
-from charrnn.evaluation.stream import character_losses, part_loss, score_ids, stream_loss
-from charrnn.evaluation.temperature import Fitted, fitted_temperature
+from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
+from charrnn.evaluation.temperature_fit import Fitted, fitted_temperature
 from charrnn.evaluation.windows import windows_loss
 
 __all__ = [

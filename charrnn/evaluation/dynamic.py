@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork, is_normalized
-from charrnn.evaluation.score import Score, losses_of, scored_ids
-from charrnn.evaluation.side_by_side import one_thread
+from charrnn.evaluation.losses import Score, losses_of, scored_ids
+from charrnn.evaluation.windows import one_thread
 from charrnn.network import State, detached
+from charrnn.network_ensemble import AnyNetwork, is_normalized
 
 # How the training text is read for its gradients: streams side by side, and segments of each
 STREAMS = 32

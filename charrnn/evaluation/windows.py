@@ -3,23 +3,25 @@
 A transformer that is asked for its loss in windows of N characters, as nanoGPT is, knows
 nothing of what stands before a window. This is the same for a recurrent network, so that the
 two can stand in one table. What a network carries from one window to the next is its own
-advantage, which `charrnn.evaluation.stream` counts.
+advantage, which `charrnn.evaluation.carried` counts. Parts of a text run side by side, one in
+each of a CPU's threads.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork, is_normalized
-from charrnn.evaluation.score import Score, losses_of, scored_ids
-from charrnn.evaluation.side_by_side import columns_at_once, side_by_side
+from charrnn.evaluation.losses import Score, losses_of, scored_ids
 from charrnn.network import State
+from charrnn.network_ensemble import AnyNetwork, is_normalized
 
 WINDOWS_TOGETHER = 64
 WINDOWS_TOGETHER_ON_GPU = 1024
@@ -108,3 +110,46 @@ def logits_in_parts(
         block = torch.from_numpy(columns(slice(start, stop + 1))).to(device)
         logits, state = network(block[:, :-1], state)
         yield logits, block[:, 1:]
+
+
+Task = Callable[[int], None]
+AllOf = Callable[[Task], None]  # runs a task for each part, given its number
+
+CHUNK = 64  # columns that are run at once
+LOGITS_AT_ONCE = 1 << 21
+
+
+@contextmanager
+def side_by_side(parts: int) -> Iterator[AllOf]:
+    """Parts run side by side, each in one thread of its own.
+
+    A single part has however many threads torch uses for each operation.
+    """
+    if parts == 1:
+        yield lambda task: task(0)
+        return
+    with one_thread(), ThreadPoolExecutor(parts - 1, "evaluation") as pool:
+
+        def all_of(task: Task) -> None:
+            others = [pool.submit(task, part) for part in range(1, parts)]
+            task(0)
+            for other in others:
+                other.result()
+
+        yield all_of
+
+
+def columns_at_once(rows: int, vocabulary_size: int) -> int:
+    """Characters of each of several rows that are run together."""
+    return max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for each operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

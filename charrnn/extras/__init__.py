@@ -1,8 +1,8 @@
 """The extras: each a folder here that can be deleted, its lines in this table with it or not.
 
-What a folder may hold: `command.py` (its command), `options.py`, COMMAND.yaml (the defaults of its
-command, or of the options that it adds to a core command), `conf/` (choices of groups, laid out as
-in conf/). Its tests are `tests/extras/NAME`. `charrnn.plugins` says what the core calls.
+What a folder may hold: `NAME_command.py` (its command and options), COMMAND.yaml (the defaults of
+its command, or of the options that it adds to a core command), `conf/` (choices of groups, laid
+out as in conf/). Its tests are `tests/extras/NAME`. `charrnn.plugins` says what the core calls.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _HERE = "charrnn.extras"
 def _command(name: str, options: str) -> Command:
     """The command of the extra of the same name."""
     extra, folder = f"{_HERE}.{name}", Path(__file__).parent / name
-    return Command(name, f"{extra}.options:{options}", f"{extra}.command:run", folder)
+    return Command(name, f"{extra}.{name}_command:{options}", f"{extra}.{name}_command:run", folder)
 
 
 EXTRAS = (
@@ -24,19 +24,19 @@ EXTRAS = (
     Extra("export", (_command("export", "ExportOptions"),)),
     Extra(
         "editor",
-        options={"sample": f"{_HERE}.editor.options:EditorOptions"},
+        options={"sample": f"{_HERE}.editor.editor_options:EditorOptions"},
         calls={"sample": f"{_HERE}.editor.editor_step:editor_step"},
     ),
     Extra(
         "novelty",
-        options={"sample": f"{_HERE}.novelty.options:NoveltyOptions"},
+        options={"sample": f"{_HERE}.novelty.novelty_options:NoveltyOptions"},
         calls={"sample": f"{_HERE}.novelty.novelty_step:novelty_step"},
     ),
     Extra("report", calls={"run_end": f"{_HERE}.report.run_report:report"}),
     Extra(
         "search",
         choices=("train",),
-        nodes=f"{_HERE}.search.options:NODES",
+        nodes=f"{_HERE}.search.pruning_options:NODES",
         moved={"charrnn.sweeps.pruning.Pruning": f"{_HERE}.search.pruning.Pruning"},
         calls={
             "sweep_begin": f"{_HERE}.search.search:searched",

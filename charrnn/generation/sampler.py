@@ -24,7 +24,7 @@ from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
 from charrnn.models.ensemble import Trained
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.primer import primer_of
-from charrnn.text.unknown import fitted
+from charrnn.text.unknown_characters import fitted
 from charrnn.text.vocabulary import Vocabulary
 
 NEWLINE = "\n"

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.ensemble import any_network_of
 from charrnn.generation import filters
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import (
@@ -27,6 +26,7 @@ from charrnn.generation.token_sampler import (
 )
 from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
+from charrnn.network_ensemble import any_network_of
 
 
 class TorchEngine:

@@ -9,6 +9,7 @@ from charrnn import __version__
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.page.precision import Chosen
+from charrnn.say import BITS_PER_NAT
 from charrnn.text.primer import FACT
 
 _INDENTED = 0.3  # of the lines, from which on it is no accident
@@ -54,7 +55,7 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
         rows.insert(0, ("Learnt from", name))
     loss, step = facts.get("val_loss"), facts.get("step")
     if isinstance(loss, float) and math.isfinite(loss):
-        bits = loss / math.log(2)
+        bits = loss * BITS_PER_NAT
         rows.append(("Validation loss", f"{loss:.4f} nats, {bits:.3f} bits a character"))
     if isinstance(step, int):
         rows.append(("Trained for", f"{step:,} steps"))

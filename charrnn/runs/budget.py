@@ -29,9 +29,9 @@ SIZES = (64, 128, 256, 384, 512, 768)
 # text: 2 x 128 for 24,000, 2 x 256 for 80,000.
 SEEN, LARGEST = 3, 12
 # Epochs are at most so many, and epochs * parameters / characters, which is how often the text
-# could have been learnt by heart, is no more than BY_HEART: with dropout 0.5, 2 x 128 on 24,000
+# could have been learnt by heart, is no more than MEMORIZATION: with dropout 0.5, 2 x 128 on 24,000
 # characters got no better after 15 epochs of 25, nor 2 x 256 on 80,000 after 13 of 18.
-EPOCHS, BY_HEART = 50, 150
+EPOCHS, MEMORIZATION = 50, 150
 # A text of a few lines gets no more epochs than this, and where validation loss stays OVERFIT
 # nats above the best a training ends whose length was not given: 5,000 characters were at their
 # best after 150 steps of 800.
@@ -42,12 +42,13 @@ MOST_EPOCHS, OVERFIT = 100, 0.3
 # for any network, are best without: before LEARNT steps it is in proportion. LEAST are needed for
 # anything.
 DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.07, 0.5, 1200, 800
-# Streams: fewer for a training of less than FEW steps, as long as half of them leave LEFT of the
-# characters, and more where that is SO_MUCH faster (on a GPU) and leaves MANY steps. 2 x 128 on
-# 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58 after 1,500 of 16.
+# Streams: half as many for a training of less than FEW steps, as long as that keeps HALF_KEEPS of
+# the characters, and twice as many where that is DOUBLE_GAIN faster (on a GPU) and leaves MANY
+# steps. 2 x 128 on 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58 after
+# 1,500 of 16.
 FEWEST, STREAMS, MOST = 8, 32, 128
 FEW, MANY = 2500, 5000
-LEFT, SO_MUCH = 0.6, 1.4
+HALF_KEEPS, DOUBLE_GAIN = 0.6, 1.4
 # of the time, what is trained and validated in; the rest is for measuring, checkpoints,
 # samples and a machine that others use too
 TRAINED = 0.85
@@ -209,11 +210,11 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
         return batch  # fewer would make the training shorter
     while batch > FEWEST and steps(batch) < FEW:
         half = batch // 2
-        if half % asked.processes or trained(half) < LEFT * trained(batch):
+        if half % asked.processes or trained(half) < HALF_KEEPS * trained(batch):
             return batch
         batch = half
     while batch < MOST and steps(batch) >= 2 * MANY:
-        if trained(2 * batch) < SO_MUCH * trained(batch):
+        if trained(2 * batch) < DOUBLE_GAIN * trained(batch):
             break
         batch *= 2
     return batch
@@ -221,7 +222,7 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
 
 def _enough(asked: Asked, size: int) -> float:
     """Characters after which more bring nothing."""
-    epochs = min(EPOCHS, BY_HEART * asked.characters / asked.parameters_of(size))
+    epochs = min(EPOCHS, MEMORIZATION * asked.characters / asked.parameters_of(size))
     # a few pages have too few characters for any network
     least = min(LEAST * FEWEST * asked.seq_length, MOST_EPOCHS * asked.characters)
     return max(epochs * asked.characters, least)

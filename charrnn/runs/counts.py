@@ -20,9 +20,8 @@ from charrnn.runs import world
 from charrnn.runs.fit import Inputs
 from charrnn.runs.folder import link_latest, record
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.say import say
+from charrnn.say import BITS_PER_NAT, say
 from charrnn.training import MetricsCSV
-from charrnn.training.best import BITS_PER_NAT
 from charrnn.training.checkpoints import MODEL
 from charrnn.training.counting import MOST
 

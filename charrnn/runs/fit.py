@@ -31,26 +31,32 @@ from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogg
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
-from charrnn.allocation import keep_freed_memory
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
+from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
+from charrnn.runs.announcements import introduce
 from charrnn.runs.folder import link_latest
-from charrnn.runs.group import lost, means_lost
-from charrnn.runs.initial import Initial, initial_weights, read_initial, require_same_tokens
-from charrnn.runs.introduction import introduce
+from charrnn.runs.newest_checkpoint import continue_epochs
+from charrnn.runs.other_models import (
+    Initial,
+    initial_weights,
+    read_initial,
+    read_teachers,
+    require_same_tokens,
+    teach,
+)
+from charrnn.runs.process_group import lost, means_lost
 from charrnn.runs.record import Config
-from charrnn.runs.resume import continue_epochs
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.teachers import read_teachers, teach
 from charrnn.runs.world import ALONE, World
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
-from charrnn.training.best import diverged
 from charrnn.training.checkpoints import Run
+from charrnn.training.divergence import diverged
 from charrnn.training.signals import Signals
 
 

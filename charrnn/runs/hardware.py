@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 
 from charrnn import registry
-from charrnn.bf16 import cpu_has_bf16
 from charrnn.cells import CpuThresholds
 from charrnn.errors import InputError
+from charrnn.processor import cpu_has_bf16
 from charrnn.runs.world import ALONE, World, check_count
 
 # Up to so many units threads share out the streams, if each gets so many, and never a product:

@@ -33,9 +33,9 @@ from torch.multiprocessing.spawn import (
 )
 
 from charrnn.errors import STOPPING, InputError, Interrupted, RunError
-from charrnn.runs import group
+from charrnn.runs import process_group
 from charrnn.runs.fit import Inputs, fit
-from charrnn.runs.group import LostProcess
+from charrnn.runs.process_group import LostProcess
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
 from charrnn.say import lasting_streams
@@ -102,7 +102,7 @@ def _rank(rank: int, start: _Start) -> None:
     try:
         with lasting_streams(), Signals(speaks=rank == 0, hurries=False) as signals:
             store = TCPStore(LOOPBACK, start.port, is_master=False)
-            group.meet(world, store)
+            process_group.meet(world, store)
             ending: Any = fit(start.run, signals, world)
             _leave_group()
     except Interrupted as stopped:
@@ -239,7 +239,7 @@ class _HandingOn:
 
 def lead(run: RunSpec, world: World, signals: Signals, inputs: Inputs) -> Result:
     """Train as the first of the processes that torchrun or srun started."""
-    group.send_task(run)
+    process_group.send_task(run)
     try:
         return fit(run, signals, world, inputs)
     finally:
@@ -248,8 +248,8 @@ def lead(run: RunSpec, world: World, signals: Signals, inputs: Inputs) -> Result
 
 def follow(world: World, signals: Signals) -> None:
     """Train as another of them, once the first has said what."""
-    group.meet(world)
-    run = group.receive_task()
+    process_group.meet(world)
+    run = process_group.receive_task()
     if run is not None:
         try:
             fit(run, signals, world)

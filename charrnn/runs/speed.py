@@ -8,19 +8,19 @@ from typing import Any
 
 import torch
 
-from charrnn.allocation import keep_freed_memory
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import Architecture
 from charrnn.options.ranges import seconds_of
+from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
+from charrnn.runs.other_models import teach
 from charrnn.runs.record import Config
-from charrnn.runs.teachers import teach
 from charrnn.runs.world import World
 from charrnn.say import duration, say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
-from charrnn.training.signatures import optimizer_of
+from charrnn.training.optimizers import optimizer_of
 
 # of the time that there is, and at most (seconds), for each size that is measured
 SHARE, AT_MOST = 0.006, 1.0

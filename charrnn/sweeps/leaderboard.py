@@ -1,4 +1,4 @@
-"""Runs in the order of what they reached, as a table, as CSV, Markdown and JSON."""
+"""Runs in the order of what they reached, and what a sweep says before each job and at its end."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import json
 import os
 import shlex
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from charrnn.errors import RunError
 from charrnn.files import replacing
+from charrnn.runs import records
 from charrnn.runs.record import MISSING, found
-from charrnn.say import duration, fitted, short_numbers
-from charrnn.sweeps.summary import Summary
+from charrnn.say import duration, fitted, say, short_numbers, width_of
+from charrnn.sweeps.summary import Summary, summaries
 
 # how a table writes a column; the others are written as they are
 _WRITTEN: dict[str, Callable[[Any], str]] = {
@@ -246,3 +249,69 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _as_text(value: Any) -> str:
     return short_numbers(str(value))
+
+
+def tell_end(folder: Path, whole: bool, again: str = "") -> None:
+    """The leaderboard of a sweep's folder: on standard error, as leaderboard.csv and .md.
+
+    Args:
+        whole: whether every job came to its end.
+        again: the words that going on with it needs, quoted for a shell.
+    """
+    runs = summaries(folder)
+    if not runs:
+        return
+    board = leaderboard(folder, runs)
+    say(board.table(width_of(sys.stderr)))
+    try:
+        board.write()
+    except RunError as error:  # what ended the sweep is to be told, not that this fails as well
+        say(str(error))
+    say(f"sweep folder: {shown(folder)}")
+    if not whole:
+        say(
+            f"what is missing or unfinished: charrnn train resume={shlex.quote(shown(folder))}"
+            f"{again} goes on with it"
+        )
+    if command := board.sampling():
+        say(f"sample from the best: {command}")
+
+
+class Place(NamedTuple):
+    """A job's place in its sweep.
+
+    Attributes:
+        number: from 0.
+        jobs: how many there are; None where only the sweeper knows.
+        options: those that differ between the jobs.
+    """
+
+    number: int
+    jobs: int | None
+    options: str
+
+
+def progress(sweep: Path, place: Place, seconds: float | None) -> str:
+    """Which job begins, the best loss of those before it, and how long the sweep may take.
+
+    Args:
+        sweep: the folder of the sweep.
+        seconds: that a job took so far, on average; None for the first.
+    """
+    number, jobs, options = place
+    parts = [f"sweep: job {number}" + (f", {number + 1} of {jobs}" if jobs else "")]
+    parts[0] += f" ({short_numbers(options.replace(',', ' '))})" if options else ""
+    if found := _best(sweep):
+        parts.append(f"best so far {found[0]:.4f} ({found[1]})")
+    if jobs and seconds is not None:
+        parts.append(f"about {duration(seconds * (jobs - number))} left")
+    return "; ".join(parts)
+
+
+def _best(sweep: Path) -> tuple[float, str] | None:
+    """The lowest validation loss of the runs so far, and the job that has it."""
+    found = []
+    for path in sweep.glob(f"*/{records.METRICS}"):
+        if (row := records.best(records.metrics(path.parent))) is not None:
+            found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
+    return min(found, default=None)

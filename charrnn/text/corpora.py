@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, replacing
+from charrnn.say import ByteProgress
 from charrnn.text import shakespeare, sources
 from charrnn.text.download import address_of, download
-from charrnn.text.progress import ByteProgress
 
 Say = Callable[[str], None]
 

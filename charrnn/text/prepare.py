@@ -24,10 +24,10 @@ import h5py
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, require_regular_file
 from charrnn.options.datasets import DataOptions, SplitOptions
-from charrnn.text import lines, sources
+from charrnn.say import preprocessing_progress
+from charrnn.text import shuffled_lines, sources
 from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
 from charrnn.text.preprocessing import output_paths, preprocess, recorded_options, source_name
-from charrnn.text.progress import preprocessing_progress
 from charrnn.text.vocabulary import Vocabulary
 
 Say = Callable[[str], None]
@@ -79,7 +79,7 @@ class _Text:
             )
         # decided here, so that files are found again whether it was asked for or chosen
         pieces = sources.Text(self._files, data.encoding, prefix="data.").pieces()
-        arranged, _ = lines.decided(data.lines, pieces)
+        arranged, _ = shuffled_lines.decided(data.lines, pieces)
         self._found_list = data.lines == "auto" and arranged == "shuffle"
         self._options = recorded_options(data, arranged)
 
@@ -123,7 +123,7 @@ class _Text:
             made = preprocess(self._input_txt, h5, json_path, split, report=report, prefix="data.")
         # afterwards, so that a text that is refused has its line alone
         say(f"{h5}: preprocessed from {shown(self._input_txt)}")
-        for remark in [lines.remark("data.")] * self._found_list + made.remarks:
+        for remark in [shuffled_lines.remark("data.")] * self._found_list + made.remarks:
             say(remark)
 
     def _pairs(self) -> list[tuple[Path, Path]]:

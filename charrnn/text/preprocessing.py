@@ -31,7 +31,7 @@ from charrnn.errors import InputError, shown
 from charrnn.files import replacing
 from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.options.ranges import require_path
-from charrnn.text import lines as text_lines
+from charrnn.text import shuffled_lines as text_lines
 from charrnn.text import sources
 from charrnn.text.ids_file import Report, spool_beside, unwritable, write_h5
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
@@ -104,8 +104,8 @@ def preprocess(
         output_h5: by default beside the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default beside the HDF5 file.
         split: how the text is read and split. Lines that are shuffled are so before the splits
-            are cut, and these are cut between them (see `charrnn.text.lines`); ``auto`` shuffles
-            those of a sorted list.
+            are cut, and these are cut between them (see `charrnn.text.shuffled_lines`);
+            ``auto`` shuffles those of a sorted list.
         report: called now and then with the bytes done and the bytes in all (None: unknown),
             first over the text, then from 0 again over the ids that are written.
         stdin: what ``-`` reads; standard input by default.

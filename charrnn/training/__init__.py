@@ -1,17 +1,21 @@
 """The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
 
-from charrnn.training.averaging import StalledAverage
-from charrnn.training.callbacks import EarlyStopping, OverfittingStop, Samples
+from charrnn.training.callbacks import (
+    EarlyStopping,
+    GrowingWindows,
+    OverfittingStop,
+    Samples,
+    StalledAverage,
+)
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.detailed import GateSaturation, NextCharacters, Norms
-from charrnn.training.growing import GrowingWindows
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
 from charrnn.training.optimizers import AdamW, Muon
-from charrnn.training.progress import Progress
+from charrnn.training.progress_bar import Progress
 
 __all__ = [
     "AdamW",

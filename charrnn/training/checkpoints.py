@@ -28,10 +28,10 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder, replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.training import compiled
+from charrnn.training import restoring
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import TrainingLog
-from charrnn.training.resume import validation_is_due
+from charrnn.training.restoring import validation_is_due
 from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
@@ -129,7 +129,7 @@ class RunCheckpoints(Checkpoint):
         changed = False
         if trainer.is_global_zero and last.is_file():
             content, now = checkpoint.read(last), module.state_dict()
-            compiled.without_wrapping(now, module.network, "network.")
+            restoring.without_wrapping(now, module.network, "network.")
             saved = content["state_dict"]
             changed = content["global_step"] == trainer.global_step and any(
                 not torch.equal(weight.cpu(), saved[name]) for name, weight in now.items()

@@ -20,7 +20,7 @@ from charrnn.counts import (
     mixed,
 )
 from charrnn.errors import InputError
-from charrnn.evaluation.stream import KeptLogits
+from charrnn.evaluation.carried import KeptLogits
 from charrnn.say import say
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV

@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
@@ -21,8 +20,9 @@ from charrnn.cells import OPEN, SHUT
 from charrnn.errors import InputError
 from charrnn.network import Network
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import compiled
+from charrnn.training import restoring
 from charrnn.training.datamodule import WholeText
+from charrnn.training.loggers import keeps_figures, log_figure
 
 # how characters are written that have no shape of their own
 SHAPES = {"\n": "↵", "\r": "␍", "\t": "⇥", " ": "␣"}
@@ -40,7 +40,7 @@ class Norms(L.Callback):
         step = trainer.global_step + 1
         last = trainer.estimated_stepping_batches
         if trainer.is_global_zero and (step in (1, last) or not step % trainer.log_every_n_steps):
-            found = norms(compiled.inner(pl_module.network))
+            found = norms(restoring.inner(pl_module.network))
             for logger in trainer.loggers:
                 logger.log_metrics(found, step)
 
@@ -100,7 +100,7 @@ class GateSaturation(OnAPassage):
 
     def look(self, trainer: L.Trainer, module: Any, ids: Tensor) -> None:
         shares: dict[str, float] = {}
-        for layer, opened in enumerate(gates(compiled.inner(module.network), ids[:-1]), 1):
+        for layer, opened in enumerate(gates(restoring.inner(module.network), ids[:-1]), 1):
             for gate, values in opened.items():
                 name = f"layer_{layer}_{gate}"
                 shares[f"gates_shut/{name}"] = (values < SHUT).float().mean().item()
@@ -110,7 +110,7 @@ class GateSaturation(OnAPassage):
 
 
 class NextCharacters(OnAPassage):
-    """A picture for TensorBoard: how likely the network finds each next character of a passage.
+    """A picture for the loggers: how likely the network finds each next character of a passage.
 
     Args:
         length: characters that are shown, a column each.
@@ -126,18 +126,16 @@ class NextCharacters(OnAPassage):
         self.characters = characters
 
     def look(self, trainer: L.Trainer, module: Any, ids: Tensor) -> None:
-        boards = [item for item in trainer.loggers if isinstance(item, TensorBoardLogger)]
-        if not boards:
+        if not any(map(keeps_figures, trainer.loggers)):
             return
-        logits, _ = compiled.inner(module.network)(ids[None, :-1])
+        logits, _ = restoring.inner(module.network)(ids[None, :-1])
         chances = logits[0].float().softmax(-1)[-self.shown :]
         targets = ids[1:][-self.shown :]
         rows = _rows(chances, targets, self.characters)
         figure = _drawn(chances.cpu(), targets.tolist(), rows, module.vocabulary)
         with warnings.catch_warnings():  # a character for which there is no font is an empty box
             warnings.filterwarnings("ignore", message="Glyph")
-            for logger in boards:
-                logger.experiment.add_figure("next_characters", figure, trainer.global_step)
+            log_figure(trainer.loggers, "next_characters", figure, trainer.global_step)
 
 
 def norms(network: Network) -> dict[str, float]:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.ensemble import AnyNetwork
 from charrnn.network import Network, State, detached
+from charrnn.network_ensemble import AnyNetwork
 from charrnn.training.stream_threads import LogitsLoss, call, text_loss
 
 
@@ -32,7 +32,7 @@ class Distillation:
     Args:
         teachers: one network, or several as one, with the student's vocabulary in its order.
             They are never trained, are no part of the student, and draw no random number.
-        weight: of their part of the loss, above 0 and at most 1.
+        weight: of the teachers' loss, above 0 and at most 1.
         loss: of the text's part; `text_loss` by default.
     """
 

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from charrnn.training import tensorboard
+from charrnn.training import loggers
 
 
 class TrainingLog(L.Callback):
@@ -55,7 +55,7 @@ class TrainingLog(L.Callback):
                 logger.log_hyperparams(hyperparameters)
             elif trainer.is_global_zero:
                 is_new = not any(Path(logger.log_dir).glob("events.out.tfevents.*"))
-                tensorboard.introduce(logger, hyperparameters, trainer.global_step + 1)
+                loggers.introduce(logger, hyperparameters, trainer.global_step + 1)
                 if is_new and pl_module.best.step:
                     _log_best(logger, pl_module)
 
@@ -123,10 +123,10 @@ class TrainingLog(L.Callback):
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
         known = {**module.hparams, "vocabulary": len(module.vocabulary)}
-        encodable: dict[str, Any] = tensorboard.encodable(known if own is None else own)
+        encodable: dict[str, Any] = loggers.encodable(known if own is None else own)
         return encodable
 
 
 def _log_best(logger: TensorBoardLogger, module: Any) -> None:
     """Let TensorBoard's HParams page show the best validation loss beside the options."""
-    logger.log_metrics({tensorboard.BEST_LOSS: module.best.loss}, module.best.step)
+    logger.log_metrics({loggers.BEST_LOSS: module.best.loss}, module.best.step)

@@ -26,20 +26,20 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from charrnn import registry
 from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
-from charrnn.evaluation.stream import KeptLogits
+from charrnn.evaluation.carried import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, detached, make_network, weights_of
 from charrnn.options.networks import NetworkOptions
+from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import compiled, hyperparameters, resume
-from charrnn.training.best import BITS_PER_NAT, Best
+from charrnn.training import hyperparameters, restoring
 from charrnn.training.datamodule import TextDataModule, WholeText
-from charrnn.training.divergence import Divergence
+from charrnn.training.divergence import Best, NonFiniteGuard
 from charrnn.training.log import TrainingLog
+from charrnn.training.optimizers import optimizer_of, parameters_of
 from charrnn.training.schedules import OfStep
-from charrnn.training.signatures import optimizer_of, parameters_of
 from charrnn.training.stream_threads import SharedLoss, require_one_number, text_loss, window_loss
 
 LR = 2e-3
@@ -116,7 +116,7 @@ class LanguageModel(L.LightningModule):
         self.best = Best()
         self.last_loss: Tensor | None = None
         self.last_lr = 0.0
-        self.divergence = Divergence()
+        self.non_finite = NonFiniteGuard()
         self.kept: KeptLogits | None = None
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
@@ -143,7 +143,7 @@ class LanguageModel(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
-            self.state = resume.restore(self._pending, self.device)
+            self.state = restoring.restore(self._pending, self.device)
             self._pending = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
@@ -217,7 +217,7 @@ class LanguageModel(L.LightningModule):
         # under a GradScaler an infinite gradient is a skipped step, not a divergence
         watched = norm * 0 + loss if self.trainer.scaler is None else self.last_loss
         if watched is not None:
-            self.divergence.watch(watched, self.trainer.global_step + 1)
+            self.non_finite.watch(watched, self.trainer.global_step + 1)
         if gradient_clip_val is None:
             return
         if gradient_clip_algorithm == "norm":
@@ -227,7 +227,7 @@ class LanguageModel(L.LightningModule):
 
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
-        self.divergence.check(self.network, self.trainer.global_step, self.trainer.world_size)
+        self.non_finite.check(self.network, self.trainer.global_step, self.trainer.world_size)
 
     # -- optimizer and schedule ----------------------------------------------------
 
@@ -394,7 +394,7 @@ class LanguageModel(L.LightningModule):
 
     def to_trained(self) -> TrainedModel:
         """The weights as they are, with all that is needed to use them."""
-        network = compiled.inner(self.network)
+        network = restoring.inner(self.network)
         weights = weights_of(network)
         return TrainedModel(network.architecture, self.vocabulary, weights, self.facts)
 
@@ -403,35 +403,35 @@ class LanguageModel(L.LightningModule):
         return Model(self.to_trained())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        compiled.without_wrapping(checkpoint["state_dict"], self.network, "network.")
+        restoring.without_wrapping(checkpoint["state_dict"], self.network, "network.")
         if self._pending is not None:
             # nothing was trained since what this goes on from
-            self.state = resume.restore(self._pending, self.device)
-        resume.tidy_progress(checkpoint)
+            self.state = restoring.restore(self._pending, self.device)
+        restoring.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),
             tokens=self.vocabulary.tokens(),
             facts=self.facts,
             best=self.best.plain(),
-            ranks=resume.saved(self.state, self.device, self.trainer.world_size),
+            ranks=restoring.saved(self.state, self.device, self.trainer.world_size),
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        compiled.with_wrapping(checkpoint["state_dict"], self.network, "network.")
+        restoring.with_wrapping(checkpoint["state_dict"], self.network, "network.")
         entry = checkpoint.get(ENTRY, {})
         self._loaded_facts = dict(entry.get("facts", {}))
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._pending = resume.share(entry["ranks"], rank, world_size)
+        self._pending = restoring.share(entry["ranks"], rank, world_size)
         self.best = Best.from_plain(entry["best"])
         if isinstance(self.trainer.datamodule, TextDataModule):
-            resume.set_progress(checkpoint, self.trainer)
+            restoring.set_progress(checkpoint, self.trainer)
         made = self.configure_optimizers()
         optimizer = made["optimizer"] if isinstance(made, dict) else made
         scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
-        resume.require_fitting(optimizer, checkpoint["optimizer_states"][0])
+        restoring.require_fitting(optimizer, checkpoint["optimizer_states"][0])
         if scheduler is None or isinstance(scheduler, OfStep):
             # what today's options say counts, not what the checkpoint was trained with
             groups = optimizer.state_dict()["param_groups"]

@@ -1,4 +1,4 @@
-"""Optimizers that treat a network's matrices and its vectors differently.
+"""Optimizers that treat a network's matrices and its vectors differently, and how one is made.
 
 Both are ordinary torch optimizers: one learning rate, which a schedule moves, and a state by
 parameter that a checkpoint holds.
@@ -6,14 +6,16 @@ parameter that a checkpoint holds.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from charrnn.bf16 import multiplies_bf16
+from charrnn.processor import multiplies_bf16
 
 # the quintic of Keller Jordan's Muon: it takes a matrix's singular values to about 1 quickly
 # rather than exactly (https://kellerjordan.github.io/posts/muon)
@@ -141,3 +143,33 @@ def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
         # a * found + (b * gram + c * gram @ gram) @ found: sums apart take as long as products
         found = found.addmm(gram.addmm(gram, gram, beta=b, alpha=c), found, beta=a)
     return (found if wide else found.mT).to(matrix.dtype)
+
+
+def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """The names that a callable, or what a partial calls, takes; and those that are given."""
+    given: set[str] = set()
+    while isinstance(make, functools.partial):
+        given |= set(make.keywords)
+        make = make.func
+    return set(inspect.signature(make).parameters), given
+
+
+def optimizer_of(
+    named: list[tuple[str, nn.Parameter]],
+    make: Callable[..., torch.optim.Optimizer],
+    fuses: bool,
+) -> torch.optim.Optimizer:
+    """The optimizer of trained weights.
+
+    Args:
+        named: the weights, with their names.
+        make: takes the parameters, or as `named_parameters` pairs of their names and them.
+        fuses: whether to take a fused version where there is one and nothing was said of it.
+    """
+    takes, given = parameters_of(make)
+    if "named_parameters" in takes:
+        return make(named)
+    options = (
+        {"fused": True} if fuses and "fused" in takes - given and "foreach" not in given else {}
+    )
+    return make([p for _, p in named], **options)

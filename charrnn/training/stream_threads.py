@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from charrnn.errors import InputError
 from charrnn.network import Network, State, detached, joined, streams_of
-from charrnn.training.compiled import inner
+from charrnn.training.restoring import inner
 
 SEEDS = 1 << 62
 
@@ -130,7 +130,7 @@ class SharedLoss:
         def part(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
             rows = slice(len(ids) * i // self.shares, len(ids) * (i + 1) // self.shares)
             before = None if state is None else streams_of(state, rows)
-            # both are a thread's own
+            # grad mode and autocast are per thread
             with torch.enable_grad(), torch.autocast("cpu", **precision):
                 loss, after = self.window_loss(
                     self.networks[i], ids[rows], targets[rows], before, self.generators[i]

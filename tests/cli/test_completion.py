@@ -15,8 +15,8 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.cells import CELLS
+from charrnn.cli.command_line import KNOWN
 from charrnn.cli.completion import SCRIPTS, candidates
-from charrnn.cli.flags import KNOWN
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import flags
+from charrnn.cli import command_line
 from charrnn.cli.building import having
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
@@ -194,8 +194,8 @@ def test_the_names_follow_from_the_declarations() -> None:
 
 
 def test_flags_that_are_not_hydras() -> None:
-    flags.parse(["--cfg=job", "start_text=--help", "length=-1"])
+    command_line.parse_flags(["--cfg=job", "start_text=--help", "length=-1"])
     with pytest.raises(InputError, match="start_text=VALUE"):
-        flags.parse(["--start-text", "x"])
+        command_line.parse_flags(["--start-text", "x"])
     with pytest.raises(InputError, match="-gpu: no such flag"):
-        flags.parse(["-gpu", "-1"])
+        command_line.parse_flags(["-gpu", "-1"])

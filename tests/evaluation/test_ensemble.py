@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.ensemble import NetworkEnsemble
 from charrnn.evaluation import Rule, dynamic_loss, part_loss, stream_loss, windows_loss
 from charrnn.evaluation.dynamic import gradient_rms
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
+from charrnn.network_ensemble import NetworkEnsemble
 from tests.evaluation.networks import in_float64
 from tests.evaluation.test_dynamic import text
 

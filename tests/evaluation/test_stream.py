@@ -11,16 +11,16 @@ import torch
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import character_losses, part_loss, stream, stream_loss
-from charrnn.evaluation.stream import SHORTEST_ROW
+from charrnn.evaluation import carried, character_losses, part_loss, stream_loss
+from charrnn.evaluation.carried import SHORTEST_ROW
 from tests.evaluation.networks import losses_of_one_stream, network, one_stream
 
 
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows in each of several threads, of a text that one stream reads in no time."""
-    monkeypatch.setattr(stream, "SHORTEST_ROW", 400)
-    monkeypatch.setattr(stream, "LEAST_ROWS_A_THREAD", 2)
+    monkeypatch.setattr(carried, "SHORTEST_ROW", 400)
+    monkeypatch.setattr(carried, "LEAST_ROWS_A_THREAD", 2)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -39,8 +39,8 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
 ) -> None:
-    monkeypatch.setattr(stream, "ROWS_A_THREAD", rows)
-    monkeypatch.setattr("charrnn.evaluation.side_by_side.LOGITS_AT_ONCE", 3000)
+    monkeypatch.setattr(carried, "ROWS_A_THREAD", rows)
+    monkeypatch.setattr("charrnn.evaluation.windows.LOGITS_AT_ONCE", 3000)
     ids = np.random.default_rng(5).integers(0, 11, 6_011)
     net = network("lstm")
     before = torch.get_num_threads()

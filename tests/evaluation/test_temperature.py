@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.evaluation import fitted_temperature, temperature
+from charrnn.evaluation import fitted_temperature, temperature_fit
 from charrnn.network import Network
 from tests.evaluation.networks import network, one_stream
 
@@ -48,9 +48,9 @@ def test_it_undoes_what_a_network_is_too_sure_of(times: float) -> None:
 
 
 def test_a_long_text_is_read_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temperature, "WINDOW", 100)
-    monkeypatch.setattr(temperature, "ENOUGH", 450)
-    monkeypatch.setattr(temperature, "_AT_ONCE", 3)
+    monkeypatch.setattr(temperature_fit, "WINDOW", 100)
+    monkeypatch.setattr(temperature_fit, "ENOUGH", 450)
+    monkeypatch.setattr(temperature_fit, "_AT_ONCE", 3)
     ids, net = np.random.default_rng(1).integers(0, 11, 1000), sure(5)
     plain = [one_stream(net, ids[n * 100 : n * 100 + 101]) for n in range(4)]
     assert fitted_temperature(net, ids).plain == pytest.approx(np.mean(plain), abs=1e-5)

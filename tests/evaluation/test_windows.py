@@ -36,7 +36,7 @@ def test_any_number_of_threads_and_small_pieces(
     monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     monkeypatch.setattr(windows, "WINDOWS_TOGETHER", 3)
-    monkeypatch.setattr("charrnn.evaluation.side_by_side.LOGITS_AT_ONCE", 300)
+    monkeypatch.setattr("charrnn.evaluation.windows.LOGITS_AT_ONCE", 300)
     stored = np.random.default_rng(5).integers(1, 12, 2000).astype("u1")
     released: list[int] = []
     unread = SplitIds(stored, lambda part: part.astype(np.int64) - 1, lambda: released.append(1))

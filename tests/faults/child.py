@@ -29,10 +29,9 @@ from charrnn import files
 from charrnn.__main__ import main
 from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
 from charrnn.errors import STOPPING
-from charrnn.evaluation import score
+from charrnn.evaluation import losses
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
-from charrnn.runs import train  # noqa: F401
 from charrnn.training import (
     LanguageModel,
     MetricsCSV,
@@ -254,4 +253,4 @@ class _Injection:
         files.Growing.append = append_in_halves  # type: ignore[method-assign]
 
 
-assert score.F is functional
+assert losses.F is functional

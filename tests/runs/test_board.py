@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from charrnn.runs.board import Board, event_folders
+from charrnn.commands.tensorboard import Board, event_folders
 
 
 def run_folder(where: Path, *overrides: str) -> Path:

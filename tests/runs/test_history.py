@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from charrnn.errors import RunError
 from charrnn.models.torch7 import read_history
-from charrnn.runs import history
-from charrnn.runs.history import write_history
+from charrnn.runs import imported_history
+from charrnn.runs.imported_history import write_history
 
 ROWS = [(7, 3.5, None), (8, 3.25, 3.0), (9, 2.5, None), (10, None, 2.75)]
 
@@ -90,14 +90,14 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         if done:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(history, "REPORT_EVERY", 2)
+    monkeypatch.setattr(imported_history, "REPORT_EVERY", 2)
     with pytest.raises(KeyboardInterrupt):
         write_history(ROWS, tmp_path, report=failing)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "REPORT_EVERY", 2)
+    monkeypatch.setattr(imported_history, "REPORT_EVERY", 2)
     reports: list[tuple[int, int]] = []
     write_history(ROWS, tmp_path, report=lambda done, total: reports.append((done, total)))
     assert reports == [(0, 4), (2, 4)]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError, RunError
-from charrnn.text.known import known, read_known
+from charrnn.text.known_ids import known, read_known
 from charrnn.text.vocabulary import Vocabulary
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, SplitOptions
-from charrnn.text.lines import HEAD, are_listed, decided, remark, shuffled
 from charrnn.text.prepare import prepare
 from charrnn.text.preprocessing import Preprocessed, preprocess, split_sizes
+from charrnn.text.shuffled_lines import HEAD, are_listed, decided, remark, shuffled
 from charrnn.text.vocabulary import Vocabulary
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from charrnn.text import progress
-from charrnn.text.progress import preprocessing_progress
+from charrnn import say
+from charrnn.say import preprocessing_progress
 
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(say.time, "monotonic", lambda: self.now)
 
 
 class Terminal(io.StringIO):
@@ -60,7 +60,7 @@ def test_elsewhere_a_line_comes_every_five_seconds(
 def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(progress, "_SILENT", 0.05)
+    monkeypatch.setattr(say, "_SILENT", 0.05)
     with preprocessing_progress(quiet=False) as report:
         for _ in range(2):
             for step in range(5):

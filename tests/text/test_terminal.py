@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charrnn.text.terminal import TerminalText
+from charrnn.text.vocabulary import TerminalText
 
 TEXT = "Zoë שלום 😀\r\n\tend"
 

@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from charrnn.text.unknown import MARKS, fitted, places_of
+from charrnn.text.unknown_characters import MARKS, fitted, places_of
 from charrnn.text.vocabulary import Vocabulary
 
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))

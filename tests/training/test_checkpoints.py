@@ -9,8 +9,8 @@ import pytest
 
 from charrnn.errors import InputError
 from charrnn.models import checkpoint, model_file
-from charrnn.runs.resume import newest_usable, restore_best
-from charrnn.training.best import Best
+from charrnn.runs.newest_checkpoint import newest_usable, restore_best
+from charrnn.training.divergence import Best
 from tests.small_runs import Train, assert_same, tensors
 
 

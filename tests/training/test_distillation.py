@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import charrnn
-from charrnn.ensemble import NetworkEnsemble
 from charrnn.models import checkpoint
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
+from charrnn.network_ensemble import NetworkEnsemble
 from charrnn.training.distillation import Distillation
 from charrnn.training.stream_threads import SharedLoss, window_loss
 from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from charrnn import LanguageModel
 from charrnn.errors import InputError, RunError
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training.growing import GrowingWindows
+from charrnn.training.callbacks import GrowingWindows
 
 
 def module_and_ids() -> tuple[LanguageModel, torch.Tensor]:

@@ -21,7 +21,7 @@ import torch
 from charrnn.errors import InputError, RunError
 from charrnn.models import checkpoint
 from charrnn.runs import processes
-from charrnn.training.resume import share
+from charrnn.training.restoring import share
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])

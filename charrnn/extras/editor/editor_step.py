@@ -10,7 +10,7 @@ from pathlib import Path
 from charrnn.commands.output import opened
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
-from charrnn.extras.editor.options import EditorOptions
+from charrnn.extras.editor.editor_options import EditorOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.options.commands import SampleOptions
 from charrnn.options.sampling import SamplingParams

@@ -10,7 +10,7 @@ from charrnn.page.javascript_modules import joined
 from charrnn.page.packing import packed, packed_counts
 from charrnn.page.precision import Chosen
 from charrnn.page.single_file import PAGE, replaced, single_file, style_of
-from charrnn.text.unknown import PLAIN
+from charrnn.text.unknown_characters import PLAIN
 
 
 @dataclass(frozen=True)

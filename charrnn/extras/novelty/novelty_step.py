@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrnn.cli import sweeping
+from charrnn.cli.job import current_job
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
-from charrnn.extras.novelty.options import NoveltyOptions
+from charrnn.extras.novelty.novelty_options import NoveltyOptions
 from charrnn.files import replacing
 from charrnn.options.commands import SampleOptions
-from charrnn.say import say
+from charrnn.say import BITS_PER_NAT, say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
@@ -106,13 +105,13 @@ class NoveltyStep(SampleStep):
     def _bits_per_character(self, asked: SamplingParams, text: str) -> float | None:
         if not text:
             return None
-        return -self._sampler.log_probability(asked, text) / len(text) / math.log(2)
+        return -self._sampler.log_probability(asked, text) / len(text) * BITS_PER_NAT
 
     def _write_files(self, report: Report, output: str | None, numbers: list[int]) -> None:
         """The report's JSON and plot, under the name of the text that it is on."""
         from charrnn.extras.novelty.novelty_plot import draw
 
-        folder, job = self._options.report_folder, sweeping.current()
+        folder, job = self._options.report_folder, current_job()
         if output is None and folder is None:
             return
         if output is None and job is not None:

@@ -20,8 +20,7 @@ from charrnn.runs import folder as folders
 from charrnn.runs import records
 from charrnn.runs.record import MISSING, found
 from charrnn.runs.records import Row
-from charrnn.say import duration, say
-from charrnn.training.best import BITS_PER_NAT
+from charrnn.say import BITS_PER_NAT, duration, say
 
 NAME = "report.html"
 MANY_LINES, SHORT_LINE = 40, 24  # from which on a text is shown as a list in columns

@@ -16,10 +16,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import signatures
+from charrnn.cli.config_files import key_of
+from charrnn.cli.job import folder_name
 from charrnn.cli.literal import override_of
 from charrnn.cli.resuming import job_words
-from charrnn.cli.sources import key_of
-from charrnn.cli.sweeping import folder_name
 from charrnn.errors import InputError, shown
 from charrnn.extras.search import search_space
 from charrnn.extras.search.study import Settings, Worker

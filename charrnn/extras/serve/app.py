@@ -45,7 +45,7 @@ from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.served_models import HowToRead, Models
 from charrnn.extras.serve.sites import HostCheck, Sites
 from charrnn.models.ensemble import Trained
-from charrnn.text.unknown import read_as
+from charrnn.text.unknown_characters import read_as
 
 PAGE = Path(__file__).parents[2] / "page"
 # The page is made of files of this folder, and speaks with this server alone.

@@ -19,7 +19,7 @@ from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.extras.serve.scheduler import QueueFull
 from charrnn.extras.serve.served_models import Prompt, Served
 from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
-from charrnn.text.unknown import places_of
+from charrnn.text.unknown_characters import places_of
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
 _MOST_SCORES = 500_000

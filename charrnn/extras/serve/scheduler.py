@@ -15,9 +15,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from charrnn.extras.serve.completion_job import Event, Job, PromptScored, Scored
-from charrnn.extras.serve.completion_streams import Reading, Writing
-from charrnn.extras.serve.scoring import scored
+from charrnn.extras.serve.completion_job import (
+    Event,
+    Job,
+    PromptScored,
+    Reading,
+    Scored,
+    Writing,
+    scored,
+)
 from charrnn.extras.serve.state_cache import StateCache
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler

@@ -19,7 +19,7 @@ from charrnn.generation.state import State, beginning
 from charrnn.generation.token_sampler import Ids
 from charrnn.models.ensemble import Trained
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.unknown import fitted
+from charrnn.text.unknown_characters import fitted
 from charrnn.text.vocabulary import Vocabulary
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.

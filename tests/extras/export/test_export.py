@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.extras.export import command as export
-from charrnn.extras.export.options import ENDINGS, ExportOptions
+from charrnn.extras.export import export_command as export
+from charrnn.extras.export.export_command import ENDINGS, ExportOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
 from charrnn.options.sampling import SamplingParams

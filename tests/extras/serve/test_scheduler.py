@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored
+from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored, joined
 from charrnn.extras.serve.scheduler import Outbox, QueueFull, Scheduler
-from charrnn.extras.serve.scoring import joined
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State

@@ -11,7 +11,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.errors import RunError
-from charrnn.extras.serve.command import prepare_overrides
+from charrnn.extras.serve.serve_command import prepare_overrides
 from charrnn.model import Model
 from tests.generation.models import trained_model
 

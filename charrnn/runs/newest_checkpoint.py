@@ -22,8 +22,8 @@ from charrnn.runs.older import upgraded
 from charrnn.runs.record import found
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
-from charrnn.training.best import Best
 from charrnn.training.checkpoints import BEST, LAST, MODEL
+from charrnn.training.divergence import Best
 
 
 def from_checkpoint(run: RunSpec) -> RunSpec:

@@ -8,18 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn import files, plugins
+from charrnn.data import open_data, translated
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.evaluation import fitted_temperature
+from charrnn.evaluation.temperature_fit import ENOUGH
+from charrnn.models import IN_A_RUN, model_file
+from charrnn.network import network_of
 from charrnn.runs import folder as folders
-from charrnn.runs import hardware, preflight, resume, world
+from charrnn.runs import hardware, newest_checkpoint, preflight, world
+from charrnn.runs.announcements import how_to_resume, say_end, say_finished
 from charrnn.runs.counts import count_alone, is_of_counts
 from charrnn.runs.fit import Inputs, fit
-from charrnn.runs.initial import adopt_architecture
-from charrnn.runs.introduction import how_to_resume, say_end, say_finished
+from charrnn.runs.other_models import adopt_architecture, fingerprint
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.speed import decided
-from charrnn.runs.teachers import fingerprint
-from charrnn.runs.temperature import record_temperature
-from charrnn.training.best import Best
+from charrnn.say import progress, say
+from charrnn.training.divergence import Best
 from charrnn.training.signals import Signals
 
 
@@ -44,13 +48,13 @@ def train(run: RunSpec, signals: Signals) -> Result:
                 result = count_alone(run, here)
             say_end(result, _end(run))
             return result
-        run = resume.from_checkpoint(run)
-        if resume.is_finished(run):
+        run = newest_checkpoint.from_checkpoint(run)
+        if newest_checkpoint.is_finished(run):
             return _finished(run)
         with _saying_how_to_resume(run, is_new):
             run, inputs = prepared(run, here)
             folders.record(run)
-            run = resume.with_best_model(run)
+            run = newest_checkpoint.with_best_model(run)
             processes = hardware.processes(run.config["trainer"])
             if processes == 1:
                 result = fit(run, signals, inputs=inputs)
@@ -121,3 +125,36 @@ def _finished(run: RunSpec) -> Result:
     assert run.entry is not None
     best = Best.from_plain(run.entry["best"])
     return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)
+
+
+def record_temperature(folder: Path) -> None:
+    """Fit it on the validation split with the run's best model, and write it into the model file.
+
+    Without a model file or a validation split there is nothing to do, nor where it is recorded.
+    Where the data are gone, which a finished run does not need otherwise, a line says so.
+    """
+    path = folder / IN_A_RUN[0]
+    if not path.is_file():
+        return
+    trained = model_file.load(path)
+    if "evaluation_temperature" in trained.facts:
+        return
+    if trained.counts is not None:
+        say("temperature of evaluation: not fitted; the weights of the counts do what it does")
+        return
+    try:
+        data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    except InputError as error:
+        say(f"temperature of evaluation: not fitted; {error}")
+        return
+    ids = translated(data, "val", trained.vocabulary)
+    if len(ids) < 2:
+        return
+    with progress(2 * min(len(ids) - 1, ENOUGH)) as report:
+        fitted = fitted_temperature(network_of(trained), ids, report=report)
+    facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
+    model_file.save(path, replace(trained, facts=facts))
+    say(
+        f"temperature of evaluation: {fitted.temperature:.2f}, with which the validation loss is "
+        f"{fitted.plain - fitted.loss:.4f} lower; charrnn evaluate temperature=recorded"
+    )

@@ -26,11 +26,11 @@ import numpy.typing as npt
 import torch
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork, any_network_of, is_normalized
-from charrnn.evaluation.score import Score, losses_of, scored_ids
-from charrnn.evaluation.side_by_side import AllOf, columns_at_once, side_by_side
+from charrnn.evaluation.losses import Score, losses_of, scored_ids
+from charrnn.evaluation.windows import AllOf, columns_at_once, side_by_side
 from charrnn.models.ensemble import Trained
 from charrnn.network import State, joined, streams_of
+from charrnn.network_ensemble import AnyNetwork, any_network_of, is_normalized
 
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512

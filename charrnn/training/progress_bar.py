@@ -15,7 +15,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
 from charrnn.say import duration, fitted, plain, say, width_of
-from charrnn.text.terminal import TerminalText
+from charrnn.text.vocabulary import TerminalText
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
 REDRAW, TELL_EVERY = 0.25, 5.0

@@ -6,14 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError, shown
-from charrnn.extras.inspect.options import InspectOptions
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:
     from charrnn.data import EncodedText, Ids
     from charrnn.extras.inspect.passage_report import Passage
     from charrnn.models.trained import TrainedModel
+
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from charrnn.options.ranges import (
+    PATH,
+    UNKNOWN,
+    Range,
+)
 
 
 def run(options: InspectOptions) -> None:
@@ -26,8 +36,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.page.precision import in_precision
 
     found, output = find_model(options.checkpoint), Path(options.output)
-    if output.exists() and output.samefile(found):
-        raise InputError(f"output={shown(options.output)}: is the model itself; name another file")
+    refuse_the_model_itself(options.output, found)
     if output.is_dir():
         raise InputError(f"output={shown(options.output)}: is a folder; name a file")
     model = read_model(found)
@@ -81,7 +90,7 @@ def _passage(options: InspectOptions, model: TrainedModel, corpus: EncodedText |
 def _given(options: InspectOptions, model: TrainedModel) -> Ids:
     """The ids of the first characters of the text that was named."""
     from charrnn.text.preprocessing import read_pieces
-    from charrnn.text.unknown import fitted
+    from charrnn.text.unknown_characters import fitted
 
     assert options.input_txt is not None
     text = ""
@@ -120,3 +129,15 @@ def _training_ids(model: TrainedModel, corpus: EncodedText | None) -> Ids | None
         say("the n-gram model to compare with needs the training text; the page is without it")
         return None
     return translated(corpus, "train", model.vocabulary, skip=True)[:MOST_COUNTED]
+
+
+PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 200000")
+
+
+@dataclass
+class InspectOptions:
+    checkpoint: Annotated[str | None, PATH]
+    input_txt: Annotated[str | list[str] | None, PATH]
+    length: Annotated[int, PASSAGE]
+    unknown: Annotated[str, UNKNOWN]
+    output: Annotated[str, PATH]

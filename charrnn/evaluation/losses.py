@@ -1,15 +1,18 @@
-"""What a loss is made of, and what it is told in."""
+"""Per-character losses, their units, and the lines of a text by them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.generation.token_sampler import not_numbers
+from charrnn.say import BITS_PER_NAT
 
 # float32 leaves the sum of a softmax within a hundredth of this
 TOLERANCE = 1e-4
@@ -24,7 +27,7 @@ class Score:
 
     @property
     def bits_per_character(self) -> float:
-        return float(self.loss / np.log(2))
+        return float(self.loss * BITS_PER_NAT)
 
     @property
     def perplexity(self) -> float:
@@ -76,3 +79,37 @@ def require_numbers(score: Score) -> Score:
     if not np.isfinite(score.loss):
         raise not_numbers()
     return score
+
+
+class Line(NamedTuple):
+    """A line of a text.
+
+    Attributes:
+        line: its number, from 1.
+        characters: how many of it have a loss, its end among them.
+        bits_per_character: the mean of these.
+        text: the line without its end.
+    """
+
+    line: int
+    characters: int
+    bits_per_character: float
+    text: str
+
+
+def strangest_first(text: str, losses: npt.NDArray[np.floating]) -> list[Line]:
+    r"""Its lines, the worst predicted first; those of white space alone are left out.
+
+    Args:
+        text: (n,) characters, whose lines end in \n.
+        losses: (n,), in nats, of each character; not a number where there is none.
+    """
+    found, start = [], 0
+    for number, line in enumerate(text.split("\n"), 1):
+        own = losses[start : start + len(line) + 1]
+        start += len(own)
+        own = own[~np.isnan(own)]
+        if line.strip() and len(own):
+            bits = float(own.mean(dtype=np.float64) * BITS_PER_NAT)
+            found.append(Line(number, len(own), bits, line))
+    return sorted(found, key=lambda line: (-line.bits_per_character, line.line))

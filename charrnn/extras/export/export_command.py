@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
+from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError
-from charrnn.extras.export.options import ExportOptions
+from charrnn.options.ranges import (
+    PATH,
+    TEXT,
+    Range,
+    require,
+)
 from charrnn.page.precision import Chosen
 from charrnn.say import say
 
@@ -18,8 +25,7 @@ def run(options: ExportOptions) -> None:
     from charrnn.page.precision import in_precision
 
     source, output = find_model(options.checkpoint), Path(options.output)
-    if output.exists() and output.samefile(source):
-        raise InputError(f"output={options.output}: is the model itself; name another file")
+    refuse_the_model_itself(options.output, source)
     if output.is_dir():
         raise InputError(f"output={options.output}: is a folder; name a file")
     write = WRITERS[output.suffix]
@@ -90,3 +96,33 @@ NETWORK_ALONE = "has the network alone, without the counts of the model"
 
 # by the ending of the output
 WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}
+
+
+ENDINGS = (".html", ".onnx", ".safetensors")
+BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")
+EXPORTED = Range(
+    lambda value: value.endswith(ENDINGS),
+    "must end in .html (a page), .onnx or .safetensors (a model file)",
+)
+
+
+@dataclass
+class ExportOptions:
+    checkpoint: Annotated[str | None, PATH]
+    output: Annotated[str, PATH, EXPORTED]
+    precision: Annotated[int | None, BITS]
+    title: Annotated[str | None, TEXT]
+    licence: Annotated[str, TEXT]
+    novelty: bool
+    corpus: Annotated[str | None, PATH]
+
+    def check(self, prefix: str) -> None:
+        page = self.output.endswith(".html")
+        require(page or not self.novelty, "novelty", "true", "is for a page: output=page.html")
+        require(
+            not self.output.endswith(".onnx") or self.precision in (None, 32),
+            "precision",
+            self.precision,
+            "of ONNX it is 32 bits; onnxruntime.quantization makes a smaller file of it",
+        )
+        require(self.novelty or self.corpus is None, "corpus", self.corpus, "needs novelty=true")

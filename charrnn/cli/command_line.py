@@ -2,17 +2,23 @@
 
 `Line.compose` goes through Hydra's Compose API and writes nothing; `Line.words` are the words
 that let `hydra.main` compose the same.
+
+``hydra.main`` reads sys.argv, and raises its errors to the caller only where HYDRA_FULL_ERROR=1
+is set; of a job that fails it writes a line of its own. The command that runs inside sees all of
+this as the user has it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -21,8 +27,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.flags import Flags
 from charrnn.cli.literal import quoted
+from charrnn.errors import InputError
 
 
 @dataclass
@@ -151,3 +157,163 @@ def hydra_config(config: DictConfig) -> Iterator[None]:
         yield
     finally:
         instance.cfg = before
+
+
+# those of Hydra's that make sense here: not its completion, nor a rerun from a pickle
+KNOWN = {
+    *("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-p", "--package", "--resolve"),
+    *("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path"),
+    *("-i", "--info", "--hydra-help"),
+}
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+@dataclass
+class Flags:
+    """Hydra's flags, under its names."""
+
+    multirun: bool
+    run: bool
+    cfg: str | None
+    package: str | None
+    resolve: bool
+    config_dir: str | None
+    config_name: str | None
+    config_path: str | None
+    info: str | None
+    hydra_help: bool
+
+    def show_only(self) -> list[str]:
+        """The flags that let Hydra print something and run nothing, as it takes them."""
+        if self.hydra_help:
+            return ["--hydra-help"]
+        if self.info:
+            return [f"--info={self.info}"]
+        if not self.cfg:
+            return []
+        package = [f"--package={self.package}"] if self.package else []
+        return [f"--cfg={self.cfg}", *package, *(["--resolve"] if self.resolve else [])]
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help says how it is written")
+
+
+def parse_flags(words: list[str]) -> tuple[Flags, list[str]]:
+    """Part the flags from the overrides.
+
+    Raises:
+        InputError: an unknown flag, or flags that do not go together.
+    """
+    _refuse_unknown(words)
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--run", "-r", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--config-name", "-cn")
+    parser.add_argument("--config-path", "-cp")
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=INFO)
+    parser.add_argument("--hydra-help", action="store_true")
+    values = vars(parser.parse_intermixed_args(words))
+    overrides: list[str] = values.pop("overrides")
+    flags = Flags(**values)
+    modes = {"-m": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
+    if len(given := [flag for flag, value in modes.items() if value]) > 1:
+        raise InputError(f"{' and '.join(given)}: give one of them")
+    if (flags.package or flags.resolve) and not flags.cfg:
+        raise InputError("--package and --resolve go with --cfg")
+    for flag, folder in (("--config-dir", flags.config_dir), ("--config-path", flags.config_path)):
+        if folder is not None and not os.path.isdir(folder):
+            raise InputError(f"{flag} {folder}: is no folder")
+    return flags, overrides
+
+
+def _refuse_unknown(words: list[str]) -> None:
+    for word in words:
+        flag = word.split("=")[0]
+        if word.startswith("-") and flag not in KNOWN:
+            name = flag.lstrip("-").replace("-", "_")
+            raise InputError(
+                f"{flag}: no such flag; options have no dashes and are written "
+                f"{name or 'NAME'}=VALUE (--help lists them)"
+            )
+
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+class _Environment(NamedTuple):
+    argv: list[str]
+    stderr: Any
+    full_error: str | None
+
+
+_users: _Environment | None = None
+
+
+def wants_traceback() -> bool:
+    """Whether the user asked for tracebacks, as Hydra's users do."""
+    state = _users or _environment()
+    return state.full_error == "1"
+
+
+@contextlib.contextmanager
+def hydras_environment(words: list[str]) -> Iterator[None]:
+    """Set sys.argv, standard error and HYDRA_FULL_ERROR for Hydra, with these words."""
+    global _users
+    before, outer = _environment(), _users
+    _users = before
+    _set_environment(
+        _Environment([before.argv[0] if before.argv else "", *words], _Plain(before.stderr), "1")
+    )
+    try:
+        yield
+    finally:
+        _users = outer
+        _set_environment(before)
+
+
+@contextlib.contextmanager
+def users_environment() -> Iterator[None]:
+    """Restore the user's values while the command runs; no change in a launcher's process."""
+    if _users is None:
+        yield
+        return
+    state = _environment()
+    _set_environment(_users)
+    try:
+        yield
+    finally:
+        _set_environment(state)
+
+
+def _environment() -> _Environment:
+    return _Environment(sys.argv, sys.stderr, os.environ.get(FULL_ERROR))
+
+
+def _set_environment(state: _Environment) -> None:
+    sys.argv, sys.stderr = state.argv, state.stderr
+    if state.full_error is None:
+        os.environ.pop(FULL_ERROR, None)
+    else:
+        os.environ[FULL_ERROR] = state.full_error
+
+
+class _Plain:
+    """Standard error, without the line that Hydra writes of a failed job; ours says more."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if not text.startswith("Error executing job with overrides:"):
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

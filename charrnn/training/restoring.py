@@ -1,14 +1,17 @@
-"""What a resume needs beside weights and optimizer: carried vectors, random numbers, the place."""
+"""What a resume needs beside the optimizer: weights under their own names, the place in the text.
+
+Beside these: carried vectors and random numbers.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from charrnn.network import State, joined
+from charrnn.network import Network, State, joined
 
 
 def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
@@ -143,3 +146,28 @@ def tidy_progress(content: dict[str, Any]) -> None:
 
 def _set(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))
+
+
+_WRAPPED = "_orig_mod"  # as it stands in the names of wrapped weights
+
+
+def inner(network: nn.Module) -> Network:
+    """The network itself, whether it is wrapped or not."""
+    return cast(Network, dict(network.named_children()).get(_WRAPPED, network))
+
+
+def without_wrapping(state_dict: dict[str, Any], network: nn.Module, prefix: str) -> None:
+    """Give the weights of a network in a state dict the names that it has without wrapping."""
+    _rename(state_dict, network, inner(network), prefix)
+
+
+def with_wrapping(state_dict: dict[str, Any], network: nn.Module, prefix: str) -> None:
+    """Give them the names that it has now."""
+    _rename(state_dict, inner(network), network, prefix)
+
+
+def _rename(state_dict: dict[str, Any], old: nn.Module, new: nn.Module, prefix: str) -> None:
+    if old is not new:
+        for before, after in zip(old.state_dict(), new.state_dict(), strict=True):
+            if prefix + before in state_dict:
+                state_dict[prefix + after] = state_dict.pop(prefix + before)

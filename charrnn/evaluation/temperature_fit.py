@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from charrnn.data import Ids, SplitIds
-from charrnn.ensemble import AnyNetwork
-from charrnn.evaluation.score import losses_of, scored_ids
+from charrnn.evaluation.losses import losses_of, scored_ids
 from charrnn.evaluation.windows import logits_in_parts
+from charrnn.network_ensemble import AnyNetwork
 
 # in hundredths: first these, then those between the neighbours of the best of them, since the
 # loss has one minimum (it is convex in 1 / temperature)

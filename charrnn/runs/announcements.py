@@ -10,7 +10,7 @@ from pathlib import Path
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, unmake
-from charrnn.runs.initial import Initial
+from charrnn.runs.other_models import Initial
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule

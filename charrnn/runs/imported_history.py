@@ -10,8 +10,8 @@ from pathlib import Path
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.errors import RunError
+from charrnn.say import BITS_PER_NAT
 from charrnn.training import MetricsCSV
-from charrnn.training.best import BITS_PER_NAT
 
 # TensorBoard reads every file with "tfevents" in its name; a name of its own is replaced
 # when the same history is written again, and a run's own events stay
