@@ -127,9 +127,10 @@ def save(content: Content) -> None:
 
 
 @pytest.fixture
-def content(train: Train) -> Content:
+def content(trained: Train) -> Content:
     """A run of 14 steps, whose checkpoint is made odd."""
-    train("trainer.max_steps=14", "callbacks=early_stopping", "data.shuffle=true")
+    nothing_else = ("logger=csv", "callbacks.samples.length=0")
+    trained("trainer.max_steps=14", "callbacks=early_stopping", "data.shuffle=true", *nothing_else)
     content = checkpoint.read_run(Path("run/checkpoints/last.ckpt"))
     for rank in content[ENTRY]["ranks"]:
         rank["state"] = [list(layer) for layer in rank["state"]]
@@ -213,7 +214,7 @@ def test_facts_that_are_odd(content: Content, answers: Callable[..., tuple[int, 
             where = f"{name} = {value!r:.40}"
             save(changed(content, (ENTRY, "facts", name), value))
             answers(where, "sample", f"checkpoint={HERE}", "length=5", names="")
-            for more in ([], ["input_txt=corpus.txt"], ["temperature=recorded"]):
+            for more in ([], ["input_txt=corpus.txt", "temperature=recorded"]):
                 answers(where, "evaluate", f"checkpoint={HERE}", *more, names="")
             answers(where, "convert", f"input={HERE}", "output=y.safetensors", names="")
 

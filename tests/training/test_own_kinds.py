@@ -120,9 +120,9 @@ def test_from_training_to_sampling(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     words = [f"model.kind={kind}", "data.shuffle=true", "callbacks=detailed", *dropped]
-    whole = train(*words, "trainer.max_steps=33", folder="whole")
-    part = train(*words, "trainer.max_steps=14", folder="part")
-    train("resume=part", "trainer.max_steps=33", small=False)
+    whole = train(*words, "trainer.max_steps=16", folder="whole")
+    part = train(*words, "trainer.max_steps=9", folder="part")
+    train("resume=part", "trainer.max_steps=16", small=False)
     assert_same(tensors(part), tensors(whole))
     assert charrnn.load(part).trained.architecture.kind == kind
 
