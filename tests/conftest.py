@@ -7,10 +7,9 @@ import logging
 import os
 import random
 import shutil
-import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -107,9 +106,8 @@ def door(
     """The door, standing in an empty folder."""
     result = Door(capsys)
     for command in plugins.commands().values():
-        module = ModuleType(str(command.run).partition(":")[0])
-        module.run = result.run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+        name, _, function = str(command.run).partition(":")
+        monkeypatch.setattr(import_module(name), function, result.run)
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.root.handlers[:], logging.root.level
     yield result

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError, shown
+from charrnn.options.ranges import (
+    PATH,
+    UNKNOWN,
+    Range,
+)
 from charrnn.say import progress, say
 
 if TYPE_CHECKING:
     from charrnn.data import EncodedText, Ids
     from charrnn.extras.inspect.passage_report import Passage
     from charrnn.models.trained import TrainedModel
-
-
-from dataclasses import dataclass
-from typing import Annotated
-
-from charrnn.options.ranges import (
-    PATH,
-    UNKNOWN,
-    Range,
-)
 
 
 def run(options: InspectOptions) -> None:

@@ -8,21 +8,12 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from charrnn.cli.literal import quoted
 from charrnn.errors import STOPPING, InputError, install, shown, terminate
-from charrnn.say import say
-
-if TYPE_CHECKING:
-    from charrnn.extras.serve.limits import Limits
-    from charrnn.models.ensemble import Trained
-
-
-from dataclasses import dataclass
-from typing import Annotated
-
 from charrnn.options.ranges import (
     AT_LEAST_1,
     COUNTS,
@@ -39,6 +30,12 @@ from charrnn.options.ranges import (
     require,
 )
 from charrnn.options.sampling import ENGINE
+from charrnn.say import say
+
+if TYPE_CHECKING:
+    from charrnn.extras.serve.limits import Limits
+    from charrnn.models.ensemble import Trained
+
 
 _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
