@@ -40,7 +40,9 @@ _OTHERS = ("wandb", "mlruns", ".submitit")
 def is_run(folder: Path) -> bool:
     """Whether a run stands in a folder."""
     # a run that is killed before its config is written counts as not started
-    return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
+    with contextlib.suppress(OSError):  # a name that is too long for a folder
+        return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
+    return False
 
 
 def refuse_run(folder: Path) -> None:

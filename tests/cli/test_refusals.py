@@ -13,7 +13,8 @@ from charrnn.cli.targets import DataOptions, TrainerOptions
 from charrnn.options.commands import SampleOptions
 
 # of the group model, its default first
-CHOICES = ", ".join(sorted(CELLS, key=lambda kind: (kind != "lstm", kind)))
+KINDS = sorted([*CELLS, "counts"])
+CHOICES = ", ".join(sorted(KINDS, key=lambda kind: (kind != "lstm", kind)))
 LINES = [
     ("sample temprature=1", "temprature=1: no such option; did you mean temperature?"),
     ("train batch_size=3", "batch_size=3: no such option; did you mean data.batch_size?"),
@@ -25,7 +26,7 @@ LINES = [
     ("train hydra.foo=1", "hydra.foo=1: no such option"),
     (
         "train model=lsm",
-        f"model=lsm: no such choice; did you mean lstm? There are: {', '.join(sorted(CELLS))}",
+        f"model=lsm: no such choice; did you mean lstm? There are: {', '.join(KINDS)}",
     ),
     ("train experiment=nope", "experiment=nope: no such choice"),
     ("train model=null", f"model=null: takes one of {CHOICES}"),
