@@ -100,7 +100,9 @@ class Inputs(NamedTuple):
         initial = None
         if config["init_from"] is not None and run.checkpoint is None:
             initial = read_initial(config["init_from"])
-            require_same_tokens(config["init_from"], initial, data.vocabulary, data.corpus.encoding)
+            require_same_tokens(
+                config["init_from"], initial, data.vocabulary, data.options.encoding
+            )
         return cls(data, initial, read_teachers(config, data.vocabulary))
 
 
