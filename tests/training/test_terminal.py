@@ -54,7 +54,8 @@ def test_what_matters_is_in_the_bar(workplace: Path) -> None:
     )
     assert all(bar.fullmatch(line.strip()) for line in bars), bars
     assert any("best val" in line for line in bars)
-    shown = {tuple(map(float, found)) for found in re.findall(r", val (\d+\.\d+), best (\d+\.\d+)", said)}
+    told = re.findall(r", val (\d+\.\d+), best (\d+\.\d+)", said)
+    shown = {tuple(map(float, pair)) for pair in told}
     ran = [losses[step] for step in sorted(losses)]
     possible = {
         (round(loss, 3), round(min(ran[:number]), 3))
