@@ -326,11 +326,14 @@ def _asking(path: str, value: Config, today: Any, record: Record, asked: Request
             f"{record.source}: its {path} is {shown(target)}, which names nothing that can be built"
         )
     choice = record.choices.get(group)
-    written = choice if isinstance(choice, str) else f"[{','.join(choice or ())}]"
     if today is not None:
-        return f"{group}={written if choice else name}"
+        return f"{group}={_written(choice) if choice else name}"
     if choice and choice != asked.choices.get(group):
-        return f"--config-dir FOLDER (that has {group}/{written}.yaml)"
+        return f"--config-dir FOLDER (that has {group}/{_written(choice)}.yaml)"
+    # a recipe that the run was begun with may be what builds it
+    recipes = {g: c for g, c in record.choices.items() if g in ("experiment", "debug")}
+    if left := [g for g, chosen in recipes.items() if chosen != asked.choices.get(g)]:
+        return " ".join(f"{g}={_written(recipes[g])}" for g in left)
     node = found(asked.config, path)
     there: Config = node if isinstance(node, dict) else {}
     words = [f"{'' if there else '+'}{path}._target_={target}"]
@@ -339,6 +342,10 @@ def _asking(path: str, value: Config, today: Any, record: Record, asked: Request
             words.append(override_of(f"{'' if name in there else '+'}{path}.{name}", part))
     words += [f"~{path}.{name}" for name in there if name not in value]
     return " ".join(shlex.quote(as_typed(word)) for word in words)
+
+
+def _written(choice: Choice) -> str:
+    return choice if isinstance(choice, str) else f"[{','.join(choice)}]"
 
 
 def _is_plain(value: Any) -> bool:

@@ -198,7 +198,7 @@ def test_a_sweep(
     assert [step_of(run) for run in runs] == [6, 6]
     assert [config_of(run)["model"]["kind"] for run in runs] == ["lstm", "gru"]
     assert [set(config_of(run)["callbacks"]) for run in runs] == [
-        {"progress", "samples", "checkpoints", "c"}
+        {"progress", "samples", "checkpoints", "overfitting", "counts", "c"}
     ] * 2
 
 

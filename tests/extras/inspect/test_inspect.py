@@ -99,8 +99,8 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     Model(replace(load(run).trained, facts={})).save(alone)
     assert main(["inspect", f"checkpoint={alone}"]) == 2
     assert capfd.readouterr().err.splitlines()[-1] == (
-        f"charrnn inspect: input_txt=null: the text that {alone} was trained on is not at hand; "
-        f"give input_txt=, a text to look at"
+        "charrnn inspect: input_txt=null: the text that the model was trained on is not at hand; "
+        "give input_txt=, a text to look at"
     )
     assert not Path("inspect.html").exists()
     seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")

@@ -86,7 +86,10 @@ def test_a_path_that_is_not_there_is_told_with_the_way_to_those_that_are(
     http: httpx.Client,
 ) -> None:
     message = http.post("/v1/chat/completions", json={}).json()["error"]["message"]
-    assert message == "/v1/chat/completions: there is nothing here; /docs shows what there is"
+    assert message == (
+        "/v1/chat/completions: these models go on with a text and know no chat; POST "
+        "/v1/completions with a prompt"
+    )
 
 
 def test_odd_texts(http: httpx.Client) -> None:
