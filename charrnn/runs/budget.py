@@ -70,7 +70,7 @@ DROPOUT_OPTION, CHECKPOINTS = "model.dropout", "checkpoint_every"
 MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"
 SHARE, MARGIN = "trainer.limit_val_batches", "callbacks.overfitting.margin"
 DECIDES = (
-    BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, SHARE,
+    BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, SHARE, MARGIN,
 )  # fmt: skip
 
 # characters that are trained in a second by a network of so many units with so many streams
@@ -304,9 +304,10 @@ def value_of(config: Config, name: str) -> Any:
 
 
 def replaced(config: Config, options: Mapping[str, Any]) -> Config:
-    """The config with other values of options, dotted; those of a callback that it has."""
+    """The config with other values of options, dotted; without those of a node that it lacks."""
     config = copy.deepcopy(config)
     for name, value in options.items():
-        if name != MARGIN or found(config, name) is None:
+        node, dot, _ = name.rpartition(".")
+        if not dot or found(config, node) is not MISSING:
             put(config, name, value)
     return config
