@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from charrnn import registry
-from charrnn.counts import ALONE, MAX_CONTEXT, Counts, best_context
+from charrnn.counts import ALONE, MAX_CONTEXT, Counts
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.models.trained import Architecture, TrainedModel
@@ -23,7 +23,7 @@ from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import BITS_PER_NAT, say
 from charrnn.training import MetricsCSV
 from charrnn.training.checkpoints import MODEL
-from charrnn.training.counting import MOST
+from charrnn.training.counting import MOST, counted
 
 # what needs a network, or more than the moment that counting takes
 _NOT_FOR_COUNTS = ("init_from", "distill_from", "budget")
@@ -62,11 +62,7 @@ def count_alone(run: RunSpec, here: world.World) -> Result:
     most = options.get("characters") or MOST
     size = len(data.vocabulary)
     say(f"corpus: {data.encoded.path}, vocabulary {size}, train {len(train)}, val {len(val)}")
-    if len(train) > most:
-        say(f"counts: of the first {most:,} of {len(train):,} characters")
-    held_out = val[: min(len(val), most)]
-    context = options.get("context", MAX_CONTEXT)
-    found = best_context(train[:most], held_out, size, context)
+    found = counted(train, val, size, options.get("context", MAX_CONTEXT), most)
     assert found is not None
     table, loss = found
     say(f"model: counts, contexts of {table.context} characters; {len(table.characters):,} entries")

@@ -19,6 +19,7 @@ from charrnn.counts import (
     fit_weights,
     mixed,
 )
+from charrnn.data import SplitIds
 from charrnn.errors import InputError
 from charrnn.evaluation.carried import KeptLogits
 from charrnn.say import say
@@ -38,6 +39,28 @@ _COLUMNS = 64
 # two weights are fitted on no more characters than so many
 _FITTED = 32_768
 _CHARACTERS = 16_384
+
+
+def counted(
+    train: SplitIds,
+    val: SplitIds,
+    vocabulary_size: int,
+    context: int,
+    characters: int,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> tuple[CountTable, float] | None:
+    """Count a training split, of a longer one the beginning, which is said.
+
+    Args:
+        train, val: the ids of both splits; the second says how long contexts are.
+        context, characters, goes_on: as for `CharacterCounts`.
+
+    Returns:
+        As `best_context`.
+    """
+    if len(train) > characters:
+        say(f"counts: of the first {characters:,} of {len(train):,} characters")
+    return best_context(train[:characters], val[:characters], vocabulary_size, context, goes_on)
 
 
 class Losses(NamedTuple):
@@ -116,11 +139,8 @@ class CharacterCounts(L.Callback):
             return
         began = time.perf_counter()
         self._is_short = len(train) < _SHORT
-        if len(train) > self.characters:
-            say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
-        held_out = val[: min(len(val), self.characters)]
-        found = best_context(
-            train[: self.characters], held_out, len(module.vocabulary), self.context, self.goes_on
+        found = counted(
+            train, val, len(module.vocabulary), self.context, self.characters, self.goes_on
         )
         if found is not None:
             self._table, self._alone = found
