@@ -12,6 +12,7 @@ import functools
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,14 +107,14 @@ def _of_run(folder: Path) -> Path | None:
 
 def _newest() -> Path:
     """The run that began last of those that have a model; of a sweep's run the sweep."""
-    latest = OUTPUTS / "latest"
-    begun = [latest.resolve(), *_begun()] if latest.exists() else _begun()
-    for run in begun:
+    begins = False
+    for run in _begun():
+        begins = True
         if _of_run(run) is not None:
             in_sweep = any((run.parent / name).is_file() for name in _IN_A_SWEEP)
             found = run.parent if in_sweep else run
             return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
-    if begun:
+    if begins:
         raise InputError(
             f"checkpoint=null: no run below {OUTPUTS}/ has a model yet; a run writes one at its "
             f"first validation or when it ends"
@@ -124,14 +125,17 @@ def _newest() -> Path:
     )
 
 
-def _begun() -> list[Path]:
+def _begun() -> Iterator[Path]:
     """The run folders below outputs/, those of sweeps too, the last that began first."""
+    latest = OUTPUTS / "latest"
+    if latest.exists():  # mostly it has a model, and no other folder is looked at
+        yield latest.resolve()
     # written when a run begins, and never again
     marks = [
         p for depth in ("*/*/*", "*/*/*/*") for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")
     ]
     marks.sort(key=lambda mark: mark.stat().st_mtime_ns, reverse=True)
-    return [mark.parent.parent.resolve() for mark in marks]
+    yield from (mark.parent.parent.resolve() for mark in marks)
 
 
 def _winner(sweep: Path) -> Path | None:
