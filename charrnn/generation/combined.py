@@ -12,47 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from charrnn.counts import Counts, Walk, mixed
-from charrnn.generation.numpy_engine import NumpyEngine, on_one_thread, one_by_one
+from charrnn.generation.numpy_engine import (
+    NumpyEngine,
+    Stepped,
+    SteppingEngine,
+    on_one_thread,
+    one_by_one,
+)
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.text.vocabulary import Vocabulary
 
 
-class Stepped(Protocol):
-    """N streams that are stepped together."""
-
-    def take_in(self, ids: Ids) -> None:
-        """Step each over one character (N,)."""
-
-    def scores(self) -> Array | Floats:
-        """The logits (N, V) of the next character, or what their softmax does not tell apart."""
-
-    def state(self) -> State: ...
-
-
-class CombinedEngine:
+class CombinedEngine(SteppingEngine):
     """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
 
     vocabulary: Vocabulary
-
-    def steps(self, state: State) -> Stepped:
-        """Streams in a state."""
-        raise NotImplementedError
-
-    @on_one_thread
-    def advance(self, ids: Ids, state: State) -> State:
-        """The state after known characters (N, T)."""
-        steps = self.steps(state)
-        with np.errstate(all="ignore"):
-            for t in range(ids.shape[1]):
-                steps.take_in(ids[:, t])
-        return steps.state()
 
     @on_one_thread
     def write(

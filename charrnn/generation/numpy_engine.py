@@ -7,8 +7,10 @@ and how few, is `numpy_layers`'s business.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -27,7 +29,36 @@ on_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 _TOGETHER_FROM = 4
 
 
-class NumpyEngine:
+class Stepped(Protocol):
+    """N streams that are stepped together."""
+
+    def take_in(self, ids: Ids) -> None:
+        """Step each over one character (N,)."""
+
+    def scores(self) -> Array | Floats:
+        """The logits (N, V) of the next character, or what their softmax does not tell apart."""
+
+    def state(self) -> State: ...
+
+
+class SteppingEngine(ABC):
+    """What steps N streams a character at a time, whatever it makes of one."""
+
+    @abstractmethod
+    def steps(self, state: State) -> Stepped:
+        """Streams in a state."""
+
+    @on_one_thread
+    def advance(self, ids: Ids, state: State) -> State:
+        """The state after known characters (N, T)."""
+        steps = self.steps(state)
+        with np.errstate(all="ignore"):
+            for t in range(ids.shape[1]):
+                steps.take_in(ids[:, t])
+        return steps.state()
+
+
+class NumpyEngine(SteppingEngine):
     """Reads and writes N streams at once; safe to share between threads."""
 
     def __init__(self, folded: Folded) -> None:
@@ -75,15 +106,6 @@ class NumpyEngine:
         logits: Array = top @ self.decoder
         logits += self.folded.decoder_bias
         return logits
-
-    @on_one_thread
-    def advance(self, ids: Ids, state: State) -> State:
-        """The state after known characters (N, T)."""
-        steps = Steps(self, state)
-        with np.errstate(all="ignore"):
-            for t in range(ids.shape[1]):
-                steps.take_in(ids[:, t])
-        return steps.state()
 
     @on_one_thread
     def write(
