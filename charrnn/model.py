@@ -145,9 +145,7 @@ class Predictor:
     ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
         options = sampling_params(length=length, start_text=start_text, **how)
-        pieces = self._sampler(counts).write(
-            options
-        )  # outside the generator: it may refuse at once
+        pieces = self._sampler(counts).write(options)  # outside the generator: it may refuse
         return (piece.text for piece in pieces if piece.text)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from charrnn import registry
 from charrnn.errors import InputError, shown
-from charrnn.models import find_model, read_model
+from charrnn.models import read_model
 from charrnn.models.ensemble import (
     Trained,
     in_order_of,
@@ -41,7 +41,7 @@ FREE = ("dropout",)
 
 def read_initial(init_from: str) -> TrainedModel:
     """The model that a new run starts from."""
-    trained = read_model(find_model(init_from))
+    trained = read_model(init_from)
     if trained.architecture.kind == registry.COUNTS:
         raise InputError(f"init_from={shown(init_from)}: is counts alone, and has no weights")
     return trained

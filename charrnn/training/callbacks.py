@@ -121,9 +121,8 @@ class OverfittingStop(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         loss = trainer.callback_metrics.get("val/loss")
-        if self.margin is None or loss is None or trainer.state.fn != "fit":
-            return
-        if trainer.sanity_checking:
+        fits = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if self.margin is None or loss is None or not fits:
             return
         self.worse = self.worse + 1 if float(loss) > pl_module.best.loss + self.margin else 0
         if self.has_stopped:
