@@ -22,7 +22,7 @@ from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params
 from charrnn.generation.weights import Array, Folded, fold
-from charrnn.models.ensemble import Trained
+from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.options.sampling import ENGINES, SamplingParams
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
@@ -96,7 +96,9 @@ class Engines:
             assert counts is not None
             return CountedEngine(None, counts, self._model.vocabulary)
         engines = [NumpyEngine(folded) for folded in self._folded]
-        network = engines[0] if len(engines) == 1 else EnsembleEngine(engines)
+        network: NumpyEngine | EnsembleEngine = engines[0]
+        if isinstance(self._model, TrainedEnsemble):
+            network = EnsembleEngine(engines, self._model.shares)
         return network if counts is None else CountedEngine(network, counts, network.vocabulary)
 
     @property

@@ -15,6 +15,7 @@ from charrnn.runs.record import MISSING, Choice, Config, found, is_choice, put
 
 # options that are new since a config was recorded, as what was done before them
 NEW = {
+    "data.line_ends": "keep",
     "data.lines": "keep",
     "data.lines_seed": 0,
     "data.shuffle": False,

@@ -26,6 +26,7 @@ from charrnn.options.ranges import (
     PRIMES,
     TEXT,
     UNKNOWN,
+    WEIGHTS,
     Models,
     require,
 )
@@ -79,7 +80,7 @@ def run(options: ServeOptions) -> None:
             if options.models:
                 models = {name: read_models(path) for name, path in options.models.items()}
             else:
-                model = read_models(options.checkpoint)
+                model = read_models(options.checkpoint, options.weights)
                 models = {_name(options.checkpoint, model): model}
             models = {name: with_counts(model, options.counts) for name, model in models.items()}
             app = make_app(
@@ -176,6 +177,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 @dataclass
 class ServeOptions:
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     models: dict | None  # name -> path, or paths of an ensemble
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
@@ -197,6 +199,12 @@ class ServeOptions:
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
     def check(self, prefix: str) -> None:
+        require(
+            not (self.weights and self.models),
+            "weights",
+            self.weights,
+            "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
+        )
         for name, paths in (self.models or {}).items():
             for path in paths if isinstance(paths, list) and paths else [paths]:
                 require(
