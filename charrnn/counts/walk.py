@@ -27,7 +27,8 @@ class Walk:
         self._characters = table.characters.data
         self._starts = table.starts.data
         self._kept = max(1, _KEPT // table.vocabulary_size)
-        self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
+        V = table.vocabulary_size
+        self._uniform = np.full(V, np.float32(1) / np.float32(V))
         self._predicted: dict[int, Floats] = {}
 
     def nodes(self, state: Nodes) -> list[int]:
@@ -71,10 +72,13 @@ class Walk:
         if children.start == children.stop:
             return shorter
         counts = table.counts[children].astype(np.float64)
-        taken = table.discounts[length][np.minimum(table.counts[children], 3) - 1]
+        discounts, which = table.discounts[length], np.minimum(table.counts[children], 3) - 1
         total = counts.sum() + table.dropped[node]
-        mass = (np.maximum(counts - taken, 0) / total).astype(np.float32)
-        p = shorter * (1 - mass.sum(dtype=np.float64)).astype(np.float32)
+        mass = (np.maximum(counts - discounts[which], 0) / total).astype(np.float32)
+        taken = float(table.dropped[node])
+        for discount, number in zip(discounts, np.bincount(which, minlength=3), strict=True):
+            taken += discount * number
+        p = shorter * np.float32(taken / total)
         p[table.characters[children]] += mass
         if len(self._predicted) >= self._kept:
             self._predicted.clear()
