@@ -6,6 +6,7 @@ what the context that is a character shorter predicts, which is mostly still at 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 
 import numpy as np
@@ -31,7 +32,8 @@ class Walk:
         self._dropped = table.dropped.data
         self._discounts = [(0.0, *row) for row in table.discounts.tolist()]
         self._kept = max(1, _KEPT // table.vocabulary_size)
-        self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
+        V = table.vocabulary_size
+        self._uniform = np.full(V, np.float32(1) / np.float32(V))
         self._predicted: dict[int, Floats] = {}
 
     def nodes(self, state: Nodes) -> list[int]:
@@ -80,22 +82,32 @@ class Walk:
         self._predicted[node] = p
         return p
 
+    # Both add up in one order, and round to float32 at the same places, as the compiled loop does.
+
     def _of_few(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
         """Of few children, one by one: a call of NumPy takes as long as several of them."""
-        discounts = self._discounts[length]
         numbers = self._counts[first:last].tolist()
-        taken = [discounts[n] if n < 3 else discounts[3] for n in numbers]
+        each = self._discounts[length]
+        ones, twos = numbers.count(1), numbers.count(2)
+        more = len(numbers) - ones - twos
+        taken = self._dropped[node] + each[1] * ones + each[2] * twos + each[3] * more
         total = sum(numbers) + self._dropped[node]
-        p: Floats = shorter * np.float32((sum(taken) + self._dropped[node]) / total)
+        p: Floats = shorter * np.float32(taken / total)
         own, characters = p.data, self._characters[first:last]
-        for character, number, discount in zip(characters, numbers, taken, strict=True):
-            own[character] += (number - discount) / total
+        masses = array("f", [(n - (each[n] if n < 3 else each[3])) / total for n in numbers])
+        for character, mass in zip(characters, masses, strict=True):
+            own[character] += mass
         return p
 
     def _of_many(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
         counts = self.table.counts[first:last].astype(np.float64)
-        taken = self.table.discounts[length][np.minimum(counts, 3).astype(int) - 1]
+        discounts, which = self.table.discounts[length], np.minimum(counts, 3).astype(int) - 1
+        taken = float(self._dropped[node])
+        for discount, number in zip(discounts, np.bincount(which, minlength=3), strict=True):
+            taken += discount * number
         total = counts.sum() + self._dropped[node]
-        p: Floats = shorter * np.float32((taken.sum() + self._dropped[node]) / total)
-        p[self.table.characters[first:last]] += ((counts - taken) / total).astype(np.float32)
+        p: Floats = shorter * np.float32(taken / total)
+        p[self.table.characters[first:last]] += ((counts - discounts[which]) / total).astype(
+            np.float32
+        )
         return p

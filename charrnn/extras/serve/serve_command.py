@@ -30,7 +30,7 @@ from charrnn.options.ranges import (
     Models,
     require,
 )
-from charrnn.options.sampling import ENGINE
+from charrnn.options.sampling import ENGINE, PRECISION
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run(options: ServeOptions) -> None:
                 models,
                 _limits(options),
                 engine=options.engine,
+                precision=options.precision,
                 reading=HowToRead(options.unknown, options.prime),
                 copies=Copies(options.corpus),
                 token=options.token,
@@ -188,6 +189,7 @@ class ServeOptions:
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]
+    precision: Annotated[int, PRECISION]
     streams: Annotated[int, AT_LEAST_1]
     cache_mb: Annotated[int, NOT_NEGATIVE]
     max_length: Annotated[int, AT_LEAST_1]
