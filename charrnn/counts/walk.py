@@ -7,6 +7,8 @@ what the context that is a character shorter predicts, which is mostly still at 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +49,19 @@ class Walk:
 
     def after(self, nodes: list[int], id_: int) -> list[int]:
         """The state after a character."""
-        characters, starts, longer = self._characters, self._starts, [0]
+        longer = [0]
         for node in nodes[: self.table.context]:
-            end = starts[node + 1]
-            child = bisect_left(characters, id_, starts[node], end)
-            if child == end or characters[child] != id_:
+            child = self._child(node, id_)
+            if not child:
                 break
             longer.append(child)
         return longer
+
+    def _child(self, node: int, id_: int) -> int:
+        """The context that is longer by a character; 0 where there is none."""
+        end = self._starts[node + 1]
+        child = bisect_left(self._characters, id_, self._starts[node], end)
+        return child if child < end and self._characters[child] == id_ else 0
 
     def predicted(self, nodes: list[int]) -> Floats:
         """p (V,) of the next character; not to be changed."""
@@ -70,32 +77,47 @@ class Walk:
 
     def _interpolated(self, shorter: Floats, node: int, length: int) -> Floats:
         """What a context predicts, by what the shorter one does."""
-        first, last = self._starts[node], self._starts[node + 1]
-        if first == last:
+        characters, numbers, dropped = self._children(node)
+        if not len(numbers):
             return shorter
-        few = self._of_few if last - first <= _FEW else self._of_many
-        p = few(shorter, node, length, first, last)
+        p = interpolated(shorter, characters, numbers, dropped, self._discounts[length])
         if len(self._predicted) >= self._kept:
             self._predicted.clear()
         self._predicted[node] = p
         return p
 
-    def _of_few(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
-        """Of few children, one by one: a call of NumPy takes as long as several of them."""
-        discounts = self._discounts[length]
-        numbers = self._counts[first:last].tolist()
-        taken = [discounts[n] if n < 3 else discounts[3] for n in numbers]
-        total = sum(numbers) + self._dropped[node]
-        p: Floats = shorter * np.float32((sum(taken) + self._dropped[node]) / total)
-        own, characters = p.data, self._characters[first:last]
-        for character, number, discount in zip(characters, numbers, taken, strict=True):
-            own[character] += (number - discount) / total
-        return p
+    def _children(self, node: int) -> tuple[Sequence[int], Sequence[int], int]:
+        """What came after a context, how often each, and how often what is not kept."""
+        children = slice(self._starts[node], self._starts[node + 1])
+        return self._characters[children], self._counts[children], self._dropped[node]
 
-    def _of_many(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
-        counts = self.table.counts[first:last].astype(np.float64)
-        taken = self.table.discounts[length][np.minimum(counts, 3).astype(int) - 1]
-        total = counts.sum() + self._dropped[node]
-        p: Floats = shorter * np.float32((taken.sum() + self._dropped[node]) / total)
-        p[self.table.characters[first:last]] += ((counts - taken) / total).astype(np.float32)
+
+def interpolated(
+    shorter: Floats,
+    characters: Sequence[int],
+    numbers: Sequence[int],
+    dropped: int,
+    discounts: Sequence[float],
+) -> Floats:
+    """p (V,) after a context, by that of the shorter one; see `charrnn.counts.table`.
+
+    Args:
+        characters, numbers: what came after it, one or more, and how often each.
+        dropped: how many others came after it.
+        discounts: what is taken from counts of 0, 1, 2, and more.
+    """
+    if len(numbers) > _FEW:
+        counts = np.array(numbers, np.float64)
+        taken = np.array(discounts)[np.minimum(counts, 3).astype(int)]
+        total = counts.sum() + dropped
+        p: Floats = shorter * np.float32((taken.sum() + dropped) / total)
+        p[np.asarray(characters)] += ((counts - taken) / total).astype(np.float32)
         return p
+    # one by one, since a call of NumPy takes as long as several of them
+    each = [discounts[number] if number < 3 else discounts[3] for number in numbers]
+    whole = sum(numbers) + dropped
+    p = shorter * np.float32((sum(each) + dropped) / whole)
+    own: Any = p.data
+    for character, number, less in zip(characters, numbers, each, strict=True):
+        own[character] += (number - less) / whole
+    return p
