@@ -262,5 +262,14 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
                 f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
                 f"give data.input_txt=, or data.input_h5= and data.input_json="
             )
+        for path in (Path(h5), Path(json)):
+            if not path.exists():
+                text = Path(h5).with_suffix(".txt")
+                raise InputError(
+                    f"split={options.split}: {path} is gone, where the text of the model was; "
+                    f"`charrnn preprocess input_txt={text if text.exists() else 'TEXT'} "
+                    f"output_h5={h5}` makes it again (with the val_frac= and the like of the "
+                    f"training), or data.input_txt= scores a text"
+                )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)
