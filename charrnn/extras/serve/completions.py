@@ -62,11 +62,12 @@ class Answer:
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]
-        params = asked.sampling_params()
         try:
+            params = asked.sampling_params()
             require_choosable(params, vocabulary)
-        except InputError as error:
-            raise Refusal(400, str(error), param="ban") from None
+        except InputError as error:  # which begins with the option's name
+            param = str(error).partition("=")[0]
+            raise Refusal(400, str(error), param=param) from None
         return Job(
             prompt=prompt.read,
             state=prompt.state,
