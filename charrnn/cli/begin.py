@@ -11,9 +11,8 @@ resume=auto       the newest unfinished run of this config, else a new one;
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
 from charrnn.options.ranges import FIXED
+from charrnn.options.training import DataNode, TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs.older import upgraded
 from charrnn.runs.record import Config, Record, found, record_of
@@ -40,7 +40,7 @@ def run_of(asked: Request) -> RunSpec:
     Raises:
         InputError: it cannot begin so; nothing is written or removed then.
     """
-    resume = asked.config["resume"]
+    resume = asked.config.resume
     if resume is None and _is_started_again(asked):
         resume = "auto"
     if resume is None:
@@ -50,7 +50,7 @@ def run_of(asked: Request) -> RunSpec:
     target = Path(resume).resolve()
     if target.is_dir() and (target / folders.RECORDED).is_file():
         return _again(target, asked)
-    if job := jobs.record_for(target, asked.config, asked.choices, asked.overrides):
+    if job := jobs.record_for(target, asked.config.plain(), asked.choices, asked.overrides):
         return _run(asked, _merged(job.record, asked), target, None, job.overrides)
     if target.is_dir():
         raise InputError(
@@ -62,19 +62,19 @@ def run_of(asked: Request) -> RunSpec:
 
 def _run(
     asked: Request,
-    config: Config,
+    config: TrainOptions,
     folder: Path,
     source: Path | None,
     overrides: tuple[str, ...] | None = None,
 ) -> RunSpec:
-    again = words_again(asked.overrides, asked.flags, config)
+    again = words_again(asked.overrides, asked.flags, config.plain())
     typed = asked.overrides if overrides is None else overrides
     return RunSpec(config, folder, source, asked.given, asked.choices, typed, asked.hydra, again)
 
 
 def _new(asked: Request) -> RunSpec:
     folders.refuse_run(asked.folder)
-    return _run(asked, absolute(_with_one_text(asked)), asked.folder, None)
+    return _run(asked, absolute(_with_one_text(asked.config, asked.given)), asked.folder, None)
 
 
 def checkpoint_record(path: str) -> Record:
@@ -83,45 +83,41 @@ def checkpoint_record(path: str) -> Record:
     Raises:
         InputError: it cannot be read, or is no record.
     """
-    changed = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
-    return _read_once(os.path.abspath(path), changed, path)
-
-
-@functools.lru_cache(maxsize=1)
-def _read_once(place: str, changed: int, path: str) -> Record:
-    """Reading a checkpoint takes its time, and it is asked for what it was made of twice."""
     entry = checkpoint.read_run(Path(path))[ENTRY]
     return record_of(entry["config"], entry.get("choices", {}), path)
 
 
-def absolute(config: Config) -> Config:
+def absolute(config: TrainOptions) -> TrainOptions:
     """The config with its paths absolute, so that a resume may stand in any folder."""
-    data = dict(config["data"])
-    for name in ("input_txt", "input_h5", "input_json"):
-        value = data.get(name)
-        if isinstance(value, list):
-            data[name] = [os.path.abspath(v) for v in value]
-        elif value is not None:
-            data[name] = os.path.abspath(value)
-    init_from = config["init_from"]
-    if init_from is not None:
-        # outputs/latest will be another run once this one has begun
-        init_from = os.path.realpath(init_from)
-    teachers = _absolute_teachers(config)
-    return {**config, "data": data, "init_from": init_from, **teachers, "resume": None}
+    data = config.data
+    texts = data.input_txt
+    data = replace(
+        data,
+        input_txt=[*map(os.path.abspath, texts)] if isinstance(texts, list) else _absolute(texts),
+        input_h5=_absolute(data.input_h5),
+        input_json=_absolute(data.input_json),
+    )
+    # outputs/latest will be another run once this one has begun
+    init_from = None if config.init_from is None else os.path.realpath(config.init_from)
+    return replace(_with_teachers(config), data=data, init_from=init_from, resume=None)
 
 
-def _absolute_teachers(config: Config) -> Config:
-    """`distill_from` as it is recorded: a list, for which the above holds, too."""
-    paths = config["distill_from"]
-    if paths is not None:
-        paths = [os.path.realpath(p) for p in ([paths] if isinstance(paths, str) else paths)]
-    return {"distill_from": paths}
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
 
 
-def _with_one_text(asked: Request) -> Config:
-    data = without_default_corpus(asked.config["data"], asked.given)
-    return {**asked.config, "data": data}
+def _with_teachers(config: TrainOptions) -> TrainOptions:
+    """The config with `distill_from` as it is recorded: a list of real paths."""
+    paths = config.distill_from
+    if paths is None:
+        return config
+    paths = [os.path.realpath(p) for p in ([paths] if isinstance(paths, str) else paths)]
+    return replace(config, distill_from=paths)
+
+
+def _with_one_text(config: TrainOptions, given: Sequence[str]) -> TrainOptions:
+    data = without_default_corpus(config.data.plain(), given)
+    return replace(config, data=DataNode.of(data))
 
 
 def _again(folder: Path, asked: Request) -> RunSpec:
@@ -129,10 +125,10 @@ def _again(folder: Path, asked: Request) -> RunSpec:
     return _run(asked, config, folder, folder)
 
 
-def _merged(record: Record, asked: Request) -> Config:
+def _merged(record: Record, asked: Request) -> TrainOptions:
     """A recorded config with what was asked for today, such as another place of the same text."""
     # named from another folder they are the same
-    asked = replace(asked, config={**asked.config, **_absolute_teachers(asked.config)})
+    asked = replace(asked, config=_with_teachers(asked.config))
     try:
         config = merged(record, asked)
     except (KeyError, TypeError, AttributeError) as error:
@@ -140,7 +136,7 @@ def _merged(record: Record, asked: Request) -> Config:
         raise InputError(
             f"{record.source}: its config is none that charrnn wrote ({what})"
         ) from error
-    return absolute({**config, "data": without_default_corpus(config["data"], ())})
+    return absolute(_with_one_text(config, ()))
 
 
 def _is_started_again(asked: Request) -> bool:
@@ -153,13 +149,13 @@ def _is_started_again(asked: Request) -> bool:
 
 def _automatic(asked: Request) -> RunSpec:
     folder = asked.folder
-    now = absolute(_with_one_text(asked))
+    now = absolute(_with_one_text(asked.config, asked.given))
     if asked.job_id:
         if (folder / folders.RECORDED).is_file():
             return _again(folder, _without_resume(asked))
         return _run(asked, now, folder, None)
     for other in folders.run_folders(folder.parent.parent):
-        if other != folder and _is_unfinished(other, now):
+        if other != folder and _is_unfinished(other, now.plain()):
             folders.unmake(folder)
             # what it was begun with is what is given; who asks for a logger still does
             loggers = tuple(key for key in asked.given if key.split(".")[0] == "logger")
@@ -171,7 +167,7 @@ def _without_resume(asked: Request, given: tuple[str, ...] | None = None) -> Req
     kept = asked.given if given is None else given
     # what the run was begun from is recorded, as is what was left open then, such as seed=null;
     # a resume does not ask for it again
-    left_open = {key for key in having("train", FIXED) if found(asked.config, key) is None}
+    left_open = {key for key in having("train", FIXED) if found(asked.config.plain(), key) is None}
     past = {"resume", "init_from", *left_open}
     return replace(asked, given=tuple(key for key in kept if key not in past))
 
@@ -184,7 +180,7 @@ def _is_unfinished(folder: Path, now: Config) -> bool:
         if not last.exists():
             return True
         with contextlib.suppress(InputError):
-            return not checkpoint.read(last)[ENTRY]["finished"]
+            return not checkpoint.read_run(last)[ENTRY]["finished"]
         return True
     return False
 

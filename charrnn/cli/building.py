@@ -135,7 +135,7 @@ def having(command: str, trait: Trait) -> frozenset[str]:
 def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, hint in hints_of(schema).items():
         kind = kind_of(hint)
-        if is_dataclass(kind):
+        if is_dataclass(kind) and NODE not in _extras(hint):
             yield from _below(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, hint
@@ -173,12 +173,13 @@ def _extras(hint: Any) -> tuple[Any, ...]:
 
 def _checked(hint: Any, name: str, value: Any) -> Any:
     kind, extras = kind_of(hint), _extras(hint)
-    if is_dataclass(kind):
+    if is_dataclass(kind) and NODE not in extras:
         if not isinstance(value, dict):
             raise BadOption(name, value, f"takes options below it: {name}.NAME=VALUE")
         return build(kind, value, f"{name}.")
     if NODE in extras:
-        return node(name, value, SUPPLIED.get(name, set()))
+        values = node(name, value, SUPPLIED.get(name, set()))
+        return kind.of(values) if hasattr(kind, "of") else values
     if NODES in extras:
         if not isinstance(value, dict):
             raise BadOption(name, value, f"takes nodes below it: +{name}.NAME._target_=CLASS")
@@ -313,9 +314,8 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
             raise BadOption(f"{path}.{name}", value[name], "takes true or false")
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema = targets.TARGETS.get(target)
-    is_foreign = schema is None
-    schema = schema or targets.OF_GROUP.get(path)
+    schema = targets.OF_GROUP.get(path) or targets.TARGETS.get(target)
+    is_foreign = targets.TARGETS.get(target) is not schema or schema is None
     if schema is None:
         signatures.check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}

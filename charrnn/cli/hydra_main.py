@@ -20,6 +20,7 @@ from charrnn.cli.job import Job
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.options.ranges import require_path
+from charrnn.options.training import TrainOptions
 
 if TYPE_CHECKING:
     from hydra.experimental.callback import Callback
@@ -133,7 +134,9 @@ def _resolved(line: Line) -> str | None:
         with explaining(line):
             config = line.compose()
             with hydra_config(config):
-                values: Any = asdict(options_of(line.command, config, config.hydra))
+                options = options_of(line.command, config, config.hydra)
+                is_training = isinstance(options, TrainOptions)
+                values: Any = options.plain() if is_training else asdict(options)
     except InputError:
         return None
     header = ""

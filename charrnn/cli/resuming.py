@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from charrnn.cli.literal import as_typed, literal, override_of
 from charrnn.cli.targets import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import FIXED
+from charrnn.options.training import TrainOptions
 from charrnn.runs.folder import require_plain_files
 from charrnn.runs.older import choices_of_0_1, upgraded
 from charrnn.runs.record import MISSING, Choice, Config, Record, found, put
@@ -182,26 +184,27 @@ def words_again(words: Sequence[str], flags: Sequence[str], config: Config, *swe
 # What the run has then
 
 
-def merged(record: Record, asked: Request) -> Config:
+def merged(record: Record, asked: Request) -> TrainOptions:
     """The recorded config with what is asked for today, checked.
 
     Raises:
         InputError: names an option that a resume cannot change, or what is not taken from a
             record, with the words that ask for it.
     """
-    config = laid_over(record, asked, having("train", FIXED))
+    config = laid_over(record, asked.config.plain(), asked, having("train", FIXED))
     # it was asked for when the run was begun; a resume does without that file
-    checked = vars(build(plugins.options_of("train"), {**config, "init_from": None}))
-    return {**checked, "init_from": config["init_from"]}
+    checked: TrainOptions = build(plugins.options_of("train"), {**config, "init_from": None})
+    return replace(checked, init_from=config["init_from"])
 
 
-def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
+def laid_over(record: Record, now: Config, asked: Request, fixed: frozenset[str]) -> Config:
     """The recorded config, laid over today's, with what today's line gives.
 
     Args:
+        now: today's config.
         fixed: the options that a resume cannot change.
     """
-    now, recorded = asked.config, upgraded(record.config, record.source)
+    recorded = upgraded(record.config, record.source)
     given = _changed(_choices(record), asked)
     result, lacking = copy.deepcopy(now), dict[str, str]()
 
@@ -226,7 +229,7 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
             if isinstance(today, dict) and f"{path}._target_" in given:
                 return copy.deepcopy(today)
             today = None
-        if word := _asking(path, value, today, record, asked):
+        if word := _asking(path, value, today, now, record, asked):
             lacking[f"{path} is {target}"] = word
         if today is None:
             return {}
@@ -314,7 +317,9 @@ def _refuse_changes(
             )
 
 
-def _asking(path: str, value: Config, today: Any, record: Record, asked: Request) -> str:
+def _asking(
+    path: str, value: Config, today: Any, now: Config, record: Record, asked: Request
+) -> str:
     """The word that asks for a recorded node which today's line does not name; "" if it does."""
     group, _, name = path.partition(".")
     target = value.get("_target_") if isinstance(value, dict) else None
@@ -334,7 +339,7 @@ def _asking(path: str, value: Config, today: Any, record: Record, asked: Request
     recipes = {g: c for g, c in record.choices.items() if g in ("experiment", "debug")}
     if left := [g for g, chosen in recipes.items() if chosen != asked.choices.get(g)]:
         return " ".join(f"{g}={_written(recipes[g])}" for g in left)
-    node = found(asked.config, path)
+    node = found(now, path)
     there: Config = node if isinstance(node, dict) else {}
     words = [f"{'' if there else '+'}{path}._target_={target}"]
     for name, part in value.items():

@@ -30,6 +30,7 @@ from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, requ
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.options.training import TrainerOptions
 from charrnn.runs.folder import is_run
 from charrnn.runs.record import Record
 from charrnn.say import say
@@ -291,15 +292,15 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     with open_dict(config):
         config.hydra.job.num = config.hydra.job.id = number
     with hydra_config(config), line.opened():
-        values = vars(options_of(line.command, config, config.hydra))
+        options = options_of(line.command, config, config.hydra)
         if line.command != "train":
             return SweepJob("", Record({}, {}, ""), ())
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
-        asked = request_of(values, config.hydra, folder, line.places())
-    _refuse_processes(values["trainer"])
-    if values["resume"] not in (None, "auto") and line.check is not None:
+        asked = request_of(options, config.hydra, folder, line.places())
+    _refuse_processes(options.trainer)
+    if options.resume not in (None, "auto") and line.check is not None:
         line.check(asked)
-    recorded = copy.deepcopy(values)
+    recorded = copy.deepcopy(options.plain())
     make_absolute(line.command, recorded, os.getcwd())
     for name in ("init_from", "distill_from"):
         # outputs/latest will be another run by then
@@ -308,14 +309,14 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     return SweepJob(folder.name, Record(recorded, asked.choices, ""), asked.overrides)
 
 
-def _refuse_processes(trainer: dict[str, Any]) -> None:
+def _refuse_processes(trainer: TrainerOptions) -> None:
     """Refuse a run in several processes: a sweep would have to share the devices out."""
-    devices = trainer.get("devices", 1)
+    devices = trainer.devices
     count = len(devices) if isinstance(devices, list) else devices
     for name, value, single in (
         ("devices", devices, count == 1),
-        ("num_nodes", trainer.get("num_nodes"), trainer.get("num_nodes") in (1, None)),
-        ("strategy", trainer.get("strategy"), trainer.get("strategy") != "ddp"),
+        ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
+        ("strategy", trainer.strategy, trainer.strategy != "ddp"),
     ):
         if not single:
             raise InputError(

@@ -61,7 +61,7 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     if asked is None:
         raise InputError("-m: charrnn.build builds one run; charrnn.train runs a sweep")
     if (run := run_of(asked)).source is not None:
-        raise InputError(f"resume={asked.config['resume']}: charrnn.train goes on with a run")
+        raise InputError(f"resume={asked.config.resume}: charrnn.train goes on with a run")
     preflight.check_options(run, world.ALONE)
     run, inputs = prepared(run)
     data, module, trainer, _ = fit.build_parts(run, inputs, Signals())

@@ -35,11 +35,11 @@ def introduce(
     if initial is not None:
         many = "characters" if initial.common != 1 else "character"
         say(
-            f"init_from: {initial.common} {many} from {_short(Path(config['init_from']))}, "
+            f"init_from: {initial.common} {many} from {_short(Path(str(config.init_from)))}, "
             f"{initial.new} new, {initial.unused} of that model's not used"
         )
-    if config["distill_from"] is not None:
-        say(f"teachers: {len(config['distill_from'])}, weight {config['distill_weight']:g}")
+    if config.distill_from is not None:
+        say(f"teachers: {len(config.distill_from)}, weight {config.distill_weight:g}")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "
@@ -50,7 +50,7 @@ def introduce(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
     )
-    say(f"device: {hardware.describe(config['trainer'])}")
+    say(f"device: {hardware.describe(config.trainer)}")
     if run.checkpoint is not None:
         say(f"going on from {run.checkpoint}, step {run.step}")
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.runs.record import MISSING, Config, found, put
+from charrnn.options.training import TrainOptions
+from charrnn.runs.record import MISSING, found, put
 from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
@@ -275,7 +276,7 @@ def usual_speed(size: int) -> float:
 # -- in a config -------------------------------------------------------------------------
 
 
-def guessed(config: Config) -> Config:
+def guessed(config: TrainOptions) -> TrainOptions:
     """The config with a guess in place of what is decided only once the text is known."""
     guess = {BATCH_SIZE: STREAMS, HIDDEN_SIZE: USUAL_SIZE, DROPOUT_OPTION: SOME_DROPOUT}
     return replaced(config, {name: guess[name] for name in guess if value_of(config, name) is None})
@@ -287,27 +288,27 @@ def leaves_nothing_open(given: Mapping[str, Any]) -> bool:
     return ends and given.keys() >= {BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, CHECKPOINTS}
 
 
-def refuse_two_lengths(config: Config) -> None:
+def refuse_two_lengths(config: TrainOptions) -> None:
     """Raise InputError if a new run is to be as long as a budget and as something else."""
     for name in (MAX_EPOCHS, MAX_STEPS):
-        if config["budget"] is not None and (value := value_of(config, name)) is not None:
+        if config.budget is not None and (value := value_of(config, name)) is not None:
             raise InputError(
-                f"{name}={value}: budget={config['budget']} chooses how long to train; give one "
+                f"{name}={value}: budget={config.budget} chooses how long to train; give one "
                 f"of them"
             )
 
 
-def value_of(config: Config, name: str) -> Any:
+def value_of(config: TrainOptions, name: str) -> Any:
     """The value of a dotted option; None where there is none."""
-    value = found(config, name)
+    value = found(config.plain(), name)
     return None if value is MISSING else value
 
 
-def replaced(config: Config, options: Mapping[str, Any]) -> Config:
+def replaced(config: TrainOptions, options: Mapping[str, Any]) -> TrainOptions:
     """The config with other values of options, dotted; without those of a node that it lacks."""
-    config = copy.deepcopy(config)
+    plain = copy.deepcopy(config.plain())
     for name, value in options.items():
         node, dot, _ = name.rpartition(".")
-        if not dot or found(config, node) is not MISSING:
-            put(config, name, value)
-    return config
+        if not dot or found(plain, node) is not MISSING:
+            put(plain, name, value)
+    return config.of(plain)

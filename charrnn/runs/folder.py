@@ -99,7 +99,7 @@ def record(run: RunSpec) -> None:
         "hydra": {"hydra": run.hydra},
         "overrides": list(run.overrides),
         "choices": dict(run.choices),
-        "config": run.config,
+        "config": run.config.plain(),
     }
     for name, content in contents.items():
         path = run.folder / ".hydra" / f"{name}.yaml"

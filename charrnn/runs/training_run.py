@@ -55,7 +55,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
             run, inputs = prepared(run, here)
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
-            processes = hardware.processes(run.config["trainer"])
+            processes = hardware.processes(run.config.trainer)
             if processes == 1:
                 result = fit(run, signals, inputs=inputs)
             elif here.launcher:
@@ -78,7 +78,7 @@ def prepared(run: RunSpec, here: world.World = world.ALONE) -> tuple[RunSpec, In
     """
     inputs = Inputs.read(run)
     run = _with_choices_made(run, inputs, here)
-    preflight.check_data(run, inputs.data, hardware.processes(run.config["trainer"]))
+    preflight.check_data(run, inputs.data, hardware.processes(run.config.trainer))
     return replace(run, teachers=fingerprint(inputs.teachers, run)), inputs
 
 
@@ -102,18 +102,17 @@ def _with_choices_made(run: RunSpec, inputs: Inputs, here: world.World) -> RunSp
     """The run with all decided that the text's length and this machine decide."""
     config, data, initial = run.config, inputs.data, inputs.initial
     if initial is not None:
-        model = adopt_architecture(config["init_from"], initial, config["model"], run.given)
-        config = {**config, "model": model}
-    config = {**config, "seed": data.seed}
+        config = replace(config, model=adopt_architecture(config, initial, run.given))
+    config = replace(config, seed=data.seed)
     config = decided(config, data, here, inputs.teachers)
-    config = {**config, "trainer": hardware.resolve(config, here), "resume": None}
+    config = replace(config, trainer=hardware.resolve(config, here), resume=None)
     assert data.files is not None
     return replace(run, config=config, files=data.files)
 
 
 def _end(run: RunSpec) -> list[Path]:
     """What comes when a run has ended; the files that extras made of it."""
-    if run.config["fit_temperature"]:
+    if run.config.fit_temperature:
         record_temperature(run.folder)
     made = [call(run.folder) for call in plugins.calls("run_end")]
     return [path for path in made if path is not None]

@@ -31,9 +31,11 @@ def fields(schema: Any, prefix: str = "") -> set[str]:
     names: set[str] = set()
     for name, hint in hints_of(schema).items():
         kind = kind_of(hint)
+        if {NODE, NODES} & set(typing.get_args(hint)[1:]):
+            continue
         if dataclasses.is_dataclass(kind):
             names |= fields(kind, f"{prefix}{name}.")
-        elif not {NODE, NODES} & set(typing.get_args(hint)[1:]):
+        else:
             names.add(prefix + name)
     return names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from charrnn.errors import InputError
 from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget
 from charrnn.runs.budget import Asked, chosen
+from tests.small_runs import train_options
 
 TEXTS = (1_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = (3, 30, 90, 600, 3600, 7200, 100_000)
@@ -215,20 +217,14 @@ def test_a_time(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-CONFIG: dict[str, Any] = {
-    "budget": "10m",
-    "checkpoint_every": None,
-    "data": {"batch_size": None},
-    "model": {"hidden_size": 128, "dropout": None, "tied": False},
-    "trainer": {"max_epochs": None, "max_steps": None},
-}
+CONFIG = train_options(budget="10m", model__hidden_size=128)
 
 
 def test_what_is_open_in_a_config() -> None:
     guess = budget.guessed(CONFIG)
-    assert guess["data"] == {"batch_size": 32}
-    assert guess["model"] == {"hidden_size": 128, "dropout": 0.3, "tied": False}
-    assert CONFIG["data"] == {"batch_size": None}
+    assert guess.data.batch_size == 32
+    assert (guess.model.hidden_size, guess.model.dropout) == (128, 0.3)
+    assert CONFIG.data.batch_size is None
     assert budget.value_of(CONFIG, "trainer.limit_val_batches") is None
     all_but_one = {"data.batch_size": 4, "model.hidden_size": 4, "model.dropout": 0.0}
     assert not budget.leaves_nothing_open({**all_but_one, "checkpoint_every": 9})
@@ -240,10 +236,10 @@ def test_what_is_open_in_a_config() -> None:
 
 @pytest.mark.parametrize("name", ["max_epochs", "max_steps"])
 def test_a_length_beside_a_budget_is_refused(name: str) -> None:
-    config = {**CONFIG, "trainer": {**CONFIG["trainer"], name: 50}}
+    config = budget.replaced(CONFIG, {f"trainer.{name}": 50})
     with pytest.raises(InputError, match=rf"^trainer.{name}=50: budget=10m chooses how long"):
         budget.refuse_two_lengths(config)
-    budget.refuse_two_lengths({**config, "budget": None})
+    budget.refuse_two_lengths(replace(config, budget=None))
     budget.refuse_two_lengths(CONFIG)
 
 

@@ -10,8 +10,10 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.commands import train
 from charrnn.errors import InputError
+from charrnn.options.training import TrainOptions
 from charrnn.runs import world as worlds
 from charrnn.runs.world import ALONE, World, check, first_node, world
+from tests.small_runs import train_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {
@@ -159,12 +161,9 @@ def test_first_node(nodes: str, first: str) -> None:
     assert first_node(nodes) == first
 
 
-def options(batchnorm: bool = False, **trainer: Any) -> dict[str, Any]:
-    return {
-        "trainer": {"devices": 1, "num_nodes": 1, **trainer},
-        "model": {"batchnorm": batchnorm},
-        "data": {"batch_size": 12},
-    }
+def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
+    given = {f"trainer__{name}": value for name, value in trainer.items()}
+    return train_options(model__batchnorm=batchnorm, data__batch_size=12, **given)
 
 
 FOUR = World("torchrun", 0, 0, 4, 2)
