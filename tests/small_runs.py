@@ -18,7 +18,7 @@ from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.options.training import TrainOptions
 from charrnn.runs.hardware import cpu_runs_bf16
-from charrnn.runs.record import put
+from charrnn.runs.recorded_config import put
 
 SMALL = (
     "trainer=cpu",

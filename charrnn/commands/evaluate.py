@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.building import written
+from charrnn.cli.checked_options import written
 from charrnn.errors import InputError, RunError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
@@ -121,7 +121,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
     keep_freed_memory()
     network = any_network_of(trained)
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -160,7 +160,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
         decay=options.dynamic_decay,
         segment=options.dynamic_segment,
     )
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         score = dynamic_loss(network, ids, rule, report=report)
     if not score.loss < LARGEST_LOSS:
         raise RunError(f"dynamic_lr={rule.lr:g}: carried the weights away; give a smaller one")

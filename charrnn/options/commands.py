@@ -1,9 +1,9 @@
 """The options of the core's commands, each with its type, its range and its traits.
 
-The defaults and a line of explanation for each stand in ``conf/``; `charrnn.cli.building` holds a
-composed config to what is declared here, before any data is read and before torch is imported. All
-else follows from the traits: what is taken literally (`charrnn.cli.literal`), what is a path, what
-a resume may not change. Those of `charrnn train` are in `charrnn.options.training`.
+The defaults and a line of explanation for each stand in ``conf/``. `charrnn.cli.checked_options`
+holds a composed config to what is declared here, before any data is read and before torch is
+imported. All else follows from the traits: what is taken literally (`charrnn.cli.literal`), what is
+a path, what a resume may not change. Those of `charrnn train` are in `charrnn.options.training`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A node is what Hydra's `instantiate` builds of a ``_target_`` and its arguments. Those of data,
 model and trainer have options that a run reads too, so they are typed; an argument that only
 somebody's own class knows stays as the config has it. What stands in the other nodes is declared
-in `charrnn.cli.targets`, and read by nobody but what is built.
+in `charrnn.cli.node_options`, and read by nobody but what is built.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 import traceback
@@ -51,7 +50,7 @@ from charrnn.runs.other_models import (
 )
 from charrnn.runs.process_group import lost, means_lost
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.world import ALONE, World
+from charrnn.runs.world import SINGLE_PROCESS, World
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
@@ -117,7 +116,9 @@ class Parts(NamedTuple):
     initial: Initial | None
 
 
-def build_parts(run: RunSpec, inputs: Inputs, signals: Signals, world: World = ALONE) -> Parts:
+def build_parts(
+    run: RunSpec, inputs: Inputs, signals: Signals, world: World = SINGLE_PROCESS
+) -> Parts:
     """Build what the config of a run names: module, callbacks, loggers and trainer.
 
     Args:
@@ -135,7 +136,7 @@ def build_parts(run: RunSpec, inputs: Inputs, signals: Signals, world: World = A
 
 
 def fit(
-    run: RunSpec, signals: Signals, world: World = ALONE, inputs: Inputs | None = None
+    run: RunSpec, signals: Signals, world: World = SINGLE_PROCESS, inputs: Inputs | None = None
 ) -> Result:
     """Train until the end, a signal, or a failure.
 
@@ -219,17 +220,6 @@ class _Resumed(L.Callback):
     ) -> None:
         self.is_done = self.is_done or trainer.global_step > self.step
 
-    def is_to_blame(self, error: BaseException) -> bool:
-        """Whether the checkpoint's content must be what something failed by.
-
-        Until then it is what differs from the run that wrote it; unless code of somebody's own
-        was at work when it failed.
-        """
-        frames = traceback.walk_tb(error.__traceback__)
-        modules = {str(f.f_globals.get("__name__")).partition(".")[0] for f, _ in frames}
-        known = {"charrnn", "lightning", "torch", "packaging"} | sys.stdlib_module_names
-        return not self.is_done and modules <= known
-
 
 @contextlib.contextmanager
 def _explained(run: RunSpec, world: World, resumed: _Resumed) -> Iterator[None]:
@@ -259,7 +249,8 @@ def _explained(run: RunSpec, world: World, resumed: _Resumed) -> Iterator[None]:
             where = os.fsdecode(error.filename) if named else run.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
-        if resumed.is_to_blame(error):
+        if not resumed.is_done:
+            # the checkpoint is what differs from the run that wrote it
             raise InputError(
                 f"{run.checkpoint}: a run cannot go on from it ({type(error).__name__}: "
                 f"{one_line(error)})"
@@ -358,7 +349,9 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def module_of(config: TrainOptions, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
+def module_of(
+    config: TrainOptions, vocabulary: Vocabulary, world: World = SINGLE_PROCESS
+) -> LanguageModel:
     """The module of a run, with the weights that its seed makes."""
     torch.manual_seed(definite(config.seed))
     node = config.model.plain()

@@ -21,7 +21,7 @@ import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, shown
-from charrnn.runs.record import Config, Record, plain, record_of
+from charrnn.runs.recorded_config import Config, Record, plain, record_of
 from charrnn.say import say
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, definite
 from charrnn.processor import cpu_has_bf16
-from charrnn.runs.world import ALONE, World, check_count
+from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
 # Up to so many units threads share out the streams, if each gets so many, and never a product:
 # they would meet some hundred times a step, each time for little. Two layers of 128 units in
@@ -32,7 +32,7 @@ SHARED_HIDDEN, SHARED_STREAMS = 256, 8
 PRODUCT = 32_000
 
 
-def resolve(config: TrainOptions, world: World = ALONE) -> TrainerNode:
+def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     """The options of the trainer with every automatic choice made.
 
     Args:

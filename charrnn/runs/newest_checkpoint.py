@@ -19,8 +19,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY, Damaged
-from charrnn.runs.older import upgraded
-from charrnn.runs.record import found
+from charrnn.runs.recorded_config import found, upgraded
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL

@@ -37,7 +37,7 @@ from charrnn.training import LanguageModel
 from charrnn.training.distillation import Distillation
 
 # what of a trained model's architecture a fresh run may choose for itself
-FREE = ("dropout",)
+NOT_ADOPTED = ("dropout",)
 
 
 def read_initial(init_from: str) -> TrainedModel:
@@ -67,7 +67,7 @@ def adopt_architecture(
             f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
             f"option out to start from its weights"
         )
-    names = {field.name for field in fields(LayerOptions)} - {*FREE}
+    names = {field.name for field in fields(LayerOptions)} - {*NOT_ADOPTED}
     values = {name: getattr(trained.architecture, name) for name in names}
     for name in asked & names:
         if (value := getattr(options, name)) != values[name]:

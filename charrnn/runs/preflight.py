@@ -6,7 +6,7 @@ from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainOptions
 from charrnn.runs import budget, hardware, world
-from charrnn.runs.record import Config
+from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
 from charrnn.training import TextDataModule
 

@@ -10,7 +10,7 @@ from typing import Any
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import TrainOptions
-from charrnn.runs.record import Choice
+from charrnn.runs.recorded_config import Choice
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import optimizer_of
 
 # of the time that there is, and at most (seconds), for each size that is measured
-SHARE, AT_MOST = 0.006, 1.0
+MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
 # steps, after two that make kernels and memory ready, if they do not take too long (seconds)
-LEAST, LONGEST = 3, 0.5
+LEAST_STEPS, MOST_WAITING = 3, 0.5
 # a GPU is not waited for in each step, as it is not in training
-AT_ONCE = {"cuda": 8}
+STEPS_BETWEEN_WAITS = {"cuda": 8}
 # what is left of the speed of each of several processes, which wait for one another
-TOGETHER = 0.8
+SPEED_KEPT = 0.8
 
 
 def decided(
@@ -63,7 +63,9 @@ def decided(
         parameters_of=parameters_of,
         given=given,
         every=config.validate_every or given.get(budget.CHECKPOINTS),
-        validating=budget.VALIDATED_IF_ASKED if config.validate_every else budget.VALIDATED,
+        validating=budget.ASKED_VALIDATION_SHARE
+        if config.validate_every
+        else budget.VALIDATION_SHARE,
         seq_length=data.seq_length,
         processes=processes,
         windows_a_step=trainer.windows_a_step,
@@ -89,7 +91,7 @@ def _measuring(
 ) -> budget.SpeedOf:
     """The speed of this machine, each measured when it is asked for the first time."""
     keep_freed_memory()  # as it is in training
-    seconds = min(AT_MOST, SHARE * asked.seconds)
+    seconds = min(MOST_SECONDS, MEASURING_SHARE * asked.seconds)
 
     @functools.cache
     def speed_of(hidden_size: int, batch_size: int) -> float:
@@ -97,7 +99,7 @@ def _measuring(
         tried = budget.replaced(config, sizes)
         tried = replace(tried, trainer=hardware.resolve(tried, world))
         speed = measured(tried, vocabulary, asked.processes, seconds, teachers)
-        return speed * asked.processes * (TOGETHER if asked.processes > 1 else 1)
+        return speed * asked.processes * (SPEED_KEPT if asked.processes > 1 else 1)
 
     return speed_of
 
@@ -126,7 +128,7 @@ def measured(
         step = _stepping(module, config.trainer, device)
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)
-        at_once = AT_ONCE.get(device.type, 1)
+        at_once = STEPS_BETWEEN_WAITS.get(device.type, 1)
 
         def timed(count: int) -> float:
             began = time.perf_counter()
@@ -135,13 +137,13 @@ def measured(
             _wait(device)
             return time.perf_counter() - began
 
-        patience = max(LONGEST, seconds)
+        patience = max(MOST_WAITING, seconds)
         first = timed(1)
         if first > patience:
             return streams * length / first
         timed(1)
         steps, passed = 0, 0.0
-        while passed < seconds or (steps < LEAST and passed < patience):
+        while passed < seconds or (steps < LEAST_STEPS and passed < patience):
             passed += timed(at_once)
             steps += at_once
         return steps * streams * length / passed

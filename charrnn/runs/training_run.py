@@ -11,7 +11,6 @@ from charrnn import files, plugins
 from charrnn.data import open_data, translated
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.evaluation import fitted_temperature
-from charrnn.evaluation.temperature_fit import ENOUGH
 from charrnn.models import IN_A_RUN, model_file
 from charrnn.network import network_of
 from charrnn.runs import folder as folders
@@ -22,7 +21,7 @@ from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.other_models import adopt_architecture, fingerprint
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.speed import decided
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 from charrnn.training.divergence import Best
 from charrnn.training.signals import Signals
 
@@ -70,7 +69,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
         return result
 
 
-def prepared(run: RunSpec, here: world.World = world.ALONE) -> tuple[RunSpec, Inputs]:
+def prepared(run: RunSpec, here: world.World = world.SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
     """Read what a run reads, make every choice that is left open, and check what comes of it.
 
     Raises:
@@ -149,7 +148,7 @@ def record_temperature(folder: Path) -> None:
     ids = translated(data, "val", trained.vocabulary)
     if len(ids) < 2:
         return
-    with progress(2 * min(len(ids) - 1, ENOUGH)) as report:
+    with scoring_progress() as report:
         fitted = fitted_temperature(network_of(trained), ids, report=report)
     facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
     model_file.save(path, replace(trained, facts=facts))

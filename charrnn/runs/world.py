@@ -52,11 +52,11 @@ class World:
         )
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 def world() -> World:
-    """What torchrun or srun tells this process; ALONE outside a multi-process launch.
+    """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:
         InputError: a variable of theirs is missing or no number, or the machines do not run
@@ -89,18 +89,18 @@ def world() -> World:
             f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
             f"machine; charrnn needs equally many on each"
         )
-    return found if found.size > 1 else ALONE
+    return found if found.size > 1 else SINGLE_PROCESS
 
 
 def _alone() -> World:
-    """ALONE, once nothing says that this is not the first process."""
+    """SINGLE_PROCESS, once nothing says that this is not the first process."""
     for name in RANKS:
         if (text := os.environ.get(name)) is not None and text != "0":
             raise InputError(
                 f"{name}={shown(text)}: makes this one of several processes, and neither torchrun "
                 f"nor srun started it; start charrnn with one of them, or unset {name}"
             )
-    return ALONE
+    return SINGLE_PROCESS
 
 
 def _number(name: str, default: int | None = None) -> int:

@@ -12,8 +12,8 @@ import yaml
 from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf
-from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.targets import TARGETS
+from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.cli.node_options import TARGETS
 from charrnn.options.ranges import NODE, NODES
 
 COMMANDS = list(plugins.commands())

@@ -14,8 +14,8 @@ from hydra.utils import get_method
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.targets import TARGETS
+from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.cli.node_options import TARGETS
 from charrnn.options.ranges import NODE
 
 # what differs from Python's, and why

@@ -52,7 +52,7 @@ def test_it_ends_in_time(characters: int, speed: Any) -> None:
         scored = validations * characters / 8 * found.get("trainer.limit_val_batches", 1)
         if found["trainer.max_steps"] > 1:
             assert trained <= max(budget.EPOCHS * characters, 800 * 8 * 64)
-            assert (trained + budget.SCORED * scored) / rate <= 0.95 * seconds
+            assert (trained + budget.SCORING_COST * scored) / rate <= 0.95 * seconds
 
 
 @pytest.mark.parametrize("speed", [cpu, gpu])
@@ -92,7 +92,7 @@ def test_a_length_that_is_given_is_validated_often_however_long_it_takes() -> No
 @pytest.mark.parametrize("every", [10, 50, 1000])
 @pytest.mark.parametrize("characters", [900_000, 90_000_000])
 @pytest.mark.parametrize("share", [None, 0.01])
-@pytest.mark.parametrize("validating", [budget.VALIDATED, budget.VALIDATED_IF_ASKED])
+@pytest.mark.parametrize("validating", [budget.VALIDATION_SHARE, budget.ASKED_VALIDATION_SHARE])
 def test_validations_that_are_asked_for_fit_into_the_time(
     every: int, characters: int, share: float | None, validating: float
 ) -> None:
@@ -102,7 +102,7 @@ def test_validations_that_are_asked_for_fit_into_the_time(
     rate = cpu(found["model.hidden_size"], found["data.batch_size"])
     trained = steps * found["data.batch_size"] * 64
     part = found.get("trainer.limit_val_batches", 1) * characters / 8
-    assert trained + steps // every * budget.SCORED * part <= 0.95 * 600 * rate
+    assert trained + steps // every * budget.SCORING_COST * part <= 0.95 * 600 * rate
     assert trained >= (0.1 if share else 0.85 - validating - 0.05) * 600 * rate
     assert steps <= 50 * 20 or 20 <= steps / found["checkpoint_every"] <= 40
 
@@ -112,7 +112,7 @@ def test_a_share_of_the_validation_that_is_given_is_counted() -> None:
     steps = found.options["trainer.max_steps"]
     rate = cpu(found.options["model.hidden_size"], 32)
     validations = steps // found.options["checkpoint_every"]
-    assert steps * 2048 + validations * budget.SCORED * 90e6 / 8 <= 0.9 * 600 * rate
+    assert steps * 2048 + validations * budget.SCORING_COST * 90e6 / 8 <= 0.9 * 600 * rate
     assert "validation reads" not in found.why
 
 

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from charrnn.cli.begin import is_same_run
 from charrnn.cli.job import Request
-from charrnn.cli.resuming import laid_over
+from charrnn.cli.resuming import is_same_run, laid_over
 from charrnn.errors import InputError
 from charrnn.runs.folder import run_folders
-from charrnn.runs.older import upgraded
-from charrnn.runs.record import Record
+from charrnn.runs.recorded_config import Record, upgraded
 from tests.small_runs import train_options
 
 CONFIG: dict[str, Any] = {
