@@ -101,7 +101,7 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
         "cold": evaluated(folder, f"window={WINDOW}")["loss"],
         "dynamic": evaluated(folder, "dynamic=true")["dynamic"]["loss"],
         "temperature": recorded_temperature(folder),
-        "counts": counted(folder),
+        "counts": losses_with_counts(folder),
         "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -142,7 +142,7 @@ def recorded_temperature(folder: Path) -> dict[str, float] | None:
     return {"fitted": fitted, "carried": carried, "cold": cold}
 
 
-def counted(folder: Path) -> dict[str, dict[str, float]]:
+def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
     """The losses of the counts, and of network and counts together, each carried and cold.
 
     Two-fold: each half of the split is scored with the weights that are the best on the other
@@ -209,7 +209,7 @@ def table(found: list[Trained]) -> str:
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
             at_temperature([r["temperature"] for r in results if r.get("temperature")]),
-            with_the_counts([r["counts"]["both"] for r in results if r.get("counts")]),
+            carried_and_cold([r["counts"]["both"] for r in results if r.get("counts")]),
             spread([r["dynamic"] for r in results]),
             machine,
         ])  # fmt: skip
@@ -225,7 +225,7 @@ def at_temperature(fitted: list[dict[str, float]]) -> str:
     return f"{losses} ({', '.join(temperatures)})"
 
 
-def with_the_counts(losses: list[dict[str, float]]) -> str:
+def carried_and_cold(losses: list[dict[str, float]]) -> str:
     """Carried and cold."""
     return " / ".join(spread([one[how] for one in losses]) for how in ("carried", "cold") if losses)
 

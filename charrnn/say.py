@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,18 @@ def plain(text: str) -> str:
 def width_of(stream: Any) -> int | None:
     """The columns of a terminal; None where a stream is none."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+@contextlib.contextmanager
+def said_if_it_takes_long(text: str, seconds: float = 1.0) -> Iterator[None]:
+    """Say a line if what is done inside is not over by then."""
+    timer = threading.Timer(seconds, say, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 BITS_PER_NAT = 1.4426950408889634

@@ -24,7 +24,7 @@ def run(options: EvaluateOptions) -> None:
 
     from charrnn.models.ensemble import read_models, with_counts
 
-    trained = read_models(options.checkpoint)
+    trained = read_models(options.checkpoint, options.weights)
     # the weights of a mix are its temperature
     if options.temperature == "recorded" and trained.counts and options.counts != "none":
         say("temperature=recorded: the weights of the counts stand in its place")
@@ -53,6 +53,7 @@ def run(options: EvaluateOptions) -> None:
         "characters": score.characters,
         **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
         **({"model": name} if name else {}),
+        **({} if options.weights is None else {"weights": options.weights}),
         **({} if options.window is None else {"window": options.window}),
         **({} if options.temperature == 1 else {"temperature": _one_or_all(temperatures)}),
         "loss": score.loss,
@@ -69,7 +70,11 @@ def run(options: EvaluateOptions) -> None:
     if options.temperature != 1:
         how += f", temperature {written(_one_or_all(temperatures))}"
         how += " (recorded)" if options.temperature == "recorded" else ""
-    print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
+    if name:
+        how += f", {name}"
+    if options.weights is not None:
+        how += f", weights {written(options.weights)}"
+    print(f"{split}: {score.characters} characters{how}")
     print(f"loss {score.loss:.4f} nats per character")
     if losses:
         print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
@@ -105,12 +110,12 @@ def _one_or_all(temperatures: list[float]) -> float | list[float]:
 
 def _tempered(trained: Trained, temperatures: list[float]) -> Trained:
     """The model, or each of an ensemble's, with its logits divided."""
-    from charrnn.models.ensemble import together
+    from charrnn.models.ensemble import each
 
     if set(temperatures) == {1.0}:
         return trained
-    pairs = zip(trained.members, temperatures, strict=True)
-    return together([member.at_temperature(temperature) for member, temperature in pairs])
+    of_each = iter(temperatures)
+    return each(trained, lambda member: member.at_temperature(next(of_each)))
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:

@@ -27,7 +27,7 @@ def run(options: ScoreOptions) -> None:
 
     from charrnn.models.ensemble import read_models, with_counts
 
-    trained = with_counts(read_models(options.checkpoint), options.counts)
+    trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     text, losses = _scored(options, trained)
     if options.json:
         print(json.dumps(_values(options, text, losses)))

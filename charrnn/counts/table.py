@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -335,34 +335,44 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
     return _table(_levels(ids, vocabulary_size, context), vocabulary_size, context)
 
 
+class Counted(NamedTuple):
+    """A text counted with the context that predicts another one best.
+
+    Attributes:
+        loss: of the other text, in nats per character, as one stream.
+        is_cut: a longer context might be better, but would have more than `MAX_NODES` nodes.
+    """
+
+    table: CountTable
+    loss: float
+    is_cut: bool
+
+
 def best_context(
     ids: Ids,
     held_out: Ids,
     vocabulary_size: int,
     most: int = MAX_CONTEXT,
     goes_on: Callable[[], bool] = lambda: True,
-) -> tuple[CountTable, float] | None:
+) -> Counted | None:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.
 
     Args:
         ids, held_out: (n,) and (m,) with m >= 2, from 0.
         goes_on: asked several times a second; when it says no, there is no table.
-
-    Returns:
-        The table, and the loss of `held_out` in nats per character, of one stream.
     """
     most = max(1, min(most, len(ids) - 1))
     levels = _levels(ids, vocabulary_size, most, goes_on)
-    found: tuple[CountTable, float] | None = None
+    found: Counted | None = None
     for context in range(1, most + 1):
         if not goes_on():
             return None
         table = _table(levels, vocabulary_size, context)
         if found is not None and len(table.characters) > MAX_NODES:
-            break
+            return found._replace(is_cut=found.table.context == context - 1)
         loss = _loss(table, held_out)
-        if found is None or loss < found[1]:
-            found = table, loss
+        if found is None or loss < found.loss:
+            found = Counted(table, loss, is_cut=False)
     assert found is not None
     return found
 

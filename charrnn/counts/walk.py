@@ -6,6 +6,7 @@ what the context that is a character shorter predicts, which is mostly still at 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from charrnn.counts.table import CountTable, Floats, Nodes
 
 _KEPT = 1 << 21  # numbers, of predictions that may be asked for again
+_FEW = 32  # children
 
 
 class Walk:
@@ -26,8 +28,12 @@ class Walk:
         self.table = table
         self._characters = table.characters.data
         self._starts = table.starts.data
+        self._counts = table.counts.data
+        self._dropped = table.dropped.data
+        self._discounts = [(0.0, *row) for row in table.discounts.tolist()]
         self._kept = max(1, _KEPT // table.vocabulary_size)
-        self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
+        V = table.vocabulary_size
+        self._uniform = np.full(V, np.float32(1) / np.float32(V))
         self._predicted: dict[int, Floats] = {}
 
     def nodes(self, state: Nodes) -> list[int]:
@@ -66,17 +72,42 @@ class Walk:
 
     def _interpolated(self, shorter: Floats, node: int, length: int) -> Floats:
         """What a context predicts, by what the shorter one does."""
-        table = self.table
-        children = slice(self._starts[node], self._starts[node + 1])
-        if children.start == children.stop:
+        first, last = self._starts[node], self._starts[node + 1]
+        if first == last:
             return shorter
-        counts = table.counts[children].astype(np.float64)
-        taken = table.discounts[length][np.minimum(table.counts[children], 3) - 1]
-        total = counts.sum() + table.dropped[node]
-        mass = (np.maximum(counts - taken, 0) / total).astype(np.float32)
-        p = shorter * (1 - mass.sum(dtype=np.float64)).astype(np.float32)
-        p[table.characters[children]] += mass
+        few = self._of_few if last - first <= _FEW else self._of_many
+        p = few(shorter, node, length, first, last)
         if len(self._predicted) >= self._kept:
             self._predicted.clear()
         self._predicted[node] = p
+        return p
+
+    # Both add up in one order, and round to float32 at the same places, as the compiled loop does.
+
+    def _of_few(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
+        """Of few children, one by one: a call of NumPy takes as long as several of them."""
+        numbers = self._counts[first:last].tolist()
+        each = self._discounts[length]
+        ones, twos = numbers.count(1), numbers.count(2)
+        more = len(numbers) - ones - twos
+        taken = self._dropped[node] + each[1] * ones + each[2] * twos + each[3] * more
+        total = sum(numbers) + self._dropped[node]
+        p: Floats = shorter * np.float32(taken / total)
+        own, characters = p.data, self._characters[first:last]
+        masses = array("f", [(n - (each[n] if n < 3 else each[3])) / total for n in numbers])
+        for character, mass in zip(characters, masses, strict=True):
+            own[character] += mass
+        return p
+
+    def _of_many(self, shorter: Floats, node: int, length: int, first: int, last: int) -> Floats:
+        counts = self.table.counts[first:last].astype(np.float64)
+        discounts, which = self.table.discounts[length], np.minimum(counts, 3).astype(int) - 1
+        taken = float(self._dropped[node])
+        for discount, number in zip(discounts, np.bincount(which, minlength=3), strict=True):
+            taken += discount * number
+        total = counts.sum() + self._dropped[node]
+        p: Floats = shorter * np.float32(taken / total)
+        p[self.table.characters[first:last]] += ((counts - discounts[which]) / total).astype(
+            np.float32
+        )
         return p

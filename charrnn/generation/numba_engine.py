@@ -22,9 +22,13 @@ import numpy.typing as npt
 from charrnn.counts import Counts
 from charrnn.generation import filters
 from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.rounding import in_rows
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
-from charrnn.generation.weights import Folded
+from charrnn.generation.weights import Array, Folded
+from charrnn.options.sampling import SamplingParams
+from charrnn.processor import compiles_vnni
+from charrnn.say import said_if_it_takes_long
 
 if TYPE_CHECKING:
     from charrnn.generation.engines import Engine
@@ -43,15 +47,25 @@ class NumbaEngine:
     Args:
         counts: what is mixed in.
         plain: what writes where something is asked for that the loop has no kernel for.
+        whole: whether it computes in whole numbers, as `whole_numbers.WholeEngine`.
+        vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
 
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
 
-    def __init__(self, folded: Folded, plain: Engine, counts: Counts | None = None) -> None:
-        from charrnn.generation.numba_loop import write
+    def __init__(
+        self,
+        folded: Folded,
+        plain: Engine,
+        counts: Counts | None = None,
+        *,
+        whole: bool = False,
+        vnni: bool | None = None,
+    ) -> None:
+        from charrnn.generation.numba_loop import write, write_in_whole_numbers
 
-        self._loop, self._plain = write, plain
+        self._loop, self._plain = write_in_whole_numbers if whole else write, plain
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
@@ -64,12 +78,27 @@ class NumbaEngine:
         scales = np.ones((L, H), np.float32)
         if folded.scales:
             scales[:] = folded.scales
+        recurrent, decoder = np.stack(folded.recurrent), folded.decoder[None]
+        stacks: list[Any] = [inputs, recurrent, decoder]
+        if whole:
+            vnni = compiles_vnni() if vnni is None else vnni
+            bounded = folded.reads_what_is_carried
+            stacks = [
+                in_whole_numbers(inputs, bounded, vnni),
+                in_whole_numbers(recurrent, True, vnni),
+                in_whole_numbers(decoder, bounded, vnni),
+            ]
+        self._room = [_filled_up(size) if whole else 1 for size in (H, max(GH, len(decoder[0])))]
         self._weights = (
-            KERNELS[architecture.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
-            own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
+            KERNELS[architecture.kind], folded.table, stacks[0], stacks[1], biases, own_biases,
+            architecture.layernorm, SKIPS[architecture.skip], scales, stacks[2],
         )  # fmt: skip
         self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
         self._counts, self._layers = _compiled_counts(counts), L
+        nodes = () if counts is None else ((counts.table.beginning(1),),)
+        state = [*architecture.zero_state(1), *nodes]
+        with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
+            self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()], None)
 
     def write(
         self,
@@ -85,6 +114,20 @@ class NumbaEngine:
         if without := filters.not_compiled(each):
             filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
             return self._plain.write(ids, state, uniforms, each, needed, texts)
+        written, after = self._write(ids, state, uniforms, each, needed)
+        if after is None:
+            raise not_numbers()
+        return written, after
+
+    def _write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        each: Sequence[SamplingParams],
+        needed: Ids | None,
+    ) -> tuple[Ids, State | None]:
+        """The same with what is compiled; the state is None where the logits are no numbers."""
         batch = Batch(each, len(ids), self._vocabulary)
         bias = np.where(batch.banned, np.float32(-np.inf), self._decoder_bias)
         scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
@@ -106,6 +149,8 @@ class NumbaEngine:
                 np.ascontiguousarray(uniforms[streams], np.float64),
                 batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
                 written[streams],
+                (np.empty((TOGETHER, self._room[0]), np.uint8),
+                 np.empty((TOGETHER, self._room[1]), np.int32)),
             )  # fmt: skip
             layers: State = list(zip(*carried, strict=True))
             return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
@@ -118,10 +163,47 @@ class NumbaEngine:
         else:
             with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
                 states = list(pool.map(write_some, parts))
-        whole = [s for s in states if s is not None]
-        if len(whole) < len(states):
-            raise not_numbers()
-        return written, joined(whole)
+        known = [s for s in states if s is not None]
+        return written, joined(known) if len(known) == len(states) else None
+
+
+_BLOCK = 16  # rows of weights that are multiplied together, and a line of the cache in bytes / 4
+
+
+def _filled_up(size: int) -> int:
+    """A number of rows or columns, filled up to whole blocks."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def in_whole_numbers(weights: Array, bounded: bool, vnni: bool) -> tuple[Any, ...]:
+    """Weights (L, M, K) as the loop multiplies them in whole numbers.
+
+    Args:
+        bounded: as for `whole_numbers.Product`.
+        vnni: whether it is done by AVX-512 VNNI.
+
+    Returns:
+        The whole numbers, as they are or as `numba_loop` wants them for VNNI; the scales (L, M);
+        what is to be added to each sum (L, M), since a vector's numbers get 128 more; `bounded`.
+    """
+    L, M, K = weights.shape
+    rows = [in_rows(weight) for weight in weights]
+    whole = np.stack([each.whole for each in rows])
+    starts = -128 * whole.sum(2, dtype=np.int32)
+    if vnni:
+        filled = np.zeros((L, _filled_up(M), _filled_up(K)), np.int8)
+        filled[:, :M, :K] = whole
+        whole = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
+    return _aligned(whole), np.stack([each.scales for each in rows]), starts, bounded
+
+
+def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy that begins with a line of the cache."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:

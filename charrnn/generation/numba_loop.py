@@ -1,5 +1,10 @@
 """The compiled loop itself; `numba_engine` calls it.
 
+It is compiled for float32, and for whole numbers (``precision=8``): what differs stands in the
+functions that are chosen by the type of the weights. In whole numbers each operation is done as
+it is written, so that the text is that of `whole_numbers`, the definition, to the last bit; for
+float32 the compiler is free to add up in several lanes.
+
 A whole chunk of characters is one call, which holds no Python lock. What limits one stream is
 the reading of the weights, from a core's own cache as a rule; four streams read them once. The
 gates' functions are written out, since a library's would be called one number at a time.
@@ -15,8 +20,24 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.numba_terms import (
+    KERNELS,
+    LARGEST_POWER,
+    LOG2_E,
+    LOG_SERIES,
+    LOG_TWO,
+    POWER_OF_TWO,
+    SKIPS,
+    SQRT_HALF,
+    STEPS,
+    TOGETHER,
+    WEIGHT_STEP,
+)
 from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
@@ -28,50 +49,78 @@ _NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 F = np.float32
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
-_compiled = numba.njit(**_OPTIONS)
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# compiled with what calls it, and by its rules of arithmetic
+_compiled = register_jitable
 
 
-def _cached(function: Callable[..., Any]) -> Any:
+def _cached(fastmath: set[str] | bool) -> Callable[[Callable[..., Any]], Any]:
     """Compiled, with all that it calls, and kept for the next process where there is room."""
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # "no locator available": no folder for the cache can be written
-        return _compiled(function)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, fastmath=fastmath, **_OPTIONS)(function)
+        except RuntimeError:  # "no locator available": no folder for the cache can be written
+            return numba.njit(fastmath=fastmath, **_OPTIONS)(function)
+
+    return decorate
 
 
-# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points
-_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = (
-    F(c)
-    for c in (
-        0.6931471880293426,
-        0.24022650922342706,
-        0.055503571042531036,
-        0.009618056669891782,
-        0.001339086735134184,
-        0.00015461447461418272,
-    )
-)
-_LOG2_E = F(math.log2(math.e))
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
+_L0, _L1, _L2, _L3, _L4 = LOG_SERIES
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
 _EPS = F(LAYERNORM_EPS)
-_LARGEST = F(100)  # a power of two at which both functions have long reached their limit
+_STEPS = F(STEPS)
+
+
+@_compiled
+def _power_of_two(power):  # type: ignore[no-untyped-def]
+    """2**power as two numbers: 2**n, and what is to be added to it."""
+    power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
+    whole = np.floor(power + _HALF)
+    f = power - whole
+    rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
+    scale = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return scale, scale * rest
 
 
 @_compiled
 def _tanh(x):  # type: ignore[no-untyped-def]
     """(e - 1) / (e + 1) for e = exp(2 x), with e - 1 formed so that small x lose nothing."""
-    power = min(max(_TWO * _LOG2_E * x, -_LARGEST), _LARGEST)
-    whole = np.floor(power + _HALF)
-    f = power - whole
-    rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
-    scale = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return ((scale - _ONE) + scale * rest) / ((scale + _ONE) + scale * rest)
+    scale, rest = _power_of_two(_TWO * LOG2_E * x)
+    return ((scale - _ONE) + rest) / ((scale + _ONE) + rest)
 
 
 @_compiled
 def _sigmoid(x):  # type: ignore[no-untyped-def]
     return _HALF + _HALF * _tanh(_HALF * x)
+
+
+def add_products(weights, layer, xs, zs, room):  # type: ignore[no-untyped-def]
+    """zs += xs @ weights[layer].T, for (B, K) and (B, M); B is at most 4.
+
+    Args:
+        weights: of all layers: (L, M, K), or what `numba_engine.in_whole_numbers` makes of it.
+        room: whole numbers to work in, for x and for the sums.
+    """
+    raise NotImplementedError
+
+
+@overload(add_products)
+def _add_products(weights, layer, xs, zs, room):  # type: ignore[no-untyped-def]
+    if isinstance(weights, types.Array):
+        return _add_float_products
+    return _add_whole_products
+
+
+@_compiled
+def _add_float_products(weights, layer, xs, zs, room):  # type: ignore[no-untyped-def]
+    weight = weights[layer]
+    if len(xs) == TOGETHER:
+        _add_four(weight, xs, zs)
+    else:
+        for b in range(len(xs)):
+            _add_product(weight, xs[b], zs[b])
 
 
 @_compiled
@@ -120,13 +169,149 @@ def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _add_products(weight, xs, zs):  # type: ignore[no-untyped-def]
-    """zs += xs @ weight.T, for (M, K), (B, K) and (B, M); B is at most 4."""
-    if len(xs) == TOGETHER:
-        _add_four(weight, xs, zs)
-    else:
-        for b in range(len(xs)):
-            _add_product(weight, xs[b], zs[b])
+def _add_whole_products(weights, layer, xs, zs, room):  # type: ignore[no-untyped-def]
+    """See `whole_numbers.Product`, which gives the same bits."""
+    packed, scales, starts, bounded = weights
+    wholes, sums = room
+    B, M = zs.shape
+    scale, start = scales[layer], starts[layer]
+    together = B if B == TOGETHER else 1
+    for first in range(0, B, together):
+        for b in range(together):
+            _in_whole_numbers(xs[first + b], bounded, wholes[b])
+        dot(packed[layer], wholes[:together], sums)
+        for b in range(together):
+            z, total, step = zs[first + b], sums[b], _step_of(xs[first + b], bounded)
+            for m in range(M):
+                z[m] += F(np.int32(total[m] + start[m])) * (scale[m] * step)
+
+
+@_compiled
+def _largest(x):  # type: ignore[no-untyped-def]
+    largest = F(0)
+    for k in range(len(x)):
+        largest = max(largest, abs(x[k]))
+    return largest
+
+
+@_compiled
+def _step_of(x, bounded):  # type: ignore[no-untyped-def]
+    """What a whole number of x (K,) is."""
+    return _ONE / _STEPS if bounded else _largest(x) / _STEPS
+
+
+@_compiled
+def _in_whole_numbers(x, bounded, whole):  # type: ignore[no-untyped-def]
+    """x (K,) as whole numbers from -127 to 127, and 128 more: bytes without a sign."""
+    largest = _ONE if bounded else _largest(x)
+    inverse = _STEPS / largest if largest > F(0) else F(0)
+    for k in range(len(x)):
+        whole[k] = np.uint8(np.int32(np.rint(x[k] * inverse)) + np.int32(128))
+
+
+def dot(packed, wholes, sums):  # type: ignore[no-untyped-def]
+    """sums (B, M) = the products of bytes (B, K) and packed rows, whole numbers; B is 1 or 4."""
+    raise NotImplementedError
+
+
+@overload(dot)
+def _dot(packed, wholes, sums):  # type: ignore[no-untyped-def]
+    if packed.ndim == 2:
+        return _dot_anywhere
+
+    def dot_by_vnni(packed, wholes, sums):  # type: ignore[no-untyped-def]
+        if len(wholes) == TOGETHER:
+            _four_by_vnni(packed, wholes, sums)
+        else:
+            _one_by_vnni(packed, wholes, sums)
+
+    return dot_by_vnni
+
+
+@_compiled
+def _dot_anywhere(packed, wholes, sums):  # type: ignore[no-untyped-def]
+    """For rows (M, K) as they are."""
+    M, K = packed.shape
+    for m in range(M):
+        row = packed[m]
+        for b in range(len(wholes)):
+            whole, total = wholes[b], np.int32(0)
+            for k in range(K):
+                total = np.int32(total + np.int32(np.int32(row[k]) * np.int32(whole[k])))
+            sums[b, m] = total
+
+
+def _by_vnni(streams: int) -> Any:
+    """What multiplies rows packed as (M/16, K/4, 16, 4) by AVX-512 VNNI.
+
+    An instruction multiplies 4 neighbours of 16 rows with 4 bytes of a vector, and adds them to 16
+    sums. Four of them are under way at the same time, since each takes four cycles: those of four
+    streams, or of one stream four parts, so that K/4 is a multiple of four.
+    """
+    i32, i64 = ir.IntType(32), ir.IntType(64)
+    vector = ir.VectorType(i32, 16)
+    name = "llvm.x86.avx512.vpdpbusd.512"
+    parts = TOGETHER // streams
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        def whole(number: int) -> Any:
+            return ir.Constant(i64, number)
+
+        packed, wholes, sums = (
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, values, strict=True)
+        )
+        instruction = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), name
+        )
+        blocks, fours = (builder.extract_value(packed.shape, axis) for axis in (0, 1))
+        rows_of_wholes, rows_of_sums = (
+            builder.extract_value(array.strides, 0) for array in (wholes, sums)
+        )
+        weights, x, out = (builder.ptrtoint(array.data, i64) for array in (packed, wholes, sums))
+
+        def load(kind: Any, address: Any) -> Any:
+            loaded = builder.load(builder.inttoptr(address, kind.as_pointer()))
+            loaded.align = 1
+            return loaded
+
+        with cgutils.for_range(builder, blocks, intp=i64) as block:
+            begin = builder.add(weights, builder.mul(block.index, builder.mul(fours, whole(64))))
+            totals = [cgutils.alloca_once(builder, vector) for _ in range(TOGETHER)]
+            for total in totals:
+                builder.store(ir.Constant(vector, [0] * 16), total)
+            steps = builder.udiv(fours, whole(parts))
+            with cgutils.for_range(builder, steps, intp=i64) as loop:
+                for part in range(parts):
+                    at = builder.add(builder.mul(loop.index, whole(parts)), whole(part))
+                    rows = load(vector, builder.add(begin, builder.mul(at, whole(64))))
+                    for stream in range(streams):
+                        place = builder.add(x, builder.mul(rows_of_wholes, whole(stream)))
+                        four = load(i32, builder.add(place, builder.mul(at, whole(4))))
+                        same = builder.insert_element(
+                            ir.Constant(vector, ir.Undefined), four, ir.Constant(i32, 0)
+                        )
+                        same = builder.shuffle_vector(same, same, ir.Constant(vector, [0] * 16))
+                        total = totals[stream * parts + part]
+                        builder.store(
+                            builder.call(instruction, [builder.load(total), same, rows]), total
+                        )
+            for stream in range(streams):
+                added = builder.load(totals[stream * parts])
+                for part in range(1, parts):
+                    added = builder.add(added, builder.load(totals[stream * parts + part]))
+                place = builder.add(out, builder.mul(rows_of_sums, whole(stream)))
+                place = builder.add(place, builder.mul(block.index, whole(64)))
+                builder.store(added, builder.inttoptr(place, vector.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    def typed(typing: Any, packed: Any, wholes: Any, sums: Any) -> Any:
+        return types.void(packed, wholes, sums), emit
+
+    return intrinsic(typed)
+
+
+_one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
 
 
 @_compiled
@@ -146,34 +331,35 @@ def step(  # type: ignore[no-untyped-def]
     outputs,
     z,
     own,
+    room,
 ):
     """Step B streams over a character each.
 
     Args:
         table: (V, G*H), ids: (B,).
-        inputs, biases: (L, G*H, H) and (L, G*H); those of the first layer are not read.
-        recurrent: (L, G*H, H).
+        inputs, biases: weights (L, G*H, H) and (L, G*H); those of the first layer are not read.
+        recurrent: weights (L, G*H, H), as `add_products` takes them.
         own_biases: (L, H), those that a gru's r multiplies.
         layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
         scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's, capped or not.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
-        z, own: (B, G*H), room to work in.
+        z, own, room: (B, G*H), and as for `add_products`, room to work in.
     """
     L, B, H = hidden.shape
     for layer in range(L):
         for b in range(B):
             z[b] = table[ids[b]] if layer == 0 else biases[layer]
         if layer > 0:
-            _add_products(inputs[layer], outputs[layer - 1], z)
+            add_products(inputs, layer, outputs[layer - 1], z, room)
         if kind == _GRU:
             for b in range(B):
                 own[b, : 2 * H] = F(0)
                 own[b, 2 * H :] = own_biases[layer]
-            _add_products(recurrent[layer], hidden[layer], own)
+            add_products(recurrent, layer, hidden[layer], own, room)
         else:
-            _add_products(recurrent[layer], hidden[layer], z)
+            add_products(recurrent, layer, hidden[layer], z, room)
         for b in range(B):
             _gates(kind, z[b], own[b], hidden[layer, b], cell[layer, b])
             if layernorm or skip != _NO_SKIP:
@@ -283,9 +469,51 @@ def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-u
         weights[v] = max(-weights[v], 0.0)
 
 
+def exponential(decoder, x):  # type: ignore[no-untyped-def]
+    """That of a number up to 0, by the type of the network's weights."""
+    raise NotImplementedError
+
+
+def logarithm(decoder, x):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+@overload(exponential)
+def _exponential(decoder, x):  # type: ignore[no-untyped-def]
+    if isinstance(decoder, types.Array):
+        return lambda decoder, x: math.exp(x)
+    return _whole_exponential
+
+
+@overload(logarithm)
+def _logarithm(decoder, x):  # type: ignore[no-untyped-def]
+    if isinstance(decoder, types.Array):
+        return lambda decoder, x: F(math.log(x))
+    return _fixed_logarithm
+
+
+@_compiled
+def _whole_exponential(decoder, x):  # type: ignore[no-untyped-def]
+    """As `whole_numbers.exp`."""
+    scale, rest = _power_of_two(F(x) * LOG2_E)
+    return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
+
+
+@_compiled
+def _fixed_logarithm(decoder, x):  # type: ignore[no-untyped-def]
+    """As `whole_numbers.log`."""
+    bits = F(x).view(np.int32)
+    n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
+    m = np.int32(bits - np.int32(n << np.int32(23))).view(np.float32)
+    s = (m - _ONE) / (m + _ONE)
+    square = s * s
+    series = _L0 + square * (_L1 + square * (_L2 + square * (_L3 + square * _L4)))
+    return F(n) * LOG_TWO + s * series
+
+
 @_compiled
 def draw(  # type: ignore[no-untyped-def]
-    logits, weights, ranked, heap, uniform, greedy, scale, limits
+    decoder, logits, weights, ranked, heap, uniform, greedy, scale, limits
 ):
     """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
     likeliest = 0
@@ -299,7 +527,7 @@ def draw(  # type: ignore[no-untyped-def]
         return likeliest
     total = 0.0
     for v in range(len(logits)):
-        weights[v] = math.exp((np.float64(logits[v]) - highest) * scale)
+        weights[v] = exponential(decoder, (np.float64(logits[v]) - highest) * scale)
     top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
         _restrict(logits, weights, ranked, heap, top_k, top_p)
@@ -345,9 +573,15 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
         first, end = starts[node], starts[node + 1]
         if first < end:
             total, taken = np.float64(dropped[node]), np.float64(dropped[node])
+            ones, twos, more = 0, 0, 0
             for child in range(first, end):
                 total += numbers[child]
-                taken += min(discounts[k, min(numbers[child], 3) - 1], np.float64(numbers[child]))
+                ones += numbers[child] == 1
+                twos += numbers[child] == 2
+                more += numbers[child] > 2
+            taken += discounts[k, 0] * ones
+            taken += discounts[k, 1] * twos
+            taken += discounts[k, 2] * more
             left = F(taken / total)
             for v in range(len(p)):
                 p[v] *= left
@@ -361,7 +595,7 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
+def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
     """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
 
     Args:
@@ -374,7 +608,7 @@ def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
         if bias[v] == -np.inf:
             logits[v] = -np.inf
         else:
-            score = weights[1] * F(math.log(p[v]))
+            score = weights[1] * logarithm(decoder, p[v])
             if weights[0] != F(0):
                 score += weights[0] * logits[v]
             logits[v] = score
@@ -384,45 +618,46 @@ def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
 def _write_some(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
-    written,
+    written, room,
 ):  # fmt: skip
     """As `write`, for streams that go through the weights together."""
     B, T = len(ids), needed.max()
-    V = len(decoder)
+    V = decoder_bias.shape[1]
     z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
     outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
     logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
-    counted, room = nodes.shape[1] > 0, np.empty(V, np.float32)
+    counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
     has_a_say = not counted or counts[-1][0] != F(0)
     for t in range(T):
         if has_a_say:
             step(
                 kind, table, ids, inputs, recurrent, biases, own_biases, layernorm, skip, scales,
-                hidden, cell, outputs, z, own,
+                hidden, cell, outputs, z, own, room,
             )  # fmt: skip
             for b in range(B):
                 logits[b] = decoder_bias[b]
-            _add_products(decoder, outputs[-1], logits)
+            add_products(decoder, 0, outputs[-1], logits, room)
         if counted:
             for b in range(B):
                 _walk(counts, nodes[b], ids[b])
-                _mix(counts, nodes[b], decoder_bias[b], room, logits[b])
+                _mix(decoder, counts, nodes[b], decoder_bias[b], predicted, logits[b])
         for b in range(B):
             ids[b] = draw(
-                logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], limits[b]
-            )
+                decoder, logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b],
+                limits[b],
+            )  # fmt: skip
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]
     return True
 
 
-@_cached
-def write(  # type: ignore[no-untyped-def]
+@_compiled
+def _write(  # type: ignore[no-untyped-def]
     kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
-    written,
+    written, room,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
@@ -436,6 +671,7 @@ def write(  # type: ignore[no-untyped-def]
         greedy, scale: (B,), as `token_sampler.Batch` has them.
         limits: (B, F), the filters' values, as `numba_engine.compiled_limits` has them.
         needed: (B,), how many of the T characters each stream needs.
+        room: for `add_products`: bytes (4, K) and int32 (4, M), as the largest weights need them.
 
     Returns False when the logits are not numbers.
     """
@@ -445,9 +681,19 @@ def write(  # type: ignore[no-untyped-def]
         if not _write_some(
             kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
             decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
-            uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
+            uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e], room,
         ):  # fmt: skip
             return False
         cell[:, b:e] = own_cell
         hidden[:, b:e] = own_hidden  # last: without a cell's state both are the same array
     return True
+
+
+@_cached(_FASTMATH)
+def write(*arguments):  # type: ignore[no-untyped-def]
+    return _write(*arguments)
+
+
+@_cached(False)
+def write_in_whole_numbers(*arguments):  # type: ignore[no-untyped-def]
+    return _write(*arguments)

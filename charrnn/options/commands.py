@@ -22,6 +22,7 @@ from charrnn.options.ranges import (
     TEMPERATURE,
     TEXT,
     UNIT,
+    WEIGHTS,
     Models,
     Range,
     one_of,
@@ -72,6 +73,7 @@ EVALUATION_TEMPERATURE = Range(
 @dataclass
 class EvaluateOptions:
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
     unknown: Annotated[str, one_of("error", "skip")]
@@ -109,6 +111,7 @@ TEMPERATURES = Range(
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     # several: a text with each
     temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
@@ -135,6 +138,7 @@ class SampleOptions(SamplingParams):
 @dataclass
 class ScoreOptions:
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     input_txt: Annotated[str | list[str], PATH]
     by: Annotated[str, one_of("text", "line", "character")]
     counts: Annotated[str, COUNTS]

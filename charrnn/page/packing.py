@@ -22,6 +22,7 @@ import numpy.typing as npt
 from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.generation.engines import Engines, has_kernel
+from charrnn.generation.rounding import in_rows
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.models.trained import TrainedModel
@@ -55,11 +56,8 @@ def _float16(matrix: Array) -> Stored:
 
 def _int8(matrix: Array) -> Stored:
     """Each row in 255 even steps; the rows' scales come before the rows."""
-    scales = np.abs(matrix).max(1, keepdims=True) / np.float32(127)
-    steps = np.rint(np.divide(matrix, scales, out=np.zeros_like(matrix), where=scales > 0))
-    whole = steps.astype(np.int8)
-    content = scales.astype("<f4").tobytes() + whole.tobytes()
-    return Stored(content, whole.astype(np.float32) * scales)
+    rows = in_rows(matrix)
+    return Stored(rows.scales.astype("<f4").tobytes() + rows.whole.tobytes(), rows.values)
 
 
 class Precision(NamedTuple):

@@ -23,7 +23,7 @@ from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import BITS_PER_NAT, say
 from charrnn.training import MetricsCSV
 from charrnn.training.checkpoints import MODEL
-from charrnn.training.counting import MOST, counted
+from charrnn.training.counting import MOST, beside, counted
 
 # what needs a network, or more than the moment that counting takes
 _NOT_FOR_COUNTS = ("init_from", "distill_from", "budget")
@@ -62,9 +62,10 @@ def count_alone(run: RunSpec, here: world.World) -> Result:
     most = options.get("characters") or MOST
     size = len(data.vocabulary)
     say(f"corpus: {data.encoded.path}, vocabulary {size}, train {len(train)}, val {len(val)}")
-    found = counted(train, val, size, options.get("context", MAX_CONTEXT), most)
+    context, kept = options.get("context", MAX_CONTEXT), beside(data.encoded.path)
+    found = counted(train, val, size, context, most, kept=kept)
     assert found is not None
-    table, loss = found
+    table, loss = found.table, found.loss
     say(f"model: counts, contexts of {table.context} characters; {len(table.characters):,} entries")
     facts = {**data.facts, "step": 0, "epoch": None, "val_loss": loss}
     architecture = Architecture(

@@ -21,10 +21,10 @@ from charrnn.errors import InputError, shown
 from charrnn.models import read_model
 from charrnn.models.ensemble import (
     Trained,
+    each,
     in_order_of,
     other_characters,
     read_models,
-    together,
     with_counts,
 )
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
@@ -166,7 +166,7 @@ def read_teachers(config: TrainOptions, vocabulary: Vocabulary) -> Trained | Non
             f"distill_from={shown(paths[0])}: {difference} the text; a teacher must know the same "
             f"characters, as a model that was trained on the same text does"
         )
-    return together([in_order_of(member, vocabulary) for member in teachers.members])
+    return each(teachers, lambda member: in_order_of(member, vocabulary))
 
 
 def teach(module: LanguageModel, teachers: Trained | None, weight: float) -> None:

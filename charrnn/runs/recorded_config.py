@@ -117,6 +117,7 @@ def put(config: Config, key: str, value: Any) -> None:
 
 # options that are new since a config was recorded, as what was done before them
 DEFAULTS_OF_OLDER_RUNS = {
+    "data.line_ends": "keep",
     "data.lines": "keep",
     "data.lines_seed": 0,
     "data.shuffle": False,

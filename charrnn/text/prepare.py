@@ -84,8 +84,8 @@ class _Text:
                 f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
         # decided here, so that files are found again whether it was asked for or chosen
-        pieces = sources.Text(self._files, data.encoding, prefix="data.").pieces()
-        arranged, _ = shuffled_lines.decided(data.lines, pieces)
+        text = sources.Text(self._files, data.encoding, prefix="data.", line_ends=data.line_ends)
+        arranged, _ = shuffled_lines.decided(data.lines, text.pieces())
         self._found_list = data.lines == "auto" and arranged == "shuffle"
         self._options = recorded_options(data, arranged)
 

@@ -81,7 +81,7 @@ class Preprocessed:
         if "\r" in self.vocabulary:
             return (
                 "the text has line ends of Windows (\\r\\n), so \\r is a character to learn; "
-                "`tr -d '\\r' <FILE >NEW` leaves it out"
+                f"{self.prefix}line_ends=unix leaves it out"
             )
         return None
 
@@ -126,7 +126,7 @@ def preprocess(
     h5, json = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json, files)
     began, state = time.time_ns(), sources.stat_digest(files)[0]
-    text = sources.Text(files, split.encoding, stdin, prefix=prefix)
+    text = sources.Text(files, split.encoding, stdin, prefix=prefix, line_ends=split.line_ends)
     numbering = _Numbering()
     with spool_beside(h5) as spool:
         arranged, pieces = text_lines.decided(split.lines, text.pieces())
@@ -239,7 +239,7 @@ def split_sizes(total: int, val_frac: float, test_frac: float) -> dict[str, int]
 def recorded_options(split: SplitOptions, lines: str) -> dict[str, Any]:
     """The options that a preprocessed file depends on, as it records them.
 
-    A text that was kept as it is has nothing of lines, as before there was a choice.
+    A text that was kept as it is has nothing of lines and their ends, as before there was a choice.
 
     Args:
         lines: ``keep`` or ``shuffle``, by now.
@@ -247,7 +247,8 @@ def recorded_options(split: SplitOptions, lines: str) -> dict[str, Any]:
     encoding = split.encoding if split.encoding == "bytes" else codecs.lookup(split.encoding).name
     recorded = {"val_frac": split.val_frac, "test_frac": split.test_frac, "encoding": encoding}
     shuffled = {"lines": lines, "lines_seed": split.lines_seed} if lines == "shuffle" else {}
-    return recorded | shuffled
+    ends = {} if split.line_ends == "keep" else {"line_ends": split.line_ends}
+    return recorded | ends | shuffled
 
 
 def source_name(input_txt: str | list[str]) -> str:

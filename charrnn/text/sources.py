@@ -13,12 +13,13 @@ import codecs
 import glob
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -122,6 +123,15 @@ def _texts_below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def _with_unix_line_ends(pieces: Iterable[str]) -> Iterator[str]:
+    decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    for piece in pieces:
+        if text := decoder.decode(piece):
+            yield text
+    if text := decoder.decode("", final=True):
+        yield text
+
+
 class Text:
     """The text of some files, decoded from start to end.
 
@@ -138,8 +148,11 @@ class Text:
         stdin: BinaryIO | None = None,
         advice: str | None = None,
         prefix: str = "",
+        line_ends: str = "keep",
     ) -> None:
         """`encoding` is a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
+
+        With `line_ends` of ``unix``, ``\\r\\n`` and ``\\r`` become ``\\n``; ``keep`` leaves them.
 
         `advice` is what to do about a text that is not in it; None: say its encoding, by the
         option whose name follows `prefix`.
@@ -150,6 +163,7 @@ class Text:
         self._stdin = stdin
         self._advice = advice
         self._prefix = prefix
+        self._line_ends = line_ends
         self._digests = hashlib.sha256()
         found = [_stat(path) for path in files if path is not STDIN]
         known = bool(found) and all(stat.S_ISREG(status.st_mode) for status in found)
@@ -162,8 +176,8 @@ class Text:
             InputError: names the file that cannot be read or unpacked, or the file and the
                 offset of the byte that is not in the encoding.
         """
-        for path in self._files:
-            yield from self._pieces_of(path)
+        pieces = (piece for path in self._files for piece in self._pieces_of(path))
+        return _with_unix_line_ends(pieces) if self._line_ends == "unix" else pieces
 
     def digest(self) -> str:
         """Identifies the content of all files, once `pieces` is used up; as `content_digest`."""

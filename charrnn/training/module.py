@@ -305,7 +305,9 @@ class LanguageModel(L.LightningModule):
         # a GradScaler and a fused step would leave the clipping gradients that are scaled
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
         with _making("optimizer", self.make_optimizer):
-            return optimizer_of(self.trained_parameters(), self.make_optimizer, fuses)
+            return optimizer_of(
+                self.trained_parameters(), self.make_optimizer, fuses, self.stream_threads
+            )
 
     def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What is trained: the network's parameters by its names, then a subclass's own."""

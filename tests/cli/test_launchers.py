@@ -34,7 +34,7 @@ def launcher(request: pytest.FixtureRequest) -> str:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        pytest.skip(f"needs {package}: pip install 'charrnn-lightning[launchers]'")
+        pytest.skip(f"needs {package}: pip install -e '.[launchers]'")
     return str(request.param)
 
 

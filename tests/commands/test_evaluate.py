@@ -175,6 +175,14 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixtu
     assert main(["evaluate", f"checkpoint=[{','.join(paths)}]", "window=9", "split=test"]) == 0
     line = capfd.readouterr().out.splitlines()[0]
     assert line == "test: 104 characters, in cold windows of 9, ensemble of 3"
+    three, weights = f"checkpoint=[{','.join(paths)}]", [0.5, 0.25, 0.25]
+    found = evaluate(capfd, three, "data.input_txt=corpus.txt", "weights=[0.5,0.25,0.25]")
+    assert found["weights"] == weights
+    chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
+    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    for command in ("evaluate", "score", "sample", "serve"):
+        assert main([command, three, "weights=[0.7,0.3]"]) == 2
+        assert "weights=[0.7, 0.3]: needs several models" in capfd.readouterr().err
     one = evaluate(capfd, f"checkpoint=[{paths[0]}]")
     assert one == evaluate(capfd, f"checkpoint={paths[0]}")
 

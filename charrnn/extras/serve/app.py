@@ -73,6 +73,7 @@ def make_app(
     limits: Limits,
     *,
     engine: str = "auto",
+    precision: int = 32,
     reading: HowToRead = _AS_EVER,
     copies: Copies | None = None,
     token: str | None = None,
@@ -86,6 +87,7 @@ def make_app(
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        precision: bits of a weight, 32 or 8.
         reading: how prompts are read.
         copies: what tells what is copied from the training text; None: nothing does.
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
@@ -105,7 +107,13 @@ def make_app(
             loop.call_soon_threadsafe(_deliver, outbox)
 
     served = Models(
-        models, limits, engine=engine, reading=reading, cache_bytes=cache_bytes, post=post
+        models,
+        limits,
+        engine=engine,
+        precision=precision,
+        reading=reading,
+        cache_bytes=cache_bytes,
+        post=post,
     )
     metrics = Metrics(served)
     sites = Sites(cors, host)

@@ -26,10 +26,11 @@ from charrnn.options.ranges import (
     PRIMES,
     TEXT,
     UNKNOWN,
+    WEIGHTS,
     Models,
     require,
 )
-from charrnn.options.sampling import ENGINE
+from charrnn.options.sampling import ENGINE, PRECISION
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -78,13 +79,14 @@ def run(options: ServeOptions) -> None:
             if options.models:
                 models = {name: read_models(path) for name, path in options.models.items()}
             else:
-                model = read_models(options.checkpoint)
+                model = read_models(options.checkpoint, options.weights)
                 models = {_name(options.checkpoint, model): model}
             models = {name: with_counts(model, options.counts) for name, model in models.items()}
             app = make_app(
                 models,
                 options,
                 engine=options.engine,
+                precision=options.precision,
                 reading=HowToRead(options.unknown, options.prime),
                 copies=Copies(options.corpus),
                 token=options.token,
@@ -174,6 +176,7 @@ class Limits:
 @dataclass(kw_only=True)
 class ServeOptions(Limits):
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     models: dict | None  # name -> path, or paths of an ensemble
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
@@ -184,10 +187,17 @@ class ServeOptions(Limits):
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]
+    precision: Annotated[int, PRECISION]
     cache_mb: Annotated[int, NOT_NEGATIVE]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
     def check(self, prefix: str) -> None:
+        require(
+            not (self.weights and self.models),
+            "weights",
+            self.weights,
+            "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
+        )
         for name, paths in (self.models or {}).items():
             for path in paths if isinstance(paths, list) and paths else [paths]:
                 require(

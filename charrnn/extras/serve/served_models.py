@@ -91,6 +91,7 @@ class Models:
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        precision: bits of a weight, 32 or 8.
         reading: how prompts are read.
         cache_bytes: for the states along the clients' last prompts, of each model.
         post: gets the schedulers' events, from their threads.
@@ -105,13 +106,14 @@ class Models:
         limits: Limits,
         *,
         engine: str,
+        precision: int,
         reading: HowToRead,
         cache_bytes: int,
         post: Callable[[Outbox], None],
     ) -> None:
         self._served = {}
         for name, trained in models.items():
-            sampler = Sampler(trained)
+            sampler = Sampler(trained, precision)
             scheduler = Scheduler(
                 sampler,
                 _engine(sampler, engine, limits.streams),
