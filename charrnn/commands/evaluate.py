@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.building import written
+from charrnn.cli.checked_options import written
 from charrnn.errors import InputError, RunError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.counts import AdaptiveCounts
@@ -139,7 +139,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
     keep_freed_memory()
     network = any_network_of(trained)
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -173,7 +173,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
     counts = None if trained.counts is None else AdaptiveCounts(trained.counts)
     losses: dict[str, float] = {}
     how: dict[str, Any] = {}
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if trained.counts is None or trained.counts.weights.network:
             losses["network"], how = _learnt(options, trained, ids, counts, report)
         else:

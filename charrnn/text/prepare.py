@@ -24,10 +24,16 @@ import h5py
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, require_regular_file
 from charrnn.options.datasets import DataOptions, SplitOptions
-from charrnn.say import preprocessing_progress
+from charrnn.say import ProgressDisplay
 from charrnn.text import shuffled_lines, sources
 from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
-from charrnn.text.preprocessing import output_paths, preprocess, recorded_options, source_name
+from charrnn.text.preprocessing import (
+    STAGES,
+    output_paths,
+    preprocess,
+    recorded_options,
+    source_name,
+)
 from charrnn.text.vocabulary import Vocabulary
 
 Say = Callable[[str], None]
@@ -118,7 +124,7 @@ class _Text:
         raise RunError(f"{pairs[-1][0]}: is no file of charrnn's; delete it")
 
     def _preprocess(self, h5: Path, json_path: Path, say: Say) -> None:
-        with preprocessing_progress(quiet=False) as report:
+        with ProgressDisplay(*STAGES) as report:
             split = SplitOptions(**{"lines": "keep", **self._options})
             made = preprocess(self._input_txt, h5, json_path, split, report=report, prefix="data.")
         # afterwards, so that a text that is refused has its line alone

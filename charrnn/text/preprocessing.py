@@ -36,6 +36,9 @@ from charrnn.text import sources
 from charrnn.text.ids_file import Report, spool_beside, unwritable, write_h5
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
+# the pass over the text, and that over the ids, as a display names them
+STAGES = ("reading the text", "writing the ids")
+
 
 @dataclass(frozen=True)
 class Preprocessed:

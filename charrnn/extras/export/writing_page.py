@@ -6,10 +6,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.page.javascript_modules import joined
-from charrnn.page.packing import packed, packed_counts
-from charrnn.page.precision import Chosen
-from charrnn.page.single_file import PAGE, replaced, single_file, style_of
+from charrnn.page.packing import Chosen, packed, packed_counts
+from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
 from charrnn.text.unknown_characters import PLAIN
 
 

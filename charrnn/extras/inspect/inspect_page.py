@@ -7,11 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from charrnn.page.javascript_modules import joined
 from charrnn.page.model_card import card, corpus_name
-from charrnn.page.packing import packed
-from charrnn.page.precision import Chosen
-from charrnn.page.single_file import PAGE, replaced, single_file, style_of
+from charrnn.page.packing import Chosen, packed
+from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
 
 FOLDER = PAGE / "inspect"
 

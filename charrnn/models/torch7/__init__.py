@@ -5,7 +5,6 @@ model          those values -> a TrainedModel
 history        checkpoint_N.json -> the losses of its training
 """
 
-from charrnn.models.torch7.torch_rnn_history import read_history
-from charrnn.models.torch7.torch_rnn_model import read_model
+from charrnn.models.torch7.torch_rnn_model import read_history, read_model
 
 __all__ = ["read_history", "read_model"]
