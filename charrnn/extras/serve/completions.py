@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -66,8 +67,8 @@ class Answer:
             params = asked.sampling_params()
             require_choosable(params, vocabulary)
         except InputError as error:  # which begins with the option's name
-            param = str(error).partition("=")[0]
-            raise Refusal(400, str(error), param=param) from None
+            name = re.split("[=:]", str(error), maxsplit=1)[0]
+            raise Refusal(400, str(error), param=name) from None
         return Job(
             prompt=prompt.read,
             state=prompt.state,
