@@ -98,6 +98,7 @@ class Engines:
     def __init__(self, model: Trained, precision: int = 32) -> None:
         self._model, self.precision = model, precision
         self._lock = threading.RLock()
+        self._compiled: Reader | None = None  # once it was asked for
         if precision == 8:
             if len(model.members) > 1:
                 raise InputError(
@@ -136,7 +137,12 @@ class Engines:
 
     @property
     def reader(self) -> Reader:
-        """The one that reads: NumPy, or torch where NumPy has no kernel."""
+        """The one that reads: NumPy, or torch where NumPy has no kernel.
+
+        In whole numbers it is the compiled one where that is at hand: each gives the same bits.
+        """
+        if self.precision == 8 and self._compiled is not None:
+            return self._compiled
         if self._without_kernel("numpy") is None:
             return self.numpy
         return self._torch
@@ -182,13 +188,14 @@ class Engines:
         return next((kind for kind in kinds if not has_kernel(name, kind, self.precision)), None)
 
     @cached_property
-    def _numba(self) -> Engine:
+    def _numba(self) -> Reader:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(
+            self._compiled = NumbaEngine(
                 self._folded[0], self.numpy, self._model.counts, whole=self.precision == 8
             )
+            return self._compiled
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"

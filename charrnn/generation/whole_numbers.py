@@ -13,6 +13,7 @@ This is the definition, in NumPy; the compiled loop gives the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from charrnn.generation.numba_terms import (
     POWER_OF_TWO,
     SQRT_HALF,
     STEPS,
+    TANH_ABOVE,
+    TANH_BELOW,
+    TANH_LIMIT,
     WEIGHT_STEP,
 )
 from charrnn.generation.numpy_engine import on_one_thread
@@ -37,7 +41,7 @@ from charrnn.models.trained import LAYERNORM_EPS
 # Sums of the products of so many whole numbers are below 2**24, and float32 holds them exactly
 _EXACT_IN_FLOAT32 = 2**24 // STEPS**2
 F = np.float32
-_ZERO, _ONE, _TWO, _HALF = F(0), F(1), F(2), F(0.5)
+_ZERO, _ONE, _HALF = F(0), F(1), F(0.5)
 
 
 class WholeEngine(CombinedEngine):
@@ -201,9 +205,11 @@ def _power_of_two(power: Array) -> tuple[Array, Array]:
 
 
 def tanh(x: Array) -> Array:
-    """(e - 1) / (e + 1) for e = exp(2 x)."""
-    scale, rest = _power_of_two(_TWO * LOG2_E * x)
-    result: Array = ((scale - _ONE) + rest) / ((scale + _ONE) + rest)
+    """A quotient of two polynomials, 7e-6 from it at most."""
+    (a0, a1, a2), (b1, b2, b3) = TANH_ABOVE, TANH_BELOW
+    x = x.clip(-TANH_LIMIT, TANH_LIMIT)
+    y: Any = x * x
+    result: Array = (x * (a0 + y * (a1 + y * a2))) / (_ONE + y * (b1 + y * (b2 + y * b3)))
     return result
 
 

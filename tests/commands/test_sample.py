@@ -164,6 +164,19 @@ def test_progress_is_told_where_it_takes_long(
     assert len(out) == 4000 + len("\n----------\n")
 
 
+def test_in_whole_numbers(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    run(path, precision=8, start_text="Hm: ", temperature=0.7)
+    out, err = capfdbinary.readouterr()
+    whole = load(path).generate(100, "Hm: ", temperature=0.7, seed=1, precision=8)
+    assert (out.decode(), err) == ("Hm: " + whole, b"")
+    run(path, precision=8, mode="lines", num_samples=3, json=True, length=50)
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert len(lines) == 3
+    assert all(line["log_probability"] < 0 for line in lines)
+    with pytest.raises(InputError, match="precision=8: writes with one model"):
+        run(path, checkpoint=[str(path), str(path)], precision=8)
+
+
 # As processes
 
 

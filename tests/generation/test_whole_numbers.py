@@ -88,11 +88,12 @@ def test_products_are_those_of_whole_numbers(columns: int, bounded: bool) -> Non
         assert np.array_equal(got[n], expected)
 
 
-def test_functions_are_as_exact_as_float32() -> None:
+def test_functions_are_near_the_real_ones() -> None:
     x = np.linspace(-20, 20, 100_001).astype(np.float32)
     x64 = x.astype(np.float64)
-    assert np.abs(whole_numbers.tanh(x) - np.tanh(x64)).max() < 3e-7
-    assert np.abs(whole_numbers.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 3e-7
+    assert np.abs(whole_numbers.tanh(x) - np.tanh(x64)).max() < 2e-5
+    assert np.abs(whole_numbers.tanh(x)).max() <= 1
+    assert np.abs(whole_numbers.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 1e-5
     positive = np.exp(x64).astype(np.float32)
     assert np.abs(whole_numbers.log(positive) - np.log(positive.astype(np.float64))).max() < 2e-6
     below = np.concatenate([-np.abs(x64), [-np.inf, -1e300, 0.0]])
@@ -120,7 +121,7 @@ def test_reads_nearly_as_in_float32(kind: str, layers: int, options: dict[str, A
 def test_a_text_is_the_same_on_every_machine() -> None:
     """These were written once; nothing that a machine or a library decides has a part in them."""
     text = Model(of_whole_numbers()).generate(3000, "To be", seed=1, temperature=1.0, precision=8)
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "8887a1f360c84f2a"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b4f7304f2939fd45"
 
 
 # -- the compiled loop ---------------------------------------------------------------------
@@ -162,6 +163,10 @@ def test_streams_do_not_touch_one_another(streams: int, vnni: bool | None) -> No
     plain, compiled = both(model, vnni)
     alone, _ = written_by(plain, model, 7, 100, params())
     for engine in (plain, compiled):
+        known = some_ids(model, 7, 40)
+        assert same_bits(
+            engine.advance(known, beginning(model, 7)), plain.read(known, beginning(model, 7))[1]
+        )
         together, _ = written_by(engine, model, 7, 100, params())
         assert np.array_equal(together[:streams], alone[:streams])
         uniforms = np.random.default_rng(9).random((7, 100))[:streams]
@@ -181,6 +186,10 @@ def test_counts_give_the_same_bits(weights: tuple[float, float], vnni: bool | No
     assert np.array_equal(got, alone)
     assert same_bits(state, after)
     for engine in (plain, compiled):
+        known = some_ids(model, 5, 40)
+        assert same_bits(
+            engine.advance(known, beginning(model, 5)), plain.read(known, beginning(model, 5))[1]
+        )
         together, _ = written_by(engine, model, 5, 300, params())
         expected, _ = written_by(plain, model, 5, 300, params())
         assert np.array_equal(together, expected)
