@@ -84,10 +84,13 @@ class Summary:
 def summaries(folder: Path) -> list[Summary]:
     """The runs below a folder, or in it, in the order of their names; links are not followed.
 
-    One that cannot be read is named in a line and left out.
+    One that cannot be read is named in a line and left out. What takes long shows a bar.
     """
+    from tqdm import tqdm
+
     result = []
-    for run in sorted(_runs(folder)):
+    runs = sorted(_runs(folder))
+    for run in tqdm(runs, "reading the runs", leave=False, unit=" runs", delay=2, disable=None):
         try:
             result.append(summary(run))
         except InputError as error:

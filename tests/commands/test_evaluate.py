@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,22 @@ def test_the_splits_of_its_own_data(
         assert evaluate(capfd, f"checkpoint={run / name}", "counts=none") == val
     assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
+
+
+def test_ids_that_are_gone_are_made_again(
+    trained: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = trained("trainer.max_steps=5")
+    before = evaluate(capfd, f"checkpoint={run}")
+    h5 = Path(charrnn.load(run).trained.facts["input_h5"])
+    h5.unlink()
+    assert main(["evaluate", f"checkpoint={run}"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"charrnn evaluate: split=val: {h5} is gone")
+    again = shlex.split(re.findall(r"`charrnn (.*?)`", said)[0])
+    assert main(again) == 0
+    capfd.readouterr()
+    assert evaluate(capfd, f"checkpoint={run}") == before
 
 
 def test_other_data_and_a_text(
@@ -143,7 +161,8 @@ def test_dynamic_without_the_training_text(
 ) -> None:
     run = train("trainer.max_steps=30", "~callbacks.counts")
     Path("corpus.txt").rename("moved.txt")
-    Path("corpus.h5").unlink()
+    h5 = Path(charrnn.load(run).trained.facts["input_h5"])
+    h5.unlink()
     capfd.readouterr()
     words = [f"checkpoint={run}", "data.input_txt=moved.txt", "dynamic=true"]
     assert main(["evaluate", *words, "json=true"]) == 0

@@ -142,7 +142,7 @@ def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any])
     config = recorded(run)
     assert config["trainer"]["strategy"] == "ddp"
     assert tensors(run)["step"] == config["trainer"]["max_steps"]
-    assert {each["trainer"]["devices"] for each in slow} == {2}
+    assert {each.trainer.devices for each in slow} == {2}
 
 
 def test_a_sweep_over_budgets(workplace: Path, slow: list[Any]) -> None:

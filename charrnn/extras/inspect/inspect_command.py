@@ -38,7 +38,7 @@ def run(options: InspectOptions) -> None:
     passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
     chosen = in_precision(replace(model, counts=None))
     with scoring_progress() as tell:
-        seen = report(chosen.model, passage, training_ids, progress=tell)
+        seen = report(chosen.model, passage, training_ids, model.counts, progress=tell)
     content = page(chosen, seen | _run(found)).encode("utf-8")
     with replacing(output) as temporary:
         temporary.write_bytes(content)

@@ -11,12 +11,13 @@ import base64
 import html
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from charrnn.counts import Counts
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation, distance, features, gates
 from charrnn.extras.inspect.ngram import NGram
@@ -26,12 +27,15 @@ from charrnn.page.model_card import card, corpus_name
 from charrnn.page.packing import Chosen, packed
 from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
 from charrnn.runs import run_history
-from charrnn.say import say
+from charrnn.say import BITS_PER_NAT, say
 from charrnn.text.vocabulary import readable
 
 HIGHEST_ORDER = 7
 MOST_COUNTED = 1_000_000  # characters of the training text
 _LARGEST_EMBEDDING = 2000  # characters that are drawn
+# what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
+_STEPS_A_BIT = 16
+_MOST_STEPS = 127
 
 Report = Callable[[int, int], None]
 
@@ -48,6 +52,7 @@ def report(
     model: TrainedModel,
     passage: Passage,
     training_ids: Ids | None,
+    counts: Counts | None = None,
     *,
     progress: Report | None = None,
 ) -> dict[str, Any]:
@@ -56,6 +61,7 @@ def report(
     Args:
         training_ids: (n,) from 0, of the text that the model was trained on, with which the
             n-gram model is made; None where it is not at hand.
+        counts: what the model mixes in when it writes.
         progress: called now and then with the characters read and those in all.
 
     Raises:
@@ -89,6 +95,7 @@ def report(
         "gates": _gates(model, ids, trace),
         "distance": _distance(model, ids, training_ids),
         "embedding": _embedding(model),
+        "counts": None if counts is None else _counts(model, counts, ids, trace.losses[1:]),
     }
 
 
@@ -135,6 +142,29 @@ def _distance(model: TrainedModel, ids: Ids, training_ids: Ids | None) -> dict[s
     order = int(losses.mean(1).argmin()) + 1
     curve = distance.by_distance(distance.counted_losses(losses[:order], places))
     return found | {"order": order, "counted": len(counted), "ngram": _rounded(curve)}
+
+
+def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> dict[str, Any]:
+    """What counts change along the passage: losses, and for each character the bits gained.
+
+    Args:
+        network: (T - 1,), the losses of the network alone.
+    """
+
+    def losses(counts: Counts) -> distance.Losses:
+        return distance.network_losses(replace(model, counts=counts), ids[None])
+
+    both = losses(counts)
+    gains = np.append(0, (network - both) * BITS_PER_NAT)
+    steps = np.rint(gains * _STEPS_A_BIT).clip(-_MOST_STEPS, _MOST_STEPS)
+    return {
+        "weights": [round(weight, 3) for weight in counts.weights],
+        "network": float(network.mean(dtype=np.float64)),
+        "alone": float(losses(counts.only).mean()),
+        "both": float(both.mean()),
+        "steps": _STEPS_A_BIT,
+        "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
+    }
 
 
 def _rounded(curve: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:

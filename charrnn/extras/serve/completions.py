@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -61,11 +62,12 @@ class Answer:
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]
-        params = asked.sampling_params()
         try:
+            params = asked.sampling_params()
             require_choosable(params, vocabulary)
-        except InputError as error:
-            raise Refusal(400, str(error), param="ban") from None
+        except InputError as error:  # which begins with the option's name
+            name = re.split("[=:]", str(error), maxsplit=1)[0]
+            raise Refusal(400, str(error), param=name) from None
         return Job(
             prompt=prompt.read,
             state=prompt.state,
