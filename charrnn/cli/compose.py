@@ -35,7 +35,7 @@ from charrnn.cli.command_line import (
     parse_flags,
     wants_traceback,
 )
-from charrnn.cli.conf import key_of
+from charrnn.cli.config_files import key_of
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.literal import literal
 from charrnn.cli.refusals import explaining

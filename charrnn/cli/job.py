@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import command_line, conf, exit_codes
+from charrnn.cli import command_line, conf, config_files, exit_codes
 from charrnn.cli.checked_options import build, having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
@@ -155,7 +155,7 @@ class Job:
 
 
 def _name(hydra: DictConfig) -> str:
-    words = conf.todays(_plain(hydra.overrides)["task"])
+    words = config_files.todays(_plain(hydra.overrides)["task"])
     return f"job {hydra.job.num} ({' '.join(words)})"
 
 
@@ -205,14 +205,14 @@ def request_of(
     config: TrainOptions, hydra: DictConfig, folder: Path, flags: tuple[str, ...]
 ) -> Request:
     """What `charrnn train` is asked for, of the options that were built."""
-    overrides, recipes = _plain(hydra.overrides)["task"], conf.set_by_recipes(hydra)
-    keys = [conf.key_of(word) for word in conf.todays(overrides)]
+    overrides, recipes = _plain(hydra.overrides)["task"], config_files.set_by_recipes(hydra)
+    keys = [config_files.key_of(word) for word in config_files.todays(overrides)]
     keys += [key for options in recipes.values() for key in options]
     return Request(
         config=config,
         given=tuple(dict.fromkeys(key for key in keys if key not in conf.WITHOUT_A_NODE)),
         folder=folder,
-        choices=conf.choices(hydra),
+        choices=config_files.choices(hydra),
         set_by_recipes=recipes,
         overrides=tuple(overrides),
         hydra=_plain(hydra),

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from charrnn import plugins
-from charrnn.cli import conf
+from charrnn.cli import conf, config_files
 from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.cli.command_line import Line, hydra_config
 from charrnn.errors import InputError, RunError, shown
@@ -232,14 +232,14 @@ class _Refusal:
         """The file that says so, as the line's beginning; "" if it cannot be told."""
         try:
             config = self.line.compose(self.overrides)
-            path = conf.naming(config.hydra, name, value)
+            path = config_files.naming(config.hydra, name, value)
         except Exception:
             return ""
         return "" if path is None else f"{_short(path)}: "
 
     def _without_package(self, group: str) -> InputError:
         config = self.line.compose(self.overrides)
-        for path in conf.chosen(config.hydra, group):
+        for path in config_files.chosen(config.hydra, group):
             if "@package _global_" not in path.read_text("utf-8", "replace"):
                 return InputError(f"{_short(path)}: its first line must be # @package _global_")
         return InputError(f"{group}: no such option")

@@ -36,7 +36,8 @@ from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.checked_options import SUPPLIED, build, having
 from charrnn.cli.command_line import Flags
-from charrnn.cli.conf import WITHOUT_A_NODE, key_of, searched_folders, todays
+from charrnn.cli.conf import WITHOUT_A_NODE
+from charrnn.cli.config_files import key_of, searched_folders, todays
 from charrnn.cli.job import Request
 from charrnn.cli.literal import as_typed, literal, override_of, written
 from charrnn.cli.node_options import TARGETS

@@ -89,6 +89,12 @@ def _whole(script: str) -> str:
     return script
 
 
+# -- Several JavaScript modules as one script. A browser loads no module from file://, and an
+# inline one cannot import another. So each module becomes a function that returns what it
+# exports, in an order in which what is imported stands before. This is no bundler: it knows the
+# forms of import and export that charrnn's own modules have, and refuses any other.
+
+
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.MULTILINE)
 _OTHER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)

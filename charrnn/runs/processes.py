@@ -8,6 +8,11 @@
 torch.multiprocessing starts and watches: once one process ends badly it ends the others, and
 the processes are told when the one that started them is gone. With torchrun and srun the first
 process reads the command line and prepares the data, and hands the task to the others.
+
+torch.distributed.launcher's `elastic_launch` is no replacement (tried with torch 2.13): a process
+that returns after a signal waits for its result to be read until it is killed, 30 seconds later;
+one that needs longer to write its checkpoint is killed too; an error comes back as a text of
+lines, not as itself; and the process that starts them is told of a signal by an exception alone.
 """
 
 from __future__ import annotations

@@ -115,6 +115,10 @@ def put(config: Config, key: str, value: Any) -> None:
         config[last] = value
 
 
+# -- Configs of older versions, as today's would have recorded them. Until version 0.2 a config
+# named its optimizer, schedule and loggers by words.
+
+
 # options that are new since a config was recorded, as what was done before them
 DEFAULTS_OF_OLDER_RUNS = {
     "data.line_ends": "keep",

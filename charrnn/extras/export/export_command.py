@@ -43,8 +43,7 @@ def run(options: ExportOptions) -> None:
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.extras.export.copies_filter import packed_copies
-    from charrnn.extras.export.writing_page import About, writing_page
+    from charrnn.extras.export.writing_page import About, packed_copies, writing_page
     from charrnn.files import replacing
     from charrnn.page.model_card import card, corpus_name, is_indented
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
-    from charrnn.extras.inspect.inspect_page import page
-    from charrnn.extras.inspect.passage_report import report
+    from charrnn.extras.inspect.passage_report import page, report
     from charrnn.files import replacing
     from charrnn.models import find_model, read_model
     from charrnn.page.packing import in_precision, require_steps
@@ -51,7 +50,7 @@ def run(options: InspectOptions) -> None:
 
 
 def _run(found: Path) -> dict[str, Any]:
-    from charrnn.extras.inspect.training_history import run_of, training
+    from charrnn.extras.inspect.passage_report import run_of, training
 
     folder = run_of(found)
     return training(folder) if folder else {"curves": {}, "samples": []}

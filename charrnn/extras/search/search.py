@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli import checked_options
-from charrnn.cli.conf import key_of
+from charrnn.cli.config_files import key_of
 from charrnn.cli.job import folder_name
 from charrnn.cli.literal import override_of
 from charrnn.cli.resuming import job_words

@@ -24,7 +24,6 @@ from starlette.types import Receive, Scope, Send
 
 from charrnn import __version__
 from charrnn.errors import RunError, shown
-from charrnn.extras.serve.answers import Refusal, answer
 from charrnn.extras.serve.completions import Answer, ClientLeft
 from charrnn.extras.serve.copied_passages import Copies
 from charrnn.extras.serve.limits import BodyLimit, HostCheck, Sites
@@ -40,6 +39,8 @@ from charrnn.extras.serve.protocol import (
     ModelList,
     ReadAs,
     ReadAsRequest,
+    Refusal,
+    answer,
 )
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_command import Limits

@@ -13,9 +13,8 @@ from itertools import chain
 from typing import Any
 
 from charrnn.errors import InputError, RunError
-from charrnn.extras.serve.answers import Refusal, written
 from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored
-from charrnn.extras.serve.protocol import CompletionRequest
+from charrnn.extras.serve.protocol import CompletionRequest, Refusal, written
 from charrnn.extras.serve.scheduler import QueueFull
 from charrnn.extras.serve.serve_command import Limits
 from charrnn.extras.serve.served_models import Prompt, Served

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
-from charrnn.extras.serve.answers import Refusal
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.sampler import in_characters_of
 from charrnn.models.ensemble import Trained
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from charrnn.errors import shown
-from charrnn.extras.serve.answers import Refusal, refused
+from charrnn.extras.serve.protocol import Refusal, refused
 from charrnn.extras.serve.serve_command import Limits
 
 # A client that is still sending reads no answer: what is too large is received to its end, and
@@ -82,6 +82,9 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+# -- Which web pages may ask: a browser sends what any page tells it to, to this machine too.
 
 
 class Sites:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError, shown
-from charrnn.extras.serve.answers import Refusal
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
 from charrnn.extras.serve.serve_command import Limits
 from charrnn.generation.engines import Engine

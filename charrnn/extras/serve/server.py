@@ -17,6 +17,11 @@ from charrnn.errors import InputError, RunError, shown
 _GRACE = 5.0
 
 
+# -- Connections. uvicorn has a limit for all of them and none for the time that a request's head
+# may take, so a few hundred clients that begin one and send no more would keep everybody else
+# out.
+
+
 class Arriving:
     """Connections whose request has not arrived as a whole, the longest open first.
 
