@@ -7,7 +7,7 @@ checkpoint, for `Model.score`, and for the torch engine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -177,7 +177,7 @@ class Model(Predictor):
 
 
 class Ensemble(Predictor):
-    """Several trained models as one, which averages their probabilities.
+    """Several trained models as one, which averages their probabilities, weighted or not.
 
     Its `logits` are the logarithms of the mean probabilities. Where all have counts of the same
     text, these are mixed in once.
@@ -197,19 +197,24 @@ class Ensemble(Predictor):
 @overload
 def load(path: str | os.PathLike[str] | None = ...) -> Model: ...
 @overload
-def load(path: Paths) -> Predictor: ...
+def load(path: Paths, *, weights: Sequence[float] | None = ...) -> Predictor: ...
 
 
-def load(path: str | os.PathLike[str] | Paths | None = None) -> Predictor:
+def load(
+    path: str | os.PathLike[str] | Paths | None = None, *, weights: Sequence[float] | None = None
+) -> Predictor:
     """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
 
     Without a path it is the newest run below outputs/ that has a model; after a sweep its best.
     What a file is, its content says rather than its name. Nothing in it is executed. A list of
     paths gives an `Ensemble`, a list of one path the model alone.
 
+    Args:
+        weights: of an ensemble's models, in proportion; None: all the same.
+
     Raises:
         InputError: names the path and says why there is no model to load, or why the models
-            do not go together.
+            do not go together; or there is not one weight for each.
     """
-    trained = read_models(path)
+    trained = read_models(path, weights)
     return Ensemble(trained) if isinstance(trained, TrainedEnsemble) else Model(trained)

@@ -1,8 +1,8 @@
 """Engines made of others: of several models that write one text, and of a network and counts.
 
-The probabilities of several models are averaged; those of a network, or of such a mean, and of
-counts are mixed (`charrnn.counts.mixing`). What is asked for (the temperature, filters,
-penalties) acts on what comes of it, whose logarithms stand in for the logits of one model.
+The probabilities of several models are averaged, weighted or not; those of a network, or of such
+a mean, and of counts are mixed (`charrnn.counts.mixing`). What is asked for (the temperature,
+filters, penalties) acts on what comes of it, whose logarithms stand in for the logits of one model.
 
 The state is the members' layers, one member after the other, and last the nodes (N, K) of the
 counts.
@@ -78,10 +78,11 @@ class EnsembleEngine(CombinedEngine):
 
     Args:
         members: two or more, with one vocabulary.
+        shares: the weights of the mean, which sum to 1.
     """
 
-    def __init__(self, members: Sequence[NumpyEngine]) -> None:
-        self.members = list(members)
+    def __init__(self, members: Sequence[NumpyEngine], shares: Sequence[float]) -> None:
+        self.members, self.shares = list(members), shares
         self.vocabulary = members[0].vocabulary
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -90,12 +91,12 @@ class EnsembleEngine(CombinedEngine):
             engine.read(ids, part)
             for engine, part in zip(self.members, self._parts(state), strict=True)
         ]
-        mean = log_mean([logits for logits, _ in read]).astype(np.float32)
+        mean = log_mean([logits for logits, _ in read], self.shares).astype(np.float32)
         return mean, [layer for _, after in read for layer in after]
 
     def steps(self, state: State) -> Stepped:
         parts = zip(self.members, self._parts(state), strict=True)
-        return _EnsembleSteps([engine.steps(part) for engine, part in parts])
+        return _EnsembleSteps([engine.steps(part) for engine, part in parts], self.shares)
 
     def _parts(self, state: State) -> list[State]:
         """The members' own states."""
@@ -108,15 +109,15 @@ class EnsembleEngine(CombinedEngine):
 
 
 class _EnsembleSteps:
-    def __init__(self, members: Sequence[Stepped]) -> None:
-        self._members = members
+    def __init__(self, members: Sequence[Stepped], shares: Sequence[float]) -> None:
+        self._members, self._shares = members, shares
 
     def take_in(self, ids: Ids) -> None:
         for each in self._members:
             each.take_in(ids)
 
     def scores(self) -> Floats:
-        return log_mean([each.scores() for each in self._members])
+        return log_mean([each.scores() for each in self._members], self._shares)
 
     def state(self) -> State:
         return [layer for each in self._members for layer in each.state()]
@@ -197,8 +198,10 @@ class _CountedSteps:
         return [*carried, (nodes,)]
 
 
-def log_mean(logits: Sequence[Array | Floats]) -> Floats:
-    """ln of the mean of the softmaxes of logits (..., V), float64."""
+def log_mean(logits: Sequence[Array | Floats], shares: Sequence[float]) -> Floats:
+    """ln of the mean of the softmaxes of logits (..., V), weighted by shares of 1, float64."""
     with np.errstate(all="ignore"):
-        mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))
+        logs = log_softmax(np.stack(logits))
+        logs += np.log(shares).reshape(-1, *[1] * (logs.ndim - 1))
+        mean: Floats = np.logaddexp.reduce(logs)
     return mean

@@ -23,7 +23,7 @@ from charrnn.generation.rounding import fold_rounded
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import FLOAT, Floats, Ids, Params
 from charrnn.generation.weights import Array, Folded, fold
-from charrnn.models.ensemble import Trained
+from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.options.sampling import ENGINES, SamplingParams
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
@@ -131,7 +131,9 @@ class Engines:
         if self.precision == 8:
             return whole_numbers.WholeEngine(self._folded[0])
         engines = [NumpyEngine(folded) for folded in self._folded]
-        return engines[0] if len(engines) == 1 else EnsembleEngine(engines)
+        if isinstance(self._model, TrainedEnsemble):
+            return EnsembleEngine(engines, self._model.shares)
+        return engines[0]
 
     @property
     def reader(self) -> Reader:

@@ -9,6 +9,10 @@ window.charrnn = { ready: false };
 
 async function open() {
   const counts = await unpackedCounts(textOf("packed-counts"));
+  if (!counts && textOf("packed-counts") !== "null") {
+    document.querySelector("#lacking").textContent =
+      "This browser is too old for the counts in this page: the network alone writes";
+  }
   const sampler = new Sampler(textOf("packed-model"), counts);
   const index = JSON.parse(textOf("packed-copies"));
 

@@ -318,7 +318,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "charrnn.generation.numba_loop", raising=False)
     both = Engines(trained_model())
-    with pytest.raises(InputError, match=r"engine=numba: .*charrnn-lightning\[fast\]"):
+    with pytest.raises(InputError, match=r"engine=numba: .*pip install .*\[fast\]"):
         both.named("numba")
     assert isinstance(both.fastest(1, SamplingParams(10**6)), NumpyEngine)
 

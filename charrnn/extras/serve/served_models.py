@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError, shown
-from charrnn.extras.serve.answers import Refusal
-from charrnn.extras.serve.limits import Limits
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
+from charrnn.extras.serve.serve_command import Limits
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning
@@ -118,7 +118,7 @@ class Models:
                 sampler,
                 _engine(sampler, engine, limits.streams),
                 streams=limits.streams,
-                queue=limits.queue,
+                queue=limits.max_queue,
                 cache_bytes=cache_bytes,
                 post=post,
             )
