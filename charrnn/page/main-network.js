@@ -5,10 +5,14 @@ import { openPage } from "./page.js";
 import { networkWriter } from "./writer-network.js";
 
 const textOf = (id) => document.getElementById(id).textContent;
+const WITHOUT_COUNTS =
+  "This browser is too old for a part of the model, its counts (it has no DecompressionStream). " +
+  "The network writes alone, and not as well.";
 window.charrnn = { ready: false };
 
 async function open() {
-  const counts = await unpackedCounts(textOf("packed-counts"));
+  const packed = textOf("packed-counts");
+  const counts = await unpackedCounts(packed);
   const sampler = new Sampler(textOf("packed-model"), counts);
   const index = JSON.parse(textOf("packed-copies"));
 
@@ -19,7 +23,12 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  openPage(networkWriter(sampler, index && new Copies(index, sampler.vocabulary)));
+  const writer = networkWriter(sampler, index && new Copies(index, sampler.vocabulary));
+  openPage(writer, counts || packed === "null" ? "" : WITHOUT_COUNTS);
 }
 
-open();
+open().catch((error) => {
+  document.getElementById("error-text").textContent =
+    `This browser cannot run the page: ${error.message}`;
+  document.getElementById("error").hidden = false;
+});

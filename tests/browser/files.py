@@ -9,16 +9,18 @@ from typing import Any
 
 
 @contextmanager
-def opened(chromium: Any, path: Path, **how: Any) -> Iterator[Any]:
+def opened(chromium: Any, path: Path, before: str = "", **how: Any) -> Iterator[Any]:
     """A window on a file, in which nothing may go wrong.
 
     Nothing is asked of any address, nothing breaks the page's policy, no error is uncaught.
 
     Args:
+        before: JavaScript that runs before the page's own.
         how: as of Playwright's `new_context`.
     """
     context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **how})
     context.set_default_timeout(10_000)
+    context.add_init_script(before)
     wrong: list[str] = []
     address = path.resolve().as_uri()
     context.on("weberror", lambda error: wrong.append(str(error.error)))

@@ -20,6 +20,7 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import click_character, highlighted, slide, text_of, until
 from tests.generation.models import trained_model
+from tests.generation.test_counted import counted
 
 pytestmark = pytest.mark.browser
 
@@ -101,8 +102,24 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         assert len(cards(page)) == 3
         page.get_by_role("button", name="About").click()
         assert page.locator("#card dd").text_content() == HOSTILE
-        assert page.locator("script").count() == 3
+        assert page.locator("script").count() == 4
         assert page.evaluate("window.broken") is None
+
+
+def test_a_browser_that_lacks_something_says_so(chromium: Any, tmp_path: Path) -> None:
+    model = counted()
+    path = written(tmp_path, model)
+    with opened(chromium, path) as page:
+        assert generated(page, length=100, seed=1) == Model(model).generate(100, seed=1)
+        assert page.get_by_role("alert").is_hidden()
+    with opened(chromium, path, before="delete window.DecompressionStream") as page:
+        page.get_by_role("alert").get_by_text("no DecompressionStream").wait_for()
+        alone = Model(model).generate(100, seed=1, counts="none")
+        assert generated(page, length=100, seed=1) == alone
+        page.locator("#text").press("Control+Enter")
+        assert len(cards(page)) == 3
+    with opened(chromium, path, before="delete window.WebAssembly") as page:
+        page.get_by_role("alert").get_by_text("cannot run the page: WebAssembly").wait_for()
 
 
 def test_a_vocabulary_of_bytes(chromium: Any, tmp_path: Path) -> None:
