@@ -23,12 +23,13 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  const writer = networkWriter(sampler, index && new Copies(index, sampler.vocabulary));
-  openPage(writer, counts || packed === "null" ? "" : WITHOUT_COUNTS);
+  if (!counts && packed !== "null") lacking(WITHOUT_COUNTS);
+  openPage(networkWriter(sampler, index && new Copies(index, sampler.vocabulary)));
 }
 
-open().catch((error) => {
-  document.getElementById("error-text").textContent =
-    `This browser cannot run the page: ${error.message}`;
-  document.getElementById("error").hidden = false;
-});
+/** Tell for as long as the page is open what the browser cannot do. */
+function lacking(what) {
+  document.getElementById("lacking").textContent = what;
+}
+
+open().catch((error) => lacking(`This browser cannot run the page: ${error.message}`));

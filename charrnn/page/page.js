@@ -16,17 +16,13 @@ const SETTLED = 500; // milliseconds without a change after which the draft is k
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
 
-/**
- * @param {import("./writer.js").Writer} writer
- * @param {string} [remark]  Told as an error is, once the page can write.
- */
-export async function openPage(writer, remark = "") {
+/** @param {import("./writer.js").Writer} writer */
+export async function openPage(writer) {
   const page = new Page(writer);
   page.restore();
   page.listen();
   page.tellAbout();
   await page.connect();
-  if (remark) page.fail(new Error(remark));
   page.writeAlong();
 }
 
