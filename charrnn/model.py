@@ -31,13 +31,14 @@ class Predictor:
 
     def __init__(self, predicts: Trained) -> None:
         self._predicts = predicts
-        self._samplers: dict[str, Sampler] = {}
+        self._samplers: dict[tuple[str, int], Sampler] = {}
 
-    def _sampler(self, counts: str) -> Sampler:
-        """What writes with the counts or without."""
-        if counts not in self._samplers:
-            self._samplers[counts] = Sampler(with_counts(self._predicts, counts))
-        return self._samplers[counts]
+    def _sampler(self, counts: str, precision: int = 32) -> Sampler:
+        """What writes with the counts or without, with weights of so many bits."""
+        which = counts, precision
+        if which not in self._samplers:
+            self._samplers[which] = Sampler(with_counts(self._predicts, counts), precision)
+        return self._samplers[which]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self})"
@@ -135,7 +136,7 @@ class Predictor:
         number = 1 if num_samples is None else num_samples
         options = sampling_params(length=length, start_text=start_text, num_samples=number, **how)
         texts: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts).write(options):
+        for piece in self._sampler(counts, options.precision).write(options):
             texts[piece.sample].append(piece.text)
         joined = ["".join(pieces) for pieces in texts]
         return joined[0] if num_samples is None else joined
@@ -145,7 +146,9 @@ class Predictor:
     ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
         options = sampling_params(length=length, start_text=start_text, **how)
-        pieces = self._sampler(counts).write(options)  # outside the generator: it may refuse
+        pieces = self._sampler(counts, options.precision).write(
+            options
+        )  # outside the generator: it may refuse
         return (piece.text for piece in pieces if piece.text)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.building import written
+from charrnn.cli.checked_options import written
 from charrnn.errors import InputError, RunError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
+    from charrnn.counts import AdaptiveCounts
     from charrnn.data import SplitIds
     from charrnn.evaluation import Score
     from charrnn.models.ensemble import Trained
@@ -62,7 +64,7 @@ def run(options: EvaluateOptions) -> None:
         **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
     }
     if options.dynamic:
-        values["dynamic"] = _dynamic(options, with_counts(trained, "none"), ids)
+        values["dynamic"] = _dynamic(options, trained, ids)
     if options.json:
         print(json.dumps(values))
         return
@@ -77,17 +79,28 @@ def run(options: EvaluateOptions) -> None:
     print(f"{split}: {score.characters} characters{how}")
     print(f"loss {score.loss:.4f} nats per character")
     if losses:
-        print(", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
+        print(_named(losses))
     print(f"{score.bits_per_character:.4f} bits per character")
     print(f"perplexity {score.perplexity:.4f}")
     if options.dynamic:
-        print(
-            "dynamic: loss {loss:.4f} nats per character, {bits_per_character:.4f} bits, "
-            "perplexity {perplexity:.4f}\n"
-            "dynamic: {rule} steps with lr {lr:g}, decay {decay:g}, segments of {segment}".format(
-                **values["dynamic"]
-            )
-        )
+        _print_dynamic(values["dynamic"])
+
+
+def _print_dynamic(values: dict[str, Any]) -> None:
+    lines = [
+        "loss {loss:.4f} nats per character, {bits_per_character:.4f} bits, "
+        "perplexity {perplexity:.4f}"
+    ]
+    if "losses" in values:
+        lines.append(_named(values["losses"]))
+    if "rule" in values:
+        lines.append("{rule} steps with lr {lr:g}, decay {decay:g}, segments of {segment}")
+    for line in lines:
+        print("dynamic: " + line.format(**values))
+
+
+def _named(losses: dict[str, float]) -> str:
+    return ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
 
 
 def _temperatures(options: EvaluateOptions, trained: Trained) -> list[float]:
@@ -126,7 +139,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
     keep_freed_memory()
     network = any_network_of(trained)
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -154,10 +167,45 @@ def _losses(
 
 def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[str, Any]:
     """What dynamic evaluation found, and how it was done."""
+    from charrnn.counts import AdaptiveCounts
+    from charrnn.evaluation import Score
+
+    counts = None if trained.counts is None else AdaptiveCounts(trained.counts)
+    losses: dict[str, float] = {}
+    how: dict[str, Any] = {}
+    with scoring_progress() as report:
+        if trained.counts is None or trained.counts.weights.network:
+            losses["network"], how = _learnt(options, trained, ids, counts, report)
+        else:
+            assert counts is not None
+            for stop in range(1, len(ids)):
+                counts.read(ids[stop - 1 : stop + 1])
+                report(stop, len(ids) - 1)
+    if counts is not None:
+        losses["both" if losses else "counts"] = counts.loss
+    score = Score([*losses.values()][-1], len(ids) - 1)
+    return {
+        "loss": score.loss,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+        **({"losses": losses} if counts is not None else {}),
+        **how,
+    }
+
+
+def _learnt(
+    options: EvaluateOptions,
+    trained: Trained,
+    ids: SplitIds,
+    counts: AdaptiveCounts | None,
+    report: Callable[[int, int], None],
+) -> tuple[float, dict[str, Any]]:
+    """The loss of a network that goes on learning, and how it does; counts read the text too."""
     from charrnn.evaluation import dynamic_loss, rule_for
+    from charrnn.models.ensemble import with_counts
     from charrnn.network_ensemble import any_network_of
 
-    network = any_network_of(trained)
+    network = any_network_of(with_counts(trained, "none"))
     rule = rule_for(
         network,
         _training_text(trained),
@@ -165,14 +213,10 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
         decay=options.dynamic_decay,
         segment=options.dynamic_segment,
     )
-    with progress(len(ids) - 1) as report:
-        score = dynamic_loss(network, ids, rule, report=report)
-    if not score.loss < LARGEST_LOSS:
+    loss = dynamic_loss(network, ids, rule, counts=counts, report=report).loss
+    if not loss < LARGEST_LOSS:
         raise RunError(f"dynamic_lr={rule.lr:g}: carried the weights away; give a smaller one")
-    return {
-        "loss": score.loss,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
+    return loss, {
         "rule": "plain" if rule.rms is None else "rms",
         "lr": rule.lr,
         "decay": rule.decay,

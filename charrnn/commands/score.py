@@ -12,7 +12,7 @@ import numpy.typing as npt
 from charrnn.commands.output import opened
 from charrnn.errors import InputError, shown
 from charrnn.options.commands import ScoreOptions
-from charrnn.say import BITS_PER_NAT, progress, say
+from charrnn.say import BITS_PER_NAT, say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.evaluation import Score
@@ -56,7 +56,7 @@ def _scored(options: ScoreOptions, trained: Trained) -> tuple[str, Losses]:
             f"{len(trained.vocabulary)} that the model knows; the rest is scored"
         )
     keep_freed_memory()
-    with progress(len(known) - 1) as report:
+    with scoring_progress() as report:
         found = character_losses(any_network_of(trained), ids[known], report=report)
     if not np.isfinite(found).all():
         raise not_numbers()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from charrnn.errors import InputError
 from charrnn.options.commands import TensorboardOptions
-from charrnn.runs import records
+from charrnn.runs import run_history
 from charrnn.runs.folder import RECORDED
 
 # the page that opens: without a fragment it is one half full of settings, and below them the losses
@@ -100,7 +100,7 @@ def names_of(paths: list[Path], folder: Path) -> dict[Path, str]:
 
     Where that says nothing, or no more than another's, the name says where the run lies.
     """
-    overrides = {path: records.asked(path.parent) for path in paths}
+    overrides = {path: run_history.asked(path.parent) for path in paths}
     keys = dict.fromkeys(key for given in overrides.values() for key in given)
     differing = [key for key in keys if len({g.get(key) for g in overrides.values()}) > 1]
     last = Counter(_last(key) for key in keys)

@@ -3,15 +3,19 @@
 `table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
 """
 
+from charrnn.counts.adaptive import AdaptiveCounts
 from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
-from charrnn.counts.table import MAX_CONTEXT, CountTable, best_context, count
+from charrnn.counts.table import MAX_CONTEXT, MAX_NODES, Counted, CountTable, best_context, count
 from charrnn.counts.walk import Walk
 
 __all__ = [
     "ALONE",
     "MAX_CONTEXT",
+    "MAX_NODES",
     "PRIOR",
+    "AdaptiveCounts",
     "CountTable",
+    "Counted",
     "Counts",
     "Walk",
     "Weights",

@@ -51,6 +51,9 @@ class Counts:
 # What most texts come out near, and how many characters of a held-out text it is worth
 PRIOR = Weights(0.6, 0.4)
 PRIOR_CHARACTERS = 1000
+# Nats by which a model alone has to be better in all: what chance does in a hundred characters.
+_DOUBT = 5.0
+_STARTS = (PRIOR, Weights(1.0, 0.0), ALONE)
 _STEPS = 20
 _CLOSE = 1e-4
 _AT_ONCE = 1 << 20  # numbers
@@ -72,17 +75,21 @@ def mixed(network: Floats, counts: Floats, weights: Weights) -> Floats:
 def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> Weights:
     """The weights with which a held-out text has the lowest loss, by Newton's method.
 
-    `PRIOR` counts as much as `PRIOR_CHARACTERS` further characters for which it is the best.
+    `PRIOR`, or one of the two models alone if that is clearly better, counts as much as
+    `PRIOR_CHARACTERS` further characters for which it is the best. So the mix is not worse on
+    this text than the better of the two, but for a few nats in all.
 
     Args:
         network: logits (n, V), or ln p.
         counts: ln p (n, V).
         targets: (n,), the characters that came.
     """
-    weights = start = np.array(PRIOR)
     if not len(targets):
         return PRIOR
-    _, _, curvature = _derivatives(network, counts, targets, weights)
+    starts = {w: _derivatives(network, counts, targets, np.array(w)) for w in _STARTS}
+    best = min(starts, key=lambda w: starts[w][0] + _DOUBT * (w != PRIOR))
+    weights = start = np.array(best)
+    curvature = starts[best][2]
     prior = curvature * PRIOR_CHARACTERS / len(targets)
 
     def objective(weights: npt.NDArray[np.float64]) -> tuple[float, Any, Any]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ MAX_CONTEXT = 8
 # each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
 MAX_NODES = 1_100_000
 _AT_ONCE = 1 << 18  # numbers
+_AT_HAND = 1 << 20  # numbers of predictions
 _MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
@@ -138,10 +139,13 @@ class CountTable:
         return found
 
     @cached_property
-    def keys(self) -> npt.NDArray[np.int64]:
+    def keys(self) -> npt.NDArray[np.signedinteger[Any]]:
         """(M - 1,), parent * V + character of each node but the root, in ascending order."""
         parents = np.repeat(np.arange(len(self.children)), self.children)
-        return parents * self.vocabulary_size + self.characters[1:]
+        keys = parents * self.vocabulary_size + self.characters[1:]
+        # a search is as fast as the cache has room for what it looks at
+        fits = len(self.children) * self.vocabulary_size < 1 << 31
+        return keys.astype(np.int32) if fits else keys
 
     @cached_property
     def _shares(self) -> tuple[Floats, Floats]:
@@ -181,7 +185,7 @@ class CountTable:
             ids: characters, of the same shape.
         """
         keys = self.keys
-        wanted = nodes * np.int64(self.vocabulary_size) + ids
+        wanted = (nodes * np.int64(self.vocabulary_size) + ids).astype(keys.dtype)
         found = np.searchsorted(keys, wanted)
         found = np.minimum(found, len(keys) - 1)
         return np.where(keys[found] == wanted, found + 1, 0) if len(keys) else np.zeros_like(wanted)
@@ -206,10 +210,6 @@ class CountTable:
         matched = np.empty((len(ids), ids.shape[1] + 1, self.context), np.int64)
         matched[:, 0] = state
         shorter = np.zeros(matched.shape[:2], np.int64)
-        if ids.shape[1] == 1:  # all lengths at once
-            shorter = np.concatenate([shorter[:, :1], matched[:, 0, :-1]], 1)
-            matched[:, 1] = self._longer(shorter, ids)
-            return matched
         for k in range(self.context):
             matched[:, 1:, k] = self.after(shorter[:, :-1], ids)
             if k:
@@ -217,16 +217,14 @@ class CountTable:
             shorter = matched[:, :, k]
         return matched
 
-    def _longer(self, nodes: npt.NDArray[np.int64], ids: Ids) -> npt.NDArray[np.int64]:
-        """The contexts (N, K) that are longer by a character (N, 1) than those of 0 to K - 1."""
-        found = self.after(nodes, ids)
-        # below the root, 0 means that there is no such context to be longer than
-        found[:, 1:] *= nodes[:, 1:] > 0
-        return found
-
     def after_each(self, ids: Ids, state: Nodes) -> Nodes:
-        """The state after one character (N,) more."""
-        return self._matched(ids[:, None], state)[:, 1].astype(np.int32)
+        """The state after one character (N,) more, all lengths at once."""
+        shorter = np.zeros_like(state)
+        shorter[:, 1:] = state[:, :-1]
+        found = self.after(shorter, ids[:, None])
+        # below the root, 0 means that there is no such context to be longer than
+        found[:, 1:] *= shorter[:, 1:] > 0
+        return found.astype(np.int32)
 
     def predicted(self, nodes: npt.NDArray[Any]) -> Floats:
         """p (P, V) of the character after contexts (P, K), as states have them."""
@@ -237,24 +235,57 @@ class CountTable:
         return p
 
     def _predicted(self, nodes: npt.NDArray[Any]) -> Floats:
-        # a longest context of which nothing is kept leaves all to the shorter one
-        own = self.children[nodes] * (nodes > 0)
-        left = np.where(own > 0, self.left[nodes], np.float32(1))
+        known = self._short_length
+        short = nodes[:, :known].max(1, initial=0)
+        nodes = nodes[:, known:]
+        if not nodes.size:
+            return self._short[short]
+        children, left = self._longer_contexts
+        lengths = children[nodes].ravel()
         # what a context's own counts are multiplied with: all that the longer ones leave
-        leave = np.multiply.accumulate(left[:, ::-1], 1)[:, ::-1]
+        leave = np.multiply.accumulate(left[nodes][:, ::-1], 1)[:, ::-1]
         shares = np.ones_like(leave)
         shares[:, :-1] = leave[:, 1:]
-        lengths = own.ravel().astype(np.int64)
-        ends = lengths.cumsum()
+        ends = lengths.cumsum(dtype=np.int64)
         begins = self.starts[nodes.ravel()] - (ends - lengths)
-        children = np.repeat(begins, lengths)
-        children += np.arange(len(children))
+        found = np.repeat(begins, lengths)
+        found += np.arange(len(found))
         rows = np.arange(len(nodes)) * self.vocabulary_size
-        at = np.repeat(np.repeat(rows, self.context), lengths) + self.characters[children]
-        mass = self.mass[children] * np.repeat(shares.ravel(), lengths)
+        at = np.repeat(np.repeat(rows, nodes.shape[1]), lengths) + self.characters[found]
+        mass = self.mass[found] * np.repeat(shares.ravel(), lengths)
         own_share = np.bincount(at, mass, len(nodes) * self.vocabulary_size)
-        p = own_share.reshape(len(nodes), -1) + self.unigram * leave[:, :1]
+        p = own_share.reshape(len(nodes), -1) + self._short[short] * leave[:, :1]
         return p.astype(np.float32)
+
+    @cached_property
+    def _longer_contexts(self) -> tuple[Ids, Floats]:
+        """`children` and `left`, but that 0 is a context that is not known, and leaves all."""
+        children, left = self.children.copy(), self.left.copy()
+        children[0], left[0] = 0, 1
+        return children, left
+
+    @cached_property
+    def _short_length(self) -> int:
+        """The length of the contexts whose predictions are at hand, 2 at most: see `_short`."""
+        fits = (np.array(self.levels[1:4]) * self.vocabulary_size <= _AT_HAND).sum()
+        return min(max(int(fits) - 1, 0), self.context)
+
+    @cached_property
+    def _short(self) -> Floats:
+        """(S, V), p after the first S nodes: the short contexts, after which most can come."""
+        size = self.levels[1 + self._short_length]
+        p = np.empty((size, self.vocabulary_size), np.float32)
+        p[0] = self.unigram
+        by_character = np.zeros(self.vocabulary_size, np.int64)
+        by_character[self.characters[1 : self.levels[2]]] = np.arange(1, self.levels[2])
+        for length in range(1, 1 + self._short_length):
+            nodes = slice(self.levels[length], self.levels[length + 1])
+            last = self.characters[nodes]
+            p[nodes] = p[by_character[last] if length > 1 else 0] * self.left[nodes, None]
+            children = slice(self.starts[nodes.start], self.starts[nodes.stop])
+            parents = np.repeat(np.arange(nodes.start, nodes.stop), self.children[nodes])
+            p[parents, self.characters[children]] += self.mass[children]
+        return p
 
     @cached_property
     def unigram(self) -> Floats:
@@ -335,34 +366,44 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
     return _table(_levels(ids, vocabulary_size, context), vocabulary_size, context)
 
 
+class Counted(NamedTuple):
+    """A text counted with the context that predicts another one best.
+
+    Attributes:
+        loss: of the other text, in nats per character, as one stream.
+        is_cut: a longer context might be better, but would have more than `MAX_NODES` nodes.
+    """
+
+    table: CountTable
+    loss: float
+    is_cut: bool
+
+
 def best_context(
     ids: Ids,
     held_out: Ids,
     vocabulary_size: int,
     most: int = MAX_CONTEXT,
     goes_on: Callable[[], bool] = lambda: True,
-) -> tuple[CountTable, float] | None:
+) -> Counted | None:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.
 
     Args:
         ids, held_out: (n,) and (m,) with m >= 2, from 0.
         goes_on: asked several times a second; when it says no, there is no table.
-
-    Returns:
-        The table, and the loss of `held_out` in nats per character, of one stream.
     """
     most = max(1, min(most, len(ids) - 1))
     levels = _levels(ids, vocabulary_size, most, goes_on)
-    found: tuple[CountTable, float] | None = None
+    found: Counted | None = None
     for context in range(1, most + 1):
         if not goes_on():
             return None
         table = _table(levels, vocabulary_size, context)
         if found is not None and len(table.characters) > MAX_NODES:
-            break
+            return found._replace(is_cut=found.table.context == context - 1)
         loss = _loss(table, held_out)
-        if found is None or loss < found[1]:
-            found = table, loss
+        if found is None or loss < found.loss:
+            found = Counted(table, loss, is_cut=False)
     assert found is not None
     return found
 

@@ -13,8 +13,10 @@ rms + epsilon and rate are then 1 (the paper's SGD with decay).
 
 Such a loss is honest, for no character's score depends on itself or on what follows it. It is
 another thing than the loss of the trained weights alone, and stands beside it, under its own
-name. One segment follows from another, so nothing here is done side by side; and a step is so
-little work that threads which share it would mostly wait for each other, so there is one.
+name. Counts that read along go on counting (`charrnn.counts.adaptive`).
+
+One segment follows from another, so nothing here is done side by side; and a step is so little
+work that threads which share it would mostly wait for each other, so there is one.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from charrnn.counts import AdaptiveCounts
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
 from charrnn.evaluation.windows import one_thread
@@ -94,6 +98,7 @@ def dynamic_loss(
     ids: Ids | SplitIds,
     rule: Rule,
     *,
+    counts: AdaptiveCounts | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Score:
     """The mean loss of all characters but the first, one stream from the zero state.
@@ -103,6 +108,7 @@ def dynamic_loss(
 
     Args:
         ids: (n,) from 0, n >= 2.
+        counts: read the text too; `counts.loss` is then the loss of both.
         report: called with the characters done and the characters in all.
 
     Raises:
@@ -121,7 +127,10 @@ def dynamic_loss(
         for start in range(0, count, rule.segment):
             stop = min(start + rule.segment, count)
             block = torch.from_numpy(ids[start : stop + 1][None]).to(device)
-            losses, state = _losses(network, block, state)
+            logits, losses, state = _losses(network, block, state)
+            if counts is not None:
+                log_p = F.log_softmax(logits.detach()[0].float(), -1)
+                counts.read(ids[start : stop + 1], log_p.cpu().numpy())
             total += losses.detach().sum(dtype=torch.float64)
             if stop < count:
                 step(torch.autograd.grad(losses.mean(), parameters))
@@ -192,7 +201,7 @@ def gradient_rms(
         for start in starts:
             stop = min(start + segment, length)
             block = ids.rows(length, range(rows), slice(start, stop + 1))
-            losses, state = _losses(network, torch.from_numpy(block).to(device), state)
+            _, losses, state = _losses(network, torch.from_numpy(block).to(device), state)
             for square, g in zip(
                 squares, torch.autograd.grad(losses.mean(), parameters), strict=True
             ):
@@ -202,9 +211,11 @@ def gradient_rms(
     return [(square / len(starts)).sqrt() for square in squares]
 
 
-def _losses(network: AnyNetwork, block: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """The losses (R, C) of a block (R, C + 1), and the state after it, cut off."""
+def _losses(
+    network: AnyNetwork, block: Tensor, state: State | None
+) -> tuple[Tensor, Tensor, State]:
+    """Logits and losses (R, C) of a block (R, C + 1), and the state after it, cut off."""
     with torch.enable_grad():
         logits, state = network(block[:, :-1], state)
         losses = losses_of(logits, block[:, 1:], normalized=is_normalized(network))
-    return losses, detached(state)
+    return logits, losses, detached(state)

@@ -24,7 +24,15 @@ from charrnn.generation.numpy_engine import (
     one_by_one,
 )
 from charrnn.generation.state import State
-from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
+from charrnn.generation.token_sampler import (
+    FLOAT,
+    Floats,
+    Functions,
+    Ids,
+    Params,
+    TokenSampler,
+    log_softmax,
+)
 from charrnn.generation.weights import Array
 from charrnn.text.vocabulary import Vocabulary
 
@@ -33,6 +41,7 @@ class CombinedEngine(SteppingEngine):
     """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
 
     vocabulary: Vocabulary
+    functions: Functions = FLOAT
 
     @on_one_thread
     def write(
@@ -50,7 +59,7 @@ class CombinedEngine(SteppingEngine):
         if apart := one_by_one(self.write, ids, state, uniforms, params, texts):
             return apart
         steps = self.steps(state)
-        sampler = TokenSampler(params, self.vocabulary, texts)
+        sampler = TokenSampler(params, self.vocabulary, texts, self.functions)
         written = np.empty((T, N), np.int64)
         with np.errstate(all="ignore"):
             for t in range(T):
@@ -119,16 +128,18 @@ class CountedEngine(CombinedEngine):
 
     Args:
         network: None where there are only counts.
+        functions: other than `FLOAT` where a text has to be the same to the last bit.
     """
 
     def __init__(
         self,
-        network: NumpyEngine | EnsembleEngine | None,
+        network: SteppingEngine | None,
         counts: Counts,
         vocabulary: Vocabulary,
+        functions: Functions = FLOAT,
     ) -> None:
         self.network = network if counts.weights.network else None
-        self.counts, self.vocabulary = counts, vocabulary
+        self.counts, self.vocabulary, self.functions = counts, vocabulary, functions
 
     @cached_property
     def walk(self) -> Walk:
@@ -153,8 +164,10 @@ class _CountedSteps:
         self._carried = state[:-1]
         self._network = None if engine.network is None else engine.network.steps(state[:-1])
         self._nodes = state[-1][0]
-        one = len(self._nodes) == 1
-        self._walked = self._walk.nodes(self._nodes[0]) if one else None
+        self._log = engine.functions.log
+        # the table adds up in another order than a walk
+        walks = len(self._nodes) == 1 or engine.functions is not FLOAT
+        self._walked = [self._walk.nodes(nodes) for nodes in self._nodes] if walks else None
 
     def take_in(self, ids: Ids) -> None:
         if self._network is not None:
@@ -162,21 +175,25 @@ class _CountedSteps:
         if self._walked is None:
             self._nodes = self._table.after_each(ids, self._nodes)
         else:
-            self._walked = self._walk.after(self._walked, int(ids[0]))
+            walked = zip(self._walked, ids.tolist(), strict=True)
+            self._walked = [self._walk.after(nodes, id_) for nodes, id_ in walked]
 
     def scores(self) -> Array | Floats:
         if self._walked is None:
             p = self._table.predicted(self._nodes)
         else:
-            p = self._walk.predicted(self._walked)
-        scores = np.log(p)
+            each = [self._walk.predicted(nodes) for nodes in self._walked]
+            p = each[0] if len(each) == 1 else np.stack(each)
+        scores: Array | Floats = self._log(p)
         scores *= np.float32(self._weights.counts)
         if self._network is not None:
             scores = scores + np.float32(self._weights.network) * self._network.scores()
         return scores
 
     def state(self) -> State:
-        nodes = self._nodes if self._walked is None else self._walk.state(self._walked)[None]
+        nodes = self._nodes
+        if self._walked is not None:
+            nodes = np.stack([self._walk.state(walked) for walked in self._walked])
         carried = self._carried if self._network is None else self._network.state()
         return [*carried, (nodes,)]
 

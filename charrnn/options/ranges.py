@@ -85,8 +85,8 @@ def _ranges_of(schema: Any) -> list[tuple[str, Any, Range]]:
 ONE_OF = "must be one of "
 
 
-def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(names)}")
+def one_of(*names: str | int) -> Range:
+    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(map(str, names))}")
 
 
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -12,10 +13,13 @@ import numpy as np
 from charrnn.counts import (
     ALONE,
     MAX_CONTEXT,
+    MAX_NODES,
+    Counted,
     Counts,
     CountTable,
     Weights,
     best_context,
+    cache,
     fit_weights,
     mixed,
 )
@@ -48,19 +52,35 @@ def counted(
     context: int,
     characters: int,
     goes_on: Callable[[], bool] = lambda: True,
-) -> tuple[CountTable, float] | None:
+    kept: Path | None = None,
+) -> Counted | None:
     """Count a training split, of a longer one the beginning, which is said.
 
     Args:
         train, val: the ids of both splits; the second says how long contexts are.
         context, characters, goes_on: as for `CharacterCounts`.
-
-    Returns:
-        As `best_context`.
+        kept: a file for what was counted, from which it is read the next time.
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
-    return best_context(train[:characters], val[:characters], vocabulary_size, context, goes_on)
+    ids, held_out = train[:characters], val[:characters]
+    key = cache.key_of(ids, held_out, vocabulary_size, context)
+    found = None if kept is None else cache.read(kept, key, vocabulary_size)
+    if found is None:
+        found = best_context(ids, held_out, vocabulary_size, context, goes_on)
+        if found is not None and kept is not None:
+            cache.write(kept, key, found)
+    if found is not None and found.is_cut:
+        say(
+            f"counts: contexts of {found.table.context} characters; longer ones would have more "
+            f"than {MAX_NODES:,} entries"
+        )
+    return found
+
+
+def beside(h5: Path) -> Path:
+    """Where the counts of a data set are kept."""
+    return h5.with_suffix(".counts")
 
 
 class Losses(NamedTuple):
@@ -139,11 +159,12 @@ class CharacterCounts(L.Callback):
             return
         began = time.perf_counter()
         self._is_short = len(train) < _SHORT
-        found = counted(
-            train, val, len(module.vocabulary), self.context, self.characters, self.goes_on
-        )
+        encoded = getattr(trainer.datamodule, "encoded", None)
+        kept = None if encoded is None else beside(encoded.path)
+        size = len(module.vocabulary)
+        found = counted(train, val, size, self.context, self.characters, self.goes_on, kept)
         if found is not None:
-            self._table, self._alone = found
+            self._table, self._alone = found.table, found.loss
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)

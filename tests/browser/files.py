@@ -9,18 +9,17 @@ from typing import Any
 
 
 @contextmanager
-def opened(chromium: Any, path: Path, before: str = "", **how: Any) -> Iterator[Any]:
+def opened(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iterator[Any]:
     """A window on a file, in which nothing may go wrong.
 
     Nothing is asked of any address, nothing breaks the page's policy, no error is uncaught.
 
     Args:
-        before: JavaScript that runs before the page's own.
+        first: a script that runs before those of the page.
         how: as of Playwright's `new_context`.
     """
     context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **how})
     context.set_default_timeout(10_000)
-    context.add_init_script(before)
     wrong: list[str] = []
     address = path.resolve().as_uri()
     context.on("weberror", lambda error: wrong.append(str(error.error)))
@@ -34,6 +33,7 @@ def opened(chromium: Any, path: Path, before: str = "", **how: Any) -> Iterator[
         ),
     )
     page = context.new_page()
+    page.add_init_script(first)
     page.goto(address)
     yield page
     context.close()

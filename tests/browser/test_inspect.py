@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.inspect.inspect_page import page as page_of
 from charrnn.extras.inspect.passage_report import Passage, report
+from charrnn.extras.inspect.passage_report import page as page_of
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.precision import in_precision
+from charrnn.page.packing import in_precision
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import until
 from tests.extras.inspect.planted import UNIT, planted
 from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.test_counted import TEXT as COUNTED
+from tests.generation.test_counted import counted
 
 pytestmark = pytest.mark.browser
 
@@ -34,9 +36,10 @@ def written(
     folder: Path, model: TrainedModel, text: str = TEXT, run: dict[str, Any] | None = None
 ) -> Path:
     passage = Passage(model.vocabulary.encode(text), "the text given")
-    seen = report(model, passage, passage.ids[: len(text) // 2])
+    alone = replace(model, counts=None)
+    seen = report(alone, passage, passage.ids[: len(text) // 2], model.counts)
     path = folder / "inspect.html"
-    content = page_of(in_precision(model, 32), seen | (run or RUN))
+    content = page_of(in_precision(alone, 32), seen | (run or RUN))
     path.write_text(content, encoding="utf-8", newline="")
     return path
 
@@ -71,6 +74,33 @@ def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> No
         )
         assert tinted(page, "s5") != ""
         assert page.title() == page.locator("h1").text_content() == "Inside a model"
+
+
+def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
+    model = counted()
+    text = COUNTED[:600]
+    both, network, counts = (Model(model).losses(text, counts=c) for c in ("auto", "none", "only"))
+    with opened(chromium, written(tmp_path, model, text)) as page:
+        settled(page)
+        np.testing.assert_allclose(bits(page), network / np.log(2), atol=1e-3)
+        told = page.locator("#counts-loss").text_content()
+        assert f"loss {both.mean():.3f} with them, {network.mean():.3f} without" in told
+        assert f"{counts.mean():.3f} of counts alone" in told
+        page.locator("#tint-counts").check()
+        gain = (network - both) / np.log(2)
+        better = tinted(page, "n5") + tinted(page, "n4")
+        is_letter = np.array([character != "\n" for character in text[1:]])
+        assert len(better) == pytest.approx(np.sum(is_letter & (gain >= 4)), abs=3)
+        at = int(gain.argmax())
+        page.locator("textarea").evaluate(
+            "(area, at) => { area.focus(); area.setSelectionRange(at, at); }", at + 1
+        )
+        until(lambda: page.evaluate("charrnn.place") == at + 1)
+        alone, mixed = page.locator("#cursor .bits").text_content().split(" bits, ")
+        assert float(alone) == pytest.approx(network[at] / np.log(2), abs=0.06)
+        assert float(mixed.removesuffix(" with counts")) == pytest.approx(
+            both[at] / np.log(2), abs=0.1
+        )
 
 
 def test_an_edit_is_followed(chromium: Any, tmp_path: Path) -> None:

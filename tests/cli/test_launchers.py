@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.building import BadOption, Missing, Unknown
+from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.errors import InputError, Interrupted, RunError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -61,3 +61,18 @@ def test_a_model_that_knows_nothing_has_no_say():
     noise = RNG.normal(size=counts.shape).astype(np.float32) * 3
     fitted = fit_weights(network, noise, targets)
     assert fitted.counts == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [5, 50, 500])
+def test_not_worse_than_the_better_of_the_two(n):
+    """A network that has hardly begun, counts of another text, and neither: but for 5 nats."""
+    for spoilt in range(3):
+        network, counts, targets = two_models(n)
+        if spoilt == 0:
+            network = 3 * RNG.normal(size=network.shape).astype(np.float32)
+        if spoilt == 1:
+            counts = RNG.normal(size=counts.shape).astype(np.float32) * 3
+            counts -= np.log(np.exp(counts).sum(-1, keepdims=True))
+        fitted = fit_weights(network, counts, targets)
+        alone = (loss(network, counts, targets, w) for w in ((1, 0), (0, 1)))
+        assert loss(network, counts, targets, fitted) <= min(alone) + 5 / n + 1e-6

@@ -105,7 +105,7 @@ def test_arrays_that_are_no_table_are_refused():
 def test_the_best_context_has_the_loss_that_is_told():
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
-    table, loss = best_context(text[:2400], text[2400:], 4)
+    table, loss, _ = best_context(text[:2400], text[2400:], 4)
     p, _ = table.read(text[None, 2400:-1], table.beginning(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)

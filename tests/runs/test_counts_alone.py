@@ -30,6 +30,11 @@ def test_counts_alone(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     assert text == model.generate(80, seed=1, engine="torch")
     assert model.score(text) < model.score(text[::-1])
     assert main(["score", f"checkpoint={run}", "input_txt=corpus.txt"]) == 0
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", "dynamic=true", "json=true"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["dynamic"]["losses"] == {"counts": found["dynamic"]["loss"]}
+    assert found["dynamic"]["loss"] < found["loss"]
     assert main(["export", f"checkpoint={run}", "output=same.safetensors"]) == 0
     assert charrnn.load("same.safetensors").generate(80, seed=1) == text
 
@@ -43,7 +48,6 @@ def test_counts_alone(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     data = "data.input_txt=corpus.txt"
     for words, what in (
         (["sample", f"checkpoint={run}", "counts=none"], "the model is counts alone"),
-        (["evaluate", f"checkpoint={run}", "dynamic=true"], "the model is counts alone"),
         (["sample", f"checkpoint=[{run},{run}]"], "no part of an ensemble"),
         (["export", f"checkpoint={run}", "output=page.html"], "no network of kind counts"),
         (["inspect", f"checkpoint={run}", "output=page.html"], "no network of kind counts"),

@@ -18,9 +18,10 @@ export class CursorCard {
 
   /**
    * @param {import("./reading.js").Reading} reading
-   * @param {{before: string, unit: string}} tells  The text before it, and what the unit does.
+   * @param {{before: string, unit: string, gain: number}} tells  The text before it, what the unit
+   *   does, and the bits that counts gain.
    */
-  show(reading, place, { before, unit }) {
+  show(reading, place, { before, unit, gain }) {
     const found = reading.alternatives(place, ALTERNATIVES);
     const find = (selector) => this.element.querySelector(selector);
     find(".before").textContent = before.replaceAll("\n", "↵").replaceAll("\t", "⇥");
@@ -30,7 +31,8 @@ export class CursorCard {
     const what = find(".came");
     what.className = `came s${bits >= 0 ? levelOf(bits) : 0}`;
     what.textContent = came ? this.#name(came.id) : "unknown";
-    find(".bits").textContent = bits >= 0 ? `${bits.toFixed(1)} bits` : "";
+    const counted = isNaN(gain) ? "" : `, ${Math.max(0, bits - gain).toFixed(1)} with counts`;
+    find(".bits").textContent = bits >= 0 ? `${bits.toFixed(1)} bits${counted}` : "";
     const rows = found?.likeliest ?? [];
     if (came && !rows.some(({ id }) => id === came.id)) rows.splice(-1, 1, came);
     find("ol").replaceChildren(...rows.map((row) => this.#row(row, row.id === came?.id)));

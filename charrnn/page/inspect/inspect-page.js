@@ -15,7 +15,8 @@ import { WritingCard } from "./writing-card.js";
 const SLICE = 8; // milliseconds of work between two looks at what the reader does
 const LEVELS = 5; // of a unit's tint
 const CHANGES = [0.5, 1, 2, 4, 7]; // bits from which on a change is of the first, second, ... level
-const NOT_KNOWN = 255; // a feature at a place that was typed
+const NOT_KNOWN = 255; // a feature, or what counts gain, at a place that was typed
+const COUNTS_ZERO = 127; // what counts gain nothing at
 const FIRST_LOOK = 300; // the place that is told of at first
 
 const find = (selector) => document.querySelector(selector);
@@ -31,10 +32,14 @@ const TINTS = {
     return signedClass(value, Math.min(LEVELS, Math.round(Math.abs(value) * LEVELS)));
   },
   change(reading, place) {
-    const bits = reading.change(place);
-    return signedClass(bits, CHANGES.filter((least) => Math.abs(bits) >= least).length);
+    return changeClass(reading.change(place));
+  },
+  counts(reading, place, unit, gain) {
+    return changeClass(-gain);
   },
 };
+const changeClass = (bits) =>
+  signedClass(bits, CHANGES.filter((least) => Math.abs(bits) >= least).length);
 const signedClass = (value, level) => (level ? `${value < 0 ? "n" : "p"}${level}` : "");
 
 export class InspectPage {
@@ -48,6 +53,7 @@ export class InspectPage {
     this.units = units;
     this.reading = new Reading(sampler.network, report.parts);
     this.tracks = report.features.map(() => new Uint8Array(0)); // of each feature, by place
+    this.counts = report.counts && { ...report.counts, track: new Uint8Array(0) };
     this.lengths = []; // units of the text that each place has
     this.starts = new Uint32Array(1); // where each place's text begins, and the end of all
     this.tints = "surprise"; // one of TINTS
@@ -69,6 +75,7 @@ export class InspectPage {
     this.#choose(feature ? units.ranked(feature.index, 1)[0] : 0, feature);
     this.edit(shown(report.passage.text));
     this.tracks = report.features.map(({ track }) => track);
+    this.counts = report.counts;
     const start = this.starts[Math.min(FIRST_LOOK, this.reading.length)];
     this.sheet.textarea.setSelectionRange(start, start);
     this.#point(this.#placeAt(start));
@@ -97,6 +104,9 @@ export class InspectPage {
     this.starts = sums(this.lengths);
     const gap = new Uint8Array(ids.length).fill(NOT_KNOWN);
     this.tracks = this.tracks.map((track) => spliced(track, first, last, gap));
+    if (this.counts) {
+      this.counts = { ...this.counts, track: spliced(this.counts.track, first, last, gap) };
+    }
     this.refresh();
   }
 
@@ -146,7 +156,13 @@ export class InspectPage {
   #classOf(place) {
     if (place >= this.reading.length) return "";
     return this.reading.ids[place] < 0 ? "unknown" : TINTS[this.tints](this.reading, place,
-      this.card.unit);
+      this.card.unit, this.#gain(place));
+  }
+
+  /** The bits by which counts foresee a character better than the network alone; NaN if unknown. */
+  #gain(place) {
+    const steps = this.counts?.track[place] ?? NOT_KNOWN;
+    return steps === NOT_KNOWN ? NaN : (steps - COUNTS_ZERO) / this.counts.steps;
   }
 
   #later() {
@@ -194,6 +210,7 @@ export class InspectPage {
     this.cursor.show(this.reading, this.place, {
       before: this.read.slice(0, this.starts[this.place]).slice(-40),
       unit: `${this.units.shortName(unit)}: ${signed(this.reading.activation(this.place, unit))}`,
+      gain: this.#gain(this.place),
     });
     this.sheet.mark(this.starts[this.place]);
   }
@@ -232,6 +249,7 @@ export class InspectPage {
     const { kind } = this.reading.network.architecture;
     const output = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
       * this.units.hiddenSize + unit;
+    if (report.counts) tellCounts(report.counts);
     drawGates(find("#gates"), report.gates, kind, (layer, unit) => this.pick(output(layer, unit)));
     drawDistance(find("#distance"), report.distance);
     drawEmbedding(find("#embedding"), report.embedding, vocabulary.characters);
@@ -248,6 +266,14 @@ export class InspectPage {
   #placeAt(unit) {
     return firstFrom(this.starts.length - 1, (place) => this.starts[place + 1] > unit);
   }
+}
+
+/** Say what counts change in the passage as it came. */
+function tellCounts({ weights: [network, counts], network: without, alone, both }) {
+  find("#by-counts").hidden = find("#counts-loss").hidden = false;
+  find("#counts-loss").textContent = "What is looked at is the network. The model mixes counts of "
+    + `its training text in (weights ${network} and ${counts}): loss ${both.toFixed(3)} with them, `
+    + `${without.toFixed(3)} without, ${alone.toFixed(3)} of counts alone, of the passage as it came.`;
 }
 
 function bestOf(features, units) {

@@ -8,7 +8,8 @@ export function readReport(json) {
     track: bytesOf(feature.track),
   }));
   const correlations = new Int16Array(bytesOf(report.correlations).buffer);
-  return { ...report, features, correlations, units: new Units(report, features, correlations) };
+  const counts = report.counts && { ...report.counts, track: bytesOf(report.counts.track) };
+  return { ...report, features, correlations, counts, units: new Units(report, features, correlations) };
 }
 
 /** The units of a model, by the numbers that they have in its state. */

@@ -246,7 +246,7 @@ def test_a_space_in_an_experiment_file(
     seen = []
 
     def run(asked: Any) -> float:
-        seen.append((asked.config["optimizer"]["weight_decay"], asked.config["model"]["dropout"]))
+        seen.append((asked.config.optimizer["weight_decay"], asked.config.model.dropout))
         return 1.0
 
     monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run)
