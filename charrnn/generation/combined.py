@@ -28,6 +28,8 @@ from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, 
 from charrnn.generation.weights import Array
 from charrnn.text.vocabulary import Vocabulary
 
+_WALKED = 4  # streams, at most, that step through counts one by one
+
 
 class CombinedEngine(SteppingEngine):
     """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
@@ -152,8 +154,8 @@ class _CountedSteps:
         self._carried = state[:-1]
         self._network = None if engine.network is None else engine.network.steps(state[:-1])
         self._nodes = state[-1][0]
-        one = len(self._nodes) == 1
-        self._walked = self._walk.nodes(self._nodes[0]) if one else None
+        few = len(self._nodes) <= _WALKED
+        self._walked = [self._walk.nodes(own) for own in self._nodes] if few else None
 
     def take_in(self, ids: Ids) -> None:
         if self._network is not None:
@@ -161,13 +163,15 @@ class _CountedSteps:
         if self._walked is None:
             self._nodes = self._table.after_each(ids, self._nodes)
         else:
-            self._walked = self._walk.after(self._walked, int(ids[0]))
+            pairs = zip(self._walked, ids.tolist(), strict=True)
+            self._walked = [self._walk.after(nodes, id_) for nodes, id_ in pairs]
 
     def scores(self) -> Array | Floats:
         if self._walked is None:
             p = self._table.predicted(self._nodes)
         else:
-            p = self._walk.predicted(self._walked)
+            each = [self._walk.predicted(nodes) for nodes in self._walked]
+            p = np.stack(each) if len(each) > 1 else each[0]
         scores = np.log(p)
         scores *= np.float32(self._weights.counts)
         if self._network is not None:
@@ -175,7 +179,9 @@ class _CountedSteps:
         return scores
 
     def state(self) -> State:
-        nodes = self._nodes if self._walked is None else self._walk.state(self._walked)[None]
+        nodes = self._nodes
+        if self._walked is not None:
+            nodes = np.stack([self._walk.state(own) for own in self._walked])
         carried = self._carried if self._network is None else self._network.state()
         return [*carried, (nodes,)]
 
