@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -186,10 +187,23 @@ def test_torch_chooses_the_same(chosen: SamplingParams | list[SamplingParams]) -
     assert with_torch.are_numbers(torch.from_numpy(logits)).item()
 
 
+@pytest.fixture(scope="module")
+def compiled_draw() -> Any:
+    """The loop's draw, alone."""
+    numba = pytest.importorskip("numba", reason="the extra fast is not installed")
+    from charrnn.generation.numba_loop import draw
+
+    @numba.njit(error_model="numpy")  # as the loop is compiled
+    def drawn(*arguments: Any) -> int:
+        return draw(*arguments)
+
+    in_float32 = np.zeros((1, 1, 1), np.float32)
+    return functools.partial(drawn, in_float32)
+
+
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_the_compiled_loop_chooses_the_same(choice: SamplingParams) -> None:
-    pytest.importorskip("numba", reason="the extra fast is not installed")
-    from charrnn.generation import numba_engine, numba_loop
+def test_the_compiled_loop_chooses_the_same(choice: SamplingParams, compiled_draw: Any) -> None:
+    from charrnn.generation import numba_engine
 
     logits, uniforms = some_logits(10, 300), np.random.default_rng(11).random(300)
     one, size = sampler(choice, 1), logits.shape[1]
@@ -199,5 +213,5 @@ def test_the_compiled_loop_chooses_the_same(choice: SamplingParams) -> None:
     logits[:, batch.banned[0]] = -np.inf  # as the engine's biases make them
     for row, uniform in zip(logits, uniforms.tolist(), strict=True):
         one.scores[:] = row
-        chosen = numba_loop.draw(row, weights, ranked, heap, uniform, *numbers)
+        chosen = compiled_draw(row, weights, ranked, heap, uniform, *numbers)
         assert chosen == one.draw_one(uniform)
