@@ -1,4 +1,4 @@
-"""A model's weights in few bytes, as text that a page carries.
+"""A model in a page: its card, and its weights in few bytes, as text that the page carries.
 
 What is packed is JSON: the architecture, the vocabulary, what the page tells of the model, and all
 weights in base64. `charrnn/page/network/packed.js` reads it. Matrices are float32, float16, or
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable
@@ -19,15 +20,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charrnn import __version__
 from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.generation.engines import Engines, has_kernel
 from charrnn.generation.rounding import in_rows
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
+from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.primer import primer_of
+from charrnn.say import BITS_PER_NAT
+from charrnn.text.primer import FACT, primer_of
 
 Array = npt.NDArray[np.float32]
 
@@ -202,3 +206,56 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
         log_softmax(Engines(each).reader.read(ids[None], state)[0][0]) for each in (model, other)
     )
     return float((np.exp(p) * (p - q)).sum(-1).mean())
+
+
+_INDENTED = 0.3  # of the lines, from which on it is no accident
+
+
+def corpus_name(model: Trained) -> str | None:
+    """The name of the text that the model was trained on, without its folder and ending."""
+    path = model.facts.get("input_h5")
+    # in the cache a name ends in the digest of the text's place and options
+    return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
+
+
+def is_indented(model: TrainedModel) -> bool:
+    """Whether the text that the model carries as its primer is indented, as code and tables are."""
+    lines = [line for line in str(model.facts.get(FACT) or "").split("\n") if line.strip()]
+    indented = sum(line[0] in " \t" for line in lines)
+    return indented > len(lines) * _INDENTED
+
+
+def card(chosen: Chosen) -> list[tuple[str, str]]:
+    """Names and values, for people."""
+    model = chosen.model
+    architecture, facts = model.architecture, model.facts
+    extras = [
+        name
+        for name, there in (
+            ("batch normalization", architecture.batchnorm),
+            ("layer normalization", architecture.layernorm),
+            ("skip connections", architecture.skip != "none"),
+        )
+        if there
+    ]
+    numbers = sum(weight.size for weight in model.weights.values())
+    network = f"{architecture.kind}, {architecture.num_layers} x {architecture.hidden_size} units"
+    rows = [
+        ("Network", ", ".join([network, *extras])),
+        ("Weights", f"{numbers:,} numbers of {chosen.precision.bits} bits"),
+        (
+            "Knows",
+            f"{len(model.vocabulary)} {'bytes' if model.vocabulary.is_bytes else 'characters'}",
+        ),
+    ]
+    if name := corpus_name(model):
+        rows.insert(0, ("Learnt from", name))
+    loss, step = facts.get("val_loss"), facts.get("step")
+    if isinstance(loss, float) and math.isfinite(loss):
+        bits = loss * BITS_PER_NAT
+        rows.append(("Validation loss", f"{loss:.4f} nats, {bits:.3f} bits a character"))
+    if isinstance(step, int):
+        rows.append(("Trained for", f"{step:,} steps"))
+    if chosen.cost:
+        rows.append(("Rounded weights", f"make the loss {chosen.cost:.5f} higher"))
+    return [*rows, ("Made with", f"charrnn {__version__}")]

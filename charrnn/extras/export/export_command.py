@@ -45,7 +45,7 @@ def run(options: ExportOptions) -> None:
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     from charrnn.extras.export.writing_page import About, packed_copies, writing_page
     from charrnn.files import replacing
-    from charrnn.page.model_card import card, corpus_name, is_indented
+    from charrnn.page.packing import card, corpus_name, is_indented
 
     copies = None
     if options.novelty:
@@ -74,7 +74,7 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
 def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     from charrnn.extras.export.onnx_step import onnx_step
     from charrnn.files import replacing
-    from charrnn.page.model_card import card
+    from charrnn.page.packing import card
 
     content = onnx_step(chosen.model, card(chosen))
     if chosen.model.counts is not None:

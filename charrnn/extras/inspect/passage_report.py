@@ -23,8 +23,7 @@ from charrnn.extras.inspect import activations, correlation, distance, features,
 from charrnn.extras.inspect.ngram import NGram
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
-from charrnn.page.model_card import card, corpus_name
-from charrnn.page.packing import Chosen, packed
+from charrnn.page.packing import Chosen, card, corpus_name, packed
 from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
 from charrnn.runs import run_history
 from charrnn.say import BITS_PER_NAT, say

@@ -1,5 +1,6 @@
 """Models behind HTTP: completions as OpenAI's clients ask for them, for editors and a page.
 
+serve_options       what the server may be told
 server              the listening socket, and how it ends
 app                 the routes
 protocol            what is asked and answered, as pydantic models
@@ -7,9 +8,7 @@ limits              what one request may cost, and which sites may ask
 completions         from a request to jobs for a scheduler, and from its events to the answer
 completion_job      what the two hand one another
 scheduler           the thread that reads and writes for all clients of a model
-completion_streams  one prompt while it is read, one completion while it is written
 state_cache         the states along the last prompt of each client
-scoring             how likely characters were
 served_models       the models of a server under their names
 copied_passages     what of a text stands in the training text
 metrics             what Prometheus is told

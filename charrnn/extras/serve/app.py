@@ -43,7 +43,7 @@ from charrnn.extras.serve.protocol import (
     answer,
 )
 from charrnn.extras.serve.scheduler import Outbox
-from charrnn.extras.serve.serve_command import Limits
+from charrnn.extras.serve.serve_options import Limits
 from charrnn.extras.serve.served_models import HowToRead, Models
 from charrnn.models.ensemble import Trained
 from charrnn.text.unknown_characters import read_as

@@ -16,7 +16,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored
 from charrnn.extras.serve.protocol import CompletionRequest, Refusal, written
 from charrnn.extras.serve.scheduler import QueueFull
-from charrnn.extras.serve.serve_command import Limits
+from charrnn.extras.serve.serve_options import Limits
 from charrnn.extras.serve.served_models import Prompt, Served
 from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
 from charrnn.text.unknown_characters import places_of

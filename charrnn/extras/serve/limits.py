@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from charrnn.errors import shown
 from charrnn.extras.serve.protocol import Refusal, refused
-from charrnn.extras.serve.serve_command import Limits
+from charrnn.extras.serve.serve_options import Limits
 
 # A client that is still sending reads no answer: what is too large is received to its end, and
 # thrown away, up to so many times the limit.

@@ -8,29 +8,12 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from charrnn.cli.literal import quoted
 from charrnn.errors import STOPPING, InputError, install, shown, terminate
-from charrnn.options.ranges import (
-    AT_LEAST_1,
-    COUNTS,
-    NOT_EMPTY,
-    NOT_NEGATIVE,
-    ORIGINS,
-    PATH,
-    PORT,
-    POSITIVE,
-    PRIMES,
-    TEXT,
-    UNKNOWN,
-    WEIGHTS,
-    Models,
-    require,
-)
-from charrnn.options.sampling import ENGINE, PRECISION
+from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -120,7 +103,7 @@ def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
     A folder named by the time of its run, and the file that every run writes, have no name to
     give; the model is then called as its training text.
     """
-    from charrnn.page.model_card import corpus_name
+    from charrnn.page.packing import corpus_name
 
     if checkpoint is None:
         return corpus_name(model) or "latest"
@@ -158,51 +141,3 @@ def _ended_by_sigterm() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-@dataclass(kw_only=True)
-class Limits:
-    """What the server gives at most; each is explained in ``serve.yaml``."""
-
-    streams: Annotated[int, AT_LEAST_1] = 64
-    max_length: Annotated[int, AT_LEAST_1] = 10_000
-    max_prompt: Annotated[int, AT_LEAST_1] = 100_000
-    max_body: Annotated[int, AT_LEAST_1] = 2_000_000
-    max_queue: Annotated[int, AT_LEAST_1] = 256
-    max_seconds: Annotated[float, POSITIVE] = 60.0
-    max_connections: Annotated[int, AT_LEAST_1] = 256
-
-
-@dataclass(kw_only=True)
-class ServeOptions(Limits):
-    checkpoint: Models
-    weights: Annotated[list[float] | None, WEIGHTS]
-    models: dict | None  # name -> path, or paths of an ensemble
-    host: Annotated[str, TEXT, NOT_EMPTY]
-    port: Annotated[int, PORT]
-    token: Annotated[str | None, TEXT, NOT_EMPTY]
-    unknown: Annotated[str, UNKNOWN]
-    prime: Annotated[str, PRIMES]
-    counts: Annotated[str, COUNTS]
-    corpus: Annotated[str | None, PATH]
-    cors: Annotated[list[str] | None, ORIGINS]
-    engine: Annotated[str, ENGINE]
-    precision: Annotated[int, PRECISION]
-    cache_mb: Annotated[int, NOT_NEGATIVE]
-    drain_seconds: Annotated[int, NOT_NEGATIVE]
-
-    def check(self, prefix: str) -> None:
-        require(
-            not (self.weights and self.models),
-            "weights",
-            self.weights,
-            "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
-        )
-        for name, paths in (self.models or {}).items():
-            for path in paths if isinstance(paths, list) and paths else [paths]:
-                require(
-                    isinstance(path, str) and path != "",
-                    f"models.{name}",
-                    path,
-                    "takes a path, or a list of paths for an ensemble",
-                )

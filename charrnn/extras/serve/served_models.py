@@ -12,7 +12,7 @@ import numpy as np
 from charrnn.errors import InputError, shown
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
-from charrnn.extras.serve.serve_command import Limits
+from charrnn.extras.serve.serve_options import Limits
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning
