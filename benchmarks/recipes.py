@@ -15,14 +15,20 @@ import re
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import description
 from benchmarks.measuring import run
 from benchmarks.workplace import CHARRNN, REPOSITORY
+from charrnn import Model
+from charrnn.counts.mixing import fit_weights
+from charrnn.data import SplitIds, open_data, translated
+from charrnn.evaluation import stream_loss, windows_loss
 from charrnn.models import read_model
+from charrnn.models.ensemble import with_counts
+from charrnn.network_ensemble import any_network_of
 
 RUNS = REPOSITORY / "outputs" / "results"
 PAGE = REPOSITORY / "docs" / "results.md"
@@ -95,6 +101,7 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
         "cold": evaluated(folder, f"window={WINDOW}")["loss"],
         "dynamic": evaluated(folder, "dynamic=true")["dynamic"]["loss"],
         "temperature": recorded_temperature(folder),
+        "counts": losses_with_counts(folder),
         "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -135,6 +142,34 @@ def recorded_temperature(folder: Path) -> dict[str, float] | None:
     return {"fitted": fitted, "carried": carried, "cold": cold}
 
 
+def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
+    """The losses of the counts, and of network and counts together, each carried and cold.
+
+    Two-fold: each half of the split is scored with the weights that are the best on the other
+    half, so that no weight was fitted on what it is scored on.
+    """
+    trained = read_model(folder)
+    assert trained.counts is not None
+    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    ids = translated(data, "val", trained.vocabulary)[:]
+    halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+    model = Model(trained)
+    totals = {name: {"carried": 0.0, "cold": 0.0} for name in ("alone", "both")}
+    for scored, other in (halves, halves[::-1]):
+        text = trained.vocabulary.decode(other)
+        logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
+        weights = fit_weights(logits[0], logits[1], other[1:])
+        both = replace(trained, counts=replace(trained.counts, weights=weights))
+        for name, one in (("alone", with_counts(trained, "only")), ("both", both)):
+            network, part = any_network_of(one), SplitIds(scored)
+            totals[name]["carried"] += stream_loss(network, part).loss * len(scored)
+            totals[name]["cold"] += windows_loss(network, part, WINDOW).loss * len(scored)
+    return {
+        name: {how: total / len(ids) for how, total in losses.items()}
+        for name, losses in totals.items()
+    }
+
+
 def sampled(folder: Path, temperature: float) -> str:
     words = (f"checkpoint={folder}", f"temperature={temperature}", f"length={SAMPLE}", "seed=1")
     return run([*CHARRNN, "sample", *words], REPOSITORY).output
@@ -157,7 +192,7 @@ def table(found: list[Trained]) -> str:
     """A row for each recipe and machine: means over seeds, and the largest distance from them."""
     head = [
         "recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}",
-        "both at the fitted temperature", "dynamic",
+        "both at the fitted temperature", "with counts", "dynamic",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -174,6 +209,7 @@ def table(found: list[Trained]) -> str:
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
             at_temperature([r["temperature"] for r in results if r.get("temperature")]),
+            carried_and_cold([r["counts"]["both"] for r in results if r.get("counts")]),
             spread([r["dynamic"] for r in results]),
             machine,
         ])  # fmt: skip
@@ -187,6 +223,11 @@ def at_temperature(fitted: list[dict[str, float]]) -> str:
     losses = " / ".join(spread([one[name] for one in fitted]) for name in ("carried", "cold"))
     temperatures = dict.fromkeys(f"{one['fitted']:.2f}" for one in fitted)
     return f"{losses} ({', '.join(temperatures)})"
+
+
+def carried_and_cold(losses: list[dict[str, float]]) -> str:
+    """Carried and cold."""
+    return " / ".join(spread([one[how] for one in losses]) for how in ("carried", "cold") if losses)
 
 
 def spread(values: list[float]) -> str:

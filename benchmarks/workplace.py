@@ -88,11 +88,11 @@ class Workplace:
         """Run a command line of charrnn's to its end."""
         return run([*CHARRNN, *words], self.folder)
 
-    def train(self, *overrides: str) -> tuple[Ended, Path]:
+    def train(self, *overrides: str, recipe: str = "torch_rnn") -> tuple[Ended, Path]:
         """`charrnn train` in a run folder of its own; peers have the size of torch-rnn's recipe."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
-        words = ("train", "experiment=torch_rnn", f"hydra.run.dir={folder}")
+        words = ("train", f"experiment={recipe}", f"hydra.run.dir={folder}")
         return self.charrnn(*words, *overrides), folder
 
     @cached_property

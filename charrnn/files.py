@@ -244,3 +244,10 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{shown(path)}: is no regular file; {hint}")
     return status
+
+
+def short_path(path: str | Path) -> str:
+    """A path from here, where it lies below."""
+    relative = os.path.relpath(path)
+    # with hydra.job.chdir=true it is the folder that the command has gone into, and no other has
+    return str(path) if relative.startswith("..") or relative == "." else relative

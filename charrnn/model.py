@@ -7,7 +7,7 @@ checkpoint, for `Model.score`, and for the torch engine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -31,13 +31,14 @@ class Predictor:
 
     def __init__(self, predicts: Trained) -> None:
         self._predicts = predicts
-        self._samplers: dict[str, Sampler] = {}
+        self._samplers: dict[tuple[str, int], Sampler] = {}
 
-    def _sampler(self, counts: str) -> Sampler:
-        """What writes with the counts or without."""
-        if counts not in self._samplers:
-            self._samplers[counts] = Sampler(with_counts(self._predicts, counts))
-        return self._samplers[counts]
+    def _sampler(self, counts: str, precision: int = 32) -> Sampler:
+        """What writes with the counts or without, with weights of so many bits."""
+        which = counts, precision
+        if which not in self._samplers:
+            self._samplers[which] = Sampler(with_counts(self._predicts, counts), precision)
+        return self._samplers[which]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self})"
@@ -135,7 +136,7 @@ class Predictor:
         number = 1 if num_samples is None else num_samples
         options = sampling_params(length=length, start_text=start_text, num_samples=number, **how)
         texts: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts).write(options):
+        for piece in self._sampler(counts, options.precision).write(options):
             texts[piece.sample].append(piece.text)
         joined = ["".join(pieces) for pieces in texts]
         return joined[0] if num_samples is None else joined
@@ -145,7 +146,9 @@ class Predictor:
     ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
         options = sampling_params(length=length, start_text=start_text, **how)
-        pieces = self._sampler(counts).write(options)  # outside the generator: it may refuse
+        pieces = self._sampler(counts, options.precision).write(
+            options
+        )  # outside the generator: it may refuse
         return (piece.text for piece in pieces if piece.text)
 
 
@@ -174,7 +177,7 @@ class Model(Predictor):
 
 
 class Ensemble(Predictor):
-    """Several trained models as one, which averages their probabilities.
+    """Several trained models as one, which averages their probabilities, weighted or not.
 
     Its `logits` are the logarithms of the mean probabilities. Where all have counts of the same
     text, these are mixed in once.
@@ -194,19 +197,24 @@ class Ensemble(Predictor):
 @overload
 def load(path: str | os.PathLike[str] | None = ...) -> Model: ...
 @overload
-def load(path: Paths) -> Predictor: ...
+def load(path: Paths, *, weights: Sequence[float] | None = ...) -> Predictor: ...
 
 
-def load(path: str | os.PathLike[str] | Paths | None = None) -> Predictor:
+def load(
+    path: str | os.PathLike[str] | Paths | None = None, *, weights: Sequence[float] | None = None
+) -> Predictor:
     """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
 
     Without a path it is the newest run below outputs/ that has a model; after a sweep its best.
     What a file is, its content says rather than its name. Nothing in it is executed. A list of
     paths gives an `Ensemble`, a list of one path the model alone.
 
+    Args:
+        weights: of an ensemble's models, in proportion; None: all the same.
+
     Raises:
         InputError: names the path and says why there is no model to load, or why the models
-            do not go together.
+            do not go together; or there is not one weight for each.
     """
-    trained = read_models(path)
+    trained = read_models(path, weights)
     return Ensemble(trained) if isinstance(trained, TrainedEnsemble) else Model(trained)

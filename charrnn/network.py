@@ -168,10 +168,23 @@ def dropped(
     Args:
         shape: of the mask, which is broadcast over the values.
     """
-    if not share:
-        return values
-    kept = torch.empty(shape, dtype=values.dtype, device=values.device)
-    return values * kept.bernoulli_(1 - share, generator=generator) / (1 - share)
+    return values * _mask(shape, share, values, generator) if share else values
+
+
+def _mask(
+    shape: Sequence[int], share: float, like: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """A share of zeros, the rest so large that the mean is 1; of the type and device of `like`."""
+    if like.device.type != "cpu":
+        kept = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return kept.bernoulli_(1 - share, generator=generator).div_(1 - share)
+    # a CPU draws four numbers of 16 bits at once in a fifth of bernoulli_'s time
+    count = math.prod(shape)
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64)
+    drawn.random_(-(2**63), None, generator=generator)
+    numbers = drawn.view(torch.int16)[:count].view(*shape)  # from -2^15 on
+    highest = round((1 - share) * 2**16) - 1 - 2**15
+    return (numbers <= highest).to(like.dtype).div_(1 - share)
 
 
 class _Dropout(nn.Dropout):
@@ -186,7 +199,8 @@ class _Dropout(nn.Dropout):
         self.locked = locked
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if not self.training or (generator is None and not self.locked):
+        on_cpu = hidden.device.type == "cpu"
+        if not self.training or (generator is None and not self.locked and not on_cpu):
             return super().forward(hidden)
         streams, characters, units = hidden.shape
         shape = (streams, 1 if self.locked else characters, units)

@@ -1,13 +1,12 @@
 """Networks whose probabilities are averaged, with the face of one network.
 
-The logits of an ensemble are ln(mean of the members' softmaxes), whose own softmax that mean
-is; its state is the members' layers, one member after the other. So whatever takes a network
+The logits of an ensemble are ln(weighted mean of the members' softmaxes), whose own softmax that
+mean is; its state is the members' layers, one member after the other. So whatever takes a network
 takes an ensemble: evaluation, the torch engine, the teachers of a distillation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.counts.network import CountedNetwork
-from charrnn.models.ensemble import Trained
+from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.network import Network, State, network_of
 
 
@@ -24,12 +23,19 @@ class NetworkEnsemble(nn.Module):
 
     Dropout is no part of it: the members stay in the mode of evaluation.
 
+    Args:
+        shares: the weights of the mean, which sum to 1; None: all the same.
+
     Attributes:
         architecture: the first one's, whose vocabulary is everyone's.
     """
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    log_shares: Tensor
+
+    def __init__(self, networks: Sequence[Network], shares: Sequence[float] | None = None) -> None:
         super().__init__()
+        logs = torch.tensor(shares or [1 / len(networks)] * len(networks)).log()
+        self.register_buffer("log_shares", logs, persistent=False)
         self.members = nn.ModuleList(networks)
         self.architecture = networks[0].architecture
         self.sizes = [len(network.architecture.zero_state(0)) for network in networks]
@@ -46,7 +52,8 @@ class NetworkEnsemble(nn.Module):
             logs.append(F.log_softmax(logits.float(), -1))
             carried += after
             first += layers
-        return torch.stack(logs).logsumexp(0) - math.log(len(logs)), carried
+        weighted = [log + share for log, share in zip(logs, self.log_shares, strict=True)]
+        return torch.stack(weighted).logsumexp(0), carried
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork
@@ -62,6 +69,9 @@ def any_network_of(trained: Trained) -> AnyNetwork:
 
     Its network, or those of an ensemble as one, and its counts with them where it has some.
     """
-    networks = [network_of(member) for member in trained.members]
-    network = networks[0] if len(networks) == 1 else NetworkEnsemble(networks)
+    network: Network | NetworkEnsemble
+    if isinstance(trained, TrainedEnsemble):
+        network = NetworkEnsemble([network_of(m) for m in trained.members], trained.shares)
+    else:
+        network = network_of(trained)
     return network if trained.counts is None else CountedNetwork(network, trained.counts)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 KEPT = 1 << 30  # bytes
@@ -32,6 +34,8 @@ def keep_freed_memory() -> None:
 
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 itself (AVX-512 BF16 or AMX)."""
+    import torch
+
     # before torch 2.11 nothing public tells; float32 is the safe answer then
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
@@ -40,3 +44,20 @@ def cpu_has_bf16() -> bool:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether products in bf16 pay on a device: on a GPU, and on a CPU that has them."""
     return device.type == "cuda" or (device.type == "cpu" and cpu_has_bf16())
+
+
+def compiles_vnni() -> bool:
+    """Whether what numba compiles may use AVX-512 VNNI: 64 products of bytes an instruction.
+
+    Raises:
+        ImportError: numba is not there.
+    """
+    import numba
+    from llvmlite import binding
+
+    config: Any = numba.config
+    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
+        return "+avx512vnni" in config.CPU_FEATURES.split(",")
+    if config.CPU_NAME is not None or not config.ENABLE_AVX:
+        return False
+    return bool(binding.get_host_cpu_features().get("avx512vnni"))

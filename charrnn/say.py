@@ -7,8 +7,9 @@ import io
 import re
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -28,6 +29,18 @@ def plain(text: str) -> str:
 def width_of(stream: Any) -> int | None:
     """The columns of a terminal; None where a stream is none."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+@contextlib.contextmanager
+def said_if_it_takes_long(text: str, seconds: float = 1.0) -> Iterator[None]:
+    """Say a line if what is done inside is not over by then."""
+    timer = threading.Timer(seconds, say, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 BITS_PER_NAT = 1.4426950408889634
@@ -111,15 +124,6 @@ def lasting_streams() -> Iterator[None]:
             print(end="", flush=True)
 
 
-@contextlib.contextmanager
-def progress(characters: int) -> Iterator[Callable[[int, int], None]]:
-    """What a loss reports to: a bar on standard error when it takes long."""
-    from tqdm import tqdm
-
-    with tqdm(total=characters, unit=" characters", unit_scale=True, delay=2, disable=None) as bar:
-        yield lambda done, total: bar.update(done - bar.n)
-
-
 def short_numbers(text: str) -> str:
     """A text whose numbers have four digits where they had as many as a search draws."""
     return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
@@ -136,23 +140,26 @@ _SILENT = 2.0  # seconds: what is over by then needs no display
 _REPEAT = 5.0  # seconds between two lines where standard error is no terminal
 
 
-class ByteProgress:
-    """Call it with (bytes done, bytes in all or None).
+class ProgressDisplay:
+    """Call it with (done, all or None).
 
-    A terminal shows tqdm's bar, which goes away in the end; elsewhere a line comes every five
-    seconds. What takes under two seconds shows nothing. Use it in a ``with`` statement.
+    A terminal shows tqdm's bar, which goes away in the end; elsewhere a line of megabytes comes
+    every five seconds. What takes under two seconds shows nothing. Use it in a ``with`` statement.
+
+    Args:
+        stages: what is done; a pass that starts over from less is the next.
     """
 
-    def __init__(self, *stages: str, quiet: bool = False) -> None:
-        """`stages` names what is done; a pass that starts over from fewer bytes is the next."""
+    def __init__(self, *stages: str, unit: str = "B", quiet: bool = False) -> None:
         self._stages = list(stages)
+        self._unit = unit
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
         self._bar: Any = None
         self._created = self._began = self._told = time.monotonic()
         self._done = 0
 
-    def __enter__(self) -> ByteProgress:
+    def __enter__(self) -> ProgressDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -189,7 +196,7 @@ class ByteProgress:
             self._bar = tqdm(
                 desc=self._stages[0],
                 total=total,
-                unit="B",
+                unit=self._unit,
                 unit_scale=True,
                 leave=False,
                 delay=max(_SILENT - (now - self._created), 0),
@@ -208,6 +215,6 @@ class ByteProgress:
         return line
 
 
-def preprocessing_progress(quiet: bool) -> ByteProgress:
-    """For `preprocess`: its pass over the text, then that over the ids."""
-    return ByteProgress("reading the text", "writing the ids", quiet=quiet)
+def scoring_progress() -> ProgressDisplay:
+    """What a loss reports to: a bar on a terminal."""
+    return ProgressDisplay("scoring", unit=" characters", quiet=not sys.stderr.isatty())

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from charrnn import plugins
 from charrnn.models import checkpoint
+from charrnn.options.training import TrainOptions
 from charrnn.runs.hardware import cpu_runs_bf16
+from charrnn.runs.recorded_config import put
 
 SMALL = (
     "trainer=cpu",
@@ -37,6 +44,21 @@ def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
     """Skip a test of bf16 where the CPU cannot run such a layer in it."""
     if precision == "bf16-mixed" and not cpu_runs_bf16(kind):
         pytest.skip(f"this CPU cannot train a {kind} in bf16")
+
+
+@functools.cache
+def _defaults() -> Any:
+    folder = plugins.conf_folders("train")[0]
+    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        return OmegaConf.to_container(hydra.compose("train"))
+
+
+def train_options(**changes: Any) -> TrainOptions:
+    """What `charrnn train` goes by, its defaults but for these: data__batch_size=50."""
+    values = copy.deepcopy(_defaults())
+    for name, value in changes.items():
+        put(values, name.replace("__", "."), value)
+    return TrainOptions.of(values)
 
 
 Train = Callable[..., Path]  # the fixture `train`

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charrnn.cells import CELLS, Cell
-from charrnn.cells.mingru import MinGRU, _Scan, scan
+from charrnn.cells.modules import MinGRU, _Scan, scan
 from charrnn.errors import InputError
 from charrnn.evaluation import score_ids
 from charrnn.model import Model, load
@@ -110,7 +110,9 @@ def test_the_scan_is_a_loop(T: int, chunk: int | None) -> None:
 
 @pytest.mark.parametrize("chunk", [None, 3])
 def test_the_scans_gradients(chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charrnn.cells.mingru.scan", lambda a, b, before: scan(a, b, before, chunk))
+    monkeypatch.setattr(
+        "charrnn.cells.modules.scan", lambda a, b, before: scan(a, b, before, chunk)
+    )
     a, b, before = torch.rand(8, 2, 3), torch.randn(8, 2, 3), torch.randn(2, 3)
     inputs = [x.double().requires_grad_() for x in (a, b, before)]
     assert torch.autograd.gradcheck(_Scan.apply, inputs)

@@ -49,10 +49,10 @@ def test_recurrent_dropout_hides_the_same_units_of_the_past_all_along() -> None:
     net, (ids, _) = network(recurrent_dropout=0.5), window()
     weight: Any = net.recurrent[0].weight_hh_l0
     found, _ = net(ids, None, torch.Generator().manual_seed(5))
-    kept = torch.empty(1, H, dtype=torch.float64)
-    kept.bernoulli_(0.5, generator=torch.Generator().manual_seed(5))
-    assert 0 < kept.sum() < H
-    torch.testing.assert_close(found, plain_lstm(net, ids, kept[0] / 0.5, weight))
+    ones = torch.ones(1, H, dtype=torch.float64)
+    seen = dropped(ones, 0.5, (1, H), torch.Generator().manual_seed(5))
+    assert 0 < (seen == 0).sum() < H
+    torch.testing.assert_close(found, plain_lstm(net, ids, seen[0], weight))
     assert net.recurrent[0].weight_hh_l0 is weight
 
 
@@ -61,12 +61,11 @@ def test_weight_dropout_drops_the_same_weights_all_along() -> None:
     weight: Any = net.recurrent[0].weight_hh_l0
     loss, _ = window_loss(net, ids, targets, None, torch.Generator().manual_seed(5))
     loss.backward()
-    kept = torch.empty(4 * H, H, dtype=torch.float64)
-    kept.bernoulli_(0.75, generator=torch.Generator().manual_seed(5))
-    logits = plain_lstm(net, ids, torch.ones(H), weight.detach() * kept / 0.75)
+    masked = dropped(weight.detach(), 0.25, weight.shape, torch.Generator().manual_seed(5))
+    logits = plain_lstm(net, ids, torch.ones(H), masked)
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     torch.testing.assert_close(loss, expected)
-    assert ((weight.grad != 0) == kept.bool()).all()
+    assert ((weight.grad != 0) == (masked != 0)).all()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CELLS if CELLS[kind].recurrent])
@@ -101,7 +100,7 @@ def test_the_last_layer_may_have_a_dropout_of_its_own() -> None:
     shares = []
     for dropout in (net.dropout, net.output_dropout):
         dropout.register_forward_hook(
-            lambda module, args, out: shares.append((out == 0).float().mean())
+            lambda module, args, out: shares.append((out[args[0] != 0] == 0).float().mean())
         )
     net(torch.zeros(50, T, dtype=torch.int64))
     assert 0.4 < shares[0] < 0.6
@@ -112,6 +111,19 @@ def test_what_is_kept_is_scaled_up() -> None:
     values = dropped(torch.ones(10_000), 0.2, (10_000,), torch.Generator().manual_seed(1))
     assert set(values.tolist()) == {0.0, 1.25}
     assert abs(values.mean() - 1) < 0.02
+
+
+@pytest.mark.parametrize("share", [1e-6, 0.001, 0.1, 0.5, 0.999])
+def test_a_share_is_dropped_at_every_place(share: float) -> None:
+    rows, places = 40_000, 6
+    ones = torch.ones(rows, places)
+    values = dropped(ones, share, (rows, places), torch.Generator().manual_seed(1))
+    is_zero = (values == 0).double()
+    wide = 4 * (share * (1 - share) / rows) ** 0.5 + 2**-16
+    assert ((is_zero.mean(0) - share).abs() < wide).all()
+    if 0.01 < share < 0.99:  # no place goes by another
+        apart = torch.corrcoef(is_zero.T) - torch.eye(places)
+        assert (apart.abs() < 4 / rows**0.5).all()
 
 
 def test_label_smoothing_counts_every_character_a_little() -> None:

@@ -11,6 +11,7 @@ from benchmarks.workplace import Workplace
 SECTIONS = {
     "startup": "Start-up",
     "training": "Training",
+    "step": "A step of two_minutes by kind of work",
     "neighbour": "Training on a machine that does other work",
     "corpus": "Corpora of any size",
     "evaluation": "Evaluation",

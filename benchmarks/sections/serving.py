@@ -111,10 +111,13 @@ def _server(model: Path, folder: Path, engine: str) -> Iterator[tuple[subprocess
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            line = process.stderr.readline()
-            found = re.search(r"serving .* at http://.*:(\d+)", line)
-            if found is None:
-                raise RuntimeError(line + process.stderr.read())
+            said, found = "", None
+            while found is None:
+                line = process.stderr.readline()
+                if not line:
+                    raise RuntimeError(said)
+                said += line
+                found = re.search(r"serving .* at http://.*:(\d+)", line)
             yield process, int(found[1])
         finally:
             process.send_signal(signal.SIGTERM)

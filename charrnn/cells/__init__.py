@@ -1,8 +1,7 @@
 """The recurrent cells: everything that differs from one kind of network to another.
 
-table        what a cell is, and an entry for each of charrnn's own
-mingru       the torch module of the minGRU
-capped_lstm  that of the LSTM with a capped input gate
+kinds    what a cell is, and an entry for each of charrnn's own
+modules  the torch modules that torch does not have: the minGRU, and an LSTM with a capped gate
 
 Cells from elsewhere have a place in `charrnn.registry`.
 """

@@ -112,7 +112,7 @@ CELLS: dict[str, Cell] = {
     "capped_lstm": Cell(
         gates="ifgo",
         carried=("h", "c"),
-        module="charrnn.cells.capped_lstm.CappedLSTM",
+        module="charrnn.cells.modules.CappedLSTM",
         sigmoids="ifo",  # the cap comes after
         initial_biases={"f": 1.0},
     ),
@@ -133,7 +133,7 @@ CELLS: dict[str, Cell] = {
     "mingru": Cell(
         gates="zh",
         carried=("h",),
-        module="charrnn.cells.mingru.MinGRU",
+        module="charrnn.cells.modules.MinGRU",
         sigmoids="z",
         recurrent=False,
     ),

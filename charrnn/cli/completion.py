@@ -117,7 +117,7 @@ def _named(command: str, option: str) -> list[str]:
     if option == "hydra/launcher":
         installed = [n for n in LAUNCHERS if n and find_spec(f"hydra_plugins.{n}") is not None]
         return [choice for name in ("", *installed) for choice in LAUNCHERS[name]]
-    from charrnn.cli.building import declared, ranges_of
+    from charrnn.cli.checked_options import declared, ranges_of
 
     demands = [r.demand for r in ranges_of(dict(declared(command)).get(option))]
     named = [d.removeprefix(ONE_OF).split(", ") for d in demands if d.startswith(ONE_OF)]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli.conf import WITHOUT_A_NODE
-from charrnn.runs.record import Choice, is_choice
+from charrnn.runs.recorded_config import Choice, is_choice, leaves
 
 
 def key_of(override: str) -> str:
@@ -18,7 +18,7 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
-def folders(hydra: DictConfig) -> list[Path]:
+def searched_folders(hydra: DictConfig) -> list[Path]:
     """The folders that are searched for YAML files, in order."""
     sources: Any = OmegaConf.to_container(hydra.runtime.config_sources)
     return [Path(source["path"]) for source in sources if source["schema"] == "file"]
@@ -57,7 +57,9 @@ def choices(hydra: DictConfig) -> dict[str, Choice]:
 def chosen(hydra: DictConfig, group: str) -> list[Path]:
     """The files of a group's choice or choices."""
     names = _lists(hydra).get(group) or [str(hydra.runtime.choices.get(group))]
-    places = ([folder / group / f"{name}.yaml" for folder in folders(hydra)] for name in names)
+    places = (
+        [folder / group / f"{name}.yaml" for folder in searched_folders(hydra)] for name in names
+    )
     first = (next(filter(Path.is_file, paths), None) for paths in places)
     return [path for path in first if path is not None]
 
@@ -106,12 +108,4 @@ def _settings(path: Path) -> Iterator[tuple[str, Any]]:
                 if not group.startswith("/hydra/"):  # of Hydra's own part
                     yield group.strip("/").partition("@")[0].replace("/", "."), choice
     content.pop("hydra", None)
-    yield from _leaves(content, "")
-
-
-def _leaves(values: dict[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    yield from leaves(content)

@@ -23,10 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import command_line, conf, config_files, exit_codes
-from charrnn.cli.building import build, having
+from charrnn.cli.checked_options import build, having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
-from charrnn.runs.record import Choice, Config
+from charrnn.options.training import TrainOptions
+from charrnn.runs.recorded_config import Choice
 from charrnn.say import short_numbers
 
 
@@ -35,7 +36,7 @@ class Request:
     """What `charrnn train` is asked for.
 
     Attributes:
-        config: complete, checked, of plain values; without Hydra's own part.
+        config: complete and checked; without Hydra's own part.
         given: the options that today's command line sets, dotted, itself or by an experiment;
             a choice counts as its group's name.
         folder: of a new run, absolute; Hydra made it.
@@ -47,7 +48,7 @@ class Request:
         job_id: Hydra's ``hydra.job.id``, of one job of a sweep; "" outside a sweep.
     """
 
-    config: Config
+    config: TrainOptions
     given: tuple[str, ...]
     folder: Path
     choices: Mapping[str, Choice] = field(default_factory=dict)
@@ -133,7 +134,7 @@ class Job:
             with as_job(Swept(hydra.job.num, overrides) if in_sweep else None):
                 return self.run(options)
         folder = Path(hydra.runtime.output_dir)
-        return self.run(request_of(vars(options), hydra, folder, self.flags))
+        return self.run(request_of(options, hydra, folder, self.flags))
 
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
@@ -200,7 +201,9 @@ def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
             node[last] = os.path.join(folder, value)
 
 
-def request_of(config: Config, hydra: DictConfig, folder: Path, flags: tuple[str, ...]) -> Request:
+def request_of(
+    config: TrainOptions, hydra: DictConfig, folder: Path, flags: tuple[str, ...]
+) -> Request:
     """What `charrnn train` is asked for, of the options that were built."""
     overrides, recipes = _plain(hydra.overrides)["task"], config_files.set_by_recipes(hydra)
     keys = [config_files.key_of(word) for word in config_files.todays(overrides)]

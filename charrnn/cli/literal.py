@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from charrnn.cli.building import declared, kind_of, kinds_of, traits_of
+from charrnn.cli.checked_options import declared, kind_of, kinds_of, traits_of
 from charrnn.options.ranges import PATH, TEXT
 
 # of Hydra's own, in every command
@@ -92,16 +92,17 @@ def as_typed(override: str, command: str = "train") -> str:
 
 def override_of(name: str, value: Any) -> str:
     """The override that gives an option a plain value, whatever stands in it."""
-    return f"{name}={_written(value)}"
+    return f"{name}={written(value)}"
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A plain value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, dict):
-        return f"{{{','.join(f'{quoted(str(k))}:{_written(part)}' for k, part in value.items())}}}"
+        return f"{{{','.join(f'{quoted(str(k))}:{written(part)}' for k, part in value.items())}}}"
     if isinstance(value, list):
-        return f"[{','.join(map(_written, value))}]"
+        return f"[{','.join(map(written, value))}]"
     if isinstance(value, str):
         return value if _BARE.fullmatch(value) else quoted(value)
     return repr(value)

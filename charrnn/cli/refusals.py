@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn import plugins
 from charrnn.cli import conf, config_files
-from charrnn.cli.building import BadOption, Missing, Unknown
+from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.cli.command_line import Line, hydra_config
 from charrnn.errors import InputError, RunError, shown
 

@@ -1,4 +1,11 @@
-"""How a run, or a sweep, goes on: by today's line, else its record, else today's defaults.
+"""How a run begins, and how it or a sweep goes on: by today's line, else its record, else defaults.
+
+a new run         the folder that Hydra made
+resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint;
+                  of a sweep's job that has not begun, the config that the sweep recorded
+resume=X.ckpt     a new folder, the config in the checkpoint
+resume=auto       the newest unfinished run of this config, else a new one;
+                  in a sweep each job's own folder: gone on with, or begun
 
 The names that a record chose in the groups of conf/ are looked up again, in conf/ and in today's
 ``--config-dir``. The words that choose them stand before ``resume=`` and today's own after it,
@@ -9,12 +16,14 @@ Everything else is refused by its name, with the words that ask for it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +34,43 @@ from omegaconf import DictConfig
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.building import SUPPLIED, build, having
+from charrnn.cli.checked_options import SUPPLIED, build, having
 from charrnn.cli.command_line import Flags
 from charrnn.cli.conf import WITHOUT_A_NODE
-from charrnn.cli.config_files import folders, key_of, todays
+from charrnn.cli.config_files import key_of, searched_folders, todays
 from charrnn.cli.job import Request
-from charrnn.cli.literal import as_typed, literal, override_of
-from charrnn.cli.targets import TARGETS
+from charrnn.cli.literal import as_typed, literal, override_of, written
+from charrnn.cli.node_options import TARGETS
 from charrnn.errors import InputError, shown
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
+from charrnn.options.datasets import without_default_corpus
 from charrnn.options.ranges import FIXED
-from charrnn.runs.folder import require_plain_files
-from charrnn.runs.older import choices_of_0_1, upgraded
-from charrnn.runs.record import MISSING, Choice, Config, Record, found, put
+from charrnn.options.training import DataNode, TrainOptions
+from charrnn.runs import folder as folders
+from charrnn.runs.recorded_config import (
+    MISSING,
+    Choice,
+    Config,
+    Record,
+    choices_of_0_1,
+    found,
+    leaves,
+    put,
+    record_of,
+    upgraded,
+)
+from charrnn.runs.spec import RunSpec
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Sweep, SweepJob
 from charrnn.text.corpora import cached_text
+from charrnn.training.checkpoints import LAST
 
 SWEEPER = "hydra_plugins.charrnn_recorded.RecordedJobs"
-SINGLE = ("data", "model", "optimizer", "schedule", "trainer")
-SEVERAL = ("callbacks", "logger")
+SINGLE_NODES = ("data", "model", "optimizer", "schedule", "trainer")
+NAMED_NODES = ("callbacks", "logger")
 # whose options are all there in every record: what is missing there is new since
-WHOLE = ("data", "model", "trainer")
+COMPLETE_NODES = ("data", "model", "trainer")
 
 # loggers that write into the run's folder only; another one is built if today's line asks for it
 _LOCAL_LOGGERS = (
@@ -54,7 +79,7 @@ _LOCAL_LOGGERS = (
     "lightning.pytorch.loggers.CSVLogger",
 )
 # arguments of lightning.Trainer that decide how it is trained, beside those in conf/
-_OF_THE_TRAINER = frozenset(
+_TRAINER_ARGUMENTS = frozenset(
     {"accumulate_grad_batches", "benchmark", "detect_anomaly", "deterministic", "fast_dev_run",
      "inference_mode", "limit_predict_batches", "limit_test_batches", "limit_train_batches",
      "limit_val_batches", "max_time", "min_epochs", "min_steps", "overfit_batches",
@@ -104,7 +129,7 @@ def sweep_words(folder: Path, today: Sequence[str], flags: Flags | None = None) 
     Raises:
         InputError: its record cannot be used, or today's words would make other jobs of it.
     """
-    require_plain_files(folder)
+    folders.require_plain_files(folder)
     sweep = jobs.read(folder)
     swept = {key_of(name) for name in sweep.swept}
     for word in today:
@@ -144,7 +169,7 @@ def job_words(
     own = todays(list(today))[1:]
     recipes = [*({*sweep.swept} & {*WITHOUT_A_NODE}), *["sweep"] * (sweep.space is not None)]
     return [
-        *run_words(job.record, own, folders(hydra), *recipes),
+        *run_words(job.record, own, searched_folders(hydra), *recipes),
         override_of("resume", os.fspath(sweep.folder / folder)),
         *own,
         override_of("hydra.sweep.subdir", folder),
@@ -162,7 +187,7 @@ def words_again(words: Sequence[str], flags: Sequence[str], config: Config, *swe
         swept: the options that differ between the jobs of a sweep.
     """
     own = {*conf.page("train").names(), "resume", *swept} - {"data.url", "experiment", "debug"}
-    for node in SEVERAL:  # a record's values that lead away are not taken
+    for node in NAMED_NODES:  # a record's values that lead away are not taken
         own -= {key for key in own if key.startswith(node) and _leads_away(found(config, key))}
     typed = {key_of(word): as_typed(word) for word in todays(list(words))}
     again = [
@@ -182,26 +207,27 @@ def words_again(words: Sequence[str], flags: Sequence[str], config: Config, *swe
 # What the run has then
 
 
-def merged(record: Record, asked: Request) -> Config:
+def merged(record: Record, asked: Request) -> TrainOptions:
     """The recorded config with what is asked for today, checked.
 
     Raises:
         InputError: names an option that a resume cannot change, or what is not taken from a
             record, with the words that ask for it.
     """
-    config = laid_over(record, asked, having("train", FIXED))
+    config = laid_over(record, asked.config.plain(), asked, having("train", FIXED))
     # it was asked for when the run was begun; a resume does without that file
-    checked = vars(build(plugins.options_of("train"), {**config, "init_from": None}))
-    return {**checked, "init_from": config["init_from"]}
+    checked: TrainOptions = build(plugins.options_of("train"), {**config, "init_from": None})
+    return replace(checked, init_from=config["init_from"])
 
 
-def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
+def laid_over(record: Record, now: Config, asked: Request, fixed: frozenset[str]) -> Config:
     """The recorded config, laid over today's, with what today's line gives.
 
     Args:
+        now: today's config.
         fixed: the options that a resume cannot change.
     """
-    now, recorded = asked.config, upgraded(record.config, record.source)
+    recorded = upgraded(record.config, record.source)
     given = _changed(_choices(record), asked)
     result, lacking = copy.deepcopy(now), dict[str, str]()
 
@@ -226,11 +252,13 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
             if isinstance(today, dict) and f"{path}._target_" in given:
                 return copy.deepcopy(today)
             today = None
-        if word := _asking(path, value, today, record, asked):
+        if word := _asking(path, value, today, now, record, asked):
             lacking[f"{path} is {target}"] = word
         if today is None:
             return {}
-        result = {name: part for name, part in today.items() if name[:1] == "_" or path in WHOLE}
+        result = {
+            name: part for name, part in today.items() if name[:1] == "_" or path in COMPLETE_NODES
+        }
         for name, part in value.items():
             key, inner = f"{path}.{name}", today.get(name, MISSING)
             if (part == inner and type(part) is type(inner)) or key in given:
@@ -256,15 +284,15 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
         today = now.get(name, MISSING)
         if today is MISSING:
             raise InputError(f"{record.source}: {shown(name)} is no option of charrnn train")
-        if name not in (*SINGLE, *SEVERAL):
+        if name not in (*SINGLE_NODES, *NAMED_NODES):
             result[name] = value
             if not _is_plain(value):
                 refuse(name, value)
         elif not isinstance(value, dict):
             raise InputError(f"{record.source}: its {name} is no group of options")
         elif name not in given:
-            result[name] = (several if name in SEVERAL else laid)(name, value, today)
-        elif name in SINGLE:
+            result[name] = (several if name in NAMED_NODES else laid)(name, value, today)
+        elif name in SINGLE_NODES:
             # what a choice leaves open was decided when the run was begun
             open = (key for key, part in today.items() if part is None and key in value)
             decided = {key: value[key] for key in open if _is_plain(value[key])}
@@ -277,7 +305,7 @@ def laid_over(record: Record, asked: Request, fixed: frozenset[str]) -> Config:
         )
     result = copy.deepcopy(result)
     for key in given:
-        if key not in (*SINGLE, *SEVERAL):
+        if key not in (*SINGLE_NODES, *NAMED_NODES):
             put(result, key, found(now, key))
     _refuse_changes(recorded, result, given, fixed)
     return result
@@ -314,7 +342,9 @@ def _refuse_changes(
             )
 
 
-def _asking(path: str, value: Config, today: Any, record: Record, asked: Request) -> str:
+def _asking(
+    path: str, value: Config, today: Any, now: Config, record: Record, asked: Request
+) -> str:
     """The word that asks for a recorded node which today's line does not name; "" if it does."""
     group, _, name = path.partition(".")
     target = value.get("_target_") if isinstance(value, dict) else None
@@ -327,14 +357,14 @@ def _asking(path: str, value: Config, today: Any, record: Record, asked: Request
         )
     choice = record.choices.get(group)
     if today is not None:
-        return f"{group}={_written(choice) if choice else name}"
+        return override_of(group, choice or name)
     if choice and choice != asked.choices.get(group):
-        return f"--config-dir FOLDER (that has {group}/{_written(choice)}.yaml)"
+        return f"--config-dir FOLDER (that has {group}/{written(choice)}.yaml)"
     # a recipe that the run was begun with may be what builds it
     recipes = {g: c for g, c in record.choices.items() if g in ("experiment", "debug")}
     if left := [g for g, chosen in recipes.items() if chosen != asked.choices.get(g)]:
-        return " ".join(f"{g}={_written(recipes[g])}" for g in left)
-    node = found(asked.config, path)
+        return " ".join(override_of(group, recipes[group]) for group in left)
+    node = found(now, path)
     there: Config = node if isinstance(node, dict) else {}
     words = [f"{'' if there else '+'}{path}._target_={target}"]
     for name, part in value.items():
@@ -342,10 +372,6 @@ def _asking(path: str, value: Config, today: Any, record: Record, asked: Request
             words.append(override_of(f"{'' if name in there else '+'}{path}.{name}", part))
     words += [f"~{path}.{name}" for name in there if name not in value]
     return " ".join(shlex.quote(as_typed(word)) for word in words)
-
-
-def _written(choice: Choice) -> str:
-    return choice if isinstance(choice, str) else f"[{','.join(choice)}]"
 
 
 def _is_plain(value: Any) -> bool:
@@ -363,7 +389,7 @@ def _takes(path: str, node: Mapping[str, Any], name: str) -> bool:
     if name[:1] == "_" or f"{path}.{name}" in ("data.url", "logger.mlflow.tracking_uri"):
         return False
     if target == "lightning.Trainer":
-        return declared or name in _OF_THE_TRAINER
+        return declared or name in _TRAINER_ARGUMENTS
     if group == "logger" or (schema is not None and not hasattr(schema, "OPEN")):
         return declared
     named = inspect.signature(get_object(target)).parameters.keys() - SUPPLIED.get(group, set())
@@ -378,3 +404,175 @@ def _leads_away(value: Any) -> bool:
         return False
     parts = re.split(r"[/\\]", value)
     return "://" in value or os.path.isabs(value) or value[:1] == "~" or ".." in parts
+
+
+def run_of(asked: Request) -> RunSpec:
+    """The run that is asked for.
+
+    Raises:
+        InputError: it cannot begin so; nothing is written or removed then.
+    """
+    resume = asked.config.resume
+    if resume is None and _is_started_again(asked):
+        resume = "auto"
+    if resume is None:
+        return _new(asked)
+    if resume == "auto":
+        return _automatic(asked)
+    target = Path(resume).resolve()
+    if target.is_dir() and (target / folders.RECORDED).is_file():
+        return _again(target, asked)
+    if job := jobs.record_for(target, asked.config.plain(), asked.choices, asked.overrides):
+        return _run(asked, _merged(job.record, asked), target, None, job.overrides)
+    if target.is_dir():
+        raise InputError(
+            f"{resume}: not a run folder (it has no {folders.RECORDED}); "
+            f"give one that `charrnn train` made, or a .ckpt"
+        )
+    return _run(asked, _merged(checkpoint_record(resume), asked), asked.folder, target)
+
+
+def _run(
+    asked: Request,
+    config: TrainOptions,
+    folder: Path,
+    source: Path | None,
+    overrides: tuple[str, ...] | None = None,
+) -> RunSpec:
+    again = words_again(asked.overrides, asked.flags, config.plain())
+    typed = asked.overrides if overrides is None else overrides
+    return RunSpec(config, folder, source, asked.given, asked.choices, typed, asked.hydra, again)
+
+
+def _new(asked: Request) -> RunSpec:
+    folders.refuse_run(asked.folder)
+    return _run(asked, absolute(_with_one_text(asked.config, asked.given)), asked.folder, None)
+
+
+def checkpoint_record(path: str) -> Record:
+    """What the run of a checkpoint was begun with.
+
+    Raises:
+        InputError: it cannot be read, or is no record.
+    """
+    entry = checkpoint.read_run(Path(path))[ENTRY]
+    return record_of(entry["config"], entry.get("choices", {}), path)
+
+
+def absolute(config: TrainOptions) -> TrainOptions:
+    """The config with its paths absolute, so that a resume may stand in any folder."""
+    data = config.data
+    texts = data.input_txt
+    data = replace(
+        data,
+        input_txt=[*map(os.path.abspath, texts)] if isinstance(texts, list) else _absolute(texts),
+        input_h5=_absolute(data.input_h5),
+        input_json=_absolute(data.input_json),
+    )
+    # outputs/latest will be another run once this one has begun
+    init_from = None if config.init_from is None else os.path.realpath(config.init_from)
+    return replace(_with_teachers(config), data=data, init_from=init_from, resume=None)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
+
+
+def _with_teachers(config: TrainOptions) -> TrainOptions:
+    """The config with `distill_from` as it is recorded: a list of real paths."""
+    paths = config.distill_from
+    if paths is None:
+        return config
+    paths = [os.path.realpath(p) for p in ([paths] if isinstance(paths, str) else paths)]
+    return replace(config, distill_from=paths)
+
+
+def _with_one_text(config: TrainOptions, given: Sequence[str]) -> TrainOptions:
+    data = without_default_corpus(config.data.plain(), given)
+    return replace(config, data=DataNode.of(data))
+
+
+def _again(folder: Path, asked: Request) -> RunSpec:
+    config = _merged(folders.read_record(folder), asked)
+    return _run(asked, config, folder, folder)
+
+
+def _merged(record: Record, asked: Request) -> TrainOptions:
+    """A recorded config with what was asked for today, such as another place of the same text."""
+    # named from another folder they are the same
+    asked = replace(asked, config=_with_teachers(asked.config))
+    try:
+        config = merged(record, asked)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{record.source}: its config is none that charrnn wrote ({what})"
+        ) from error
+    return absolute(_with_one_text(config, ()))
+
+
+def _is_started_again(asked: Request) -> bool:
+    """Whether a launcher put this job of a sweep into its queue again, and it began already."""
+    launched = "SUBMITIT_EXECUTOR" in os.environ and bool(asked.job_id)
+    return (
+        launched and folders.is_run(asked.folder) and folders.job_id(asked.folder) == asked.job_id
+    )
+
+
+def _automatic(asked: Request) -> RunSpec:
+    folder = asked.folder
+    now = absolute(_with_one_text(asked.config, asked.given))
+    if asked.job_id:
+        if (folder / folders.RECORDED).is_file():
+            return _again(folder, _without_resume(asked))
+        return _run(asked, now, folder, None)
+    for other in folders.run_folders(folder.parent.parent):
+        if other != folder and _is_unfinished(other, now.plain()):
+            folders.unmake(folder)
+            # what it was begun with is what is given; who asks for a logger still does
+            loggers = tuple(key for key in asked.given if key.split(".")[0] == "logger")
+            return _again(other, _without_resume(asked, loggers))
+    return _new(asked)
+
+
+def _without_resume(asked: Request, given: tuple[str, ...] | None = None) -> Request:
+    kept = asked.given if given is None else given
+    # what the run was begun from is recorded, as is what was left open then, such as seed=null;
+    # a resume does not ask for it again
+    left_open = {key for key in having("train", FIXED) if found(asked.config.plain(), key) is None}
+    past = {"resume", "init_from", *left_open}
+    return replace(asked, given=tuple(key for key in kept if key not in past))
+
+
+def _is_unfinished(folder: Path, now: Config) -> bool:
+    with contextlib.suppress(InputError):
+        if not is_same_run(now, upgraded(folders.recorded(folder), str(folder))):
+            return False
+        last = folder / "checkpoints" / LAST
+        if not last.exists():
+            return True
+        with contextlib.suppress(InputError):
+            return not checkpoint.read_run(last)[ENTRY]["finished"]
+        return True
+    return False
+
+
+def is_same_run(now: Config, recorded: Config) -> bool:
+    """Whether a recorded config is what `now` would become.
+
+    What is automatic or null in `now` was decided at the recorded run's start.
+    """
+    if now.get("distill_from") is None and recorded.get("distill_from") is not None:
+        return False  # it is never chosen automatically
+    for group in NAMED_NODES:
+        if (
+            not isinstance(recorded.get(group), dict)
+            or not recorded[group].keys() <= now[group].keys()
+        ):
+            return False
+    for key, value in leaves(now):
+        if key == "resume" or value is None or value == "auto":
+            continue
+        if found(recorded, key) != value:
+            return False
+    return True

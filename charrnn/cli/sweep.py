@@ -24,14 +24,15 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
-from charrnn.cli import conf, hydra_main, resuming
+from charrnn.cli import compose, conf, resuming
 from charrnn.cli.command_line import Line, hydra_config, wants_traceback
 from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.options.training import TrainerOptions
 from charrnn.runs.folder import is_run
-from charrnn.runs.record import Record
+from charrnn.runs.recorded_config import Record
 from charrnn.say import say
 from charrnn.sweeps import jobs, leaderboard
 from charrnn.sweeps.jobs import Sweep, SweepJob
@@ -49,7 +50,7 @@ def run(line: Line) -> None:
     job = Job(line.command, line.run, wants_traceback(), places, jobs=plan.jobs)
     job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
-        folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
+        folder = compose.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
     trains = line.command == "train"
     if trains and plan.config.resume is None:
         _refuse_runs(folder)
@@ -61,7 +62,7 @@ def run(line: Line) -> None:
         noted_failures(job.failures)  # those of one that was killed under this number
         raised, whole = None, False
         try:
-            hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
+            compose.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
             whole = True
         except Exception as error:
             raised = error
@@ -105,7 +106,7 @@ def _in_a_line(error: Exception) -> str:
 def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        made, settled = hydra_main.settled(master, "sweep", folder)
+        made, settled = compose.settled(master, "sweep", folder)
         yield made, [] if settled is None else [f"hydra.sweep.dir={quoted(settled)}"]
         return
     with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
@@ -291,15 +292,15 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     with open_dict(config):
         config.hydra.job.num = config.hydra.job.id = number
     with hydra_config(config), line.opened():
-        values = vars(options_of(line.command, config, config.hydra))
+        options = options_of(line.command, config, config.hydra)
         if line.command != "train":
             return SweepJob("", Record({}, {}, ""), ())
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
-        asked = request_of(values, config.hydra, folder, line.places())
-    _refuse_processes(values["trainer"])
-    if values["resume"] not in (None, "auto") and line.check is not None:
+        asked = request_of(options, config.hydra, folder, line.places())
+    _refuse_processes(options.trainer)
+    if options.resume not in (None, "auto") and line.check is not None:
         line.check(asked)
-    recorded = copy.deepcopy(values)
+    recorded = copy.deepcopy(options.plain())
     make_absolute(line.command, recorded, os.getcwd())
     for name in ("init_from", "distill_from"):
         # outputs/latest will be another run by then
@@ -308,14 +309,14 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     return SweepJob(folder.name, Record(recorded, asked.choices, ""), asked.overrides)
 
 
-def _refuse_processes(trainer: dict[str, Any]) -> None:
+def _refuse_processes(trainer: TrainerOptions) -> None:
     """Refuse a run in several processes: a sweep would have to share the devices out."""
-    devices = trainer.get("devices", 1)
+    devices = trainer.devices
     count = len(devices) if isinstance(devices, list) else devices
     for name, value, single in (
         ("devices", devices, count == 1),
-        ("num_nodes", trainer.get("num_nodes"), trainer.get("num_nodes") in (1, None)),
-        ("strategy", trainer.get("strategy"), trainer.get("strategy") != "ddp"),
+        ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
+        ("strategy", trainer.strategy, trainer.strategy != "ddp"),
     ):
         if not single:
             raise InputError(

@@ -8,7 +8,7 @@ COMMANDS = (
         "charrnn.options.commands:PreprocessOptions",
         "charrnn.commands.preprocess:run",
     ),
-    Command("train", "charrnn.options.commands:TrainOptions", "charrnn.commands.train:run"),
+    Command("train", "charrnn.options.training:TrainOptions", "charrnn.commands.train:run"),
     Command("runs", "charrnn.options.commands:RunsOptions", "charrnn.commands.runs:run"),
     Command(
         "tensorboard",

@@ -43,7 +43,7 @@ def _convert_history(history: Path, folder: Path) -> None:
         # a vocabulary may bear the same name
         say(f"no loss history: {error}")
         return
-    from charrnn.runs.imported_history import write_history
+    from charrnn.training.loggers import write_history
 
     write_history(rows, folder)
     say(f"wrote {metrics} and {folder / 'tensorboard'}: the losses of {len(rows):,} steps")

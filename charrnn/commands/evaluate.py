@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.building import written
+from charrnn.cli.checked_options import written
 from charrnn.errors import InputError, RunError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.counts import AdaptiveCounts
@@ -26,7 +26,7 @@ def run(options: EvaluateOptions) -> None:
 
     from charrnn.models.ensemble import read_models, with_counts
 
-    trained = read_models(options.checkpoint)
+    trained = read_models(options.checkpoint, options.weights)
     # the weights of a mix are its temperature
     if options.temperature == "recorded" and trained.counts and options.counts != "none":
         say("temperature=recorded: the weights of the counts stand in its place")
@@ -55,6 +55,7 @@ def run(options: EvaluateOptions) -> None:
         "characters": score.characters,
         **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
         **({"model": name} if name else {}),
+        **({} if options.weights is None else {"weights": options.weights}),
         **({} if options.window is None else {"window": options.window}),
         **({} if options.temperature == 1 else {"temperature": _one_or_all(temperatures)}),
         "loss": score.loss,
@@ -71,7 +72,11 @@ def run(options: EvaluateOptions) -> None:
     if options.temperature != 1:
         how += f", temperature {written(_one_or_all(temperatures))}"
         how += " (recorded)" if options.temperature == "recorded" else ""
-    print(f"{split}: {score.characters} characters{how}{name and f', {name}'}")
+    if name:
+        how += f", {name}"
+    if options.weights is not None:
+        how += f", weights {written(options.weights)}"
+    print(f"{split}: {score.characters} characters{how}")
     print(f"loss {score.loss:.4f} nats per character")
     if losses:
         print(_named(losses))
@@ -118,12 +123,12 @@ def _one_or_all(temperatures: list[float]) -> float | list[float]:
 
 def _tempered(trained: Trained, temperatures: list[float]) -> Trained:
     """The model, or each of an ensemble's, with its logits divided."""
-    from charrnn.models.ensemble import together
+    from charrnn.models.ensemble import each
 
     if set(temperatures) == {1.0}:
         return trained
-    pairs = zip(trained.members, temperatures, strict=True)
-    return together([member.at_temperature(temperature) for member, temperature in pairs])
+    of_each = iter(temperatures)
+    return each(trained, lambda member: member.at_temperature(next(of_each)))
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
@@ -134,7 +139,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
     keep_freed_memory()
     network = any_network_of(trained)
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -168,7 +173,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
     counts = None if trained.counts is None else AdaptiveCounts(trained.counts)
     losses: dict[str, float] = {}
     how: dict[str, Any] = {}
-    with progress(len(ids) - 1) as report:
+    with scoring_progress() as report:
         if trained.counts is None or trained.counts.weights.network:
             losses["network"], how = _learnt(options, trained, ids, counts, report)
         else:
@@ -257,5 +262,14 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
                 f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
                 f"give data.input_txt=, or data.input_h5= and data.input_json="
             )
+        for path in (Path(h5), Path(json)):
+            if not path.exists():
+                text = Path(h5).with_suffix(".txt")
+                raise InputError(
+                    f"split={options.split}: {path} is gone, where the text of the model was; "
+                    f"`charrnn preprocess input_txt={text if text.exists() else 'TEXT'} "
+                    f"output_h5={h5}` makes it again (with the val_frac= and the like of the "
+                    f"training), or data.input_txt= scores a text"
+                )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

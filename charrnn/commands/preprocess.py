@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from charrnn.options.commands import PreprocessOptions
-from charrnn.say import plain, preprocessing_progress, say
-from charrnn.text.preprocessing import preprocess
+from charrnn.say import ProgressDisplay, plain, say
+from charrnn.text.preprocessing import STAGES, preprocess
 
 
 def run(options: PreprocessOptions) -> None:
@@ -15,7 +15,7 @@ def run(options: PreprocessOptions) -> None:
     Raises:
         InputError, RunError: as `preprocess` does.
     """
-    with preprocessing_progress(options.quiet) as report:
+    with ProgressDisplay(*STAGES, quiet=options.quiet) as report:
         made = preprocess(
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),

@@ -29,8 +29,7 @@ def run(options: RunsOptions) -> None:
         return
     from charrnn.files import replacing
     from charrnn.sweeps.leaderboard import leaderboard
-    from charrnn.sweeps.selection import conditions, require_known
-    from charrnn.sweeps.summary import summaries
+    from charrnn.sweeps.summary import conditions, require_known, summaries
 
     folder = Path(options.folder)
     wanted = conditions(options.where or "")
@@ -54,7 +53,7 @@ def run(options: RunsOptions) -> None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")
     if options.curves is not None:
-        from charrnn.sweeps.curves import draw
+        from charrnn.sweeps.leaderboard import draw
 
         draw(board, Path(options.curves))
     for line in board.remarks():
@@ -69,9 +68,9 @@ def _remove(named: Path, force: bool) -> None:
     """
     import shutil
 
+    from charrnn.files import short_path
     from charrnn.runs import folder as run_folder
     from charrnn.sweeps.jobs import is_sweep
-    from charrnn.sweeps.leaderboard import shown as short
     from charrnn.sweeps.summary import summaries
 
     folder = Path(os.path.realpath(named))
@@ -84,7 +83,7 @@ def _remove(named: Path, force: bool) -> None:
     best = f", best loss {min(losses):.4f}" if losses else ""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     what = f"{len(runs)} runs" if is_sweep(folder) else "a run"
-    line = f"{short(folder)}: {what}{best}, {size / 1e6:,.1f} MB"
+    line = f"{short_path(folder)}: {what}{best}, {size / 1e6:,.1f} MB"
     with contextlib.ExitStack() as held:
         for run in runs:
             held.enter_context(run_folder.lock(run.folder))

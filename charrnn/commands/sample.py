@@ -92,7 +92,8 @@ def run(options: SampleOptions) -> None:
     if output is not None and job is not None:
         output = numbered(output, job.number)
     refuse_the_model_itself(output, *_paths(options.checkpoint))
-    sampler = Sampler(with_counts(read_models(options.checkpoint), options.counts))
+    model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
+    sampler = Sampler(model, options.precision)
     steps: list[SampleStep] = [
         step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
     ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from charrnn.commands.output import opened
 from charrnn.errors import InputError, shown
 from charrnn.options.commands import ScoreOptions
-from charrnn.say import BITS_PER_NAT, progress, say
+from charrnn.say import BITS_PER_NAT, say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.evaluation import Score
@@ -27,7 +27,7 @@ def run(options: ScoreOptions) -> None:
 
     from charrnn.models.ensemble import read_models, with_counts
 
-    trained = with_counts(read_models(options.checkpoint), options.counts)
+    trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     text, losses = _scored(options, trained)
     if options.json:
         print(json.dumps(_values(options, text, losses)))
@@ -56,7 +56,7 @@ def _scored(options: ScoreOptions, trained: Trained) -> tuple[str, Losses]:
             f"{len(trained.vocabulary)} that the model knows; the rest is scored"
         )
     keep_freed_memory()
-    with progress(len(known) - 1) as report:
+    with scoring_progress() as report:
         found = character_losses(any_network_of(trained), ids[known], report=report)
     if not np.isfinite(found).all():
         raise not_numbers()

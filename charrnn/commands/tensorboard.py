@@ -13,9 +13,11 @@ from pathlib import Path
 
 from charrnn.errors import InputError
 from charrnn.options.commands import TensorboardOptions
-from charrnn.runs import records
+from charrnn.runs import run_history
 from charrnn.runs.folder import RECORDED
 
+# the page that opens: without a fragment it is one half full of settings, and below them the losses
+LOSSES = "#scalars&tagFilter=loss"
 REFRESH = 5.0  # seconds, as often as TensorBoard looks for new points
 # of each run; TensorBoard shows 10 pictures and 10 texts otherwise
 SAMPLES = {"images": 100, "text": 100}
@@ -23,6 +25,8 @@ SAMPLES = {"images": 100, "text": 100}
 
 def run(options: TensorboardOptions) -> None:
     """Show the runs that are there and those that come, until Ctrl-C or SIGTERM."""
+    import contextlib
+    import io
     import tempfile
     import time
 
@@ -41,10 +45,11 @@ def run(options: TensorboardOptions) -> None:
             shown.configure(
                 logdir=view, host=options.host, port=options.port, samples_per_plugin=SAMPLES
             )
-            address = shown.launch()
+            with contextlib.redirect_stderr(io.StringIO()):  # a note on an option that is not here
+                address = shown.launch()
         except program.TensorBoardServerException as error:
             raise InputError(f"host={options.host} port={options.port}: {error.msg}") from None
-        say(f"TensorBoard on {options.folder}: {address}")
+        say(f"TensorBoard on {options.folder}: {address}{LOSSES}")
         while True:
             time.sleep(REFRESH)
             board.refresh()
@@ -95,7 +100,7 @@ def names_of(paths: list[Path], folder: Path) -> dict[Path, str]:
 
     Where that says nothing, or no more than another's, the name says where the run lies.
     """
-    overrides = {path: records.asked(path.parent) for path in paths}
+    overrides = {path: run_history.asked(path.parent) for path in paths}
     keys = dict.fromkeys(key for given in overrides.values() for key in given)
     differing = [key for key in keys if len({g.get(key) for g in overrides.values()}) > 1]
     last = Counter(_last(key) for key in keys)

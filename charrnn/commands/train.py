@@ -51,7 +51,7 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
         InputError, RunError: as the command does; `resume=` goes on in `charrnn.train` only.
     """
     from charrnn.cli import compose
-    from charrnn.cli.begin import run_of
+    from charrnn.cli.resuming import run_of
     from charrnn.runs import fit, preflight
     from charrnn.runs.training_run import prepared
     from charrnn.training.signals import Signals
@@ -61,8 +61,8 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     if asked is None:
         raise InputError("-m: charrnn.build builds one run; charrnn.train runs a sweep")
     if (run := run_of(asked)).source is not None:
-        raise InputError(f"resume={asked.config['resume']}: charrnn.train goes on with a run")
-    preflight.check_options(run, world.ALONE)
+        raise InputError(f"resume={asked.config.resume}: charrnn.train goes on with a run")
+    preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
     data, module, trainer, _ = fit.build_parts(run, inputs, Signals())
     return data, module, trainer
@@ -75,7 +75,7 @@ def _asked(asked: Request) -> Request:
 def run(asked: Request) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
-    from charrnn.cli.begin import run_of
+    from charrnn.cli.resuming import run_of
     from charrnn.runs import training_run as runs
     from charrnn.say import lasting_streams, say
     from charrnn.training.signals import Signals
@@ -91,7 +91,7 @@ def run(asked: Request) -> Result:
 
 def check(asked: Request) -> None:
     """Look whether a run can begin so, or go on; nothing is written."""
-    from charrnn.cli.begin import run_of
+    from charrnn.cli.resuming import run_of
 
     run_of(asked)
 
@@ -173,7 +173,7 @@ def go_on(overrides: list[str], flags: Flags) -> list[str]:
     if is_sweep(Path(resume)):
         return sweep_words(Path(resume), _without(overrides, "resume="), flags)
     if os.path.isfile(resume):
-        from charrnn.cli.begin import checkpoint_record
+        from charrnn.cli.resuming import checkpoint_record
 
         record = checkpoint_record(resume)
     elif os.path.lexists(Path(resume) / RECORDED):

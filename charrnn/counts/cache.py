@@ -49,7 +49,6 @@ def write(path: Path, key: str, counted: Counted) -> None:
     from safetensors.numpy import save
 
     table, loss, is_cut = counted
-    table, loss, is_cut = counted
     facts = {"key": key, "context": table.context, "loss": loss, "is_cut": is_cut}
     with contextlib.suppress(RunError), replacing(path) as temporary:
         temporary.write_bytes(save(table.arrays(), {_ENTRY: json.dumps(facts)}))

@@ -6,6 +6,7 @@ what the context that is a character shorter predicts, which is mostly still at 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +34,8 @@ class Walk:
         self._dropped = table.dropped.data
         self._discounts = [(0.0, *row) for row in table.discounts.tolist()]
         self._kept = max(1, _KEPT // table.vocabulary_size)
-        self._uniform = np.full(table.vocabulary_size, 1 / table.vocabulary_size, np.float32)
+        V = table.vocabulary_size
+        self._uniform = np.full(V, np.float32(1) / np.float32(V))
         self._predicted: dict[int, Floats] = {}
 
     def nodes(self, state: Nodes) -> list[int]:
@@ -101,23 +103,32 @@ def interpolated(
 ) -> Floats:
     """p (V,) after a context, by that of the shorter one; see `charrnn.counts.table`.
 
+    The compiled loop adds up in the same order, and rounds to float32 at the same places.
+
     Args:
         characters, numbers: what came after it, one or more, and how often each.
         dropped: how many others came after it.
         discounts: what is taken from counts of 0, 1, 2, and more.
     """
-    if len(numbers) > _FEW:
+    many = len(numbers) > _FEW
+    if many:
         counts = np.array(numbers, np.float64)
-        taken = np.array(discounts)[np.minimum(counts, 3).astype(int)]
-        total = counts.sum() + dropped
-        p: Floats = shorter * np.float32((taken.sum() + dropped) / total)
-        p[np.asarray(characters)] += ((counts - taken) / total).astype(np.float32)
+        kinds = np.minimum(counts, 3).astype(int)
+        _, ones, twos, more = np.bincount(kinds, minlength=4).tolist()
+        whole = counts.sum() + dropped
+        mass = ((counts - np.array(discounts)[kinds]) / whole).astype(np.float32)
+    else:  # one by one, since a call of NumPy takes as long as several of them
+        numbers = list(numbers)
+        ones, twos = numbers.count(1), numbers.count(2)
+        more = len(numbers) - ones - twos
+        whole = sum(numbers) + dropped
+        mass = array("f", [(n - discounts[n if n < 3 else 3]) / whole for n in numbers])
+    taken = dropped + discounts[1] * ones + discounts[2] * twos + discounts[3] * more
+    p: Floats = shorter * np.float32(taken / whole)
+    if many:
+        p[np.asarray(characters)] += mass
         return p
-    # one by one, since a call of NumPy takes as long as several of them
-    each = [discounts[number] if number < 3 else discounts[3] for number in numbers]
-    whole = sum(numbers) + dropped
-    p = shorter * np.float32((sum(each) + dropped) / whole)
     own: Any = p.data
-    for character, number, less in zip(characters, numbers, each, strict=True):
-        own[character] += (number - less) / whole
+    for character, share in zip(characters, mass, strict=True):
+        own[character] += share
     return p

@@ -23,7 +23,7 @@ from charrnn.network_ensemble import AnyNetwork
 # in hundredths: first these, then those between the neighbours of the best of them, since the
 # loss has one minimum (it is convex in 1 / temperature)
 COARSE = range(50, 201, 10)
-ENOUGH = 200_000  # characters: more do not move the second decimal
+MOST_CHARACTERS = 200_000  # characters: more do not move the second decimal
 WINDOW = 1000
 _AT_ONCE = 20
 
@@ -54,7 +54,7 @@ def fitted_temperature(
     Raises:
         ValueError: there is nothing to predict.
     """
-    text = np.asarray(scored_ids(ids)[: ENOUGH + 1])
+    text = np.asarray(scored_ids(ids)[: MOST_CHARACTERS + 1])
     length = min(WINDOW, len(text) - 1)
     rows = (len(text) - 1) // length
     each, done = rows * length, 0

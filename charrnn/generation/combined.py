@@ -1,8 +1,8 @@
 """Engines made of others: of several models that write one text, and of a network and counts.
 
-The probabilities of several models are averaged; those of a network, or of such a mean, and of
-counts are mixed (`charrnn.counts.mixing`). What is asked for (the temperature, filters,
-penalties) acts on what comes of it, whose logarithms stand in for the logits of one model.
+The probabilities of several models are averaged, weighted or not; those of a network, or of such
+a mean, and of counts are mixed (`charrnn.counts.mixing`). What is asked for (the temperature,
+filters, penalties) acts on what comes of it, whose logarithms stand in for the logits of one model.
 
 The state is the members' layers, one member after the other, and last the nodes (N, K) of the
 counts.
@@ -24,7 +24,15 @@ from charrnn.generation.numpy_engine import (
     one_by_one,
 )
 from charrnn.generation.state import State
-from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
+from charrnn.generation.token_sampler import (
+    FLOAT,
+    Floats,
+    Functions,
+    Ids,
+    Params,
+    TokenSampler,
+    log_softmax,
+)
 from charrnn.generation.weights import Array
 from charrnn.text.vocabulary import Vocabulary
 
@@ -35,6 +43,7 @@ class CombinedEngine(SteppingEngine):
     """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
 
     vocabulary: Vocabulary
+    functions: Functions = FLOAT
 
     @on_one_thread
     def write(
@@ -52,7 +61,7 @@ class CombinedEngine(SteppingEngine):
         if apart := one_by_one(self.write, ids, state, uniforms, params, texts):
             return apart
         steps = self.steps(state)
-        sampler = TokenSampler(params, self.vocabulary, texts)
+        sampler = TokenSampler(params, self.vocabulary, texts, self.functions)
         written = np.empty((T, N), np.int64)
         with np.errstate(all="ignore"):
             for t in range(T):
@@ -71,10 +80,11 @@ class EnsembleEngine(CombinedEngine):
 
     Args:
         members: two or more, with one vocabulary.
+        shares: the weights of the mean, which sum to 1.
     """
 
-    def __init__(self, members: Sequence[NumpyEngine]) -> None:
-        self.members = list(members)
+    def __init__(self, members: Sequence[NumpyEngine], shares: Sequence[float]) -> None:
+        self.members, self.shares = list(members), shares
         self.vocabulary = members[0].vocabulary
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -83,12 +93,12 @@ class EnsembleEngine(CombinedEngine):
             engine.read(ids, part)
             for engine, part in zip(self.members, self._parts(state), strict=True)
         ]
-        mean = log_mean([logits for logits, _ in read]).astype(np.float32)
+        mean = log_mean([logits for logits, _ in read], self.shares).astype(np.float32)
         return mean, [layer for _, after in read for layer in after]
 
     def steps(self, state: State) -> Stepped:
         parts = zip(self.members, self._parts(state), strict=True)
-        return _EnsembleSteps([engine.steps(part) for engine, part in parts])
+        return _EnsembleSteps([engine.steps(part) for engine, part in parts], self.shares)
 
     def _parts(self, state: State) -> list[State]:
         """The members' own states."""
@@ -101,15 +111,15 @@ class EnsembleEngine(CombinedEngine):
 
 
 class _EnsembleSteps:
-    def __init__(self, members: Sequence[Stepped]) -> None:
-        self._members = members
+    def __init__(self, members: Sequence[Stepped], shares: Sequence[float]) -> None:
+        self._members, self._shares = members, shares
 
     def take_in(self, ids: Ids) -> None:
         for each in self._members:
             each.take_in(ids)
 
     def scores(self) -> Floats:
-        return log_mean([each.scores() for each in self._members])
+        return log_mean([each.scores() for each in self._members], self._shares)
 
     def state(self) -> State:
         return [layer for each in self._members for layer in each.state()]
@@ -120,16 +130,18 @@ class CountedEngine(CombinedEngine):
 
     Args:
         network: None where there are only counts.
+        functions: other than `FLOAT` where a text has to be the same to the last bit.
     """
 
     def __init__(
         self,
-        network: NumpyEngine | EnsembleEngine | None,
+        network: SteppingEngine | None,
         counts: Counts,
         vocabulary: Vocabulary,
+        functions: Functions = FLOAT,
     ) -> None:
         self.network = network if counts.weights.network else None
-        self.counts, self.vocabulary = counts, vocabulary
+        self.counts, self.vocabulary, self.functions = counts, vocabulary, functions
 
     @cached_property
     def walk(self) -> Walk:
@@ -154,8 +166,10 @@ class _CountedSteps:
         self._carried = state[:-1]
         self._network = None if engine.network is None else engine.network.steps(state[:-1])
         self._nodes = state[-1][0]
-        few = len(self._nodes) <= _WALKED
-        self._walked = [self._walk.nodes(own) for own in self._nodes] if few else None
+        self._log = engine.functions.log
+        # the table adds up in another order than a walk
+        walks = len(self._nodes) <= _WALKED or engine.functions is not FLOAT
+        self._walked = [self._walk.nodes(nodes) for nodes in self._nodes] if walks else None
 
     def take_in(self, ids: Ids) -> None:
         if self._network is not None:
@@ -163,16 +177,16 @@ class _CountedSteps:
         if self._walked is None:
             self._nodes = self._table.after_each(ids, self._nodes)
         else:
-            pairs = zip(self._walked, ids.tolist(), strict=True)
-            self._walked = [self._walk.after(nodes, id_) for nodes, id_ in pairs]
+            walked = zip(self._walked, ids.tolist(), strict=True)
+            self._walked = [self._walk.after(nodes, id_) for nodes, id_ in walked]
 
     def scores(self) -> Array | Floats:
         if self._walked is None:
             p = self._table.predicted(self._nodes)
         else:
             each = [self._walk.predicted(nodes) for nodes in self._walked]
-            p = np.stack(each) if len(each) > 1 else each[0]
-        scores = np.log(p)
+            p = each[0] if len(each) == 1 else np.stack(each)
+        scores: Array | Floats = self._log(p)
         scores *= np.float32(self._weights.counts)
         if self._network is not None:
             scores = scores + np.float32(self._weights.network) * self._network.scores()
@@ -181,13 +195,15 @@ class _CountedSteps:
     def state(self) -> State:
         nodes = self._nodes
         if self._walked is not None:
-            nodes = np.stack([self._walk.state(own) for own in self._walked])
+            nodes = np.stack([self._walk.state(walked) for walked in self._walked])
         carried = self._carried if self._network is None else self._network.state()
         return [*carried, (nodes,)]
 
 
-def log_mean(logits: Sequence[Array | Floats]) -> Floats:
-    """ln of the mean of the softmaxes of logits (..., V), float64."""
+def log_mean(logits: Sequence[Array | Floats], shares: Sequence[float]) -> Floats:
+    """ln of the mean of the softmaxes of logits (..., V), weighted by shares of 1, float64."""
     with np.errstate(all="ignore"):
-        mean: Floats = np.logaddexp.reduce(log_softmax(np.stack(logits))) - np.log(len(logits))
+        logs = log_softmax(np.stack(logits))
+        logs += np.log(shares).reshape(-1, *[1] * (logs.ndim - 1))
+        mean: Floats = np.logaddexp.reduce(logs)
     return mean

@@ -16,13 +16,14 @@ from typing import Protocol
 
 from charrnn import registry
 from charrnn.errors import InputError, install
-from charrnn.generation import filters, numpy_layers
-from charrnn.generation.combined import CountedEngine, EnsembleEngine
+from charrnn.generation import filters, numpy_layers, whole_numbers
+from charrnn.generation.combined import CombinedEngine, CountedEngine, EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation.rounding import fold_rounded
 from charrnn.generation.state import State
-from charrnn.generation.token_sampler import Floats, Ids, Params
+from charrnn.generation.token_sampler import FLOAT, Floats, Ids, Params
 from charrnn.generation.weights import Array, Folded, fold
-from charrnn.models.ensemble import Trained
+from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.options.sampling import ENGINES, SamplingParams
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
@@ -37,6 +38,10 @@ COMPILED_FROM_CHARACTERS = 50_000
 # cache that the cores share does.
 COMPILED_TO_WEIGHTS = 1_500_000
 COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
+
+# NumPy has no products of whole numbers, and a call for each operation: the definition writes some
+# 5,000 characters a second, the compiled loop fifty times as many.
+COMPILED_IN_WHOLE_NUMBERS_FROM_CHARACTERS = 4_000
 
 # A step on a GPU is some 20 kernels, a quarter of a millisecond whatever the batch, and torch
 # with CUDA takes seconds to start: it pays where a processor core would need a minute or more
@@ -67,8 +72,10 @@ class Reader(Engine, Protocol):
     def advance(self, ids: Ids, state: State) -> State: ...
 
 
-def has_kernel(engine: str, kind: str) -> bool:
-    """Whether an engine can step a kind of cell."""
+def has_kernel(engine: str, kind: str, precision: int = 32) -> bool:
+    """Whether an engine can step a kind of cell with weights of so many bits."""
+    if precision == 8 and engine != "numba":
+        return engine == "numpy" and kind in (*whole_numbers.GATES, registry.COUNTS)
     if engine == "numpy":
         return kind in numpy_layers.KERNELS or kind == registry.COUNTS
     if engine == "numba":
@@ -79,29 +86,63 @@ def has_kernel(engine: str, kind: str) -> bool:
 
 
 class Engines:
-    """The engines of one model or of an ensemble, each made when it is first asked for."""
+    """The engines of one model or of an ensemble, each made when it is first asked for.
 
-    def __init__(self, model: Trained) -> None:
-        self._model = model
+    Args:
+        precision: bits of a weight: 32, or 8, which is computed in whole numbers.
+
+    Raises:
+        InputError: the model cannot be had in this precision.
+    """
+
+    def __init__(self, model: Trained, precision: int = 32) -> None:
+        self._model, self.precision = model, precision
         self._lock = threading.RLock()
+        self._compiled: Reader | None = None  # once it was asked for
+        if precision == 8:
+            if len(model.members) > 1:
+                raise InputError(
+                    "precision=8: writes with one model, not with an ensemble; leave the option out"
+                )
+            if (kind := self._without_kernel("numpy")) is not None:
+                raise InputError(
+                    f"precision=8: has no kernel for a model of kind {kind}; leave the option out"
+                )
 
     @cached_property
     def _folded(self) -> list[Folded]:
-        return [fold(member) for member in self._model.members]
+        how = fold_rounded if self.precision == 8 else fold
+        return [how(member) for member in self._model.members]
 
     @cached_property
-    def numpy(self) -> NumpyEngine | EnsembleEngine | CountedEngine:
+    def numpy(self) -> NumpyEngine | CombinedEngine:
         counts = self._model.counts
+        functions = whole_numbers.WHOLE if self.precision == 8 else FLOAT
         if self._model.members[0].architecture.kind == registry.COUNTS:
             assert counts is not None
-            return CountedEngine(None, counts, self._model.vocabulary)
+            return CountedEngine(None, counts, self._model.vocabulary, functions)
+        network = self._network
+        if counts is None:
+            return network
+        return CountedEngine(network, counts, network.vocabulary, functions)
+
+    @property
+    def _network(self) -> NumpyEngine | CombinedEngine:
+        if self.precision == 8:
+            return whole_numbers.WholeEngine(self._folded[0])
         engines = [NumpyEngine(folded) for folded in self._folded]
-        network = engines[0] if len(engines) == 1 else EnsembleEngine(engines)
-        return network if counts is None else CountedEngine(network, counts, network.vocabulary)
+        if isinstance(self._model, TrainedEnsemble):
+            return EnsembleEngine(engines, self._model.shares)
+        return engines[0]
 
     @property
     def reader(self) -> Reader:
-        """The one that reads: NumPy, or torch where NumPy has no kernel."""
+        """The one that reads: NumPy, or torch where NumPy has no kernel.
+
+        In whole numbers it is the compiled one where that is at hand: each gives the same bits.
+        """
+        if self.precision == 8 and self._compiled is not None:
+            return self._compiled
         if self._without_kernel("numpy") is None:
             return self.numpy
         return self._torch
@@ -122,6 +163,11 @@ class Engines:
             raise InputError(
                 "engine=numba: writes with one model, not with an ensemble; leave the option out"
             )
+        if name == "torch" and self.precision == 8:
+            raise InputError(
+                "precision=8: engine=torch computes in float32 only; use numpy or numba, or leave "
+                "the option out"
+            )
         kind = self._without_kernel(name)
         if kind is not None:
             others = " or ".join(o for o in ENGINES if self._without_kernel(o) is None)
@@ -139,14 +185,17 @@ class Engines:
     def _without_kernel(self, name: str) -> str | None:
         """A kind of cell among the model's that an engine cannot step; None if there is none."""
         kinds = (member.architecture.kind for member in self._model.members)
-        return next((kind for kind in kinds if not has_kernel(name, kind)), None)
+        return next((kind for kind in kinds if not has_kernel(name, kind, self.precision)), None)
 
     @cached_property
-    def _numba(self) -> Engine:
+    def _numba(self) -> Reader:
         from charrnn.generation.numba_engine import NumbaEngine
 
         try:
-            return NumbaEngine(self._folded[0], self.numpy, self._model.counts)
+            self._compiled = NumbaEngine(
+                self._folded[0], self.numpy, self._model.counts, whole=self.precision == 8
+            )
+            return self._compiled
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
@@ -154,7 +203,8 @@ class Engines:
 
     def fastest(self, streams: int, params: SamplingParams) -> Engine:
         """The engine for so many texts of `params.length` characters, start-up included."""
-        name = fastest(number_of_weights(self._model), streams, params.length)
+        weights = number_of_weights(self._model)
+        name = fastest(weights, streams, params.length, self.precision)
         if name == "numba" and filters.not_compiled([params]):
             return self.reader
         try:
@@ -173,8 +223,11 @@ def number_of_weights(model: Trained) -> int:
     )
 
 
-def fastest(weights: int, streams: int, length: int) -> str:
+def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str:
     """The name of the engine that is done first, of those that this machine has."""
+    if precision == 8:
+        compiled = streams * length >= COMPILED_IN_WHOLE_NUMBERS_FROM_CHARACTERS
+        return "numba" if compiled and find_spec("numba") is not None else "numpy"
     multiplications = weights * streams * length
     if (
         multiplications >= GPU_FROM_MULTIPLICATIONS

@@ -11,6 +11,7 @@ where that cannot be written; where neither can, it is compiled anew in each pro
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,16 @@ import numpy.typing as npt
 from charrnn.counts import Counts
 from charrnn.generation import filters
 from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.rounding import in_rows
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
-from charrnn.generation.weights import Folded
+from charrnn.generation.weights import Array, Folded
+from charrnn.options.sampling import SamplingParams
+from charrnn.processor import compiles_vnni
+from charrnn.say import said_if_it_takes_long
 
 if TYPE_CHECKING:
-    from charrnn.generation.engines import Engine
+    from charrnn.generation.engines import Reader
 
 # The streams go to the cores in so many parts each: in few, since each is a call with the
 # interpreter's lock, and in more than one, since a core that has other work takes fewer.
@@ -43,15 +48,29 @@ class NumbaEngine:
     Args:
         counts: what is mixed in.
         plain: what writes where something is asked for that the loop has no kernel for.
+        whole: whether it computes in whole numbers, as `whole_numbers.WholeEngine`.
+        vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
+
+    Attributes:
+        weights: those of inputs, recurrent and decoder as the loop multiplies them, and the scales
+            of their rows.
 
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
 
-    def __init__(self, folded: Folded, plain: Engine, counts: Counts | None = None) -> None:
-        from charrnn.generation.numba_loop import write
+    def __init__(
+        self,
+        folded: Folded,
+        plain: Reader,
+        counts: Counts | None = None,
+        *,
+        whole: bool = False,
+        vnni: bool | None = None,
+    ) -> None:
+        from charrnn.generation.numba_loop import write, write_in_whole_numbers
 
-        self._loop, self._plain = write, plain
+        self._loop, self._plain = write_in_whole_numbers if whole else write, plain
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
@@ -64,12 +83,26 @@ class NumbaEngine:
         scales = np.ones((L, H), np.float32)
         if folded.scales:
             scales[:] = folded.scales
+        stacks = [inputs, np.stack(folded.recurrent), folded.decoder[None]]
+        steps = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
+        weights: list[npt.NDArray[Any]] = [*stacks]
+        if whole:
+            pack = packed_for_vnni if (compiles_vnni() if vnni is None else vnni) else _aligned
+            rows = [[in_rows(weight) for weight in stack] for stack in stacks]
+            weights = [pack(np.stack([each.whole for each in stack])) for stack in rows]
+            for row, each in zip(steps, itertools.chain(*rows), strict=True):
+                row[: len(each.scales)] = each.scales
+        self.weights = (*weights, steps)
         self._weights = (
-            KERNELS[architecture.kind], folded.table, inputs, np.stack(folded.recurrent), biases,
-            own_biases, architecture.layernorm, SKIPS[architecture.skip], scales, folded.decoder,
+            KERNELS[architecture.kind], folded.table, *self.weights, biases, own_biases,
+            architecture.layernorm, SKIPS[architecture.skip], scales,
         )  # fmt: skip
         self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
         self._counts, self._layers = _compiled_counts(counts), L
+        nodes = () if counts is None else ((counts.table.beginning(1),),)
+        state = [*architecture.zero_state(1), *nodes]
+        with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
+            self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
 
     def write(
         self,
@@ -85,10 +118,45 @@ class NumbaEngine:
         if without := filters.not_compiled(each):
             filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
             return self._plain.write(ids, state, uniforms, each, needed, texts)
+        written, after = self._write(ids, state, uniforms, each, needed)
+        if after is None:
+            raise not_numbers()
+        return written, after
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """As `NumpyEngine.read`."""
+        return self._plain.read(ids, state)
+
+    def advance(self, ids: Ids, state: State) -> State:
+        """As `NumpyEngine.advance`."""
+        if not ids.size:
+            return self._plain.advance(ids, state)
+        then = np.zeros(ids.shape, np.int64)  # what comes after each
+        then[:, :-1] = ids[:, 1:]
+        each = [SamplingParams()] * len(ids)
+        _, after = self._write(ids[:, 0], state, np.zeros(ids.shape), each, None, then)
+        assert after is not None
+        return after
+
+    def _write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        each: Sequence[SamplingParams],
+        needed: Ids | None = None,
+        known: Ids | None = None,
+    ) -> tuple[Ids, State | None]:
+        """The same with what is compiled; the state is None where the logits are no numbers.
+
+        Args:
+            known: (N, T), what is read instead of being written.
+        """
         batch = Batch(each, len(ids), self._vocabulary)
         bias = np.where(batch.banned, np.float32(-np.inf), self._decoder_bias)
         scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
-        written = np.zeros(uniforms.shape, np.int64)  # what is left out is an id, too
+        # what is left out is an id, too
+        written = np.zeros(uniforms.shape, np.int64) if known is None else known
         lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
 
         def write_some(streams: slice) -> State | None:
@@ -105,7 +173,7 @@ class NumbaEngine:
                 nodes, ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64),
                 batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
-                written[streams],
+                written[streams], known is not None,
             )  # fmt: skip
             layers: State = list(zip(*carried, strict=True))
             return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
@@ -118,10 +186,42 @@ class NumbaEngine:
         else:
             with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
                 states = list(pool.map(write_some, parts))
-        whole = [s for s in states if s is not None]
-        if len(whole) < len(states):
-            raise not_numbers()
-        return written, joined(whole)
+        after = [s for s in states if s is not None]
+        return written, joined(after) if len(after) == len(states) else None
+
+
+_BLOCK = 16  # rows that are multiplied together
+
+
+def _filled_up(size: int) -> int:
+    """A number of rows or columns, filled up to whole blocks."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def packed_for_vnni(whole: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Whole numbers (L, M, K) in the order in which the loop multiplies them by VNNI.
+
+    Returns:
+        (L, M/16, 1 + K/4, 16, 4): of 16 rows, which are a block, first the int32 with which their
+        sums begin, as a vector's numbers are given 128 more; then four columns after another. Rows
+        and columns are filled up to multiples of 16.
+    """
+    L, M, K = whole.shape
+    filled = np.zeros((L, _filled_up(M), _filled_up(K)), np.int8)
+    filled[:, :M, :K] = whole
+    begin = -128 * filled.sum(2, dtype=np.int32)
+    blocks = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
+    begin_bytes = begin.view(np.int8).reshape(L, -1, 1, _BLOCK, 4)
+    return _aligned(np.concatenate([begin_bytes, blocks], axis=2))
+
+
+def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy that begins with a line of the cache."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:

@@ -1,5 +1,10 @@
 """The compiled loop itself; `numba_engine` calls it.
 
+It is compiled for float32, and for whole numbers (``precision=8``): what differs stands in the
+functions that are chosen by the type of the weights. In whole numbers each operation is done as
+it is written, so that the text is that of `whole_numbers`, the definition, to the last bit; for
+float32 the compiler is free to add up in several lanes.
+
 A whole chunk of characters is one call, which holds no Python lock. What limits one stream is
 the reading of the weights, from a core's own cache as a rule; four streams read them once. The
 gates' functions are written out, since a library's would be called one number at a time.
@@ -15,8 +20,27 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.numba_terms import (
+    KERNELS,
+    LARGEST_POWER,
+    LOG2_E,
+    LOG_SERIES,
+    LOG_TWO,
+    POWER_OF_TWO,
+    SKIPS,
+    SQRT_HALF,
+    STEPS,
+    TANH_ABOVE,
+    TANH_BELOW,
+    TANH_LIMIT,
+    TOGETHER,
+    WEIGHT_STEP,
+)
 from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
@@ -28,50 +52,96 @@ _NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 F = np.float32
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
-_compiled = numba.njit(**_OPTIONS)
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# compiled with what calls it, and by its rules of arithmetic
+_compiled = register_jitable
+# and put in its place: a call counts the references to each array that it is given
+_INLINE: Any = {"forceinline": True}
+_inlined = register_jitable(**_INLINE)
 
 
-def _cached(function: Callable[..., Any]) -> Any:
+def _cached(fastmath: set[str] | bool) -> Callable[[Callable[..., Any]], Any]:
     """Compiled, with all that it calls, and kept for the next process where there is room."""
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # "no locator available": no folder for the cache can be written
-        return _compiled(function)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, fastmath=fastmath, **_OPTIONS)(function)
+        except RuntimeError:  # "no locator available": no folder for the cache can be written
+            return numba.njit(fastmath=fastmath, **_OPTIONS)(function)
+
+    return decorate
 
 
-# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points
-_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = (
-    F(c)
-    for c in (
-        0.6931471880293426,
-        0.24022650922342706,
-        0.055503571042531036,
-        0.009618056669891782,
-        0.001339086735134184,
-        0.00015461447461418272,
-    )
-)
-_LOG2_E = F(math.log2(math.e))
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
+_L0, _L1, _L2, _L3, _L4 = LOG_SERIES
+_A0, _A1, _A2 = TANH_ABOVE
+_B1, _B2, _B3 = TANH_BELOW
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
 _EPS = F(LAYERNORM_EPS)
-_LARGEST = F(100)  # a power of two at which both functions have long reached their limit
+_STEPS = F(STEPS)
 
 
-@_compiled
-def _tanh(x):  # type: ignore[no-untyped-def]
-    """(e - 1) / (e + 1) for e = exp(2 x), with e - 1 formed so that small x lose nothing."""
-    power = min(max(_TWO * _LOG2_E * x, -_LARGEST), _LARGEST)
+@_inlined
+def _power_of_two(power):  # type: ignore[no-untyped-def]
+    """2**power as two numbers: 2**n, and what is to be added to it."""
+    power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
     whole = np.floor(power + _HALF)
     f = power - whole
     rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
     scale = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return ((scale - _ONE) + scale * rest) / ((scale + _ONE) + scale * rest)
+    return scale, scale * rest
+
+
+@_inlined
+def _float_tanh(weights, x):  # type: ignore[no-untyped-def]
+    """(e - 1) / (e + 1) for e = exp(2 x), with e - 1 formed so that small x lose nothing."""
+    scale, rest = _power_of_two(_TWO * LOG2_E * x)
+    return ((scale - _ONE) + rest) / ((scale + _ONE) + rest)
+
+
+@_inlined
+def _float_sigmoid(weights, x):  # type: ignore[no-untyped-def]
+    return _HALF + _HALF * _float_tanh(weights, _HALF * x)
+
+
+@_inlined
+def _short_tanh(weights, x):  # type: ignore[no-untyped-def]
+    """As `whole_numbers.tanh`."""
+    x = x if x > -TANH_LIMIT else -TANH_LIMIT
+    x = x if x < TANH_LIMIT else TANH_LIMIT
+    y = x * x
+    above = x * (_A0 + y * (_A1 + y * _A2))
+    return above / (_ONE + y * (_B1 + y * (_B2 + y * _B3)))
+
+
+@_inlined
+def _short_sigmoid(weights, x):  # type: ignore[no-untyped-def]
+    return _HALF + _HALF * _short_tanh(weights, _HALF * x)
+
+
+def _by_type(of_float: Any, of_whole: Any) -> Any:
+    """What is one function for weights in float32, and another for those in whole numbers."""
+
+    def chosen(weights, *arguments):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    @overload(chosen, strict=False, jit_options=_INLINE)  # the two are alike in their arguments
+    def choose(weights, *arguments):  # type: ignore[no-untyped-def]
+        return of_float if weights.dtype == types.float32 else of_whole
+
+    return chosen
 
 
 @_compiled
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * _tanh(_HALF * x)
+def _add_float_products(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, bounded, vectors, place, zs, wholes, sizes
+):
+    weight, xs = weights[layer], vectors[place]
+    if len(xs) == TOGETHER:
+        _add_four(weight, xs, zs)
+    else:
+        for b in range(len(xs)):
+            _add_product(weight, xs[b], zs[b])
 
 
 @_compiled
@@ -119,92 +189,258 @@ def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
             _add_product(weight[M - 1 :], xs[b], zs[b, M - 1 :])
 
 
-@_compiled
-def _add_products(weight, xs, zs):  # type: ignore[no-untyped-def]
-    """zs += xs @ weight.T, for (M, K), (B, K) and (B, M); B is at most 4."""
-    if len(xs) == TOGETHER:
-        _add_four(weight, xs, zs)
+@_inlined
+def _add_whole_products(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, bounded, vectors, place, zs, wholes, sizes
+):
+    """As `whole_numbers.Product`."""
+    B = vectors.shape[1]
+    together = B if B == TOGETHER else 1
+    for first in range(0, B, together):
+        for b in range(together):
+            sizes[b] = _in_whole_numbers(vectors, place, first + b, bounded, wholes, b)
+        add_dots(weights, layer, steps, row, zs, first, together, wholes, sizes)
+
+
+@_inlined
+def _in_whole_numbers(vectors, place, stream, bounded, wholes, b):  # type: ignore[no-untyped-def]
+    """Fill wholes[b] with a vector as whole numbers from -127 to 127, and 128 more: bytes.
+
+    Returns what one of them is.
+    """
+    K, largest = vectors.shape[2], _ONE
+    if not bounded:
+        largest = F(0)
+        for k in range(K):
+            largest = max(largest, abs(vectors[place, stream, k]))
+    inverse = _STEPS / largest if largest > F(0) else F(0)
+    for k in range(K):
+        whole = np.int32(np.rint(vectors[place, stream, k] * inverse))
+        wholes[b, k] = np.uint8(whole + np.int32(128))
+    return largest / _STEPS
+
+
+def add_dots(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, zs, first, together, wholes, sizes
+):
+    """zs[first : first + together] += wholes @ weights[layer].T, as numbers; 1 or 4 together."""
+    raise NotImplementedError
+
+
+@overload(add_dots, jit_options=_INLINE)
+def _add_dots(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, zs, first, together, wholes, sizes
+):
+    return _add_dots_anywhere if weights.ndim == 3 else _add_dots_by_vnni
+
+
+@_inlined
+def _add_dots_anywhere(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, zs, first, together, wholes, sizes
+):
+    _, M, K = weights.shape
+    for m in range(M):
+        for b in range(together):
+            total = np.int32(0)
+            for k in range(K):
+                signed = np.int32(np.int32(wholes[b, k]) - np.int32(128))
+                total = np.int32(total + np.int32(np.int32(weights[layer, m, k]) * signed))
+            zs[first + b, m] += F(total) * (steps[row, m] * sizes[b])
+
+
+@_inlined
+def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, zs, first, together, wholes, sizes
+):
+    if together == TOGETHER:
+        _four_by_vnni(weights, layer, steps, row, zs, first, wholes, sizes)
     else:
-        for b in range(len(xs)):
-            _add_product(weight, xs[b], zs[b])
+        _one_by_vnni(weights, layer, steps, row, zs, first, wholes, sizes)
+
+
+def _by_vnni(streams: int) -> Any:
+    """What multiplies by AVX-512 VNNI, weights that `numba_engine.packed_for_vnni` has laid out.
+
+    An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds
+    them to 16 sums. Four of them are under way at the same time, since each takes four cycles:
+    those of four streams, or four parts of one stream.
+    """
+    i32, i64 = ir.IntType(32), ir.IntType(64)
+    vector, floats = ir.VectorType(i32, 16), ir.VectorType(ir.FloatType(), 16)
+    name = "llvm.x86.avx512.vpdpbusd.512"
+    parts, line = TOGETHER // streams, 64  # bytes
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        weights, layer, steps, row, zs, first, wholes, sizes = (
+            context.make_array(kind)(context, builder, value)
+            if isinstance(kind, types.Array)
+            else value
+            for kind, value in zip(signature.args, values, strict=True)
+        )
+        instruction = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), name
+        )
+
+        def number(value: int) -> Any:
+            return ir.Constant(i64, value)
+
+        def at(array: Any, *index: Any) -> Any:
+            """The address of an element."""
+            address = builder.ptrtoint(array.data, i64)
+            for axis, place in enumerate(index):
+                stride = builder.extract_value(array.strides, axis)
+                address = builder.add(address, builder.mul(stride, place))
+            return address
+
+        def load(kind: Any, address: Any, offset: Any) -> Any:
+            pointer = builder.inttoptr(builder.add(address, offset), kind.as_pointer())
+            loaded = builder.load(pointer)
+            loaded.align = 1
+            return loaded
+
+        def in_all_lanes(kind: Any, value: Any) -> Any:
+            one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, i32(0))
+            return builder.shuffle_vector(one, one, ir.Constant(vector, [0] * 16))
+
+        streams_ = range(streams)
+        x = [at(wholes, number(b)) for b in streams_]
+        z = [at(zs, builder.add(first, number(b))) for b in streams_]
+        size = [
+            in_all_lanes(floats, load(ir.FloatType(), at(sizes, number(b)), number(0)))
+            for b in streams_
+        ]
+        scales = at(steps, row)
+        lines = builder.extract_value(weights.shape, 2)
+        rounds = builder.udiv(builder.sub(lines, number(1)), number(parts))
+        totals = [cgutils.alloca_once(builder, vector) for _ in range(TOGETHER)]
+        with cgutils.for_range(builder, builder.extract_value(weights.shape, 1), intp=i64) as block:
+            begin = at(weights, layer, block.index)
+            start = load(vector, begin, number(0))
+            for k, total in enumerate(totals):
+                builder.store(start if k % parts == 0 else ir.Constant(vector, [0] * 16), total)
+            with cgutils.for_range(builder, rounds, intp=i64) as loop:
+                for part in range(parts):
+                    place = builder.add(builder.mul(loop.index, number(parts)), number(part))
+                    offset = builder.mul(builder.add(place, number(1)), number(line))
+                    rows = load(vector, begin, offset)
+                    for b in streams_:
+                        four = load(i32, x[b], builder.mul(place, number(4)))
+                        total = totals[b * parts + part]
+                        sums = [builder.load(total), in_all_lanes(vector, four), rows]
+                        builder.store(builder.call(instruction, sums), total)
+            offset = builder.mul(block.index, number(line))
+            scale = load(floats, scales, offset)
+            for b in streams_:
+                added = builder.load(totals[b * parts])
+                for part in range(1, parts):
+                    added = builder.add(added, builder.load(totals[b * parts + part]))
+                product = builder.fmul(builder.sitofp(added, floats), builder.fmul(scale, size[b]))
+                pointer = builder.inttoptr(builder.add(z[b], offset), floats.as_pointer())
+                builder.store(builder.fadd(load(floats, z[b], offset), product), pointer).align = 1
+        return context.get_dummy_value()
+
+    def typed(  # type: ignore[no-untyped-def]
+        typing, weights, layer, steps, row, zs, first, wholes, sizes
+    ):
+        i64_ = types.int64
+        return types.void(weights, i64_, steps, i64_, zs, i64_, wholes, sizes), emit
+
+    return intrinsic(typed)
+
+
+_one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
+
+# z[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
+#
+# weights: of all layers, (L, M, K) float32 or int8, or those of `numba_engine.packed_for_vnni`.
+# steps: (S, M), in the given row the scales of the rows of whole numbers.
+# bounded: as for `whole_numbers.Product`.
+# vectors: (_, B, K), zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
+# wholes: (4, K) bytes, sizes: (4,), room to work in.
+add_products = _by_type(_add_float_products, _add_whole_products)
+tanh = _by_type(_float_tanh, _short_tanh)
+sigmoid = _by_type(_float_sigmoid, _short_sigmoid)
 
 
 @_compiled
 def step(  # type: ignore[no-untyped-def]
-    kind,
-    table,
-    ids,
-    inputs,
-    recurrent,
-    biases,
-    own_biases,
-    layernorm,
-    skip,
-    scales,
-    hidden,
-    cell,
-    outputs,
-    z,
-    own,
-):
+    kind, table, ids, inputs, recurrent, steps, biases, own_biases, layernorm, skip, scales,
+    hidden, cell, outputs, z, own, wholes, sizes,
+):  # fmt: skip
     """Step B streams over a character each.
 
     Args:
         table: (V, G*H), ids: (B,).
-        inputs, biases: (L, G*H, H) and (L, G*H); those of the first layer are not read.
-        recurrent: (L, G*H, H).
+        inputs, biases: weights (L, G*H, H) and (L, G*H); those of the first layer are not read.
+        recurrent: weights (L, G*H, H).
+        steps: (2 L + 1, M), the scales of the rows of inputs, of recurrent weights and of the
+            decoder; not read for float32.
         own_biases: (L, H), those that a gru's r multiplies.
         layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
         scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's, capped or not.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
-        z, own: (B, G*H), room to work in.
+        z, own: (B, G*H or more), wholes, sizes: as for `add_products`; room to work in.
     """
     L, B, H = hidden.shape
+    as_it_is = not layernorm and skip == _NO_SKIP
     for layer in range(L):
         for b in range(B):
-            z[b] = table[ids[b]] if layer == 0 else biases[layer]
+            if layer == 0:
+                for m in range(table.shape[1]):
+                    z[b, m] = table[ids[b], m]
+            else:
+                for m in range(table.shape[1]):
+                    z[b, m] = biases[layer, m]
         if layer > 0:
-            _add_products(inputs[layer], outputs[layer - 1], z)
+            add_products(
+                inputs, layer, steps, layer, as_it_is, outputs, layer - 1, z, wholes, sizes
+            )
+        sums = z
         if kind == _GRU:
+            sums = own
             for b in range(B):
-                own[b, : 2 * H] = F(0)
-                own[b, 2 * H :] = own_biases[layer]
-            _add_products(recurrent[layer], hidden[layer], own)
-        else:
-            _add_products(recurrent[layer], hidden[layer], z)
+                for m in range(2 * H):
+                    own[b, m] = F(0)
+                for j in range(H):
+                    own[b, 2 * H + j] = own_biases[layer, j]
+        add_products(recurrent, layer, steps, L + layer, True, hidden, layer, sums, wholes, sizes)
         for b in range(B):
-            _gates(kind, z[b], own[b], hidden[layer, b], cell[layer, b])
-            if layernorm or skip != _NO_SKIP:
+            _gates(recurrent, kind, z, own, hidden, cell, layer, b)
+            if not as_it_is:
                 _put_out(layernorm, scales[layer], hidden[layer, b], outputs[layer, b])
             if skip == _RESIDUAL and layer > 0:
-                outputs[layer, b] += outputs[layer - 1, b]
+                for j in range(H):
+                    outputs[layer, b, j] += outputs[layer - 1, b, j]
     if skip == _SUM:
         for layer in range(L - 1):
-            outputs[L - 1] += outputs[layer]
+            for b in range(B):
+                for j in range(H):
+                    outputs[L - 1, b, j] += outputs[layer, b, j]
 
 
-@_compiled
-def _gates(kind, z, own, h, c):  # type: ignore[no-untyped-def]
-    """The new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
-    H = len(h)
+@_inlined
+def _gates(weights, kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
+    """The new hidden vector (H,) of a stream, and an lstm's cell, from the sums (G*H,)."""
+    H = hidden.shape[2]
     if kind in (_LSTM, _CAPPED):
         for j in range(H):
-            i, f = _sigmoid(z[j]), _sigmoid(z[H + j])
+            i, f = sigmoid(weights, z[b, j]), sigmoid(weights, z[b, H + j])
             if kind == _CAPPED:
                 i = min(i, _ONE - f)
-            c[j] = f * c[j] + i * _tanh(z[2 * H + j])
-            h[j] = _sigmoid(z[3 * H + j]) * _tanh(c[j])
+            c = f * cell[layer, b, j] + i * tanh(weights, z[b, 2 * H + j])
+            cell[layer, b, j] = c
+            hidden[layer, b, j] = sigmoid(weights, z[b, 3 * H + j]) * tanh(weights, c)
     elif kind == _GRU:
         for j in range(H):
-            r = _sigmoid(z[j] + own[j])
-            u = _sigmoid(z[H + j] + own[H + j])
-            n = _tanh(z[2 * H + j] + r * own[2 * H + j])
-            h[j] = n + u * (h[j] - n)
+            r = sigmoid(weights, z[b, j] + own[b, j])
+            u = sigmoid(weights, z[b, H + j] + own[b, H + j])
+            n = tanh(weights, z[b, 2 * H + j] + r * own[b, 2 * H + j])
+            hidden[layer, b, j] = n + u * (hidden[layer, b, j] - n)
     else:
         for j in range(H):
-            h[j] = _tanh(z[j])
+            hidden[layer, b, j] = tanh(weights, z[b, j])
 
 
 @_compiled
@@ -283,9 +519,42 @@ def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-u
         weights[v] = max(-weights[v], 0.0)
 
 
+@_inlined
+def _float_exponential(weights, x):  # type: ignore[no-untyped-def]
+    return math.exp(x)
+
+
+@_inlined
+def _whole_exponential(weights, x):  # type: ignore[no-untyped-def]
+    """As `whole_numbers.exp`."""
+    scale, rest = _power_of_two(F(x) * LOG2_E)
+    return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
+
+
+@_inlined
+def _float_logarithm(weights, x):  # type: ignore[no-untyped-def]
+    return F(math.log(x))
+
+
+@_inlined
+def _fixed_logarithm(weights, x):  # type: ignore[no-untyped-def]
+    """As `whole_numbers.log`."""
+    bits = F(x).view(np.int32)
+    n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
+    m = np.int32(bits - np.int32(n << np.int32(23))).view(np.float32)
+    s = (m - _ONE) / (m + _ONE)
+    square = s * s
+    series = _L0 + square * (_L1 + square * (_L2 + square * (_L3 + square * _L4)))
+    return F(n) * LOG_TWO + s * series
+
+
+exponential = _by_type(_float_exponential, _whole_exponential)
+logarithm = _by_type(_float_logarithm, _fixed_logarithm)
+
+
 @_compiled
 def draw(  # type: ignore[no-untyped-def]
-    logits, weights, ranked, heap, uniform, greedy, scale, limits
+    decoder, logits, weights, ranked, heap, uniform, greedy, scale, limits
 ):
     """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
     likeliest = 0
@@ -299,7 +568,7 @@ def draw(  # type: ignore[no-untyped-def]
         return likeliest
     total = 0.0
     for v in range(len(logits)):
-        weights[v] = math.exp((np.float64(logits[v]) - highest) * scale)
+        weights[v] = exponential(decoder, (np.float64(logits[v]) - highest) * scale)
     top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
         _restrict(logits, weights, ranked, heap, top_k, top_p)
@@ -345,9 +614,15 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
         first, end = starts[node], starts[node + 1]
         if first < end:
             total, taken = np.float64(dropped[node]), np.float64(dropped[node])
+            ones, twos, more = 0, 0, 0
             for child in range(first, end):
                 total += numbers[child]
-                taken += min(discounts[k, min(numbers[child], 3) - 1], np.float64(numbers[child]))
+                ones += numbers[child] == 1
+                twos += numbers[child] == 2
+                more += numbers[child] > 2
+            taken += discounts[k, 0] * ones
+            taken += discounts[k, 1] * twos
+            taken += discounts[k, 2] * more
             left = F(taken / total)
             for v in range(len(p)):
                 p[v] *= left
@@ -361,7 +636,7 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
+def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
     """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
 
     Args:
@@ -374,7 +649,7 @@ def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
         if bias[v] == -np.inf:
             logits[v] = -np.inf
         else:
-            score = weights[1] * F(math.log(p[v]))
+            score = weights[1] * logarithm(decoder, p[v])
             if weights[0] != F(0):
                 score += weights[0] * logits[v]
             logits[v] = score
@@ -382,51 +657,65 @@ def _mix(counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _write_some(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
+    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip, scales,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
-    written,
+    written, reads,
 ):  # fmt: skip
     """As `write`, for streams that go through the weights together."""
     B, T = len(ids), needed.max()
-    V = len(decoder)
-    z, own = np.empty((B, table.shape[1]), np.float32), np.empty((B, table.shape[1]), np.float32)
-    outputs = np.empty_like(hidden) if layernorm or skip != _NO_SKIP else hidden
-    logits, weights = np.empty((B, V), np.float32), np.empty(V, np.float64)
+    V = decoder_bias.shape[1]
+    width = steps.shape[1]
+    z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
+    wholes = np.zeros((TOGETHER, hidden.shape[2] + 16), np.uint8)
+    sizes = np.zeros(TOGETHER, np.float32)
+    L, as_it_is = len(hidden), not layernorm and skip == _NO_SKIP
+    outputs = hidden if as_it_is else np.empty_like(hidden)
+    logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
-    counted, room = nodes.shape[1] > 0, np.empty(V, np.float32)
+    counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
     has_a_say = not counted or counts[-1][0] != F(0)
     for t in range(T):
         if has_a_say:
             step(
-                kind, table, ids, inputs, recurrent, biases, own_biases, layernorm, skip, scales,
-                hidden, cell, outputs, z, own,
+                kind, table, ids, inputs, recurrent, steps, biases, own_biases, layernorm, skip,
+                scales, hidden, cell, outputs, z, own, wholes, sizes,
             )  # fmt: skip
+        if reads:
             for b in range(B):
-                logits[b] = decoder_bias[b]
-            _add_products(decoder, outputs[-1], logits)
+                if counted:
+                    _walk(counts, nodes[b], ids[b])
+                ids[b] = written[b, t]
+            continue
+        if has_a_say:
+            for b in range(B):
+                for v in range(V):
+                    logits[b, v] = decoder_bias[b, v]
+            add_products(decoder, 0, steps, 2 * L, as_it_is, outputs, L - 1, logits, wholes, sizes)
         if counted:
             for b in range(B):
                 _walk(counts, nodes[b], ids[b])
-                _mix(counts, nodes[b], decoder_bias[b], room, logits[b])
+                _mix(decoder, counts, nodes[b], decoder_bias[b], predicted, logits[b, :V])
         for b in range(B):
             ids[b] = draw(
-                logits[b], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b], limits[b]
-            )
+                decoder, logits[b, :V], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b],
+                limits[b],
+            )  # fmt: skip
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]
     return True
 
 
-@_cached
-def write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
+@_compiled
+def _write(  # type: ignore[no-untyped-def]
+    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip, scales,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
-    written,
+    written, reads,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
     Args:
+        decoder: weights (1, V, H).
         decoder_bias: (B, V), minus infinity for what a stream never writes.
         counts: the characters, starts, counts, dropped and discounts of a `CountTable`, and the
             weights (2,) of network and counts.
@@ -436,6 +725,7 @@ def write(  # type: ignore[no-untyped-def]
         greedy, scale: (B,), as `token_sampler.Batch` has them.
         limits: (B, F), the filters' values, as `numba_engine.compiled_limits` has them.
         needed: (B,), how many of the T characters each stream needs.
+        reads: whether what stands in `written` is read, and nothing is written.
 
     Returns False when the logits are not numbers.
     """
@@ -443,11 +733,22 @@ def write(  # type: ignore[no-untyped-def]
         e = min(b + TOGETHER, len(ids))
         own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
         if not _write_some(
-            kind, table, inputs, recurrent, biases, own_biases, layernorm, skip, scales, decoder,
-            decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
+            kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip,
+            scales, decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
             uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
+            reads,
         ):  # fmt: skip
             return False
         cell[:, b:e] = own_cell
         hidden[:, b:e] = own_hidden  # last: without a cell's state both are the same array
     return True
+
+
+@_cached(_FASTMATH)
+def write(*arguments):  # type: ignore[no-untyped-def]
+    return _write(*arguments)
+
+
+@_cached(False)
+def write_in_whole_numbers(*arguments):  # type: ignore[no-untyped-def]
+    return _write(*arguments)

@@ -48,6 +48,10 @@ class SteppingEngine(ABC):
     def steps(self, state: State) -> Stepped:
         """Streams in a state."""
 
+    @abstractmethod
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Take in characters that are known; see `NumpyEngine.read`."""
+
     @on_one_thread
     def advance(self, ids: Ids, state: State) -> State:
         """The state after known characters (N, T)."""

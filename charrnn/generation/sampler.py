@@ -92,11 +92,18 @@ def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with one model, or with an ensemble. Safe to share between threads."""
+    """Writes with one model, or with an ensemble. Safe to share between threads.
 
-    def __init__(self, model: Trained) -> None:
+    Args:
+        precision: bits of a weight, that of what it is asked.
+
+    Raises:
+        InputError: the model cannot be had in this precision.
+    """
+
+    def __init__(self, model: Trained, precision: int = 32) -> None:
         self.model = model
-        self.engines = Engines(model)
+        self.engines = Engines(model, precision)
         self._after_primer: Beginning | None = None
         self._read: _Read | None = None  # the last start text, which may grow
 
@@ -115,6 +122,8 @@ class Sampler:
                 installed or has no kernel for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
+        if options.precision != self.engines.precision:
+            raise ValueError(f"precision={options.precision}: this sampler has another")
         samples = range(options.num_samples) if samples is None else samples
         require_choosable(options, self.model.vocabulary)
         engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))

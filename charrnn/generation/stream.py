@@ -4,17 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.generation import filters
 from charrnn.generation.engines import Engine
 from charrnn.generation.state import State
-from charrnn.generation.stopping import Stops
-from charrnn.generation.temperature import Course
 from charrnn.generation.token_sampler import Ids, banned_ids
+from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+
+STEPS = 100  # a moving temperature stands still for a hundredth of the text
+
+
+class Course(NamedTuple):
+    """From the first temperature to the last along `length` characters, in even steps."""
+
+    first: float
+    last: float
+    length: int
+
+    @classmethod
+    def of(cls, temperature: float | str, length: int) -> Course:
+        """That of a number, or of a text such as 0.2..1.2.
+
+        Raises:
+            ValueError: see `charrnn.options.ranges.temperatures_of`.
+        """
+        return cls(*temperatures_of(temperature), length)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is another one somewhere."""
+        return self.first != self.last and self.length > 1
+
+    def at(self, place: int) -> tuple[float, int]:
+        """The temperature of the character at a place, and how many from there on have it."""
+        if not self.moves:
+            return self.first, self.length - place
+        steps = min(self.length, STEPS)
+        step = place * steps // self.length
+        next_step = -(-(step + 1) * self.length // steps)
+        share = step / (steps - 1)
+        return self.first + share * (self.last - self.first), next_step - place
+
+
+class Stops:
+    """Watches one text for the first of `texts` that is complete in it.
+
+    What may be the beginning of one of them is held back until that is known, so that the
+    pieces in which the text comes make no difference.
+
+    Args:
+        texts: each of one character or more; none: the text goes on to its end.
+        keep: whether the text that stops is itself still shown.
+    """
+
+    def __init__(self, texts: Sequence[str], *, keep: bool = False) -> None:
+        self._texts = texts
+        self._keep = keep
+        self._held = ""
+
+    def take(self, text: str) -> tuple[str, bool]:
+        """What can be shown after this much more text, and whether it has stopped."""
+        text = self._held + text
+        found = [(at + len(t), at) for t in self._texts if (at := text.find(t)) >= 0]
+        if found:
+            end, start = min(found)
+            return text[: end if self._keep else start], True
+        shown = len(text) - max((_overlap(text, t) for t in self._texts), default=0)
+        self._held = text[shown:]
+        return text[:shown], False
+
+    def rest(self) -> str:
+        """What was held back, when nothing follows any more."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a beginning of `stop`."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Stream:

@@ -11,8 +11,8 @@ Each stream of a batch may have params of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +123,16 @@ def likeliest_first(scores: Floats) -> Ids:
     return np.argsort(-scores, axis=-1, kind="stable")
 
 
+class Functions(NamedTuple):
+    """What an engine computes exponentials (into a second array) and logarithms with."""
+
+    exp: Callable[[Floats, Floats], object]
+    log: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
+FLOAT = Functions(np.exp, np.log)
+
+
 class TokenSampler:
     """Draws for N streams at once, in buffers of its own.
 
@@ -133,11 +143,18 @@ class TokenSampler:
         texts: ids of what stands before, in each stream, which the penalties go by.
     """
 
-    def __init__(self, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids]) -> None:
+    def __init__(
+        self,
+        params: Params,
+        vocabulary: Vocabulary,
+        texts: Sequence[Ids],
+        functions: Functions = FLOAT,
+    ) -> None:
         streams = len(texts)
         batch = Batch(params, streams, vocabulary)
         table = np.empty((streams, len(vocabulary)))
         self._table = table  # the same numbers as `scores`
+        self._exp = functions.exp
         self.scores = table[0] if streams == 1 else table
         self._reached = np.empty(self.scores.shape, bool)
         self._rows = np.arange(streams)
@@ -198,7 +215,7 @@ class TokenSampler:
         np.subtract(scores, highest, scores)
         if self._scale is not None:
             np.multiply(table, self._scale, table)
-        np.exp(scores, scores)
+        self._exp(scores, scores)
         if order is not None:
             if scores.ndim == 1:  # an index is faster than along an axis
                 ranked = scores[order][None]

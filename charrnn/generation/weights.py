@@ -10,6 +10,7 @@ is then left to the engines. Everything is computed in float64 and rounded once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 _ROWS_AT_ONCE = 1024  # of the table, so that its float64 copy stays small
 
 
@@ -56,21 +58,28 @@ class Folded:
         return not self.architecture.layernorm and not self.scales
 
 
-def fold(model: TrainedModel) -> Folded:
+def _product(left: Doubles, right: Doubles) -> Doubles:
+    return left @ right.T
+
+
+def fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles] = _product) -> Folded:
     """The weights of a trained model, folded.
+
+    Args:
+        product: what multiplies embeddings (V, D) with the weights (G*H, D) that read them.
 
     Weights that are too large to compute with become infinite here without a word: whoever
     chooses among their scores says so.
     """
     with np.errstate(all="ignore"):
-        return _fold(model)
+        return _fold(model, product)
 
 
-def _fold(model: TrainedModel) -> Folded:
+def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -> Folded:
     architecture = model.architecture
     H, cell = architecture.hidden_size, architecture.cell
 
-    def weight(name: str) -> npt.NDArray[np.float64]:
+    def weight(name: str) -> Doubles:
         return model.weights[name].astype(np.float64, order="C")
 
     inputs, recurrent, biases, own_biases, scales = [], [], [], [], []
@@ -80,7 +89,7 @@ def _fold(model: TrainedModel) -> Folded:
     for layer in range(architecture.num_layers):
         prefix = f"recurrent.{layer}."
         read = weight(prefix + "weight_ih_l0")
-        bias = weight(prefix + "bias_ih_l0") + read @ shift
+        bias = weight(prefix + "bias_ih_l0") + _times(read, shift)
         if cell.recurrent:
             second = weight(prefix + "bias_hh_l0")
             if cell.apart:
@@ -111,20 +120,30 @@ def _fold(model: TrainedModel) -> Folded:
     return Folded(
         architecture=architecture,
         vocabulary=model.vocabulary,
-        table=_table(model.weights["embedding.weight"], inputs[0], biases[0]),
+        table=_table(model.weights["embedding.weight"], inputs[0], biases[0], product),
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
         own_biases=own_biases,
         scales=scales,
         decoder=(decoder * slope).astype(np.float32),
-        decoder_bias=(weight("decoder.bias") + decoder @ shift).astype(np.float32),
+        decoder_bias=(weight("decoder.bias") + _times(decoder, shift)).astype(np.float32),
     )
 
 
-def _table(embedding: Array, read: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> Array:
+def _times(matrix: Doubles, vector: Doubles) -> Doubles:
+    """Their product, added up from left to right: the same on every machine."""
+    if not vector.any():
+        return np.zeros(len(matrix))
+    product: Doubles = np.add.accumulate(matrix * vector, 1)[:, -1]
+    return product
+
+
+def _table(
+    embedding: Array, read: Doubles, bias: Doubles, product: Callable[[Doubles, Doubles], Doubles]
+) -> Array:
     table = np.empty((len(embedding), len(read)), np.float32)
     for start in range(0, len(embedding), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        table[rows] = embedding[rows].astype(np.float64) @ read.T + bias
+        table[rows] = product(embedding[rows].astype(np.float64), read) + bias
     return table

@@ -54,6 +54,11 @@ MOST_LEVELS = 100
 MOST_VALUES = 100_000  # of a config
 
 
+# of the file that was read last, until a run has taken it up: a resume asks for its config, then
+# for its step, and at last for its weights
+_last_read: dict[tuple[int, ...], dict[str, Any]] = {}
+
+
 class Damaged(InputError):
     """A file that is no whole checkpoint: torn, changed, or never one."""
 
@@ -72,6 +77,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path}: is no regular file")
+        if (known := _last_read.get(_identity(path))) is not None:
+            return known
         with path.open("rb") as file:
             _check_whole(file)
             return _checked(_loaded(file))
@@ -102,7 +109,7 @@ def _loaded(file: IO[bytes]) -> Any:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint that a run can go on from.
+    """The content of a checkpoint that a run can go on from; it is read once.
 
     Raises:
         Damaged, InputError: as `read`; or it holds a model only.
@@ -115,7 +122,19 @@ def read_run(path: Path) -> dict[str, Any]:
             f"{path}: holds a model, but not a run to go on with ({error}); "
             f"init_from= starts a new run from its weights"
         ) from None
+    forget()
+    _last_read[_identity(path)] = content
     return content
+
+
+def forget() -> None:
+    """Let go of what `read_run` keeps of the last file for the next that asks for it."""
+    _last_read.clear()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    of = path.stat()
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
 def _checked(content: Any) -> dict[str, Any]:

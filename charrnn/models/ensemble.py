@@ -1,4 +1,4 @@
-"""Several trained models as one, whose prediction is the mean of their probabilities.
+"""Several trained models as one, whose prediction is the weighted mean of their probabilities.
 
 This module needs NumPy only, as a model does.
 """
@@ -6,7 +6,7 @@ This module needs NumPy only, as a model does.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from charrnn.counts import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
-from charrnn.options.ranges import COUNTS, require
+from charrnn.options.ranges import COUNTS, POSITIVE, require
 from charrnn.text.vocabulary import Vocabulary
 
 Path = str | os.PathLike[str]
@@ -29,9 +29,17 @@ class TrainedEnsemble:
 
     Attributes:
         members: their characters all in the order of the first one's.
+        weights: of the members' probabilities, in proportion; None: all the same.
     """
 
     members: tuple[TrainedModel, ...]
+    weights: tuple[float, ...] | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights (M,) of the mean, which sum to 1."""
+        weights = self.weights or (1.0,) * len(self.members)
+        return tuple(weight / sum(weights) for weight in weights)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -54,23 +62,36 @@ class TrainedEnsemble:
         first = counts[0]
         if first is None or not all(c is not None and first.same_table(c) for c in counts):
             return None
-        weights = np.mean([c.weights for c in counts if c is not None], axis=0)
+        theirs = [c.weights for c in counts if c is not None]
+        weights = np.average(theirs, axis=0, weights=self.shares)
         return Counts(first.table, Weights(*weights.tolist()))
 
 
 Trained = TrainedModel | TrainedEnsemble
 
 
-def read_models(paths: Path | Sequence[Path] | None) -> Trained:
+def read_models(
+    paths: Path | Sequence[Path] | None, weights: Sequence[float] | None = None
+) -> Trained:
     """Read one model, or several as an ensemble; a list of one path is that model alone.
 
     Args:
         paths: None: the newest (see `charrnn.models.find_model`).
+        weights: of the models of an ensemble, each above 0; None: all the same.
 
     Raises:
         InputError: names the path that cannot be read, or whose model knows other characters
-            than the first.
+            than the first; or there is not one weight for each.
     """
+    if weights is not None:
+        count = 1 if paths is None or isinstance(paths, (str, os.PathLike)) else len(paths)
+        require(
+            len(weights) == count > 1 and all(map(POSITIVE.admits, weights)),
+            "weights",
+            list(weights),
+            f"needs several models, checkpoint=[a,b] say, and a number above 0 for each "
+            f"({count} given)",
+        )
     if paths is None or isinstance(paths, (str, os.PathLike)):
         return read_model(paths)
     if not paths:
@@ -83,16 +104,19 @@ def read_models(paths: Path | Sequence[Path] | None) -> Trained:
                 f"{path}: {difference} {paths[0]}; the models of an ensemble must know the "
                 f"same characters, as those that were trained on one text do"
             )
-    return together([in_order_of(model, first) for model in models])
-
-
-def together(models: Sequence[TrainedModel]) -> Trained:
-    """One model as it is, or several as an ensemble."""
     if len(models) == 1:
         return models[0]
     if any(model.architecture.kind == registry.COUNTS for model in models):
         raise InputError("checkpoint: a model of counts alone is no part of an ensemble")
-    return TrainedEnsemble(tuple(models))
+    ordered = tuple(in_order_of(model, first) for model in models)
+    return TrainedEnsemble(ordered, None if weights is None else tuple(weights))
+
+
+def each(trained: Trained, change: Callable[[TrainedModel], TrainedModel]) -> Trained:
+    """A model changed, or each of an ensemble's."""
+    if isinstance(trained, TrainedEnsemble):
+        return replace(trained, members=tuple(map(change, trained.members)))
+    return change(trained)
 
 
 def with_counts(trained: Trained, counts: str) -> Trained:
@@ -114,11 +138,9 @@ def with_counts(trained: Trained, counts: str) -> Trained:
             "counts=only: the model has none; a training writes them into its run's "
             "model.safetensors, where they help"
         )
-    return together(
-        [
-            replace(m, counts=m.counts.only if counts == "only" and m.counts else None)
-            for m in trained.members
-        ]
+    return each(
+        trained,
+        lambda m: replace(m, counts=m.counts.only if counts == "only" and m.counts else None),
     )
 
 

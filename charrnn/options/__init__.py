@@ -7,5 +7,6 @@ ranges    which values an option may have, and what else is said of it in its an
 networks  NetworkOptions: the network that is trained
 datasets  DataOptions: a text, how it is split, and how it is cut into windows
 sampling  SamplingParams: how a text is written
-commands  what each command of the core has besides
+training  TrainOptions: what is trained, on what and how
+commands  what each other command of the core has besides
 """

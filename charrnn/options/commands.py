@@ -1,36 +1,28 @@
 """The options of the core's commands, each with its type, its range and its traits.
 
-The defaults and a line of explanation for each stand in ``conf/``; `charrnn.cli.building` holds a
-composed config to what is declared here, before any data is read and before torch is imported. All
-else follows from the traits: what is taken literally (`charrnn.cli.literal`), what is a path, what
-a resume may not change. What `charrnn train` builds, each with a ``_target_``, is declared in
-`charrnn.cli.targets`.
+The defaults and a line of explanation for each stand in ``conf/``. `charrnn.cli.checked_options`
+holds a composed config to what is declared here, before any data is read and before torch is
+imported. All else follows from the traits: what is taken literally (`charrnn.cli.literal`), what is
+a path, what a resume may not change. Those of `charrnn train` are in `charrnn.options.training`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from charrnn import registry
 from charrnn.options.datasets import SourceOptions, SplitOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
     COUNTS,
-    DURATION,
-    FIXED,
-    NODE,
-    NODES,
     NOT_EMPTY,
-    NOT_NEGATIVE,
     PATH,
     PORT,
     POSITIVE,
-    SEED,
-    SHARE,
     TEMPERATURE,
     TEXT,
     UNIT,
+    WEIGHTS,
     Models,
     Range,
     one_of,
@@ -47,51 +39,6 @@ class PreprocessOptions(SplitOptions):
     output_h5: Annotated[str | None, PATH]
     output_json: Annotated[str | None, PATH]
     quiet: bool
-
-
-@dataclass
-class TrainOptions:
-    data: Annotated[dict[str, Any], NODE]
-    model: Annotated[dict[str, Any], NODE]
-    optimizer: Annotated[dict[str, Any], NODE]
-    schedule: Annotated[dict[str, Any], NODE]
-    trainer: Annotated[dict[str, Any], NODE]
-    callbacks: Annotated[dict[str, Any], NODES]
-    logger: Annotated[dict[str, Any], NODES]
-    checkpoint_every: Annotated[int | None, AT_LEAST_1]
-    validate_every: Annotated[
-        int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
-    ]
-    print_every: Annotated[int, AT_LEAST_1]
-    budget: Annotated[str | None, DURATION, FIXED]
-    seed: Annotated[int | None, SEED, FIXED]
-    resume: Annotated[str | None, PATH]
-    init_from: Annotated[str | None, PATH, FIXED]
-    distill_from: Annotated[str | list[str] | None, PATH, FIXED]
-    distill_weight: Annotated[float, SHARE, FIXED]
-    fit_temperature: bool
-    tags: Annotated[list[str] | None, TEXT]
-
-    def check(self, prefix: str) -> None:
-        require(
-            self.resume is None or self.init_from is None,
-            "init_from",
-            self.init_from,
-            "resume= goes on with everything, init_from= starts anew from weights; give one",
-        )
-        require(
-            self.resume in (None, "auto") or self.budget is None,
-            "budget",
-            self.budget,
-            "a resume goes on with what was chosen when the run was begun; leave it out",
-        )
-        kind = self.model.get("kind", "lstm")
-        require(
-            not self.fit_temperature or registry.cell_of(kind) is not None,
-            "fit_temperature",
-            "true",
-            f"a {kind} is evaluated as it is; leave it out",
-        )
 
 
 @dataclass
@@ -126,6 +73,7 @@ EVALUATION_TEMPERATURE = Range(
 @dataclass
 class EvaluateOptions:
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
     unknown: Annotated[str, one_of("error", "skip")]
@@ -163,6 +111,7 @@ TEMPERATURES = Range(
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     # several: a text with each
     temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
@@ -189,6 +138,7 @@ class SampleOptions(SamplingParams):
 @dataclass
 class ScoreOptions:
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     input_txt: Annotated[str | list[str], PATH]
     by: Annotated[str, one_of("text", "line", "character")]
     counts: Annotated[str, COUNTS]

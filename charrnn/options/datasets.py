@@ -26,6 +26,7 @@ from charrnn.options.ranges import (
 
 SPLITS = ("train", "val", "test")
 LINES = one_of("auto", "keep", "shuffle")
+LINE_ENDS = one_of("keep", "unix")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class SplitOptions:
     val_frac: Annotated[float, BELOW_1, FIXED] = 0.1
     test_frac: Annotated[float, BELOW_1, FIXED] = 0.1
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
+    line_ends: Annotated[str, LINE_ENDS, FIXED] = "keep"
     lines: Annotated[str, LINES, FIXED] = "auto"
     lines_seed: Annotated[int, SEED, FIXED] = 0
 

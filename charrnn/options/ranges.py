@@ -85,8 +85,8 @@ def _ranges_of(schema: Any) -> list[tuple[str, Any, Range]]:
 ONE_OF = "must be one of "
 
 
-def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(names)}")
+def one_of(*names: str | int) -> Range:
+    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(map(str, names))}")
 
 
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
@@ -94,6 +94,9 @@ NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+WEIGHTS = Range(
+    lambda values: all(map(POSITIVE.admits, values)), "must be numbers above 0: [0.7,0.3]"
+)
 UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(
     lambda value: isinstance(value, int) and 0 <= value < 2**63, "must be between 0 and 2**63 - 1"

@@ -23,6 +23,7 @@ from charrnn.options.ranges import (
 
 ENGINES = ("numpy", "numba", "torch")
 ENGINE = one_of("auto", *ENGINES)
+PRECISION = one_of(32, 8)  # bits of a weight
 FILTER_VALUES = Range(
     lambda values: all(isinstance(value, (int, float)) for value in values.values()),
     "takes a number for each filter: filters.NAME=0.5",
@@ -66,6 +67,7 @@ class SamplingParams:
     num_samples: Annotated[int, AT_LEAST_1] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None
     engine: Annotated[str, ENGINE] = "auto"
+    precision: Annotated[int, PRECISION] = 32
 
     def __post_init__(self) -> None:
         check_ranges(self)

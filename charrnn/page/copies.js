@@ -1,6 +1,6 @@
 /**
  * What of a text stands in the training text, by a Bloom filter (1970) of all its passages of a
- * few characters, as charrnn/extras/export/copies_filter.py makes it.
+ * few characters, as charrnn/extras/export/writing_page.py makes it.
  *
  * A passage is copied where all the short passages in it are in the filter. One that is not is
  * sometimes taken for one that is, so that several in a row are asked for.

@@ -8,7 +8,7 @@ from pathlib import Path
 from charrnn import __version__
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
-from charrnn.page.precision import Chosen
+from charrnn.page.packing import Chosen
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.primer import FACT
 

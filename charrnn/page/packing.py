@@ -21,7 +21,12 @@ import numpy.typing as npt
 
 from charrnn.counts import Counts
 from charrnn.errors import InputError
+from charrnn.generation.engines import Engines, has_kernel
+from charrnn.generation.rounding import in_rows
+from charrnn.generation.sampler import Sampler
+from charrnn.generation.token_sampler import log_softmax
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.primer import primer_of
 
 Array = npt.NDArray[np.float32]
@@ -51,11 +56,8 @@ def _float16(matrix: Array) -> Stored:
 
 def _int8(matrix: Array) -> Stored:
     """Each row in 255 even steps; the rows' scales come before the rows."""
-    scales = np.abs(matrix).max(1, keepdims=True) / np.float32(127)
-    steps = np.rint(np.divide(matrix, scales, out=np.zeros_like(matrix), where=scales > 0))
-    whole = steps.astype(np.int8)
-    content = scales.astype("<f4").tobytes() + whole.tobytes()
-    return Stored(content, whole.astype(np.float32) * scales)
+    rows = in_rows(matrix)
+    return Stored(rows.scales.astype("<f4").tobytes() + rows.whole.tobytes(), rows.values)
 
 
 class Precision(NamedTuple):
@@ -150,3 +152,53 @@ def _twin(name: str, model: TrainedModel) -> str | None:
     """The weight that is the same numbers: of a tied decoder its embedding."""
     other = {"decoder.weight": "embedding.weight", "embedding.weight": "decoder.weight"}.get(name)
     return other if other and model.is_tied else None
+
+
+TOLERANCE = 0.002  # nats a character
+_CHARACTERS = 2000  # of the text by which it is measured
+
+
+class Chosen(NamedTuple):
+    """Weights in a precision.
+
+    Attributes:
+        model: the model that they make.
+        cost: what they add to the loss, in nats a character.
+    """
+
+    precision: Precision
+    model: TrainedModel
+    cost: float
+
+
+def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
+    """The model with its weights in so many bits, or in the fewest that keep its loss.
+
+    The cost is measured on text that the model itself writes: over such text, the loss grows by
+    the mean Kullback-Leibler divergence of the new predictions from the old.
+    """
+    for precision in PRECISIONS:
+        if precision == EXACT or bits not in (None, precision.bits):
+            continue
+        other = rounded(model, precision)
+        cost = divergence(model, other)
+        if bits or cost <= TOLERANCE:
+            return Chosen(precision, other, cost)
+    return Chosen(EXACT, model, 0.0)
+
+
+def divergence(model: TrainedModel, other: TrainedModel) -> float:
+    """The mean divergence (nats a character) of another's predictions, over text of the first.
+
+    Both are looked at without the counts that they may have.
+    """
+    model, other = replace(model, counts=None), replace(other, counts=None)
+    sampler = Sampler(model)
+    engine = "numpy" if has_kernel("numpy", model.architecture.kind) else "torch"
+    options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0, engine=engine)
+    text = "".join(piece.text for piece in sampler.write(options))
+    ids, state = sampler.known(text)
+    p, q = (
+        log_softmax(Engines(each).reader.read(ids[None], state)[0][0]) for each in (model, other)
+    )
+    return float((np.exp(p) * (p - q)).sum(-1).mean())

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from charrnn.files import short_path
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, unmake
@@ -35,11 +36,11 @@ def introduce(
     if initial is not None:
         many = "characters" if initial.common != 1 else "character"
         say(
-            f"init_from: {initial.common} {many} from {_short(Path(config['init_from']))}, "
+            f"init_from: {initial.common} {many} from {short_path(str(config.init_from))}, "
             f"{initial.new} new, {initial.unused} of that model's not used"
         )
-    if config["distill_from"] is not None:
-        say(f"teachers: {len(config['distill_from'])}, weight {config['distill_weight']:g}")
+    if config.distill_from is not None:
+        say(f"teachers: {len(config.distill_from)}, weight {config.distill_weight:g}")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "
@@ -50,7 +51,7 @@ def introduce(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
     )
-    say(f"device: {hardware.describe(config['trainer'])}")
+    say(f"device: {hardware.describe(config.trainer)}")
     if run.checkpoint is not None:
         say(f"going on from {run.checkpoint}, step {run.step}")
 
@@ -92,18 +93,11 @@ def how_to_resume(run: RunSpec) -> str:
 
 
 def _say_where(folder: Path, made: Sequence[Path]) -> None:
-    shown = _short(folder)
+    shown = short_path(folder)
     say(f"run folder: {shown}")
     for path in made:
-        say(f"{path.stem}: {_short(path)}")
+        say(f"{path.stem}: {short_path(path)}")
     if (folder / MODEL).is_file():
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
     else:
         say("no model was saved")
-
-
-def _short(path: Path) -> str:
-    """A path from here, where it lies below."""
-    relative = os.path.relpath(path)
-    # with hydra.job.chdir=true it is the folder that the command has gone into, and no other has
-    return str(path) if relative.startswith("..") or relative == "." else relative

@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.runs.record import MISSING, Config, found, put
+from charrnn.options.training import TrainOptions
+from charrnn.runs.recorded_config import MISSING, found, put
 from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
 SIZES = (64, 128, 256, 384, 512, 768)
 # A size needs so many trained characters a parameter: in the same time, 2 x 256 with 0.7 of
 # them ended at 1.64 on 80,000 characters, where 2 x 128 with 6 did at 1.58. With 1.3 and more
-# time it was at 1.56, and that is why it may have LARGEST parameters for each character of the
+# time it was at 1.56, and that is why it may have twelve parameters for each character of the
 # text: 2 x 128 for 24,000, 2 x 256 for 80,000.
-SEEN, LARGEST = 3, 12
+CHARACTERS_PER_PARAMETER, PARAMETERS_PER_CHARACTER = 3, 12
 # Epochs are at most so many, and epochs * parameters / characters, which is how often the text
 # could have been learnt by heart, is no more than MEMORIZATION: with dropout 0.5, 2 x 128 on 24,000
 # characters got no better after 15 epochs of 25, nor 2 x 256 on 80,000 after 13 of 18.
@@ -39,38 +40,40 @@ MOST_EPOCHS, OVERFIT = 100, 0.3
 # Dropout for each doubling of that. On a million characters, 3 epochs of 2 x 256 end at 1.447
 # with 0.1 and at 1.468 with 0.2, 5 epochs at 1.437 and 1.441; 16 of 2 x 128 on 27,000 and 14 of
 # 2 x 256 on 80,000 are 0.06 to 0.07 worse with 0.2 than with 0.4, on test. Ten of these, too few
-# for any network, are best without: before LEARNT steps it is in proportion. LEAST are needed for
-# anything.
-DROPOUT, MOST_DROPOUT, LEARNT, LEAST = 0.07, 0.5, 1200, 800
-# Streams: half as many for a training of less than FEW steps, as long as that keeps HALF_KEEPS of
-# the characters, and twice as many where that is DOUBLE_GAIN faster (on a GPU) and leaves MANY
-# steps. 2 x 128 on 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58 after
-# 1,500 of 16.
-FEWEST, STREAMS, MOST = 8, 32, 128
-FEW, MANY = 2500, 5000
+# for any network, are best without: before FULL_DROPOUT_STEPS it is in proportion. LEAST_STEPS are
+# needed for anything.
+DROPOUT_PER_DOUBLING, MOST_DROPOUT, FULL_DROPOUT_STEPS, LEAST_STEPS = 0.07, 0.5, 1200, 800
+# Streams: half as many for a training of less than FEW_STEPS, as long as that keeps HALF_KEEPS of
+# the characters, and twice as many where that is DOUBLE_GAIN faster (on a GPU) and leaves
+# MANY_STEPS. 2 x 128 on 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58
+# after 1,500 of 16.
+FEWEST_STREAMS, USUAL_STREAMS, MOST_STREAMS = 8, 32, 128
+FEW_STEPS, MANY_STEPS = 2500, 5000
 HALF_KEEPS, DOUBLE_GAIN = 0.6, 1.4
 # of the time, what is trained and validated in; the rest is for measuring, checkpoints,
 # samples and a machine that others use too
-TRAINED = 0.85
-VALIDATED, VALIDATED_IF_ASKED = 0.1, 0.5
-VALIDATIONS, OFTEN = 40, 10  # at most, and as many before they read only a part of the text
+TRAINING_SHARE = 0.85
+VALIDATION_SHARE, ASKED_VALIDATION_SHARE = 0.1, 0.5
+# at most, and as many before they read only a part of the text
+VALIDATIONS, WHOLE_VALIDATIONS = 40, 10
 SECONDS_BETWEEN = 5.0
-LEAST_BETWEEN = 50  # steps
+LEAST_STEPS_BETWEEN = 50  # steps
 # scoring a character takes no more than this share of the time of training one (measured: 0.32
 # to 0.38)
-SCORED = 0.4
+SCORING_COST = 0.4
 
 # Without a budget: the seconds that a run takes on two cores, and characters a second that
 # such a machine trains, by units. So the same text gets the same training everywhere.
-USUAL_SECONDS, USUAL_SIZE, SOME_DROPOUT = 100, 256, 0.3
+USUAL_SECONDS, USUAL_SIZE, USUAL_DROPOUT = 100, 256, 0.3
 USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000, 768: 9_000}
 
 BATCH_SIZE, HIDDEN_SIZE = "data.batch_size", "model.hidden_size"
-DROPOUT_OPTION, CHECKPOINTS = "model.dropout", "checkpoint_every"
+DROPOUT, CHECKPOINTS = "model.dropout", "checkpoint_every"
 MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"
-SHARE, MARGIN = "trainer.limit_val_batches", "callbacks.overfitting.margin"
+VALIDATION_BATCHES, OVERFITTING_MARGIN = "trainer.limit_val_batches", "callbacks.overfitting.margin"
 DECIDES = (
-    BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, SHARE, MARGIN,
+    BATCH_SIZE, HIDDEN_SIZE, DROPOUT, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, VALIDATION_BATCHES,
+    OVERFITTING_MARGIN,
 )  # fmt: skip
 
 # characters that are trained in a second by a network of so many units with so many streams
@@ -98,7 +101,7 @@ class Asked:
     parameters_of: Callable[[int], int]
     given: Mapping[str, Any] = field(default_factory=dict)
     every: int | None = None
-    validating: float = VALIDATED
+    validating: float = VALIDATION_SHARE
     seq_length: int = 64
     processes: int = 1
     windows_a_step: int = 1
@@ -134,19 +137,19 @@ class Chosen:
 
 def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     """Size, dropout, streams and steps for the time that is given."""
-    batch = asked.given.get(BATCH_SIZE, STREAMS)
+    batch = asked.given.get(BATCH_SIZE, USUAL_STREAMS)
     size, why = _size(asked, speed_of, batch)
     batch = asked.given.get(BATCH_SIZE) or _streams(asked, speed_of, size)
     speed = speed_of(size, batch)
     steps = asked.steps(batch)
     if steps is not None:
         # a length that is given may take longer
-        taken = steps * _a_step(asked, batch) / speed / TRAINED
+        taken = steps * _a_step(asked, batch) / speed / TRAINING_SHARE
         asked = replace(asked, seconds=max(asked.seconds, taken))
     validations, share, pause = _validations(asked, speed, batch)
     saves = validations if asked.every is None else max(1, int(asked.most))
     enough = _enough(asked, size)
-    possible = speed * (TRAINED * asked.seconds - pause)
+    possible = speed * (TRAINING_SHARE * asked.seconds - pause)
     is_given = steps is not None
     if steps is None:
         steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
@@ -154,11 +157,11 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     epochs = trained / asked.characters
     options = {
         HIDDEN_SIZE: size,
-        DROPOUT_OPTION: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
+        DROPOUT: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
         BATCH_SIZE: batch,
-        **({} if is_given else {MAX_STEPS: steps, MARGIN: OVERFIT}),
-        CHECKPOINTS: max(LEAST_BETWEEN, -(-steps // saves)),
-        **({SHARE: share} if share < 1 else {}),
+        **({} if is_given else {MAX_STEPS: steps, OVERFITTING_MARGIN: OVERFIT}),
+        CHECKPOINTS: max(LEAST_STEPS_BETWEEN, -(-steps // saves)),
+        **({VALIDATION_BATCHES: share} if share < 1 else {}),
         **asked.given,
     }
     if is_given:
@@ -169,7 +172,7 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         why += f"; validation reads {share:.2%} of its text"
     return Chosen(
         options,
-        f"{size} units, dropout {options[DROPOUT_OPTION]:g}, {steps:,} steps of {batch} x "
+        f"{size} units, dropout {options[DROPOUT]:g}, {steps:,} steps of {batch} x "
         f"{asked.seq_length} characters ({epochs:,.2f} epochs)",
         why,
         trained / speed + pause,
@@ -184,11 +187,11 @@ def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
     largest = SIZES[0]
     for size in SIZES[1:]:
         parameters = asked.parameters_of(size)
-        if parameters > LARGEST * asked.characters:
+        if parameters > PARAMETERS_PER_CHARACTER * asked.characters:
             return largest, f"{size} units are too many for so short a text"
         # none that is larger is measured, which would take longer
-        sees = speed_of(size, batch) * TRAINED * asked.seconds / parameters
-        if sees < SEEN:
+        sees = speed_of(size, batch) * TRAINING_SHARE * asked.seconds / parameters
+        if sees < CHARACTERS_PER_PARAMETER:
             return largest, f"{size} units would see {sees:.1f} characters a parameter in that time"
         largest = size
     return largest, "it chooses no more units"
@@ -200,20 +203,20 @@ def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
     def trained(batch: int) -> float:
         speed = speed_of(size, batch)
         pause = _validations(asked, speed, batch)[2]
-        return min(speed * (TRAINED * asked.seconds - pause), _enough(asked, size))
+        return min(speed * (TRAINING_SHARE * asked.seconds - pause), _enough(asked, size))
 
     def steps(batch: int) -> float:
         return trained(batch) / _a_step(asked, batch)
 
-    batch = STREAMS
+    batch = USUAL_STREAMS
     if asked.steps(batch) is not None:
         return batch  # fewer would make the training shorter
-    while batch > FEWEST and steps(batch) < FEW:
+    while batch > FEWEST_STREAMS and steps(batch) < FEW_STEPS:
         half = batch // 2
         if half % asked.processes or trained(half) < HALF_KEEPS * trained(batch):
             return batch
         batch = half
-    while batch < MOST and steps(batch) >= 2 * MANY:
+    while batch < MOST_STREAMS and steps(batch) >= 2 * MANY_STEPS:
         if trained(2 * batch) < DOUBLE_GAIN * trained(batch):
             break
         batch *= 2
@@ -224,7 +227,7 @@ def _enough(asked: Asked, size: int) -> float:
     """Characters after which more bring nothing."""
     epochs = min(EPOCHS, MEMORIZATION * asked.characters / asked.parameters_of(size))
     # a few pages have too few characters for any network
-    least = min(LEAST * FEWEST * asked.seq_length, MOST_EPOCHS * asked.characters)
+    least = min(LEAST_STEPS * FEWEST_STREAMS * asked.seq_length, MOST_EPOCHS * asked.characters)
     return max(epochs * asked.characters, least)
 
 
@@ -236,19 +239,19 @@ def _a_step(asked: Asked, batch: int) -> int:
 
 def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, float]:
     """How many there are, of which share of the text, and the seconds that all take."""
-    each = asked.validated * SCORED / speed
-    whole = asked.given.get(SHARE, 1.0)
+    each = asked.validated * SCORING_COST / speed
+    whole = asked.given.get(VALIDATION_BATCHES, 1.0)
     if isinstance(whole, float):
         each *= whole
-    limit, is_given = asked.validating * asked.seconds, SHARE in asked.given
+    limit, is_given = asked.validating * asked.seconds, VALIDATION_BATCHES in asked.given
     if asked.every is not None:
-        time, between = TRAINED * asked.seconds, asked.every * _a_step(asked, batch) / speed
+        time, between = TRAINING_SHARE * asked.seconds, asked.every * _a_step(asked, batch) / speed
         count = time / (between + each)
         if count * each > limit and not is_given:
             count = (time - limit) / between
     else:
         of_whole_texts = limit / max(each, 1e-9)
-        most = of_whole_texts if is_given else max(OFTEN, of_whole_texts)
+        most = of_whole_texts if is_given else max(WHOLE_VALIDATIONS, of_whole_texts)
         count = min(asked.most, most)
     count = max(1, int(count))
     if is_given or count * each <= limit:
@@ -263,8 +266,8 @@ def dropout(by_heart: float, steps: int) -> float:
     Args:
         by_heart: epochs * parameters / characters.
     """
-    share = min(MOST_DROPOUT, DROPOUT * math.log2(max(1.0, by_heart)))
-    return round(20 * share * min(1.0, steps / LEARNT)) / 20
+    share = min(MOST_DROPOUT, DROPOUT_PER_DOUBLING * math.log2(max(1.0, by_heart)))
+    return round(20 * share * min(1.0, steps / FULL_DROPOUT_STEPS)) / 20
 
 
 def usual_speed(size: int) -> float:
@@ -275,39 +278,39 @@ def usual_speed(size: int) -> float:
 # -- in a config -------------------------------------------------------------------------
 
 
-def guessed(config: Config) -> Config:
+def guessed(config: TrainOptions) -> TrainOptions:
     """The config with a guess in place of what is decided only once the text is known."""
-    guess = {BATCH_SIZE: STREAMS, HIDDEN_SIZE: USUAL_SIZE, DROPOUT_OPTION: SOME_DROPOUT}
+    guess = {BATCH_SIZE: USUAL_STREAMS, HIDDEN_SIZE: USUAL_SIZE, DROPOUT: USUAL_DROPOUT}
     return replaced(config, {name: guess[name] for name in guess if value_of(config, name) is None})
 
 
 def leaves_nothing_open(given: Mapping[str, Any]) -> bool:
     """Whether options, dotted, say all that is decided otherwise."""
     ends = MAX_EPOCHS in given or MAX_STEPS in given
-    return ends and given.keys() >= {BATCH_SIZE, HIDDEN_SIZE, DROPOUT_OPTION, CHECKPOINTS}
+    return ends and given.keys() >= {BATCH_SIZE, HIDDEN_SIZE, DROPOUT, CHECKPOINTS}
 
 
-def refuse_two_lengths(config: Config) -> None:
+def refuse_two_lengths(config: TrainOptions) -> None:
     """Raise InputError if a new run is to be as long as a budget and as something else."""
     for name in (MAX_EPOCHS, MAX_STEPS):
-        if config["budget"] is not None and (value := value_of(config, name)) is not None:
+        if config.budget is not None and (value := value_of(config, name)) is not None:
             raise InputError(
-                f"{name}={value}: budget={config['budget']} chooses how long to train; give one "
+                f"{name}={value}: budget={config.budget} chooses how long to train; give one "
                 f"of them"
             )
 
 
-def value_of(config: Config, name: str) -> Any:
+def value_of(config: TrainOptions, name: str) -> Any:
     """The value of a dotted option; None where there is none."""
-    value = found(config, name)
+    value = found(config.plain(), name)
     return None if value is MISSING else value
 
 
-def replaced(config: Config, options: Mapping[str, Any]) -> Config:
+def replaced(config: TrainOptions, options: Mapping[str, Any]) -> TrainOptions:
     """The config with other values of options, dotted; without those of a node that it lacks."""
-    config = copy.deepcopy(config)
+    plain = copy.deepcopy(config.plain())
     for name, value in options.items():
         node, dot, _ = name.rpartition(".")
-        if not dot or found(config, node) is not MISSING:
-            put(config, name, value)
-    return config
+        if not dot or found(plain, node) is not MISSING:
+            put(plain, name, value)
+    return config.of(plain)

@@ -30,7 +30,7 @@ _NOT_FOR_COUNTS = ("init_from", "distill_from", "budget")
 
 
 def is_of_counts(run: RunSpec) -> bool:
-    return bool(run.config["model"]["kind"] == registry.COUNTS)
+    return run.config.model.kind == registry.COUNTS
 
 
 def count_alone(run: RunSpec, here: world.World) -> Result:
@@ -40,7 +40,7 @@ def count_alone(run: RunSpec, here: world.World) -> Result:
         InputError: an option needs a network, or there is no validation split.
     """
     for name in _NOT_FOR_COUNTS:
-        if run.config[name] is not None:
+        if getattr(run.config, name) is not None:
             raise InputError(f"{name}: model=counts has no network; leave it out")
     if here.launcher:
         raise InputError("model=counts: counts in one process; start it without a launcher")
@@ -52,13 +52,13 @@ def count_alone(run: RunSpec, here: world.World) -> Result:
             "model=counts: the validation split says how long contexts are; give data.val_frac"
         )
     assert data.files is not None
-    config = {**run.config, "seed": data.seed, "resume": None}
+    config = replace(run.config, seed=data.seed, resume=None)
     record(replace(run, config=config, files=data.files))
     link_latest(run.folder)
     if run.source is not None:
         say("model=counts: there is nothing to go on with; the text is counted again")
     began = time.perf_counter()
-    options = config["callbacks"].get("counts", {})
+    options = config.callbacks.get("counts", {})
     most = options.get("characters") or MOST
     size = len(data.vocabulary)
     say(f"corpus: {data.encoded.path}, vocabulary {size}, train {len(train)}, val {len(val)}")

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 import traceback
@@ -35,6 +34,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.checkpoint import ENTRY
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
+from charrnn.options.training import TrainOptions, definite
 from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
 from charrnn.runs.announcements import introduce
@@ -49,9 +49,8 @@ from charrnn.runs.other_models import (
     teach,
 )
 from charrnn.runs.process_group import lost, means_lost
-from charrnn.runs.record import Config
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.world import ALONE, World
+from charrnn.runs.world import SINGLE_PROCESS, World
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
@@ -83,12 +82,12 @@ class Inputs(NamedTuple):
             InputError: a file cannot be used, or what does not fit together.
         """
         config = run.config
-        seed = secrets.randbelow(2**31) if config["seed"] is None else config["seed"]
-        data: TextDataModule = build("data", budget.guessed(config)["data"], seed=seed)
+        seed = secrets.randbelow(2**31) if config.seed is None else config.seed
+        data: TextDataModule = build("data", budget.guessed(config).data.plain(), seed=seed)
         data.seed = seed
         if run.files is not None:
             data.files = run.files
-        elif config["data"]["input_txt"] is not None:
+        elif config.data.input_txt is not None:
             # beside a text that only a record names, nothing is written
             named = {"data", "data.input_txt"} & {*run.given}
             data.beside_the_text = run.source is None or bool(named)
@@ -98,11 +97,9 @@ class Inputs(NamedTuple):
         data.files = (Path(h5).resolve(), Path(json).resolve())
         data.setup()
         initial = None
-        if config["init_from"] is not None and run.checkpoint is None:
-            initial = read_initial(config["init_from"])
-            require_same_tokens(
-                config["init_from"], initial, data.vocabulary, data.options.encoding
-            )
+        if config.init_from is not None and run.checkpoint is None:
+            initial = read_initial(config.init_from)
+            require_same_tokens(config.init_from, initial, data.vocabulary, data.options.encoding)
         return cls(data, initial, read_teachers(config, data.vocabulary))
 
 
@@ -119,7 +116,9 @@ class Parts(NamedTuple):
     initial: Initial | None
 
 
-def build_parts(run: RunSpec, inputs: Inputs, signals: Signals, world: World = ALONE) -> Parts:
+def build_parts(
+    run: RunSpec, inputs: Inputs, signals: Signals, world: World = SINGLE_PROCESS
+) -> Parts:
     """Build what the config of a run names: module, callbacks, loggers and trainer.
 
     Args:
@@ -132,12 +131,12 @@ def build_parts(run: RunSpec, inputs: Inputs, signals: Signals, world: World = A
     module, initial = module_of(config, data.vocabulary, world), None
     if inputs.initial is not None:
         initial = _start_from(inputs.initial, module)
-    teach(module, inputs.teachers, config["distill_weight"])
+    teach(module, inputs.teachers, config.distill_weight)
     return Parts(data, module, _trainer(run, data, signals, world), initial)
 
 
 def fit(
-    run: RunSpec, signals: Signals, world: World = ALONE, inputs: Inputs | None = None
+    run: RunSpec, signals: Signals, world: World = SINGLE_PROCESS, inputs: Inputs | None = None
 ) -> Result:
     """Train until the end, a signal, or a failure.
 
@@ -171,7 +170,7 @@ def fit(
         try:
             trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
         finally:
-            for name, logger in zip(config["logger"], trainer.loggers, strict=False):
+            for name, logger in zip(config.logger, trainer.loggers, strict=False):
                 if isinstance(logger, WandbLogger):
                     # it has one run a process, and a sweep's next job would be logged into it
                     _finish(f"logger.{name}", logger)
@@ -185,23 +184,22 @@ def fit(
 
 
 @contextlib.contextmanager
-def threads(config: Config, streams: int, world: World) -> Iterator[int]:
+def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
     """Let torch use the threads that were chosen; yields how many share out the streams.
 
     Args:
         streams: of this process, fewer than `data.batch_size` where the text is short.
     """
-    trainer, model = config["trainer"], config["model"]
-    threads, shares = trainer["threads"], 1
-    if trainer["accelerator"] == "gpu":
+    trainer, shares = config.trainer, 1
+    threads = definite(trainer.threads)
+    if trainer.accelerator == "gpu":
         hardware.make_deterministic()
     if world.launcher:
         # else Lightning sets a number of its own
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    if trainer["accelerator"] == "cpu":
-        sizes = hardware.Model(model["kind"], model["hidden_size"], model["batchnorm"])
-        each = config["data"]["batch_size"] // world.size
-        shares = min(hardware.chosen_shares(sizes, each, threads), streams)
+    if trainer.accelerator == "cpu":
+        each = definite(config.data.batch_size) // world.size
+        shares = min(hardware.chosen_shares(config.model, each, threads), streams)
     before = torch.get_num_threads()
     torch.set_num_threads(threads // shares)
     try:
@@ -221,17 +219,6 @@ class _Resumed(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.is_done = self.is_done or trainer.global_step > self.step
-
-    def is_to_blame(self, error: BaseException) -> bool:
-        """Whether the checkpoint's content must be what something failed by.
-
-        Until then it is what differs from the run that wrote it; unless code of somebody's own
-        was at work when it failed.
-        """
-        frames = traceback.walk_tb(error.__traceback__)
-        modules = {str(f.f_globals.get("__name__")).partition(".")[0] for f, _ in frames}
-        known = {"charrnn", "lightning", "torch", "packaging"} | sys.stdlib_module_names
-        return not self.is_done and modules <= known
 
 
 @contextlib.contextmanager
@@ -262,7 +249,8 @@ def _explained(run: RunSpec, world: World, resumed: _Resumed) -> Iterator[None]:
             where = os.fsdecode(error.filename) if named else run.folder
             what = error.strerror or one_line(error)
             raise RunError(f"{where}: cannot be read or written ({what})") from error
-        if resumed.is_to_blame(error):
+        if not resumed.is_done:
+            # the checkpoint is what differs from the run that wrote it
             raise InputError(
                 f"{run.checkpoint}: a run cannot go on from it ({type(error).__name__}: "
                 f"{one_line(error)})"
@@ -361,12 +349,14 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> LanguageModel:
+def module_of(
+    config: TrainOptions, vocabulary: Vocabulary, world: World = SINGLE_PROCESS
+) -> LanguageModel:
     """The module of a run, with the weights that its seed makes."""
-    torch.manual_seed(config["seed"])
-    node = config["model"]
-    optimizer = build("optimizer", {**config["optimizer"], "_partial_": True})
-    schedule = build("schedule", {**config["schedule"], "_partial_": True})
+    torch.manual_seed(definite(config.seed))
+    node = config.model.plain()
+    optimizer = build("optimizer", {**config.optimizer, "_partial_": True})
+    schedule = build("schedule", {**config.schedule, "_partial_": True})
     target = get_object(node["_target_"])
     if not isinstance(target, type) or not issubclass(target, LanguageModel):
         raise InputError(
@@ -387,7 +377,7 @@ def module_of(config: Config, vocabulary: Vocabulary, world: World = ALONE) -> L
         raise
     if world.rank:
         # the same weights everywhere, but dropout of their own
-        torch.manual_seed(config["seed"] + world.rank)
+        torch.manual_seed(definite(config.seed) + world.rank)
     return module
 
 
@@ -406,27 +396,26 @@ def _root(error: BaseException) -> BaseException:
 
 def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
     config, folder = run.config, run.folder
-    options = {name: value for name, value in config["trainer"].items() if name != "threads"}
+    recorded = config.plain()
+    options = {name: value for name, value in recorded["trainer"].items() if name != "threads"}
     for name in ("max_epochs", "max_steps"):
         options[name] = -1 if options[name] is None else options[name]
     streams = data.streams
     entry = {
-        "config": config,
+        "config": recorded,
         "choices": dict(run.choices),
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
         "teachers": run.teachers,
     }
-    given = Run(folder, config["checkpoint_every"], signals, entry)
-    callbacks = [
-        _callback(f"callbacks.{name}", n, given) for name, n in config["callbacks"].items()
-    ]
+    given = Run(folder, definite(config.checkpoint_every), signals, entry)
+    callbacks = [_callback(f"callbacks.{name}", n, given) for name, n in config.callbacks.items()]
     if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
         raise InputError(
             "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
         )
     loggers = [
-        _logger(f"logger.{name}", node, folder, run.step) for name, node in config["logger"].items()
+        _logger(f"logger.{name}", node, folder, run.step) for name, node in config.logger.items()
     ]
     upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, run=run)
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
@@ -435,11 +424,11 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
     return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
-        callbacks=[TrainingLog(config), *callbacks],
+        callbacks=[TrainingLog(recorded), *callbacks],
         logger=loggers,
         plugins=plugins,
         default_root_dir=folder,
-        log_every_n_steps=config["print_every"],
+        log_every_n_steps=config.print_every,
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -457,15 +446,14 @@ def _callback(path: str, node: dict[str, Any], run: Run) -> L.Callback:
     return callback
 
 
-def _validation(config: Config, data: TextDataModule) -> dict[str, Any]:
+def _validation(config: TrainOptions, data: TextDataModule) -> dict[str, Any]:
     """How often Lightning validates: every so many batches, whatever epoch they are in."""
-    every = config["validate_every"]
-    every = config["checkpoint_every"] if every is None else every
+    every = config.checkpoint_every if config.validate_every is None else config.validate_every
     if not every or data.split("val") is None:
         return {"limit_val_batches": 0}
-    batches = every * config["trainer"].get("accumulate_grad_batches", 1)
-    found = {"val_check_interval": batches, "check_val_every_n_epoch": None}
-    share = config["trainer"].get("limit_val_batches", 1.0)
+    batches = every * config.trainer.windows_a_step
+    found: dict[str, Any] = {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    share = config.trainer.rest.get("limit_val_batches", 1.0)
     if isinstance(share, float):
         # the text is one batch, which Lightning cannot take a part of
         data.val_share = share

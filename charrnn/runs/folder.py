@@ -21,7 +21,7 @@ import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, shown
-from charrnn.runs.record import Config, Record, plain, record_of
+from charrnn.runs.recorded_config import Config, Record, plain, record_of
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def record(run: RunSpec) -> None:
         "hydra": {"hydra": run.hydra},
         "overrides": list(run.overrides),
         "choices": dict(run.choices),
-        "config": run.config,
+        "config": run.config.plain(),
     }
     for name, content in contents.items():
         path = run.folder / ".hydra" / f"{name}.yaml"

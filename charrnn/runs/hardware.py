@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import torch
 
 from charrnn import registry
 from charrnn.cells import CpuThresholds
 from charrnn.errors import InputError
+from charrnn.options.networks import NetworkOptions
+from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, definite
 from charrnn.processor import cpu_has_bf16
-from charrnn.runs.world import ALONE, World, check_count
+from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
 # Up to so many units threads share out the streams, if each gets so many, and never a product:
 # they would meet some hundred times a step, each time for little. Two layers of 128 units in
@@ -30,32 +32,24 @@ SHARED_HIDDEN, SHARED_STREAMS = 256, 8
 PRODUCT = 32_000
 
 
-class Model(NamedTuple):
-    """What of a model the choices depend on."""
-
-    kind: str
-    hidden_size: int
-    batchnorm: bool
-
-
-def resolve(config: dict[str, Any], world: World = ALONE) -> dict[str, Any]:
+def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     """The options of the trainer with every automatic choice made.
 
     Args:
-        config: the whole config of a run, plain values.
+        config: whose sizes are chosen.
 
     Raises:
         InputError: this machine lacks what was asked for (or recorded).
     """
-    trainer, model = config["trainer"], Model(**_part(config["model"], Model._fields))
-    accelerator = _accelerator(trainer["accelerator"])
-    devices = _devices(trainer["devices"], accelerator, world)
+    trainer, model = config.trainer, config.model
+    accelerator = _accelerator(trainer.accelerator)
+    devices = _devices(trainer.devices, accelerator, world)
     here = len(devices) if isinstance(devices, list) else devices
-    count = here * trainer["num_nodes"]
+    count = here * trainer.num_nodes
     if accelerator == "mps" and count > 1:
         raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
     check_count(config, count)
-    precision = trainer["precision"]
+    precision = trainer.precision
     if precision == "16-mixed" and accelerator != "gpu":
         raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
     if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
@@ -63,26 +57,22 @@ def resolve(config: dict[str, Any], world: World = ALONE) -> dict[str, Any]:
             f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
             f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
         )
-    streams = config["data"]["batch_size"] // count
+    streams = definite(config.data.batch_size) // count
     if precision == "auto":
         precision = chosen_precision(accelerator, model, streams)
-    threads = trainer["threads"] or _threads_asked_for(here, world)
+    threads = trainer.threads or _threads_asked_for(here, world)
     if not threads:
         threads = max(1, torch.get_num_threads() // here)
         if accelerator == "cpu":
             threads = chosen_threads(model, streams, threads)
-    return {
-        **trainer,
-        "accelerator": accelerator,
-        "devices": devices,
-        "strategy": "ddp" if count > 1 else "auto",
-        "precision": precision,
-        "threads": threads,
-    }
-
-
-def _part(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: values[name] for name in names}
+    return replace(
+        trainer,
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp" if count > 1 else "auto",
+        precision=precision,
+        threads=threads,
+    )
 
 
 def _accelerator(accelerator: str) -> str:
@@ -111,26 +101,29 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
     return devices
 
 
-def chosen_precision(accelerator: str, model: Model, streams: int) -> str:
+def chosen_precision(accelerator: str, model: NetworkOptions, streams: int) -> str:
     """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
     cell = registry.cell_of(model.kind)
     worth = CpuThresholds() if cell is None else cell.cpu
-    large = streams >= worth.bf16_streams and streams * model.hidden_size**2 >= worth.bf16
+    large = (
+        streams >= worth.bf16_streams and streams * definite(model.hidden_size) ** 2 >= worth.bf16
+    )
     pays = accelerator == "gpu" or large
     has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
     return "bf16-mixed" if pays and has else "32-true"
 
 
-def chosen_threads(model: Model, streams: int, available: int) -> int:
+def chosen_threads(model: NetworkOptions, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
-    if model.hidden_size <= SHARED_HIDDEN:
+    size = definite(model.hidden_size)
+    if size <= SHARED_HIDDEN:
         return chosen_shares(model, streams, available)
-    return max(1, min(available, streams * model.hidden_size**2 // PRODUCT))
+    return max(1, min(available, streams * size**2 // PRODUCT))
 
 
-def chosen_shares(model: Model, streams: int, threads: int) -> int:
+def chosen_shares(model: NetworkOptions, streams: int, threads: int) -> int:
     """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
-    if model.batchnorm or model.hidden_size > SHARED_HIDDEN:
+    if model.batchnorm or definite(model.hidden_size) > SHARED_HIDDEN:
         return 1
     if registry.cell_of(model.kind) is None:
         return 1  # it may draw random numbers, and takes no generator to share out
@@ -165,11 +158,11 @@ def make_deterministic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def processes(trainer: dict[str, Any]) -> int:
+def processes(trainer: TrainerOptions) -> int:
     """How many processes train together, of resolved options."""
-    devices = trainer["devices"]
-    here: int = len(devices) if isinstance(devices, list) else devices
-    return here * int(trainer["num_nodes"])
+    devices = trainer.devices
+    here: Any = len(devices) if isinstance(devices, list) else devices
+    return int(here) * trainer.num_nodes
 
 
 def _check_gpus(devices: int | list[int]) -> None:
@@ -203,18 +196,18 @@ def cpu_runs_bf16(kind: str) -> bool:
     return True
 
 
-def describe(trainer: dict[str, Any]) -> str:
+def describe(trainer: TrainerOptions) -> str:
     """One line about resolved options."""
-    devices, threads, precision = (trainer[name] for name in ("devices", "threads", "precision"))
-    if trainer["accelerator"] == "gpu":
+    devices, threads, precision = trainer.devices, trainer.threads, trainer.precision
+    if trainer.accelerator == "gpu":
         first = devices[0] if isinstance(devices, list) else 0
         device = torch.cuda.get_device_name(first)
-    elif trainer["accelerator"] == "mps":
+    elif trainer.accelerator == "mps":
         device = "Apple GPU"
     else:
         device = f"CPU, {threads} thread" + ("s" if threads != 1 else "")
     count = processes(trainer)
     several = f", {count} processes" if count > 1 else ""
-    emulated = precision == "bf16-mixed" and not _has_bf16(trainer["accelerator"])
+    emulated = precision == "bf16-mixed" and not _has_bf16(trainer.accelerator)
     note = " (emulated here: slow, and with other bits than where it is native)" if emulated else ""
     return f"{device}{several}, precision {precision}{note}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY, Damaged
-from charrnn.runs.older import upgraded
-from charrnn.runs.record import found
+from charrnn.runs.recorded_config import found, upgraded
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
 from charrnn.training.divergence import Best
+
+Reader = Callable[[Path], dict[str, Any]]
 
 
 def from_checkpoint(run: RunSpec) -> RunSpec:
@@ -52,12 +54,13 @@ def is_finished(run: RunSpec) -> bool:
         "trainer.max_epochs", "trainer.max_steps", "callbacks.early_stopping",
         "callbacks.overfitting",
     )  # fmt: skip
-    return all(found(before, name) == found(run.config, name) for name in names)
+    now = run.config.plain()
+    return all(found(before, name) == found(now, name) for name in names)
 
 
 def with_best_model(run: RunSpec) -> RunSpec:
     """The run, once the files of its best model so far stand in its folder, or count as lost."""
-    if run.checkpoint is None or run.entry is None or run.config["validate_every"] == 0:
+    if run.checkpoint is None or run.entry is None or run.config.validate_every == 0:
         return run
     best = Best.from_plain(run.entry["best"])
     return replace(run, best_is_lost=not restore_best(run.folder, best, run.checkpoint))
@@ -103,7 +106,7 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
         return True
     path = folder / "checkpoints" / BEST
     # a kill may have left the best of a later step, which this run will come to again
-    content = _whole(path)
+    content = _whole(path, checkpoint.read)
     trained = checkpoint.model_in(content) if content is not None else None
     for source in (start, start.parent / BEST):
         if trained is not None:
@@ -127,12 +130,12 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
     return True
 
 
-def _whole(path: Path) -> dict[str, Any] | None:
+def _whole(path: Path, read: Reader = checkpoint.read_run) -> dict[str, Any] | None:
     """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
     if not path.exists():
         return None
     try:
-        return checkpoint.read_run(path)
+        return read(path)
     except Damaged as error:
         _set_aside(path, error)
         return None

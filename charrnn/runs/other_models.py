@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -21,22 +21,23 @@ from charrnn.errors import InputError, shown
 from charrnn.models import read_model
 from charrnn.models.ensemble import (
     Trained,
+    each,
     in_order_of,
     other_characters,
     read_models,
-    together,
     with_counts,
 )
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
 from charrnn.network_ensemble import any_network_of
-from charrnn.runs.record import Config
+from charrnn.options.networks import LayerOptions
+from charrnn.options.training import ModelNode, TrainOptions
 from charrnn.runs.spec import RunSpec
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
 from charrnn.training.distillation import Distillation
 
 # what of a trained model's architecture a fresh run may choose for itself
-FREE = ("dropout",)
+NOT_ADOPTED = ("dropout",)
 
 
 def read_initial(init_from: str) -> TrainedModel:
@@ -48,9 +49,9 @@ def read_initial(init_from: str) -> TrainedModel:
 
 
 def adopt_architecture(
-    init_from: str, trained: TrainedModel, options: dict[str, Any], given: tuple[str, ...]
-) -> dict[str, Any]:
-    """The model options of the checkpoint, which decide; `options` keep what is free.
+    config: TrainOptions, trained: TrainedModel, given: tuple[str, ...]
+) -> ModelNode:
+    """The options of the network that a run starts from, which decide; others stay as they are.
 
     Args:
         given: the options that were asked for, dotted.
@@ -60,22 +61,21 @@ def adopt_architecture(
     """
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
-    if options["tied"] and not trained.is_tied:
+    init_from, options = config.init_from, config.model
+    if options.tied and not trained.is_tied:
         raise InputError(
             f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
             f"option out to start from its weights"
         )
-    values = {
-        name: value if name in FREE else getattr(trained.architecture, name, value)
-        for name, value in options.items()
-    }
-    for name in asked & values.keys():
-        if options[name] != values[name]:
+    names = {field.name for field in fields(LayerOptions)} - {*NOT_ADOPTED}
+    values = {name: getattr(trained.architecture, name) for name in names}
+    for name in asked & names:
+        if (value := getattr(options, name)) != values[name]:
             raise InputError(
-                f"model.{name}={options[name]}: {init_from} has {values[name]}; "
+                f"model.{name}={value}: {init_from} has {values[name]}; "
                 f"leave the option out to start from its weights"
             )
-    return values
+    return replace(options, **values)
 
 
 def require_same_tokens(
@@ -147,13 +147,13 @@ def initial_weights(
     return Initial(weights, len(ours), len(vocabulary) - len(ours), len(ids) - len(ours))
 
 
-def read_teachers(config: Config, vocabulary: Vocabulary) -> Trained | None:
+def read_teachers(config: TrainOptions, vocabulary: Vocabulary) -> Trained | None:
     """The teachers, their characters in the order of the text's vocabulary; None without.
 
     Raises:
         InputError: they cannot be read, or know other characters than the text.
     """
-    paths = config["distill_from"]
+    paths = config.distill_from
     if paths is None:
         return None
     try:
@@ -166,7 +166,7 @@ def read_teachers(config: Config, vocabulary: Vocabulary) -> Trained | None:
             f"distill_from={shown(paths[0])}: {difference} the text; a teacher must know the same "
             f"characters, as a model that was trained on the same text does"
         )
-    return together([in_order_of(member, vocabulary) for member in teachers.members])
+    return each(teachers, lambda member: in_order_of(member, vocabulary))
 
 
 def teach(module: LanguageModel, teachers: Trained | None, weight: float) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from charrnn.errors import InputError
+from charrnn.options.networks import NetworkOptions
+from charrnn.options.training import TrainOptions
 from charrnn.runs import budget, hardware, world
-from charrnn.runs.record import Config
+from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
 from charrnn.training import TextDataModule
 
@@ -37,12 +39,12 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
             f"processes; give a longer text, or a smaller data.seq_length, or another "
             f"trainer.devices"
         )
-    if config["model"]["batchnorm"] and batch_size * seq_length // processes == 1:
+    if config.model.batchnorm and batch_size * seq_length // processes == 1:
         raise InputError(
             "model.batchnorm=true: needs more than one character in a window; give a longer text, "
             "or a larger data.batch_size or data.seq_length"
         )
-    group = config["trainer"].get("accumulate_grad_batches", 1)
+    group = config.trainer.windows_a_step
     if group > streams.windows:
         raise InputError(
             f"trainer.accumulate_grad_batches={group}: the text has {streams.windows} window(s) "
@@ -57,11 +59,10 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
         )
 
 
-def total_steps(config: Config, windows: int) -> int:
+def total_steps(config: TrainOptions, windows: int) -> int:
     """Training steps from the run's beginning, as far as its length is given in epochs or steps."""
-    trainer = config["trainer"]
-    epochs, steps = trainer["max_epochs"], trainer["max_steps"]
-    each = windows // trainer.get("accumulate_grad_batches", 1)
+    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
+    each = windows // config.trainer.windows_a_step
     bounds = [epochs * each if epochs is not None else None, steps]
     return min(bound for bound in bounds if bound is not None)
 
@@ -78,7 +79,7 @@ def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: in
             f"{run.checkpoint}: was trained with data.batch_size={entry['sizes'][0]} "
             f"data.seq_length={entry['sizes'][1]}, which a resume cannot change"
         )
-    before, draws = len(entry["ranks"]), _drawing(run.config["model"])
+    before, draws = len(entry["ranks"]), _drawing(run.config.model)
     if before != processes and draws:
         raise InputError(
             f"trainer.devices: {run.checkpoint} was trained by {before} process(es), each with "
@@ -87,8 +88,8 @@ def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: in
         )
 
 
-def _drawing(model: Config) -> str:
+def _drawing(model: NetworkOptions) -> str:
     """The first dropout of a model's options that draws random numbers, as it is written."""
-    shares = {name: value for name, value in model.items() if name.endswith("dropout")}
+    shares = {name: value for name, value in vars(model).items() if name.endswith("dropout")}
     del shares["locked_dropout"]
     return next((f"{name}={share:g}" for name, share in shares.items() if share), "")

@@ -8,6 +8,11 @@
 torch.multiprocessing starts and watches: once one process ends badly it ends the others, and
 the processes are told when the one that started them is gone. With torchrun and srun the first
 process reads the command line and prepares the data, and hands the task to the others.
+
+torch.distributed.launcher's `elastic_launch` is no replacement (tried with torch 2.13): a process
+that returns after a signal waits for its result to be read until it is killed, 30 seconds later;
+one that needs longer to write its checkpoint is killed too; an error comes back as a text of
+lines, not as itself; and the process that starts them is told of a signal by an exception alone.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from torch.multiprocessing.spawn import (
 )
 
 from charrnn.errors import STOPPING, InputError, Interrupted, RunError
+from charrnn.models import checkpoint
 from charrnn.runs import process_group
 from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.process_group import LostProcess
@@ -57,6 +63,7 @@ def train_together(run: RunSpec, count: int, lock: int) -> Result:
         InputError, RunError, Interrupted: as `fit` in one of them; or one was killed, and all
             are ended by then.
     """
+    checkpoint.forget()  # each of them reads it
     # on a port that is free, and that nobody else can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
@@ -176,7 +183,7 @@ def _environment(run: RunSpec) -> Iterator[None]:
     """What the started processes inherit."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     wanted = {
-        "OMP_NUM_THREADS": str(run.config["trainer"]["threads"]),
+        "OMP_NUM_THREADS": str(run.config.trainer.threads),
         "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", loopback),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }

@@ -9,7 +9,8 @@ from typing import Any
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from charrnn.runs.record import Choice, Config
+from charrnn.options.training import TrainOptions
+from charrnn.runs.recorded_config import Choice
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class RunSpec:
     """One run, from its beginning to the end; it can be sent to another process.
 
     Attributes:
-        config: complete, checked, of plain values; in the end with every choice made.
+        config: complete and checked; in the end with every choice made.
         folder: of the run.
         source: what it goes on from: the folder itself, a .ckpt, or None for a new run.
         given: the options that were asked for rather than left at their defaults, dotted; a
@@ -32,7 +33,7 @@ class RunSpec:
         teachers: their fingerprint, for a resume; None for a run without.
     """
 
-    config: Config
+    config: TrainOptions
     folder: Path
     source: Path | None = None
     given: tuple[str, ...] = ()

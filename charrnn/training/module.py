@@ -14,11 +14,13 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -34,13 +36,63 @@ from charrnn.network import Network, State, detached, make_network, weights_of
 from charrnn.options.networks import NetworkOptions
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import hyperparameters, restoring
+from charrnn.training import restoring
 from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.divergence import Best, NonFiniteGuard
 from charrnn.training.log import TrainingLog
 from charrnn.training.optimizers import optimizer_of, parameters_of
 from charrnn.training.schedules import OfStep
 from charrnn.training.stream_threads import SharedLoss, require_one_number, text_loss, window_loss
+
+_ABSENT = object()
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are plain, or can be said in plain ones; of the others, a warning."""
+    found = {}
+    for name, value in values.items():
+        if name in ("optimizer", "schedule") and callable(value):
+            found[name] = described(value)
+        elif (kept := _plain(value)) is not _ABSENT:
+            found[name] = kept
+        else:
+            rank_zero_warn(
+                f"hyperparameter {name}: a {type(value).__name__} is no plain value, and "
+                f"checkpoints do not keep it; give it to load_from_checkpoint again"
+            )
+    return found
+
+
+def described(make: Any) -> dict[str, Any]:
+    """What a callable is called, and the plain values that it, or a partial of it, is given."""
+    keywords: dict[str, Any] = {}
+    while isinstance(make, functools.partial):
+        keywords = {**make.keywords, **keywords}
+        make = make.func
+    name = getattr(make, "__qualname__", type(make).__qualname__)
+    kept = {key: _plain(value) for key, value in keywords.items()}
+    return {
+        "name": f"{make.__module__}.{name}",
+        **{key: value for key, value in kept.items() if value is not _ABSENT},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value, if it is one that can be kept; else _ABSENT."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Vocabulary):
+        return value.plain()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        kept = {key: _plain(inner) for key, inner in value.items()}
+        return _ABSENT if any(inner is _ABSENT for inner in kept.values()) else kept
+    if isinstance(value, (list, tuple)):
+        inner = [_plain(part) for part in value]
+        return _ABSENT if any(part is _ABSENT for part in inner) else type(value)(inner)
+    return _ABSENT
+
 
 LR = 2e-3
 
@@ -130,9 +182,9 @@ class LanguageModel(L.LightningModule):
         caller = inspect.currentframe()
         frame = frame or (caller.f_back if caller is not None else None)
         super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
-        plain = hyperparameters.plain(self.hparams)
+        values = plain(self.hparams)
         self.hparams.clear()
-        super().save_hyperparameters(plain, frame=frame, logger=logger)
+        super().save_hyperparameters(values, frame=frame, logger=logger)
 
     # -- a step --------------------------------------------------------------------
 
@@ -253,7 +305,9 @@ class LanguageModel(L.LightningModule):
         # a GradScaler and a fused step would leave the clipping gradients that are scaled
         fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
         with _making("optimizer", self.make_optimizer):
-            return optimizer_of(self.trained_parameters(), self.make_optimizer, fuses)
+            return optimizer_of(
+                self.trained_parameters(), self.make_optimizer, fuses, self.stream_threads
+            )
 
     def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What is trained: the network's parameters by its names, then a subclass's own."""
@@ -448,7 +502,7 @@ def _making(option: str, make: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        name = hyperparameters.described(make)["name"]
+        name = described(make)["name"]
         raise InputError(f"{option}: {name} cannot be made: {error}") from error
 
 

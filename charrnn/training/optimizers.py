@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -69,7 +70,10 @@ class Muon(torch.optim.Optimizer):
         betas: Adam's memory of the gradient's mean, and of its square.
         eps: added to Adam's denominator.
         iterations: of Newton-Schulz.
+        threads: of a CPU, which share out the matrices; the weights do not depend on it.
     """
+
+    threads = 1  # of a copy, too, which has no pool
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class Muon(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         iterations: int = 3,
+        threads: int = 1,
     ) -> None:
         pairs = list(named_parameters)
         matrices = [p for name, p in pairs if name.startswith("recurrent.") and p.ndim == 2]
@@ -90,6 +95,12 @@ class Muon(torch.optim.Optimizer):
             {"params": rest, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
         ]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
+        self.threads = threads
+        if threads > 1:
+            each = torch.get_num_threads()
+            self._pool = ThreadPoolExecutor(
+                threads - 1, "optimizer", torch.set_num_threads, (each,)
+            )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -99,20 +110,31 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         matrices, rest = self.param_groups
-        for p in matrices["params"]:
-            if p.grad is not None:
-                self._orthogonal_step(p, p.grad, matrices)
+        taken = [p for p in matrices["params"] if p.grad is not None]
+        for p in taken:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        largest_first = sorted(taken, key=Tensor.numel, reverse=True)
+
+        def orthogonal_steps(share: int) -> None:
+            with torch.no_grad():  # which is per thread
+                for p in largest_first[share :: self.threads]:
+                    self._orthogonal_step(p, matrices)
+
+        *others, own = range(self.threads)  # the last share is the smallest
+        begun = [self._pool.submit(orthogonal_steps, share) for share in others]
         for p in rest["params"]:
             if p.grad is not None:
                 self._adam_step(p, p.grad, rest)
+        orthogonal_steps(own)
+        for other in begun:
+            other.result()
         return loss
 
-    def _orthogonal_step(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        mean = state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        direction = orthogonalized(gradient.lerp(mean, group["momentum"]), group["iterations"])
+    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> None:
+        assert p.grad is not None
+        mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
+        direction = orthogonalized(p.grad.lerp(mean, group["momentum"]), group["iterations"])
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
 
@@ -129,20 +151,28 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T.
+    """About U V^T of a matrix (m, n) = U S V^T, by Newton-Schulz iterations.
 
-    The products are bf16 where that is faster, which the iteration bears.
+    Each takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are polynomials of
+    the first G, so that they are multiplied with each other, as matrices of the shorter side
+    alone, and with X once in the end: for (1024, 256) three iterations take three fifths of
+    the time. The products are bf16 where that is faster, which the iteration bears.
     """
     a, b, c = QUINTIC
     wide = matrix.shape[0] <= matrix.shape[1]
-    found = matrix if wide else matrix.mT
-    found = found.bfloat16() if multiplies_bf16(matrix.device) else found
+    found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
     found = found / (found.norm() + 1e-7)
-    for _ in range(iterations):
-        gram = found @ found.mT
-        # a * found + (b * gram + c * gram @ gram) @ found: sums apart take as long as products
-        found = found.addmm(gram.addmm(gram, gram, beta=b, alpha=c), found, beta=a)
-    return (found if wide else found.mT).to(matrix.dtype)
+    gram = found @ found.mT if wide else found.mT @ found
+    factors = None
+    for left in reversed(range(iterations)):
+        factor = gram.addmm(gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        factors = factor if factors is None else factor @ factors
+        if left:
+            gram = factor @ gram @ factor
+    if factors is not None:
+        found = factors @ found if wide else found @ factors
+    return found.to(matrix.dtype)
 
 
 def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
@@ -158,6 +188,7 @@ def optimizer_of(
     named: list[tuple[str, nn.Parameter]],
     make: Callable[..., torch.optim.Optimizer],
     fuses: bool,
+    threads: int = 1,
 ) -> torch.optim.Optimizer:
     """The optimizer of trained weights.
 
@@ -165,11 +196,12 @@ def optimizer_of(
         named: the weights, with their names.
         make: takes the parameters, or as `named_parameters` pairs of their names and them.
         fuses: whether to take a fused version where there is one and nothing was said of it.
+        threads: that share out a step's streams, given to one that takes `threads`.
     """
     takes, given = parameters_of(make)
-    if "named_parameters" in takes:
-        return make(named)
-    options = (
-        {"fused": True} if fuses and "fused" in takes - given and "foreach" not in given else {}
-    )
-    return make([p for _, p in named], **options)
+    options: dict[str, Any] = {}
+    if fuses and "fused" in takes - given and "foreach" not in given:
+        options["fused"] = True
+    if "threads" in takes - given:
+        options["threads"] = threads
+    return make(named if "named_parameters" in takes else [p for _, p in named], **options)

@@ -21,13 +21,13 @@ def test_groups_and_values(door: Any) -> None:
     assert door("train", *words, "optimizer.lr=1e-3", "model.dropout=0", "seed=null").code == 0
     [options] = door.asked
     config = options.config
-    assert config["model"]["kind"] == "gru"
-    assert config["data"]["corpus"] == "tiny_shakespeare"
-    assert config["callbacks"]["early_stopping"]["patience"] == 5
-    assert config["logger"] == {}
-    assert config["optimizer"]["lr"] == 1e-3
-    assert config["model"]["dropout"] == 0
-    assert config["seed"] is None
+    assert config.model.kind == "gru"
+    assert config.data.corpus == "tiny_shakespeare"
+    assert config.callbacks["early_stopping"]["patience"] == 5
+    assert config.logger == {}
+    assert config.optimizer["lr"] == 1e-3
+    assert config.model.dropout == 0
+    assert config.seed is None
 
 
 @pytest.mark.parametrize("group", page("train").groups)
@@ -44,8 +44,8 @@ def test_lists(door: Any) -> None:
     assert door("preprocess", "input_txt=[a.txt, 'Zür, b.txt']", "output_h5=x.h5").code == 0
     assert door("train", "trainer.devices=[0,1]", "data.input_txt=[a,b]").code == 0
     assert door.asked[0].input_txt == ["a.txt", "Zür, b.txt"]
-    assert door.asked[1].config["trainer"]["devices"] == [0, 1]
-    assert door.asked[1].config["data"]["input_txt"] == ["a", "b"]
+    assert door.asked[1].config.trainer.devices == [0, 1]
+    assert door.asked[1].config.data.input_txt == ["a", "b"]
 
 
 def test_hydras_additions_and_interpolations(door: Any) -> None:
@@ -60,8 +60,8 @@ def test_an_experiment_of_ones_own(door: Any, tmp_path: Path) -> None:
         "# @package _global_\ndefaults:\n  - override /model: rnn\nmodel:\n  hidden_size: 8\n"
     )
     assert door("train", "experiment=tiny", "--config-dir", "mine").code == 0
-    model = door.asked[0].config["model"]
-    assert (model["kind"], model["hidden_size"]) == ("rnn", 8)
+    model = door.asked[0].config.model
+    assert (model.kind, model.hidden_size) == ("rnn", 8)
 
 
 def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
@@ -84,9 +84,8 @@ def test_what_train_is_told(door: Any, tmp_path: Path) -> None:
     assert asked.folder == tmp_path / "my run"
     assert asked.overrides == (r"init_from='\${x} y'", "model=gru")
     assert asked.given == ("init_from", "model")
-    assert asked.config["model"]["kind"] == "gru"
-    assert asked.config["init_from"] == "${x} y"
-    assert "hydra" not in asked.config
+    assert asked.config.model.kind == "gru"
+    assert asked.config.init_from == "${x} y"
     assert asked.hydra["run"]["dir"] == "my run"
     assert asked.job_id == ""
     assert (asked.choices["model"], asked.choices["optimizer"]) == ("gru", "muon")

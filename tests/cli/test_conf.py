@@ -12,8 +12,8 @@ import yaml
 from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf
-from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.targets import TARGETS
+from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.cli.node_options import TARGETS
 from charrnn.options.ranges import NODE, NODES
 
 COMMANDS = list(plugins.commands())
@@ -31,9 +31,11 @@ def fields(schema: Any, prefix: str = "") -> set[str]:
     names: set[str] = set()
     for name, hint in hints_of(schema).items():
         kind = kind_of(hint)
+        if {NODE, NODES} & set(typing.get_args(hint)[1:]):
+            continue
         if dataclasses.is_dataclass(kind):
             names |= fields(kind, f"{prefix}{name}.")
-        elif not {NODE, NODES} & set(typing.get_args(hint)[1:]):
+        else:
             names.add(prefix + name)
     return names
 

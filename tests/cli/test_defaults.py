@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,9 @@ from hydra.utils import get_method
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.building import hints_of, kind_of
-from charrnn.cli.targets import TARGETS
+from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.cli.node_options import TARGETS
+from charrnn.options.ranges import NODE
 
 # what differs from Python's, and why
 DIFFERENT = {
@@ -29,6 +31,8 @@ CHOICES = [(group, choice) for group in GROUPS for choice in conf.page("train").
 def defaults_of(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     hints = hints_of(schema)
     for field in dataclasses.fields(schema):
+        if NODE in typing.get_args(hints[field.name])[1:]:
+            continue  # it is built, and has the defaults of its file
         if dataclasses.is_dataclass(kind := kind_of(hints[field.name])):
             yield from defaults_of(kind, f"{prefix}{field.name}.")
         elif field.default_factory is not dataclasses.MISSING:

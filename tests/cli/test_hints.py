@@ -73,6 +73,6 @@ def test_lines_break_between_words_and_never_in_a_command() -> None:
     path = "/a/" + "b-" * 60 + "c.txt"
     assert path in [line.strip() for line in fitted(f"cannot be read: {path} is gone", 80)]
     assert fitted("short", None) == ["short"]
-    install = "pip install 'charrnn-lightning[serve]'"
+    install = "pip install -e '.[serve]'"
     told = fitted(f"serve needs the package fastapi, which is not installed here: {install}", 80)
     assert any(install in line for line in told)

@@ -33,8 +33,8 @@ def test_paths_are_from_the_original_folder(door: Any, tmp_path: Path) -> None:
     assert door("train", *words, "resume=auto").code == 0
     assert standing == [tmp_path / "run"]
     config = door.asked[0].config
-    assert config["data"]["input_txt"] == [str(tmp_path / "a.txt"), "/b.txt"]
-    assert config["resume"] in (None, "auto")  # a folder without a run is begun
+    assert config.data.input_txt == [str(tmp_path / "a.txt"), "/b.txt"]
+    assert config.resume in (None, "auto")  # a folder without a run is begun
 
 
 def test_a_callback_of_hydras_own(
@@ -74,4 +74,4 @@ def test_a_config_of_ones_own_that_searches_further(door: Any, tmp_path: Path) -
     assert door(
         "train", "--config-dir=near", f"hydra.searchpath=[file://{tmp_path}/far]", words[-1]
     )
-    assert [composed.config["model"]["hidden_size"] for composed in door.asked] == [9, 9]
+    assert [composed.config.model.hidden_size for composed in door.asked] == [9, 9]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.building import BadOption, Missing, Unknown
+from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.errors import InputError, Interrupted, RunError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def launcher(request: pytest.FixtureRequest) -> str:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        pytest.skip(f"needs {package}: pip install 'charrnn-lightning[launchers]'")
+        pytest.skip(f"needs {package}: pip install -e '.[launchers]'")
     return str(request.param)
 
 

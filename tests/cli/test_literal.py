@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import command_line
-from charrnn.cli.building import having
+from charrnn.cli.checked_options import having
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
 from charrnn.errors import InputError

@@ -60,15 +60,15 @@ def test_each_is_accepted(front: Any) -> None:
     answer = front("train", *MINE, *groups)
     assert answer.code == 0, answer
     [asked] = front.asked
-    assert asked.config["optimizer"] == {
+    assert asked.config.optimizer == {
         "_target_": "torch.optim.SGD",
         "_partial_": True,
         "lr": 0.1,
     }
-    assert asked.config["callbacks"]["counter"] == {"_target_": "own_parts.Counter", "every": 2}
-    assert "checkpoints" in asked.config["callbacks"]
-    assert asked.config["logger"]["plain"]["name"] == "plain"
-    assert asked.config["data"]["sha256"] == "ab" * 32
+    assert asked.config.callbacks["counter"] == {"_target_": "own_parts.Counter", "every": 2}
+    assert "checkpoints" in asked.config.callbacks
+    assert asked.config.logger["plain"]["name"] == "plain"
+    assert asked.config.data.sha256 == "ab" * 32
     named = ("optimizer", "callbacks", "logger", "schedule", "data")
     assert {group: asked.choices[group] for group in named} == dict.fromkeys(named, "mine")
     assert asked.flags == MINE
@@ -116,7 +116,7 @@ def test_an_argument_that_the_file_does_not_set(front: Any) -> None:
     refused = front.refuses("train", *words, "optimizer.momentum=0.9")
     assert "is not set yet; write +optimizer.momentum=0.9" in refused
     assert front("train", *words, "+optimizer.momentum=0.9").code == 0
-    assert front.asked[0].config["optimizer"]["momentum"] == 0.9
+    assert front.asked[0].config.optimizer["momentum"] == 0.9
 
 
 def test_a_module_that_fails_as_it_is_imported(front: Any, own: Path) -> None:
@@ -131,9 +131,9 @@ def test_the_trainers_other_arguments(front: Any) -> None:
     assert yaml.safe_load(answer.out)["trainer"]["profiler"] == "simple"
     words = ["+trainer.accumulate_grad_batches=2", "+trainer.max_time=00:00:01:00"]
     assert front("train", *words).code == 0
-    trainer = front.asked[0].config["trainer"]
-    assert trainer["accumulate_grad_batches"] == 2
-    assert trainer["max_time"] == "00:00:01:00"
+    trainer = front.asked[0].config.trainer
+    assert trainer.rest["accumulate_grad_batches"] == 2
+    assert trainer.rest["max_time"] == "00:00:01:00"
 
 
 def test_a_variable_of_the_environment_becomes_a_number(
@@ -143,13 +143,13 @@ def test_a_variable_of_the_environment_becomes_a_number(
     answer = front("train", "optimizer.lr=${oc.env:LR}", "--cfg", "job", "--resolve")
     assert yaml.safe_load(answer.out)["optimizer"]["lr"] == 0.25
     assert front("train", "optimizer.lr=${oc.env:LR}").code == 0
-    assert front.asked[0].config["optimizer"]["lr"] == 0.25
-    assert front.asked[0].config["optimizer"]["lr"].__class__ is float
+    assert front.asked[0].config.optimizer["lr"] == 0.25
+    assert front.asked[0].config.optimizer["lr"].__class__ is float
 
 
 def test_every_choice_of_a_group(front: Any) -> None:
     assert front("train", "-m", "model=glob(*)").code == 0
-    kinds = {asked.config["model"]["kind"] for asked in front.asked}
+    kinds = {asked.config.model.kind for asked in front.asked}
     assert kinds == {*CELLS, "counts"}
     assert len(front.asked) == len(kinds)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from charrnn.cells import CELLS
-from charrnn.cli.building import hints_of, takes
+from charrnn.cli.checked_options import hints_of, takes
+from charrnn.cli.node_options import DataOptions, TrainerOptions
 from charrnn.cli.refusals import nearest
-from charrnn.cli.targets import DataOptions, TrainerOptions
 from charrnn.options.commands import SampleOptions
 
 # of the group model, its default first

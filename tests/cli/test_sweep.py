@@ -23,7 +23,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     answer = door("train", "-m", *words)
     assert (answer.code, answer.out) == (0, "")
     configs = [asked.config for asked in door.asked]
-    assert [(c["model"]["hidden_size"], c["optimizer"]["lr"]) for c in configs] == [
+    assert [(c.model.hidden_size, c.optimizer["lr"]) for c in configs] == [
         (32, 1e-3),
         (32, 2e-3),
         (64, 1e-3),
@@ -53,7 +53,7 @@ def test_texts_and_choices(door: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert door("train", "model=gru,rnn", "--multirun", "seed=range(1,3)").code == 0
     configs = [asked.config for asked in door.asked[4:]]
-    assert [(c["model"]["kind"], c["seed"]) for c in configs] == [
+    assert [(c.model.kind, c.seed) for c in configs] == [
         ("gru", 1),
         ("gru", 2),
         ("rnn", 1),
@@ -128,7 +128,7 @@ def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
     )
     answer = door("train", "experiment=widths", "--config-dir", "mine", "hydra.sweep.dir=out")
     assert answer.code == 0, answer
-    assert [asked.config["model"]["hidden_size"] for asked in door.asked] == [8, 16]
+    assert [asked.config.model.hidden_size for asked in door.asked] == [8, 16]
     names = ["0_model.hidden_size=8", "1_model.hidden_size=16"]
     assert [asked.folder for asked in door.asked] == [tmp_path / "out" / name for name in names]
 
@@ -167,7 +167,7 @@ def test_a_job_returns_what_its_result_names_as_the_objective(
     )
     monkeypatch.syspath_prepend(tmp_path)
     module = sys.modules["charrnn.commands.train"]
-    monkeypatch.setattr(module, "run", lambda asked: Result(asked.config["model"]["hidden_size"]))
+    monkeypatch.setattr(module, "run", lambda asked: Result(asked.config.model.hidden_size))
     words = ["model.hidden_size=8,9", "+hydra.callbacks.watch._target_=watching.Watch"]
     assert door("train", "-m", *words).code == 0
     assert sys.modules["watching"].seen == [0.8, 0.9]  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,22 @@ def test_the_splits_of_its_own_data(
         assert evaluate(capfd, f"checkpoint={run / name}", "counts=none") == val
     assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
+
+
+def test_ids_that_are_gone_are_made_again(
+    trained: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = trained("trainer.max_steps=5")
+    before = evaluate(capfd, f"checkpoint={run}")
+    h5 = Path(charrnn.load(run).trained.facts["input_h5"])
+    h5.unlink()
+    assert main(["evaluate", f"checkpoint={run}"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"charrnn evaluate: split=val: {h5} is gone")
+    again = shlex.split(re.findall(r"`charrnn (.*?)`", said)[0])
+    assert main(again) == 0
+    capfd.readouterr()
+    assert evaluate(capfd, f"checkpoint={run}") == before
 
 
 def test_other_data_and_a_text(
@@ -143,7 +161,8 @@ def test_dynamic_without_the_training_text(
 ) -> None:
     run = train("trainer.max_steps=30", "~callbacks.counts")
     Path("corpus.txt").rename("moved.txt")
-    Path("corpus.h5").unlink()
+    h5 = Path(charrnn.load(run).trained.facts["input_h5"])
+    h5.unlink()
     capfd.readouterr()
     words = [f"checkpoint={run}", "data.input_txt=moved.txt", "dynamic=true"]
     assert main(["evaluate", *words, "json=true"]) == 0
@@ -175,6 +194,14 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixtu
     assert main(["evaluate", f"checkpoint=[{','.join(paths)}]", "window=9", "split=test"]) == 0
     line = capfd.readouterr().out.splitlines()[0]
     assert line == "test: 104 characters, in cold windows of 9, ensemble of 3"
+    three, weights = f"checkpoint=[{','.join(paths)}]", [0.5, 0.25, 0.25]
+    found = evaluate(capfd, three, "data.input_txt=corpus.txt", "weights=[0.5,0.25,0.25]")
+    assert found["weights"] == weights
+    chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
+    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    for command in ("evaluate", "score", "sample", "serve"):
+        assert main([command, three, "weights=[0.7,0.3]"]) == 2
+        assert "weights=[0.7, 0.3]: needs several models" in capfd.readouterr().err
     one = evaluate(capfd, f"checkpoint=[{paths[0]}]")
     assert one == evaluate(capfd, f"checkpoint={paths[0]}")
 

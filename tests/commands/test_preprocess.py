@@ -21,6 +21,7 @@ def run(**options: Any) -> None:
         "val_frac": 0.1,
         "test_frac": 0.1,
         "encoding": "utf-8",
+        "line_ends": "keep",
         "lines": "auto",
         "lines_seed": 0,
         "quiet": False,

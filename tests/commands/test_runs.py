@@ -80,7 +80,7 @@ def test_csv(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_curves(place: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("needs matplotlib: pip install 'charrnn-lightning[sweep]'")
+        pytest.skip("needs matplotlib: pip install -e '.[sweep]'")
     from matplotlib.image import imread
 
     assert main(["runs", "curves=curves.png"]) == 0

@@ -47,6 +47,7 @@ def run(path: Path, **given: Any) -> None:
         "json": False,
         "output": None,
         "engine": "auto",
+        "precision": 32,
     }
     sample.run(SampleOptions(**{**values, **given}))
 
@@ -161,6 +162,19 @@ def test_progress_is_told_where_it_takes_long(
     out, err = capfd.readouterr()
     assert err.splitlines()[-1] == "4,000 of 4,000 characters"
     assert len(out) == 4000 + len("\n----------\n")
+
+
+def test_in_whole_numbers(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    run(path, precision=8, start_text="Hm: ", temperature=0.7)
+    out, err = capfdbinary.readouterr()
+    whole = load(path).generate(100, "Hm: ", temperature=0.7, seed=1, precision=8)
+    assert (out.decode(), err) == ("Hm: " + whole, b"")
+    run(path, precision=8, mode="lines", num_samples=3, json=True, length=50)
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert len(lines) == 3
+    assert all(line["log_probability"] < 0 for line in lines)
+    with pytest.raises(InputError, match="precision=8: writes with one model"):
+        run(path, checkpoint=[str(path), str(path)], precision=8)
 
 
 # As processes

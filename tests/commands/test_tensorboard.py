@@ -34,7 +34,9 @@ def tensorboard(folder: Path) -> Iterator[str]:
         assert process.stderr is not None
         try:
             lines = iter(process.stderr.readline, "")
-            yield next(found[0] for line in lines if (found := re.search(r"http://127.\S+", line)))
+            yield next(
+                found[0] for line in lines if (found := re.search(r"http://127.[^\s#]+", line))
+            )
         finally:
             process.terminate()
             process.stderr.read()

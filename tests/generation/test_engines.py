@@ -304,12 +304,12 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert numba_loop._cached(double)(21) == 42  # no folder at all
+        assert numba_loop._cached(False)(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = numba_loop._cached(double)
+    compiled = numba_loop._cached(False)(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert numba_engine.call(numba_loop._cached(double), 21) == 42
+    assert numba_engine.call(numba_loop._cached(False)(double), 21) == 42
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +318,7 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "charrnn.generation.numba_loop", raising=False)
     both = Engines(trained_model())
-    with pytest.raises(InputError, match=r"engine=numba: .*charrnn-lightning\[fast\]"):
+    with pytest.raises(InputError, match=r"engine=numba: .*pip install .*\[fast\]"):
         both.named("numba")
     assert isinstance(both.fastest(1, SamplingParams(10**6)), NumpyEngine)
 

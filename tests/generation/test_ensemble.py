@@ -108,6 +108,33 @@ def test_logits_and_scores(tmp_path: Path, kinds: tuple[str, ...]) -> None:
     assert repr(ensemble).startswith(f"Ensemble(ensemble of {len(kinds)}: lstm 2 x 24")
 
 
+def test_weights_are_those_of_the_mean(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{i}.safetensors") for i in range(3)]
+    for path, model in zip(paths, members(), strict=True):
+        Model(model).save(path)
+    a, b, c = paths
+    text = "To be, or not to be; that is"
+    each = [np.exp(Model(model).logits(text).astype(np.float64)) for model in members()]
+    p = [q / q.sum(-1, keepdims=True) for q in each]
+    weighted = charrnn.load(paths, weights=[3, 0.5, 1.5])
+    expected = 0.6 * p[0] + 0.1 * p[1] + 0.3 * p[2]
+    assert np.allclose(np.exp(weighted.logits(text)), expected, rtol=1e-4, atol=1e-7)
+    ids = weighted.vocabulary.encode(text)
+    loss = -np.log(expected[np.arange(len(ids) - 1), ids[1:]]).mean()
+    assert weighted.score(text) == pytest.approx(loss, abs=1e-5)
+    # a model of twice the weight counts as two of it, whoever writes
+    for engine in ("numpy", "torch"):
+        how = {"seed": 3, "temperature": 0.8, "engine": engine}
+        thrice = charrnn.load(paths, weights=[2, 1, 1]).generate(300, "Hm: ", **how)
+        assert thrice == charrnn.load([a, a, b, c]).generate(300, "Hm: ", **how)
+        assert thrice != charrnn.load(paths).generate(300, "Hm: ", **how)
+    for wrong in ([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, float("nan")], []):
+        with pytest.raises(InputError, match=r"weights=.*a number above 0 for each \(3 given\)"):
+            charrnn.load(paths, weights=wrong)
+    with pytest.raises(InputError, match=r"needs several models"):
+        charrnn.load(a, weights=[1])  # type: ignore[call-overload]
+
+
 def test_generates_as_a_model_does(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for path, model in zip(paths, members(), strict=True):

@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
     "prime": None,
     "num_samples": None,
     "engine": None,
+    "precision": None,
     "seed": 2,
     "temperature": 0.3,
     "sample": False,

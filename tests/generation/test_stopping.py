@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.generation.stopping import Stops
+from charrnn.generation.stream import Stops
 
 texts = st.text("ab", max_size=12)
 stops = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.generation.stream import uniforms_of
-from charrnn.generation.temperature import STEPS, Course
+from charrnn.generation.stream import STEPS, Course, uniforms_of
 from charrnn.model import Model
 from charrnn.options.ranges import TEMPERATURE, temperatures_of
 from tests.generation.models import params, trained_model

@@ -12,8 +12,8 @@ import pytest
 
 import charrnn
 from charrnn.models.trained import TrainedModel
-from charrnn.page.javascript_modules import joined
 from charrnn.page.packing import EXACT, Precision, packed
+from charrnn.page.single_file import joined
 
 PAGE = Path(charrnn.__file__).parent / "page"
 NETWORK = PAGE / "network"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.page.javascript_modules import joined
+from charrnn.page.single_file import joined
 from tests.page.node import run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from charrnn.errors import InputError
 from charrnn.options.ranges import seconds_of
 from charrnn.runs import budget
 from charrnn.runs.budget import Asked, chosen
+from tests.small_runs import train_options
 
 TEXTS = (1_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = (3, 30, 90, 600, 3600, 7200, 100_000)
@@ -50,7 +52,7 @@ def test_it_ends_in_time(characters: int, speed: Any) -> None:
         scored = validations * characters / 8 * found.get("trainer.limit_val_batches", 1)
         if found["trainer.max_steps"] > 1:
             assert trained <= max(budget.EPOCHS * characters, 800 * 8 * 64)
-            assert (trained + budget.SCORED * scored) / rate <= 0.95 * seconds
+            assert (trained + budget.SCORING_COST * scored) / rate <= 0.95 * seconds
 
 
 @pytest.mark.parametrize("speed", [cpu, gpu])
@@ -90,7 +92,7 @@ def test_a_length_that_is_given_is_validated_often_however_long_it_takes() -> No
 @pytest.mark.parametrize("every", [10, 50, 1000])
 @pytest.mark.parametrize("characters", [900_000, 90_000_000])
 @pytest.mark.parametrize("share", [None, 0.01])
-@pytest.mark.parametrize("validating", [budget.VALIDATED, budget.VALIDATED_IF_ASKED])
+@pytest.mark.parametrize("validating", [budget.VALIDATION_SHARE, budget.ASKED_VALIDATION_SHARE])
 def test_validations_that_are_asked_for_fit_into_the_time(
     every: int, characters: int, share: float | None, validating: float
 ) -> None:
@@ -100,7 +102,7 @@ def test_validations_that_are_asked_for_fit_into_the_time(
     rate = cpu(found["model.hidden_size"], found["data.batch_size"])
     trained = steps * found["data.batch_size"] * 64
     part = found.get("trainer.limit_val_batches", 1) * characters / 8
-    assert trained + steps // every * budget.SCORED * part <= 0.95 * 600 * rate
+    assert trained + steps // every * budget.SCORING_COST * part <= 0.95 * 600 * rate
     assert trained >= (0.1 if share else 0.85 - validating - 0.05) * 600 * rate
     assert steps <= 50 * 20 or 20 <= steps / found["checkpoint_every"] <= 40
 
@@ -110,7 +112,7 @@ def test_a_share_of_the_validation_that_is_given_is_counted() -> None:
     steps = found.options["trainer.max_steps"]
     rate = cpu(found.options["model.hidden_size"], 32)
     validations = steps // found.options["checkpoint_every"]
-    assert steps * 2048 + validations * budget.SCORED * 90e6 / 8 <= 0.9 * 600 * rate
+    assert steps * 2048 + validations * budget.SCORING_COST * 90e6 / 8 <= 0.9 * 600 * rate
     assert "validation reads" not in found.why
 
 
@@ -215,20 +217,14 @@ def test_a_time(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-CONFIG: dict[str, Any] = {
-    "budget": "10m",
-    "checkpoint_every": None,
-    "data": {"batch_size": None},
-    "model": {"hidden_size": 128, "dropout": None, "tied": False},
-    "trainer": {"max_epochs": None, "max_steps": None},
-}
+CONFIG = train_options(budget="10m", model__hidden_size=128)
 
 
 def test_what_is_open_in_a_config() -> None:
     guess = budget.guessed(CONFIG)
-    assert guess["data"] == {"batch_size": 32}
-    assert guess["model"] == {"hidden_size": 128, "dropout": 0.3, "tied": False}
-    assert CONFIG["data"] == {"batch_size": None}
+    assert guess.data.batch_size == 32
+    assert (guess.model.hidden_size, guess.model.dropout) == (128, 0.3)
+    assert CONFIG.data.batch_size is None
     assert budget.value_of(CONFIG, "trainer.limit_val_batches") is None
     all_but_one = {"data.batch_size": 4, "model.hidden_size": 4, "model.dropout": 0.0}
     assert not budget.leaves_nothing_open({**all_but_one, "checkpoint_every": 9})
@@ -240,10 +236,10 @@ def test_what_is_open_in_a_config() -> None:
 
 @pytest.mark.parametrize("name", ["max_epochs", "max_steps"])
 def test_a_length_beside_a_budget_is_refused(name: str) -> None:
-    config = {**CONFIG, "trainer": {**CONFIG["trainer"], name: 50}}
+    config = budget.replaced(CONFIG, {f"trainer.{name}": 50})
     with pytest.raises(InputError, match=rf"^trainer.{name}=50: budget=10m chooses how long"):
         budget.refuse_two_lengths(config)
-    budget.refuse_two_lengths({**config, "budget": None})
+    budget.refuse_two_lengths(replace(config, budget=None))
     budget.refuse_two_lengths(CONFIG)
 
 

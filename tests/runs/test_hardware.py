@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,20 +11,13 @@ import torch
 from charrnn.errors import InputError
 from charrnn.runs import hardware
 from charrnn.runs.world import World
-
-TRAINER = {
-    **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
-    **{"precision": "auto", "threads": None},
-}
-MODEL = {"kind": "lstm", "hidden_size": 128, "batchnorm": False}
+from tests.small_runs import train_options
 
 
 def config(batch_size: int = 50, model: dict[str, Any] | None = None, **trainer: Any) -> Any:
-    return {
-        "trainer": {**TRAINER, **trainer},
-        "model": {**MODEL, **(model or {})},
-        "data": {"batch_size": batch_size},
-    }
+    given = {"model__hidden_size": 128, **{f"model__{n}": v for n, v in (model or {}).items()}}
+    given |= {"trainer__accelerator": "cpu", **{f"trainer__{n}": v for n, v in trainer.items()}}
+    return train_options(data__batch_size=batch_size, **given)
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +34,8 @@ def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
     asked = config(batch_size, model)
     resolved = hardware.resolve(asked)
     # what is recorded is what a resume takes
-    assert hardware.resolve({**asked, "trainer": resolved}) == resolved
-    return resolved["precision"], resolved["threads"]
+    assert hardware.resolve(replace(asked, trainer=resolved)) == resolved
+    return resolved.precision, resolved.threads
 
 
 def test_the_default_recipe() -> None:
@@ -87,8 +81,7 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
 def test_streams_are_shared_out_where_each_thread_gets_enough(
     streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    sizes = hardware.Model(**{**MODEL, **model})
-    assert hardware.chosen_shares(sizes, streams, threads) == shares
+    assert hardware.chosen_shares(config(model=model).model, streams, threads) == shares
 
 
 def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +106,14 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = hardware.resolve(config(precision="32-true", threads=7))
-    assert (resolved["precision"], resolved["threads"]) == ("32-true", 7)
+    assert (resolved.precision, resolved.threads) == ("32-true", 7)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert chosen(1) == ("32-true", 5)
 
 
 def test_what_else_is_an_option_stays() -> None:
-    resolved = hardware.resolve(config(max_epochs=3, _target_="lightning.Trainer"))
-    assert (resolved["max_epochs"], resolved["_target_"]) == (3, "lightning.Trainer")
+    resolved = hardware.resolve(config(max_epochs=3, max_time="1:0"))
+    assert (resolved.max_epochs, resolved.rest["max_time"]) == (3, "1:0")
 
 
 @pytest.mark.parametrize(
@@ -141,12 +134,12 @@ def test_threads_that_the_environment_gives(
     monkeypatch.setenv(name, cpus)
     here = World(launcher, 0, 0, 2, 2) if launcher else World()
     resolved = hardware.resolve(config(devices=2), here)
-    assert (resolved["threads"], resolved["strategy"]) == (threads, "ddp")
+    assert (resolved.threads, resolved.strategy) == (threads, "ddp")
 
 
 def test_a_launchers_processes_are_the_devices() -> None:
     resolved = hardware.resolve(config(48, devices="auto", num_nodes=2), World("srun", 3, 1, 4, 2))
-    assert (resolved["devices"], resolved["strategy"]) == (2, "ddp")
+    assert (resolved.devices, resolved.strategy) == (2, "ddp")
     assert hardware.processes(resolved) == 4
 
 

@@ -7,12 +7,12 @@ import math
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrnn.errors import RunError
 from charrnn.models.torch7 import read_history
-from charrnn.runs import imported_history
-from charrnn.runs.imported_history import write_history
+from charrnn.training.loggers import write_history
 
 ROWS = [(7, 3.5, None), (8, 3.25, 3.0), (9, 2.5, None), (10, None, 2.75)]
 
@@ -86,18 +86,10 @@ def test_unwritable(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(done: int, total: int) -> None:
-        if done:
-            raise KeyboardInterrupt
+    def failing(*given: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(imported_history, "REPORT_EVERY", 2)
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", failing)
     with pytest.raises(KeyboardInterrupt):
-        write_history(ROWS, tmp_path, report=failing)
+        write_history(ROWS, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imported_history, "REPORT_EVERY", 2)
-    reports: list[tuple[int, int]] = []
-    write_history(ROWS, tmp_path, report=lambda done, total: reports.append((done, total)))
-    assert reports == [(0, 4), (2, 4)]

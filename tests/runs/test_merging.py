@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from charrnn.cli.begin import is_same_run
 from charrnn.cli.job import Request
-from charrnn.cli.resuming import laid_over
+from charrnn.cli.resuming import is_same_run, laid_over
 from charrnn.errors import InputError
 from charrnn.runs.folder import run_folders
-from charrnn.runs.older import upgraded
-from charrnn.runs.record import Record
+from charrnn.runs.recorded_config import Record, upgraded
+from tests.small_runs import train_options
 
 CONFIG: dict[str, Any] = {
     "seed": 1,
@@ -59,7 +58,8 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 def resumed(recorded: dict[str, Any], now: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
-    return laid_over(Record(recorded, {}, "run"), Request(now, tuple(given), Path()), FIXED)
+    asked = Request(train_options(), tuple(given), Path())
+    return laid_over(Record(recorded, {}, "run"), now, asked, FIXED)
 
 
 def test_only_what_is_given_now_changes() -> None:

@@ -14,7 +14,7 @@ from tests.small_runs import Train, metrics
 
 def skip_without(package: str) -> None:
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: pip install 'charrnn-lightning[{package}]'")
+        pytest.skip(f"{package} is not installed: pip install -e '.[{package}]'")
 
 
 def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

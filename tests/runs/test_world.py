@@ -10,8 +10,10 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.commands import train
 from charrnn.errors import InputError
+from charrnn.options.training import TrainOptions
 from charrnn.runs import world as worlds
-from charrnn.runs.world import ALONE, World, check, first_node, world
+from charrnn.runs.world import SINGLE_PROCESS, World, check, first_node, world
+from tests.small_runs import train_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {
@@ -35,10 +37,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_alone(environment: Any) -> None:
-    assert world() == ALONE
+    assert world() == SINGLE_PROCESS
     # what a batch script without srun has
     environment({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"})
-    assert world() == ALONE
+    assert world() == SINGLE_PROCESS
 
 
 def test_torchrun(environment: Any) -> None:
@@ -56,7 +58,7 @@ def test_srun(environment: Any) -> None:
 def test_one_task_is_alone(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
     environment({"SLURM_PROCID": "0"})
-    assert world() == ALONE
+    assert world() == SINGLE_PROCESS
 
 
 @pytest.mark.parametrize("broken", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
@@ -159,12 +161,9 @@ def test_first_node(nodes: str, first: str) -> None:
     assert first_node(nodes) == first
 
 
-def options(batchnorm: bool = False, **trainer: Any) -> dict[str, Any]:
-    return {
-        "trainer": {"devices": 1, "num_nodes": 1, **trainer},
-        "model": {"batchnorm": batchnorm},
-        "data": {"batch_size": 12},
-    }
+def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
+    given = {f"trainer__{name}": value for name, value in trainer.items()}
+    return train_options(model__batchnorm=batchnorm, data__batch_size=12, **given)
 
 
 FOUR = World("torchrun", 0, 0, 4, 2)
@@ -173,10 +172,10 @@ FOUR = World("torchrun", 0, 0, 4, 2)
 @pytest.mark.parametrize(
     ("trainer", "place"),
     [
-        ({}, ALONE),
-        ({"devices": 3}, ALONE),
-        ({"devices": [0, 2]}, ALONE),
-        ({"devices": "auto"}, ALONE),
+        ({}, SINGLE_PROCESS),
+        ({"devices": 3}, SINGLE_PROCESS),
+        ({"devices": [0, 2]}, SINGLE_PROCESS),
+        ({"devices": "auto"}, SINGLE_PROCESS),
         ({"devices": 2, "num_nodes": 2}, FOUR),
         ({"devices": "auto", "num_nodes": 2}, FOUR),
     ],
@@ -188,8 +187,12 @@ def test_what_can_be(trainer: dict[str, Any], place: World) -> None:
 @pytest.mark.parametrize(
     ("trainer", "place", "line"),
     [
-        ({"devices": 5}, ALONE, "data.batch_size=12: .* over 5 processes; make it a multiple of 5"),
-        ({"num_nodes": 2}, ALONE, "trainer.num_nodes=2: .* with torchrun or srun"),
+        (
+            {"devices": 5},
+            SINGLE_PROCESS,
+            "data.batch_size=12: .* over 5 processes; make it a multiple of 5",
+        ),
+        ({"num_nodes": 2}, SINGLE_PROCESS, "trainer.num_nodes=2: .* with torchrun or srun"),
         ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
         ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
@@ -200,9 +203,9 @@ def test_what_cannot(trainer: dict[str, Any], place: World, line: str) -> None:
 
 
 def test_batchnorm_is_for_one_process() -> None:
-    check(options(batchnorm=True), ALONE)
+    check(options(batchnorm=True), SINGLE_PROCESS)
     with pytest.raises(InputError, match=r"model\.batchnorm=true: its statistics would differ"):
-        check(options(batchnorm=True, devices=2), ALONE)
+        check(options(batchnorm=True, devices=2), SINGLE_PROCESS)
 
 
 class Slurm:

@@ -103,8 +103,8 @@ def test_its_jobs_are_those_that_it_had(door: Door, place: Path) -> None:
     assert [asked.folder.name for asked in door.asked] == folders
     assert [asked.choices["model"] for asked in door.asked] == kinds
     for asked, folder in zip(door.asked, folders, strict=True):
-        assert asked.config["resume"] == str(Path("sweep") / folder)
-        assert asked.config["print_every"] == 3
+        assert asked.config.resume == str(Path("sweep") / folder)
+        assert asked.config.print_every == 3
         assert "print_every" in asked.given
         assert "model" not in asked.given
 

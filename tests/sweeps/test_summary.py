@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.runs.record import MISSING
-from charrnn.runs.records import metrics
+from charrnn.runs.recorded_config import MISSING
+from charrnn.runs.run_history import metrics
 from charrnn.sweeps.summary import summaries, summary
 from tests.sweeps.runs import HEADER, write_run
 

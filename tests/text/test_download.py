@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import InputError, RunError
-from charrnn.text import download as module
-from charrnn.text.download import download
+from charrnn.text import corpora as module
+from charrnn.text.corpora import download
 
 CONTENT = b"A text.\n" * 20_000
 

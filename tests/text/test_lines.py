@@ -14,7 +14,7 @@ from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, SplitOptions
 from charrnn.text.prepare import prepare
 from charrnn.text.preprocessing import Preprocessed, preprocess, split_sizes
-from charrnn.text.shuffled_lines import HEAD, are_listed, decided, remark, shuffled
+from charrnn.text.sources import HEAD, are_listed, decided, remark, shuffled
 from charrnn.text.vocabulary import Vocabulary
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]

@@ -283,7 +283,21 @@ class TestWhatIsAsked:
         prepare(DataOptions("x.txt"), said.append)
         assert said[0] == "x.h5: preprocessed from x.txt"
         assert said[1].startswith("the text has line ends of Windows (\\r\\n)")
+        assert said[1].endswith("data.line_ends=unix leaves it out")
         prepare(DataOptions("x.txt"), pytest.fail)
+
+    def test_line_ends_become_those_of_unix(self) -> None:
+        text = "".join(f"{n % 7}\r\n\n{n % 5}\rx" for n in range(50_000)) + "\r"  # many pieces
+        Path("x.txt").write_bytes(text.encode())
+        kept = prepare(DataOptions("x.txt"), lambda line: None)
+        assert text_of(kept) == text
+        said: list[str] = []
+        pair = prepare(DataOptions("x.txt", line_ends="unix"), said.append)
+        assert text_of(pair) == text.replace("\r\n", "\n").replace("\r", "\n")
+        assert not [line for line in said if "Windows" in line]
+        assert prepare(DataOptions("x.txt", line_ends="unix"), pytest.fail) == pair
+        with pytest.raises(InputError, match=r"data\.line_ends=dos: must be one of keep, unix"):
+            DataOptions("x.txt", line_ends="dos")
 
     def test_nothing_at_all(self) -> None:
         with pytest.raises(InputError, match="data=shakespeare"):

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError, RunError
 from charrnn.options.datasets import SPLITS, SplitOptions
-from charrnn.text import ids_file, sources
+from charrnn.text import preprocessing, sources
 from charrnn.text.preprocessing import Preprocessed, preprocess, read_text
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -98,7 +98,7 @@ class TestIds:
         with (
             tempfile.TemporaryDirectory() as folder,
             patch.object(sources, "_PIECE", piece),
-            patch.object(ids_file, "_BLOCK", piece),
+            patch.object(preprocessing, "_BLOCK", piece),
         ):
             h5 = f"{folder}/x.h5"
             made = run("-", h5, val_frac=val_frac, test_frac=test_frac, stdin=stdin)

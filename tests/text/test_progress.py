@@ -8,7 +8,8 @@ import time
 import pytest
 
 from charrnn import say
-from charrnn.say import preprocessing_progress
+from charrnn.say import ProgressDisplay
+from charrnn.text.preprocessing import STAGES
 
 
 class Clock:
@@ -28,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def pass_over(clock: Clock, seconds: float, rate: float, quiet: bool = False) -> None:
-    with preprocessing_progress(quiet) as report:
+    with ProgressDisplay(*STAGES, quiet=quiet) as report:
         total = int(seconds * rate)
         for _ in range(2):
             for step in range(int(seconds * 8) + 1):
@@ -61,7 +62,7 @@ def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr(say, "_SILENT", 0.05)
-    with preprocessing_progress(quiet=False) as report:
+    with ProgressDisplay(*STAGES) as report:
         for _ in range(2):
             for step in range(5):
                 report(step, 4)
@@ -77,7 +78,7 @@ def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch)
 def test_a_terminal_stays_empty_where_it_is_over_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with preprocessing_progress(quiet=False) as report:
+    with ProgressDisplay(*STAGES) as report:
         for step in range(3):
             report(step, 2)
             time.sleep(0.11)
@@ -85,7 +86,7 @@ def test_a_terminal_stays_empty_where_it_is_over_soon(monkeypatch: pytest.Monkey
 
 
 def test_an_unknown_total_is_left_out(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with preprocessing_progress(quiet=False) as report:
+    with ProgressDisplay(*STAGES) as report:
         report(0, None)
         clock.now += 3
         report(6_000_000, None)

@@ -106,7 +106,7 @@ def test_what_is_given_stays(train: Train, slow: list[Any]) -> None:
     )
     assert (config["data"]["batch_size"], config["data"]["seq_length"]) == (5, 10)
     assert config["validate_every"] == 3
-    assert {each["model"]["hidden_size"] for each in slow} == {16}
+    assert {each.model.hidden_size for each in slow} == {16}
 
 
 def test_on_top_of_a_model(train: Train, slow: list[Any]) -> None:
@@ -142,7 +142,7 @@ def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any])
     config = recorded(run)
     assert config["trainer"]["strategy"] == "ddp"
     assert tensors(run)["step"] == config["trainer"]["max_steps"]
-    assert {each["trainer"]["devices"] for each in slow} == {2}
+    assert {each.trainer.devices for each in slow} == {2}
 
 
 def test_a_sweep_over_budgets(workplace: Path, slow: list[Any]) -> None:

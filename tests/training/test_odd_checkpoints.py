@@ -126,6 +126,12 @@ def save(content: Content) -> None:
         checkpoint.seal(file)
 
 
+@pytest.fixture(params=["one of each", pytest.param("all", marks=pytest.mark.slow)])
+def chosen(request: pytest.FixtureRequest) -> slice:
+    """Which of the values that stand at a place."""
+    return slice(None) if request.param == "all" else slice(1)
+
+
 @pytest.fixture
 def content(trained: Train) -> Content:
     """A run of 14 steps, whose checkpoint is made odd."""
@@ -164,10 +170,12 @@ def resumed(where: Any, answers: Callable[..., tuple[int, str]]) -> int:
     return code
 
 
-def test_a_run_that_is_odd(content: Content, answers: Callable[..., tuple[int, str]]) -> None:
+def test_a_run_that_is_odd(
+    content: Content, answers: Callable[..., tuple[int, str]], chosen: slice
+) -> None:
     """It goes on, or a line says why not."""
     for path, values in OF_A_RUN:
-        for value in values:
+        for value in values[chosen]:
             where = f"{path} = {'nothing' if value is ABSENT else type(value).__name__}"
             save(changed(content, path, value))
             try:
@@ -208,9 +216,11 @@ def test_a_model_that_is_odd(content: Content, answers: Callable[..., tuple[int,
     assert not Path("y.safetensors").exists()
 
 
-def test_facts_that_are_odd(content: Content, answers: Callable[..., tuple[int, str]]) -> None:
+def test_facts_that_are_odd(
+    content: Content, answers: Callable[..., tuple[int, str]], chosen: slice
+) -> None:
     for name, values in FACTS.items():
-        for value in values:
+        for value in values[chosen]:
             where = f"{name} = {value!r:.40}"
             save(changed(content, (ENTRY, "facts", name), value))
             answers(where, "sample", f"checkpoint={HERE}", "length=5", names="")

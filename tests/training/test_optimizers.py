@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from charrnn.training import AdamW, Muon
-from charrnn.training.optimizers import ADAMW_RMS, orthogonalized
+from charrnn.training.optimizers import ADAMW_RMS, QUINTIC, orthogonalized
 
 
 def tensors(seed: int = 0) -> list[nn.Parameter]:
@@ -76,6 +78,38 @@ def test_orthogonalized_is_near_the_polar_factor(shape: tuple[int, ...]) -> None
     cosine = (found * exact).sum() / (found.norm() * exact.norm())
     assert cosine > 0.97
     assert found.dtype == drawn.dtype
+
+
+@pytest.mark.parametrize("shape", [(200, 64), (64, 200), (64, 64)])
+@pytest.mark.parametrize("iterations", [0, 1, 2, 3])
+def test_orthogonalized_takes_the_quintic_of_each_singular_value(
+    shape: tuple[int, ...], iterations: int
+) -> None:
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    drawn = drawn @ torch.diag(torch.logspace(0, -3, shape[1]))  # few directions, as gradients have
+    left, values, right = torch.linalg.svd(drawn.double(), full_matrices=False)
+    values = values / values.norm()
+    a, b, c = QUINTIC
+    for _ in range(iterations):
+        values = a * values + b * values**3 + c * values**5
+    exact = left @ torch.diag(values) @ right
+    found = orthogonalized(drawn, iterations).double()
+    assert (found - exact).norm() < 0.05 * exact.norm()  # products in bf16 have three digits
+
+
+def test_threads_share_out_muons_matrices_to_the_bit() -> None:
+    ours, theirs = tensors(), tensors()
+    alone = Muon(list(zip(NAMES, ours, strict=True)), 0.1)
+    together = Muon(list(zip(NAMES, theirs, strict=True)), 0.1, threads=3)
+    for step in range(3):
+        give_gradients(ours, step)
+        give_gradients(theirs, step)
+        alone.step()
+        together.step()
+        copied = copy.deepcopy(together)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
+    copied.step()
 
 
 def test_muon_decays_what_it_orthogonalizes_only() -> None:

@@ -322,7 +322,7 @@ def test_a_start_looks_for_no_packages() -> None:
     line = textwrap.dedent(
         """
         import sys
-        import charrnn.cli.targets, charrnn.models.model_file
+        import charrnn.cli.node_options, charrnn.models.model_file
         from charrnn import registry
         looked = []
         import importlib.metadata as metadata

@@ -1,5 +1,1 @@
-"""Writing together with a model, in a terminal (extra ``interactive``).
-
-continuations  several continuations of a text, as they are written
-editor         the editor around them
-"""
+"""Writing together with a model, in a terminal (extra ``interactive``)."""

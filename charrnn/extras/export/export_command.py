@@ -14,15 +14,14 @@ from charrnn.options.ranges import (
     Range,
     require,
 )
-from charrnn.page.precision import Chosen
+from charrnn.page.packing import Chosen
 from charrnn.say import say
 
 
 def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, as its ending says."""
     from charrnn.models import find_model, read_model
-    from charrnn.page.packing import require_steps
-    from charrnn.page.precision import in_precision
+    from charrnn.page.packing import in_precision, require_steps
 
     source, output = find_model(options.checkpoint), Path(options.output)
     refuse_the_model_itself(options.output, source)
@@ -44,15 +43,14 @@ def run(options: ExportOptions) -> None:
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.extras.export.copies_filter import packed_copies
-    from charrnn.extras.export.writing_page import About, writing_page
+    from charrnn.extras.export.writing_page import About, packed_copies, writing_page
     from charrnn.files import replacing
     from charrnn.page.model_card import card, corpus_name, is_indented
 
     copies = None
     if options.novelty:
         try:
-            from charrnn.extras.novelty.training_source import find_training_text
+            from charrnn.extras.novelty.training_text import find_training_text
         except ModuleNotFoundError:
             raise InputError("novelty=true: needs charrnn.extras.novelty") from None
 

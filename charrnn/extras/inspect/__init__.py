@@ -5,9 +5,6 @@ features          what can be said of each character of a text: inside quotes, u
 correlation       which unit follows which feature, and how closely a unit would by chance
 gates             how often each unit's gates are wide open or shut
 ngram             a model that counts, to compare with
-distance          the loss by how much of the text was read before
-embedding         the characters' vectors in a plane
-training_history  what the run folder tells of the training: its card, curves and samples
-passage_report    all of it, as plain values
-inspect_page      and as one HTML page
+distance          the loss by how much of the text was read before; the characters in a plane
+passage_report    all of it, with the training's curves and samples, as values and as one page
 """

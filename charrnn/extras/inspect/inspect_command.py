@@ -13,7 +13,7 @@ from charrnn.options.ranges import (
     UNKNOWN,
     Range,
 )
-from charrnn.say import progress, say
+from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.data import EncodedText, Ids
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
-    from charrnn.extras.inspect.inspect_page import page
-    from charrnn.extras.inspect.passage_report import report
+    from charrnn.extras.inspect.passage_report import page, report
     from charrnn.files import replacing
     from charrnn.models import find_model, read_model
-    from charrnn.page.packing import require_steps
-    from charrnn.page.precision import in_precision
+    from charrnn.page.packing import in_precision, require_steps
 
     found, output = find_model(options.checkpoint), Path(options.output)
     refuse_the_model_itself(options.output, found)
@@ -39,7 +37,7 @@ def run(options: InspectOptions) -> None:
     corpus = _corpus(model)
     passage, training_ids = _passage(options, model, corpus), _training_ids(model, corpus)
     chosen = in_precision(replace(model, counts=None))
-    with progress(len(passage.ids)) as tell:
+    with scoring_progress() as tell:
         seen = report(chosen.model, passage, training_ids, model.counts, progress=tell)
     content = page(chosen, seen | _run(found)).encode("utf-8")
     with replacing(output) as temporary:
@@ -52,7 +50,7 @@ def run(options: InspectOptions) -> None:
 
 
 def _run(found: Path) -> dict[str, Any]:
-    from charrnn.extras.inspect.training_history import run_of, training
+    from charrnn.extras.inspect.passage_report import run_of, training
 
     folder = run_of(found)
     return training(folder) if folder else {"curves": {}, "samples": []}

@@ -1,4 +1,4 @@
-"""All that the page shows of a model and a passage, as plain values.
+"""All that the page shows of a model and a passage, as plain values and as one HTML file.
 
 Units are numbered as the network's state has them: layer by layer, the vectors that the cell
 carries one after the other, H units each. Of a cell's vector c its tanh is looked at, as its
@@ -8,19 +8,26 @@ output reads it. Arrays are base64 of little-endian numbers.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import html
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.counts import Counts
 from charrnn.data import Ids
-from charrnn.extras.inspect import activations, correlation, distance, embedding, features, gates
+from charrnn.extras.inspect import activations, correlation, distance, features, gates
 from charrnn.extras.inspect.ngram import NGram
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
-from charrnn.say import BITS_PER_NAT
+from charrnn.page.model_card import card, corpus_name
+from charrnn.page.packing import Chosen, packed
+from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
+from charrnn.runs import run_history
+from charrnn.say import BITS_PER_NAT, say
 from charrnn.text.vocabulary import readable
 
 HIGHEST_ORDER = 7
@@ -167,10 +174,74 @@ def _rounded(curve: list[tuple[int, int, float]]) -> list[tuple[int, int, float]
 def _embedding(model: TrainedModel) -> dict[str, Any]:
     """Places of the characters that come first in the vocabulary, in the order of their ids."""
     vectors = model.weights["embedding.weight"]
-    places, shares = embedding.plane(vectors)
+    places, shares = distance.plane(vectors)
     places = places / max(1e-9, float(np.abs(places).max()))
     return {"places": places[:_LARGEST_EMBEDDING].round(4).tolist(), "shares": shares}
 
 
 def _base64(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+FOLDER = PAGE / "inspect"
+
+
+def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:
+    """The page of a model as HTML.
+
+    Args:
+        seen: what `report.report` says of the model, and what `training.training` does.
+    """
+    title = f"Inside {corpus_name(chosen.model) or 'a model'}"
+    template = (FOLDER / "index.html").read_text(encoding="utf-8")
+    for tag in ("title", "h1"):
+        template = replaced(template, f"<{tag}></{tag}>", f"<{tag}>{html.escape(title)}</{tag}>")
+    report = {**seen, "card": card(chosen)}
+    return single_file(
+        template,
+        style=style_of(FOLDER),
+        script=joined(FOLDER / "main.js"),
+        data={
+            "packed-model": packed(chosen.model, chosen.precision),
+            "report": json.dumps(report, separators=(",", ":")),
+        },
+    )
+
+
+MOST_POINTS = 400  # of a curve
+MOST_SAMPLES = 60
+LONGEST_SAMPLE = 2000  # characters
+
+
+def run_of(path: Path) -> Path | None:
+    """The run folder in which a model lies, if it lies in one.
+
+    Args:
+        path: of the model, as `charrnn.models.find_model` gives it.
+    """
+    for folder in (path.parent, path.parent.parent):
+        if (folder / run_history.METRICS).is_file():
+            return folder
+    return None
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """The curves and samples of a run folder; what cannot be read is left out."""
+    rows = run_history.metrics(folder)
+    curves = {name: run_history.curve(rows, f"{name}/loss") for name in ("train", "val")}
+    return {
+        "curves": {name: run_history.spread(curve, MOST_POINTS) for name, curve in curves.items()},
+        "samples": samples(folder),
+    }
+
+
+def samples(folder: Path) -> list[tuple[int, str]]:
+    """The samples that training wrote, as (step, text), spread over its steps."""
+    texts = []
+    for step, path in run_history.spread(run_history.sample_files(folder), MOST_SAMPLES):
+        try:
+            with path.open(encoding="utf-8", errors="replace", newline="") as file:
+                texts.append((step, file.read(LONGEST_SAMPLE)))
+        except OSError as error:
+            say(f"{path}: cannot be read ({error.strerror}); the page is without it")
+    return texts

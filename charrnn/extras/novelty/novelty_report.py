@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from charrnn.errors import InputError, install
 from charrnn.extras.novelty.training_text import Passage, TrainingText, words_of
+from charrnn.files import replacing
 from charrnn.text.vocabulary import readable
 
 LONGEST = 50  # characters, of the substrings that are counted
@@ -109,3 +112,36 @@ def report_on(text: str, training: TrainingText, bits_per_character: float | Non
         new_words=list(new_words),
         bits_per_character=bits_per_character,
     )
+
+
+def draw(report: Report, path: Path) -> None:
+    """Write the curve as a PNG.
+
+    Raises:
+        InputError: matplotlib is not installed.
+        RunError: the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError(
+            f"report: its plot needs matplotlib ({error}); {install('novelty')}"
+        ) from None
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    shares = [100 * share for share in report.copied]
+    axes.plot(range(1, len(shares) + 1), shares, linewidth=2)
+    if report.longest is not None and (length := len(report.longest.text)) <= LONGEST:
+        axes.axvline(length, color="gray", linestyle="dashed")
+        axes.annotate("the longest copy ", (length, 97), ha="right", va="top", color="gray")
+    axes.set(
+        title=f"{report.characters:,} characters beside {report.training_characters:,} "
+        "of the training text",
+        xlabel="length of a passage, in characters",
+        ylabel="stand in the training text, %",
+        xlim=(1, LONGEST),
+        ylim=(0, 101),
+    )
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

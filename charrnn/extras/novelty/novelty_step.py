@@ -41,7 +41,7 @@ class NoveltyStep(SampleStep):
     """
 
     def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
-        from charrnn.extras.novelty.training_source import find_training_text
+        from charrnn.extras.novelty.training_text import find_training_text
 
         self._options = options
         self._sampler = sampler
@@ -109,7 +109,7 @@ class NoveltyStep(SampleStep):
 
     def _write_files(self, report: Report, output: str | None, numbers: list[int]) -> None:
         """The report's JSON and plot, under the name of the text that it is on."""
-        from charrnn.extras.novelty.novelty_plot import draw
+        from charrnn.extras.novelty.novelty_report import draw
 
         folder, job = self._options.report_folder, current_job()
         if output is None and folder is None:

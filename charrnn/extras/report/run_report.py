@@ -6,21 +6,90 @@ It is made of the files of the run's folder alone, so that it can be made again 
 from __future__ import annotations
 
 import html
+import math
 import shlex
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import yaml
 
-from charrnn.extras.report.loss_chart import chart
 from charrnn.files import replacing
 from charrnn.runs import folder as folders
-from charrnn.runs import records
-from charrnn.runs.record import MISSING, found
-from charrnn.runs.records import Row
+from charrnn.runs import run_history
+from charrnn.runs.recorded_config import MISSING, found
+from charrnn.runs.run_history import Row
 from charrnn.say import BITS_PER_NAT, duration, say
+
+Points = Sequence[tuple[float, float]]  # (step, loss)
+
+MOST = 400  # points of a curve; where there are more, neighbours are averaged
+# what the first steps lose would leave no room for all the others
+SKIPPED = 0.02
+SIZE = 1000  # of the drawing, which is stretched to its place
+
+
+def chart(train: Points, val: Points, best: tuple[float, float] | None) -> str:
+    """Both curves with their axes; "" if there is nothing to draw."""
+    curves = {"train": _thinned(train), "val": _thinned(val)}
+    points = [point for curve in curves.values() for point in curve]
+    if len(points) < 2:
+        return ""
+    right = max(step for step, _ in points)
+    drawn = [loss for step, loss in points if step >= SKIPPED * right]
+    low, high = min(drawn), max(drawn)
+    margin = 0.06 * (high - low) or 0.1
+    low, high = low - margin, high + margin
+
+    def x(step: float) -> float:
+        return step / right
+
+    def y(loss: float) -> float:
+        return (high - loss) / (high - low)
+
+    rows, columns = ticks(low, high, 5), ticks(0, right, 4)
+    grid = "".join(f"M0,{SIZE * y(loss):.1f}H{SIZE}" for loss in rows)
+    paths = [f'<path class="grid" d="{grid}"/>']
+    for name, curve in curves.items():
+        if curve:
+            line = "L".join(f"{SIZE * x(step):.1f},{SIZE * y(loss):.1f}" for step, loss in curve)
+            paths.append(f'<path class="{name}" d="M{line}"/>')
+    labels = [f'<span class="y" style="top:{100 * y(v):.2f}%">{v:g}</span>' for v in rows]
+    labels += [f'<span class="x" style="left:{100 * x(v):.2f}%">{v:,g}</span>' for v in columns]
+    if best is not None:
+        place = f"left:{100 * x(best[0]):.2f}%;top:{100 * y(best[1]):.2f}%"
+        labels.append(f'<span class="best" style="{place}"></span>')
+    view = f'viewBox="0 0 {SIZE} {SIZE}" preserveAspectRatio="none"'
+    drawing = f'<svg {view} role="img" aria-label="{_described(val, best)}">{"".join(paths)}</svg>'
+    return f'<div class="plot">{drawing}{"".join(labels)}<span class="unit">step</span></div>'
+
+
+def _described(val: Points, best: tuple[float, float] | None) -> str:
+    if best is None or not val:
+        return "Training loss over the steps"
+    return (
+        f"Training and validation loss over the steps: validation from {val[0][1]:.3f} "
+        f"to {best[1]:.3f} at step {best[0]:,g}"
+    )
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers between two others, some `about` of them."""
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [round(n * step, 10) for n in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _thinned(points: Points) -> list[tuple[float, float]]:
+    points = [(step, loss) for step, loss in points if math.isfinite(loss)]
+    size = -(-len(points) // MOST)
+    groups = [points[start : start + size] for start in range(0, len(points), max(size, 1))]
+    return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
+
 
 NAME = "report.html"
 MANY_LINES, SHORT_LINE = 40, 24  # from which on a text is shown as a list in columns
@@ -36,7 +105,7 @@ def write_report(folder: Path) -> Path:
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
-    rows = records.metrics(folder)
+    rows = run_history.metrics(folder)
     values = {
         "title": _escaped(_title(config)),
         "lead": _lead(rows),
@@ -54,7 +123,7 @@ def write_report(folder: Path) -> Path:
 
 def report(folder: Path) -> Path | None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
-    if not (folder / folders.RECORDED).is_file() or not (folder / records.METRICS).is_file():
+    if not (folder / folders.RECORDED).is_file() or not (folder / run_history.METRICS).is_file():
         return None
     try:
         return write_report(folder)
@@ -80,7 +149,7 @@ def _text(config: dict[str, Any]) -> str:
 
 def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
-    if (best := records.best(rows)) is None:
+    if (best := run_history.best(rows)) is None:
         return f"{steps} steps, without validation."
     loss = best["val/loss"]
     return (
@@ -94,8 +163,8 @@ def _steps(rows: list[Row]) -> int:
 
 
 def _chart(rows: list[Row]) -> str:
-    best = records.best(rows)
-    train, val = (records.curve(rows, name) for name in ("train/loss", "val/loss"))
+    best = run_history.best(rows)
+    train, val = (run_history.curve(rows, name) for name in ("train/loss", "val/loss"))
     drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
@@ -115,14 +184,14 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     trainer = [value(f"trainer.{name}") for name in ("accelerator", "precision")]
     facts = {
         "text": _text(config),
-        "model": f"{size:,} parameters" if (size := records.parameters(folder, config)) else "",
+        "model": f"{size:,} parameters" if (size := run_history.parameters(folder, config)) else "",
         "dropout": f"{dropout:g}" if dropout is not None else "",
         "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
         "windows": f"{value('data.batch_size')} streams x {value('data.seq_length')} characters",
         "trained": _trained(folder, config, rows),
         "on": ", ".join(str(part) for part in trainer if part),
         "seed": str(value("seed")),
-        "asked for": " ".join(records.overrides(folder)),
+        "asked for": " ".join(run_history.overrides(folder)),
         "folder": str(folder),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
@@ -136,18 +205,18 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
 
 def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
     steps = f"{_steps(rows):,} steps"
-    speeds = [value for _, value in records.curve(rows, "characters_per_second")]
+    speeds = [value for _, value in run_history.curve(rows, "characters_per_second")]
     if not speeds:
         return steps
-    _, seconds = records.trained(rows, config, records.facts(folder))
+    _, seconds = run_history.trained(rows, config, run_history.facts(folder))
     told = f"{steps}, {statistics.median(speeds):,.0f} characters/s"
     return f"{told}, {duration(seconds)} without validation" if seconds else told
 
 
 def _samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = dict(records.curve(rows, "val/loss"))
+    losses = dict(run_history.curve(rows, "val/loss"))
     parts = []
-    for step, path in records.spread(records.sample_files(folder), SAMPLES):
+    for step, path in run_history.spread(run_history.sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
         text = path.read_bytes().decode("utf-8", "replace")
         kind = ' class="list"' if _is_list(text) else ""

@@ -15,7 +15,7 @@ from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli import signatures
+from charrnn.cli import checked_options
 from charrnn.cli.config_files import key_of
 from charrnn.cli.job import folder_name
 from charrnn.cli.literal import override_of
@@ -24,7 +24,7 @@ from charrnn.errors import InputError, shown
 from charrnn.extras.search import search_space
 from charrnn.extras.search.study import Settings, Worker
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
-from charrnn.runs.record import MISSING, found
+from charrnn.runs.recorded_config import MISSING, found
 from charrnn.sweeps import jobs
 from charrnn.sweeps.jobs import Sweep
 
@@ -171,7 +171,7 @@ def settings_of(config: DictConfig, overrides: Sequence[Override]) -> Settings:
     node = {"_convert_": "all", **given["sampler"]}
     target = str(node["_target_"])
     known = {name: value for name, value in node.items() if not name.startswith("_")}
-    signatures.check("hydra.sweeper.sampler", target, known, {"seed"}, {})
+    checked_options.check("hydra.sweeper.sampler", target, known, {"seed"}, {})
 
     def sampler(seed: int) -> Any:
         return instantiate(node, seed=seed)

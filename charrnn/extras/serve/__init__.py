@@ -3,8 +3,7 @@
 server              the listening socket, and how it ends
 app                 the routes
 protocol            what is asked and answered, as pydantic models
-answers             JSON, and errors in their shape
-limits              what one request may cost
+limits              what one request may cost, and which sites may ask
 completions         from a request to jobs for a scheduler, and from its events to the answer
 completion_job      what the two hand one another
 scheduler           the thread that reads and writes for all clients of a model

@@ -24,10 +24,9 @@ from starlette.types import Receive, Scope, Send
 
 from charrnn import __version__
 from charrnn.errors import RunError, shown
-from charrnn.extras.serve.answers import Refusal, answer
 from charrnn.extras.serve.completions import Answer, ClientLeft
 from charrnn.extras.serve.copied_passages import Copies
-from charrnn.extras.serve.limits import BodyLimit, Limits
+from charrnn.extras.serve.limits import BodyLimit, HostCheck, Sites
 from charrnn.extras.serve.metrics import Counted, Metrics
 from charrnn.extras.serve.protocol import (
     Completion,
@@ -40,10 +39,12 @@ from charrnn.extras.serve.protocol import (
     ModelList,
     ReadAs,
     ReadAsRequest,
+    Refusal,
+    answer,
 )
 from charrnn.extras.serve.scheduler import Outbox
+from charrnn.extras.serve.serve_command import Limits
 from charrnn.extras.serve.served_models import HowToRead, Models
-from charrnn.extras.serve.sites import HostCheck, Sites
 from charrnn.models.ensemble import Trained
 from charrnn.text.unknown_characters import read_as
 
@@ -73,6 +74,7 @@ def make_app(
     limits: Limits,
     *,
     engine: str = "auto",
+    precision: int = 32,
     reading: HowToRead = _AS_EVER,
     copies: Copies | None = None,
     token: str | None = None,
@@ -86,6 +88,7 @@ def make_app(
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        precision: bits of a weight, 32 or 8.
         reading: how prompts are read.
         copies: what tells what is copied from the training text; None: nothing does.
         token: what clients have to send as `Authorization: Bearer TOKEN`; None: nothing.
@@ -105,7 +108,13 @@ def make_app(
             loop.call_soon_threadsafe(_deliver, outbox)
 
     served = Models(
-        models, limits, engine=engine, reading=reading, cache_bytes=cache_bytes, post=post
+        models,
+        limits,
+        engine=engine,
+        precision=precision,
+        reading=reading,
+        cache_bytes=cache_bytes,
+        post=post,
     )
     metrics = Metrics(served)
     sites = Sites(cors, host)
@@ -237,8 +246,8 @@ def _routes(
         """
         if copies is None:
             raise Refusal(404, "there is nothing here to look for copies with")
-        if len(asked.text) > limits.prompt:
-            message = f"text: has more than the {limits.prompt:,} characters that are looked at"
+        if len(asked.text) > limits.max_prompt:
+            message = f"text: has more than the {limits.max_prompt:,} characters that are looked at"
             raise Refusal(400, message, param="text")
         model = models.named(asked.model).sampler.model
         ranges = await anyio.to_thread.run_sync(copies.of, model, asked.text, asked.min_length)
@@ -284,7 +293,7 @@ class _EventStream(Response):
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(None, 200, headers, "text/event-stream")
         del self.headers["Content-Length"]  # of the body that it does not have yet
-        self._wanted, self._seconds = wanted, limits.seconds
+        self._wanted, self._seconds = wanted, limits.max_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}

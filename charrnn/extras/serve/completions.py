@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,11 +13,10 @@ from itertools import chain
 from typing import Any
 
 from charrnn.errors import InputError, RunError
-from charrnn.extras.serve.answers import Refusal, written
 from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored
-from charrnn.extras.serve.limits import Limits
-from charrnn.extras.serve.protocol import CompletionRequest
+from charrnn.extras.serve.protocol import CompletionRequest, Refusal, written
 from charrnn.extras.serve.scheduler import QueueFull
+from charrnn.extras.serve.serve_command import Limits
 from charrnn.extras.serve.served_models import Prompt, Served
 from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
 from charrnn.text.unknown_characters import places_of
@@ -62,11 +62,12 @@ class Answer:
 
     def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
         vocabulary, prompt = self._served.vocabulary, self._prompts[place]
-        params = asked.sampling_params()
         try:
+            params = asked.sampling_params()
             require_choosable(params, vocabulary)
-        except InputError as error:
-            raise Refusal(400, str(error), param="ban") from None
+        except InputError as error:  # which begins with the option's name
+            name = re.split("[=:]", str(error), maxsplit=1)[0]
+            raise Refusal(400, str(error), param=name) from None
         return Job(
             prompt=prompt.read,
             state=prompt.state,
@@ -97,10 +98,9 @@ class Answer:
             self._served.scheduler.submit(self._jobs)
         except QueueFull:
             raise Refusal(429, "too many requests are waiting; try again in a moment") from None
-        deadline = asyncio.get_running_loop().time() + self._limits.seconds
-        late = Refusal(
-            503, f"not done within {self._limits.seconds:g} seconds; ask for less", code="timeout"
-        )
+        deadline = asyncio.get_running_loop().time() + self._limits.max_seconds
+        text = f"not done within {self._limits.max_seconds:g} seconds; ask for less"
+        late = Refusal(503, text, code="timeout")
         call = partial(self._events.put_nowait, (0, late))
         self._alarm = asyncio.get_running_loop().call_at(deadline, call)
 
@@ -179,9 +179,9 @@ def _require_within_limits(asked: CompletionRequest, limits: Limits) -> None:
     scored = len(texts) * asked.length + (characters if asked.echo else 0)
     scores = 0 if asked.logprobs is None else scored * asked.samples * (1 + asked.logprobs)
     for name, value, limit, what in (
-        ("max_tokens", asked.length, limits.length, "new characters"),
+        ("max_tokens", asked.length, limits.max_length, "new characters"),
         ("n", len(texts) * asked.samples, limits.streams, "completions together"),
-        ("prompt", characters, limits.prompt, "characters together"),
+        ("prompt", characters, limits.max_prompt, "characters together"),
         ("logprobs", scores, _MOST_SCORES, "of them together"),
     ):
         if value > limit:

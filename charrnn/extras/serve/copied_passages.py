@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
-from charrnn.extras.serve.answers import Refusal
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.sampler import in_characters_of
 from charrnn.models.ensemble import Trained
 
@@ -66,7 +66,7 @@ class Copies:
 
 def _training_text(model: Trained, corpus: str | None) -> TrainingText:
     try:
-        from charrnn.extras.novelty.training_source import find_training_text
+        from charrnn.extras.novelty.training_text import find_training_text
     except ModuleNotFoundError:
         raise InputError("this server was installed without charrnn.extras.novelty") from None
     return find_training_text(model, corpus)

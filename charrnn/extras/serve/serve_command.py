@@ -26,14 +26,14 @@ from charrnn.options.ranges import (
     PRIMES,
     TEXT,
     UNKNOWN,
+    WEIGHTS,
     Models,
     require,
 )
-from charrnn.options.sampling import ENGINE
+from charrnn.options.sampling import ENGINE, PRECISION
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.extras.serve.limits import Limits
     from charrnn.models.ensemble import Trained
 
 
@@ -79,13 +79,14 @@ def run(options: ServeOptions) -> None:
             if options.models:
                 models = {name: read_models(path) for name, path in options.models.items()}
             else:
-                model = read_models(options.checkpoint)
+                model = read_models(options.checkpoint, options.weights)
                 models = {_name(options.checkpoint, model): model}
             models = {name: with_counts(model, options.counts) for name, model in models.items()}
             app = make_app(
                 models,
-                _limits(options),
+                options,
                 engine=options.engine,
+                precision=options.precision,
                 reading=HowToRead(options.unknown, options.prime),
                 copies=Copies(options.corpus),
                 token=options.token,
@@ -113,20 +114,6 @@ def _announce(bound: socket.socket, options: ServeOptions, names: list[str]) -> 
     say(f"serving {', '.join(names)} at {address_of(bound)}")
 
 
-def _limits(options: ServeOptions) -> Limits:
-    from charrnn.extras.serve.limits import Limits
-
-    return Limits(
-        length=options.max_length,
-        prompt=options.max_prompt,
-        streams=options.streams,
-        queue=options.max_queue,
-        body=options.max_body,
-        seconds=options.max_seconds,
-        connections=options.max_connections,
-    )
-
-
 def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
     """What a model is called that was given no name: its file or folder, without an ending.
 
@@ -145,7 +132,7 @@ def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
 
 def _is_local(bound: socket.socket) -> bool:
     """Whether only this machine reaches it."""
-    from charrnn.extras.serve.sites import is_loopback
+    from charrnn.extras.serve.limits import is_loopback
 
     return is_loopback(bound.getsockname()[0])
 
@@ -173,9 +160,23 @@ def _ended_by_sigterm() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-@dataclass
-class ServeOptions:
+@dataclass(kw_only=True)
+class Limits:
+    """What the server gives at most; each is explained in ``serve.yaml``."""
+
+    streams: Annotated[int, AT_LEAST_1] = 64
+    max_length: Annotated[int, AT_LEAST_1] = 10_000
+    max_prompt: Annotated[int, AT_LEAST_1] = 100_000
+    max_body: Annotated[int, AT_LEAST_1] = 2_000_000
+    max_queue: Annotated[int, AT_LEAST_1] = 256
+    max_seconds: Annotated[float, POSITIVE] = 60.0
+    max_connections: Annotated[int, AT_LEAST_1] = 256
+
+
+@dataclass(kw_only=True)
+class ServeOptions(Limits):
     checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
     models: dict | None  # name -> path, or paths of an ensemble
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
@@ -186,17 +187,17 @@ class ServeOptions:
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]
-    streams: Annotated[int, AT_LEAST_1]
+    precision: Annotated[int, PRECISION]
     cache_mb: Annotated[int, NOT_NEGATIVE]
-    max_length: Annotated[int, AT_LEAST_1]
-    max_prompt: Annotated[int, AT_LEAST_1]
-    max_body: Annotated[int, AT_LEAST_1]
-    max_queue: Annotated[int, AT_LEAST_1]
-    max_seconds: Annotated[float, POSITIVE]
-    max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
     def check(self, prefix: str) -> None:
+        require(
+            not (self.weights and self.models),
+            "weights",
+            self.weights,
+            "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
+        )
         for name, paths in (self.models or {}).items():
             for path in paths if isinstance(paths, list) and paths else [paths]:
                 require(

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError, shown
-from charrnn.extras.serve.answers import Refusal
-from charrnn.extras.serve.limits import Limits
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
+from charrnn.extras.serve.serve_command import Limits
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import State, beginning
@@ -91,6 +91,7 @@ class Models:
     Args:
         models: name -> model; the first is the one that is asked when none is named.
         engine: auto, numpy, numba or torch.
+        precision: bits of a weight, 32 or 8.
         reading: how prompts are read.
         cache_bytes: for the states along the clients' last prompts, of each model.
         post: gets the schedulers' events, from their threads.
@@ -105,18 +106,19 @@ class Models:
         limits: Limits,
         *,
         engine: str,
+        precision: int,
         reading: HowToRead,
         cache_bytes: int,
         post: Callable[[Outbox], None],
     ) -> None:
         self._served = {}
         for name, trained in models.items():
-            sampler = Sampler(trained)
+            sampler = Sampler(trained, precision)
             scheduler = Scheduler(
                 sampler,
                 _engine(sampler, engine, limits.streams),
                 streams=limits.streams,
-                queue=limits.queue,
+                queue=limits.max_queue,
                 cache_bytes=cache_bytes,
                 post=post,
             )

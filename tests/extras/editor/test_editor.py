@@ -19,8 +19,7 @@ pytest.importorskip("prompt_toolkit", reason="the extra interactive is not insta
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from charrnn.extras.editor.continuations import CONTEXT, Continuations
-from charrnn.extras.editor.editor import Editor
+from charrnn.extras.editor.editor import CONTEXT, Continuations, Editor
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams

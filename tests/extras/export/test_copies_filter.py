@@ -9,8 +9,8 @@ import string
 import numpy as np
 import pytest
 
-from charrnn.extras.export import copies_filter as copies
-from charrnn.extras.export.copies_filter import LEAST, packed_copies
+from charrnn.extras.export import writing_page as copies
+from charrnn.extras.export.writing_page import LEAST, packed_copies
 from charrnn.text.vocabulary import Vocabulary
 from tests.page.node import NETWORK, PAGE, run
 

@@ -17,8 +17,7 @@ from charrnn.extras.export.export_command import ENDINGS, ExportOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
 from charrnn.options.sampling import SamplingParams
-from charrnn.page.packing import PRECISIONS, rounded
-from charrnn.page.precision import TOLERANCE, divergence
+from charrnn.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
 from tests.generation.models import CHARACTERS, trained_model
 
 DEFAULTS = ExportOptions(

@@ -69,5 +69,5 @@ def test_bytes_are_told_as_numbers() -> None:
 
 def test_without_onnx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(InputError, match=r"pip install 'charrnn-lightning\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install .*\[onnx\]'"):
         onnx_step(trained_model(), [])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.extras.inspect import activations, correlation, distance, embedding, gates
+from charrnn.extras.inspect import activations, correlation, distance, gates
 from charrnn.extras.inspect.ngram import NGram
 from charrnn.generation.numpy_layers import KERNELS
 from charrnn.generation.weights import fold
@@ -195,10 +195,10 @@ def test_the_plane_keeps_distances_of_what_lies_in_one() -> None:
     numbers = np.random.default_rng(0)
     flat = numbers.normal(size=(9, 2)) * [3, 1]
     basis = np.linalg.qr(numbers.normal(size=(6, 2)))[0]
-    places, shares = embedding.plane((flat @ basis.T + 5).astype(np.float32))
+    places, shares = distance.plane((flat @ basis.T + 5).astype(np.float32))
     assert sum(shares) == pytest.approx(1)
     between = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
     np.testing.assert_allclose(
         np.linalg.norm(places[:, None] - places, axis=-1), between, atol=1e-5
     )
-    assert embedding.plane(np.ones((1, 3), np.float32))[1] == [0, 0]
+    assert distance.plane(np.ones((1, 3), np.float32))[1] == [0, 0]

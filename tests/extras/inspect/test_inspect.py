@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.extras.inspect import training_history as training
+from charrnn.extras.inspect import passage_report as training
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess

@@ -13,8 +13,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.extras.novelty.novelty_report import report_on
-from charrnn.extras.novelty.training_source import find_training_text
-from charrnn.extras.novelty.training_text import TrainingText
+from charrnn.extras.novelty.training_text import TrainingText, find_training_text
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess

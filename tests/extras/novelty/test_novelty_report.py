@@ -85,7 +85,7 @@ def test_nothing_to_report_on() -> None:
 @pytest.mark.parametrize("text", ["", "one two three one four", "a" * 80])
 def test_the_curve(text: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra novelty is not installed")
-    from charrnn.extras.novelty.novelty_plot import draw
+    from charrnn.extras.novelty.novelty_report import draw
 
     draw(report_on(text, TrainingText("one two three" + "a" * 80)), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

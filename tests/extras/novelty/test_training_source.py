@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.extras.novelty.training_source import find_training_text
+from charrnn.extras.novelty.training_text import find_training_text
 from charrnn.models.trained import TrainedModel
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess

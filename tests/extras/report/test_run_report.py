@@ -12,8 +12,7 @@ import pytest
 import charrnn.extras.report.run_report as reports
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.extras.report.loss_chart import chart, ticks
-from charrnn.extras.report.run_report import write_report
+from charrnn.extras.report.run_report import chart, ticks, write_report
 from tests.small_runs import Train, metrics
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from charrnn import plugins
-from charrnn.runs.older import upgraded
+from charrnn.runs.recorded_config import upgraded
 
 
 def test_the_callback_that_prunes_has_its_name_of_today() -> None:

@@ -23,7 +23,7 @@ from tests import REPOSITORY
 from tests.faults.runs import OPTIONS, differences, write_corpus
 
 if importlib.util.find_spec("optuna") is None:
-    pytest.skip("needs optuna: pip install 'charrnn-lightning[sweep]'", allow_module_level=True)
+    pytest.skip("needs optuna: pip install -e '.[sweep]'", allow_module_level=True)
 
 from optuna.distributions import (
     CategoricalDistribution,
@@ -178,7 +178,7 @@ def test_two_work_on_a_study_and_one_is_killed(place: Path) -> None:
 @pytest.mark.slow
 def test_trials_side_by_side(place: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
-        pytest.skip("needs hydra-joblib-launcher: pip install 'charrnn-lightning[launchers]'")
+        pytest.skip("needs hydra-joblib-launcher: pip install -e '.[launchers]'")
     more = ["sweep=halving", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
     process = begin(*words(*more, "trainer.max_steps=7", trials=3))
     _, said = process.communicate(timeout=240)
@@ -246,7 +246,7 @@ def test_a_space_in_an_experiment_file(
     seen = []
 
     def run(asked: Any) -> float:
-        seen.append((asked.config["optimizer"]["weight_decay"], asked.config["model"]["dropout"]))
+        seen.append((asked.config.optimizer["weight_decay"], asked.config.model.dropout))
         return 1.0
 
     monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run)
@@ -270,4 +270,5 @@ def test_optuna_is_named_where_it_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     refused = door.refuses("train", "-m", "sweep=tpe", "seed=1,2")
-    assert "pip install 'charrnn-lightning[sweep]'" in refused
+    assert "pip install " in refused
+    assert "[sweep]'" in refused

@@ -202,6 +202,7 @@ def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
         "frequency_penalty": {"frequency_penalty": 1},
         "ban": {"extra_body": {"ban": "".join(MODEL.vocabulary.characters)}},
         "seed": {"seed": -1},
+        "logit_bias": {"logit_bias": {"": 1}},
     }.items():
         with pytest.raises(openai.BadRequestError) as error:
             client.completions.create(**{"model": "main", "prompt": "A", **wrong})  # type: ignore[call-overload]

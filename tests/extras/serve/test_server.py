@@ -92,6 +92,22 @@ def test_a_path_that_is_not_there_is_told_with_the_way_to_those_that_are(
     )
 
 
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_a_server_in_whole_numbers(models: Path, engine: str) -> None:
+    import httpx
+
+    if engine == "numba":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    options = (f"checkpoint={models}/main.safetensors", "precision=8", f"engine={engine}")
+    with serving(*options) as running:
+        asked = {"prompt": "To be, or", "seed": 3, "n": 2, "max_tokens": 200}
+        answer = httpx.post(f"{running.url}/v1/completions", json=asked, timeout=60).json()
+        texts = [choice["text"] for choice in answer["choices"]]
+        how = {"seed": 3, "temperature": 1.0, "num_samples": 2, "precision": 8}
+        assert texts == MODEL.generate(200, "To be, or", **how)
+        assert running.stop() == 0
+
+
 def test_odd_texts(http: httpx.Client) -> None:
     for prompt in ("😀", "\u202eabc", "a\x00b", "“quoted” — and é"):
         answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})

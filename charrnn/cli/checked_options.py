@@ -1,25 +1,30 @@
 """From a composed config to checked options: the only builder.
 
-A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.targets`. Another
-one is held to the signature of what it names, which is imported for that. A node without a
-``_target_`` is closed. So what is unknown is refused, with the nearest name, and whatever
-exists can be used.
+A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.node_options`. Another
+one is held to the signature of what it names, which is imported for that; one that takes
+``**kwargs`` cannot be checked by name. A node without a ``_target_`` is closed. So what is unknown
+is refused, with the nearest name, and whatever exists can be used.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import importlib.util
+import inspect
+import pkgutil
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from types import ModuleType
 from typing import Any
 
 from charrnn import errors, plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
-from charrnn.runs.record import OF_HYDRA
+from charrnn.runs.recorded_config import OF_HYDRA
 
 # what training gives to the things that it builds, besides what the config says
 SUPPLIED = {
@@ -120,7 +125,7 @@ def declared(command: str) -> Iterator[tuple[str, Any]]:
     """The dotted name of each option with its annotation; in nodes, those of every choice."""
     yield from _below(plugins.options_of(command), "")
     if targets := conf.page(command).targets:
-        from charrnn.cli.targets import TARGETS
+        from charrnn.cli.node_options import TARGETS
 
         for path, names in targets.items():
             for name in names:
@@ -135,7 +140,7 @@ def having(command: str, trait: Trait) -> frozenset[str]:
 def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, hint in hints_of(schema).items():
         kind = kind_of(hint)
-        if is_dataclass(kind):
+        if is_dataclass(kind) and NODE not in _extras(hint):
             yield from _below(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, hint
@@ -173,12 +178,13 @@ def _extras(hint: Any) -> tuple[Any, ...]:
 
 def _checked(hint: Any, name: str, value: Any) -> Any:
     kind, extras = kind_of(hint), _extras(hint)
-    if is_dataclass(kind):
+    if is_dataclass(kind) and NODE not in extras:
         if not isinstance(value, dict):
             raise BadOption(name, value, f"takes options below it: {name}.NAME=VALUE")
         return build(kind, value, f"{name}.")
     if NODE in extras:
-        return node(name, value, SUPPLIED.get(name, set()))
+        values = node(name, value, SUPPLIED.get(name, set()))
+        return kind.of(values) if hasattr(kind, "of") else values
     if NODES in extras:
         if not isinstance(value, dict):
             raise BadOption(name, value, f"takes nodes below it: +{name}.NAME._target_=CLASS")
@@ -298,7 +304,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     Returns:
         The node as plain values, those of ours in their types.
     """
-    from charrnn.cli import signatures, targets
+    from charrnn.cli import node_options
 
     if not isinstance(value, dict):
         raise BadOption(path, value, f"takes options below it: {path}.NAME=VALUE")
@@ -313,13 +319,12 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
             raise BadOption(f"{path}.{name}", value[name], "takes true or false")
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema = targets.TARGETS.get(target)
-    is_foreign = schema is None
-    schema = schema or targets.OF_GROUP.get(path)
+    schema = node_options.OF_GROUP.get(path) or node_options.TARGETS.get(target)
+    is_foreign = node_options.TARGETS.get(target) is not schema or schema is None
     if schema is None:
-        signatures.check(path, target, given, supplied, own)
+        check(path, target, given, supplied, own)
         return {**own, **_nested(path, given)}
-    whole = path in targets.OF_GROUP
+    whole = path in node_options.OF_GROUP
     names = {field.name for field in fields(schema)}
     declared = {name: part for name, part in given.items() if name in names}
     further = {name: part for name, part in given.items() if name not in names}
@@ -332,7 +337,7 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
         if name in reserved:
             raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved[name]}")
     if further or is_foreign:
-        signatures.check(path, target, further, supplied | names, own)
+        check(path, target, further, supplied | names, own)
     checked = made if isinstance(made, dict) else vars(made)
     return {**own, **checked, **_nested(path, further)}
 
@@ -359,3 +364,101 @@ def _nested(path: str, values: dict[str, Any]) -> dict[str, Any]:
         return value
 
     return {name: visit(f"{path}.{name}", value) for name, value in values.items()}
+
+
+def check(
+    path: str,
+    target: str,
+    given: Mapping[str, Any],
+    supplied: Iterable[str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Hold the arguments of a node to the signature of its target.
+
+    Args:
+        path: where the node stands, dotted.
+        given: the arguments in the config.
+        supplied: those that it is built with besides.
+        settings: the node's ``_partial_``, ``_args_`` and the like.
+
+    Raises:
+        BadOption, InputError: says what does not exist, is unknown or missing.
+    """
+    named = _located(f"{path}._target_", target)
+    if not callable(named):
+        raise BadOption(f"{path}._target_", target, "cannot be called, so nothing is built by it")
+    try:
+        parameters = list(inspect.signature(named).parameters.values())
+    except (TypeError, ValueError):  # some of what is written in C does not tell
+        return
+    by_name = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    names = [parameter.name for parameter in by_name]
+    takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
+    for name, value in given.items():
+        if name not in names and not takes_any:
+            raise BadOption(
+                f"{path}.{name}", value, f"{target} takes no {name}{_near(name, names)}"
+            )
+    if settings.get("_partial_"):
+        return
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    have = {*given, *supplied, *positional[: len(settings.get("_args_") or ())]}
+    for parameter in parameters:
+        required = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_ONLY,
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        if required and parameter.name not in have:
+            name = f"{path}.{parameter.name}"
+            raise InputError(f"{name} is required by {target}: +{name}=VALUE")
+
+
+def _located(option: str, target: str) -> Any:
+    """What a dotted name names: a module, and then attributes of it."""
+    first, *rest = target.split(".")
+    if not all(part.isidentifier() for part in (first, *rest)):
+        raise BadOption(option, target, "is no dotted name; a class is written module.Class")
+    found: Any = _imported(option, target, first)
+    if found is None:
+        raise BadOption(
+            option, target, f"there is no module {first}; is it installed, or on PYTHONPATH?"
+        )
+    name = first
+    for part in rest:
+        inner = getattr(found, part, _ABSENT)
+        if inner is _ABSENT and isinstance(found, ModuleType) and hasattr(found, "__path__"):
+            module = _imported(option, target, f"{name}.{part}")
+            inner = _ABSENT if module is None else module
+        if inner is _ABSENT:
+            names = [n for n in dir(found) if not n.startswith("_")] + _submodules(found)
+            raise BadOption(option, target, f"no {part} in {name}{_near(part, names)}")
+        found, name = inner, f"{name}.{part}"
+    return found
+
+
+_ABSENT = object()
+
+
+def _imported(option: str, target: str, module: str) -> ModuleType | None:
+    """Import a module; None if there is none of that name."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module:
+            return None
+        raise BadOption(option, target, f"{module} needs the module {error.name}") from error
+    except Exception as error:  # whatever the module does as it is imported
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadOption(option, target, f"{module} cannot be imported ({what})") from error
+
+
+def _submodules(found: Any) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(getattr(found, "__path__", []))]
+
+
+def _near(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

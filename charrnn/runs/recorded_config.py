@@ -1,20 +1,127 @@
-"""Configs of older versions, as today's would have recorded them.
+"""What a run was begun with, as plain data: it may be somebody else's, or an older version's.
 
-Until version 0.2 a config named its optimizer, schedule and loggers by words.
+Nothing of it is composed, interpolated, imported or fetched. It says which choices were taken
+and which nodes and values there were; what is built comes from what is composed today.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from charrnn import plugins
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
 from charrnn.options.networks import Regularization
-from charrnn.runs.record import MISSING, Choice, Config, found, is_choice, put
+
+Config = dict[str, Any]
+Choice = str | list[str]
+MISSING = object()
+# what Hydra's instantiate reads of a node itself
+OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_DEEPEST, _MOST = 30, 100_000  # of nested values, and of values in all
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run's record.
+
+    Attributes:
+        config: every node with its ``_target_``, and every value.
+        choices: group -> the name or names chosen in it; empty where an older version wrote it.
+        source: the file, for what is said of it.
+    """
+
+    config: Config
+    choices: Mapping[str, Choice]
+    source: str
+
+
+def record_of(config: Any, choices: Any, source: str) -> Record:
+    """A record of what a file holds; raises InputError for more than names and plain values."""
+    if not isinstance(config, dict) or not isinstance(choices, dict):
+        raise InputError(f"{source}: is no record of a run")
+    for group, choice in choices.items():
+        if not is_choice(group, choice):
+            raise InputError(f"{source}: its choice {shown(group)}={shown(choice)} is no name")
+    return Record(plain(config, source), choices, source)
+
+
+def is_choice(group: Any, choice: Any) -> bool:
+    """Whether a group of conf/ and what is chosen in it are names."""
+    names = choice if isinstance(choice, list) else [choice]
+    known = all(isinstance(name, str) and _NAME.fullmatch(name) for name in (group, *names))
+    return known and group.partition("/")[0] != "hydra"
+
+
+def plain(value: Any, source: str) -> Any:
+    """A copy of plain values: texts, numbers, lists, and mappings of them.
+
+    Raises:
+        InputError: there is something else, or more than a config can hold, as where it
+            refers to itself.
+    """
+    left = _MOST
+
+    def copied(value: Any, name: str, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise InputError(f"{source}: holds more values than any config, or refers to itself")
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if isinstance(value, list | tuple):
+            return [copied(part, name, depth + 1) for part in value]
+        if not isinstance(value, dict) or not all(type(key) in (str, int) for key in value):
+            raise InputError(f"{source}: its {shown(name)} is no plain value")
+        parts = ((str(key), part) for key, part in value.items())
+        return {key: copied(part, f"{name}.{key}".lstrip("."), depth + 1) for key, part in parts}
+
+    return copied(value, "", 0)
+
+
+def found(config: Any, key: str) -> Any:
+    """The value of a dotted key; MISSING where there is none."""
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return MISSING
+        config = config[part]
+    return config
+
+
+def leaves(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted keys of a config with their values, those of mappings aside."""
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    """Set a dotted key, or remove it for MISSING; raises InputError where it is below a value."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config.setdefault(parent, {})
+        if not isinstance(config, dict):
+            raise InputError(f"{shown(key)}: the run has no such option to change")
+    if value is MISSING:
+        config.pop(last, None)
+    else:
+        config[last] = value
+
+
+# -- Configs of older versions, as today's would have recorded them. Until version 0.2 a config
+# named its optimizer, schedule and loggers by words.
+
 
 # options that are new since a config was recorded, as what was done before them
-NEW = {
+DEFAULTS_OF_OLDER_RUNS = {
+    "data.line_ends": "keep",
     "data.lines": "keep",
     "data.lines_seed": 0,
     "data.shuffle": False,
@@ -48,7 +155,7 @@ def upgraded(config: Config, source: str) -> Config:
     try:
         if isinstance(config.get("optimizer"), dict) and "name" in config["optimizer"]:
             config |= _of_version_0_1(config)
-        for key, value in NEW.items():
+        for key, value in DEFAULTS_OF_OLDER_RUNS.items():
             if (
                 isinstance(config.get(key.partition(".")[0]), dict)
                 and found(config, key) is MISSING

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.runs.folder import read_yaml
-from charrnn.runs.record import MISSING, found
+from charrnn.runs.recorded_config import MISSING, found
 
 METRICS = "metrics.csv"
 Row = dict[str, float]

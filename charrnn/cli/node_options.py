@@ -17,17 +17,14 @@ from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     BETAS,
-    DEVICES,
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE,
     SHARE,
     TEXT,
-    THREADS,
     UNIT,
-    Range,
-    one_of,
 )
+from charrnn.options.training import TrainerOptions
 
 
 @dataclass
@@ -78,39 +75,6 @@ class StepOptions(ConstantOptions):
 @dataclass
 class FallingOptions(ConstantOptions):
     final_factor: Annotated[float, UNIT]
-
-
-@dataclass
-class TrainerOptions:
-    OPEN: ClassVar = True
-    # arguments of lightning.Trainer that are not the command line's to give
-    RESERVED: ClassVar = {
-        "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",
-        "logger": "logger=NAME chooses it, +logger.NAME._target_=CLASS adds one",
-        "log_every_n_steps": "print_every= is this number",
-        "val_check_interval": "validate_every= says how often",
-        "check_val_every_n_epoch": "validate_every= says how often",
-        "default_root_dir": "hydra.run.dir= is the run's folder",
-        "enable_checkpointing": "a run keeps its checkpoints; checkpoint_every= says how often",
-        "plugins": "charrnn brings the one that writes whole checkpoints",
-        "enable_progress_bar": "callbacks.progress.bar= turns it on and off",
-        "num_sanity_val_steps": "validation comes at its steps only, so that a resume is exact",
-        "reload_dataloaders_every_n_epochs": "one loader keeps the position in the text",
-        "barebones": "it turns off all that makes a run; debug=fast is a quick trial",
-    }
-
-    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
-    devices: Annotated[int | str | list[int], DEVICES]
-    num_nodes: Annotated[int, AT_LEAST_1]
-    strategy: Annotated[str, one_of("auto", "ddp")]
-    precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed", "16-mixed")]
-    threads: Annotated[int | None, THREADS]
-    max_epochs: Annotated[int | None, AT_LEAST_1]
-    max_steps: Annotated[int | None, AT_LEAST_1]
-    gradient_clip_val: Annotated[
-        float | None, Range(POSITIVE.admits, "must be above 0; null turns clipping off")
-    ]
-    gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
 
 
 @dataclass

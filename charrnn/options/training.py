@@ -1,0 +1,182 @@
+"""What is trained, on what and how: the config of `charrnn train`.
+
+A node is what Hydra's `instantiate` builds of a ``_target_`` and its arguments. Those of data,
+model and trainer have options that a run reads too, so they are typed; an argument that only
+somebody's own class knows stays as the config has it. What stands in the other nodes is declared
+in `charrnn.cli.node_options`, and read by nobody but what is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from charrnn import registry
+from charrnn.options.datasets import DataOptions
+from charrnn.options.networks import NetworkOptions
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    DEVICES,
+    DURATION,
+    FIXED,
+    NODE,
+    NODES,
+    NOT_NEGATIVE,
+    PATH,
+    POSITIVE,
+    SEED,
+    SHARE,
+    TEXT,
+    THREADS,
+    Range,
+    one_of,
+    require,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    OPEN: ClassVar = True
+    # arguments of lightning.Trainer that are not the command line's to give
+    RESERVED: ClassVar = {
+        "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",
+        "logger": "logger=NAME chooses it, +logger.NAME._target_=CLASS adds one",
+        "log_every_n_steps": "print_every= is this number",
+        "val_check_interval": "validate_every= says how often",
+        "check_val_every_n_epoch": "validate_every= says how often",
+        "default_root_dir": "hydra.run.dir= is the run's folder",
+        "enable_checkpointing": "a run keeps its checkpoints; checkpoint_every= says how often",
+        "plugins": "charrnn brings the one that writes whole checkpoints",
+        "enable_progress_bar": "callbacks.progress.bar= turns it on and off",
+        "num_sanity_val_steps": "validation comes at its steps only, so that a resume is exact",
+        "reload_dataloaders_every_n_epochs": "one loader keeps the position in the text",
+        "barebones": "it turns off all that makes a run; debug=fast is a quick trial",
+    }
+
+    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
+    devices: Annotated[int | str | list[int], DEVICES]
+    num_nodes: Annotated[int, AT_LEAST_1]
+    strategy: Annotated[str, one_of("auto", "ddp")]
+    precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed", "16-mixed")]
+    threads: Annotated[int | None, THREADS]
+    max_epochs: Annotated[int | None, AT_LEAST_1]
+    max_steps: Annotated[int | None, AT_LEAST_1]
+    gradient_clip_val: Annotated[
+        float | None, Range(POSITIVE.admits, "must be above 0; null turns clipping off")
+    ]
+    gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node of the config whose options are typed.
+
+    Attributes:
+        rest: ``_target_`` and what else Hydra reads itself, and arguments that no option declares.
+    """
+
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """A node of plain values."""
+        names = {option.name for option in fields(cls)}
+        rest = {name: value for name, value in values.items() if name not in names}
+        return cls(**{name: value for name, value in values.items() if name in names}, rest=rest)
+
+    def plain(self) -> dict[str, Any]:
+        """The node as `instantiate` takes it, and as it is recorded."""
+        words = {name: value for name, value in self.rest.items() if name[:1] == "_"}
+        options = {option.name: getattr(self, option.name) for option in fields(self)}
+        del options["rest"]
+        return {**words, **options, **self.rest}
+
+
+@dataclass(frozen=True)
+class DataNode(Node, DataOptions):
+    """A text as it is trained on."""
+
+
+@dataclass(frozen=True)
+class ModelNode(Node, NetworkOptions):
+    """The module, with the network that it trains."""
+
+
+@dataclass(frozen=True)
+class TrainerNode(Node, TrainerOptions):
+    """Lightning's Trainer."""
+
+    @property
+    def windows_a_step(self) -> int:
+        """Windows whose gradients are added up."""
+        return int(self.rest.get("accumulate_grad_batches", 1))
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `charrnn train` is asked for; when it has begun, with every choice made."""
+
+    data: Annotated[DataNode, NODE]
+    model: Annotated[ModelNode, NODE]
+    optimizer: Annotated[dict[str, Any], NODE]
+    schedule: Annotated[dict[str, Any], NODE]
+    trainer: Annotated[TrainerNode, NODE]
+    callbacks: Annotated[dict[str, Any], NODES]
+    logger: Annotated[dict[str, Any], NODES]
+    checkpoint_every: Annotated[int | None, AT_LEAST_1]
+    validate_every: Annotated[
+        int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
+    ]
+    print_every: Annotated[int, AT_LEAST_1]
+    budget: Annotated[str | None, DURATION, FIXED]
+    seed: Annotated[int | None, SEED, FIXED]
+    resume: Annotated[str | None, PATH]
+    init_from: Annotated[str | None, PATH, FIXED]
+    distill_from: Annotated[str | list[str] | None, PATH, FIXED]
+    distill_weight: Annotated[float, SHARE, FIXED]
+    fit_temperature: bool
+    tags: Annotated[list[str] | None, TEXT]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TrainOptions:
+        """The options of plain values, which are those of a checked config."""
+        data, model = DataNode.of(values["data"]), ModelNode.of(values["model"])
+        trainer = TrainerNode.of(values["trainer"])
+        return cls(**{**values, "data": data, "model": model, "trainer": trainer})
+
+    def plain(self) -> dict[str, Any]:
+        """The config as it is recorded: plain values."""
+        return {n: v.plain() if isinstance(v, Node) else v for n, v in vars(self).items()}
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.resume is None or self.init_from is None,
+            "init_from",
+            self.init_from,
+            "resume= goes on with everything, init_from= starts anew from weights; give one",
+        )
+        require(
+            self.resume in (None, "auto") or self.budget is None,
+            "budget",
+            self.budget,
+            "a resume goes on with what was chosen when the run was begun; leave it out",
+        )
+        kind = self.model.kind
+        require(
+            not self.fit_temperature or registry.cell_of(kind) is not None,
+            "fit_temperature",
+            "true",
+            f"a {kind} is evaluated as it is; leave it out",
+        )
+
+
+def definite(value: T | None) -> T:
+    """The value of an option that may be left open, once it is chosen."""
+    assert value is not None
+    return value
