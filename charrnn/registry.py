@@ -66,7 +66,7 @@ COUNTS = "counts"  # the kind of a model that is counts alone
 
 
 def _uniform(architecture: Architecture) -> Any:
-    from charrnn.counts.network import Uniform
+    from charrnn.counts.uniform_network import Uniform
 
     return Uniform(architecture)
 
