@@ -51,9 +51,9 @@ class Counts:
 # What most texts come out near, and how many characters of a held-out text it is worth
 PRIOR = Weights(0.6, 0.4)
 PRIOR_CHARACTERS = 1000
-# Nats by which a model alone has to be better in all: what chance does in a hundred characters.
+# Nats by which nearly one model alone has to be better: what chance does in a hundred characters.
 _DOUBT = 5.0
-_STARTS = (PRIOR, Weights(1.0, 0.0), ALONE)
+_STARTS = (PRIOR, Weights(0.9, 0.1), Weights(0.1, 0.9))
 _STEPS = 20
 _CLOSE = 1e-4
 _AT_ONCE = 1 << 20  # numbers
@@ -75,9 +75,9 @@ def mixed(network: Floats, counts: Floats, weights: Weights) -> Floats:
 def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> Weights:
     """The weights with which a held-out text has the lowest loss, by Newton's method.
 
-    `PRIOR`, or one of the two models alone if that is clearly better, counts as much as
-    `PRIOR_CHARACTERS` further characters for which it is the best. So the mix is not worse on
-    this text than the better of the two, but for a few nats in all.
+    `PRIOR`, or weights near one of the two models alone if they are clearly better, count as
+    much as `PRIOR_CHARACTERS` further characters for which they are the best. So the mix is
+    hardly worse on this text than the better of the two.
 
     Args:
         network: logits (n, V), or ln p.

@@ -151,11 +151,11 @@ class CountTable:
     def _shares(self) -> tuple[Floats, Floats]:
         """`mass` and `left`."""
         inner = len(self.children)
-        parents = np.repeat(np.arange(inner), self.children)
+        parents = np.repeat(np.arange(inner, dtype=np.int32), self.children)
         counts = self.counts[1:].astype(np.float64)
         totals = np.bincount(parents, counts, inner) + self.dropped
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
-        at = np.minimum(self.counts[1:].astype(np.int64), 3) - 1
+        at = np.minimum(self.counts[1:], 3).astype(np.int8) - 1
         taken = self.discounts[lengths[parents], at]
         mass = np.maximum(counts - taken, 0) / totals[parents]
         left = 1 - np.bincount(parents, mass, inner)
@@ -319,8 +319,8 @@ class _Level:
     """
 
     keys: npt.NDArray[np.int64]
-    occurrences: npt.NDArray[np.int64]
-    ways: npt.NDArray[np.int64] | None
+    occurrences: Nodes
+    ways: Nodes | None
 
 
 def _levels(
@@ -332,21 +332,22 @@ def _levels(
     number of the passage that is shorter by its last character.
     """
     levels: list[_Level] = []
-    ids = ids.astype(np.int64)
-    before = np.zeros(len(ids), np.int64)  # the number of the k characters before each place
+    ids = ids.astype(np.int32)  # as all that there is of each character, for the memory
+    before = np.zeros(len(ids), np.int32)  # the number of the k characters before each place
     shorter = before  # the numbers of the passages that end there, shorter by a character
     for k in range(context + 1):
         if not goes_on():
             break
-        keys, passages, occurrences = np.unique(
-            before * vocabulary_size + ids[k:], return_inverse=True, return_counts=True
-        )
+        named: npt.NDArray[np.int64] = before.astype(np.int64) * vocabulary_size + ids[k:]
+        keys, places, times = np.unique(named, return_inverse=True, return_counts=True)
+        passages, occurrences = places.astype(np.int32), times.astype(np.int32)
+        del named, places
         if k:
             # a passage is one way in which its end, shorter by its first character, is preceded;
             # the text's beginning is another
-            ends = np.zeros(len(keys), np.int64)
+            ends = np.zeros(len(keys), np.int32)
             ends[passages] = shorter[1:]
-            ways = np.bincount(ends, minlength=len(levels[-1].keys))
+            ways = np.bincount(ends, minlength=len(levels[-1].keys)).astype(np.int32)
             if len(shorter):
                 ways[shorter[0]] += 1
             levels[-1] = _Level(levels[-1].keys, levels[-1].occurrences, ways)
@@ -398,9 +399,9 @@ def best_context(
     for context in range(1, most + 1):
         if not goes_on():
             return None
-        table = _table(levels, vocabulary_size, context)
-        if found is not None and len(table.characters) > MAX_NODES:
+        if found is not None and _nodes(levels, context) > MAX_NODES:
             return found._replace(is_cut=found.table.context == context - 1)
+        table = _table(levels, vocabulary_size, context)
         loss = _loss(table, held_out)
         if found is None or loss < found.loss:
             found = Counted(table, loss, is_cut=False)
@@ -408,9 +409,15 @@ def best_context(
     return found
 
 
+def _nodes(levels: list[_Level], context: int) -> int:
+    """How many nodes the table of K = `context` has."""
+    kept = int((levels[context].occurrences > 1).sum())
+    return 1 + sum(len(level.keys) for level in levels[:context]) + kept
+
+
 def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
     """The table of K = `context` among passages that are as long or longer."""
-    characters, counts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
+    characters, counts = [np.zeros(1, np.uint8)], [np.zeros(1, np.uint8)]
     children = []
     parents = 1  # nodes of the level above
     for k in range(context + 1):
@@ -423,9 +430,9 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
         else:
             assert level.ways is not None
             n = level.ways
-        characters.append(last)
-        counts.append(n)
-        children.append(np.bincount(of, minlength=parents))
+        characters.append(_smallest(last))
+        counts.append(_smallest(n))
+        children.append(_smallest(np.bincount(of, minlength=parents)))
         parents = len(level.keys)
     # what came once matters where something came more often
     dropped = np.concatenate([*map(np.zeros_like, children[:-1]), once * (children[-1] > 0)])
