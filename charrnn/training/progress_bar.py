@@ -161,7 +161,6 @@ class Progress(ProgressBar):
         return "".join(parts)
 
     def _epoch(self) -> str:
-        # as torch-rnn counts: the first epoch is 1.00 to 1.99; the last ends at its number
-        hundredths = 100 * max(0, self.step - 1) // self.steps_per_epoch
+        hundredths = 100 * self.step // self.steps_per_epoch  # of what is done, as in metrics.csv
         epochs = -(-self.total_steps // self.steps_per_epoch)
-        return f"epoch {min(epochs, 1 + hundredths / 100):.2f} / {epochs}"
+        return f"epoch {hundredths / 100:.2f} / {epochs}"
