@@ -52,21 +52,34 @@ def measure(place: Workplace) -> Part:
     length = place.effort.size(2000, least=20)
     engine = min(("numpy", "numba"), key=lambda name: _time(model, name, length))
 
-    def engines_own() -> float:
-        return CLIENTS * length / _time(model, engine, length)
+    def engines_own(precision: int) -> float:
+        return CLIENTS * length / _time(model, engine, length, precision)
 
-    loads: list[Load] = []
+    loads: dict[int, list[Load]] = {32: [], 8: []}
 
-    with _server(path, place.folder, engine) as (process, port):
+    with (
+        _server(path, place.folder, engine) as (process, port),
+        _server(path, place.folder, engine, 8) as (of_whole, whole_port),
+    ):
+        at = {32: (port, process.pid), 8: (whole_port, of_whole.pid)}
 
-        def served() -> float:
+        def served(precision: int) -> float:
             duration = max(0.5, SECONDS * place.effort.scale)
-            loads.append(asyncio.run(_load(port, duration, process.pid)))
-            return loads[-1].speed
+            load = asyncio.run(_load(at[precision][0], duration, at[precision][1]))
+            loads[precision].append(load)
+            return load.speed
 
         alone = asyncio.run(_alone(port))
-        parts = interleaved({"engine": engines_own, "server": served}, place.effort)
-    last = loads[-1]
+        parts = interleaved(
+            {
+                "engine": lambda: engines_own(32),
+                "server": lambda: served(32),
+                "engine8": lambda: engines_own(8),
+                "server8": lambda: served(8),
+            },
+            place.effort,
+        )
+    last = loads[32][-1]
 
     def of(value: float) -> Measured:
         return Measured([value], [True])
@@ -76,7 +89,11 @@ def measure(place: Workplace) -> Part:
         row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters",
             "characters/s", parts["server"], limit=own,
             counted=f"64 streams in one batch, {engine}", bar=f">= {0.6 * own:.0f}"),
-        row("requests that failed", "", of(sum(load.failed for load in loads)), bar="<= 0"),
+        row("the same, `precision=8`", "characters/s", parts["server8"],
+            limit=parts["engine8"].median, counted=f"64 streams in one batch, {engine}, "
+            f"`precision=8`", bar=f">= {2 * parts['server'].median:.0f}"),
+        row("requests that failed", "", of(sum(load.failed for load in loads[32] + loads[8])),
+            bar="<= 0"),
         row("the slowest tenth, beside the median", "x",
             of(_share(last.whole, 0.9) / _share(last.whole, 0.5)), bar="<= 2"),
         row("the first characters, one client", "s", of(alone), bar="<= 0.05"),
@@ -88,7 +105,7 @@ def measure(place: Workplace) -> Part:
     return Part(rows)
 
 
-def _time(model: object, engine: str, length: int) -> float:
+def _time(model: object, engine: str, length: int, precision: int = 32) -> float:
     """Seconds of the engine for 64 texts; endless for one that is not there."""
     from charrnn.errors import InputError
     from charrnn.model import Model
@@ -96,7 +113,8 @@ def _time(model: object, engine: str, length: int) -> float:
     assert isinstance(model, Model)
 
     def write(length: int) -> None:
-        model.generate(length, PROMPT, num_samples=CLIENTS, seed=1, engine=engine)
+        how = {"seed": 1, "engine": engine, "precision": precision}
+        model.generate(length, PROMPT, num_samples=CLIENTS, **how)
 
     try:
         write(1)
@@ -106,8 +124,11 @@ def _time(model: object, engine: str, length: int) -> float:
 
 
 @contextmanager
-def _server(model: Path, folder: Path, engine: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [*CHARRNN, "serve", f"checkpoint={model}", "port=0", f"engine={engine}"]
+def _server(
+    model: Path, folder: Path, engine: str, precision: int = 32
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    options = [f"checkpoint={model}", "port=0", f"engine={engine}", f"precision={precision}"]
+    command = [*CHARRNN, "serve", *options]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

@@ -36,6 +36,8 @@ from charrnn.generation.token_sampler import (
 from charrnn.generation.weights import Array
 from charrnn.text.vocabulary import Vocabulary
 
+_WALKED = 4  # streams, at most, that step through counts one by one
+
 
 class CombinedEngine(SteppingEngine):
     """What all of these have: it writes as `NumpyEngine` does, whatever is stepped."""
@@ -166,7 +168,7 @@ class _CountedSteps:
         self._nodes = state[-1][0]
         self._log = engine.functions.log
         # the table adds up in another order than a walk
-        walks = len(self._nodes) == 1 or engine.functions is not FLOAT
+        walks = len(self._nodes) <= _WALKED or engine.functions is not FLOAT
         self._walked = [self._walk.nodes(nodes) for nodes in self._nodes] if walks else None
 
     def take_in(self, ids: Ids) -> None:

@@ -6,7 +6,7 @@ is made.
 
 The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
 where that cannot be written; where neither can, it is compiled anew in each process (about
-5 s).
+15 s).
 """
 
 from __future__ import annotations

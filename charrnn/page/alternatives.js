@@ -144,9 +144,8 @@ export class Alternatives {
 function number({ item, text, buttons: [whole, sentence] }, count) {
   item.setAttribute("aria-label", `Continuation ${count}`);
   text.setAttribute("aria-label", `Text of continuation ${count}`);
-  whole.setAttribute("aria-label", `Take continuation ${count}`);
   whole.setAttribute("aria-keyshortcuts", `Alt+${count}`);
-  whole.querySelector(".number").textContent = String(count);
+  for (const each of whole.querySelectorAll(".number")) each.textContent = String(count);
   sentence.setAttribute("aria-label", `Take the first sentence of continuation ${count}`);
 }
 

@@ -10,8 +10,7 @@ window.charrnn = { ready: false };
 async function open() {
   const counts = await unpackedCounts(textOf("packed-counts"));
   if (!counts && textOf("packed-counts") !== "null") {
-    document.querySelector("#lacking").textContent =
-      "This browser is too old for the counts in this page: the network alone writes";
+    lacking("This browser is too old for the counts in this page: the network alone writes");
   }
   const sampler = new Sampler(textOf("packed-model"), counts);
   const index = JSON.parse(textOf("packed-copies"));
@@ -23,7 +22,12 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  openPage(networkWriter(sampler, index && new Copies(index, sampler.vocabulary)));
+  await openPage(networkWriter(sampler, index && new Copies(index, sampler.vocabulary)));
 }
 
-open();
+/** Tell for as long as the page is open what the browser cannot do. */
+function lacking(what) {
+  document.querySelector("#lacking").textContent = what;
+}
+
+open().catch((error) => lacking(`This browser cannot run the page: ${error.message}`));

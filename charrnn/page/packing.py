@@ -212,9 +212,10 @@ _INDENTED = 0.3  # of the lines, from which on it is no accident
 
 
 def corpus_name(model: Trained) -> str | None:
-    """The name of the file that the model was trained on, without its folder and ending."""
+    """The name of the text that the model was trained on, without its folder and ending."""
     path = model.facts.get("input_h5")
-    return Path(path).stem if isinstance(path, str) else None
+    # in the cache a name ends in the digest of the text's place and options
+    return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
 
 def is_indented(model: TrainedModel) -> bool:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import shlex
 import statistics
 import sys
@@ -119,18 +120,20 @@ class Leaderboard:
             number, _, rest = row["run"].partition("_")
             row["run"] = number if number.isdecimal() and rest else row["run"]
             del row["text"]
-        cells = [[_HEADINGS.get(name, name) for name in rows[0]], *map(_cells, rows)]
-        columns = dict(zip(rows[0], zip(*cells, strict=True), strict=True))
-        widths = {name: max(map(len, column)) for name, column in columns.items()}
+        columns, widths = _columns(rows)
+        if width is not None and _breadth(widths) > width:
+            for row in rows:  # so are those of several sweeps where there is little room
+                row["run"] = re.sub(r"(/[0-9]+_).+", r"\1…", row["run"])
+            columns, widths = _columns(rows)
         left_out = []
         for name in [*_LEAST_NEEDED, *reversed(self.options)]:
-            if width is None or sum(widths.values()) + 2 * (len(widths) - 1) <= width:
+            if width is None or _breadth(widths) <= width:
                 break
             del widths[name]
             left_out.append(_HEADINGS.get(name, name))
         lines = [
             "  ".join(columns[name][line].rjust(room) for name, room in widths.items())
-            for line in range(len(cells))
+            for line in range(len(rows) + 1)
         ]
         if left_out:
             notes.append(f"left out for want of room: {', '.join(left_out)}; json=true has them")
@@ -208,6 +211,17 @@ def _over_seeds(runs: Sequence[Summary]) -> list[str]:
                 + "".join(f", {short_numbers(option)}" for option in options)
             )
     return lines
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
+    """What stands in each column, its heading first, and how wide that is."""
+    cells = [[_HEADINGS.get(name, name) for name in rows[0]], *map(_cells, rows)]
+    columns = dict(zip(rows[0], zip(*cells, strict=True), strict=True))
+    return columns, {name: max(map(len, column)) for name, column in columns.items()}
+
+
+def _breadth(widths: dict[str, int]) -> int:
+    return sum(widths.values()) + 2 * (len(widths) - 1)
 
 
 def _count(number: int, what: str) -> str:

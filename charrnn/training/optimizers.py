@@ -165,11 +165,16 @@ def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
     gram = found @ found.mT if wide else found.mT @ found
     factors = None
     for left in reversed(range(iterations)):
+        # a factor without its a I, which bf16 would round
         factor = gram.addmm(gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
-        factors = factor if factors is None else factor @ factors
         if left:
-            gram = factor @ gram @ factor
+            once = gram.addmm(factor, gram, beta=a)
+            gram = once.addmm(once, factor, beta=a)
+        if factors is None:
+            factors = factor
+            factors.diagonal().add_(a)
+        else:
+            factors = factors.addmm(factor, factors, beta=a)
     if factors is not None:
         found = factors @ found if wide else found @ factors
     return found.to(matrix.dtype)

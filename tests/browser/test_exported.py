@@ -117,6 +117,12 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         assert page.evaluate("window.broken") is None
 
 
+def test_a_browser_that_cannot_run_it_says_so(chromium: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, trained_model())
+    with opened(chromium, path, first="delete window.atob") as page:
+        page.get_by_text("cannot run the page: atob").wait_for()
+
+
 def test_a_vocabulary_of_bytes(chromium: Any, tmp_path: Path) -> None:
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
     model = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True))

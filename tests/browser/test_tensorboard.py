@@ -89,7 +89,7 @@ def test_scalars_are_those_of_metrics_csv(shown: Shown) -> None:
 def test_both_losses_in_one_chart(shown: Shown) -> None:
     page = shown.open("custom_scalars")
     page.get_by_text("training and validation").wait_for()
-    page.get_by_text("Matches (8)").wait_for()  # two of each run
+    page.get_by_text("Matches (12)").wait_for()  # of each run two, and that with its counts
 
 
 def test_samples_as_text(shown: Shown) -> None:

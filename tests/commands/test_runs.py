@@ -162,6 +162,9 @@ def test_it_fits_a_terminal(tmp_path: Path) -> None:
             f"seed={number}",
         )
         write_run(day / f"12-00-0{number}", [(10, 2.0 + number)], 1000, options)
+    name = "0_model.hidden_size=32,optimizer.lr=0.003"  # so long that nothing else has room
+    sweep = tmp_path / "outputs" / "sweeps" / "2026-11-26" / "17-01-24-340638"
+    write_run(sweep / name, [(10, 5.0)], 1000, ("optimizer.lr=0.003",))
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = {name: v for name, v in os.environ.items() if name not in ("COLUMNS", "LINES")}
@@ -173,6 +176,7 @@ def test_it_fits_a_terminal(tmp_path: Path) -> None:
     lines = shown.split("\r\n")
     assert max(map(len, lines)) <= 80
     assert "train/2026-11-26/12-00-02" in shown
+    assert re.search(r"sweeps/2026-11-26/17-01-24-340638/0_…\s+5.0", shown)
     assert "left out for want of room: characters/s" in shown
 
 

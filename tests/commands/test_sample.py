@@ -47,6 +47,7 @@ def run(path: Path, **given: Any) -> None:
         "json": False,
         "output": None,
         "engine": "auto",
+        "weights": None,
         "precision": 32,
     }
     sample.run(SampleOptions(**{**values, **given}))

@@ -1,4 +1,4 @@
-"""The display of bytes done."""
+"""What is said while something takes long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from charrnn import say
-from charrnn.say import ProgressDisplay
+from charrnn.say import ProgressDisplay, said_if_it_takes_long
 from charrnn.text.preprocessing import STAGES
 
 
@@ -91,3 +91,11 @@ def test_an_unknown_total_is_left_out(clock: Clock, capsys: pytest.CaptureFixtur
         clock.now += 3
         report(6_000_000, None)
     assert capsys.readouterr().err == "reading the text: 6 MB, 2.0 MB/s\n"
+
+
+def test_what_takes_long_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with said_if_it_takes_long("slow", seconds=0):
+        time.sleep(0.2)
+    with said_if_it_takes_long("fast", seconds=60):
+        pass
+    assert capsys.readouterr().err == "slow\n"

@@ -151,10 +151,11 @@ def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
     if (best := run_history.best(rows)) is None:
         return f"{steps} steps, without validation."
-    loss = best["val/loss"]
+    loss, both = best["val/loss"], best.get("val/loss_with_counts", math.inf)
+    counted = f" With the counts of its text it is {both:.4f}." if both < loss else ""
     return (
         f"Best validation loss <b>{loss:.4f}</b> nats a character "
-        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}."
+        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{counted}"
     )
 
 

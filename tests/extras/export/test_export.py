@@ -33,7 +33,10 @@ DEFAULTS = ExportOptions(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    model = replace(trained_model(), facts={"input_h5": "/home/ann/secret/verse.h5", "step": 1000})
+    model = replace(
+        trained_model(),
+        facts={"input_h5": "/home/ann/secret/verse-0123456789abcdef.h5", "step": 1000},
+    )
     Model(model).save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 

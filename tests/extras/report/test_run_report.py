@@ -64,6 +64,9 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
     best = min(losses, key=losses.__getitem__)
     assert f"{losses[best]:.4f} nats a character" in page.text
     assert f"after step {best} of 21" in page.text
+    (row,) = [row for row in rows if row["val/loss"] and int(row["step"]) == best]
+    both = float(row["val/loss_with_counts"])
+    assert f"With the counts of its text it is {both:.4f}" in page.text
     for step in losses:
         written = (run / "samples" / f"step-{step:07d}.txt").read_text()
         assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
