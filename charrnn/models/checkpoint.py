@@ -111,6 +111,8 @@ def _loaded(file: IO[bytes]) -> Any:
 def read_run(path: Path) -> dict[str, Any]:
     """The content of a checkpoint that a run can go on from; it is read once.
 
+    The next `read` of that file gives the same object, which nobody changes before it is forgotten.
+
     Raises:
         Damaged, InputError: as `read`; or it holds a model only.
     """

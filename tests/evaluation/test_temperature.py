@@ -49,7 +49,7 @@ def test_it_undoes_what_a_network_is_too_sure_of(times: float) -> None:
 
 def test_a_long_text_is_read_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(temperature_fit, "WINDOW", 100)
-    monkeypatch.setattr(temperature_fit, "ENOUGH", 450)
+    monkeypatch.setattr(temperature_fit, "MOST_CHARACTERS", 450)
     monkeypatch.setattr(temperature_fit, "_AT_ONCE", 3)
     ids, net = np.random.default_rng(1).integers(0, 11, 1000), sure(5)
     plain = [one_stream(net, ids[n * 100 : n * 100 + 101]) for n in range(4)]

@@ -37,6 +37,7 @@ LAST = OLD / "lstm" / "checkpoints" / "last.ckpt"
 
 @pytest.fixture
 def content() -> Content:
+    checkpoint.forget()  # what another test has changed
     return checkpoint.read_run(LAST)
 
 
