@@ -33,8 +33,8 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     ):
         assert (run / name).is_file(), name
     assert (workplace / "outputs" / "latest").resolve() == run
-    assert "epoch 0.06 / 2, step 1 / 30, loss " in err
-    assert "epoch 1.87 / 2, step 30 / 30, loss " in err
+    assert "epoch 0.05 / 2, step 1 / 30, loss " in err
+    assert "epoch 1.50 / 2, step 30 / 30, loss " in err
     assert re.search(r"best validation loss \d\.\d{4}, after step \d+", err)
     assert "charrnn sample checkpoint=run" in err
     steps = [int(row["step"]) for row in metrics(run)]
