@@ -373,9 +373,11 @@ class LanguageModel(L.LightningModule):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 report = next((c.validating for c in self._bars()), None)
+                threads = self.stream_threads * torch.get_num_threads()
                 loss = part_loss(
-                    self.network, batch.ids, rank, world_size, report=report, kept=self.kept
-                )
+                    self.network, batch.ids, rank, world_size,
+                    threads=threads, report=report, kept=self.kept,
+                )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:
                 ids, targets, begins = _window(batch)
