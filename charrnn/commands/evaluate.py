@@ -12,7 +12,7 @@ from charrnn.options.commands import EvaluateOptions
 from charrnn.say import say, scoring_progress
 
 if TYPE_CHECKING:
-    from charrnn.counts import AdaptiveCounts
+    from charrnn.counts.adaptive import AdaptiveCounts
     from charrnn.data import SplitIds
     from charrnn.evaluation import Score
     from charrnn.models.ensemble import Trained
@@ -167,7 +167,7 @@ def _losses(
 
 def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[str, Any]:
     """What dynamic evaluation found, and how it was done."""
-    from charrnn.counts import AdaptiveCounts
+    from charrnn.counts.adaptive import AdaptiveCounts
     from charrnn.evaluation import Score
 
     counts = None if trained.counts is None else AdaptiveCounts(trained.counts)

@@ -1,9 +1,9 @@
 """The characters of a text counted: a model of its own, and one that is mixed with a network.
 
-`table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
+`table` counts and predicts, `mixing` weighs the counts against a network; `adaptive`, which few
+commands need, is imported by these. NumPy only.
 """
 
-from charrnn.counts.adaptive import AdaptiveCounts
 from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
 from charrnn.counts.table import MAX_CONTEXT, MAX_NODES, Counted, CountTable, best_context, count
 from charrnn.counts.walk import Walk
@@ -13,7 +13,6 @@ __all__ = [
     "MAX_CONTEXT",
     "MAX_NODES",
     "PRIOR",
-    "AdaptiveCounts",
     "CountTable",
     "Counted",
     "Counts",

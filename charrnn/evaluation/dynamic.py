@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts import AdaptiveCounts
+from charrnn.counts.adaptive import AdaptiveCounts
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
 from charrnn.evaluation.windows import one_thread

@@ -16,10 +16,9 @@ from typing import Protocol
 
 from charrnn import registry
 from charrnn.errors import InputError, install
-from charrnn.generation import filters, numpy_layers, whole_numbers
+from charrnn.generation import filters, numpy_layers
 from charrnn.generation.combined import CombinedEngine, CountedEngine, EnsembleEngine
 from charrnn.generation.numpy_engine import NumpyEngine
-from charrnn.generation.rounding import fold_rounded
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import FLOAT, Floats, Ids, Params
 from charrnn.generation.weights import Array, Folded, fold
@@ -75,7 +74,9 @@ class Reader(Engine, Protocol):
 def has_kernel(engine: str, kind: str, precision: int = 32) -> bool:
     """Whether an engine can step a kind of cell with weights of so many bits."""
     if precision == 8 and engine != "numba":
-        return engine == "numpy" and kind in (*whole_numbers.GATES, registry.COUNTS)
+        from charrnn.generation.whole_numbers import GATES
+
+        return engine == "numpy" and kind in (*GATES, registry.COUNTS)
     if engine == "numpy":
         return kind in numpy_layers.KERNELS or kind == registry.COUNTS
     if engine == "numba":
@@ -111,13 +112,19 @@ class Engines:
 
     @cached_property
     def _folded(self) -> list[Folded]:
-        how = fold_rounded if self.precision == 8 else fold
-        return [how(member) for member in self._model.members]
+        if self.precision == 8:
+            from charrnn.generation.rounding import fold_rounded
+
+            return [fold_rounded(member) for member in self._model.members]
+        return [fold(member) for member in self._model.members]
 
     @cached_property
     def numpy(self) -> NumpyEngine | CombinedEngine:
-        counts = self._model.counts
-        functions = whole_numbers.WHOLE if self.precision == 8 else FLOAT
+        counts, functions = self._model.counts, FLOAT
+        if self.precision == 8:
+            from charrnn.generation.whole_numbers import WHOLE
+
+            functions = WHOLE
         if self._model.members[0].architecture.kind == registry.COUNTS:
             assert counts is not None
             return CountedEngine(None, counts, self._model.vocabulary, functions)
@@ -129,7 +136,9 @@ class Engines:
     @property
     def _network(self) -> NumpyEngine | CombinedEngine:
         if self.precision == 8:
-            return whole_numbers.WholeEngine(self._folded[0])
+            from charrnn.generation.whole_numbers import WholeEngine
+
+            return WholeEngine(self._folded[0])
         engines = [NumpyEngine(folded) for folded in self._folded]
         if isinstance(self._model, TrainedEnsemble):
             return EnsembleEngine(engines, self._model.shares)

@@ -123,7 +123,7 @@ def _by_type(of_float: Any, of_whole: Any) -> Any:
     """What is one function for weights in float32, and another for those in whole numbers."""
 
     def chosen(weights, *arguments):  # type: ignore[no-untyped-def]
-        raise NotImplementedError
+        raise NotImplementedError  # a name for numba, which compiles what `choose` returns
 
     @overload(chosen, strict=False, jit_options=_INLINE)  # the two are alike in their arguments
     def choose(weights, *arguments):  # type: ignore[no-untyped-def]
@@ -224,7 +224,7 @@ def add_dots(  # type: ignore[no-untyped-def]
     weights, layer, steps, row, zs, first, together, wholes, sizes
 ):
     """zs[first : first + together] += wholes @ weights[layer].T, as numbers; 1 or 4 together."""
-    raise NotImplementedError
+    raise NotImplementedError  # a name for numba, which compiles what `_add_dots` returns
 
 
 @overload(add_dots, jit_options=_INLINE)

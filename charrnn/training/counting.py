@@ -64,8 +64,10 @@ def counted(
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
     ids, held_out = train[:characters], val[:characters]
-    key = cache.key_of(ids, held_out, vocabulary_size, context)
-    found = None if kept is None else cache.read(kept, key, vocabulary_size)
+    found, key = None, ""
+    if kept is not None:
+        key = cache.key_of(ids, held_out, vocabulary_size, context)
+        found = cache.read(kept, key, vocabulary_size)
     if found is None:
         found = best_context(ids, held_out, vocabulary_size, context, goes_on)
         if found is not None and kept is not None:

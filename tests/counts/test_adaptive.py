@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from charrnn.counts import AdaptiveCounts, Counts, Weights, count
-from charrnn.counts.adaptive import RATE, GrowingWalk
+from charrnn.counts import Counts, Weights, count
+from charrnn.counts.adaptive import RATE, AdaptiveCounts, GrowingWalk
 from charrnn.counts.table import discounts_of
 from tests.counts.test_table import TEXTS
 
