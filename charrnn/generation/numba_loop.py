@@ -107,8 +107,7 @@ def _float_sigmoid(weights, x):  # type: ignore[no-untyped-def]
 @_inlined
 def _short_tanh(weights, x):  # type: ignore[no-untyped-def]
     """As `whole_numbers.tanh`."""
-    x = x if x > -TANH_LIMIT else -TANH_LIMIT
-    x = x if x < TANH_LIMIT else TANH_LIMIT
+    x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     y = x * x
     above = x * (_A0 + y * (_A1 + y * _A2))
     return above / (_ONE + y * (_B1 + y * (_B2 + y * _B3)))
@@ -362,7 +361,7 @@ tanh = _by_type(_float_tanh, _short_tanh)
 sigmoid = _by_type(_float_sigmoid, _short_sigmoid)
 
 
-@_compiled
+@_inlined
 def step(  # type: ignore[no-untyped-def]
     kind, table, ids, inputs, recurrent, steps, biases, own_biases, layernorm, skip, scales,
     hidden, cell, outputs, z, own, wholes, sizes,
@@ -388,8 +387,9 @@ def step(  # type: ignore[no-untyped-def]
     for layer in range(L):
         for b in range(B):
             if layer == 0:
+                id_ = ids[b]  # read once: z might be ids, for all the compiler knows
                 for m in range(table.shape[1]):
-                    z[b, m] = table[ids[b], m]
+                    z[b, m] = table[id_, m]
             else:
                 for m in range(table.shape[1]):
                     z[b, m] = biases[layer, m]
@@ -552,20 +552,31 @@ exponential = _by_type(_float_exponential, _whole_exponential)
 logarithm = _by_type(_float_logarithm, _fixed_logarithm)
 
 
-@_compiled
+@_inlined
+def _in_order(bits):  # type: ignore[no-untyped-def]
+    """Of a float32's bits, a whole number in the same order; and of that, the bits.
+
+    The largest of whole numbers is found in many lanes, that of floats only without NaNs.
+    """
+    return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@_inlined
 def draw(  # type: ignore[no-untyped-def]
     decoder, logits, weights, ranked, heap, uniform, greedy, scale, limits
 ):
     """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
-    likeliest = 0
+    top, numbers = np.int32(-(2**31)), True
     for v in range(len(logits)):
-        if logits[v] > logits[likeliest] or logits[v] != logits[v]:
-            likeliest = v
-    highest = np.float64(logits[likeliest])
-    if not -np.inf < highest < np.inf:
+        top = max(top, _in_order(F(logits[v]).view(np.int32)))
+        numbers &= logits[v] == logits[v]
+    highest = np.float64(np.int32(_in_order(top)).view(np.float32))
+    if not numbers or not -np.inf < highest < np.inf:
         return -1
     if greedy:
-        return likeliest
+        for v in range(len(logits)):
+            if logits[v] == highest:
+                return v
     total = 0.0
     for v in range(len(logits)):
         weights[v] = exponential(decoder, (np.float64(logits[v]) - highest) * scale)

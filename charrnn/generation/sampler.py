@@ -30,7 +30,7 @@ from charrnn.text.vocabulary import Vocabulary
 NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # more in one batch write no faster, and take memory
 _FIRST_CHUNK = 16  # characters
-_LONGEST_CHUNK = 8192
+_LONGEST_CHUNK = 16384
 _CHUNK_SECONDS = 0.05
 _READ_AT_ONCE = 4096  # characters
 

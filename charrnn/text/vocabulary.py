@@ -89,7 +89,8 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids (from 0)."""
-        return "".join([self.characters[i] for i in ids])
+        characters = self.characters
+        return "".join([characters[i] for i in ids])
 
     def tokens(self) -> list[str]:
         """The characters as torch-rnn's JSON writes them: bytes above 127 as ``[200]``."""
