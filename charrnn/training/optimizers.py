@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -115,26 +116,35 @@ class Muon(torch.optim.Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         largest_first = sorted(taken, key=Tensor.numel, reverse=True)
+        waiting = deque(self._orthogonal_step(p, matrices) for p in largest_first)
 
-        def orthogonal_steps(share: int) -> None:
+        def work() -> None:
+            """Take turns with the matrices: three that are alike leave no thread idle."""
             with torch.no_grad():  # which is per thread
-                for p in largest_first[share :: self.threads]:
-                    self._orthogonal_step(p, matrices)
+                while True:
+                    try:
+                        stages = waiting.popleft()
+                    except IndexError:  # the rest is under way
+                        return
+                    if next(stages, None) is not None:
+                        waiting.append(stages)
 
-        *others, own = range(self.threads)  # the last share is the smallest
-        begun = [self._pool.submit(orthogonal_steps, share) for share in others]
+        begun = [self._pool.submit(work) for _ in range(self.threads - 1)]
         for p in rest["params"]:
             if p.grad is not None:
                 self._adam_step(p, p.grad, rest)
-        orthogonal_steps(own)
+        work()
         for other in begun:
             other.result()
         return loss
 
-    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> None:
+    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[Tensor]:
+        """In stages, each of which any thread may do."""
         assert p.grad is not None
         mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        direction = orthogonalized(p.grad.lerp(mean, group["momentum"]), group["iterations"])
+        direction = p.grad.lerp(mean, group["momentum"])
+        for direction in _orthogonalizing(direction, group["iterations"]):  # noqa: B020
+            yield direction
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
 
@@ -151,18 +161,25 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T, by Newton-Schulz iterations.
+    """About U V^T of a matrix (m, n) = U S V^T, by Newton-Schulz iterations."""
+    *_, found = _orthogonalizing(matrix, iterations)
+    return found
 
-    Each takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are polynomials of
-    the first G, so that they are multiplied with each other, as matrices of the shorter side
-    alone, and with X once in the end: for (1024, 256) three iterations take three fifths of
-    the time. The products are bf16 where that is faster, which the iteration bears.
+
+def _orthogonalizing(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
+    """What `orthogonalized` finds, the last; before it what comes between, about evenly in time.
+
+    An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
+    polynomials of the first G, so that they are multiplied with each other, as matrices of the
+    shorter side alone, and with X once in the end: for (1024, 256) three iterations take three
+    fifths of the time. The products are bf16 where that is faster, which the iteration bears.
     """
     a, b, c = QUINTIC
     wide = matrix.shape[0] <= matrix.shape[1]
     found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
     found = found / (found.norm() + 1e-7)
     gram = found @ found.mT if wide else found.mT @ found
+    yield gram
     factors = None
     for left in reversed(range(iterations)):
         # a factor without its a I, which bf16 would round
@@ -175,9 +192,10 @@ def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
             factors.diagonal().add_(a)
         else:
             factors = factors.addmm(factor, factors, beta=a)
+        yield factors
     if factors is not None:
         found = factors @ found if wide else found @ factors
-    return found.to(matrix.dtype)
+    yield found.to(matrix.dtype)
 
 
 def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
