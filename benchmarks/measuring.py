@@ -177,7 +177,8 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     child = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        # what Python compiles is kept, as it is where nobody says otherwise
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

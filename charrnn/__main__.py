@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from charrnn import plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.imports import first_import
 from charrnn.plugins import Command
 from charrnn.say import lasting
 
@@ -83,7 +84,8 @@ def _answer(words: list[str], command: Command | None) -> int:
 
         print(help.of(command.name))
         return 0
-    from charrnn.cli import compose
+    with first_import("hydra"):
+        from charrnn.cli import compose
 
     return compose.main(command, rest)
 

@@ -75,10 +75,13 @@ def _asked(asked: Request) -> Request:
 def run(asked: Request) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
-    from charrnn.cli.resuming import run_of
-    from charrnn.runs import training_run as runs
+    from charrnn.imports import first_import
     from charrnn.say import lasting_streams, say
-    from charrnn.training.signals import Signals
+
+    with first_import("lightning"):
+        from charrnn.cli.resuming import run_of
+        from charrnn.runs import training_run as runs
+        from charrnn.training.signals import Signals
 
     with lasting_streams(), Signals() as signals:
         try:
