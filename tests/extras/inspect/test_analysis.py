@@ -42,22 +42,11 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
     assert math.isnan(trace.losses[0])
 
 
-@pytest.mark.parametrize("rows", [1, 3, 7])
-def test_rows_that_are_read_side_by_side_make_no_difference(
-    rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor where a unit remembers for ever, as the planted one does."""
-    text = LONG_TEXT.replace("q", '"')
-    model = planted()
-    monkeypatch.setattr(activations, "ROWS", 1)
-    whole = activations.trace(model, ids_of(model, text))
-    monkeypatch.setattr(activations, "ROWS", rows)
-    monkeypatch.setattr(activations, "SHORTEST_ROW", 400)
-    cut = activations.trace(model, ids_of(model, text))
-    assert len(cut.losses) == len(text)
-    np.testing.assert_allclose(cut.losses, whole.losses, atol=1e-3)
-    np.testing.assert_allclose(cut.hidden[0], whole.hidden[0], atol=1e-3)
-    np.testing.assert_allclose(whole.losses[1:], Model(model).losses(text), atol=2e-4)
+def test_a_long_passage_that_a_unit_remembers() -> None:
+    text, model = LONG_TEXT.replace("q", '"'), planted()
+    trace = activations.trace(model, ids_of(model, text))
+    assert len(trace.losses) == len(text)
+    np.testing.assert_allclose(trace.losses[1:], Model(model).losses(text), atol=2e-4)
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=str)
