@@ -63,7 +63,9 @@ def counted(
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
-    ids, held_out = train[:characters], val[:characters]
+    # in little room: 64 bits a character are most of what counting would take
+    small = np.min_scalar_type(vocabulary_size - 1)
+    ids, held_out = (split[:characters].astype(small) for split in (train, val))
     found, key = None, ""
     if kept is not None:
         key = cache.key_of(ids, held_out, vocabulary_size, context)
