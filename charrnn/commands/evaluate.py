@@ -148,7 +148,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 def _loss_of(trained: Trained) -> str:
     """Which of `_losses` a model's loss is."""
     assert trained.counts is not None
-    return "both" if trained.counts.weights.network else "counts"
+    return "both" if trained.counts.needs_network else "counts"
 
 
 def _losses(
@@ -159,7 +159,7 @@ def _losses(
 
     if trained.counts is None:
         return {}
-    if not trained.counts.weights.network:
+    if not trained.counts.needs_network:
         return {"counts": score.loss}
     network, counts = (_scored(options, with_counts(trained, c), ids) for c in ("none", "only"))
     return {"network": network.loss, "counts": counts.loss, "both": score.loss}
@@ -174,7 +174,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
     losses: dict[str, float] = {}
     how: dict[str, Any] = {}
     with scoring_progress() as report:
-        if trained.counts is None or trained.counts.weights.network:
+        if trained.counts is None or trained.counts.needs_network:
             losses["network"], how = _learnt(options, trained, ids, counts, report)
         else:
             assert counts is not None

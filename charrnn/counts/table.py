@@ -49,6 +49,20 @@ DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 
 
+class Reading(NamedTuple):
+    """What `CountTable.read` found.
+
+    Attributes:
+        p: (N, T, V), of the character after each that was read.
+        lengths: (N, T), of the longest context that the table has there, K at most.
+        state: (N, K), after the last.
+    """
+
+    p: Floats
+    lengths: npt.NDArray[np.int64]
+    state: Nodes
+
+
 @dataclass(frozen=True)
 class CountTable:
     """The counts of a text; see the module's docstring for what they mean.
@@ -193,20 +207,19 @@ class CountTable:
         found = np.minimum(found, len(keys) - 1)
         return np.where(keys[found] == wanted, found + 1, 0) if len(keys) else np.zeros_like(wanted)
 
-    def read(self, ids: Ids, state: Nodes) -> tuple[Floats, Nodes]:
+    def read(self, ids: Ids, state: Nodes) -> Reading:
         """The probabilities of the characters after each of some.
 
         Args:
             ids: (N, T), from 0.
             state: (N, K), the nodes of the contexts of 1 to K characters before the first of
                 them; 0 where the text has no such context, or so much is not known.
-
-        Returns:
-            p (N, T, V) of the character after each, and the state after the last.
         """
         matched = self._matched(ids, state)
         p = self.predicted(matched[:, 1:].reshape(-1, self.context))
-        return p.reshape(*ids.shape, self.vocabulary_size), matched[:, -1].astype(np.int32)
+        lengths = np.count_nonzero(matched[:, 1:], -1)
+        p = p.reshape(*ids.shape, self.vocabulary_size)
+        return Reading(p, lengths, matched[:, -1].astype(np.int32))
 
     def _matched(self, ids: Ids, state: Nodes) -> npt.NDArray[np.int64]:
         """The states (N, T + 1, K) before and after each id."""

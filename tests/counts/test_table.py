@@ -60,22 +60,28 @@ def test_as_defined(name, context):
     table = count(text, size, context)
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
-    p, _ = table.read(read, table.beginning(2))
+    p, lengths, _ = table.read(read, table.beginning(2))
     assert p.sum(-1) == pytest.approx(1, abs=1e-5)
     for row, of_row in zip(read.tolist(), p, strict=True):
         for t in range(len(row)):
             expected = plain(text.tolist(), size, context, row[: t + 1])
             np.testing.assert_allclose(of_row[t], expected, atol=1e-6)
+    passages = {tuple(text[i:j]) for i in range(len(text)) for j in range(i, i + context + 1)}
+    for row, of_row in zip(read.tolist(), lengths.tolist(), strict=True):
+        for t in range(len(row)):
+            ends = (k for k in range(min(table.context, t + 1) + 1)
+                    if tuple(row[t + 1 - k : t + 1]) in passages)  # fmt: skip
+            assert of_row[t] == max(ends)
     np.testing.assert_allclose(table.unigram, plain(text.tolist(), size, context, []), atol=1e-6)
 
 
 def test_in_pieces_as_in_one():
     text = TEXTS["words"]
     table = count(text, 29, 4)
-    whole, end = table.read(text[None, :200], table.beginning(1))
+    whole, _, end = table.read(text[None, :200], table.beginning(1))
     state, parts = table.beginning(1), []
     for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        p, state = table.read(text[None, first:last], state)
+        p, _, state = table.read(text[None, first:last], state)
         parts.append(p)
     np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
     np.testing.assert_array_equal(state, end)
@@ -103,7 +109,7 @@ def test_arrays_that_are_no_table_are_refused():
             except ValueError:
                 continue
             # what is accepted is some table of this vocabulary
-            p, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
+            p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
             assert np.isfinite(p).all()
 
 
@@ -113,7 +119,7 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     table, loss, _ = best_context(text[:2400], text[2400:], 4)
-    p, _ = table.read(text[None, 2400:-1], table.beginning(1))
+    p, _, _ = table.read(text[None, 2400:-1], table.beginning(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)
     assert table.context >= 2

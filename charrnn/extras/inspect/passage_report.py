@@ -157,7 +157,7 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> di
     gains = np.append(0, (network - both) * BITS_PER_NAT)
     steps = np.rint(gains * _STEPS_A_BIT).clip(-_MOST_STEPS, _MOST_STEPS)
     return {
-        "weights": [round(weight, 3) for weight in counts.weights],
+        "weights": np.round(counts.weights, 3).tolist(),
         "network": float(network.mean(dtype=np.float64)),
         "alone": float(losses(counts.only).mean()),
         "both": float(both.mean()),
