@@ -398,11 +398,12 @@ def _sorted_places(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.
         if done >= length:
             return order
         keys = keys[order]
-        ranks = np.ones(n, np.int32)  # 0 is again the text's end
-        ranks[1:] += np.cumsum(keys[1:] != keys[:-1], dtype=np.int32)
-        parts = np.zeros(n + length, np.int32)
-        parts[order] = ranks
+        is_other = np.ones(n, bool)
+        is_other[1:] = keys[1:] != keys[:-1]
+        parts = np.zeros(n + length, np.int32)  # 0 is again the text's end
+        parts[order] = np.cumsum(is_other, dtype=np.int32)
         size = int(parts.max()) + 1
+        del keys, order  # for the memory
 
 
 def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
