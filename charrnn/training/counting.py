@@ -196,7 +196,7 @@ class CharacterCounts(L.Callback):
         """Log the loss of both, and keep the counts if it is lower than the network's."""
         # numbers that are the same everywhere take no room
         nothing = np.broadcast_to(np.float32(0), logits.shape)
-        network_alone = np.broadcast_to(np.float32((1, 0)), (len(targets), 2))
+        network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
         alone = _loss(logits, nothing, targets, network_alone)
         both = _loss(logits, self._predicted, targets, counts.by_length[self._lengths])
         self.counts = counts if both < alone else None
