@@ -30,6 +30,7 @@ from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, requ
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.files import short_path
 from charrnn.options.training import TrainerOptions
 from charrnn.runs.folder import is_run
 from charrnn.runs.recorded_config import Record
@@ -91,9 +92,9 @@ def run(line: Line) -> None:
 def _refuse_runs(folder: Path) -> None:
     """Refuse a folder in which a sweep stands: its jobs would stand between those of this one."""
     if any(is_run(path.parent) for path in folder.glob("*/*")):
-        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        name = short_path(folder)
         raise InputError(
-            f"hydra.sweep.dir={shown}: holds runs already; resume={shown} goes on with them, or "
+            f"hydra.sweep.dir={name}: holds runs already; resume={name} goes on with them, or "
             f"give another folder"
         )
 

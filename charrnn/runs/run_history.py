@@ -44,11 +44,19 @@ def metrics(folder: Path) -> list[Row]:
             # a row that is being written may lack its end
             if None in line.values():
                 continue
-            numbers = ((name, _number(text)) for name, text in line.items())
-            row = {name: number for name, number in numbers if math.isfinite(number)}
+            numbers = ((name, number(text)) for name, text in line.items())
+            row = {name: n for name, n in numbers if n is not None and math.isfinite(n)}
             if "step" in row:
                 rows.append(row)
     return rows
+
+
+def number(value: Any) -> float | None:
+    """The number that a value is or says; None for another."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def curve(rows: Sequence[Row], name: str) -> Curve:
@@ -74,8 +82,9 @@ def text(config: dict[str, Any]) -> str:
     data = found(config, "data")
     data = data if isinstance(data, dict) else {}
     if given := data.get("input_txt"):
-        names = given if isinstance(given, list) else [given]
-        return ", ".join(Path(str(name)).name for name in names)
+        names = [Path(str(name)).name for name in (given if isinstance(given, list) else [given])]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
     return Path(str(data.get("corpus") or data.get("url") or data.get("input_h5") or "?")).name
 
 
@@ -149,10 +158,3 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(most - 1, 1))] for i in range(most)]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn.errors import InputError, RunError, install
+from charrnn.errors import InputError, RunError, needing
 from charrnn.files import replacing, short_path
 from charrnn.runs import run_history
 from charrnn.runs.recorded_config import MISSING, found
+from charrnn.runs.run_history import number
 from charrnn.say import duration, fitted, say, short_numbers, width_of
-from charrnn.sweeps.summary import Summary, number, summaries
+from charrnn.sweeps.summary import Summary, summaries
 
 # how a table writes a column; the others are written as they are
 _WRITTEN: dict[str, Callable[[Any], str]] = {
@@ -328,11 +329,9 @@ def draw(board: Leaderboard, path: Path) -> None:
         InputError: matplotlib is not installed, or no run has a loss.
         RunError: the file cannot be written.
     """
-    try:
+    with needing("curves: needs matplotlib", "sweep"):
         from matplotlib import colormaps
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(f"curves: needs matplotlib ({error}); {install('sweep')}") from None
     runs = [run for run in board.runs if run.loss is not None]
     if not runs:
         raise InputError(f"curves={path}: no run has a validation loss to draw")

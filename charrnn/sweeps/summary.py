@@ -21,6 +21,7 @@ from charrnn.errors import InputError, shown
 from charrnn.runs import run_history
 from charrnn.runs.folder import is_run, read_config, recorded
 from charrnn.runs.recorded_config import MISSING, found
+from charrnn.runs.run_history import number
 from charrnn.say import say
 
 
@@ -227,11 +228,3 @@ def _text(value: Any) -> str:
     if value is None or value is MISSING:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def number(value: Any) -> float | None:
-    """The number that a value is or says; None for another."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

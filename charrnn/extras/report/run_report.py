@@ -133,18 +133,9 @@ def report(folder: Path) -> Path | None:
 
 
 def _title(config: dict[str, Any]) -> str:
-    model, text = config["model"], _text(config)
+    model = config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {text}" if text else size
-
-
-def _text(config: dict[str, Any]) -> str:
-    for name in ("input_txt", "input_h5", "url", "corpus"):
-        value = found(config, f"data.{name}")
-        if value is not MISSING and value:
-            parts = value if isinstance(value, list) else [value]
-            return ", ".join(Path(str(part)).name for part in parts[:3])
-    return ""
+    return f"{size} on {run_history.text(config)}"
 
 
 def _lead(rows: list[Row]) -> str:
@@ -184,7 +175,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     rate, dropout = value("optimizer.lr"), value("model.dropout")
     trainer = [value(f"trainer.{name}") for name in ("accelerator", "precision")]
     facts = {
-        "text": _text(config),
+        "text": run_history.text(config),
         "model": f"{size:,} parameters" if (size := run_history.parameters(folder, config)) else "",
         "dropout": f"{dropout:g}" if dropout is not None else "",
         "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
