@@ -1,4 +1,4 @@
-"""What the files in a run's folder say of it: numbers, samples, and what it was begun with.
+"""What the files in a run's folder say of it: sizes, samples, and what it was begun with.
 
 They may be of a run that is being trained, that was killed, or that another program made: what
 is not there or cannot be read is left out.
@@ -7,7 +7,6 @@ is not there or cannot be read is left out.
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -15,13 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charrnn.errors import InputError
+from charrnn.metrics import Row
 from charrnn.models import model_file
 from charrnn.runs.folder import read_yaml
 from charrnn.runs.recorded_config import MISSING, found
 
-METRICS = "metrics.csv"
-Row = dict[str, float]
-Curve = list[tuple[int, float]]  # (step, value)
 T = TypeVar("T")
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
@@ -29,45 +26,6 @@ _FOREVER = 1e12  # seconds
 # of a model's weights: PyTorch's second bias is frozen at zero
 _NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
-
-
-def metrics(folder: Path) -> list[Row]:
-    """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
-    rows: list[Row] = []
-    if not (folder / METRICS).is_file():
-        return rows  # a pipe would be waited for
-    with (
-        contextlib.suppress(OSError, csv.Error),
-        open(folder / METRICS, newline="", encoding="utf-8", errors="replace") as file,
-    ):
-        for line in csv.DictReader(file):
-            # a row that is being written may lack its end
-            if None in line.values():
-                continue
-            numbers = ((name, number(text)) for name, text in line.items())
-            row = {name: n for name, n in numbers if n is not None and math.isfinite(n)}
-            if "step" in row:
-                rows.append(row)
-    return rows
-
-
-def number(value: Any) -> float | None:
-    """The number that a value is or says; None for another."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def curve(rows: Sequence[Row], name: str) -> Curve:
-    """A column of the metrics over the steps that have it."""
-    return [(int(row["step"]), row[name]) for row in rows if name in row]
-
-
-def best(rows: Sequence[Row]) -> Row | None:
-    """The row of the lowest validation loss; None without validation."""
-    validated = [row for row in rows if "val/loss" in row]
-    return min(validated, key=lambda row: row["val/loss"], default=None)
 
 
 def facts(folder: Path) -> dict[str, Any]:
