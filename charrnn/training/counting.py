@@ -37,11 +37,10 @@ MOST = 2_000_000
 # Of a text this short nothing is learnt that its counts do not know: on 400 characters network,
 # counts and both were at 3.02, 2.42 and 2.62, on 4,000 at 2.37, 2.03 and 2.03.
 _SHORT = 3_000
-# of each row, and in all, for which there is room at once
-_COLUMNS = 64
-# two weights are fitted on no more characters than so many
+_COLUMNS = 64  # of each row, at once
+_AT_ONCE = 1 << 18  # numbers
+# the weights are fitted on no more characters than so many
 _FITTED = 32_768
-_CHARACTERS = 16_384
 
 
 def counted(
@@ -62,7 +61,9 @@ def counted(
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
-    ids, held_out = train[:characters], val[:characters]
+    # in little room: 64 bits a character are most of what counting would take
+    small = np.min_scalar_type(vocabulary_size - 1)
+    ids, held_out = (split[:characters].astype(small) for split in (train, val))
     found, key = None, ""
     if kept is not None:
         key = cache.key_of(ids, held_out, vocabulary_size, context)
@@ -193,7 +194,10 @@ class CharacterCounts(L.Callback):
         self, trainer: L.Trainer, module: Any, counts: Counts, logits: Any, targets: Any
     ) -> None:
         """Log the loss of both, and keep the counts if it is lower than the network's."""
-        alone = _loss(logits, np.zeros_like(logits), targets, np.ones((len(targets), 2)))
+        # numbers that are the same everywhere take no room
+        nothing = np.broadcast_to(np.float32(0), logits.shape)
+        network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
+        alone = _loss(logits, nothing, targets, network_alone)
         both = _loss(logits, self._predicted, targets, counts.by_length[self._lengths])
         self.counts = counts if both < alone else None
         self.losses = Losses(alone, self._alone, both)
@@ -220,8 +224,9 @@ def _predictions(table: CountTable, kept: KeptLogits) -> tuple[Any, Any]:
 def _loss(logits: Any, log_p: Any, targets: Any, weights: Any) -> float:
     """Nats per character of a mix."""
     total = 0.0
-    for start in range(0, len(targets), _CHARACTERS):
-        part = slice(start, start + _CHARACTERS)
+    rows = max(1, _AT_ONCE // logits.shape[1])
+    for start in range(0, len(targets), rows):
+        part = slice(start, start + rows)
         each = mixed(logits[part], log_p[part], weights[part])
         total -= float(each[np.arange(len(each)), targets[part]].sum(dtype=np.float64))
     return total / len(targets)
