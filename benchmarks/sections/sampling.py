@@ -1,18 +1,17 @@
-"""How fast text is written: one stream, many, with NumPy and compiled; the whole command."""
+"""How fast text is written: one stream, many, with NumPy and compiled, without and with counts."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.measuring import Measured, interleaved, run, seconds
+from benchmarks.measuring import Measured, interleaved, seconds
 from benchmarks.results import Curve, Part, Row, row
-from benchmarks.workplace import CHARRNN, Workplace
+from benchmarks.workplace import Workplace
 
 if TYPE_CHECKING:
     from charrnn.model import Model
@@ -23,73 +22,55 @@ STREAMS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 def measure(place: Workplace) -> Part:
     from charrnn.model import load
 
-    path = place.trained / "model.safetensors"
-    model = load(path)
+    model = load(place.trained / "model.safetensors")
     compiled = find_spec("numba") is not None
-
-    def speed(
-        model: Model, engine: str, streams: int, length: int, precision: int = 32
-    ) -> Callable[[], float]:
-        def write() -> float:
-            call = lambda: model.generate(  # noqa: E731
-                length, num_samples=streams, seed=1, engine=engine, precision=precision
-            )
-            return length * streams / seconds(call)
-
-        write()  # compiles, or loads what is compiled
-        return write
-
     size = place.effort.size
-    speeds = {
-        "numpy": speed(model, "numpy", 1, size(25_000, least=20)),
-        "together": speed(model, "numpy", 64, size(2_000, least=2)),
+    cases = {
+        "one": ("numpy", 1, size(25_000, least=20), 32),
+        "together": ("numpy", 64, size(2_000, least=2), 32),
     }
     if compiled:
-        speeds["numba"] = speed(model, "numba", 1, size(60_000, least=20))
-        speeds["whole"] = speed(model, "numba", 1, size(200_000, least=20), 8)
-        speeds["whole_together"] = speed(model, "numba", 64, size(20_000, least=2), 8)
+        cases |= {
+            "compiled": ("numba", 1, size(60_000, least=20), 32),
+            "whole": ("numba", 1, size(200_000, least=20), 8),
+            "whole_together": ("numba", 64, size(20_000, least=2), 8),
+        }
+    speeds = {
+        name if counts == "none" else f"{name}, counts": _speed(model, *case, counts)
+        for name, case in cases.items()
+        for counts in ("none", "auto")
+    }
+    if compiled:
         speeds["products"] = _products_alone(model, size(50_000, least=20))
     parts = interleaved(speeds, place.effort)
-    length = size(2000, least=20)
-    commands = interleaved(
-        {
-            "sample": lambda: (
-                run(
-                    [*CHARRNN, "sample", f"checkpoint={path}", f"length={length}", "seed=1"],
-                    place.folder,
-                ).seconds
-            ),
-            "imports": lambda: (
-                run([sys.executable, "-c", "import hydra, numpy"], place.folder).seconds
-            ),
-        },
-        place.effort,
-    )
     bytes_ = place.shape.weight_bytes()
     from_cache = place.ceilings.cache / bytes_
     read = f"{bytes_ / 1e3:.0f} kB of weights a character, from the cache of one core"
     operations = place.shape.evaluation_operations()
-    rows: list[Row] = [
-        row("one stream, NumPy", "characters/s", parts["numpy"], bar=">= 25000",
-            limit=from_cache, counted=read),
-        *(
-            [row("one stream, compiled (numba)", "characters/s", parts["numba"], bar=">= 50000",
-                 limit=from_cache, counted=read)]
-            if compiled else []
-        ),
-        *(_whole_rows(parts, cores=_cores()) if compiled else []),
-        row("64 streams together, NumPy", "characters/s", parts["together"], bar=">= 120000",
-            limit=place.ceilings.float32_one / operations,
-            counted=f"{operations / 1e3:.0f} kFLOP a character, float32, one core"),
-        row(f"`charrnn sample length={length}` from a model file, the whole process", "s",
-            commands["sample"], bar="<= 0.6", limit=commands["imports"].median,
-            counted="importing Hydra and NumPy"),
-    ]  # fmt: skip
+    ceiling = place.ceilings.float32_one / operations
+
+    def rows_of(
+        what: str, name: str, bar: float, limit: float, counted: str, share: float
+    ) -> list[Row]:
+        """The network alone, and with its counts, which may cost so much of its speed."""
+        alone = parts[name]
+        return [
+            row(what, "characters/s", alone, bar=f">= {bar:.0f}", limit=limit, counted=counted),
+            row(f"{what}, with counts", "characters/s", parts[f"{name}, counts"],
+                bar=f">= {share * alone.median:.0f}"),
+        ]  # fmt: skip
+
+    rows = rows_of("one stream, NumPy", "one", 25_000, from_cache, read, 1 / 3)
+    if compiled:
+        rows += rows_of("one stream, compiled (numba)", "compiled", 50_000, from_cache, read, 1 / 2)
+        rows += _whole_rows(parts, cores=_cores())
+    counted = f"{operations / 1e3:.0f} kFLOP a character, float32, one core"
+    rows += rows_of("64 streams together, NumPy", "together", 120_000, ceiling, counted, 1 / 2)
     points = []
     for streams in STREAMS:
-        write = speed(model, "numpy", streams, size(max(200, 20_000 // streams), least=2))
+        length = size(max(200, 20_000 // streams), least=2)
+        write = _speed(model, "numpy", streams, length, 32, "none")
         points.append((float(streams), max(write() for _ in range(3))))
-    ceiling = place.ceilings.float32_one / operations
     streams_curve = Curve(
         "streams",
         "Sampling many streams together",
@@ -100,6 +81,20 @@ def measure(place: Workplace) -> Part:
     )
     notes = [] if compiled else ["Without numba, so nothing compiled."]
     return Part(rows, [streams_curve], notes)
+
+
+def _speed(
+    model: Model, engine: str, streams: int, length: int, precision: int, counts: str
+) -> Callable[[], float]:
+    """Characters a second of so many streams together."""
+    how: dict[str, Any] = {"engine": engine, "precision": precision, "counts": counts}
+
+    def write() -> float:
+        call = lambda: model.generate(length, num_samples=streams, seed=1, **how)  # noqa: E731
+        return length * streams / seconds(call)
+
+    write()  # compiles, or loads what is compiled
+    return write
 
 
 def _cores() -> int:
@@ -137,13 +132,17 @@ def _products_alone(model: Model, times: int) -> Callable[[], float]:
 
 def _whole_rows(parts: Mapping[str, Measured], cores: int) -> list[Row]:
     """Sampling with `precision=8`, beside its products alone and the compiled loop in float32."""
-    one, together = parts["whole"], parts["whole_together"]
-    floor, of_float = parts["products"].median, parts["numba"].median
+    one, floor, of_float = (parts[name].median for name in ("whole", "products", "compiled"))
+    together = parts["whole_together"]
     several = 1.7 if cores > 1 else 1.0
+    counted = "its products of bytes alone, one core"
     return [
-        row("one stream, compiled, `precision=8`", "characters/s", one,
-            bar=f">= {max(0.65 * floor, 3 * of_float):.0f}", limit=floor,
-            counted="its products of bytes alone, one core"),
+        row("one stream, compiled, `precision=8`", "characters/s", parts["whole"],
+            bar=f">= {max(0.65 * floor, 3 * of_float):.0f}", limit=floor, counted=counted),
+        row("one stream, compiled, `precision=8`, with counts", "characters/s",
+            parts["whole, counts"], bar=f">= {0.5 * floor:.0f}", limit=floor, counted=counted),
         row(f"64 streams, compiled, `precision=8`, {cores} cores", "characters/s", together,
-            bar=f">= {several * one.median:.0f}"),
+            bar=f">= {several * one:.0f}"),
+        row(f"64 streams, compiled, `precision=8`, {cores} cores, with counts", "characters/s",
+            parts["whole_together, counts"], bar=f">= {0.5 * together.median:.0f}"),
     ]  # fmt: skip

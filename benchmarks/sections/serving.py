@@ -1,4 +1,7 @@
-"""`charrnn serve` under load: 64 clients that stream, beside the engine's own speed."""
+"""`charrnn serve` under load: 64 clients that stream, beside the engine's own speed.
+
+Without counts on both sides: what is measured is the server.
+"""
 
 from __future__ import annotations
 
@@ -84,14 +87,14 @@ def measure(place: Workplace) -> Part:
     def of(value: float) -> Measured:
         return Measured([value], [True])
 
-    own = parts["engine"].median
+    own, whole = parts["engine"].median, parts["engine8"].median
     rows: list[Row] = [
         row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters",
             "characters/s", parts["server"], limit=own,
             counted=f"64 streams in one batch, {engine}", bar=f">= {0.6 * own:.0f}"),
         row("the same, `precision=8`", "characters/s", parts["server8"],
-            limit=parts["engine8"].median, counted=f"64 streams in one batch, {engine}, "
-            f"`precision=8`", bar=f">= {2 * parts['server'].median:.0f}"),
+            limit=whole, counted=f"64 streams in one batch, {engine}, "
+            f"`precision=8`", bar=f">= {max(2 * parts['server'].median, 0.7 * whole):.0f}"),
         row("requests that failed", "", of(sum(load.failed for load in loads[32] + loads[8])),
             bar="<= 0"),
         row("the slowest tenth, beside the median", "x",
@@ -114,7 +117,7 @@ def _time(model: object, engine: str, length: int, precision: int = 32) -> float
 
     def write(length: int) -> None:
         how = {"seed": 1, "engine": engine, "precision": precision}
-        model.generate(length, PROMPT, num_samples=CLIENTS, **how)
+        model.generate(length, PROMPT, num_samples=CLIENTS, counts="none", **how)
 
     try:
         write(1)
@@ -128,7 +131,7 @@ def _server(
     model: Path, folder: Path, engine: str, precision: int = 32
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     options = [f"checkpoint={model}", "port=0", f"engine={engine}", f"precision={precision}"]
-    command = [*CHARRNN, "serve", *options]
+    command = [*CHARRNN, "serve", *options, "counts=none"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

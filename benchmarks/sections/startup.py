@@ -19,10 +19,13 @@ def measure(place: Workplace) -> Part:
         ended, _ = place.train(*data, "trainer.max_steps=1", "validate_every=0")
         return ended.at("step 1 /")
 
+    words = [f"checkpoint={place.trained / 'model.safetensors'}", "length=200", "seed=1"]
     quick = interleaved(
         {
             "charrnn --help": lambda: run([*CHARRNN, "--help"], place.folder).seconds,
             "python": lambda: python("pass"),
+            "sample": lambda: run([*CHARRNN, "sample", *words], place.folder).seconds,
+            "sample imports": lambda: python("import hydra, numpy"),
         },
         place.effort,
     )
@@ -43,10 +46,18 @@ def measure(place: Workplace) -> Part:
             counted="`python -c pass`",
         ),
         row(
+            "`charrnn sample length=200` from a model file, the whole process",
+            "s",
+            quick["sample"],
+            bar="<= 0.25",
+            limit=quick["sample imports"].median,
+            counted="importing Hydra and NumPy",
+        ),
+        row(
             "`charrnn train` until its first training step is done",
             "s",
             slow["charrnn train"],
-            bar="<= 7",
+            bar="<= 2.5",
             limit=slow["imports"].median,
             counted="importing torch, Lightning, Hydra and h5py",
         ),

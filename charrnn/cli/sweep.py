@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
 from charrnn.cli import conf, hydra_main, resuming
-from charrnn.cli.command_line import Line, hydra_config, wants_traceback
+from charrnn.cli.command_line import Line, hydra_config
 from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
@@ -47,7 +47,7 @@ def run(line: Line) -> None:
     """
     plan = _checked(line)
     places = line.places()
-    job = Job(line.command, line.run, wants_traceback(), places, jobs=plan.jobs)
+    job = Job(line.command, line.run, places, jobs=plan.jobs)
     job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
         folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
@@ -62,7 +62,8 @@ def run(line: Line) -> None:
         noted_failures(job.failures)  # those of one that was killed under this number
         raised, whole = None, False
         try:
-            hydra_main.run(line, job, [*line.words(["--multirun"]), *words, plan.naming()])
+            with line.opened():
+                hydra_main.run_sweep(job, line.compose_sweep(*words, plan.naming()))
             whole = True
         except Exception as error:
             raised = error

@@ -115,11 +115,14 @@ def _corpus(model: TrainedModel) -> EncodedText | None:
 
 
 def _training_ids(model: TrainedModel, corpus: EncodedText | None) -> Ids | None:
+    """What is counted, to compare with, of a model that has no counts."""
     from charrnn.data import translated
     from charrnn.extras.inspect.passage_report import MOST_COUNTED
 
+    if model.counts is not None:
+        return None
     if corpus is None:
-        say("the n-gram model to compare with needs the training text; the page is without it")
+        say("the counts to compare with need the training text; the page is without them")
         return None
     return translated(corpus, "train", model.vocabulary, skip=True)[:MOST_COUNTED]
 
