@@ -30,7 +30,7 @@ from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 
 LOSS = "val/loss_with_counts"
-# 32 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
+# 16 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
 _ROOM = 1 << 23
 # 45 bytes each while they are counted
 MOST = 2_000_000
