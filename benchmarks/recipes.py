@@ -158,7 +158,9 @@ def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
     for scored, other in (halves, halves[::-1]):
         text = trained.vocabulary.decode(other)
         logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
-        weights = fit_weights(logits[0], logits[1], other[1:])
+        table = trained.counts.table
+        depths = table.read(other[None, :-1], table.beginning(1)).lengths[0] / table.context
+        weights = fit_weights(logits[0], logits[1], other[1:], depths)
         both = replace(trained, counts=replace(trained.counts, weights=weights))
         for name, one in (("alone", with_counts(trained, "only")), ("both", both)):
             network, part = any_network_of(one), SplitIds(scored)

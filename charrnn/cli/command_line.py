@@ -1,29 +1,25 @@
 """A command line, read, and what Hydra composes of it.
 
-`Line.compose` goes through Hydra's Compose API and writes nothing; `Line.words` are the words
-that let `hydra.main` compose the same.
-
-``hydra.main`` reads sys.argv, and raises its errors to the caller only where HYDRA_FULL_ERROR=1
-is set; of a job that fails it writes a line of its own. The command that runs inside sees all of
-this as the user has it.
+It goes through Hydra's Compose API and writes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
@@ -78,10 +74,6 @@ class Line:
         places = (ours, str(found.conf), *own)
         return next((folder for folder in places if Path(folder, has).is_file()), ours)
 
-    def words(self, flags: list[str]) -> list[str]:
-        """The words for hydra.main, with more flags."""
-        return [*flags, *self.searching(self.overrides)]
-
     def compose(self, overrides: list[str] | None = None) -> DictConfig:
         """Compose the config, with Hydra's own part; raises whatever Hydra raises.
 
@@ -91,6 +83,12 @@ class Line:
         overrides = list(self.overrides if overrides is None else overrides)
         with self.opened():
             return compose(self.config_name, self.searching(overrides), return_hydra_config=True)
+
+    def compose_sweep(self, *more: str) -> DictConfig:
+        """The config of the sweep itself, with these overrides too; inside of `opened`."""
+        words = [*self.searching([*self.overrides, *more]), "hydra.mode=MULTIRUN"]
+        loader = GlobalHydra.instance().config_loader()
+        return loader.load_configuration(self.config_name, words, RunMode.MULTIRUN)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -183,16 +181,10 @@ class Flags:
     info: str | None
     hydra_help: bool
 
-    def show_only(self) -> list[str]:
-        """The flags that let Hydra print something and run nothing, as it takes them."""
-        if self.hydra_help:
-            return ["--hydra-help"]
-        if self.info:
-            return [f"--info={self.info}"]
-        if not self.cfg:
-            return []
-        package = [f"--package={self.package}"] if self.package else []
-        return [f"--cfg={self.cfg}", *package, *(["--resolve"] if self.resolve else [])]
+    @property
+    def show_only(self) -> bool:
+        """Whether something is to be printed, and nothing run."""
+        return bool(self.cfg or self.info or self.hydra_help)
 
 
 class _Parser(ArgumentParser):
@@ -242,78 +234,3 @@ def _refuse_unknown(words: list[str]) -> None:
                 f"{flag}: no such flag; options have no dashes and are written "
                 f"{name or 'NAME'}=VALUE (--help lists them)"
             )
-
-
-FULL_ERROR = "HYDRA_FULL_ERROR"
-
-
-class _Environment(NamedTuple):
-    argv: list[str]
-    stderr: Any
-    full_error: str | None
-
-
-_users: _Environment | None = None
-
-
-def wants_traceback() -> bool:
-    """Whether the user asked for tracebacks, as Hydra's users do."""
-    state = _users or _environment()
-    return state.full_error == "1"
-
-
-@contextlib.contextmanager
-def hydras_environment(words: list[str]) -> Iterator[None]:
-    """Set sys.argv, standard error and HYDRA_FULL_ERROR for Hydra, with these words."""
-    global _users
-    before, outer = _environment(), _users
-    _users = before
-    _set_environment(
-        _Environment([before.argv[0] if before.argv else "", *words], _Plain(before.stderr), "1")
-    )
-    try:
-        yield
-    finally:
-        _users = outer
-        _set_environment(before)
-
-
-@contextlib.contextmanager
-def users_environment() -> Iterator[None]:
-    """Restore the user's values while the command runs; no change in a launcher's process."""
-    if _users is None:
-        yield
-        return
-    state = _environment()
-    _set_environment(_users)
-    try:
-        yield
-    finally:
-        _set_environment(state)
-
-
-def _environment() -> _Environment:
-    return _Environment(sys.argv, sys.stderr, os.environ.get(FULL_ERROR))
-
-
-def _set_environment(state: _Environment) -> None:
-    sys.argv, sys.stderr = state.argv, state.stderr
-    if state.full_error is None:
-        os.environ.pop(FULL_ERROR, None)
-    else:
-        os.environ[FULL_ERROR] = state.full_error
-
-
-class _Plain:
-    """Standard error, without the line that Hydra writes of a failed job; ours says more."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        if not text.startswith("Error executing job with overrides:"):
-            self._stream.write(text)
-        return len(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

@@ -2,8 +2,7 @@
 
 The config is composed once and checked once, through Hydra's Compose API, before anything is
 written and before the command imports what takes time. Hydra's `run_job` then makes the run's
-folder and runs the command on that config. A sweep is left to ``hydra.main``, which composes
-each of its jobs.
+folder and runs the command on that config. Of a sweep, its sweeper and launcher compose each job.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
 from charrnn.cli import hydra_main
-from charrnn.cli.command_line import Line, hydra_config, parse_flags, wants_traceback
+from charrnn.cli.command_line import Line, hydra_config, parse_flags
 from charrnn.cli.config_files import key_of
 from charrnn.cli.job import Job, options_of
 from charrnn.cli.literal import literal
@@ -60,7 +59,7 @@ def call(command: Command, words: list[str]) -> Any:
     overrides = literal(overrides, command.name, multirun)
     line = Line(command.name, run, given, overrides, multirun, check)
     line.add_options()
-    if given.show_only():
+    if given.show_only:
         return hydra_main.show(line)
     if multirun:
         return _sweep(line)
@@ -72,7 +71,7 @@ def call(command: Command, words: list[str]) -> Any:
             folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
             _set_folder(config, folder)
             options = options_of(command.name, config, config.hydra)
-    job = Job(command.name, run, wants_traceback(), line.places(), options=options)
+    job = Job(command.name, run, line.places(), options=options)
     if not _needs_hydra(config):
         with hydra_config(config):
             return job(config)

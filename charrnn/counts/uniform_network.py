@@ -42,12 +42,13 @@ class CountedNetwork(nn.Module):
         self.architecture = network.architecture
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        weights, table = self.counts.weights, self.counts.table
+        table = self.counts.table
         nodes = table.beginning(len(ids)) if state is None else state[-1][0].cpu().numpy()
-        p, nodes = table.read(ids.cpu().numpy(), nodes)
-        scores = weights.counts * torch.from_numpy(p).to(ids.device).log_()
+        p, lengths, nodes = table.read(ids.cpu().numpy(), nodes)
+        weights = torch.from_numpy(self.counts.by_length[lengths]).to(ids.device)
+        scores = weights[..., 1:] * torch.from_numpy(p).to(ids.device).log_()
         carried: State = [] if state is None else state[:-1]
-        if weights.network:
+        if self.counts.needs_network:
             logits, carried = self.network(ids, carried or None)
-            scores = scores + weights.network * logits.float()
+            scores = scores + weights[..., :1] * logits.float()
         return F.log_softmax(scores, -1), [*carried, (torch.from_numpy(nodes).to(ids.device),)]

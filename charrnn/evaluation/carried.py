@@ -27,7 +27,7 @@ import torch
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
-from charrnn.evaluation.windows import AllOf, columns_at_once, side_by_side
+from charrnn.evaluation.windows import AllOf, columns_at_once, evaluating, side_by_side
 from charrnn.models.ensemble import Trained
 from charrnn.network import State, joined, streams_of
 from charrnn.network_ensemble import AnyNetwork, any_network_of, is_normalized
@@ -121,17 +121,13 @@ def part_loss(
     rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
     if kept is not None:
         kept.make_room(ids, rows, network.architecture.vocabulary_size)
-    was_training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         run = _Run(network, ids, rows, report or (lambda done, total: None), each, kept)
         if len(lead_in):
             run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
         with side_by_side(parts) as all_of:
             return run.total(all_of, parts)
-    finally:
-        network.train(was_training)
 
 
 class KeptLogits:
@@ -141,7 +137,8 @@ class KeptLogits:
         room: for so many numbers.
 
     Attributes:
-        logits: (R, C, V), of C characters of each row.
+        logits: (R, C, V), of C characters of each row; in 16 bits, for the memory, which changes
+            a loss by some millionths of a nat.
         ids: (R, C + 1), those that were read, and the one after the last.
         before: (R, B), up to so many ids before each row, which are 0 where there are none.
         known: (R,), how many of these there are.
@@ -155,7 +152,7 @@ class KeptLogits:
         """Begin with a text that is cut into rows."""
         length = (len(ids) - 1) // rows
         columns = min(length, self.room // (rows * vocabulary_size))
-        self.logits = np.empty((rows, columns, vocabulary_size), np.float32)
+        self.logits = np.empty((rows, columns, vocabulary_size), np.float16)
         self.ids = ids.rows(length, range(rows), slice(0, columns + 1))
         self.known = np.minimum(np.arange(rows) * length, self.longest_before)
         self.before = np.zeros((rows, self.longest_before), np.int64)
@@ -167,7 +164,7 @@ class KeptLogits:
         """Keep those (R, C, V) of some rows, of which the first is of the column `start`."""
         columns = self.logits.shape[1] - start
         if columns > 0:
-            kept = logits[:, :columns].float().cpu().numpy()
+            kept = logits[:, :columns].half().cpu().numpy()
             self.logits[rows.start : rows.stop, start : start + kept.shape[1]] = kept
 
 

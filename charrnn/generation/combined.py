@@ -140,7 +140,7 @@ class CountedEngine(CombinedEngine):
         vocabulary: Vocabulary,
         functions: Functions = FLOAT,
     ) -> None:
-        self.network = network if counts.weights.network else None
+        self.network = network if counts.needs_network else None
         self.counts, self.vocabulary, self.functions = counts, vocabulary, functions
 
     @cached_property
@@ -149,8 +149,8 @@ class CountedEngine(CombinedEngine):
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`; the logits are ln p."""
-        p, nodes = self.counts.table.read(ids, state[-1][0])
-        weights, carried, logits = self.counts.weights, state[:-1], np.zeros_like(p)
+        p, lengths, nodes = self.counts.table.read(ids, state[-1][0])
+        weights, carried, logits = self.counts.by_length[lengths], state[:-1], np.zeros_like(p)
         if self.network is not None:
             logits, carried = self.network.read(ids, carried)
         return mixed(logits, np.log(p), weights).astype(np.float32), [*carried, (nodes,)]
@@ -162,7 +162,7 @@ class CountedEngine(CombinedEngine):
 class _CountedSteps:
     def __init__(self, engine: CountedEngine, state: State) -> None:
         self._table, self._walk = engine.counts.table, engine.walk
-        self._weights = engine.counts.weights
+        self._by_length = engine.counts.by_length
         self._carried = state[:-1]
         self._network = None if engine.network is None else engine.network.steps(state[:-1])
         self._nodes = state[-1][0]
@@ -182,14 +182,16 @@ class _CountedSteps:
 
     def scores(self) -> Array | Floats:
         if self._walked is None:
-            p = self._table.predicted(self._nodes)
+            p, lengths = self._table.predicted(self._nodes), np.count_nonzero(self._nodes, 1)
         else:
             each = [self._walk.predicted(nodes) for nodes in self._walked]
             p = each[0] if len(each) == 1 else np.stack(each)
+            lengths = np.array([len(nodes) - 1 for nodes in self._walked])
+        network, counts = self._by_length[lengths].T[..., None]
         scores: Array | Floats = self._log(p)
-        scores *= np.float32(self._weights.counts)
+        scores = counts * scores
         if self._network is not None:
-            scores = scores + np.float32(self._weights.network) * self._network.scores()
+            scores = scores + network * self._network.scores()
         return scores
 
     def state(self) -> State:

@@ -228,13 +228,13 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     """As the loop takes them, in the same types whatever the table's are."""
     if counts is None:
         nothing = np.zeros(0, np.int32)
-        return (*[nothing] * 4, np.zeros((0, 3)), np.zeros(2, np.float32))
+        return (*[nothing] * 4, np.zeros((0, 3)), np.zeros((1, 2), np.float32))
     table = counts.table
     whole = (table.characters, table.starts, table.counts, table.dropped)
     return (
         *(np.ascontiguousarray(array, np.int32) for array in whole),
         table.discounts,
-        np.array(counts.weights, np.float32),
+        counts.by_length,
     )
 
 

@@ -654,7 +654,7 @@ def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-de
         bias: (V,), minus infinity for what is never written.
         p: room (V,).
     """
-    weights = counts[-1]
+    weights = counts[-1][np.count_nonzero(nodes)]
     _predict(counts, nodes, p)
     for v in range(len(p)):
         if bias[v] == -np.inf:
@@ -684,7 +684,7 @@ def _write_some(  # type: ignore[no-untyped-def]
     logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
     counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
-    has_a_say = not counted or counts[-1][0] != F(0)
+    has_a_say = not counted or counts[-1][:, 0].any()
     for t in range(T):
         if has_a_say:
             step(
@@ -729,7 +729,7 @@ def _write(  # type: ignore[no-untyped-def]
         decoder: weights (1, V, H).
         decoder_bias: (B, V), minus infinity for what a stream never writes.
         counts: the characters, starts, counts, dropped and discounts of a `CountTable`, and the
-            weights (2,) of network and counts.
+            weights (K + 1, 2) of network and counts.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.

@@ -64,7 +64,7 @@ class TrainedEnsemble:
             return None
         theirs = [c.weights for c in counts if c is not None]
         weights = np.average(theirs, axis=0, weights=self.shares)
-        return Counts(first.table, Weights(*weights.tolist()))
+        return Counts(first.table, Weights.of(weights))
 
 
 Trained = TrainedModel | TrainedEnsemble

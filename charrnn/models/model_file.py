@@ -31,7 +31,8 @@ from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
 FORMAT_VERSION = 1
-FORMAT_VERSION_OF_COUNTS = 2  # that of a file that holds counts besides
+FORMAT_VERSION_OF_COUNTS = 3  # that of a file that holds counts besides
+_VERSION_OF_EVEN_WEIGHTS = 2  # the same, of weights that are the same after every context
 _COUNTS = "counts."  # before the names of their arrays
 # Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
 # parsing one that is as hostile as can be takes a third of a second.
@@ -158,10 +159,10 @@ def _read(path: Path) -> TrainedModel:
         header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
         if header["format"] != FORMAT:
             raise ValueError("it is another program's file")
-        if header["version"] not in (FORMAT_VERSION, FORMAT_VERSION_OF_COUNTS):
+        if header["version"] not in range(FORMAT_VERSION, FORMAT_VERSION_OF_COUNTS + 1):
             raise ValueError(
                 f"it is of version {header['version']!r} and this charrnn reads "
-                f"{FORMAT_VERSION} and {FORMAT_VERSION_OF_COUNTS}; update charrnn"
+                f"{FORMAT_VERSION} to {FORMAT_VERSION_OF_COUNTS}; update charrnn"
             )
         architecture = architecture_from(_table("its architecture", header["architecture"]))
         names = set(file.keys())
@@ -177,8 +178,11 @@ def _read(path: Path) -> TrainedModel:
     vocabulary = Vocabulary.from_plain(_table("its vocabulary", header["vocabulary"]))
     facts = _table("its facts", header["facts"])
     counts = None
-    if header["version"] == FORMAT_VERSION_OF_COUNTS:
-        counts = _counts(_table("its counts", header["counts"]), arrays, len(vocabulary))
+    if header["version"] != FORMAT_VERSION:
+        described = _table("its counts", header["counts"])
+        if header["version"] == _VERSION_OF_EVEN_WEIGHTS:
+            described |= {name: [described[name]] * 2 for name in Weights._fields}
+        counts = _counts(described, arrays, len(vocabulary))
     elif arrays:
         raise ValueError("it holds counts that it does not describe")
     return TrainedModel(architecture, vocabulary, weights, facts, counts)
@@ -187,9 +191,11 @@ def _read(path: Path) -> TrainedModel:
 def _counts(
     described: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], vocabulary_size: int
 ) -> Counts:
-    context, weights = described["context"], Weights(described["network"], described["counts"])
-    if type(context) is not int or not all(type(w) is float and 0 <= w < 100 for w in weights):
+    context, pairs = described["context"], [described[name] for name in Weights._fields]
+    numbers = [weight for pair in pairs for weight in pair]
+    if type(context) is not int or not all(type(w) is float and 0 <= w < 100 for w in numbers):
         raise ValueError("its counts are not described by numbers")
+    weights = Weights.of(np.array(pairs))
     named = {name.removeprefix(_COUNTS): values for name, values in arrays.items()}
     return Counts(CountTable.from_arrays(vocabulary_size, context, named), weights)
 

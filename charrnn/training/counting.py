@@ -17,7 +17,6 @@ from charrnn.counts import (
     Counted,
     Counts,
     CountTable,
-    Weights,
     best_context,
     cache,
     fit_weights,
@@ -31,18 +30,17 @@ from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 
 LOSS = "val/loss_with_counts"
-# 32 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
+# 16 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
 _ROOM = 1 << 23
 # 45 bytes each while they are counted
 MOST = 2_000_000
 # Of a text this short nothing is learnt that its counts do not know: on 400 characters network,
 # counts and both were at 3.02, 2.42 and 2.62, on 4,000 at 2.37, 2.03 and 2.03.
 _SHORT = 3_000
-# of each row, and in all, for which there is room at once
-_COLUMNS = 64
-# two weights are fitted on no more characters than so many
+_COLUMNS = 64  # of each row, at once
+_AT_ONCE = 1 << 18  # numbers
+# the weights are fitted on no more characters than so many
 _FITTED = 32_768
-_CHARACTERS = 16_384
 
 
 def counted(
@@ -63,7 +61,9 @@ def counted(
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
-    ids, held_out = train[:characters], val[:characters]
+    # in little room: 64 bits a character are most of what counting would take
+    small = np.min_scalar_type(vocabulary_size - 1)
+    ids, held_out = (split[:characters].astype(small) for split in (train, val))
     found, key = None, ""
     if kept is not None:
         key = cache.key_of(ids, held_out, vocabulary_size, context)
@@ -124,6 +124,7 @@ class CharacterCounts(L.Callback):
         self._alone = 0.0
         self._is_short = False
         self._predicted: Any = None
+        self._lengths: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
@@ -180,19 +181,24 @@ class CharacterCounts(L.Callback):
         if not len(targets) or not np.isfinite(logits).all():
             return
         if self._predicted is None:
-            self._predicted = _predictions(self._table, kept).reshape(logits.shape)
+            log_p, lengths = _predictions(self._table, kept)
+            self._predicted, self._lengths = log_p.reshape(logits.shape), lengths.ravel()
         some = slice(None, None, 1 + len(targets) // _FITTED)
         weights = ALONE
         if not self._is_short:
-            weights = fit_weights(logits[some], self._predicted[some], targets[some])
+            depths = self._lengths[some] / self._table.context
+            weights = fit_weights(logits[some], self._predicted[some], targets[some], depths)
         self._report(trainer, pl_module, Counts(self._table, weights), logits, targets)
 
     def _report(
         self, trainer: L.Trainer, module: Any, counts: Counts, logits: Any, targets: Any
     ) -> None:
         """Log the loss of both, and keep the counts if it is lower than the network's."""
-        alone = _loss(logits, np.zeros_like(logits), targets, Weights(1.0, 0.0))
-        both = _loss(logits, self._predicted, targets, counts.weights)
+        # numbers that are the same everywhere take no room
+        nothing = np.broadcast_to(np.float32(0), logits.shape)
+        network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
+        alone = _loss(logits, nothing, targets, network_alone)
+        both = _loss(logits, self._predicted, targets, counts.by_length[self._lengths])
         self.counts = counts if both < alone else None
         self.losses = Losses(alone, self._alone, both)
         for logger in trainer.loggers:
@@ -200,26 +206,27 @@ class CharacterCounts(L.Callback):
         self.log(LOSS, both, logger=False, rank_zero_only=True)
 
 
-def _predictions(table: CountTable, kept: KeptLogits) -> Any:
-    """ln p (R, C, V) of the counts where the logits of a text were kept."""
+def _predictions(table: CountTable, kept: KeptLogits) -> tuple[Any, Any]:
+    """ln p (R, C, V) of the counts where the logits of a text were kept, and how far they look."""
     log_p = np.empty_like(kept.logits)
+    lengths = np.empty(log_p.shape[:2], np.int8)
     state = table.beginning(len(log_p))
     for row, known in enumerate(kept.known.tolist()):
         if known:
-            _, after = table.read(kept.before[row : row + 1, -known:], state[:1] * 0)
-            state[row] = after[0]
+            state[row] = table.read(kept.before[row : row + 1, -known:], state[:1] * 0).state[0]
     for start in range(0, log_p.shape[1], _COLUMNS):
         part = slice(start, min(start + _COLUMNS, log_p.shape[1]))
-        p, state = table.read(kept.ids[:, part], state)
+        p, lengths[:, part], state = table.read(kept.ids[:, part], state)
         np.log(p, out=log_p[:, part])
-    return log_p
+    return log_p, lengths
 
 
-def _loss(logits: Any, log_p: Any, targets: Any, weights: Weights) -> float:
+def _loss(logits: Any, log_p: Any, targets: Any, weights: Any) -> float:
     """Nats per character of a mix."""
     total = 0.0
-    for start in range(0, len(targets), _CHARACTERS):
-        part = slice(start, start + _CHARACTERS)
-        each = mixed(logits[part], log_p[part], weights)
+    rows = max(1, _AT_ONCE // logits.shape[1])
+    for start in range(0, len(targets), rows):
+        part = slice(start, start + rows)
+        each = mixed(logits[part], log_p[part], weights[part])
         total -= float(each[np.arange(len(each)), targets[part]].sum(dtype=np.float64))
     return total / len(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from charrnn.counts import CountTable, best_context, count
+from charrnn.counts import table as counting
 from charrnn.counts.table import discounts_of
 
 RNG = np.random.default_rng(0)
@@ -18,6 +20,8 @@ TEXTS = {
     "a few": np.array([0, 1, 0, 1, 0, 2, 0, 1]),
     "one": np.array([3]),
     "the same": np.zeros(50, int),
+    "of many": RNG.choice([0, 1500, 2999], 200),  # few of their characters fit into one number
+    "the same of many": np.full(50, 3000),
     "words": np.array([ord(c) % 29 for c in "the cat sat on the mat, the cat that sat " * 9]),
 }
 
@@ -56,22 +60,28 @@ def test_as_defined(name, context):
     table = count(text, size, context)
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
-    p, _ = table.read(read, table.beginning(2))
+    p, lengths, _ = table.read(read, table.beginning(2))
     assert p.sum(-1) == pytest.approx(1, abs=1e-5)
     for row, of_row in zip(read.tolist(), p, strict=True):
         for t in range(len(row)):
             expected = plain(text.tolist(), size, context, row[: t + 1])
             np.testing.assert_allclose(of_row[t], expected, atol=1e-6)
+    passages = {tuple(text[i:j]) for i in range(len(text)) for j in range(i, i + context + 1)}
+    for row, of_row in zip(read.tolist(), lengths.tolist(), strict=True):
+        for t in range(len(row)):
+            ends = (k for k in range(min(table.context, t + 1) + 1)
+                    if tuple(row[t + 1 - k : t + 1]) in passages)  # fmt: skip
+            assert of_row[t] == max(ends)
     np.testing.assert_allclose(table.unigram, plain(text.tolist(), size, context, []), atol=1e-6)
 
 
 def test_in_pieces_as_in_one():
     text = TEXTS["words"]
     table = count(text, 29, 4)
-    whole, end = table.read(text[None, :200], table.beginning(1))
+    whole, _, end = table.read(text[None, :200], table.beginning(1))
     state, parts = table.beginning(1), []
     for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        p, state = table.read(text[None, first:last], state)
+        p, _, state = table.read(text[None, first:last], state)
         parts.append(p)
     np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
     np.testing.assert_array_equal(state, end)
@@ -79,9 +89,10 @@ def test_in_pieces_as_in_one():
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_arrays_there_and_back(name):
-    table = count(TEXTS[name], 40, 5)
-    same = CountTable.from_arrays(40, table.context, table.arrays())
-    read = RNG.integers(0, 40, (1, 50))
+    size = int(TEXTS[name].max()) + 2
+    table = count(TEXTS[name], size, 5)
+    same = CountTable.from_arrays(size, table.context, table.arrays())
+    read = RNG.integers(0, size, (1, 50))
     np.testing.assert_array_equal(same.read(read, same.beginning(1))[0],
                                   table.read(read, table.beginning(1))[0])  # fmt: skip
 
@@ -98,16 +109,32 @@ def test_arrays_that_are_no_table_are_refused():
             except ValueError:
                 continue
             # what is accepted is some table of this vocabulary
-            p, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
+            p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
             assert np.isfinite(p).all()
 
 
-def test_the_best_context_has_the_loss_that_is_told():
+@pytest.mark.parametrize("tried", [1 << 17, 100])
+def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
+    monkeypatch.setattr(counting, "_TRIED", tried)
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     table, loss, _ = best_context(text[:2400], text[2400:], 4)
-    p, _ = table.read(text[None, 2400:-1], table.beginning(1))
+    p, _, _ = table.read(text[None, 2400:-1], table.beginning(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)
     assert table.context >= 2
     assert loss < math.log(4) - 0.1
+
+
+def test_counting_ends_when_it_shall_not_go_on(monkeypatch):
+    monkeypatch.setattr(counting, "_TRIED", 20)
+    text = TEXTS["words"]
+
+    def found(answers):
+        return best_context(text, text[:50], 29, goes_on=lambda: next(answers, False))
+
+    times = 0
+    while found(itertools.repeat(True, times)) is None:
+        times += 1
+    # once for each level, for each context, and for each part of the held-out text
+    assert times >= 20

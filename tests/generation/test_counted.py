@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import charrnn
-from charrnn.counts import Counts, Weights, count
+from charrnn.counts import ALONE, Counts, Weights, count
 from charrnn.errors import InputError
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import beginning
@@ -22,7 +22,7 @@ TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
     "What a mat! What a cat! That rat, that fat cat's hat.\n"
 ) * 12
-WEIGHTS = Weights(0.6, 0.5)
+WEIGHTS = Weights((0.3, 0.7), (0.8, 0.4))
 
 
 def counted(
@@ -38,8 +38,9 @@ def by_definition(model: TrainedModel, text: str) -> np.ndarray:
     assert model.counts is not None
     network = Model(model).logits(text, counts="none").astype(np.float64)
     table = model.counts.table
-    p, _ = table.read(model.vocabulary.encode(text)[None], table.beginning(1))
-    a, b = model.counts.weights
+    p, lengths, _ = table.read(model.vocabulary.encode(text)[None], table.beginning(1))
+    depths = lengths[0][:, None] / table.context
+    a, b = (first + (last - first) * depths for first, last in model.counts.weights)
     mix = np.exp(network - network.max(-1, keepdims=True)) ** a * p[0].astype(np.float64) ** b
     return mix / mix.sum(-1, keepdims=True)
 
@@ -51,7 +52,7 @@ def test_logits_are_those_of_the_mix() -> None:
     only = np.exp(Model(model).logits(TEXT[:200], counts="only"))
     assert model.counts is not None
     table = model.counts.table
-    p, _ = table.read(model.vocabulary.encode(TEXT[:200])[None], table.beginning(1))
+    p = table.read(model.vocabulary.encode(TEXT[:200])[None], table.beginning(1)).p
     np.testing.assert_allclose(only, p[0], atol=1e-5)
 
 
@@ -101,7 +102,7 @@ def test_in_pieces_as_in_one(engine: str, streams: int) -> None:
 
 
 def test_what_stands_before_counts_and_the_primer_too() -> None:
-    model = Model(counted(weights=Weights(0.0, 1.0)))
+    model = Model(counted(weights=ALONE))
     ids = model.vocabulary.encode("What a ")[None]
     reader, state = Engines(model.trained).reader, beginning(model.trained, 1)
     _, read = reader.read(ids, state)
@@ -111,15 +112,17 @@ def test_what_stands_before_counts_and_the_primer_too() -> None:
 
 
 def test_models_with_the_same_counts_are_averaged_and_mixed_once(tmp_path: Path) -> None:
-    both = [counted("lstm", seed=1), counted("gru", Weights(0.8, 0.3), seed=2)]
+    both = [counted("lstm", seed=1), counted("gru", Weights((0.8, 0.4), (0.3, 0.6)), seed=2)]
     paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
     for model, path in zip(both, paths, strict=True):
         Model(model).save(path)
     ensemble = charrnn.load(paths)
-    text, (a, b) = TEXT[:60], (0.7, 0.4)
+    text, weights = TEXT[:60], ((0.55, 0.55), (0.55, 0.5))
     mean = np.exp(ensemble.logits(text, counts="none").astype(np.float64))
     table = both[0].counts.table  # type: ignore[union-attr]
-    p, _ = table.read(both[0].vocabulary.encode(text)[None], table.beginning(1))
+    p, lengths, _ = table.read(both[0].vocabulary.encode(text)[None], table.beginning(1))
+    depths = lengths[0][:, None] / table.context
+    a, b = (first + (last - first) * depths for first, last in weights)
     mix = mean**a * p[0].astype(np.float64) ** b
     np.testing.assert_allclose(
         np.exp(ensemble.logits(text)), mix / mix.sum(-1, keepdims=True), atol=1e-5

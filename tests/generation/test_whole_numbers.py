@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import charrnn
+from charrnn.counts import ALONE, Weights
 from charrnn.errors import InputError, RunError
 from charrnn.generation import whole_numbers
 from charrnn.generation.engines import Engines, fastest
@@ -127,7 +128,11 @@ def test_a_text_is_the_same_on_every_machine() -> None:
 # -- the compiled loop ---------------------------------------------------------------------
 
 
-@pytest.fixture(params=[None, False], ids=["as-it-is", "without-vnni"])
+@pytest.fixture(
+    # which a processor without it has in the fast tests
+    params=[None, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["as-it-is", "without-vnni"],
+)
 def vnni(request: pytest.FixtureRequest) -> bool | None:
     """Whether VNNI multiplies: where there is such a thing, or nowhere."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
@@ -175,11 +180,9 @@ def test_streams_do_not_touch_one_another(streams: int, vnni: bool | None) -> No
         assert np.array_equal(few, alone[:streams])
 
 
-@pytest.mark.parametrize("weights", [(0.6, 0.5), (0.0, 1.0)])
-def test_counts_give_the_same_bits(weights: tuple[float, float], vnni: bool | None) -> None:
-    from charrnn.counts import Weights
-
-    model = counted("lstm", Weights(*weights))
+@pytest.mark.parametrize("weights", [Weights((0.3, 0.7), (0.8, 0.4)), ALONE])
+def test_counts_give_the_same_bits(weights: Weights, vnni: bool | None) -> None:
+    model = counted("lstm", weights)
     plain, compiled = both(model, vnni)
     alone, after = written_by(plain, model, 1, 3000, params())
     got, state = written_by(compiled, model, 1, 3000, params())

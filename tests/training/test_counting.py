@@ -59,10 +59,11 @@ def test_counted_weighed_kept_and_used(
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids, held_out = (data.unread(split)[:] for split in ("train", "val"))
     table = count(ids, len(trained.vocabulary), trained.counts.table.context)
-    p, _ = table.read(held_out[None, :-1], table.beginning(1))
+    p, lengths, _ = table.read(held_out[None, :-1], table.beginning(1))
     model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
-    each = mixed(model.logits(text, counts="none")[:-1], np.log(p[0]), trained.counts.weights)
+    weights = trained.counts.by_length[lengths[0]]
+    each = mixed(model.logits(text, counts="none")[:-1], np.log(p[0]), weights)
     expected = -each[np.arange(len(each)), held_out[1:]].mean()
     assert found["loss"] == pytest.approx(expected, abs=1e-4)
     assert model.score(text) == pytest.approx(expected, abs=1e-4)

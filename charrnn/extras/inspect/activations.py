@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn.data import Ids
-from charrnn.generation.engines import Engines
+from charrnn.generation.numpy_engine import NumpyEngine, on_one_thread
 from charrnn.generation.state import State, beginning
 from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
-from charrnn.generation.weights import Array
+from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 
-ROWS = 16
-SHORTEST_ROW = 512  # characters
-UNCHANGED = 1e-4  # of a state
+_AT_ONCE = 256  # characters
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,11 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
+@on_one_thread
 def trace(
     model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
 ) -> Trace:
-    """Read a passage.
-
-    It is cut into rows that are read side by side, at first all from the zero state, then each
-    from the state in which the one before it ended, until that makes no difference any more.
+    """Read a passage, character by character.
 
     Args:
         ids: (T,) from 0.
@@ -53,58 +49,28 @@ def trace(
     Raises:
         RunError: the model's scores are not numbers.
     """
-    length = len(ids)
-    rows = max(1, min(ROWS, length // SHORTEST_ROW))
-    columns = -(-length // rows)
-    # the last row goes on with the last character, which is then left out
-    places = np.minimum(np.arange(rows * columns + 1), length - 1)
-    cut = np.stack([ids[places[row * columns :][: columns + 1]] for row in range(rows)])
-    engines, state = Engines(model), beginning(model, rows)
-    for _ in range(rows):
-        carried, losses = _read(engines, cut, state, report)
-        ends = [tuple(vectors[:, -1] for vectors in layer) for layer in carried]
-        before = [tuple(np.roll(end, 1, 0) for end in layer) for layer in ends]
-        for layer in before:
-            for vector in layer:
-                vector[0] = 0
-        if _differ(before, state) <= UNCHANGED:
-            break
-        state = before
-    whole = np.concatenate([[np.nan], losses.ravel()[: length - 1]]).astype(np.float32)
-    if not np.isfinite(whole[1:]).all():
-        raise not_numbers()
-    flat = [tuple(v.reshape(-1, v.shape[2])[:length] for v in layer) for layer in carried]
-    return Trace(flat, whole)
-
-
-def _read(
-    engines: Engines, ids: Ids, state: State, report: Callable[[int, int], None] | None
-) -> tuple[State, Floats]:
-    """What is carried (R, C, H) after all but the last of ids (R, C + 1); the losses (R, C)."""
-    rows, columns = ids.shape[0], ids.shape[1] - 1
+    state = beginning(model, 1)
+    steps = NumpyEngine(fold(model)).steps(state)
     carried: State = [
-        tuple(np.empty((rows, columns, vector.shape[1]), np.float32) for vector in layer)
+        tuple(np.empty((len(ids), vector.shape[1]), np.float32) for vector in layer)
         for layer in state
     ]
-    losses = np.empty((rows, columns))
-    for t in range(columns):
-        logits, state = engines.reader.read(ids[:, t : t + 1], state)
-        for kept, now in zip(carried, state, strict=True):
-            for array, vector in zip(kept, now, strict=True):
-                array[:, t] = vector
-        losses[:, t] = surprise(logits[:, 0], ids[:, t + 1])
-        if report is not None and t % 64 == 0:
-            report(t * rows, columns * rows)
-    return carried, losses
-
-
-def _differ(one: State, other: State) -> float:
-    """The largest difference between two states."""
-    return max(
-        float(np.abs(a - b).max(initial=0))
-        for layers in zip(one, other, strict=True)
-        for a, b in zip(*layers, strict=True)
-    )
+    losses = np.full(len(ids), np.nan, np.float32)
+    logits = np.empty((_AT_ONCE, len(model.vocabulary)), np.float32)
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE + 1]
+        for t in range(min(_AT_ONCE, len(ids) - start)):
+            steps.take_in(part[t : t + 1])
+            logits[t] = steps.scores()
+            for kept, now in zip(carried, steps.state(), strict=True):
+                for array, vector in zip(kept, now, strict=True):
+                    array[start + t] = vector[0]
+        losses[start + 1 : start + len(part)] = surprise(logits[: len(part) - 1], part[1:])
+        if report is not None:
+            report(start, len(ids))
+    if not np.isfinite(losses[1:]).all():
+        raise not_numbers()
+    return Trace(carried, losses)
 
 
 def surprise(logits: Array, ids: Ids) -> Floats:

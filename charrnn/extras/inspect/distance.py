@@ -2,7 +2,7 @@
 
 Windows of the passage are read from the zero state; the losses of the characters at the same
 distance from a window's start are averaged. What goes on falling after the few characters that
-an n-gram model sees is what the network remembers.
+counts look back is what the network remembers.
 """
 
 from __future__ import annotations
@@ -45,18 +45,6 @@ def network_losses(model: TrainedModel, ids: Ids) -> Losses:
         part = slice(start, min(start + chunk, len(found)))
         logits, state = reader.read(ids[:, part], state)
         found[part] = surprise(logits, ids[:, part.start + 1 : part.stop + 1]).mean(0)
-    return found
-
-
-def counted_losses(losses: Losses, places: npt.NDArray[np.int64]) -> Losses:
-    """The same (D,) of an n-gram model, which sees no more than the window either.
-
-    Args:
-        losses: (order, T), as `NGram.losses` gives them for the passage.
-        places: those (N, D + 1) of the windows.
-    """
-    order, distances = len(losses), np.arange(1, places.shape[1])
-    found: Losses = losses[np.minimum(distances, order - 1), places[:, 1:]].mean(0)
     return found
 
 

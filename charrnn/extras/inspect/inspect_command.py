@@ -102,24 +102,24 @@ def _given(options: InspectOptions, model: TrainedModel) -> Ids:
 
 def _corpus(model: TrainedModel) -> EncodedText | None:
     """The text that the model was trained on, where it is still at hand."""
-    from charrnn.data import open_data
+    from charrnn.data import training_data
 
-    h5, json = model.facts.get("input_h5"), model.facts.get("input_json")
-    if not isinstance(h5, str) or not isinstance(json, str):
-        return None
     try:
-        return open_data(Path(h5), Path(json))
+        return training_data(model.facts)
     except InputError as error:
         say(f"the text that the model was trained on is not at hand ({error})")
         return None
 
 
 def _training_ids(model: TrainedModel, corpus: EncodedText | None) -> Ids | None:
+    """What is counted, to compare with, of a model that has no counts."""
     from charrnn.data import translated
     from charrnn.extras.inspect.passage_report import MOST_COUNTED
 
+    if model.counts is not None:
+        return None
     if corpus is None:
-        say("the n-gram model to compare with needs the training text; the page is without it")
+        say("the counts to compare with need the training text; the page is without them")
         return None
     return translated(corpus, "train", model.vocabulary, skip=True)[:MOST_COUNTED]
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts import Counts
+from charrnn import metrics
+from charrnn.counts import ALONE, Counts, best_context
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation, distance, features, gates
-from charrnn.extras.inspect.ngram import NGram
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 from charrnn.page.packing import Chosen, card, corpus_name, packed
@@ -29,7 +29,6 @@ from charrnn.runs import run_history
 from charrnn.say import BITS_PER_NAT, say
 from charrnn.text.vocabulary import readable
 
-HIGHEST_ORDER = 7
 MOST_COUNTED = 1_000_000  # characters of the training text
 _LARGEST_EMBEDDING = 2000  # characters that are drawn
 # what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
@@ -58,8 +57,8 @@ def report(
     """What is seen of a model that reads a passage.
 
     Args:
-        training_ids: (n,) from 0, of the text that the model was trained on, with which the
-            n-gram model is made; None where it is not at hand.
+        training_ids: (n,) from 0, of the text that the model was trained on, which is counted
+            where the model has no counts; None where it is not at hand.
         counts: what the model mixes in when it writes.
         progress: called now and then with the characters read and those in all.
 
@@ -92,7 +91,7 @@ def report(
         "absent": [name for name in features.FEATURES if name not in found],
         "correlations": _base64(np.rint(r * 32767).astype("<i2")),
         "gates": _gates(model, ids, trace),
-        "distance": _distance(model, ids, training_ids),
+        "distance": _distance(model, ids, counts or _counted(training_ids, ids, model)),
         "embedding": _embedding(model),
         "counts": None if counts is None else _counts(model, counts, ids, trace.losses[1:]),
     }
@@ -127,20 +126,26 @@ def _gates(
     ]
 
 
-def _distance(model: TrainedModel, ids: Ids, training_ids: Ids | None) -> dict[str, Any]:
+def _counted(training_ids: Ids | None, ids: Ids, model: TrainedModel) -> Counts | None:
+    """Counts of a training text, their context in their favour: what does best on the passage."""
+    if training_ids is None or len(training_ids) < 2:
+        return None
+    found = best_context(training_ids[:MOST_COUNTED], ids, len(model.vocabulary))
+    return None if found is None else Counts(found.table, ALONE)
+
+
+def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:
     places = distance.windows(len(ids))
-    found: dict[str, Any] = {
-        "windows": len(places),
-        "network": _rounded(distance.by_distance(distance.network_losses(model, ids[places]))),
-    }
-    if training_ids is None or not len(training_ids):
-        return found
-    counted = training_ids[:MOST_COUNTED]
-    losses = NGram(counted, len(model.vocabulary), HIGHEST_ORDER).losses(ids)
-    # in its favour: the order that does best on this very passage
-    order = int(losses.mean(1).argmin()) + 1
-    curve = distance.by_distance(distance.counted_losses(losses[:order], places))
-    return found | {"order": order, "counted": len(counted), "ngram": _rounded(curve)}
+
+    def curve(model: TrainedModel) -> list[tuple[int, int, float]]:
+        losses = distance.network_losses(model, ids[places])
+        return [(first, last, round(loss, 4)) for first, last, loss in distance.by_distance(losses)]
+
+    found: dict[str, Any] = {"windows": len(places), "network": curve(model)}
+    if counts is not None:
+        alone = replace(model, counts=counts.only)
+        found |= {"context": counts.table.context, "counts": curve(alone)}
+    return found
 
 
 def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> dict[str, Any]:
@@ -157,17 +162,13 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> di
     gains = np.append(0, (network - both) * BITS_PER_NAT)
     steps = np.rint(gains * _STEPS_A_BIT).clip(-_MOST_STEPS, _MOST_STEPS)
     return {
-        "weights": [round(weight, 3) for weight in counts.weights],
+        "weights": np.round(counts.weights, 3).tolist(),
         "network": float(network.mean(dtype=np.float64)),
         "alone": float(losses(counts.only).mean()),
         "both": float(both.mean()),
         "steps": _STEPS_A_BIT,
         "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
     }
-
-
-def _rounded(curve: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    return [(first, last, round(loss, 4)) for first, last, loss in curve]
 
 
 def _embedding(model: TrainedModel) -> dict[str, Any]:
@@ -219,15 +220,15 @@ def run_of(path: Path) -> Path | None:
         path: of the model, as `charrnn.models.find_model` gives it.
     """
     for folder in (path.parent, path.parent.parent):
-        if (folder / run_history.METRICS).is_file():
+        if (folder / metrics.NAME).is_file():
             return folder
     return None
 
 
 def training(folder: Path) -> dict[str, Any]:
     """The curves and samples of a run folder; what cannot be read is left out."""
-    rows = run_history.metrics(folder)
-    curves = {name: run_history.curve(rows, f"{name}/loss") for name in ("train", "val")}
+    rows = metrics.read(folder)
+    curves = {name: metrics.curve(rows, f"{name}/loss") for name in ("train", "val")}
     return {
         "curves": {name: run_history.spread(curve, MOST_POINTS) for name, curve in curves.items()},
         "samples": samples(folder),

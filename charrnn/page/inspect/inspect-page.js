@@ -269,11 +269,14 @@ export class InspectPage {
 }
 
 /** Say what counts change in the passage as it came. */
-function tellCounts({ weights: [network, counts], network: without, alone, both }) {
+function tellCounts({ weights, network: without, alone, both }) {
   find("#by-counts").hidden = find("#counts-loss").hidden = false;
+  const [network, counts] = weights.map((ends) => ends.join(" to "));
   find("#counts-loss").textContent = "What is looked at is the network. The model mixes counts of "
-    + `its training text in (weights ${network} and ${counts}): loss ${both.toFixed(3)} with them, `
-    + `${without.toFixed(3)} without, ${alone.toFixed(3)} of counts alone, of the passage as it came.`;
+    + `its training text in: loss ${both.toFixed(3)} with them, ${without.toFixed(3)} without, `
+    + `${alone.toFixed(3)} of counts alone, of the passage as it came. The network weighs ${network}, `
+    + `the counts ${counts}: from where the counts know nothing of what stands before to where they `
+    + "know most.";
 }
 
 function bestOf(features, units) {

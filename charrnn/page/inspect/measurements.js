@@ -42,19 +42,18 @@ export function drawGates(element, layers, kind, onPick) {
 }
 
 /** The loss by how many characters of the context were read. */
-export function drawDistance(element, { network, ngram, order, counted }) {
+export function drawDistance(element, { network, counts, context }) {
   const middle = (curve) => curve.map(([first, last, loss]) => [Math.sqrt(first * last), loss]);
-  const losses = [...network, ...(ngram ?? [])].map(([, , loss]) => loss);
+  const losses = [...network, ...(counts ?? [])].map(([, , loss]) => loss);
   const chart = new Chart({
     label: "The loss by the number of characters read before",
     x: { from: 1, to: network.at(-1)[1], log: true, title: "characters read before" },
     y: { from: 0, to: 1.05 * Math.max(...losses), title: "loss, in nats per character" },
   });
   const entries = [["network", "this network"]];
-  if (ngram) {
-    chart.line(middle(ngram), "ngram");
-    const text = counted.toLocaleString("en");
-    entries.push(["ngram", `${order}-grams of ${text} characters of its training text`]);
+  if (counts) {
+    chart.line(middle(counts), "counts");
+    entries.push(["counts", `counts of its training text, which look back ${context} characters`]);
   }
   chart.line(middle(network), "network");
   element.replaceChildren(chart.element, legend(entries));

@@ -35,7 +35,7 @@ export async function unpackedCounts(text) {
 export class Counts {
   constructor({ size, context, weights, discounts }, { characters, counts, many, children, dropped }) {
     this.context = context;
-    this.weights = weights;
+    this.weights = weights; // of network and counts, by the length of the longest context
     this.discounts = discounts; // by the context's length, from counts of 1, 2, and more
     this.characters = characters;
     this.dropped = dropped;
@@ -70,8 +70,11 @@ export class Counts {
   mix(nodes, logits) {
     const { p } = this;
     p.set(this.unigram);
-    for (let k = 0; k < nodes.length && nodes[k] > 0; k++) this.#interpolate(p, nodes[k], k + 1);
-    const [network, counts] = this.weights.map(Math.fround);
+    let length = 0;
+    for (; length < nodes.length && nodes[length] > 0; length++) {
+      this.#interpolate(p, nodes[length], length + 1);
+    }
+    const [network, counts] = this.weights[length];
     for (let id = 0; id < p.length; id++) {
       const own = Math.fround(Math.fround(Math.log(p[id])) * counts);
       logits[id] = own + Math.fround(network * logits[id]);

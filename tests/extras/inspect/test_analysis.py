@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from charrnn.extras.inspect import activations, correlation, distance, gates
-from charrnn.extras.inspect.ngram import NGram
+from charrnn.extras.inspect.passage_report import Passage, report
 from charrnn.generation.numpy_layers import KERNELS
 from charrnn.generation.weights import fold
 from charrnn.model import Model
@@ -17,6 +18,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.network import network_of
 from tests.extras.inspect.planted import UNIT, planted
 from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.test_counted import counted
 
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 LONG_TEXT = "".join(CHARACTERS[i] for i in np.random.default_rng(3).integers(0, 65, 3000))
@@ -40,22 +42,11 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
     assert math.isnan(trace.losses[0])
 
 
-@pytest.mark.parametrize("rows", [1, 3, 7])
-def test_rows_that_are_read_side_by_side_make_no_difference(
-    rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor where a unit remembers for ever, as the planted one does."""
-    text = LONG_TEXT.replace("q", '"')
-    model = planted()
-    monkeypatch.setattr(activations, "ROWS", 1)
-    whole = activations.trace(model, ids_of(model, text))
-    monkeypatch.setattr(activations, "ROWS", rows)
-    monkeypatch.setattr(activations, "SHORTEST_ROW", 400)
-    cut = activations.trace(model, ids_of(model, text))
-    assert len(cut.losses) == len(text)
-    np.testing.assert_allclose(cut.losses, whole.losses, atol=1e-3)
-    np.testing.assert_allclose(cut.hidden[0], whole.hidden[0], atol=1e-3)
-    np.testing.assert_allclose(whole.losses[1:], Model(model).losses(text), atol=2e-4)
+def test_a_long_passage_that_a_unit_remembers() -> None:
+    text, model = LONG_TEXT.replace("q", '"'), planted()
+    trace = activations.trace(model, ids_of(model, text))
+    assert len(trace.losses) == len(text)
+    np.testing.assert_allclose(trace.losses[1:], Model(model).losses(text), atol=2e-4)
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=str)
@@ -143,30 +134,6 @@ def test_features_that_do_not_vary_are_left_out() -> None:
     assert correlation.features_of("a") == {}
 
 
-def test_an_ngram_model_is_a_distribution_and_is_witten_and_bells() -> None:
-    ids = np.array([0, 1, 0, 1, 0, 2, 0, 1])
-    model = NGram(ids, 4, 2)
-    # p(x) = (c(x) + t / V) / (n + t); p(x | 0) = (c(0x) + t(0) p(x)) / (c(0) + t(0))
-    single = [(4 + 3 / 4) / 11, (3 + 3 / 4) / 11, (1 + 3 / 4) / 11, 3 / 4 / 11]
-    after_0 = [(count + 2 * p) / 6 for count, p in zip([0, 3, 1, 0], single, strict=True)]
-    for x in range(4):
-        losses = model.losses(np.array([0, x]))
-        assert math.exp(-losses[0, 1]) == pytest.approx(single[x])
-        assert math.exp(-losses[1, 1]) == pytest.approx(after_0[x])
-    assert sum(after_0) == pytest.approx(1)
-    # an unseen context says nothing, and the first character has none
-    losses = model.losses(np.array([3, 1]))
-    assert losses[1, 1] == losses[0, 1]
-    assert losses[1, 0] == losses[0, 0]
-
-
-def test_a_longer_context_helps_where_the_text_repeats() -> None:
-    ids = np.random.default_rng(0).integers(0, 5, 50)
-    losses = NGram(np.tile(ids, 40), 5, 4).losses(np.tile(ids, 2)).mean(1)
-    assert (np.diff(losses) < 0).all()
-    assert NGram(np.array([0]), 2, 3).losses(np.array([0, 1, 0])).shape == (3, 3)
-
-
 def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state() -> None:
     model = trained_model()
     ids = ids_of(model)
@@ -179,8 +146,21 @@ def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state() -> None:
     buckets = distance.by_distance(found)
     assert [b[0] for b in buckets[1:]] == [b[1] + 1 for b in buckets[:-1]]
     assert (buckets[0][0], buckets[-1][1]) == (1, len(found))
-    losses = np.arange(3.0)[:, None] * np.ones(len(ids))
-    assert distance.counted_losses(losses, places)[:4].tolist() == [1, 2, 2, 2]
+
+
+def test_beside_it_stand_the_counts_in_the_same_windows() -> None:
+    model = counted()
+    ids = ids_of(model)
+    plain = replace(model, counts=None)
+    found = report(plain, Passage(ids, ""), None, model.counts)["distance"]
+    places = distance.windows(len(ids))
+    alone = [Model(model).losses(TEXT[row[0] : row[-1] + 1], counts="only") for row in places]
+    expected = distance.by_distance(np.mean(alone, 0))
+    np.testing.assert_allclose(found["counts"], expected, atol=1e-3)
+    assert found["context"] == 5
+    # one without counts: its training text is counted
+    found = report(plain, Passage(ids, ""), model.vocabulary.encode(TEXT * 5))["distance"]
+    assert found["counts"][-1][2] < 0.1 < found["network"][-1][2]
 
 
 @pytest.mark.parametrize("length", [2, 3, 5])

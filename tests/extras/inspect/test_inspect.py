@@ -77,8 +77,7 @@ def test_a_run_is_shown_with_its_own_validation_text(run: Path, capfd: Capture) 
     assert seen["curves"] == {"train": [[1, 4.5], [30, 2.5]], "val": [[30, 3.0], [60, 2.75]]}
     assert seen["samples"] == [[30, "sample of 30"], [60, "sample of 60"]]
     assert ["Learnt from", "verse"] in seen["card"]
-    assert seen["distance"]["counted"] == len(TEXT) - len(VALIDATION)
-    assert seen["distance"]["ngram"][0][:2] == [1, 1]
+    assert seen["distance"]["counts"][0][:2] == [1, 1]
     names = [feature["name"] for feature in seen["features"]]
     assert "inside quotes" in names
     assert "indentation" in seen["absent"]
@@ -104,7 +103,7 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     )
     assert not Path("inspect.html").exists()
     seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")
-    assert "ngram" not in seen["distance"]
+    assert "counts" not in seen["distance"]
     assert (seen["curves"], seen["samples"]) == ({}, [])
 
 
