@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +173,18 @@ def open_data(h5: Path, json: Path) -> EncodedText:
             for start in range(0, len(ids), BLOCK):
                 from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
     return EncodedText(h5, json, vocabulary, splits, mapping)
+
+
+def training_data(facts: Mapping[str, Any]) -> EncodedText:
+    """Open the data that a model was trained on, which its facts name.
+
+    Raises:
+        InputError: they name none, or it is gone.
+    """
+    h5, json = facts.get("input_h5"), facts.get("input_json")
+    if not isinstance(h5, str) or not isinstance(json, str):
+        raise InputError("the model does not say what it was trained on")
+    return open_data(Path(h5), Path(json))
 
 
 def _read_splits(h5: Path) -> tuple[dict[str, FileIds], mmap.mmap | None]:

@@ -6,9 +6,11 @@ the file or the option and says what to do. The front door prints it and leaves.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,6 +79,19 @@ def terminate(signum: int, frame: FrameType | None) -> None:
     """
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOPPING[signal.Signals(signum)])
+
+
+@contextlib.contextmanager
+def needing(what: str, extra: str) -> Iterator[None]:
+    """Raise InputError where a package of an extra, which is imported inside, is not there.
+
+    Args:
+        what: what needs it, as the line begins.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"{what} ({error}); {install(extra)}") from None
 
 
 def install(extra: str) -> str:

@@ -135,7 +135,7 @@ def test_a_full_disk_for_standard_output() -> None:
     ("number", "code", "line"),
     [
         (signal.SIGTERM, 143, "job 0 (length=1): terminated"),
-        (signal.SIGHUP, 143, "job 0 (length=1): terminated"),
+        pytest.param(signal.SIGHUP, 143, "job 0 (length=1): terminated", marks=pytest.mark.slow),
         (signal.SIGINT, 130, "interrupted"),
     ],
 )

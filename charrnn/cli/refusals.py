@@ -25,6 +25,7 @@ from charrnn.cli import conf, config_files
 from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.cli.command_line import Line, hydra_config
 from charrnn.errors import InputError, RunError, shown
+from charrnn.files import short_path
 
 # what other programs call what is an option here
 _ELSEWHERE = {
@@ -117,8 +118,8 @@ class _Refusal:
                 for path in (Path(folder, group, f"{one}.yaml") for one in chosen if folder):
                     if choice not in chosen and path.is_file():
                         return InputError(
-                            f"{_short(path)}: its defaults list names {missing}, and there is no "
-                            f"such file in conf/ or --config-dir"
+                            f"{short_path(path)}: its defaults list names {missing}, and there is "
+                            f"no such file in conf/ or --config-dir"
                         )
         written = self._written(name) or f"{group}={choice}".removeprefix("=")
         return InputError(f"{written}: {_no_such_choice(choice, options)}")
@@ -235,13 +236,13 @@ class _Refusal:
             path = config_files.naming(config.hydra, name, value)
         except Exception:
             return ""
-        return "" if path is None else f"{_short(path)}: "
+        return "" if path is None else f"{short_path(path)}: "
 
     def _without_package(self, group: str) -> InputError:
         config = self.line.compose(self.overrides)
         for path in config_files.chosen(config.hydra, group):
             if "@package _global_" not in path.read_text("utf-8", "replace"):
-                return InputError(f"{_short(path)}: its first line must be # @package _global_")
+                return InputError(f"{short_path(path)}: its first line must be # @package _global_")
         return InputError(f"{group}: no such option")
 
     def _hydras_names(self) -> list[str]:
@@ -269,12 +270,6 @@ def nearest(name: str, names: list[str]) -> str:
         if near := difflib.get_close_matches(wanted[:200], targets, n=1):
             return f"; did you mean {targets[near[0]]}?"
     return "; --help lists them"
-
-
-def _short(path: Path) -> str:
-    """A path as a person gave it, where it lies below the folder that they stand in."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _unreadable(override: str) -> str:

@@ -30,6 +30,7 @@ from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, requ
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
+from charrnn.files import short_path
 from charrnn.options.training import TrainerOptions
 from charrnn.runs.folder import is_run
 from charrnn.runs.recorded_config import Record
@@ -91,9 +92,9 @@ def run(line: Line) -> None:
 def _refuse_runs(folder: Path) -> None:
     """Refuse a folder in which a sweep stands: its jobs would stand between those of this one."""
     if any(is_run(path.parent) for path in folder.glob("*/*")):
-        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        name = short_path(folder)
         raise InputError(
-            f"hydra.sweep.dir={shown}: holds runs already; resume={shown} goes on with them, or "
+            f"hydra.sweep.dir={name}: holds runs already; resume={name} goes on with them, or "
             f"give another folder"
         )
 
@@ -167,10 +168,11 @@ def _checked(line: Line) -> _Plan:
         InputError: names the job by its overrides.
     """
     with explaining(line):
-        searched = [o for o in line.overrides if o.lstrip("+").startswith("hydra.searchpath=")]
-        parser, master = _parser(line, searched)
-        swept = parser.parse_overrides(line.overrides)
-        master = line.compose([_first(override) for override in swept])
+        with line.opened():
+            master = line.compose_sweep()
+            # which knows the choices of each group, for ``glob(*)``
+            parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+            swept = parser.parse_overrides(line.overrides)
         target = str(master.hydra.sweeper._target_)
         if target == resuming.SWEEPER:
             return _checked_again(line, master)
@@ -240,16 +242,6 @@ def _checked_study(line: Line, plan: _Plan, study: Sweep, swept: list[Override])
         replace(base, folder="", overrides=_without(base.overrides, study.swept)) for base in bases
     ]
     return replace(plan, recorded=replace(study, jobs=bases))
-
-
-def _parser(line: Line, overrides: list[str]) -> tuple[OverridesParser, DictConfig]:
-    """A parser that knows the choices of each group, for ``glob(*)``."""
-    from hydra import compose
-
-    with line.opened():
-        # composing lets the loader look into --config-dir and hydra.searchpath too
-        config = compose(line.config_name, line.searching(overrides), return_hydra_config=True)
-        return OverridesParser.create(GlobalHydra.instance().config_loader()), config
 
 
 def _first(override: Override) -> str:

@@ -58,9 +58,7 @@ def run(options: EvaluateOptions) -> None:
         **({} if options.weights is None else {"weights": options.weights}),
         **({} if options.window is None else {"window": options.window}),
         **({} if options.temperature == 1 else {"temperature": _one_or_all(temperatures)}),
-        "loss": score.loss,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
+        **score.plain(),
         **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
     }
     if options.dynamic:
@@ -77,11 +75,8 @@ def run(options: EvaluateOptions) -> None:
     if options.weights is not None:
         how += f", weights {written(options.weights)}"
     print(f"{split}: {score.characters} characters{how}")
-    print(f"loss {score.loss:.4f} nats per character")
-    if losses:
-        print(_named(losses))
-    print(f"{score.bits_per_character:.4f} bits per character")
-    print(f"perplexity {score.perplexity:.4f}")
+    loss, *others = score.lines()
+    print("\n".join([loss, *([_named(losses)] if losses else []), *others]))
     if options.dynamic:
         _print_dynamic(values["dynamic"])
 
@@ -184,13 +179,7 @@ def _dynamic(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> dict[
     if counts is not None:
         losses["both" if losses else "counts"] = counts.loss
     score = Score([*losses.values()][-1], len(ids) - 1)
-    return {
-        "loss": score.loss,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
-        **({"losses": losses} if counts is not None else {}),
-        **how,
-    }
+    return {**score.plain(), **({"losses": losses} if counts is not None else {}), **how}
 
 
 def _learnt(
@@ -226,16 +215,10 @@ def _learnt(
 
 def _training_text(trained: Trained) -> SplitIds | None:
     """What the model was trained on, where it is still at hand."""
-    from pathlib import Path
+    from charrnn.data import training_data, translated
 
-    from charrnn.data import open_data, translated
-
-    h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
-    if not isinstance(h5, str) or not isinstance(json, str):
-        say("dynamic: the model does not say what it was trained on; its steps are plain")
-        return None
     try:
-        ids = translated(open_data(Path(h5), Path(json)), "train", trained.vocabulary)
+        ids = translated(training_data(trained.facts), "train", trained.vocabulary)
     except InputError as error:
         say(f"dynamic: the training text is not at hand, and steps are plain ({error})")
         return None

@@ -94,12 +94,7 @@ def _values(options: ScoreOptions, text: str, losses: Losses) -> dict[str, Any]:
     from charrnn.evaluation import strangest_first
 
     score = _whole(losses)
-    values: dict[str, Any] = {
-        "characters": score.characters,
-        "loss": score.loss,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
-    }
+    values: dict[str, Any] = {"characters": score.characters, **score.plain()}
     if options.by == "line":
         values["lines"] = [line._asdict() for line in strangest_first(text, losses)]
     elif options.by == "character":
@@ -121,9 +116,7 @@ def _lines(options: ScoreOptions, text: str, losses: Losses) -> Iterator[str]:
     else:
         score = _whole(losses)
         yield f"text: {score.characters} characters"
-        yield f"loss {score.loss:.4f} nats per character"
-        yield f"{score.bits_per_character:.4f} bits per character"
-        yield f"perplexity {score.perplexity:.4f}"
+        yield from score.lines()
 
 
 def _bits(losses: Losses) -> list[float]:

@@ -1,12 +1,10 @@
 """How well a network predicts a text.
 
-score         a loss and its units; the check that what is scored sums to 1
-stream        the loss of a text as one stream: validation, `evaluate`, `score` and Python alike
-windows       that of windows which each begin at the zero state
-dynamic       that of a network which goes on learning from what it has been scored on
-temperature   that at which it is lowest
-by_line       the lines of a text by how badly they were predicted
-side_by_side  parts of a text in a CPU's threads
+losses           a loss and its units; the lines of a text by how badly they were predicted
+carried          the loss of a text as one stream: validation, `evaluate`, `score`, Python alike
+windows          that of windows which each begin at the zero state
+dynamic          that of a network which goes on learning from what it has been scored on
+temperature_fit  the temperature at which it is lowest
 """
 
 from charrnn.evaluation.carried import character_losses, part_loss, score_ids, stream_loss

@@ -27,7 +27,7 @@ import torch
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
-from charrnn.evaluation.windows import AllOf, columns_at_once, side_by_side
+from charrnn.evaluation.windows import AllOf, columns_at_once, evaluating, side_by_side
 from charrnn.models.ensemble import Trained
 from charrnn.network import State, joined, streams_of
 from charrnn.network_ensemble import AnyNetwork, any_network_of, is_normalized
@@ -121,17 +121,13 @@ def part_loss(
     rows = max(1, min(most, (len(ids) - 1) // SHORTEST_ROW))
     if kept is not None:
         kept.make_room(ids, rows, network.architecture.vocabulary_size)
-    was_training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         run = _Run(network, ids, rows, report or (lambda done, total: None), each, kept)
         if len(lead_in):
             run.begin_after(lead_in)
         parts = max(1, min(threads, rows // LEAST_ROWS_A_THREAD))
         with side_by_side(parts) as all_of:
             return run.total(all_of, parts)
-    finally:
-        network.train(was_training)
 
 
 class KeptLogits:

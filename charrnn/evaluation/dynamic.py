@@ -21,7 +21,8 @@ work that threads which share it would mostly wait for each other, so there is o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 from charrnn.counts.adaptive import AdaptiveCounts
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
-from charrnn.evaluation.windows import one_thread
+from charrnn.evaluation.windows import evaluating, one_thread
 from charrnn.network import State, detached
 from charrnn.network_ensemble import AnyNetwork, is_normalized
 
@@ -117,12 +118,9 @@ def dynamic_loss(
     ids = scored_ids(ids)
     device, count = next(network.parameters()).device, len(ids) - 1
     parameters = trained_parameters(network)
-    before = [p.detach().clone() for p in parameters]
-    was_training = network.training
-    network.eval()
     total = torch.zeros((), dtype=torch.float64, device=device)
     state: State | None = None
-    try:
+    with evaluating(network), _kept(parameters) as before:
         step = _Step(parameters, before, rule)
         for start in range(0, count, rule.segment):
             stop = min(start + rule.segment, count)
@@ -136,12 +134,19 @@ def dynamic_loss(
                 step(torch.autograd.grad(losses.mean(), parameters))
             if report is not None:
                 report(stop, count)
+    return Score(total.item() / count, count)
+
+
+@contextmanager
+def _kept(parameters: list[nn.Parameter]) -> Iterator[list[Tensor]]:
+    """Give weights their values back in the end; yields these."""
+    before = [p.detach().clone() for p in parameters]
+    try:
+        yield before
     finally:
-        network.train(was_training)
         with torch.no_grad():
             for parameter, value in zip(parameters, before, strict=True):
                 parameter.copy_(value)
-    return Score(total.item() / count, count)
 
 
 class _Step:
@@ -194,10 +199,8 @@ def gradient_rms(
     starts = range(0, length, segment)[:SEGMENTS]
     device, parameters = next(network.parameters()).device, trained_parameters(network)
     squares = [torch.zeros_like(p) for p in parameters]
-    was_training = network.training
-    network.eval()
     state: State | None = None
-    try:
+    with evaluating(network):
         for start in starts:
             stop = min(start + segment, length)
             block = ids.rows(length, range(rows), slice(start, stop + 1))
@@ -206,8 +209,6 @@ def gradient_rms(
                 squares, torch.autograd.grad(losses.mean(), parameters), strict=True
             ):
                 square.addcmul_(g, g)
-    finally:
-        network.train(was_training)
     return [(square / len(starts)).sqrt() for square in squares]
 
 

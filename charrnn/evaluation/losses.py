@@ -33,6 +33,19 @@ class Score:
     def perplexity(self) -> float:
         return float(np.exp(self.loss))
 
+    def plain(self) -> dict[str, float]:
+        """In each unit."""
+        names = ("loss", "bits_per_character", "perplexity")
+        return {name: getattr(self, name) for name in names}
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        return [
+            f"loss {self.loss:.4f} nats per character",
+            f"{self.bits_per_character:.4f} bits per character",
+            f"perplexity {self.perplexity:.4f}",
+        ]
+
 
 def scored_ids(ids: Ids | SplitIds) -> SplitIds:
     """The ids (n,) of a text that has something to predict.

@@ -17,7 +17,7 @@ import torch
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import losses_of, scored_ids
-from charrnn.evaluation.windows import logits_in_parts
+from charrnn.evaluation.windows import evaluating, logits_in_parts
 from charrnn.network_ensemble import AnyNetwork
 
 # in hundredths: first these, then those between the neighbours of the best of them, since the
@@ -66,15 +66,11 @@ def fitted_temperature(
             report(done, 2 * each)
 
     windows = np.stack([text[n * length : (n + 1) * length + 1] for n in range(rows)])
-    was_training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         losses = _losses(network, windows, COARSE, count)
         near = min(losses, key=losses.__getitem__)
         fine = range(max(near - COARSE.step, COARSE[0]), min(near + COARSE.step, COARSE[-1]) + 1)
         losses |= _losses(network, windows, [t for t in fine if t not in losses], count)
-    finally:
-        network.train(was_training)
     best = min(losses, key=losses.__getitem__)
     return Fitted(best / 100, losses[best], losses[100])
 

@@ -68,17 +68,13 @@ def windows_loss(
                 report(int(done.sum()), count)
                 ids.release()
 
-    was_training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         with side_by_side(parts) as all_of:
             all_of(run)
         rest = count % window
         if rest:
             last = ids[count - rest :][None]
             totals[0] += _loss(network, lambda columns: last[:, columns], 1, rest)
-    finally:
-        network.train(was_training)
     if report is not None:
         report(count, count)
     return Score(float(totals.sum()) / count, count)
@@ -142,6 +138,17 @@ def side_by_side(parts: int) -> Iterator[AllOf]:
 def columns_at_once(rows: int, vocabulary_size: int) -> int:
     """Characters of each of several rows that are run together."""
     return max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
+
+
+@contextmanager
+def evaluating(network: AnyNetwork) -> Iterator[None]:
+    """Have a network in evaluation mode, and then in its own again."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ torch7      what torch-rnn wrote
 from __future__ import annotations
 
 import functools
-import math
 import os
 import stat
 from collections.abc import Iterator
@@ -140,34 +139,15 @@ def _begun() -> Iterator[Path]:
 
 def _winner(sweep: Path) -> Path | None:
     """The run with the lowest validation loss among those in a folder that have a model."""
+    from charrnn import metrics
+
     try:
         folders = sorted(sweep.iterdir())
     except OSError:
         return None
-    losses = {
-        folder: _lowest_loss(folder / "metrics.csv")
-        for folder in folders
-        if _of_run(folder) is not None
-    }
-    finite = {folder: loss for folder, loss in losses.items() if math.isfinite(loss)}
-    return min(finite, key=finite.__getitem__) if finite else None
-
-
-def _lowest_loss(metrics: Path) -> float:
-    """Infinity where none can be read."""
-    import csv
-
-    lowest = math.inf
-    if not metrics.is_file():
-        return lowest
-    try:
-        with metrics.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if text := row.get("val/loss"):
-                    lowest = min(lowest, float(text))
-    except (OSError, ValueError, csv.Error):
-        pass  # what stands before it counts
-    return lowest
+    rows = {f: metrics.best(metrics.read(f)) for f in folders if _of_run(f) is not None}
+    losses = {folder: row["val/loss"] for folder, row in rows.items() if row is not None}
+    return min(losses, key=losses.__getitem__, default=None)
 
 
 @functools.cache

@@ -9,17 +9,14 @@ resume goes by that.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.options.training import TrainOptions
-from charrnn.runs.recorded_config import MISSING, found, put
 from charrnn.streams import fitting_sizes
 
 # units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
@@ -67,17 +64,66 @@ SCORING_COST = 0.4
 USUAL_SECONDS, USUAL_SIZE, USUAL_DROPOUT = 100, 256, 0.3
 USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000, 768: 9_000}
 
-BATCH_SIZE, HIDDEN_SIZE = "data.batch_size", "model.hidden_size"
-DROPOUT, CHECKPOINTS = "model.dropout", "checkpoint_every"
-MAX_EPOCHS, MAX_STEPS = "trainer.max_epochs", "trainer.max_steps"
-VALIDATION_BATCHES, OVERFITTING_MARGIN = "trainer.limit_val_batches", "callbacks.overfitting.margin"
-DECIDES = (
-    BATCH_SIZE, HIDDEN_SIZE, DROPOUT, MAX_EPOCHS, MAX_STEPS, CHECKPOINTS, VALIDATION_BATCHES,
-    OVERFITTING_MARGIN,
-)  # fmt: skip
-
 # characters that are trained in a second by a network of so many units with so many streams
 SpeedOf = Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options that are decided, by their names in a config; None is open."""
+
+    batch_size: int | None = None
+    hidden_size: int | None = None
+    dropout: float | None = None
+    max_epochs: int | None = None
+    max_steps: int | None = None
+    checkpoint_every: int | None = None
+    limit_val_batches: float | None = None
+    margin: float | None = None  # of the callback `overfitting`, in a config that has one
+
+    @classmethod
+    def of(cls, config: TrainOptions) -> Choices:
+        """What a config says."""
+        return cls(
+            config.data.batch_size,
+            config.model.hidden_size,
+            config.model.dropout,
+            config.trainer.max_epochs,
+            config.trainer.max_steps,
+            config.checkpoint_every,
+            config.trainer.rest.get("limit_val_batches"),
+            config.callbacks.get("overfitting", {}).get("margin"),
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is open that a training needs to know."""
+        needed = (self.batch_size, self.hidden_size, self.dropout, self.checkpoint_every)
+        return None not in needed and (self.max_epochs, self.max_steps) != (None, None)
+
+    def over(self, others: Choices) -> Choices:
+        """These, and of the others what is open here."""
+        mine = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(others, **mine)
+
+    def put_in(self, config: TrainOptions) -> TrainOptions:
+        """The config with these choices; what is open stays as it is."""
+        new = self.over(Choices.of(config))
+        rest, callbacks = dict(config.trainer.rest), dict(config.callbacks)
+        if new.limit_val_batches is not None:
+            rest["limit_val_batches"] = new.limit_val_batches
+        if new.margin is not None and "overfitting" in callbacks:
+            callbacks["overfitting"] = {**callbacks["overfitting"], "margin": new.margin}
+        return replace(
+            config,
+            data=replace(config.data, batch_size=new.batch_size),
+            model=replace(config.model, hidden_size=new.hidden_size, dropout=new.dropout),
+            trainer=replace(
+                config.trainer, max_epochs=new.max_epochs, max_steps=new.max_steps, rest=rest
+            ),
+            callbacks=callbacks,
+            checkpoint_every=new.checkpoint_every,
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +133,7 @@ class Asked:
     Attributes:
         characters, validated: of the text, to train on and to validate on.
         parameters_of: how many a network of so many units has.
-        given: the options of `DECIDES` that stay as they are, dotted, with their values.
+        given: what stays as it is.
         every: steps between validations, if that is given.
         validating: share of the time that validations of the whole text may take.
         seq_length: characters in a window.
@@ -99,7 +145,7 @@ class Asked:
     validated: int
     seconds: float
     parameters_of: Callable[[int], int]
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Choices = Choices()
     every: int | None = None
     validating: float = VALIDATION_SHARE
     seq_length: int = 64
@@ -113,22 +159,22 @@ class Asked:
 
     def steps(self, batch: int) -> int | None:
         """The steps that are given, in whichever way; None: they are open."""
-        bounds = [self.given[MAX_STEPS]] if MAX_STEPS in self.given else []
-        if MAX_EPOCHS in self.given:
+        bounds = [self.given.max_steps] if self.given.max_steps is not None else []
+        if self.given.max_epochs is not None:
             windows = max(1, self.characters // _a_step(self, batch))
-            bounds.append(self.given[MAX_EPOCHS] * windows)
-        return min(bounds) if bounds else None
+            bounds.append(self.given.max_epochs * windows)
+        return min(bounds, default=None)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Options by their dotted names, and what is said of them: what, and why.
+    """The choices, and what is said of them: what, and why.
 
     Attributes:
         seconds: that it will take at `speed`, in characters a second.
     """
 
-    options: dict[str, Any]
+    choices: Choices
     what: str
     why: str
     seconds: float
@@ -137,9 +183,8 @@ class Chosen:
 
 def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     """Size, dropout, streams and steps for the time that is given."""
-    batch = asked.given.get(BATCH_SIZE, USUAL_STREAMS)
-    size, why = _size(asked, speed_of, batch)
-    batch = asked.given.get(BATCH_SIZE) or _streams(asked, speed_of, size)
+    size, why = _size(asked, speed_of, asked.given.batch_size or USUAL_STREAMS)
+    batch = asked.given.batch_size or _streams(asked, speed_of, size)
     speed = speed_of(size, batch)
     steps = asked.steps(batch)
     if steps is not None:
@@ -155,15 +200,16 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
         steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
     trained = steps * _a_step(asked, batch)
     epochs = trained / asked.characters
-    options = {
-        HIDDEN_SIZE: size,
-        DROPOUT: dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
-        BATCH_SIZE: batch,
-        **({} if is_given else {MAX_STEPS: steps, OVERFITTING_MARGIN: OVERFIT}),
-        CHECKPOINTS: max(LEAST_STEPS_BETWEEN, -(-steps // saves)),
-        **({VALIDATION_BATCHES: share} if share < 1 else {}),
-        **asked.given,
-    }
+    open_choices = Choices(
+        batch_size=batch,
+        hidden_size=size,
+        dropout=dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
+        max_steps=None if is_given else steps,
+        checkpoint_every=max(LEAST_STEPS_BETWEEN, -(-steps // saves)),
+        limit_val_batches=share if share < 1 else None,
+        margin=None if is_given else OVERFIT,
+    )
+    choices = asked.given.over(open_choices)
     if is_given:
         why = f"the length is given; {why}"
     elif possible > enough:
@@ -171,8 +217,8 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
     if share < 1:
         why += f"; validation reads {share:.2%} of its text"
     return Chosen(
-        options,
-        f"{size} units, dropout {options[DROPOUT]:g}, {steps:,} steps of {batch} x "
+        choices,
+        f"{size} units, dropout {choices.dropout:g}, {steps:,} steps of {batch} x "
         f"{asked.seq_length} characters ({epochs:,.2f} epochs)",
         why,
         trained / speed + pause,
@@ -182,8 +228,8 @@ def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
 
 def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
     """The most units that are trained long enough, and why there are not more."""
-    if HIDDEN_SIZE in asked.given:
-        return asked.given[HIDDEN_SIZE], "the size is given"
+    if asked.given.hidden_size is not None:
+        return asked.given.hidden_size, "the size is given"
     largest = SIZES[0]
     for size in SIZES[1:]:
         parameters = asked.parameters_of(size)
@@ -240,10 +286,10 @@ def _a_step(asked: Asked, batch: int) -> int:
 def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, float]:
     """How many there are, of which share of the text, and the seconds that all take."""
     each = asked.validated * SCORING_COST / speed
-    whole = asked.given.get(VALIDATION_BATCHES, 1.0)
-    if isinstance(whole, float):
-        each *= whole
-    limit, is_given = asked.validating * asked.seconds, VALIDATION_BATCHES in asked.given
+    given = asked.given.limit_val_batches
+    if isinstance(given, float):
+        each *= given
+    limit, is_given = asked.validating * asked.seconds, given is not None
     if asked.every is not None:
         time, between = TRAINING_SHARE * asked.seconds, asked.every * _a_step(asked, batch) / speed
         count = time / (between + each)
@@ -280,37 +326,16 @@ def usual_speed(size: int) -> float:
 
 def guessed(config: TrainOptions) -> TrainOptions:
     """The config with a guess in place of what is decided only once the text is known."""
-    guess = {BATCH_SIZE: USUAL_STREAMS, HIDDEN_SIZE: USUAL_SIZE, DROPOUT: USUAL_DROPOUT}
-    return replaced(config, {name: guess[name] for name in guess if value_of(config, name) is None})
-
-
-def leaves_nothing_open(given: Mapping[str, Any]) -> bool:
-    """Whether options, dotted, say all that is decided otherwise."""
-    ends = MAX_EPOCHS in given or MAX_STEPS in given
-    return ends and given.keys() >= {BATCH_SIZE, HIDDEN_SIZE, DROPOUT, CHECKPOINTS}
+    guess = Choices(batch_size=USUAL_STREAMS, hidden_size=USUAL_SIZE, dropout=USUAL_DROPOUT)
+    return Choices.of(config).over(guess).put_in(config)
 
 
 def refuse_two_lengths(config: TrainOptions) -> None:
     """Raise InputError if a new run is to be as long as a budget and as something else."""
-    for name in (MAX_EPOCHS, MAX_STEPS):
-        if config.budget is not None and (value := value_of(config, name)) is not None:
+    trainer = config.trainer
+    for name, value in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
+        if config.budget is not None and value is not None:
             raise InputError(
-                f"{name}={value}: budget={config.budget} chooses how long to train; give one "
-                f"of them"
+                f"trainer.{name}={value}: budget={config.budget} chooses how long to train; give "
+                f"one of them"
             )
-
-
-def value_of(config: TrainOptions, name: str) -> Any:
-    """The value of a dotted option; None where there is none."""
-    value = found(config.plain(), name)
-    return None if value is MISSING else value
-
-
-def replaced(config: TrainOptions, options: Mapping[str, Any]) -> TrainOptions:
-    """The config with other values of options, dotted; without those of a node that it lacks."""
-    plain = copy.deepcopy(config.plain())
-    for name, value in options.items():
-        node, dot, _ = name.rpartition(".")
-        if not dot or found(plain, node) is not MISSING:
-            put(plain, name, value)
-    return config.of(plain)

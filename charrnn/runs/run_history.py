@@ -1,4 +1,4 @@
-"""What the files in a run's folder say of it: numbers, samples, and what it was begun with.
+"""What the files in a run's folder say of it: sizes, samples, and what it was begun with.
 
 They may be of a run that is being trained, that was killed, or that another program made: what
 is not there or cannot be read is left out.
@@ -7,7 +7,6 @@ is not there or cannot be read is left out.
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -15,13 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charrnn.errors import InputError
+from charrnn.metrics import Row
 from charrnn.models import model_file
 from charrnn.runs.folder import read_yaml
 from charrnn.runs.recorded_config import MISSING, found
 
-METRICS = "metrics.csv"
-Row = dict[str, float]
-Curve = list[tuple[int, float]]  # (step, value)
 T = TypeVar("T")
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
@@ -29,37 +26,6 @@ _FOREVER = 1e12  # seconds
 # of a model's weights: PyTorch's second bias is frozen at zero
 _NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
-
-
-def metrics(folder: Path) -> list[Row]:
-    """The rows of metrics.csv that have a step, each with the numbers that stand in it."""
-    rows: list[Row] = []
-    if not (folder / METRICS).is_file():
-        return rows  # a pipe would be waited for
-    with (
-        contextlib.suppress(OSError, csv.Error),
-        open(folder / METRICS, newline="", encoding="utf-8", errors="replace") as file,
-    ):
-        for line in csv.DictReader(file):
-            # a row that is being written may lack its end
-            if None in line.values():
-                continue
-            numbers = ((name, _number(text)) for name, text in line.items())
-            row = {name: number for name, number in numbers if math.isfinite(number)}
-            if "step" in row:
-                rows.append(row)
-    return rows
-
-
-def curve(rows: Sequence[Row], name: str) -> Curve:
-    """A column of the metrics over the steps that have it."""
-    return [(int(row["step"]), row[name]) for row in rows if name in row]
-
-
-def best(rows: Sequence[Row]) -> Row | None:
-    """The row of the lowest validation loss; None without validation."""
-    validated = [row for row in rows if "val/loss" in row]
-    return min(validated, key=lambda row: row["val/loss"], default=None)
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -74,8 +40,9 @@ def text(config: dict[str, Any]) -> str:
     data = found(config, "data")
     data = data if isinstance(data, dict) else {}
     if given := data.get("input_txt"):
-        names = given if isinstance(given, list) else [given]
-        return ", ".join(Path(str(name)).name for name in names)
+        names = [Path(str(name)).name for name in (given if isinstance(given, list) else [given])]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
     return Path(str(data.get("corpus") or data.get("url") or data.get("input_h5") or "?")).name
 
 
@@ -149,10 +116,3 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(most - 1, 1))] for i in range(most)]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan

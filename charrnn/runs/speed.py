@@ -16,6 +16,7 @@ from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainerOptions, TrainOptions, definite
 from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
+from charrnn.runs.budget import Choices
 from charrnn.runs.fit import module_of, threads
 from charrnn.runs.other_models import teach
 from charrnn.runs.world import World
@@ -42,12 +43,11 @@ def decided(
     Args:
         data: is cut into as many streams as are chosen.
     """
-    given = {name: budget.value_of(config, name) for name in budget.DECIDES}
-    given = {name: value for name, value in given.items() if value is not None}
-    if budget.leaves_nothing_open(given):
+    given = Choices.of(config)
+    if given.complete:
         return config
     if config.model.tied:
-        given.setdefault(budget.HIDDEN_SIZE, config.model.embedding_size)
+        given = given.over(Choices(hidden_size=config.model.embedding_size))
     guess = budget.guessed(config)
     trainer = hardware.resolve(guess, world)
     processes = hardware.processes(trainer)
@@ -62,7 +62,7 @@ def decided(
         seconds=seconds_of(config.budget) if config.budget else budget.USUAL_SECONDS,
         parameters_of=parameters_of,
         given=given,
-        every=config.validate_every or given.get(budget.CHECKPOINTS),
+        every=config.validate_every or given.checkpoint_every,
         validating=budget.ASKED_VALIDATION_SHARE
         if config.validate_every
         else budget.VALIDATION_SHARE,
@@ -76,10 +76,10 @@ def decided(
         say(f"  {chosen.speed:,.0f} characters/s measured; {chosen.why}")
     else:
         chosen = budget.chosen(asked, lambda size, batch: budget.usual_speed(size))
-        if budget.MAX_STEPS in chosen.options and budget.MAX_STEPS not in given:
+        if chosen.choices.max_steps is not None and given.max_steps is None:
             say(f"for a text of this length: {chosen.what}")
-    data.batch_size = chosen.options[budget.BATCH_SIZE]
-    return budget.replaced(config, chosen.options)
+    data.batch_size = definite(chosen.choices.batch_size)
+    return chosen.choices.put_in(config)
 
 
 def _measuring(
@@ -95,8 +95,7 @@ def _measuring(
 
     @functools.cache
     def speed_of(hidden_size: int, batch_size: int) -> float:
-        sizes = {budget.HIDDEN_SIZE: hidden_size, budget.BATCH_SIZE: batch_size}
-        tried = budget.replaced(config, sizes)
+        tried = Choices(batch_size=batch_size, hidden_size=hidden_size).put_in(config)
         tried = replace(tried, trainer=hardware.resolve(tried, world))
         speed = measured(tried, vocabulary, asked.processes, seconds, teachers)
         return speed * asked.processes * (SPEED_KEPT if asked.processes > 1 else 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn import files, plugins
-from charrnn.data import open_data, translated
+from charrnn.data import training_data, translated
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.evaluation import fitted_temperature
 from charrnn.models import IN_A_RUN, model_file
@@ -141,7 +141,7 @@ def record_temperature(folder: Path) -> None:
         say("temperature of evaluation: not fitted; the weights of the counts do what it does")
         return
     try:
-        data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+        data = training_data(trained.facts)
     except InputError as error:
         say(f"temperature of evaluation: not fitted; {error}")
         return

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn.errors import InputError, RunError, install
+from charrnn import metrics
+from charrnn.errors import InputError, RunError, needing
 from charrnn.files import replacing, short_path
-from charrnn.runs import run_history
 from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import duration, fitted, say, short_numbers, width_of
-from charrnn.sweeps.summary import Summary, number, summaries
+from charrnn.sweeps.summary import Summary, summaries
 
 # how a table writes a column; the others are written as they are
 _WRITTEN: dict[str, Callable[[Any], str]] = {
@@ -230,7 +230,7 @@ def _count(number: int, what: str) -> str:
 
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers by size, before texts by their letters."""
-    as_number = number(value)
+    as_number = metrics.number(value)
     return as_number is None, as_number or 0.0, str(value)
 
 
@@ -312,8 +312,8 @@ def progress(sweep: Path, place: Place, seconds: float | None) -> str:
 def _best(sweep: Path) -> tuple[float, str] | None:
     """The lowest validation loss of the runs so far, and the job that has it."""
     found = []
-    for path in sweep.glob(f"*/{run_history.METRICS}"):
-        if (row := run_history.best(run_history.metrics(path.parent))) is not None:
+    for path in sweep.glob(f"*/{metrics.NAME}"):
+        if (row := metrics.best(metrics.read(path.parent))) is not None:
             found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
     return min(found, default=None)
 
@@ -328,11 +328,9 @@ def draw(board: Leaderboard, path: Path) -> None:
         InputError: matplotlib is not installed, or no run has a loss.
         RunError: the file cannot be written.
     """
-    try:
+    with needing("curves: needs matplotlib", "sweep"):
         from matplotlib import colormaps
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(f"curves: needs matplotlib ({error}); {install('sweep')}") from None
     runs = [run for run in board.runs if run.loss is not None]
     if not runs:
         raise InputError(f"curves={path}: no run has a validation loss to draw")
@@ -343,10 +341,10 @@ def draw(board: Leaderboard, path: Path) -> None:
     for place, run in reversed(list(enumerate(runs))):
         named = place < NAMED
         color = colors(0.9 * place / max(1, min(NAMED, len(runs)) - 1)) if named else "0.8"
-        rows = run_history.metrics(run.folder)
-        losses += [loss for _, loss in run_history.curve(rows, "val/loss")]
+        rows = metrics.read(run.folder)
+        losses += [loss for _, loss in metrics.curve(rows, "val/loss")]
         for name, width in (("train/loss", 0.5), ("val/loss", 1.8)):
-            points = run_history.curve(rows, name)
+            points = metrics.curve(rows, name)
             label = _label(board, run) if named and name == "val/loss" else None
             axes.plot(*zip(*points, strict=True), color=color, linewidth=width, label=label)
     axes.set(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from charrnn import metrics
 from charrnn.errors import InputError, shown
 from charrnn.runs import run_history
 from charrnn.runs.folder import is_run, read_config, recorded
@@ -113,8 +114,8 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config = recorded(folder)
-    rows = run_history.metrics(folder)
-    lowest = run_history.best(rows)
+    rows = metrics.read(folder)
+    lowest = metrics.best(rows)
     facts = run_history.facts(folder)
     characters, seconds = run_history.trained(rows, config, facts)
     return Summary(
@@ -174,7 +175,7 @@ class Condition(NamedTuple):
         found = run.value(self.name)
         if isinstance(found, list):
             return (self.value in map(str, found)) == (self.comparison == "=")
-        one, other = number(found), number(self.value)
+        one, other = metrics.number(found), metrics.number(self.value)
         if one is not None and other is not None:
             return _COMPARISONS[self.comparison](one, other)
         if self.comparison in ("=", "!="):
@@ -227,11 +228,3 @@ def _text(value: Any) -> str:
     if value is None or value is MISSING:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def number(value: Any) -> float | None:
-    """The number that a value is or says; None for another."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

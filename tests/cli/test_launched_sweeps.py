@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from charrnn.models import checkpoint
 from tests.cli.test_launchers import PACKAGES, _until, command, environment, launcher, place, sweep
@@ -79,22 +78,3 @@ def test_one_fails_one_is_killed_and_all_is_resumed(how: str, place: Path) -> No
     for number in (0, 3):
         assert state(run(place / "sweep", number))["global_step"] == 600
     assert not (run(place / "sweep", 1) / "model.safetensors").exists()
-
-
-def test_jobs_side_by_side_share_the_threads_out(place: Path) -> None:
-    joblib = pytest.importorskip("joblib", reason="needs hydra-joblib-launcher")
-    environ = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
-    words = ["data.batch_size=64", "trainer.threads=null", "trainer.max_steps=2", "seed=1,2"]
-    words += ["model.hidden_size=8", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done = subprocess.run(
-        command("-m", "hydra.sweep.dir=sweep", *words),
-        cwd=place,
-        env=environ,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    for number in (0, 1):
-        config = yaml.safe_load((run(place / "sweep", number) / ".hydra/config.yaml").read_text())
-        # a thread has eight streams or more
-        assert config["trainer"]["threads"] == max(1, min(joblib.cpu_count() // 2, 64 // 8))

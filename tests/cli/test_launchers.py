@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.errors import InputError, Interrupted, RunError
@@ -54,43 +55,47 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
-def sweep(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def sweep(
+    place: Path, *words: str, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command("-m", "hydra.sweep.dir=sweep", *words),
         cwd=place,
-        env=environment(),
+        env=environ or environment(),
         capture_output=True,
         text=True,
         timeout=300,
     )
 
 
-def test_every_job_trains_in_a_folder_of_its_own(launcher: str, place: Path) -> None:
-    words = ["model.hidden_size=8,9", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
-    done = sweep(place, *words)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    for name in ("0_model.hidden_size=8", "1_model.hidden_size=9"):
-        assert (place / "sweep" / name / "model.safetensors").is_file()
+def test_jobs_train_side_by_side_and_those_that_fail_are_told(launcher: str, place: Path) -> None:
+    words = [f"hydra/launcher={launcher}", "trainer.max_steps=2", "data.batch_size=64"]
+    words += ["model.hidden_size=8,9", "data.input_txt='no.txt','corpus.txt'"]
+    words += ["trainer.threads=null"]
+    words += ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
+    environ = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    done = sweep(place, *words, environ=environ)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    *_, one, two, last = done.stderr.splitlines()
+    for line, job in zip(sorted([one, two]), (0, 1), strict=True):
+        assert line.startswith(f"failed: job {job} (")
+        assert line.endswith("/no.txt: no such file or folder")
+    assert last == "charrnn train: 2 of 4 jobs failed"
+    assert "Traceback" not in done.stderr
+    assert not list((place / "sweep").glob(".failed*"))
+    # the others have a folder each, and are on the board
+    trained = sorted((place / "sweep").glob("[23]_*"))
+    assert [path.name[-2:] for path in trained] == ["=8", "=9"]
+    assert all((path / "model.safetensors").is_file() for path in trained)
     board = (place / "sweep" / "leaderboard.csv").read_text().splitlines()
     assert len(board) == 3
     assert "run  val/loss  step" in done.stderr
-
-
-def test_the_jobs_that_fail_are_told_and_counted(launcher: str, place: Path) -> None:
-    texts = "data.input_txt='no.txt','corpus.txt','neither.txt'"
-    words = ["model.hidden_size=8", "trainer.max_steps=20", f"hydra/launcher={launcher}"]
-    done = sweep(place, *words, texts)
-    assert (done.returncode, done.stdout) == (1, "")
-    *_, one, two, last = done.stderr.splitlines()
-    first, second = sorted([one, two])
-    assert first.startswith("failed: job 0 (")
-    assert first.endswith("/no.txt: no such file or folder")
-    assert second.startswith("failed: job 2 (")
-    assert second.endswith("/neither.txt: no such file or folder")
-    assert last == "charrnn train: 2 of 3 jobs failed"
-    assert "Traceback" not in done.stderr
-    assert (place / "sweep" / "1_data.input_txt=corpus.txt" / "model.safetensors").is_file()
-    assert not list((place / "sweep").glob(".failed*"))
+    if launcher == "joblib":
+        # they share the threads out, and a thread has eight streams or more
+        threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
+        for path in trained:
+            config = yaml.safe_load((path / ".hydra/config.yaml").read_text())
+            assert config["trainer"]["threads"] == threads
 
 
 @pytest.mark.slow

@@ -128,7 +128,11 @@ def test_a_text_is_the_same_on_every_machine() -> None:
 # -- the compiled loop ---------------------------------------------------------------------
 
 
-@pytest.fixture(params=[None, False], ids=["as-it-is", "without-vnni"])
+@pytest.fixture(
+    # which a processor without it has in the fast tests
+    params=[None, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["as-it-is", "without-vnni"],
+)
 def vnni(request: pytest.FixtureRequest) -> bool | None:
     """Whether VNNI multiplies: where there is such a thing, or nowhere."""
     pytest.importorskip("numba", reason="the extra fast is not installed")

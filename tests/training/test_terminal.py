@@ -41,10 +41,10 @@ def on_a_terminal(*words: str) -> str:
     return read.decode("utf-8")
 
 
-def test_what_matters_is_in_the_bar(workplace: Path) -> None:
+def test_what_matters_is_in_the_bar_and_a_sample_now_and_then(workplace: Path) -> None:
     # a rate at which the loss soon gets worse again
     words = ["trainer.max_steps=60", "print_every=1", "optimizer.lr=0.3", "schedule=constant"]
-    said = on_a_terminal("hydra.run.dir=run", *words)
+    said = on_a_terminal("hydra.run.dir=run", "callbacks.samples.length=300", *words)
     rows = metrics(workplace / "run")
     losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
     bars = [bar for bar in re.split(r"[\r\n]", said) if "k/s" in bar]
@@ -67,11 +67,6 @@ def test_what_matters_is_in_the_bar(workplace: Path) -> None:
     step, best = min(losses.items(), key=lambda item: item[1])
     assert f", the best is {best:.4f} after step {step}" in said
 
-
-def test_a_sample_now_and_then(workplace: Path) -> None:
-    said = on_a_terminal(
-        "hydra.run.dir=run", "trainer.max_steps=30", "callbacks.samples.length=300"
-    )
     # what the bar left on a line is wiped before
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in said.split("\n")]
     lines = [line for line in lines if line.startswith("    ")]

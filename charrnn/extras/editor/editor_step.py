@@ -9,7 +9,7 @@ from pathlib import Path
 
 from charrnn.commands.output import opened
 from charrnn.commands.sample import SampleStep
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, needing
 from charrnn.extras.editor.editor_options import EditorOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.options.commands import SampleOptions
@@ -53,14 +53,10 @@ def write_together(sampler: Sampler, asked: SamplingParams, keep: str | None) ->
         raise InputError("interactive=true: needs a terminal to write in")
     import asyncio
 
-    try:
+    with needing("interactive=true: needs prompt_toolkit", "interactive"):
         from prompt_toolkit.output import create_output
 
         from charrnn.extras.editor.editor import Editor
-    except ImportError as error:
-        raise InputError(
-            f"interactive=true: needs prompt_toolkit ({error}); {install('interactive')}"
-        ) from None
 
     asked = replace(
         asked,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, needing
 from charrnn.generation.weights import Folded, fold
 from charrnn.models.trained import LAYERNORM_EPS, TrainedModel
 from charrnn.text.primer import primer_of
@@ -37,10 +37,8 @@ def onnx_step(model: TrainedModel, card: list[tuple[str, str]]) -> bytes:
     Raises:
         InputError: the package onnx is missing, or the model's cell has no operators here.
     """
-    try:
+    with needing("output: .onnx needs onnx", "onnx"):
         import onnx
-    except ImportError as error:
-        raise InputError(f"output: .onnx needs onnx ({error}); {install('onnx')}") from None
     architecture = model.architecture
     if architecture.kind not in OPERATORS:
         raise InputError(f"output: a model of kind {architecture.kind} cannot be written as ONNX")

@@ -102,13 +102,10 @@ def _given(options: InspectOptions, model: TrainedModel) -> Ids:
 
 def _corpus(model: TrainedModel) -> EncodedText | None:
     """The text that the model was trained on, where it is still at hand."""
-    from charrnn.data import open_data
+    from charrnn.data import training_data
 
-    h5, json = model.facts.get("input_h5"), model.facts.get("input_json")
-    if not isinstance(h5, str) or not isinstance(json, str):
-        return None
     try:
-        return open_data(Path(h5), Path(json))
+        return training_data(model.facts)
     except InputError as error:
         say(f"the text that the model was trained on is not at hand ({error})")
         return None

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, install
+from charrnn.errors import needing
 from charrnn.extras.novelty.training_text import Passage, TrainingText, words_of
 from charrnn.files import replacing
 from charrnn.text.vocabulary import readable
@@ -121,12 +121,8 @@ def draw(report: Report, path: Path) -> None:
         InputError: matplotlib is not installed.
         RunError: the file cannot be written.
     """
-    try:
+    with needing("report: its plot needs matplotlib", "novelty"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            f"report: its plot needs matplotlib ({error}); {install('novelty')}"
-        ) from None
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     shares = [100 * share for share in report.copied]

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.data import BLOCK, EncodedText, open_data
-from charrnn.errors import InputError, install, shown
+from charrnn.data import BLOCK, EncodedText, open_data, training_data
+from charrnn.errors import InputError, needing, shown
 from charrnn.models.ensemble import Trained
 from charrnn.text.preprocessing import read_pieces
 from charrnn.text.vocabulary import readable
@@ -146,12 +146,8 @@ class TrainingText:
     @cached_property
     def _suffixes(self) -> npt.NDArray[np.int32]:
         """The suffix array (bytes of the text,)."""
-        try:
+        with needing("novelty: needs pydivsufsort", "novelty"):
             from pydivsufsort import divsufsort
-        except ImportError as error:
-            raise InputError(
-                f"novelty: needs pydivsufsort ({error}); {install('novelty')}"
-            ) from None
         suffixes: npt.NDArray[np.int32] = divsufsort(self._bytes)
         return suffixes
 
@@ -180,13 +176,8 @@ def find_training_text(trained: Trained, corpus: str | None = None) -> TrainingT
         InputError: it cannot be found or read.
     """
     if corpus is None:
-        h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
-        if not isinstance(h5, str) or not isinstance(json, str):
-            raise InputError(
-                "corpus=null: the model does not say what it was trained on; give corpus=, its text"
-            )
         try:
-            return TrainingText(_training_split(open_data(Path(h5), Path(json))))
+            return TrainingText(_training_split(training_data(trained.facts)))
         except InputError as error:
             raise InputError(
                 f"corpus=null: the text that the model was trained on is not at hand; "

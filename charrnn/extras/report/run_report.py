@@ -16,11 +16,12 @@ from typing import Any
 
 import yaml
 
+from charrnn import metrics
 from charrnn.files import replacing
+from charrnn.metrics import Row
 from charrnn.runs import folder as folders
 from charrnn.runs import run_history
 from charrnn.runs.recorded_config import MISSING, found
-from charrnn.runs.run_history import Row
 from charrnn.say import BITS_PER_NAT, duration, say
 
 Points = Sequence[tuple[float, float]]  # (step, loss)
@@ -105,7 +106,7 @@ def write_report(folder: Path) -> Path:
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
-    rows = run_history.metrics(folder)
+    rows = metrics.read(folder)
     values = {
         "title": _escaped(_title(config)),
         "lead": _lead(rows),
@@ -123,7 +124,7 @@ def write_report(folder: Path) -> Path:
 
 def report(folder: Path) -> Path | None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
-    if not (folder / folders.RECORDED).is_file() or not (folder / run_history.METRICS).is_file():
+    if not (folder / folders.RECORDED).is_file() or not (folder / metrics.NAME).is_file():
         return None
     try:
         return write_report(folder)
@@ -133,23 +134,14 @@ def report(folder: Path) -> Path | None:
 
 
 def _title(config: dict[str, Any]) -> str:
-    model, text = config["model"], _text(config)
+    model = config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {text}" if text else size
-
-
-def _text(config: dict[str, Any]) -> str:
-    for name in ("input_txt", "input_h5", "url", "corpus"):
-        value = found(config, f"data.{name}")
-        if value is not MISSING and value:
-            parts = value if isinstance(value, list) else [value]
-            return ", ".join(Path(str(part)).name for part in parts[:3])
-    return ""
+    return f"{size} on {run_history.text(config)}"
 
 
 def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
-    if (best := run_history.best(rows)) is None:
+    if (best := metrics.best(rows)) is None:
         return f"{steps} steps, without validation."
     loss, both = best["val/loss"], best.get("val/loss_with_counts", math.inf)
     counted = f" With the counts of its text it is {both:.4f}." if both < loss else ""
@@ -164,8 +156,8 @@ def _steps(rows: list[Row]) -> int:
 
 
 def _chart(rows: list[Row]) -> str:
-    best = run_history.best(rows)
-    train, val = (run_history.curve(rows, name) for name in ("train/loss", "val/loss"))
+    best = metrics.best(rows)
+    train, val = (metrics.curve(rows, name) for name in ("train/loss", "val/loss"))
     drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
@@ -184,7 +176,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     rate, dropout = value("optimizer.lr"), value("model.dropout")
     trainer = [value(f"trainer.{name}") for name in ("accelerator", "precision")]
     facts = {
-        "text": _text(config),
+        "text": run_history.text(config),
         "model": f"{size:,} parameters" if (size := run_history.parameters(folder, config)) else "",
         "dropout": f"{dropout:g}" if dropout is not None else "",
         "optimizer": f"{optimizer}, learning rate {rate:g}" if rate else optimizer,
@@ -206,7 +198,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
 
 def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
     steps = f"{_steps(rows):,} steps"
-    speeds = [value for _, value in run_history.curve(rows, "characters_per_second")]
+    speeds = [value for _, value in metrics.curve(rows, "characters_per_second")]
     if not speeds:
         return steps
     _, seconds = run_history.trained(rows, config, run_history.facts(folder))
@@ -215,7 +207,7 @@ def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
 
 
 def _samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = dict(run_history.curve(rows, "val/loss"))
+    losses = dict(metrics.curve(rows, "val/loss"))
     parts = []
     for step, path in run_history.spread(run_history.sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from charrnn import files
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, needing
 from charrnn.runs.folder import is_run
 from charrnn.say import say
 
@@ -50,12 +50,8 @@ class Settings:
 
 def imported() -> Any:
     """Optuna, which says what is wrong and not what goes on; InputError if it is not installed."""
-    try:
+    with needing("a search (sweep=tpe and the like) needs optuna", "sweep"):
         import optuna
-    except ImportError as error:
-        raise InputError(
-            f"a search (sweep=tpe and the like) needs optuna ({error}); {install('sweep')}"
-        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
