@@ -20,8 +20,6 @@ from charrnn import DISTRIBUTION
 from charrnn.errors import OwnCodeError
 
 PACKAGE = Path(__file__).resolve().parent
-# Hydra finds its plugins beside the package
-OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -44,7 +42,7 @@ def explained(error: BaseException) -> OwnCodeError | None:
 
 
 def _is_ours(filename: str) -> bool:
-    return any(Path(filename).resolve().is_relative_to(folder) for folder in OURS)
+    return Path(filename).resolve().is_relative_to(PACKAGE)
 
 
 def _is_dependency(filename: str) -> bool:
@@ -52,7 +50,7 @@ def _is_dependency(filename: str) -> bool:
     if filename.startswith("<"):  # made at run time
         return True
     path = Path(filename).resolve()
-    if any(path.is_relative_to(folder) for folder in OURS):
+    if path.is_relative_to(PACKAGE):
         return False
     for folder in _site_folders():
         if path.is_relative_to(folder):
