@@ -20,6 +20,8 @@ from charrnn import DISTRIBUTION
 from charrnn.errors import OwnCodeError
 
 PACKAGE = Path(__file__).resolve().parent
+# Hydra finds its plugins beside the package
+OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -42,7 +44,7 @@ def explained(error: BaseException) -> OwnCodeError | None:
 
 
 def _is_ours(filename: str) -> bool:
-    return Path(filename).resolve().is_relative_to(PACKAGE)
+    return any(Path(filename).resolve().is_relative_to(folder) for folder in OURS)
 
 
 def _is_dependency(filename: str) -> bool:
@@ -50,7 +52,7 @@ def _is_dependency(filename: str) -> bool:
     if filename.startswith("<"):  # made at run time
         return True
     path = Path(filename).resolve()
-    if path.is_relative_to(PACKAGE):
+    if any(path.is_relative_to(folder) for folder in OURS):
         return False
     for folder in _site_folders():
         if path.is_relative_to(folder):

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.cli.command_line import Line, hydra_config
@@ -48,22 +48,14 @@ def run_once(job: Job, config: DictConfig) -> None:
 
 
 def run_sweep(job: Job, config: DictConfig) -> None:
-    """Let the sweeper of a composed config run its jobs; it may raise what one of them raises.
-
-    A sweeper is a plugin of Hydra's, or one of charrnn's functions, which take the config, a
-    context, a launcher and the overrides.
-    """
-    sweeper, plugins = config.hydra.sweeper._target_, Plugins.instance()
-    words: Any = OmegaConf.to_container(config.hydra.overrides.task)
-    with (
-        _context(config, "multirun") as context,
-        contextlib.redirect_stderr(WithoutHydrasLine(sys.stderr)),
-    ):
-        known: Any = {"config": config, "hydra_context": context, "task_function": job}
-        if sweeper.startswith("charrnn."):
-            get_method(sweeper)(config, context, plugins.instantiate_launcher(**known), words)
-        else:
-            plugins.instantiate_sweeper(**known).sweep(arguments=words)
+    """Let the sweeper of a composed config run its jobs; it may raise what one of them raises."""
+    with _context(config, "multirun") as context:
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=config, hydra_context=context, task_function=job
+        )
+        words: Any = OmegaConf.to_container(config.hydra.overrides.task)
+        with contextlib.redirect_stderr(WithoutHydrasLine(sys.stderr)):
+            sweeper.sweep(arguments=words)
 
 
 @contextlib.contextmanager

@@ -29,8 +29,6 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
@@ -68,7 +66,7 @@ from charrnn.sweeps.jobs import Sweep, SweepJob
 from charrnn.text.corpora import cached_text
 from charrnn.training.checkpoints import LAST
 
-SWEEPER = "charrnn.cli.resuming.run_recorded"
+SWEEPER = "hydra_plugins.charrnn_recorded.RecordedJobs"
 SINGLE_NODES = ("data", "model", "optimizer", "schedule", "trainer")
 NAMED_NODES = ("callbacks", "logger")
 # whose options are all there in every record: what is missing there is new since
@@ -156,13 +154,6 @@ def _has_several_values(word: str) -> bool:
         return bool(OverridesParser.create().parse_override(word).is_sweep_override())
     except HydraException:
         return False  # which is told as the line is composed
-
-
-def run_recorded(
-    config: DictConfig, context: HydraContext, launcher: Launcher, today: Sequence[str]
-) -> None:
-    """Run each job that a sweep's folder records to its end; one that is finished says so."""
-    launcher.launch(recorded_jobs(config.hydra, today), initial_job_idx=0)
 
 
 def recorded_jobs(hydra: DictConfig, today: Sequence[str]) -> list[list[str]]:

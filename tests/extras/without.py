@@ -34,7 +34,7 @@ print(*(name for name in sys.modules if name.startswith("charrnn.extras.")))
 def copied(to: Path, without: Sequence[str]) -> Path:
     """Copy the package, its conf/ and its tests, without these extras."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("charrnn", "conf", "tests"):
+    for name in ("charrnn", "conf", "hydra_plugins", "tests"):
         shutil.copytree(REPOSITORY / name, to / name, ignore=ignore)
     shutil.copy(REPOSITORY / "pyproject.toml", to)
     for extra in without:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from hydra.utils import instantiate
@@ -31,18 +31,21 @@ from charrnn.sweeps.jobs import Sweep
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-TARGET = "charrnn.extras.search.search.search"
+TARGET = "hydra_plugins.charrnn_study.StudySweeper"
 _NUMBERS = ("n_trials", "n_jobs", "seed")
 
 
 def search(
     config: DictConfig, context: HydraContext, launcher: Launcher, arguments: Sequence[str]
-) -> None:
+) -> list[JobReturn]:
     """Run trials until the study has as many as it is to have.
 
     Args:
         config: of the sweep.
         arguments: its overrides.
+
+    Returns:
+        What came of the jobs that were run from here.
     """
     folder = Path(config.hydra.sweep.dir)
     sweep = jobs.read(folder) if config.resume not in (None, "auto") else None
@@ -58,6 +61,7 @@ def search(
     ]
     folder.mkdir(parents=True, exist_ok=True)
     worker = Worker(folder, settings)
+    results: list[JobReturn] = []
     while trials := worker.next():
         if sweep is None:
             words = [_job(trial, alike, folder) for trial in trials]
@@ -72,6 +76,8 @@ def search(
                     f"data.val_frac: job {trial.number} has no validation loss, by which a study "
                     f"goes; give it more text to validate on"
                 )
+        results += ended
+    return results
 
 
 def _job(trial: BaseTrial, alike: Sequence[str], sweep: Path) -> list[str]:
