@@ -36,7 +36,7 @@ ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
 SHORTEST_ROW = 2048
 LEAST_ROWS_A_THREAD = 8
-# another run takes at least so many characters, and ends when it changes the loss by no
+# another run takes at least so many characters, and ends when it changes the loss of no row by
 # more than this (nats per character)
 SECOND_RUN = 64
 UNCHANGED = 1e-5
@@ -267,9 +267,9 @@ class _Run:
                 if self.each is not None:
                     by_row = self.each[: self.rows * self.length].reshape(self.rows, self.length)
                     by_row[span.start : span.stop, start:stop] = each.cpu().numpy()
-                changed = np.abs(new - losses[span.start : span.stop]).sum()
+                changed = np.abs(new - losses[span.start : span.stop]).max(initial=0)
                 losses[span.start : span.stop] = new
-                agrees = changed <= UNCHANGED * len(span) * (stop - start)
+                agrees = changed <= UNCHANGED * (stop - start)
                 if again and agrees and stop >= SECOND_RUN:
                     return state, True
                 if self.stopped.is_set():
