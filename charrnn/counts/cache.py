@@ -21,7 +21,7 @@ _ENTRY = "counted"
 def key_of(ids: Ids, held_out: Ids, vocabulary_size: int, most: int) -> str:
     """A hash of all that `best_context` goes by: what it takes, and how it counts."""
     discounts = counting.DISCOUNTS, counting.DISCOUNTS_BELOW_TOP, counting.DISCOUNTS_TOP
-    how = vocabulary_size, most, counting.MAX_NODES, discounts, len(ids)
+    how = vocabulary_size, most, counting.MAX_NODES, counting.TRIED, discounts, len(ids)
     digest = hashlib.sha256(json.dumps(how).encode())
     for each in (ids, held_out):
         digest.update(np.ascontiguousarray(each, "<u4").data)

@@ -40,7 +40,7 @@ MAX_NODES = 1_100_000
 _AT_ONCE = 1 << 18  # numbers
 _AT_HAND = 1 << 20  # numbers of predictions
 # So many characters of a held-out text say how long contexts are; more are scored in such parts
-_TRIED = 1 << 17
+TRIED = 1 << 17
 _MANY = 255  # a count that a byte does not hold stands apart
 # Of counts of 1, 2, and 3 or more. Contexts that are nearly as long as the longest are rare ones,
 # and less is to be believed of them; fitted on tiny-shakespeare's validation split.
@@ -454,7 +454,7 @@ def best_context(
         levels.append(level)
         if is_cut := len(levels) > 2 and _nodes(levels, len(levels) - 1) > MAX_NODES:
             break
-    longest, tried = len(levels) - 1 - is_cut, held_out[:_TRIED]
+    longest, tried = len(levels) - 1 - is_cut, held_out[:TRIED]
     found: Counted | None = None
     for context in range(1, longest + 1):
         if not goes_on():
@@ -517,8 +517,8 @@ def _nats(table: CountTable, ids: Ids) -> Iterator[float]:
     In parts, of which the last may be smaller.
     """
     state = table.beginning(1)
-    for first in range(0, len(ids) - 1, _TRIED - 1):
-        part = ids[first : first + _TRIED]
+    for first in range(0, len(ids) - 1, TRIED - 1):
+        part = ids[first : first + TRIED]
         matched = table._matched(part[None], state)[0]
         state = matched[-2:-1]
         p = table.unigram[part[1:]].astype(np.float64)

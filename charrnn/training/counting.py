@@ -32,7 +32,7 @@ from charrnn.training.loggers import MetricsCSV
 LOSS = "val/loss_with_counts"
 # 16 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
 _ROOM = 1 << 23
-# 45 bytes each while they are counted
+# up to 45 bytes each while they are counted
 MOST = 2_000_000
 # Of a text this short nothing is learnt that its counts do not know: on 400 characters network,
 # counts and both were at 3.02, 2.42 and 2.62, on 4,000 at 2.37, 2.03 and 2.03.

@@ -115,7 +115,7 @@ def test_arrays_that_are_no_table_are_refused():
 
 @pytest.mark.parametrize("tried", [1 << 17, 100])
 def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
-    monkeypatch.setattr(counting, "_TRIED", tried)
+    monkeypatch.setattr(counting, "TRIED", tried)
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     table, loss, _ = best_context(text[:2400], text[2400:], 4)
@@ -127,7 +127,7 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
 
 
 def test_counting_ends_when_it_shall_not_go_on(monkeypatch):
-    monkeypatch.setattr(counting, "_TRIED", 20)
+    monkeypatch.setattr(counting, "TRIED", 20)
     text = TEXTS["words"]
 
     def found(answers):
