@@ -13,10 +13,9 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from charrnn import plugins
+from charrnn import imports, plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOPPING, InputError, terminate
-from charrnn.imports import first_import
 from charrnn.plugins import Command
 from charrnn.say import lasting
 
@@ -28,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; those of this process by default.
     """
     label = "charrnn"
+    imports.freezes = arguments is None
     try:
         with _stopping_raises():
             _open_standard_streams()
@@ -84,7 +84,7 @@ def _answer(words: list[str], command: Command | None) -> int:
 
         print(help.of(command.name))
         return 0
-    with first_import("hydra"):
+    with imports.first_import("hydra"):
         from charrnn.cli import compose
 
     return compose.main(command, rest)

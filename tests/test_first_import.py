@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
+from charrnn import imports
 from charrnn.imports import first_import
 
 
@@ -15,7 +18,29 @@ def test_garbage_is_collected_again_however_it_ends(name: str) -> None:
         assert gc.isenabled() == (name == "charrnn")  # which is imported already
         raise ImportError
     assert gc.isenabled()
-    gc.unfreeze()  # what the test froze
+
+
+@pytest.mark.parametrize("freezes", [False, True])
+def test_what_a_script_has_is_collected_still(
+    freezes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "freezes", freezes)
+    cycle: list[object] = []
+    cycle.append(cycle)
+    with first_import("a_package_that_is_not_there"):
+        pass
+    still_looked_at = any(each is cycle for each in gc.get_objects())
+    gc.unfreeze()
+    assert still_looked_at != freezes
+
+
+@pytest.mark.parametrize(("call", "freezes"), [("main(['--version'])", False), ("main()", True)])
+def test_only_the_program_freezes(call: str, freezes: bool) -> None:
+    code = f"from charrnn import imports, __main__ as m; m.{call}; print(imports.freezes)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str(freezes)
 
 
 def test_who_collects_none_goes_on_so() -> None:

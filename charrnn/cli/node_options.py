@@ -17,6 +17,7 @@ from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     BETAS,
+    CONTEXT,
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE,
@@ -90,7 +91,7 @@ class SamplesOptions:
 
 @dataclass
 class CharacterCountsOptions:
-    context: Annotated[int, AT_LEAST_1]
+    context: Annotated[int, CONTEXT]
     characters: Annotated[int, NOT_NEGATIVE]
 
 

@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.options.ranges import LONGEST_CONTEXT
+
 Ids = npt.NDArray[np.integer[Any]]
 Nodes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -116,7 +118,7 @@ class CountTable:
         counts = counts.astype(np.promote_types(counts.dtype, many.dtype))
         counts[stands_apart] = many
         inner, nodes = len(children), len(characters)
-        if not 1 <= context <= 64 or not 1 <= inner <= nodes or len(dropped) != inner:
+        if not 1 <= context <= LONGEST_CONTEXT or not 1 <= inner <= nodes or len(dropped) != inner:
             raise ValueError("its counts are not those of a text")
         if len(counts) != nodes or 1 + int(children.sum(dtype=np.int64)) != nodes:
             raise ValueError("its counts are not those of a text")

@@ -137,8 +137,8 @@ class KeptLogits:
         room: for so many numbers.
 
     Attributes:
-        logits: (R, C, V), of C characters of each row; in 16 bits, for the memory, which changes
-            a loss by some millionths of a nat.
+        logits: (R, C, V), of C characters of each row, the largest 0; in 16 bits, for the memory,
+            which changes a loss by some millionths of a nat.
         ids: (R, C + 1), those that were read, and the one after the last.
         before: (R, B), up to so many ids before each row, which are 0 where there are none.
         known: (R,), how many of these there are.
@@ -164,7 +164,9 @@ class KeptLogits:
         """Keep those (R, C, V) of some rows, of which the first is of the column `start`."""
         columns = self.logits.shape[1] - start
         if columns > 0:
-            kept = logits[:, :columns].half().cpu().numpy()
+            part = logits[:, :columns]
+            # near 0, where 16 bits are dense, the likeliest most of all
+            kept = (part - part.amax(-1, keepdim=True)).half().cpu().numpy()
             self.logits[rows.start : rows.stop, start : start + kept.shape[1]] = kept
 
 

@@ -174,6 +174,10 @@ def _are_devices(devices: Any) -> bool:
 
 _MAX_THREADS = 512  # far beyond, torch crashes
 THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
+LONGEST_CONTEXT = 64  # characters; a file's table of counts looks back no further
+CONTEXT = Range(
+    lambda value: 1 <= value <= LONGEST_CONTEXT, f"must be between 1 and {LONGEST_CONTEXT}"
+)
 PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
 ORIGINS = Range(
     lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),

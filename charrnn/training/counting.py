@@ -25,6 +25,7 @@ from charrnn.counts import (
 from charrnn.data import SplitIds
 from charrnn.errors import InputError
 from charrnn.evaluation.carried import KeptLogits
+from charrnn.options.ranges import LONGEST_CONTEXT
 from charrnn.say import say
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
@@ -110,9 +111,10 @@ class CharacterCounts(L.Callback):
     """
 
     def __init__(self, context: int = MAX_CONTEXT, characters: int = MOST) -> None:
-        if context < 1 or characters < 0:
+        if not 1 <= context <= LONGEST_CONTEXT or characters < 0:
             raise InputError(
-                "callbacks.counts: context must be 1 or more, and characters 0 or more"
+                f"callbacks.counts: context must be between 1 and {LONGEST_CONTEXT}, and "
+                f"characters 0 or more"
             )
         self.goes_on: Callable[[], bool] = lambda: True
         self.context = context

@@ -12,7 +12,7 @@ from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import carried, character_losses, part_loss, stream_loss
-from charrnn.evaluation.carried import SHORTEST_ROW
+from charrnn.evaluation.carried import SHORTEST_ROW, KeptLogits
 from tests.evaluation.networks import losses_of_one_stream, network, one_stream
 
 
@@ -145,3 +145,14 @@ def test_units() -> None:
 def test_one_character_has_no_loss() -> None:
     with pytest.raises(ValueError, match="2 characters"):
         stream_loss(network("rnn"), np.zeros(1, np.int64))
+
+
+def test_logits_that_are_kept_may_be_far_from_0() -> None:
+    ids = SplitIds(np.arange(201) % 5)
+    logits = torch.randn(2, 100, 5, generator=torch.Generator().manual_seed(0))
+    for far in (0.0, 1000.0):
+        kept = KeptLogits(room=1 << 20, before=3)
+        kept.make_room(ids, 2, 5)
+        kept.take(logits + far, range(2), 0)
+        found = torch.from_numpy(kept.logits).float().log_softmax(-1)
+        torch.testing.assert_close(found, logits.log_softmax(-1), atol=3e-3, rtol=0)

@@ -121,8 +121,10 @@ def test_none_where_there_are_none(
     assert model_file.load(nothing / "model.safetensors").counts is None
     assert "val/loss_with_counts" not in metrics(nothing)[0]
     capfd.readouterr()
-    assert main(["train", "callbacks.counts.context=0"]) == 2
-    assert "callbacks.counts.context=0" in capfd.readouterr().err
+    for context in (0, 65):
+        assert main(["train", f"callbacks.counts.context={context}"]) == 2
+        refused = f"callbacks.counts.context={context}: must be between 1 and 64"
+        assert refused in capfd.readouterr().err
 
 
 def test_a_text_of_a_few_lines_is_its_counts(
