@@ -180,6 +180,7 @@ class CharacterCounts(L.Callback):
             return
         logits = kept.logits.reshape(-1, kept.logits.shape[-1])
         targets = kept.ids[:, 1:].ravel()
+        self.counts = self.losses = None
         if not len(targets) or not np.isfinite(logits).all():
             return
         if self._predicted is None:
