@@ -69,9 +69,7 @@ class Counts:
     @cached_property
     def by_length(self) -> npt.NDArray[np.float32]:
         """(K + 1, 2), the weights of network and counts by the length of the longest context."""
-        depths = np.linspace(0, 1, self.table.context + 1)[:, None]
-        first, last = np.array(self.weights).T
-        return ((1 - depths) * first + depths * last).astype(np.float32)
+        return _weights_at(np.linspace(0, 1, self.table.context + 1), np.array(self.weights))
 
     def same_table(self, other: Counts) -> bool:
         """Whether these are counts of the same text."""
@@ -90,6 +88,16 @@ _STARTS = (PRIOR, Weights.everywhere(0.9, 0.1), Weights.everywhere(0.1, 0.9))
 _STEPS = 20
 _CLOSE = 1e-4
 _AT_ONCE = 1 << 20  # numbers
+
+
+def _shares(depths: Floats) -> npt.NDArray[np.float64]:
+    """(n, 2), how much of each of a pair of weights counts at depths (n,) from 0 to 1."""
+    return np.stack([1 - depths, depths], 1).astype(np.float64)
+
+
+def _weights_at(depths: Floats, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """(n, 2), the weights of network and counts at depths (n,), by the four numbers (2, 2)."""
+    return (_shares(depths) @ weights.T).astype(np.float32)
 
 
 def mixed(network: Floats, counts: Floats, weights: Floats) -> Floats:
@@ -169,9 +177,7 @@ def _derivatives(
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The summed loss, its gradient (4,) and its second derivatives (4, 4)."""
     loss, gradient, curvature = 0.0, np.zeros((2, 2)), np.zeros((2, 2, 2, 2))
-    # how much of each of a pair of weights counts at a place
-    shares = np.stack([1 - depths, depths], 1).astype(np.float64)
-    each = (shares @ weights.reshape(2, 2).T).astype(np.float32)
+    shares, each = _shares(depths), _weights_at(depths, weights.reshape(2, 2))
     rows = max(1, _AT_ONCE // network.shape[1])
     for first in range(0, len(targets), rows):
         part = slice(first, first + rows)

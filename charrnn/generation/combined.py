@@ -188,8 +188,7 @@ class _CountedSteps:
             p = each[0] if len(each) == 1 else np.stack(each)
             lengths = np.array([len(nodes) - 1 for nodes in self._walked])
         network, counts = self._by_length[lengths].T[..., None]
-        scores: Array | Floats = self._log(p)
-        scores = counts * scores
+        scores: Array | Floats = counts * self._log(p)
         if self._network is not None:
             scores = scores + network * self._network.scores()
         return scores
