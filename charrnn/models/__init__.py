@@ -139,13 +139,13 @@ def _begun() -> Iterator[Path]:
 
 def _winner(sweep: Path) -> Path | None:
     """The run with the lowest validation loss among those in a folder that have a model."""
-    from charrnn import metrics
+    from charrnn import metrics_csv
 
     try:
         folders = sorted(sweep.iterdir())
     except OSError:
         return None
-    rows = {f: metrics.best(metrics.read(f)) for f in folders if _of_run(f) is not None}
+    rows = {f: metrics_csv.best(metrics_csv.read(f)) for f in folders if _of_run(f) is not None}
     losses = {folder: row["val/loss"] for folder, row in rows.items() if row is not None}
     return min(losses, key=losses.__getitem__, default=None)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charrnn.errors import InputError
-from charrnn.metrics import Row
+from charrnn.metrics_csv import Row
 from charrnn.models import model_file
 from charrnn.runs.folder import read_yaml
 from charrnn.runs.recorded_config import MISSING, found

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn import metrics
+from charrnn import metrics_csv
 from charrnn.errors import InputError, RunError, needing
 from charrnn.files import replacing, short_path
 from charrnn.runs.recorded_config import MISSING, found
@@ -230,7 +230,7 @@ def _count(number: int, what: str) -> str:
 
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers by size, before texts by their letters."""
-    as_number = metrics.number(value)
+    as_number = metrics_csv.number(value)
     return as_number is None, as_number or 0.0, str(value)
 
 
@@ -312,8 +312,8 @@ def progress(sweep: Path, place: Place, seconds: float | None) -> str:
 def _best(sweep: Path) -> tuple[float, str] | None:
     """The lowest validation loss of the runs so far, and the job that has it."""
     found = []
-    for path in sweep.glob(f"*/{metrics.NAME}"):
-        if (row := metrics.best(metrics.read(path.parent))) is not None:
+    for path in sweep.glob(f"*/{metrics_csv.NAME}"):
+        if (row := metrics_csv.best(metrics_csv.read(path.parent))) is not None:
             found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
     return min(found, default=None)
 
@@ -341,10 +341,10 @@ def draw(board: Leaderboard, path: Path) -> None:
     for place, run in reversed(list(enumerate(runs))):
         named = place < NAMED
         color = colors(0.9 * place / max(1, min(NAMED, len(runs)) - 1)) if named else "0.8"
-        rows = metrics.read(run.folder)
-        losses += [loss for _, loss in metrics.curve(rows, "val/loss")]
+        rows = metrics_csv.read(run.folder)
+        losses += [loss for _, loss in metrics_csv.curve(rows, "val/loss")]
         for name, width in (("train/loss", 0.5), ("val/loss", 1.8)):
-            points = metrics.curve(rows, name)
+            points = metrics_csv.curve(rows, name)
             label = _label(board, run) if named and name == "val/loss" else None
             axes.plot(*zip(*points, strict=True), color=color, linewidth=width, label=label)
     axes.set(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from charrnn import metrics
+from charrnn import metrics_csv
 from charrnn.errors import InputError, shown
 from charrnn.runs import run_history
 from charrnn.runs.folder import is_run, read_config, recorded
@@ -114,8 +114,8 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config = recorded(folder)
-    rows = metrics.read(folder)
-    lowest = metrics.best(rows)
+    rows = metrics_csv.read(folder)
+    lowest = metrics_csv.best(rows)
     facts = run_history.facts(folder)
     characters, seconds = run_history.trained(rows, config, facts)
     return Summary(
@@ -175,7 +175,7 @@ class Condition(NamedTuple):
         found = run.value(self.name)
         if isinstance(found, list):
             return (self.value in map(str, found)) == (self.comparison == "=")
-        one, other = metrics.number(found), metrics.number(self.value)
+        one, other = metrics_csv.number(found), metrics_csv.number(self.value)
         if one is not None and other is not None:
             return _COMPARISONS[self.comparison](one, other)
         if self.comparison in ("=", "!="):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import metrics
+from charrnn import metrics_csv
 from charrnn.runs.recorded_config import MISSING
 from charrnn.sweeps.summary import summaries, summary
 from tests.sweeps.runs import HEADER, write_run
@@ -39,7 +39,7 @@ def test_a_run_without_numbers(tmp_path: Path) -> None:
 def test_rows_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     text = HEADER + "5,1,2,nan,,0.1,1\nx,1,2,3,4,5,6\n6,1,2,1.25,,0.1,1\n7,1,2\n"
     (tmp_path / "metrics.csv").write_text(text)
-    rows = metrics.read(tmp_path)
+    rows = metrics_csv.read(tmp_path)
     assert [row["step"] for row in rows] == [5, 6]
     assert "val/loss" not in rows[0]
     assert rows[1]["val/loss"] == 1.25

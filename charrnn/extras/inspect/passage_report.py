@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import metrics
+from charrnn import metrics_csv
 from charrnn.counts import ALONE, Counts, best_context
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation, distance, features, gates
@@ -220,15 +220,15 @@ def run_of(path: Path) -> Path | None:
         path: of the model, as `charrnn.models.find_model` gives it.
     """
     for folder in (path.parent, path.parent.parent):
-        if (folder / metrics.NAME).is_file():
+        if (folder / metrics_csv.NAME).is_file():
             return folder
     return None
 
 
 def training(folder: Path) -> dict[str, Any]:
     """The curves and samples of a run folder; what cannot be read is left out."""
-    rows = metrics.read(folder)
-    curves = {name: metrics.curve(rows, f"{name}/loss") for name in ("train", "val")}
+    rows = metrics_csv.read(folder)
+    curves = {name: metrics_csv.curve(rows, f"{name}/loss") for name in ("train", "val")}
     return {
         "curves": {name: run_history.spread(curve, MOST_POINTS) for name, curve in curves.items()},
         "samples": samples(folder),

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from charrnn import metrics
+from charrnn import metrics_csv
 from charrnn.files import replacing
-from charrnn.metrics import Row
+from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
 from charrnn.runs import run_history
 from charrnn.runs.recorded_config import MISSING, found
@@ -106,7 +106,7 @@ def write_report(folder: Path) -> Path:
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
-    rows = metrics.read(folder)
+    rows = metrics_csv.read(folder)
     values = {
         "title": _escaped(_title(config)),
         "lead": _lead(rows),
@@ -124,7 +124,7 @@ def write_report(folder: Path) -> Path:
 
 def report(folder: Path) -> Path | None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
-    if not (folder / folders.RECORDED).is_file() or not (folder / metrics.NAME).is_file():
+    if not (folder / folders.RECORDED).is_file() or not (folder / metrics_csv.NAME).is_file():
         return None
     try:
         return write_report(folder)
@@ -141,7 +141,7 @@ def _title(config: dict[str, Any]) -> str:
 
 def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
-    if (best := metrics.best(rows)) is None:
+    if (best := metrics_csv.best(rows)) is None:
         return f"{steps} steps, without validation."
     loss, both = best["val/loss"], best.get("val/loss_with_counts", math.inf)
     counted = f" With the counts of its text it is {both:.4f}." if both < loss else ""
@@ -156,8 +156,8 @@ def _steps(rows: list[Row]) -> int:
 
 
 def _chart(rows: list[Row]) -> str:
-    best = metrics.best(rows)
-    train, val = (metrics.curve(rows, name) for name in ("train/loss", "val/loss"))
+    best = metrics_csv.best(rows)
+    train, val = (metrics_csv.curve(rows, name) for name in ("train/loss", "val/loss"))
     drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
@@ -198,7 +198,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
 
 def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
     steps = f"{_steps(rows):,} steps"
-    speeds = [value for _, value in metrics.curve(rows, "characters_per_second")]
+    speeds = [value for _, value in metrics_csv.curve(rows, "characters_per_second")]
     if not speeds:
         return steps
     _, seconds = run_history.trained(rows, config, run_history.facts(folder))
@@ -207,7 +207,7 @@ def _trained(folder: Path, config: dict[str, Any], rows: list[Row]) -> str:
 
 
 def _samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = dict(metrics.curve(rows, "val/loss"))
+    losses = dict(metrics_csv.curve(rows, "val/loss"))
     parts = []
     for step, path in run_history.spread(run_history.sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
