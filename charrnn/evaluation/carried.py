@@ -35,7 +35,7 @@ from charrnn.network_ensemble import AnyNetwork, any_network_of, is_normalized
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
 SHORTEST_ROW = 2048
-LEAST_ROWS_A_THREAD = 8
+LEAST_ROWS_A_THREAD = 2
 # another run takes at least so many characters, and ends when it changes the loss of no row by
 # more than this (nats per character)
 SECOND_RUN = 64

@@ -52,14 +52,16 @@ def windows_loss(
     ids = scored_ids(ids)
     count = len(ids) - 1
     on_cpu = next(network.parameters()).device.type == "cpu"
-    together = WINDOWS_TOGETHER if on_cpu else WINDOWS_TOGETHER_ON_GPU
-    firsts = range(0, count // window, together)  # of the whole windows
-    parts = max(1, min(torch.get_num_threads(), len(firsts))) if on_cpu else 1
+    whole, threads = count // window, torch.get_num_threads() if on_cpu else 1
+    most = WINDOWS_TOGETHER if on_cpu else WINDOWS_TOGETHER_ON_GPU
+    together = max(1, min(most, -(-whole // threads)))
+    firsts = range(0, whole, together)
+    parts = max(1, min(threads, len(firsts)))
     totals, done = np.zeros(parts), np.zeros(parts, np.int64)
 
     def run(part: int) -> None:
         for first in firsts[part::parts]:
-            rows = range(first, min(first + together, count // window))
+            rows = range(first, min(first + together, whole))
             totals[part] += _loss(
                 network, functools.partial(ids.rows, window, rows), len(rows), window
             )
@@ -119,12 +121,10 @@ LOGITS_AT_ONCE = 1 << 21
 def side_by_side(parts: int) -> Iterator[AllOf]:
     """Parts run side by side, each in one thread of its own.
 
-    A single part has however many threads torch uses for each operation.
+    A single part has one, too: it is short, and torch's threads would wait for one another at
+    each of its small products, on a machine with other work for minutes.
     """
-    if parts == 1:
-        yield lambda task: task(0)
-        return
-    with one_thread(), ThreadPoolExecutor(parts - 1, "evaluation") as pool:
+    with one_thread(), ThreadPoolExecutor(max(1, parts - 1), "evaluation") as pool:
 
         def all_of(task: Task) -> None:
             others = [pool.submit(task, part) for part in range(1, parts)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from charrnn.cli.literal import quoted
 from charrnn.errors import STOPPING, InputError, install, shown, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.imports import first_import
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def run(options: ServeOptions) -> None:
     """Listen until SIGTERM, and then answer what was asked before."""
     with _ended_by_sigterm():
         try:
-            from charrnn.extras.serve.app import make_app
-            from charrnn.extras.serve.server import bind, listen, serve
+            with first_import("fastapi"):
+                from charrnn.extras.serve.app import make_app
+                from charrnn.extras.serve.server import bind, listen, serve
         except ModuleNotFoundError as error:
             raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
         from charrnn.extras.serve.copied_passages import Copies
