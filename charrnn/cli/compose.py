@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
-from charrnn.cli import hydra_main
+from charrnn.cli import hydra_jobs
 from charrnn.cli.command_line import Line, hydra_config, parse_flags
 from charrnn.cli.config_files import key_of
 from charrnn.cli.job import Job, options_of
@@ -60,7 +60,9 @@ def call(command: Command, words: list[str]) -> Any:
     line = Line(command.name, run, given, overrides, multirun, check)
     line.add_options()
     if given.show_only:
-        return hydra_main.show(line)
+        from charrnn.cli import shown_config
+
+        return shown_config.show(line)
     if multirun:
         return _sweep(line)
     with explaining(line):
@@ -68,7 +70,7 @@ def call(command: Command, words: list[str]) -> Any:
         if config.hydra.mode == RunMode.MULTIRUN:  # says an experiment file
             return _sweep(line)
         with hydra_config(config):
-            folder = hydra_main.folder_of("hydra.run.dir", config.hydra.run.dir)
+            folder = hydra_jobs.folder_of("hydra.run.dir", config.hydra.run.dir)
             _set_folder(config, folder)
             options = options_of(command.name, config, config.hydra)
     job = Job(command.name, run, line.places(), options=options)
@@ -93,7 +95,7 @@ def _set_folder(config: DictConfig, folder: Path) -> None:
 def _run(line: Line, job: Job, config: DictConfig, folder: Path) -> Any:
     """Run one job in a folder of its own."""
     standing = next(path for path in (folder, *folder.parents) if path.exists())
-    made, settled = hydra_main.settled(config, "run", folder)
+    made, settled = hydra_jobs.settled(config, "run", folder)
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.mode = RunMode.RUN
         if settled is not None:
@@ -104,7 +106,7 @@ def _run(line: Line, job: Job, config: DictConfig, folder: Path) -> Any:
             job.options = options_of(line.command, config, config.hydra)
     try:
         with line.opened():
-            hydra_main.run_once(job, config)
+            hydra_jobs.run_once(job, config)
     except Exception as error:
         if error is not job.error:
             if isinstance(error, OSError):

@@ -24,7 +24,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
-from charrnn.cli import conf, hydra_main, resuming
+from charrnn.cli import conf, hydra_jobs, resuming
 from charrnn.cli.command_line import Line, hydra_config
 from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
 from charrnn.cli.literal import override_of, quoted
@@ -51,7 +51,7 @@ def run(line: Line) -> None:
     job = Job(line.command, line.run, places, jobs=plan.jobs)
     job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
-        folder = hydra_main.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
+        folder = hydra_jobs.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
     trains = line.command == "train"
     if trains and plan.config.resume is None:
         _refuse_runs(folder)
@@ -64,7 +64,7 @@ def run(line: Line) -> None:
         raised, whole = None, False
         try:
             with line.opened():
-                hydra_main.run_sweep(job, line.compose_sweep(*words, plan.naming()))
+                hydra_jobs.run_sweep(job, line.compose_sweep(*words, plan.naming()))
             whole = True
         except Exception as error:
             raised = error
@@ -108,7 +108,7 @@ def _in_a_line(error: Exception) -> str:
 def _folder_for_hydra(master: DictConfig, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The sweep's folder; where a command makes none, one that goes again, and the words for it."""
     if OmegaConf.to_container(master.hydra.sweep)["dir"] != ".":  # type: ignore[index, call-overload]
-        made, settled = hydra_main.settled(master, "sweep", folder)
+        made, settled = hydra_jobs.settled(master, "sweep", folder)
         yield made, [] if settled is None else [f"hydra.sweep.dir={quoted(settled)}"]
         return
     with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:

@@ -1,18 +1,14 @@
-"""Where Hydra runs a job or a sweep, or only shows one, and which folder it works in."""
+"""Where Hydra runs a job or a sweep of a config that is composed, and in which folder."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import main
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, configure_log, run_job
@@ -20,14 +16,10 @@ from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.cli.command_line import Line, hydra_config
-from charrnn.cli.job import Job, WithoutHydrasLine, options_of
-from charrnn.cli.refusals import explaining
+from charrnn.cli.job import Job, WithoutHydrasLine
 from charrnn.errors import InputError, shown
 from charrnn.files import make_new_folder
 from charrnn.options.ranges import require_path
-from charrnn.options.training import TrainOptions
-from charrnn.runs.recorded_config import MISSING, found
 
 if TYPE_CHECKING:
     from hydra.experimental.callback import Callback
@@ -120,65 +112,3 @@ def settled(config: DictConfig, mode: str, folder: Path) -> tuple[Path, str | No
         return folder, None
     made = make_new_folder(folder)
     return made, str(made) if os.path.isabs(written) else os.path.relpath(made)
-
-
-def show(line: Line) -> None:
-    """Print what the flags ask for."""
-    text = _config(line) if line.flags.cfg else _by_hydra(line)
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _config(line: Line) -> str:
-    """``--cfg``, as Hydra prints it; with ``job --resolve`` the options as the command gets them.
-
-    So ``${oc.env:LR}`` is a number there, unless an option is still missing.
-    """
-    kind, resolve = line.flags.cfg, line.flags.resolve
-    package = "" if line.flags.package in (None, "_global_") else str(line.flags.package)
-    with explaining(line):
-        config = line.compose()
-        keys = [str(key) for key in config if kind != "job" or key != "hydra"]
-        keys = ["hydra"] if kind == "hydra" else keys
-        with hydra_config(config):
-            shown: Any = _built(line, config) if kind == "job" and resolve else None
-            if shown is None:
-                shown = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=resolve)
-    if package and (shown := found(shown, package)) is MISSING:
-        raise InputError(f"--package {package}: no such part")
-    if not isinstance(shown, dict | list):
-        return str(shown)
-    # its strings are quoted where they would be read as something else
-    return f"# @package {package}\n" * bool(package) + OmegaConf.to_yaml(shown)
-
-
-def _built(line: Line, config: DictConfig) -> dict[str, Any] | None:
-    try:
-        options = options_of(line.command, config, config.hydra)
-    except InputError:
-        return None
-    return options.plain() if isinstance(options, TrainOptions) else asdict(options)
-
-
-def _by_hydra(line: Line) -> str:
-    """``--info`` and ``--hydra-help``, which only hydra.main answers; it reads sys.argv."""
-    flags = line.flags
-    flag = "--hydra-help" if flags.hydra_help else f"--info={flags.info}"
-    job = [f"hydra.job.name={line.command}"]
-    task = main(version_base="1.3", config_path=line.config_path, config_name=line.config_name)
-    shown, argv = io.StringIO(), sys.argv
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        with (
-            explaining(line),
-            contextlib.redirect_stdout(shown),
-            contextlib.redirect_stderr(io.StringIO()),
-            contextlib.suppress(SystemExit),
-        ):
-            sys.argv = ["charrnn", flag, *line.searching(line.overrides), *job]
-            task(line.run)()
-    finally:
-        sys.argv = argv
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-    return shown.getvalue()
