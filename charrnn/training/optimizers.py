@@ -19,9 +19,16 @@ from torch import Tensor, nn
 
 from charrnn.processor import multiplies_bf16
 
-# the quintic of Keller Jordan's Muon: it takes a matrix's singular values to about 1 quickly
-# rather than exactly (https://kellerjordan.github.io/posts/muon)
-QUINTIC = (3.4445, -4.7750, 2.0315)
+# a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
+# from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves
+# them (The Polar Express, arXiv 2505.16932). The last is Newton and Schulz's own, for any more.
+QUINTICS = (
+    (7.7110, -22.1138, 16.2487),
+    (3.2153, -2.4112, 0.5013),
+    (2.2183, -1.5940, 0.4107),
+    (1.8842, -1.2602, 0.3760),
+    (1.875, -1.25, 0.375),
+)
 # root mean square that an AdamW step typically has, which a Muon step is scaled to so that
 # both can share a learning rate (Moonlight, arXiv 2502.16982)
 ADAMW_RMS = 0.2
@@ -59,9 +66,9 @@ class Muon(torch.optim.Optimizer):
     """Orthogonalized momentum for the recurrent layers' matrices, Adam for all other weights.
 
     The step of a matrix is its momentum with all singular values made about equal
-    (Jordan et al. 2024, "Muon"), by as many Newton-Schulz iterations as `iterations` says,
-    scaled as arXiv 2502.16982 does. The embedding, the decoder and the biases take Adam's
-    step, and are not decayed.
+    (Jordan et al. 2024, "Muon"), by polynomials of the matrix (arXiv 2505.16932), scaled as
+    arXiv 2502.16982 does. The embedding, the decoder and the biases take Adam's step, and are
+    not decayed.
 
     Args:
         named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
@@ -70,7 +77,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled, of the matrices below ``recurrent.``
         betas: Adam's memory of the gradient's mean, and of its square.
         eps: added to Adam's denominator.
-        iterations: of Newton-Schulz.
+        iterations: towards equal singular values.
         threads: of a CPU, which share out the matrices; the weights do not depend on it.
     """
 
@@ -84,7 +91,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
-        iterations: int = 3,
+        iterations: int = 2,
         threads: int = 1,
     ) -> None:
         pairs = list(named_parameters)
@@ -161,7 +168,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T, by Newton-Schulz iterations."""
+    """About U V^T of a matrix (m, n) = U S V^T, by polynomials of it as `QUINTICS` says."""
     *_, found = _orthogonalizing(matrix, iterations)
     return found
 
@@ -171,20 +178,20 @@ def _orthogonalizing(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
 
     An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
     polynomials of the first G, so that they are multiplied with each other, as matrices of the
-    shorter side alone, and with X once in the end: for (1024, 256) three iterations take three
-    fifths of the time. The products are bf16 where that is faster, which the iteration bears.
+    shorter side alone, and with X once in the end. The products are bf16 where that is faster,
+    which the iteration bears.
     """
-    a, b, c = QUINTIC
     wide = matrix.shape[0] <= matrix.shape[1]
     found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
     found = found / (found.norm() + 1e-7)
     gram = found @ found.mT if wide else found.mT @ found
     yield gram
     factors = None
-    for left in reversed(range(iterations)):
+    for done in range(iterations):
+        a, b, c = QUINTICS[min(done, len(QUINTICS) - 1)]
         # a factor without its a I, which bf16 would round
         factor = gram.addmm(gram, gram, beta=b, alpha=c)
-        if left:
+        if done + 1 < iterations:
             once = gram.addmm(factor, gram, beta=a)
             gram = once.addmm(once, factor, beta=a)
         if factors is None:
