@@ -66,7 +66,6 @@ from charrnn.sweeps.jobs import Sweep, SweepJob
 from charrnn.text.corpora import cached_text
 from charrnn.training.checkpoints import LAST
 
-SWEEPER = "hydra_plugins.charrnn_recorded.RecordedJobs"
 SINGLE_NODES = ("data", "model", "optimizer", "schedule", "trainer")
 NAMED_NODES = ("callbacks", "logger")
 # whose options are all there in every record: what is missing there is new since

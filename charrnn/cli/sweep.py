@@ -24,7 +24,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
-from charrnn.cli import conf, hydra_jobs, resuming
+from charrnn.cli import conf, hydra_jobs
 from charrnn.cli.command_line import Line, hydra_config
 from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
 from charrnn.cli.literal import override_of, quoted
@@ -37,6 +37,9 @@ from charrnn.runs.recorded_config import Record
 from charrnn.say import say
 from charrnn.sweeps import jobs, leaderboard
 from charrnn.sweeps.jobs import Sweep, SweepJob
+
+# of resume=SWEEP (conf/hydra/sweeper/recorded.yaml)
+GOING_ON = "hydra_plugins.charrnn_recorded.RecordedJobs"
 
 
 def run(line: Line) -> None:
@@ -144,9 +147,11 @@ class _Plan:
 
     def again(self, line: Line) -> str:
         """The words that going on with it needs, quoted for a shell."""
+        from charrnn.cli.resuming import words_again  # imports torch, as in the next two
+
         swept = self.recorded.swept if self.recorded is not None else ()
         config: Any = OmegaConf.to_container(self.config)
-        return resuming.words_again(line.overrides, line.places(), config, *swept)
+        return words_again(line.overrides, line.places(), config, *swept)
 
     def failed(self, failed: int, begun: int) -> str:
         """How many failed.
@@ -174,7 +179,7 @@ def _checked(line: Line) -> _Plan:
             parser = OverridesParser.create(GlobalHydra.instance().config_loader())
             swept = parser.parse_overrides(line.overrides)
         target = str(master.hydra.sweeper._target_)
-        if target == resuming.SWEEPER:
+        if target == GOING_ON:
             return _checked_again(line, master)
         params: Any = OmegaConf.to_container(master.hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
         lines = [f"{name}={values}" for name, values in params.items()]
@@ -209,7 +214,9 @@ def _checked_job(line: Line, words: list[str], number: int, count: int, *more: s
 
 def _checked_again(line: Line, master: DictConfig) -> _Plan:
     """A sweep that goes on: each job is looked at, and begins with its record."""
-    words = resuming.recorded_jobs(master.hydra, line.overrides)
+    from charrnn.cli.resuming import recorded_jobs
+
+    words = recorded_jobs(master.hydra, line.overrides)
     for number, job in enumerate(words):
         _checked_job(line, job, number, len(words))
     return _Plan(master, len(words), True, [])
@@ -222,12 +229,14 @@ def _without(overrides: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
 
 def _checked_study(line: Line, plan: _Plan, study: Sweep, swept: list[Override]) -> _Plan:
     """A sweep of which the jobs are not known yet: it has a record for each choice of groups."""
+    from charrnn.cli.resuming import job_words
+
     assert study.space is not None
     for number, base in enumerate(study.jobs):
         chosen = base.record.choices
         more = [override_of(name, chosen[name]) for name in study.space if name in chosen]
         today = [*line.overrides, *more]
-        _check(line, resuming.job_words(study, base, "0", plan.config.hydra, today), number)
+        _check(line, job_words(study, base, "0", plan.config.hydra, today), number)
     if study.jobs:
         return plan
     groups = conf.page(line.command).groups

@@ -19,7 +19,6 @@ from charrnn.cli import checked_options
 from charrnn.cli.config_files import key_of
 from charrnn.cli.job import folder_name
 from charrnn.cli.literal import override_of
-from charrnn.cli.resuming import job_words
 from charrnn.errors import InputError, shown
 from charrnn.extras.search import search_space
 from charrnn.extras.search.study import Settings, Worker
@@ -92,6 +91,8 @@ def _recorded_job(
     trial: BaseTrial, sweep: Sweep, hydra: DictConfig, today: Sequence[str]
 ) -> list[str]:
     """The words of a trial of a study that goes on, in the folder that it has or would have."""
+    from charrnn.cli.resuming import job_words  # imports torch, which few sweeps need
+
     assert sweep.space is not None
     params = trial.params
     values = {n: search_space.value_of(drawn, params[n]) for n, drawn in sweep.space.items()}
