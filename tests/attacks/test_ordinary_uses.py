@@ -202,6 +202,7 @@ def test_a_sweep(
     ] * 2
 
 
+@pytest.mark.slow
 def test_a_study_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("charrnn.extras.search")
     pytest.importorskip("optuna")

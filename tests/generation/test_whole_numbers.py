@@ -148,8 +148,14 @@ def both(model: TrainedModel, vnni: bool | None) -> tuple[Any, Any]:
     return plain, NumbaEngine(fold_rounded(model), plain, model.counts, whole=True, vnni=vnni)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("skip", ["none", "residual", "sum"])
+@pytest.mark.parametrize(
+    ("kind", "skip"),
+    [  # each is compiled anew
+        pytest.param(kind, skip, marks=[pytest.mark.slow] * (kind != "lstm" and skip != "none"))
+        for kind in KINDS
+        for skip in ("none", "residual", "sum")
+    ],
+)
 def test_compiled_gives_the_same_bits(kind: str, skip: str, vnni: bool | None) -> None:
     for hidden, norm in ((65, {}), (13, {"layernorm": True}), (32, {"batchnorm": True})):
         model = trained_model(kind, num_layers=3, hidden_size=hidden, skip=skip, **norm)  # type: ignore[arg-type]

@@ -80,7 +80,13 @@ def check_links(train: Train, *options: str) -> None:
         shutil.rmtree(part)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] * (case in ("plain", "counted in steps")))
+        for case in CASES
+    ],
+)
 def test_a_resumed_run_saves_what_the_uninterrupted_one_does(
     train: Train, short_text: Path, case: str
 ) -> None:

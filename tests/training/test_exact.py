@@ -69,7 +69,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# nearly all that these have, others have too
+SLOW = {"rnn, rmsprop", "lstm, adamw, bf16, one layer", "capped_lstm, bf16", "batchnorm"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES]
+)
 def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
     skip_without_bf16("bf16-mixed" if "bf16" in case else "", case.split(",")[0])
     overrides = [*CASES[case], "model.dropout=0.25", "validate_every=11", "logger=csv"]

@@ -109,7 +109,7 @@ def uninstall(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("kind", "dropped"),
     [("leaky", ["model.recurrent_dropout=0.0", "model.embedding_dropout=0.3"]),
-     ("blocks", ["model.dropout=0.3"])],
+     pytest.param("blocks", ["model.dropout=0.3"], marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_from_training_to_sampling(
     kind: str,
