@@ -174,10 +174,13 @@ class CountTable:
         counts = self.counts[1:].astype(np.float64)
         totals = np.bincount(parents, counts, inner) + self.dropped
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
-        at = np.minimum(self.counts[1:], 3).astype(np.int8) - 1
-        taken = self.discounts[lengths[parents], at]
-        mass = np.maximum(counts - taken, 0) / totals[parents]
-        left = 1 - np.bincount(parents, mass, inner)
+        kinds = np.minimum(self.counts[1:], 3).astype(np.int8) - 1
+        mass = np.maximum(counts - self.discounts[lengths[parents], kinds], 0) / totals[parents]
+        each = np.bincount(3 * parents + kinds, minlength=3 * inner).reshape(inner, 3)
+        taken = self.dropped.astype(np.float64)
+        for kind in range(3):  # in the order of `counts.walk`, with which it agrees to the bit
+            taken += self.discounts[lengths, kind] * each[:, kind]
+        left = np.divide(taken, totals, out=np.ones(inner), where=self.children > 0)
         return np.append(0, mass).astype(np.float32), left.astype(np.float32)
 
     @property

@@ -227,15 +227,12 @@ def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     """As the loop takes them, in the same types whatever the table's are."""
     if counts is None:
-        nothing = np.zeros(0, np.int32)
-        return (*[nothing] * 4, np.zeros((0, 3)), np.zeros((1, 2), np.float32))
+        nothing = np.zeros(0, np.float32)
+        none = np.zeros(0, np.int32)
+        return none, none, nothing, nothing, np.zeros((1, 2), np.float32)
     table = counts.table
-    whole = (table.characters, table.starts, table.counts, table.dropped)
-    return (
-        *(np.ascontiguousarray(array, np.int32) for array in whole),
-        table.discounts,
-        counts.by_length,
-    )
+    whole = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
+    return *whole, table.mass, table.left, counts.by_length
 
 
 def compiled_limits(batch: Batch) -> Floats:

@@ -597,7 +597,7 @@ def draw(  # type: ignore[no-untyped-def]
 @_compiled
 def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
     """Make of the contexts (K,) of one stream those after a character; as `counts.Walk.after`."""
-    characters, starts, _, _, _, _ = counts
+    characters, starts, _, _, _ = counts
     shorter = 0
     for k in range(len(nodes)):
         first, end = starts[shorter], starts[shorter + 1]
@@ -618,28 +618,15 @@ def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
 @_compiled
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with what counts predict after the contexts (K,)."""
-    characters, starts, numbers, dropped, discounts, _ = counts
+    characters, starts, mass, left, _ = counts
     p[:] = F(1) / F(len(p))
     node = 0
     for k in range(len(nodes) + 1):
-        first, end = starts[node], starts[node + 1]
-        if first < end:
-            total, taken = np.float64(dropped[node]), np.float64(dropped[node])
-            ones, twos, more = 0, 0, 0
-            for child in range(first, end):
-                total += numbers[child]
-                ones += numbers[child] == 1
-                twos += numbers[child] == 2
-                more += numbers[child] > 2
-            taken += discounts[k, 0] * ones
-            taken += discounts[k, 1] * twos
-            taken += discounts[k, 2] * more
-            left = F(taken / total)
-            for v in range(len(p)):
-                p[v] *= left
-            for child in range(first, end):
-                mass = numbers[child] - discounts[k, min(numbers[child], 3) - 1]
-                p[characters[child]] += F(max(mass, 0.0) / total)
+        share = left[node]
+        for v in range(len(p)):
+            p[v] *= share
+        for child in range(starts[node], starts[node + 1]):
+            p[characters[child]] += mass[child]
         if k < len(nodes):
             node = nodes[k]
             if node == 0:
@@ -654,16 +641,13 @@ def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-de
         bias: (V,), minus infinity for what is never written.
         p: room (V,).
     """
-    weights = counts[-1][np.count_nonzero(nodes)]
+    of_network, of_counts = counts[-1][np.count_nonzero(nodes)]
     _predict(counts, nodes, p)
     for v in range(len(p)):
-        if bias[v] == -np.inf:
-            logits[v] = -np.inf
-        else:
-            score = weights[1] * logarithm(decoder, p[v])
-            if weights[0] != F(0):
-                score += weights[0] * logits[v]
-            logits[v] = score
+        score = of_counts * logarithm(decoder, p[v])
+        if of_network != F(0):  # whose logits may be none
+            score += of_network * logits[v]
+        logits[v] = score if bias[v] != -np.inf else bias[v]
 
 
 @_compiled
@@ -728,8 +712,8 @@ def _write(  # type: ignore[no-untyped-def]
     Args:
         decoder: weights (1, V, H).
         decoder_bias: (B, V), minus infinity for what a stream never writes.
-        counts: the characters, starts, counts, dropped and discounts of a `CountTable`, and the
-            weights (K + 1, 2) of network and counts.
+        counts: the characters, starts, mass and left of a `CountTable`, and the weights
+            (K + 1, 2) of network and counts.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
