@@ -270,12 +270,12 @@ class LanguageModel(L.LightningModule):
         watched = norm * 0 + loss if self.trainer.scaler is None else self.last_loss
         if watched is not None:
             self.non_finite.watch(watched, self.trainer.global_step + 1)
-        if gradient_clip_val is None:
+        if gradient_clip_val is None or gradient_clip_val <= 0:
             return
-        if gradient_clip_algorithm == "norm":
-            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        else:
+        if gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        else:
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
