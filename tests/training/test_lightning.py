@@ -6,6 +6,7 @@ import csv
 import functools
 import logging
 import random
+import time
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -30,7 +31,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
-from charrnn.training import schedules
+from charrnn.training import CharacterCounts, TrainingLog, schedules
 from charrnn.training.callbacks import Samples
 from tests.small_runs import assert_same
 
@@ -305,6 +306,36 @@ def test_gradients_are_clipped_as_lightning_clips_them(
         expected = whole.clamp(-bound, bound) if by_value else whole * bound / whole.norm()
     clipped = gradient(gradient_clip_val=bound, gradient_clip_algorithm=algorithm)
     torch.testing.assert_close(clipped, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("log_first", [True, False])
+def test_counting_is_no_training_time_in_any_order_of_callbacks(
+    data: TextDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_first: bool
+) -> None:
+    """By a clock that goes on a second in each step, and a hundred while the text is counted."""
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    class Second(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            nonlocal now
+            now += 1
+
+    def counting() -> bool:
+        nonlocal now
+        now += 100
+        return True
+
+    counts = CharacterCounts(context=2)
+    counts.goes_on = counting
+    logger = CSVLogger(tmp_path, name="", version="")
+    own = [TrainingLog(), counts] if log_first else [counts, TrainingLog()]
+    trainer(
+        Second(), *own, max_steps=12, logger=logger, num_sanity_val_steps=0, val_check_interval=7
+    ).fit(module_of(data), data)
+    assert now > 100
+    speeds = [row["characters_per_second"] for row in rows(tmp_path / "metrics.csv")]
+    assert {float(speed) for speed in speeds if speed} == {float(N * T)}
 
 
 # -- what else Lightning has -------------------------------------------------------------
