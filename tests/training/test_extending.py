@@ -415,6 +415,17 @@ def test_hyperparameters_of_an_older_checkpoint(data: TextDataModule, tmp_path: 
     assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
 
 
+def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not again by the validations that min_steps adds, nor by one after the training."""
+    stopping = charrnn.training.EarlyStopping(patience=1, min_delta=100)
+    run = trainer(stopping, min_steps=15, max_steps=30, val_check_interval=5)
+    module = made(LanguageModel, data)
+    run.fit(module, data)
+    assert 15 <= run.global_step < 30
+    run.validate(module, data, verbose=False)
+    assert capfd.readouterr().err.count("stopping: val/loss has not got lower") == 1
+
+
 def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:
     with pytest.raises(InputError, match=r"val_loss.*train/loss.*val/loss"):
         trainer(StalledAverage(monitor="val_loss"), max_epochs=1).fit(module_of(data), data)
