@@ -354,6 +354,31 @@ def test_a_rate_that_goes_by_validation_needs_one(data: TextDataModule) -> None:
         trainer(max_steps=2, limit_val_batches=0).fit(module, data)
 
 
+@pytest.mark.parametrize("form", ["list", "lists", "dicts"])
+def test_optimizers_in_any_form_that_lightning_takes_resume_to_the_bit(
+    data: TextDataModule, tmp_path: Path, form: str
+) -> None:
+    class Own(LanguageModel):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.Adam(self.parameters(), 1e-2)
+            falling = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.9)
+            stepped = {"scheduler": falling, "interval": "step"}
+            return {
+                "list": [optimizer],
+                "lists": ([optimizer], [stepped]),
+                "dicts": ({"optimizer": optimizer, "lr_scheduler": stepped},),
+            }[form]
+
+    def run(steps: int, start: Path | None = None) -> Path:
+        one = trainer(max_steps=steps, limit_val_batches=0)
+        one.fit(made(Own, data), data, ckpt_path=start, weights_only=True)
+        saved = tmp_path / f"{steps}-{start is None}.ckpt"
+        one.save_checkpoint(saved)
+        return saved
+
+    assert_same(state_of(run(6, run(3))), state_of(run(6)))
+
+
 # -- hyperparameters and metrics ---------------------------------------------------------
 
 
