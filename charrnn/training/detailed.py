@@ -22,6 +22,7 @@ from charrnn.network import Network
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import restoring
 from charrnn.training.datamodule import WholeText
+from charrnn.training.log import is_logged
 from charrnn.training.loggers import keeps_figures, log_figure
 
 # how characters are written that have no shape of their own
@@ -38,8 +39,7 @@ class Norms(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, optimizer: torch.optim.Optimizer
     ) -> None:
         step = trainer.global_step + 1
-        last = trainer.estimated_stepping_batches
-        if trainer.is_global_zero and (step in (1, last) or not step % trainer.log_every_n_steps):
+        if trainer.is_global_zero and is_logged(trainer, step):
             found = norms(restoring.inner(pl_module.network))
             for logger in trainer.loggers:
                 logger.log_metrics(found, step)

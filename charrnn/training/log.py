@@ -68,17 +68,17 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        every, last = trainer.log_every_n_steps, trainer.estimated_stepping_batches
-        due = step in (1, last) or (every and not step % every)
-        if step == self._logged_step or not due or pl_module.last_loss is None:
+        due = step != self._logged_step and is_logged(trainer, step)
+        if not due or pl_module.last_loss is None:
             return
         pl_module.check_finite()
         loss = self._reduce_loss(trainer).item()
-        characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         values = {
             "train/loss": loss,
             "lr": pl_module.last_lr,
-            "characters_per_second": round(self._speed(step, characters), 1),
+            "characters_per_second": round(
+                self._speed(step, characters_of_step(trainer, batch)), 1
+            ),
         }
         for name in ("lr", "characters_per_second"):
             self.log(name, values[name], logger=False)
@@ -127,6 +127,22 @@ class TrainingLog(L.Callback):
         known = {**module.hparams, "vocabulary": len(module.vocabulary)}
         encodable: dict[str, Any] = loggers.encodable(known if own is None else own)
         return encodable
+
+
+def is_logged(trainer: L.Trainer, step: int) -> bool:
+    """Whether what happens in a step, counted from 1, is reported.
+
+    It is at the first step, at every ``trainer.log_every_n_steps`` (0: no others), and at the
+    last, where the trainer knows which that is.
+    """
+    every = trainer.log_every_n_steps
+    return step in (1, trainer.estimated_stepping_batches) or (every > 0 and step % every == 0)
+
+
+def characters_of_step(trainer: L.Trainer, batch: Any) -> int:
+    """Characters that all processes train in a step, one of whose batches this is."""
+    windows = trainer.world_size * trainer.accumulate_grad_batches
+    return int(batch[0].numel()) * windows
 
 
 def _log_best(logger: TensorBoardLogger, module: Any) -> None:

@@ -326,7 +326,13 @@ class LanguageModel(L.LightningModule):
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
-        return {name: int(known[name]()) for name in known.keys() & (takes - given)}
+        lengths = {name: known[name]() for name in known.keys() & (takes - given)}
+        if math.inf in lengths.values():
+            raise InputError(
+                f"schedule: {described(make)['name']} asks for total_steps, and the trainer knows "
+                f"no end; give it max_steps or max_epochs"
+            )
+        return {name: int(length) for name, length in lengths.items()}
 
     @property
     def steps_per_epoch(self) -> int:

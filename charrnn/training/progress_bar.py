@@ -6,6 +6,7 @@ on every logged step.
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from charrnn.say import duration, fitted, plain, say, width_of
 from charrnn.text.vocabulary import TerminalText
+from charrnn.training.log import characters_of_step, is_logged
 
 # seconds between two states of a bar, and between two lines about a validation elsewhere
 REDRAW, TELL_EVERY = 0.25, 5.0
@@ -50,7 +52,9 @@ class Progress(ProgressBar):
         self._speaks = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.step, self.total_steps = trainer.global_step, int(trainer.estimated_stepping_batches)
+        self.step, total = trainer.global_step, trainer.estimated_stepping_batches
+        # a training may end by time, or by what a callback says
+        self.total_steps = None if total == math.inf else int(total)
         self.steps_per_epoch = pl_module.steps_per_epoch
         if self._speaks and self.wants_bar:
             from tqdm import tqdm
@@ -62,7 +66,9 @@ class Progress(ProgressBar):
                 dynamic_ncols=True,
                 mininterval=REDRAW,
                 # so short that all of it stands in 80 columns
-                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+                bar_format="{desc}, step {n_fmt}{postfix}"
+                if self.total_steps is None
+                else "{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
             )
 
     def on_train_batch_end(
@@ -72,12 +78,11 @@ class Progress(ProgressBar):
         self.step = step
         if self._bar is not None:
             self._bar.update(step - before)
-        is_logged = step == 1 or step % trainer.log_every_n_steps == 0 or step == self.total_steps
-        if step == before or not is_logged or not self._speaks:
+        if step == before or not is_logged(trainer, step) or not self._speaks:
             return
         metrics = trainer.callback_metrics
         loss, self.speed = float(metrics["train/loss"]), float(metrics["characters_per_second"])
-        self.characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
+        self.characters = characters_of_step(trainer, batch)
         if self._bar is not None:
             self._bar.set_description_str(self._epoch(), refresh=False)
             speed = f", {self.speed / 1000:.3g}k/s"
@@ -85,7 +90,8 @@ class Progress(ProgressBar):
                 self._fitting([f"loss {loss:.3f}", self._validated, speed]), refresh=False
             )
         else:
-            say(f"{self._epoch()}, step {step} / {self.total_steps}, loss {loss:.3f}")
+            of = "" if self.total_steps is None else f" / {self.total_steps}"
+            say(f"{self._epoch()}, step {step}{of}, loss {loss:.3f}")
 
     def validating(self, done: int, total: int) -> None:
         """A validation has come so far: characters done and in all."""
@@ -115,9 +121,9 @@ class Progress(ProgressBar):
             note = f", the best is {best.loss:.4f} after step {best.step}"
             self._validated = f", val {loss:.3f}, best {best.loss:.3f}"
         shown = f"{loss:.4f}" if loss < 1e4 else f"{loss:.4g}"
-        left = ""
-        if self._bar is None and step < self.total_steps and self.speed:
-            left = f", {duration((self.total_steps - step) * self.characters / self.speed)} left"
+        left, steps_left = "", (self.total_steps or step) - step
+        if self._bar is None and steps_left > 0 and self.speed:
+            left = f", {duration(steps_left * self.characters / self.speed)} left"
         self.print(f"validation after step {step}: loss {shown}{note}{left}")
 
     def show(self, sample: str) -> None:
@@ -153,7 +159,7 @@ class Progress(ProgressBar):
 
     def _fitting(self, parts: list[str]) -> str:
         """As many of these parts, the most needed first, as leave room for a bar."""
-        count = f"{self.total_steps}"
+        count = f"{self.total_steps or self.step}"
         room = shutil.get_terminal_size().columns - len(self._epoch()) - 2 * len(count)
         room -= len(" |||/, 0:00:00 left, ") + SHORTEST_BAR
         while len(parts) > 1 and sum(map(len, parts)) > room:
@@ -162,5 +168,7 @@ class Progress(ProgressBar):
 
     def _epoch(self) -> str:
         hundredths = 100 * self.step // self.steps_per_epoch  # of what is done, as in metrics.csv
-        epochs = -(-self.total_steps // self.steps_per_epoch)
-        return f"epoch {hundredths / 100:.2f} / {epochs}"
+        epoch = f"epoch {hundredths / 100:.2f}"
+        if self.total_steps is None:
+            return epoch
+        return f"{epoch} / {-(-self.total_steps // self.steps_per_epoch)}"

@@ -33,6 +33,8 @@ from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
 from charrnn.training import CharacterCounts, TrainingLog, schedules
 from charrnn.training.callbacks import Samples
+from charrnn.training.detailed import Norms
+from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same
 
 N, T = 4, 10
@@ -336,6 +338,35 @@ def test_counting_is_no_training_time_in_any_order_of_callbacks(
     assert now > 100
     speeds = [row["characters_per_second"] for row in rows(tmp_path / "metrics.csv")]
     assert {float(speed) for speed in speeds if speed} == {float(N * T)}
+
+
+@pytest.mark.parametrize("limit", [{"max_epochs": -1}, {"max_time": "00:01:00:00"}])
+def test_a_training_without_a_known_end(
+    data: TextDataModule, capfd: pytest.CaptureFixture[str], limit: dict[str, Any]
+) -> None:
+    class Stops(L.Callback):
+        def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step >= 6
+
+    own = {**limit, "enable_progress_bar": True, "limit_val_batches": 0}
+    trainer(TrainingLog(), Progress(), Norms(), Stops(), **own).fit(module_of(data), data)
+    said = capfd.readouterr().err
+    assert "epoch 0.05, step 1, loss" in said
+    assert "epoch 0.25, step 5, loss" in said
+    module = module_of(data, schedule=schedules.linear)
+    with pytest.raises(InputError, match="linear asks for total_steps"):
+        trainer(Stops(), **limit).fit(module, data)
+
+
+def test_only_the_first_and_the_last_step_are_logged(data: TextDataModule, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="")
+    trainer(
+        TrainingLog(), Progress(), Norms(), max_steps=9, log_every_n_steps=0, logger=logger,
+        enable_progress_bar=True,
+    ).fit(module_of(data), data)  # fmt: skip
+    found = rows(tmp_path / "metrics.csv")
+    for name in ("train/loss", "gradient_norm/network"):
+        assert [int(row["step"]) for row in found if row.get(name)] == [1, 9]
 
 
 # -- what else Lightning has -------------------------------------------------------------
