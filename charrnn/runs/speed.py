@@ -152,8 +152,10 @@ def _stepping(module: LanguageModel, trainer: TrainerOptions, device: torch.devi
     precision, bound = trainer.precision, trainer.gradient_clip_val
     kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
     autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
-    fuses = device.type in ("cpu", "cuda")
-    optimizer = optimizer_of(module.trained_parameters(), module.make_optimizer, fuses)
+    optimizer = optimizer_of(
+        module.trained_parameters(), module.make_optimizer, precision == "16-mixed",
+        module.stream_threads,
+    )  # fmt: skip
     parameters = list(module.network.parameters())
 
     def step(ids: torch.Tensor) -> None:

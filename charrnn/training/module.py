@@ -303,11 +303,10 @@ class LanguageModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": stepped}
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        # a GradScaler and a fused step would leave the clipping gradients that are scaled
-        fuses = self.device.type in ("cpu", "cuda") and self.trainer.scaler is None
+        scaled = self.trainer.scaler is not None
         with _making("optimizer", self.make_optimizer):
             return optimizer_of(
-                self.trained_parameters(), self.make_optimizer, fuses, self.stream_threads
+                self.trained_parameters(), self.make_optimizer, scaled, self.stream_threads
             )
 
     def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:

@@ -217,19 +217,22 @@ def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
 def optimizer_of(
     named: list[tuple[str, nn.Parameter]],
     make: Callable[..., torch.optim.Optimizer],
-    fuses: bool,
-    threads: int = 1,
+    scaled: bool,
+    threads: int,
 ) -> torch.optim.Optimizer:
     """The optimizer of trained weights.
 
     Args:
         named: the weights, with their names.
         make: takes the parameters, or as `named_parameters` pairs of their names and them.
-        fuses: whether to take a fused version where there is one and nothing was said of it.
+        scaled: whether a GradScaler multiplies the gradients. Else a fused version is taken where
+            there is one and nothing was said of it; under a scaler it would leave the clipping
+            gradients that are scaled.
         threads: that share out a step's streams, given to one that takes `threads`.
     """
     takes, given = parameters_of(make)
     options: dict[str, Any] = {}
+    fuses = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
     if fuses and "fused" in takes - given and "foreach" not in given:
         options["fused"] = True
     if "threads" in takes - given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import yaml
 
 from charrnn.__main__ import main
 from charrnn.runs import speed
-from tests.small_runs import Train, assert_same, tensors
+from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import LanguageModel
+from charrnn.training.optimizers import Muon
+from tests.small_runs import Train, assert_same, tensors, train_options
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")
@@ -184,3 +188,27 @@ def test_a_text_gets_the_same_everywhere_without_a_budget(
     assert config["model"]["hidden_size"] == 64
     assert config["trainer"]["max_epochs"] == 3
     assert config["data"]["batch_size"] == 32
+
+
+def test_an_optimizer_is_measured_with_the_threads_of_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[int] = []
+
+    class Watched(Muon):
+        def __init__(self, named_parameters: Any, lr: float = 8e-3, threads: int = 1) -> None:
+            super().__init__(named_parameters, lr=lr, threads=threads)
+            counted.append(threads)
+
+    make = functools.partial(LanguageModel, optimizer=Watched)
+    monkeypatch.setattr(
+        speed,
+        "module_of",
+        lambda config, vocabulary: make(vocabulary, hidden_size=8, embedding_size=4),
+    )
+    options = train_options(
+        trainer__accelerator="cpu", trainer__threads=2, trainer__precision="32-true",
+        data__batch_size=64, model__hidden_size=8,
+    )  # fmt: skip
+    assert speed.measured(options, Vocabulary.from_tokens(["a", "b", "c"]), 1, 0.0) > 0
+    assert counted == [2]
