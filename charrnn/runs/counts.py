@@ -62,8 +62,8 @@ def count_alone(run: RunSpec, here: world.World) -> Result:
     most = options.get("characters") or MOST
     size = len(data.vocabulary)
     say(f"corpus: {data.encoded.path}, vocabulary {size}, train {len(train)}, val {len(val)}")
-    context, kept = options.get("context", MAX_CONTEXT), beside(data.encoded.path)
-    found = counted(train, val, size, context, most, kept=kept)
+    context, cache_file = options.get("context", MAX_CONTEXT), beside(data.encoded.path)
+    found = counted(train, val, size, context, most, cache_file=cache_file)
     assert found is not None
     table, loss = found.table, found.loss
     say(f"model: counts, contexts of {table.context} characters; {len(table.characters):,} entries")

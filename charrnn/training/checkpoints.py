@@ -174,7 +174,8 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 # what the checkpoint holds as the model may be an average of the weights
                 model = checkpoint.read_model(self.folder / BEST)
-                found = [c.kept() for c in trainer.callbacks if isinstance(c, CharacterCounts)]
+                counting = [c for c in trainer.callbacks if isinstance(c, CharacterCounts)]
+                found = [c.decide_for_model() for c in counting]
                 counts = found[0] if found else None
                 model_file.save(self.run.folder / MODEL, replace(model, counts=counts))
         for callback in trainer.callbacks:

@@ -51,14 +51,14 @@ def counted(
     context: int,
     characters: int,
     goes_on: Callable[[], bool] = lambda: True,
-    kept: Path | None = None,
+    cache_file: Path | None = None,
 ) -> Counted | None:
     """Count a training split, of a longer one the beginning, which is said.
 
     Args:
         train, val: the ids of both splits; the second says how long contexts are.
         context, characters, goes_on: as for `CharacterCounts`.
-        kept: a file for what was counted, from which it is read the next time.
+        cache_file: for what was counted, from which it is read the next time.
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
@@ -66,13 +66,13 @@ def counted(
     small = np.min_scalar_type(vocabulary_size - 1)
     ids, held_out = (split[:characters].astype(small) for split in (train, val))
     found, key = None, ""
-    if kept is not None:
+    if cache_file is not None:
         key = cache.key_of(ids, held_out, vocabulary_size, context)
-        found = cache.read(kept, key, vocabulary_size)
+        found = cache.read(cache_file, key, vocabulary_size)
     if found is None:
         found = best_context(ids, held_out, vocabulary_size, context, goes_on)
-        if found is not None and kept is not None:
-            cache.write(kept, key, found)
+        if found is not None and cache_file is not None:
+            cache.write(cache_file, key, found)
     if found is not None and found.is_cut:
         say(
             f"counts: contexts of {found.table.context} characters; longer ones would have more "
@@ -141,13 +141,16 @@ class CharacterCounts(L.Callback):
                 end = "so short a text is its counts" if self._is_short else "the model has both"
             say(f"val/loss of the network {network}, of counts {counts}, of both {both}: {end}")
 
-    def kept(self) -> Counts | None:
-        """The counts of the validation whose weights become the model, where they help."""
+    def decide_for_model(self) -> Counts | None:
+        """Decide what the model file holds beside the network whose validation was the last.
+
+        Its counts where they help, else none. The end of the training tells its losses.
+        """
         self._told = self.losses
         return self.counts
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        pl_module.kept = None
+        pl_module.validation_logits = None
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
             return
         if not trainer.is_global_zero:
@@ -155,7 +158,7 @@ class CharacterCounts(L.Callback):
         if self._table is None and self.characters:
             self._count(trainer, pl_module)
         if self._table is not None:
-            pl_module.kept = KeptLogits(_ROOM, before=self._table.context)
+            pl_module.validation_logits = KeptLogits(_ROOM, before=self._table.context)
 
     def _count(self, trainer: L.Trainer, module: Any) -> None:
         split = getattr(trainer.datamodule, "split", None)
@@ -165,9 +168,9 @@ class CharacterCounts(L.Callback):
         began = time.perf_counter()
         self._is_short = len(train) < _SHORT
         encoded = getattr(trainer.datamodule, "encoded", None)
-        kept = None if encoded is None else beside(encoded.path)
+        cache_file = None if encoded is None else beside(encoded.path)
         size = len(module.vocabulary)
-        found = counted(train, val, size, self.context, self.characters, self.goes_on, kept)
+        found = counted(train, val, size, self.context, self.characters, self.goes_on, cache_file)
         if found is not None:
             self._table, self._alone = found.table, found.loss
         for callback in trainer.callbacks:
@@ -175,7 +178,7 @@ class CharacterCounts(L.Callback):
                 callback.pause(time.perf_counter() - began)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        kept, pl_module.kept = pl_module.kept, None
+        kept, pl_module.validation_logits = pl_module.validation_logits, None
         if kept is None or self._table is None:
             return
         logits = kept.logits.reshape(-1, kept.logits.shape[-1])

@@ -136,7 +136,7 @@ class LanguageModel(L.LightningModule):
         hparams: plain values only; `optimizer` and `schedule` are described there, by name and
             keywords, and a checkpoint does not bring them back.
         stream_threads: CPU threads that share out the streams of a step.
-        kept: a callback puts it here before a validation that shall fill it with its logits.
+        validation_logits: a callback puts it here before a validation, which fills it.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class LanguageModel(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.last_lr = 0.0
         self.non_finite = NonFiniteGuard()
-        self.kept: KeptLogits | None = None
+        self.validation_logits: KeptLogits | None = None
         self._shared: SharedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._scores: dict[int, list[tuple[float, int]]] = {}
@@ -382,7 +382,7 @@ class LanguageModel(L.LightningModule):
                 threads = self.stream_threads * torch.get_num_threads()
                 loss = part_loss(
                     self.network, batch.ids, rank, world_size,
-                    threads=threads, report=report, kept=self.kept,
+                    threads=threads, report=report, kept=self.validation_logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:

@@ -22,18 +22,18 @@ TRAIN, VAL = SplitIds(IDS[:3000]), SplitIds(IDS[3000:])
 def kept(tmp_path: Path) -> Path:
     """A file in which the counts are."""
     path = tmp_path / "text.counts"
-    assert counted(TRAIN, VAL, 6, 4, 10_000, kept=path) is not None
+    assert counted(TRAIN, VAL, 6, 4, 10_000, cache_file=path) is not None
     return path
 
 
-def is_counted_anew(monkeypatch: pytest.MonkeyPatch, *arguments, kept: Path) -> bool:  # type: ignore[no-untyped-def]
+def is_counted_anew(monkeypatch: pytest.MonkeyPatch, *arguments, cache_file: Path) -> bool:  # type: ignore[no-untyped-def]
     calls = []
     with monkeypatch.context() as patch:
         patch.setattr(
             "charrnn.training.counting.best_context",
             lambda *them: calls.append(1) or best_context(*them),
         )
-        found = counted(*arguments, kept=kept)
+        found = counted(*arguments, cache_file=cache_file)
     train, val, size, context, characters = arguments
     expected = best_context(train[:characters], val[:characters], size, context)
     assert found is not None
@@ -46,7 +46,7 @@ def is_counted_anew(monkeypatch: pytest.MonkeyPatch, *arguments, kept: Path) -> 
 
 def test_the_same_split_is_counted_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = kept.read_bytes()
-    assert not is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, kept=kept)
+    assert not is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, cache_file=kept)
     assert kept.read_bytes() == before
 
 
@@ -59,18 +59,18 @@ def test_another_is_counted_anew(kept: Path, monkeypatch: pytest.MonkeyPatch) ->
         (TRAIN, VAL, 6, 3, 10_000),
         (TRAIN, VAL, 6, 4, 2000),
     ):
-        assert is_counted_anew(monkeypatch, *other, kept=kept)
-        assert not is_counted_anew(monkeypatch, *other, kept=kept)
+        assert is_counted_anew(monkeypatch, *other, cache_file=kept)
+        assert not is_counted_anew(monkeypatch, *other, cache_file=kept)
         assert len(list(kept.parent.iterdir())) == 1
     monkeypatch.setattr(counting, "DISCOUNTS", (0.7, 1.0, 1.3))
-    assert is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, kept=kept)
+    assert is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, cache_file=kept)
 
 
 def test_a_damaged_file_is_counted_anew(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = kept.read_bytes()
     for content in (b"", b"nothing", whole[:-9], whole[:300] + bytes(len(whole) - 300)):
         kept.write_bytes(content)
-        assert is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, kept=kept)
+        assert is_counted_anew(monkeypatch, TRAIN, VAL, 6, 4, 10_000, cache_file=kept)
         assert kept.read_bytes() == whole
 
 
