@@ -26,7 +26,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
-from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
@@ -117,12 +117,17 @@ class Parts(NamedTuple):
 
 
 def build_parts(
-    run: RunSpec, inputs: Inputs, signals: Signals, world: World = SINGLE_PROCESS
+    run: RunSpec,
+    inputs: Inputs,
+    signals: Signals,
+    world: World = SINGLE_PROCESS,
+    begun: dict[str, Logger] | None = None,
 ) -> Parts:
     """Build what the config of a run names: module, callbacks, loggers and trainer.
 
     Args:
         run: with every choice made.
+        begun: gets each logger as it begins, also where a later part cannot be built.
 
     Raises:
         InputError, RunError: something cannot be built so.
@@ -132,7 +137,8 @@ def build_parts(
     if inputs.initial is not None:
         initial = _start_from(inputs.initial, module)
     teach(module, inputs.teachers, config.distill_weight)
-    return Parts(data, module, _trainer(run, data, signals, world), initial)
+    begun = {} if begun is None else begun
+    return Parts(data, module, _trainer(run, data, signals, world, begun), initial)
 
 
 def fit(
@@ -160,20 +166,15 @@ def fit(
         threads(config, data.streams.batch_size // world.size, world) as stream_threads,
         _explained(run, world, resumed := _Resumed(run)),
         _quiet_writers(),
+        _finished_loggers() as loggers,
     ):
-        _, module, trainer, initial = build_parts(run, inputs, signals, world)
+        _, module, trainer, initial = build_parts(run, inputs, signals, world, loggers)
         module.stream_threads = stream_threads
         trainer.callbacks.insert(0, resumed)
         if world.rank == 0:
             introduce(run, data, module, initial)
             link_latest(run.folder)
-        try:
-            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-        finally:
-            for name, logger in zip(config.logger, trainer.loggers, strict=False):
-                if isinstance(logger, WandbLogger):
-                    # it has one run a process, and a sweep's next job would be logged into it
-                    _finish(f"logger.{name}", logger)
+        trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     if module.best.is_missing:
         first = f"the first validation loss was {module.best.first:.4g}, and none was below"
         limit = module.best.limit(len(data.vocabulary))
@@ -394,7 +395,9 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
+def _trainer(
+    run: RunSpec, data: TextDataModule, signals: Signals, world: World, begun: dict[str, Logger]
+) -> L.Trainer:
     config, folder = run.config, run.folder
     recorded = config.plain()
     options = {name: value for name, value in recorded["trainer"].items() if name != "threads"}
@@ -414,9 +417,8 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
         raise InputError(
             "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
         )
-    loggers = [
-        _logger(f"logger.{name}", node, folder, run.step) for name, node in config.logger.items()
-    ]
+    for name, node in config.logger.items():
+        begun[name] = _logger(f"logger.{name}", node, folder, run.step)
     upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, run=run)
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
@@ -425,7 +427,7 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=[TrainingLog(recorded), *callbacks],
-        logger=loggers,
+        logger=[*begun.values()],
         plugins=plugins,
         default_root_dir=folder,
         log_every_n_steps=config.print_every,
@@ -480,6 +482,19 @@ def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
         except Exception as error:
             raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
     return logger
+
+
+@contextlib.contextmanager
+def _finished_loggers() -> Iterator[dict[str, Logger]]:
+    """A place for loggers as they begin; those that have to be finished are in the end."""
+    begun: dict[str, Logger] = {}
+    try:
+        yield begun
+    finally:
+        for name, logger in begun.items():
+            if isinstance(logger, WandbLogger):
+                # it has one run a process, and a sweep's next job would be logged into it
+                _finish(f"logger.{name}", logger)
 
 
 def _finish(path: str, logger: WandbLogger) -> None:
