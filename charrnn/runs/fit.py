@@ -83,7 +83,9 @@ class Inputs(NamedTuple):
         """
         config = run.config
         seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-        data: TextDataModule = build("data", budget.guessed(config).data.plain(), seed=seed)
+        node = budget.guessed(config).data.plain()
+        _require_kind("data", node, TextDataModule)
+        data: TextDataModule = build("data", node, seed=seed)
         data.seed = seed
         if run.files is not None:
             data.files = run.files
@@ -327,6 +329,15 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
 
 
+def _require_kind(path: str, node: dict[str, Any], base: type) -> None:
+    """Refuse what is built of a node where it is no `base`, one of charrnn's public classes."""
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, base):
+        raise InputError(
+            f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive from it"
+        )
+
+
 def _names_taken(target: Any) -> set[str]:
     """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
     names: set[str] = set()
@@ -358,11 +369,7 @@ def module_of(
     node = config.model.plain()
     optimizer = build("optimizer", {**config.optimizer, "_partial_": True})
     schedule = build("schedule", {**config.schedule, "_partial_": True})
-    target = get_object(node["_target_"])
-    if not isinstance(target, type) or not issubclass(target, LanguageModel):
-        raise InputError(
-            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
-        )
+    _require_kind("model", node, LanguageModel)
     try:
         module: LanguageModel = build(
             "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
