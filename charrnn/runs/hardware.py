@@ -94,7 +94,6 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
     elif devices == "auto":
         devices = torch.cuda.device_count() if accelerator == "gpu" else 1
     if accelerator == "gpu":
-        make_deterministic()
         _check_gpus(devices)
     elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
