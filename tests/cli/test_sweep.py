@@ -201,9 +201,10 @@ def test_a_job_begins_with_the_model_that_was_the_latest_before_the_sweep(
     latest.parent.mkdir()
     latest.symlink_to(tmp_path / "first")
 
-    def begin(asked: Any) -> None:
+    def begin(asked: Any) -> float:
         latest.unlink()
         latest.symlink_to(asked.folder)
+        return 1.0  # the loss, which a study needs
 
     door.action = begin
     assert door("train", "-m", *words).code == 0
