@@ -228,7 +228,10 @@ def test_more_patience_for_a_callback_of_another_name(train: Train) -> None:
         *(f"+callbacks.stop.{word}" for word in stop), "trainer.max_steps=100", "validate_every=3"
     )
     assert tensors(run)["step"] == 9
-    words = ["callbacks.stop.patience=4", "+callbacks.stop._target_=charrnn.training.EarlyStopping"]
+    words = [
+        "+callbacks.stop._target_=charrnn.training.EarlyStopping",
+        "+callbacks.stop.patience=4",
+    ]
     train(f"resume={run}", *words, small=False)
     assert tensors(run)["step"] == 15
 
