@@ -30,7 +30,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import InputError, Interrupted, RunError, one_line
 from charrnn.models.checkpoint import ENTRY
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
@@ -282,10 +282,6 @@ def _quiet_writers() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-def one_line(error: BaseException, limit: int = 200) -> str:
-    return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def _quiet_lightning() -> None:
