@@ -38,7 +38,7 @@ from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import short_path
-from charrnn.options.training import TrainerOptions
+from charrnn.options.training import TrainerOptions, count_of
 from charrnn.runs.folder import is_run
 from charrnn.runs.recorded_config import Record
 from charrnn.say import say
@@ -327,10 +327,8 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
 
 def _refuse_processes(trainer: TrainerOptions) -> None:
     """Refuse a run in several processes: a sweep would have to share the devices out."""
-    devices = trainer.devices
-    count = len(devices) if isinstance(devices, list) else devices
     for name, value, single in (
-        ("devices", devices, count == 1),
+        ("devices", trainer.devices, count_of(trainer.devices) == 1),
         ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
         ("strategy", trainer.strategy, trainer.strategy != "ddp"),
     ):
