@@ -62,7 +62,7 @@ def _stopping(config: Config) -> dict[str, Config]:
     return {
         name: node
         for name, node in config["callbacks"].items()
-        if node and ("patience" in node or node["_target_"] in classes)
+        if isinstance(node, dict) and ("patience" in node or node.get("_target_") in classes)
     }
 
 
