@@ -90,8 +90,10 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        waited = self.wait_count
         super().on_validation_end(trainer, pl_module)
-        if self.has_stopped and trainer.is_global_zero:
+        # once: validations may follow, of a training that min_steps holds or of one that ended
+        if waited < self.patience <= self.wait_count and trainer.is_global_zero:
             say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")
 
 

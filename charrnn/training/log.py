@@ -35,7 +35,7 @@ class TrainingLog(L.Callback):
         self._logged_step = 0
         self._since = 0.0
         self._paused = 0.0
-        self._validation_began = 0.0
+        self._validation_began: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         return {n: float(v) for n, v in self._metrics.items() if n != "characters_per_second"}
@@ -48,7 +48,7 @@ class TrainingLog(L.Callback):
         metrics.update(self._metrics)
         self._metrics = metrics
         self._logged_step = trainer.global_step
-        self._paused, self._since = 0.0, time.perf_counter()
+        self._paused, self._since, self._validation_began = 0.0, time.perf_counter(), None
         hyperparameters = self._hyperparameters(pl_module)
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
@@ -104,8 +104,9 @@ class TrainingLog(L.Callback):
         return steps * characters / max(seconds, 1e-9)
 
     def pause(self, seconds: float) -> None:
-        """These were no training time."""
-        self._paused += seconds
+        """These were no training time; within a validation, which is none as a whole, no matter."""
+        if self._validation_began is None:
+            self._paused += seconds
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._validation_began = time.perf_counter()
@@ -113,8 +114,9 @@ class TrainingLog(L.Callback):
             self._reduce_loss(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self.pause(time.perf_counter() - self._validation_began)
+        began, self._validation_began = self._validation_began, None
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and began is not None:
+            self.pause(time.perf_counter() - began)
             for logger in trainer.loggers:
                 is_best = pl_module.best.step == trainer.global_step
                 if is_best and isinstance(logger, TensorBoardLogger):

@@ -23,7 +23,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from charrnn import registry
 from charrnn.errors import InputError
@@ -270,12 +271,12 @@ class LanguageModel(L.LightningModule):
         watched = norm * 0 + loss if self.trainer.scaler is None else self.last_loss
         if watched is not None:
             self.non_finite.watch(watched, self.trainer.global_step + 1)
-        if gradient_clip_val is None:
+        if gradient_clip_val is None or gradient_clip_val <= 0:
             return
-        if gradient_clip_algorithm == "norm":
-            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        else:
+        if gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        else:
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
@@ -493,17 +494,28 @@ class LanguageModel(L.LightningModule):
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)
         made = self.configure_optimizers()
-        optimizer = made["optimizer"] if isinstance(made, dict) else made
-        scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
-        restoring.require_fitting(optimizer, checkpoint["optimizer_states"][0])
-        if scheduler is None or isinstance(scheduler, OfStep):
-            # what today's options say counts, not what the checkpoint was trained with
-            groups = optimizer.state_dict()["param_groups"]
-            checkpoint["optimizer_states"][0]["param_groups"] = groups
-        if isinstance(scheduler, OfStep):
-            saved = (checkpoint.get("lr_schedulers") or [{}])[0]
+        optimizers, schedulers = _all_of(Optimizer, made), _all_of(LRScheduler, made)
+        of_step = all(isinstance(scheduler, OfStep) for scheduler in schedulers)
+        for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=False):
+            restoring.require_fitting(optimizer, saved)
+            if of_step:
+                # what today's options say counts, not what the checkpoint was trained with
+                saved["param_groups"] = optimizer.state_dict()["param_groups"]
+        if schedulers and of_step:
+            saved_schedulers = checkpoint.get("lr_schedulers") or [{} for _ in schedulers]
             step = checkpoint["global_step"]
-            checkpoint["lr_schedulers"] = [{**saved, "last_epoch": step}]
+            checkpoint["lr_schedulers"] = [{**s, "last_epoch": step} for s in saved_schedulers]
+
+
+def _all_of(kind: type, made: Any) -> list[Any]:
+    """All of a kind in what configure_optimizers returns, in any form that Lightning takes."""
+    if isinstance(made, kind):
+        return [made]
+    if isinstance(made, Mapping):
+        made = list(made.values())
+    return (
+        [one for m in made for one in _all_of(kind, m)] if isinstance(made, (list, tuple)) else []
+    )
 
 
 @contextlib.contextmanager

@@ -354,6 +354,31 @@ def test_a_rate_that_goes_by_validation_needs_one(data: TextDataModule) -> None:
         trainer(max_steps=2, limit_val_batches=0).fit(module, data)
 
 
+@pytest.mark.parametrize("form", ["list", "lists", "dicts"])
+def test_optimizers_in_any_form_that_lightning_takes_resume_to_the_bit(
+    data: TextDataModule, tmp_path: Path, form: str
+) -> None:
+    class Own(LanguageModel):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.Adam(self.parameters(), 1e-2)
+            falling = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.9)
+            stepped = {"scheduler": falling, "interval": "step"}
+            return {
+                "list": [optimizer],
+                "lists": ([optimizer], [stepped]),
+                "dicts": ({"optimizer": optimizer, "lr_scheduler": stepped},),
+            }[form]
+
+    def run(steps: int, start: Path | None = None) -> Path:
+        one = trainer(max_steps=steps, limit_val_batches=0)
+        one.fit(made(Own, data), data, ckpt_path=start, weights_only=True)
+        saved = tmp_path / f"{steps}-{start is None}.ckpt"
+        one.save_checkpoint(saved)
+        return saved
+
+    assert_same(state_of(run(6, run(3))), state_of(run(6)))
+
+
 # -- hyperparameters and metrics ---------------------------------------------------------
 
 
@@ -413,6 +438,17 @@ def test_hyperparameters_of_an_older_checkpoint(data: TextDataModule, tmp_path: 
     torch.save(content, tmp_path / "old.ckpt")
     loaded = LanguageModel.load_from_checkpoint(tmp_path / "old.ckpt")
     assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
+
+
+def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not again by the validations that min_steps adds, nor by one after the training."""
+    stopping = charrnn.training.EarlyStopping(patience=1, min_delta=100)
+    run = trainer(stopping, min_steps=15, max_steps=30, val_check_interval=5)
+    module = made(LanguageModel, data)
+    run.fit(module, data)
+    assert 15 <= run.global_step < 30
+    run.validate(module, data, verbose=False)
+    assert capfd.readouterr().err.count("stopping: val/loss has not got lower") == 1
 
 
 def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:

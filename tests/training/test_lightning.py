@@ -6,6 +6,7 @@ import csv
 import functools
 import logging
 import random
+import time
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -30,7 +31,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
-from charrnn.training import schedules
+from charrnn.training import CharacterCounts, TrainingLog, schedules
 from charrnn.training.callbacks import Samples
 from tests.small_runs import assert_same
 
@@ -282,6 +283,59 @@ def test_divergence_is_told_before_a_validation(data: TextDataModule, tmp_path: 
     run = trainer(Breaks(), Samples(), log_every_n_steps=100, default_root_dir=tmp_path, **options)
     with pytest.raises(RunError, match="training diverged: the loss or a gradient of step 6 "):
         run.fit(module_of(data), data)
+
+
+@pytest.mark.parametrize(
+    ("bound", "algorithm"), [(0.01, None), (0.01, "norm"), (0.01, "value"), (0, None)]
+)
+def test_gradients_are_clipped_as_lightning_clips_them(
+    data: TextDataModule, bound: float, algorithm: str | None
+) -> None:
+    def gradient(**options: Any) -> torch.Tensor:
+        """What a step of plain gradient descent took, in one vector."""
+        module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1.0))
+        before = torch.nn.utils.parameters_to_vector(module.parameters()).detach()
+        trainer(max_steps=1, limit_val_batches=0, **options).fit(module, data)
+        return before - torch.nn.utils.parameters_to_vector(module.parameters()).detach()
+
+    whole = gradient()
+    assert whole.norm() > 0.1
+    expected = whole
+    if bound:
+        by_value = algorithm == "value"
+        expected = whole.clamp(-bound, bound) if by_value else whole * bound / whole.norm()
+    clipped = gradient(gradient_clip_val=bound, gradient_clip_algorithm=algorithm)
+    torch.testing.assert_close(clipped, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("log_first", [True, False])
+def test_counting_is_no_training_time_in_any_order_of_callbacks(
+    data: TextDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_first: bool
+) -> None:
+    """By a clock that goes on a second in each step, and a hundred while the text is counted."""
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    class Second(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            nonlocal now
+            now += 1
+
+    def counting() -> bool:
+        nonlocal now
+        now += 100
+        return True
+
+    counts = CharacterCounts(context=2)
+    counts.goes_on = counting
+    logger = CSVLogger(tmp_path, name="", version="")
+    own = [TrainingLog(), counts] if log_first else [counts, TrainingLog()]
+    trainer(
+        Second(), *own, max_steps=12, logger=logger, num_sanity_val_steps=0, val_check_interval=7
+    ).fit(module_of(data), data)
+    assert now > 100
+    speeds = [row["characters_per_second"] for row in rows(tmp_path / "metrics.csv")]
+    assert {float(speed) for speed in speeds if speed} == {float(N * T)}
 
 
 # -- what else Lightning has -------------------------------------------------------------
