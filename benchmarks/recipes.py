@@ -100,7 +100,6 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
         "carried": evaluated(folder)["loss"],
         "cold": evaluated(folder, f"window={WINDOW}")["loss"],
         "dynamic": evaluated(folder, "dynamic=true")["dynamic"]["loss"],
-        "temperature": recorded_temperature(folder),
         "counts": losses_with_counts(folder),
         "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
     }
@@ -130,16 +129,6 @@ def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
         run([*CHARRNN, "evaluate", *where, *words], REPOSITORY).output
     )
     return values
-
-
-def recorded_temperature(folder: Path) -> dict[str, float] | None:
-    """The temperature of evaluation that a run fitted, and its losses; None: it fitted none."""
-    fitted = read_model(folder).facts.get("evaluation_temperature")
-    if fitted is None:
-        return None
-    carried = evaluated(folder, "temperature=recorded")["loss"]
-    cold = evaluated(folder, "temperature=recorded", f"window={WINDOW}")["loss"]
-    return {"fitted": fitted, "carried": carried, "cold": cold}
 
 
 def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
@@ -194,7 +183,7 @@ def table(found: list[Trained]) -> str:
     """A row for each recipe and machine: means over seeds, and the largest distance from them."""
     head = [
         "recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}",
-        "both at the fitted temperature", "with counts", "dynamic",
+        "both with counts", "dynamic",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -210,21 +199,11 @@ def table(found: list[Trained]) -> str:
             f"{int(seconds) // 60}:{int(seconds) % 60:02}",
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
-            at_temperature([r["temperature"] for r in results if r.get("temperature")]),
             carried_and_cold([r["counts"]["both"] for r in results if r.get("counts")]),
             spread([r["dynamic"] for r in results]),
             machine,
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def at_temperature(fitted: list[dict[str, float]]) -> str:
-    """The losses at the temperatures that runs recorded, which are told, too."""
-    if not fitted:
-        return ""
-    losses = " / ".join(spread([one[name] for one in fitted]) for name in ("carried", "cold"))
-    temperatures = dict.fromkeys(f"{one['fitted']:.2f}" for one in fitted)
-    return f"{losses} ({', '.join(temperatures)})"
 
 
 def carried_and_cold(losses: list[dict[str, float]]) -> str:

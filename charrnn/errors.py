@@ -158,6 +158,19 @@ def shown(value: object, limit: int = 300) -> str:
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
 
 
+def one_line(what: object, limit: int = 200, kind: bool = False) -> str:
+    """What an error says, in one line that is cut where it is longer than `limit`.
+
+    Args:
+        kind: whether the name of the error's type stands before it; it stands alone where the
+            error says nothing.
+    """
+    text, name = " ".join(str(what).split()), type(what).__name__
+    if kind or not text:
+        text = f"{name}: {text}" if text else name
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
 def reason_of(error: BaseException) -> str:
     """What an error of the system or a library says, in one line that is not long."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

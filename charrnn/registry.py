@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from charrnn.cells import CELLS, Cell
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, one_line, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -176,12 +176,8 @@ def _look_among_installed(kind: str) -> None:
             except Exception as error:  # whatever somebody's module does as it is imported
                 raise InputError(
                     f"model.kind={kind}: {point.value}, which an installed package brings for it, "
-                    f"cannot be used ({_one_line(error)})"
+                    f"cannot be used ({one_line(error, kind=True)})"
                 ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 # -- networks of one's own ------------------------------------------------------------------
@@ -237,7 +233,7 @@ def _made(architecture: Architecture) -> nn.Module:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{where}: cannot be made ({_one_line(error)})") from error
+        raise InputError(f"{where}: cannot be made ({one_line(error, kind=True)})") from error
     if not isinstance(network, torch.nn.Module):
         raise InputError(f"{where}: is made as {type(network).__name__}, not as a torch.nn.Module")
     if getattr(network, "architecture", None) != architecture:
@@ -271,7 +267,7 @@ def _tried(network: nn.Module, architecture: Architecture) -> list[tuple[Tensor,
         raise
     except Exception as error:
         raise InputError(
-            f"{where}: fails when it is called with ids (2, 3) ({_one_line(error)})"
+            f"{where}: fails when it is called with ids (2, 3) ({one_line(error, kind=True)})"
         ) from error
     finally:
         network.train(training)

@@ -22,7 +22,7 @@ from typing import Any
 
 from charrnn import errors, plugins
 from charrnn.cli import conf
-from charrnn.errors import InputError
+from charrnn.errors import InputError, one_line
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
 from charrnn.runs.recorded_config import OF_HYDRA
 
@@ -451,7 +451,7 @@ def _imported(option: str, target: str, module: str) -> ModuleType | None:
             return None
         raise BadOption(option, target, f"{module} needs the module {error.name}") from error
     except Exception as error:  # whatever the module does as it is imported
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = one_line(error, 500, kind=True)
         raise BadOption(option, target, f"{module} cannot be imported ({what})") from error
 
 

@@ -10,7 +10,7 @@ import os
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +36,7 @@ class Line:
         check: looks, before anything is run, at what the command is asked for; or None.
         overrides: in Hydra's grammar, the texts among them quoted.
         multirun: whether values may be several.
+        models: those that jobs begin with, as `with_real_paths` found them before the first began.
     """
 
     command: str
@@ -44,6 +45,7 @@ class Line:
     overrides: list[str]
     multirun: bool
     check: Callable[[Any], Any] | None = None
+    models: dict[str, str] = field(default_factory=dict)
 
     def places(self) -> tuple[str, ...]:
         """The words of the line that say where YAML files lie."""

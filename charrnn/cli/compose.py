@@ -37,8 +37,8 @@ def call(command: Command, words: list[str]) -> Any:
     """Run a command with the words that follow it.
 
     Returns:
-        What the command returns: for train the best validation loss. None for a sweep, and
-        where something is only shown.
+        What the command returns: for train its `Result`. None for a sweep, and where something
+        is only shown.
 
     Raises:
         InputError, RunError: as the command does, or the words do not fit.

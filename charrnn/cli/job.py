@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +96,7 @@ class Job:
         jobs: how many the sweep has, if that is known.
         goes_on: whether these are the jobs of a sweep that was begun before.
         failures: the file in which a sweep's jobs leave why they failed.
+        models: what a sweep knew of the models that its jobs begin with (`with_real_paths`).
     """
 
     command: str
@@ -108,6 +109,7 @@ class Job:
     folder: Path | None = None
     failures: Path | None = None
     error: BaseException | None = None
+    models: dict[str, str] = field(default_factory=dict, repr=False)
     since: float = field(default_factory=time.monotonic)
     value: Any = field(default=None, repr=False)
 
@@ -150,6 +152,8 @@ class Job:
             with as_job(Swept(hydra.job.num, overrides) if in_sweep else None):
                 return self.run(options)
         folder = Path(hydra.runtime.output_dir)
+        if in_sweep:
+            options = with_real_paths(options, self.models)
         return self.run(request_of(options, hydra, folder, self.flags))
 
     def _tell(self, hydra: DictConfig) -> None:
@@ -215,6 +219,28 @@ def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
             node[last] = [os.path.join(folder, path) for path in value]
         elif isinstance(value, str) and value and value not in ("-", "auto"):
             node[last] = os.path.join(folder, value)
+
+
+def with_real_paths(config: TrainOptions, known: dict[str, str] | None = None) -> TrainOptions:
+    """The config with the real paths of the models that the run starts from and learns from.
+
+    outputs/latest will be another run once this one has begun.
+
+    Args:
+        known: path -> real path, of before; paths that are not among them are added.
+    """
+    known = {} if known is None else known
+
+    def real(path: str) -> str:
+        return known.setdefault(os.path.abspath(path), os.path.realpath(path))
+
+    start, teachers = config.init_from, config.distill_from
+    teachers = [teachers] if isinstance(teachers, str) else teachers
+    return replace(
+        config,
+        init_from=None if start is None else real(start),
+        distill_from=None if teachers is None else [*map(real, teachers)],
+    )
 
 
 def request_of(

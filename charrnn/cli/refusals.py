@@ -24,7 +24,7 @@ from charrnn import plugins
 from charrnn.cli import conf, config_files
 from charrnn.cli.checked_options import BadOption, Missing, Unknown
 from charrnn.cli.command_line import Line, hydra_config
-from charrnn.errors import InputError, RunError, shown
+from charrnn.errors import InputError, RunError, one_line, shown
 from charrnn.files import short_path
 
 # what other programs call what is an option here
@@ -105,7 +105,7 @@ class _Refusal:
             known = name in self.page.names() or override.is_hydra_override() or override.package
             if not known and not override.is_add() and not override.is_force_add():
                 return self._unknown(name)
-        return InputError(shown(" ".join(str(error).split())) or type(error).__name__)
+        return InputError(one_line(error, 500))
 
     def _no_such_file(self, missing: str, options: Sequence[str]) -> InputError:
         """A choice that is in no folder: the command line's, or one in a file that it chose."""

@@ -38,7 +38,7 @@ from charrnn.cli.checked_options import SUPPLIED, build, having
 from charrnn.cli.command_line import Flags
 from charrnn.cli.conf import WITHOUT_A_NODE
 from charrnn.cli.config_files import key_of, searched_folders, todays
-from charrnn.cli.job import Request
+from charrnn.cli.job import Request, with_real_paths
 from charrnn.cli.literal import as_typed, literal, override_of, written
 from charrnn.cli.node_options import TARGETS
 from charrnn.errors import InputError, shown
@@ -468,22 +468,11 @@ def absolute(config: TrainOptions) -> TrainOptions:
         input_h5=_absolute(data.input_h5),
         input_json=_absolute(data.input_json),
     )
-    # outputs/latest will be another run once this one has begun
-    init_from = None if config.init_from is None else os.path.realpath(config.init_from)
-    return replace(_with_teachers(config), data=data, init_from=init_from, resume=None)
+    return replace(with_real_paths(config), data=data, resume=None)
 
 
 def _absolute(path: str | None) -> str | None:
     return None if path is None else os.path.abspath(path)
-
-
-def _with_teachers(config: TrainOptions) -> TrainOptions:
-    """The config with `distill_from` as it is recorded: a list of real paths."""
-    paths = config.distill_from
-    if paths is None:
-        return config
-    paths = [os.path.realpath(p) for p in ([paths] if isinstance(paths, str) else paths)]
-    return replace(config, distill_from=paths)
 
 
 def _with_one_text(config: TrainOptions, given: Sequence[str]) -> TrainOptions:
@@ -499,7 +488,7 @@ def _again(folder: Path, asked: Request) -> RunSpec:
 def _merged(record: Record, asked: Request) -> TrainOptions:
     """A recorded config with what was asked for today, such as another place of the same text."""
     # named from another folder they are the same
-    asked = replace(asked, config=_with_teachers(asked.config))
+    asked = replace(asked, config=with_real_paths(asked.config))
     try:
         config = merged(record, asked)
     except (KeyError, TypeError, AttributeError) as error:

@@ -26,12 +26,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from charrnn import plugins
 from charrnn.cli import conf, hydra_jobs
 from charrnn.cli.command_line import Line, hydra_config
-from charrnn.cli.job import Job, make_absolute, noted_failures, options_of, request_of
+from charrnn.cli.job import (
+    Job,
+    make_absolute,
+    noted_failures,
+    options_of,
+    request_of,
+    with_real_paths,
+)
 from charrnn.cli.literal import override_of, quoted
 from charrnn.cli.refusals import explaining
 from charrnn.errors import InputError, RunError, shown
 from charrnn.files import short_path
-from charrnn.options.training import TrainerOptions
+from charrnn.options.training import TrainerOptions, count_of
 from charrnn.runs.folder import is_run
 from charrnn.runs.recorded_config import Record
 from charrnn.say import say
@@ -51,7 +58,7 @@ def run(line: Line) -> None:
     """
     plan = _checked(line)
     places = line.places()
-    job = Job(line.command, line.run, places, jobs=plan.jobs)
+    job = Job(line.command, line.run, places, jobs=plan.jobs, models=line.models)
     job.goes_on = line.command == "train" and plan.config.resume not in (None, "auto")
     with explaining(line):
         folder = hydra_jobs.folder_of("hydra.sweep.dir", plan.config.hydra.sweep.dir)
@@ -189,10 +196,12 @@ def _checked(line: Line) -> _Plan:
         for call in plugins.calls("sweep_begin"):
             if (study := call(master, swept)) is not None:
                 plan = _Plan(master, study.settings["n_trials"], False, fixed)
+                _find_models(line, swept)
                 return _checked_study(line, plan, study, swept)
         if not target.endswith(".BasicSweeper"):
             # which jobs there are is decided as they run; each begins with the same check
             _check(line, [_first(override) for override in swept], 0)
+            _find_models(line, swept)
             return _Plan(master, None, False, fixed)
         listed = _jobs(swept)
     if not listed:
@@ -253,6 +262,15 @@ def _checked_study(line: Line, plan: _Plan, study: Sweep, swept: list[Override])
     return replace(plan, recorded=replace(study, jobs=bases))
 
 
+def _find_models(line: Line, swept: list[Override]) -> None:
+    """Look up, where the jobs are not known yet, each model that one may begin with."""
+    first = [_first(override) for override in swept]
+    for override in swept:
+        if override.key_or_group in ("init_from", "distill_from") and override.is_sweep_override():
+            for text in override.sweep_string_iterator():
+                _check(line, [*first, f"{override.get_key_element()}={text}"], 0)
+
+
 def _first(override: Override) -> str:
     """The override with the first of its values."""
     key = override.get_key_element()
@@ -302,21 +320,15 @@ def _check(line: Line, words: list[str], number: int, *more: str) -> SweepJob:
     _refuse_processes(options.trainer)
     if options.resume not in (None, "auto") and line.check is not None:
         line.check(asked)
-    recorded = copy.deepcopy(options.plain())
+    recorded = copy.deepcopy(with_real_paths(options, line.models).plain())
     make_absolute(line.command, recorded, os.getcwd())
-    for name in ("init_from", "distill_from"):
-        # outputs/latest will be another run by then
-        if isinstance(path := recorded[name], str):
-            recorded[name] = os.path.realpath(path)
     return SweepJob(folder.name, Record(recorded, asked.choices, ""), asked.overrides)
 
 
 def _refuse_processes(trainer: TrainerOptions) -> None:
     """Refuse a run in several processes: a sweep would have to share the devices out."""
-    devices = trainer.devices
-    count = len(devices) if isinstance(devices, list) else devices
     for name, value, single in (
-        ("devices", devices, count == 1),
+        ("devices", trainer.devices, count_of(trainer.devices) == 1),
         ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
         ("strategy", trainer.strategy, trainer.strategy != "ddp"),
     ):

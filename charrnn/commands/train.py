@@ -52,7 +52,7 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     """
     from charrnn.cli import compose
     from charrnn.cli.resuming import run_of
-    from charrnn.runs import fit, preflight
+    from charrnn.runs import fit, hardware, preflight
     from charrnn.runs.training_run import prepared
     from charrnn.training.signals import Signals
 
@@ -64,6 +64,8 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
         raise InputError(f"resume={asked.config.resume}: charrnn.train goes on with a run")
     preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
+    if run.config.trainer.accelerator == "gpu":
+        hardware.make_deterministic()
     data, module, trainer, _ = fit.build_parts(run, inputs, Signals())
     return data, module, trainer
 

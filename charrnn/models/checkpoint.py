@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, one_line
 from charrnn.models.trained import (
     Architecture,
     TrainedModel,
@@ -94,7 +94,7 @@ def read(path: Path) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         # EINVAL comes of a false directory; zipfile and torch may fail in any way otherwise
-        raise Damaged(f"{path}: not a charrnn checkpoint, or damaged ({_short(error)})") from None
+        raise Damaged(f"{path}: not a charrnn checkpoint, or damaged ({one_line(error)})") from None
 
 
 def _loaded(file: IO[bytes]) -> Any:
@@ -146,19 +146,13 @@ def _checked(content: Any) -> dict[str, Any]:
     version = entry.get("version")
     if type(version) is int and version != FORMAT_VERSION:
         raise _Foreign(
-            f"a checkpoint of version {_short(version)}, and this charrnn reads "
+            f"a checkpoint of version {one_line(version)}, and this charrnn reads "
             f"{FORMAT_VERSION}; update charrnn"
         )
     _require("", content, {"state_dict": dict})
     _require("", entry, {"version": int, "architecture": dict, "tokens": list, "facts": dict})
     _require_tree(content)
     return {**content, "state_dict": dict(content["state_dict"]), ENTRY: entry}
-
-
-def _short(what: Any) -> str:
-    """What an error says, on one line and no longer than one."""
-    text = " ".join(str(what).split()) or type(what).__name__
-    return text if len(text) <= 120 else text[:120] + "..."
 
 
 # -- whether every entry is what is made of it ----------------------------------------------
@@ -347,9 +341,9 @@ def model_in(content: dict[str, Any]) -> TrainedModel:
     except UnknownKind:  # a whole model, and it says what is missing here
         raise
     except KeyError as error:
-        raise InputError(f"holds no model (it lacks {_short(error)})") from None
+        raise InputError(f"holds no model (it lacks {one_line(error)})") from None
     except (InputError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise InputError(f"holds no model ({_short(error)})") from None
+        raise InputError(f"holds no model ({one_line(error)})") from None
 
 
 def _model_in(content: dict[str, Any]) -> TrainedModel:

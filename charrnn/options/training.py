@@ -176,6 +176,11 @@ class TrainOptions:
         )
 
 
+def count_of(devices: Any) -> Any:
+    """How many devices a value of `trainer.devices` stands for: a number, or a list of them."""
+    return len(devices) if isinstance(devices, list) else devices
+
+
 def definite(value: T | None) -> T:
     """The value of an option that may be left open, once it is chosen."""
     assert value is not None

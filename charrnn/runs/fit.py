@@ -26,11 +26,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
-from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import InputError, Interrupted, RunError, one_line
 from charrnn.models.checkpoint import ENTRY
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
@@ -83,7 +83,9 @@ class Inputs(NamedTuple):
         """
         config = run.config
         seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-        data: TextDataModule = build("data", budget.guessed(config).data.plain(), seed=seed)
+        node = budget.guessed(config).data.plain()
+        _require_kind("data", node, TextDataModule)
+        data: TextDataModule = build("data", node, seed=seed)
         data.seed = seed
         if run.files is not None:
             data.files = run.files
@@ -117,12 +119,17 @@ class Parts(NamedTuple):
 
 
 def build_parts(
-    run: RunSpec, inputs: Inputs, signals: Signals, world: World = SINGLE_PROCESS
+    run: RunSpec,
+    inputs: Inputs,
+    signals: Signals,
+    world: World = SINGLE_PROCESS,
+    begun: dict[str, Logger] | None = None,
 ) -> Parts:
     """Build what the config of a run names: module, callbacks, loggers and trainer.
 
     Args:
         run: with every choice made.
+        begun: gets each logger as it begins, also where a later part cannot be built.
 
     Raises:
         InputError, RunError: something cannot be built so.
@@ -132,7 +139,8 @@ def build_parts(
     if inputs.initial is not None:
         initial = _start_from(inputs.initial, module)
     teach(module, inputs.teachers, config.distill_weight)
-    return Parts(data, module, _trainer(run, data, signals, world), initial)
+    begun = {} if begun is None else begun
+    return Parts(data, module, _trainer(run, data, signals, world, begun), initial)
 
 
 def fit(
@@ -160,20 +168,15 @@ def fit(
         threads(config, data.streams.batch_size // world.size, world) as stream_threads,
         _explained(run, world, resumed := _Resumed(run)),
         _quiet_writers(),
+        _finished_loggers() as loggers,
     ):
-        _, module, trainer, initial = build_parts(run, inputs, signals, world)
+        _, module, trainer, initial = build_parts(run, inputs, signals, world, loggers)
         module.stream_threads = stream_threads
         trainer.callbacks.insert(0, resumed)
         if world.rank == 0:
             introduce(run, data, module, initial)
             link_latest(run.folder)
-        try:
-            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-        finally:
-            for name, logger in zip(config.logger, trainer.loggers, strict=False):
-                if isinstance(logger, WandbLogger):
-                    # it has one run a process, and a sweep's next job would be logged into it
-                    _finish(f"logger.{name}", logger)
+        trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     if module.best.is_missing:
         first = f"the first validation loss was {module.best.first:.4g}, and none was below"
         limit = module.best.limit(len(data.vocabulary))
@@ -281,10 +284,6 @@ def _quiet_writers() -> Iterator[None]:
         threading.excepthook = before
 
 
-def one_line(error: BaseException, limit: int = 200) -> str:
-    return " ".join(str(error).split())[:limit] or type(error).__name__
-
-
 def _quiet_lightning() -> None:
     """Keep Lightning's remarks off: what a person needs to know, we say ourselves."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
@@ -326,6 +325,15 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
 
 
+def _require_kind(path: str, node: dict[str, Any], base: type) -> None:
+    """Refuse what is built of a node where it is no `base`, one of charrnn's public classes."""
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, base):
+        raise InputError(
+            f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive from it"
+        )
+
+
 def _names_taken(target: Any) -> set[str]:
     """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
     names: set[str] = set()
@@ -357,11 +365,7 @@ def module_of(
     node = config.model.plain()
     optimizer = build("optimizer", {**config.optimizer, "_partial_": True})
     schedule = build("schedule", {**config.schedule, "_partial_": True})
-    target = get_object(node["_target_"])
-    if not isinstance(target, type) or not issubclass(target, LanguageModel):
-        raise InputError(
-            f"model._target_={node['_target_']}: must be charrnn.LanguageModel or derive from it"
-        )
+    _require_kind("model", node, LanguageModel)
     try:
         module: LanguageModel = build(
             "model", node, vocabulary=vocabulary, optimizer=optimizer, schedule=schedule
@@ -394,7 +398,9 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World) -> L.Trainer:
+def _trainer(
+    run: RunSpec, data: TextDataModule, signals: Signals, world: World, begun: dict[str, Logger]
+) -> L.Trainer:
     config, folder = run.config, run.folder
     recorded = config.plain()
     options = {name: value for name, value in recorded["trainer"].items() if name != "threads"}
@@ -414,9 +420,8 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
         raise InputError(
             "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
         )
-    loggers = [
-        _logger(f"logger.{name}", node, folder, run.step) for name, node in config.logger.items()
-    ]
+    for name, node in config.logger.items():
+        begun[name] = _logger(f"logger.{name}", node, folder, run.step)
     upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, run=run)
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
@@ -425,7 +430,7 @@ def _trainer(run: RunSpec, data: TextDataModule, signals: Signals, world: World)
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=[TrainingLog(recorded), *callbacks],
-        logger=loggers,
+        logger=[*begun.values()],
         plugins=plugins,
         default_root_dir=folder,
         log_every_n_steps=config.print_every,
@@ -480,6 +485,19 @@ def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:
         except Exception as error:
             raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
     return logger
+
+
+@contextlib.contextmanager
+def _finished_loggers() -> Iterator[dict[str, Logger]]:
+    """A place for loggers as they begin; those that have to be finished are in the end."""
+    begun: dict[str, Logger] = {}
+    try:
+        yield begun
+    finally:
+        for name, logger in begun.items():
+            if isinstance(logger, WandbLogger):
+                # it has one run a process, and a sweep's next job would be logged into it
+                _finish(f"logger.{name}", logger)
 
 
 def _finish(path: str, logger: WandbLogger) -> None:

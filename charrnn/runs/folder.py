@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, one_line, shown
 from charrnn.runs.recorded_config import Config, Record, plain, record_of
 from charrnn.say import say
 
@@ -171,8 +171,7 @@ def read_yaml(path: Path) -> Any:
             raise ValueError("it is no file, or too large")
         return yaml.load(path.read_bytes(), Loader=_Loader)
     except Exception as error:  # YAML raises many kinds
-        what = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: cannot be read ({what})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def read_config(path: Path) -> dict[str, Any]:

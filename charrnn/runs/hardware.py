@@ -13,7 +13,7 @@ from charrnn import registry
 from charrnn.cells import CpuThresholds
 from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
-from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, definite
+from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, definite
 from charrnn.processor import cpu_has_bf16
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
@@ -44,7 +44,7 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     trainer, model = config.trainer, config.model
     accelerator = _accelerator(trainer.accelerator)
     devices = _devices(trainer.devices, accelerator, world)
-    here = len(devices) if isinstance(devices, list) else devices
+    here = count_of(devices)
     count = here * trainer.num_nodes
     if accelerator == "mps" and count > 1:
         raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
@@ -94,7 +94,6 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
     elif devices == "auto":
         devices = torch.cuda.device_count() if accelerator == "gpu" else 1
     if accelerator == "gpu":
-        make_deterministic()
         _check_gpus(devices)
     elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
@@ -160,9 +159,7 @@ def make_deterministic() -> None:
 
 def processes(trainer: TrainerOptions) -> int:
     """How many processes train together, of resolved options."""
-    devices = trainer.devices
-    here: Any = len(devices) if isinstance(devices, list) else devices
-    return int(here) * trainer.num_nodes
+    return int(count_of(trainer.devices)) * trainer.num_nodes
 
 
 def _check_gpus(devices: int | list[int]) -> None:

@@ -19,7 +19,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY, Damaged
-from charrnn.runs.recorded_config import found, upgraded
+from charrnn.runs.recorded_config import Config, found, upgraded
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
@@ -50,12 +50,20 @@ def is_finished(run: RunSpec) -> bool:
     if run.entry is None or not run.entry.get("finished"):
         return False
     before = upgraded(run.entry["config"], str(run.checkpoint))
-    names = (
-        "trainer.max_epochs", "trainer.max_steps", "callbacks.early_stopping",
-        "callbacks.overfitting",
-    )  # fmt: skip
     now = run.config.plain()
-    return all(found(before, name) == found(now, name) for name in names)
+    lengths = ("trainer.max_epochs", "trainer.max_steps")
+    same = all(found(before, name) == found(now, name) for name in lengths)
+    return same and _stopping(before) == _stopping(now)
+
+
+def _stopping(config: Config) -> dict[str, Config]:
+    """The callbacks that may end a run before its length, whatever their names are."""
+    classes = ("charrnn.training.EarlyStopping", "charrnn.training.OverfittingStop")
+    return {
+        name: node
+        for name, node in config["callbacks"].items()
+        if isinstance(node, dict) and ("patience" in node or node.get("_target_") in classes)
+    }
 
 
 def with_best_model(run: RunSpec) -> RunSpec:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, one_line, shown
 from charrnn.files import replacing
 from charrnn.runs.folder import is_run
 from charrnn.runs.recorded_config import MISSING, Config, Record, found, plain, put, record_of
@@ -115,8 +115,8 @@ def read(folder: Path) -> Sweep:
     except InputError:
         raise
     except Exception as error:  # JSON of one's own making may hold anything
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: is no record of a sweep ({shown(what)})") from None
+        what = one_line(error, kind=True)
+        raise InputError(f"{path}: is no record of a sweep ({what})") from None
 
 
 def _job(content: Any, path: Path) -> SweepJob:

@@ -139,13 +139,13 @@ class RunCheckpoints(Checkpoint):
     def _validation_follows(self, trainer: L.Trainer) -> bool:
         loop = trainer.fit_loop
         window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
-        ends = trainer.should_stop and trainer.enable_validation
+        ends = _ends_early(trainer) and trainer.enable_validation
         return ends or validation_is_due(trainer, trainer.current_epoch, window, trained)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
         stops = self._asked_to_stop(trainer)
-        ends = stops or trainer.should_stop
+        ends = stops or _ends_early(trainer) or step >= trainer.estimated_stepping_batches
         keeps = self.keep_every is not None and step % self.keep_every == 0
         rolls = ends or keeps or step % self.run.checkpoint_every == 0
         is_best = module.best.step == step
@@ -201,11 +201,18 @@ class RunCheckpoints(Checkpoint):
     ) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
+        stopped = stopped and _ends_early(trainer)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         entry = checkpoint.setdefault(ENTRY, {})
         # nothing is finished that has no model
         finished = (ended or stopped) and not pl_module.best.is_missing
         entry.update(self.run.entry, finished=finished)
+
+
+def _ends_early(trainer: L.Trainer) -> bool:
+    """Whether Lightning stops here since it was asked to: not before `min_steps`, `min_epochs`."""
+    enough = trainer.global_step >= (trainer.min_steps or 0)
+    return trainer.should_stop and enough and trainer.current_epoch >= (trainer.min_epochs or 0)
 
 
 class SealedCheckpointIO(CheckpointIO):

@@ -442,9 +442,17 @@ class LanguageModel(L.LightningModule):
     # -- the model, and exact resume -------------------------------------------------
 
     @property
+    def _is_attached(self) -> bool:
+        """Whether there is a Trainer."""
+        try:
+            return self.trainer is not None
+        except RuntimeError:  # as Lightning tells it
+            return False
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Plain values about how the weights came to be."""
-        if self._trainer is None:
+        if not self._is_attached:
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         return {
@@ -483,7 +491,7 @@ class LanguageModel(L.LightningModule):
         restoring.with_wrapping(checkpoint["state_dict"], self.network, "network.")
         entry = checkpoint.get(ENTRY, {})
         self._loaded_facts = dict(entry.get("facts", {}))
-        if self._trainer is None or self.trainer.state.fn != "fit":
+        if not self._is_attached or self.trainer.state.fn != "fit":
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = restoring.share(entry["ranks"], rank, world_size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -20,8 +21,11 @@ def handlers() -> dict[int, Any]:
     """Today's handlers of the stopping signals that are to be taken over.
 
     SIGHUP that is ignored stays so, since that is what nohup is for. (A shell without a terminal
-    starts its background jobs with SIGINT ignored, which nobody asked for.)
+    starts its background jobs with SIGINT ignored, which nobody asked for.) In any other thread
+    than the main one there are none, since Python lets no other set them.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
     found: dict[int, Any] = {s: signal.getsignal(s) for s in STOPPING}
     if found[signal.SIGHUP] == signal.SIG_IGN:
         del found[signal.SIGHUP]
@@ -70,10 +74,13 @@ class Signals:
 
     def hold(self) -> None:
         """Keep signals waiting while Lightning takes the handlers, until `defer`."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        if self._previous:  # else Lightning's handlers stay
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def defer(self) -> None:
         """From here on a signal waits for the end of the step."""
+        if not self._previous:
+            return
         self._training = True
         self._install()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -21,17 +21,17 @@ class Door:
 
     Attributes:
         asked: what reached a command, one entry a run: its options; of train, a Composed.
-        action: what the command then does.
+        action: what the command then does, and returns.
     """
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.asked: list[Any] = []
-        self.action: Callable[[Any], None] = lambda options: None
+        self.action: Callable[[Any], Any] = lambda options: None
         self._capsys = capsys
 
-    def run(self, options: Any) -> None:
+    def run(self, options: Any) -> Any:
         self.asked.append(options)
-        self.action(options)
+        return self.action(options)
 
     def __call__(self, *words: str) -> Answer:
         code = main(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,39 @@ class Result:
 
     def __init__(self, size: int) -> None:
         self.objective = size / 10
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("init_from", ["init_from=outputs/latest", "seed=1,2"]),
+        ("distill_from", ["distill_from=[outputs/latest,other]", "seed=1,2"]),
+        ("distill_from", ["distill_from='other','outputs/latest'", "seed=1,2"]),
+        ("init_from", ["init_from='other','outputs/latest'", "seed=1,2", "sweep=random"]),
+    ],
+)
+def test_a_job_begins_with_the_model_that_was_the_latest_before_the_sweep(
+    name: str, words: list[str], door: Any, tmp_path: Path
+) -> None:
+    if "sweep=random" in words:
+        pytest.importorskip("optuna")
+        words = [*words, "hydra.sweeper.n_trials=6"]
+    latest = tmp_path / "outputs" / "latest"
+    latest.parent.mkdir()
+    latest.symlink_to(tmp_path / "first")
+
+    def begin(asked: Any) -> float:
+        latest.unlink()
+        latest.symlink_to(asked.folder)
+        return 1.0  # the loss, which a study needs
+
+    door.action = begin
+    assert door("train", "-m", *words).code == 0
+    begun = [getattr(asked.config, name) for asked in door.asked]
+    paths = {path for one in begun for path in ([one] if isinstance(one, str) else one)}
+    known = {str(tmp_path / "first"), str(tmp_path / "other")}
+    assert str(tmp_path / "first") in paths <= known
+    # and so it is recorded
+    [record] = (tmp_path / "outputs" / "sweeps").glob("*/*/sweep.json")
+    models = [job["config"][name] for job in json.loads(record.read_text())["jobs"]]
+    assert {path for one in models for path in ([one] if isinstance(one, str) else one)} <= known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,22 @@ def test_what_it_does_not_build(workplace: Path) -> None:
     charrnn.train(*WORDS, "hydra.run.dir=run", "trainer.max_steps=1")
     with pytest.raises(InputError, match=r"charrnn\.train goes on with a run"):
         charrnn.build("resume=run", "trainer.max_steps=2")
+
+
+def test_a_fit_that_fails_leaves_signals_alone(workplace: Path) -> None:
+    data, module, trainer = charrnn.build(*WORDS, "hydra.run.dir=run")
+
+    def fail() -> None:
+        raise RuntimeError("no room")
+
+    module.on_fit_start = fail
+    with pytest.raises(RuntimeError, match="no room"):
+        trainer.fit(module, data)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_in_a_thread_of_its_own(workplace: Path) -> None:
+    """Python lets the main thread alone set handlers of signals."""
+    words = [*WORDS, "hydra.run.dir=run"]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(charrnn.train, *words).result() is not None

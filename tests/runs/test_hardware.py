@@ -38,6 +38,14 @@ def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
     return resolved.precision, resolved.threads
 
 
+def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    resolved = hardware.resolve(config(accelerator="gpu", precision="32-true", threads=1))
+    assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
+
+
 def test_the_default_recipe() -> None:
     assert chosen() == ("bf16-mixed", 2)
 

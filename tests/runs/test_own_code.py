@@ -33,6 +33,11 @@ class Model(LanguageModel):
         return {"loss": self.weight * F.cross_entropy(logits.flatten(0, 1), targets.flatten())}
 
 
+class Data(L.LightningDataModule):
+    def __init__(self, **options):
+        super().__init__()
+
+
 class Loss(LanguageModel):
     def compute_loss(self, logits, targets):
         return 2 * super().compute_loss(logits, targets)
@@ -128,6 +133,11 @@ def test_a_model_of_ones_own(train: Train, capfd: pytest.CaptureFixture[str]) ->
     assert "model.hidden_size=many" in wrong
     wrong = refused("model._target_=lightning.LightningModule", capfd=capfd)
     assert "model._target_=lightning.LightningModule: must be charrnn.LanguageModel" in wrong
+
+
+def test_data_of_another_kind(capfd: pytest.CaptureFixture[str]) -> None:
+    wrong = refused("data._target_=own_code.Data", capfd=capfd)
+    assert "data._target_=own_code.Data: must be charrnn.TextDataModule or derive from it" in wrong
 
 
 def test_a_loss_of_ones_own_under_threads_windows_and_teachers(train: Train) -> None:

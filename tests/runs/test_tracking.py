@@ -33,6 +33,25 @@ def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -
     assert metrics(folder)[-1]["step"] == "8"
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["callbacks.samples.length=20", "+trainer.profiler=none_of_these"], 2),
+        (["debug=fast"], 0),
+    ],
+)
+def test_no_run_of_wandb_stays_open(
+    words: list[str], code: int, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_without("wandb")
+    import wandb
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    train("logger=wandb", "logger.wandb.offline=true", *words, code=code)
+    assert wandb.run is None
+
+
 def test_wandb_refuses(tmp_path: Path) -> None:
     skip_without("wandb")
     write_corpus(tmp_path)

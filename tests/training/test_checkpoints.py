@@ -159,3 +159,21 @@ def test_early_stopping_counts_on_when_the_best_is_lost(train: Train) -> None:
         damage(parts / path)
     train(f"resume={parts}", stops, small=False)
     assert tensors(parts)["step"] == tensors(whole)["step"] < 200
+
+
+def test_a_run_that_may_not_stop_yet_saves_as_before(train: Train) -> None:
+    """Early stopping asks for an end that Lightning does not give before `min_steps`."""
+    words = [
+        "callbacks=early_stopping",
+        "callbacks.early_stopping.patience=1",
+        "optimizer.lr=1e-12",
+    ]
+    words += ["validate_every=10", "+trainer.min_steps=36", "callbacks.checkpoints.keep_every=4"]
+    checkpoints = train(*words, "trainer.max_steps=60") / "checkpoints"
+    kept = sorted(int(path.stem.partition("-")[2]) for path in checkpoints.glob("step-*.ckpt"))
+    assert kept == [*range(4, 37, 4)]
+    finished = [
+        checkpoint.read(checkpoints / name)[checkpoint.ENTRY]["finished"]
+        for name in ("step-32.ckpt", "last.ckpt")
+    ]
+    assert finished == [False, True]

@@ -221,6 +221,21 @@ def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None
     assert "finished" in capfd.readouterr().err
 
 
+def test_more_patience_for_a_callback_of_another_name(train: Train) -> None:
+    """A run that it stopped goes on."""
+    stop = ["_target_=charrnn.training.EarlyStopping", "patience=2", "min_delta=100"]
+    run = train(
+        *(f"+callbacks.stop.{word}" for word in stop), "trainer.max_steps=100", "validate_every=3"
+    )
+    assert tensors(run)["step"] == 9
+    words = [
+        "+callbacks.stop._target_=charrnn.training.EarlyStopping",
+        "+callbacks.stop.patience=4",
+    ]
+    train(f"resume={run}", *words, small=False)
+    assert tensors(run)["step"] == 15
+
+
 def test_init_from_starts_at_its_loss(train: Train, workplace: Path) -> None:
     first = train("trainer.max_steps=60", folder="first")
     second = train(

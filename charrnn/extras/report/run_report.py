@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from charrnn import metrics_csv
+from charrnn.errors import one_line
 from charrnn.files import replacing
 from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
@@ -129,7 +130,7 @@ def report(folder: Path) -> Path | None:
     try:
         return write_report(folder)
     except Exception as error:
-        say(f"{folder / NAME} cannot be made ({' '.join(str(error).split())[:200]})")
+        say(f"{folder / NAME} cannot be made ({one_line(error)})")
         return None
 
 
