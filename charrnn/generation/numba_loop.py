@@ -597,7 +597,7 @@ def draw(  # type: ignore[no-untyped-def]
 @_compiled
 def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
     """Make of the contexts (K,) of one stream those after a character; as `counts.Walk.after`."""
-    characters, starts, _, _, _ = counts
+    characters, starts, _, _, _, _ = counts
     shorter = 0
     for k in range(len(nodes)):
         first, end = starts[shorter], starts[shorter + 1]
@@ -618,19 +618,16 @@ def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
 @_compiled
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with what counts predict after the contexts (K,)."""
-    characters, starts, mass, left, _ = counts
-    p[:] = F(1) / F(len(p))
-    node = 0
-    for k in range(len(nodes) + 1):
+    characters, starts, mass, left, after_nothing, _ = counts
+    p[:] = after_nothing
+    for node in nodes:
+        if node == 0:
+            break
         share = left[node]
         for v in range(len(p)):
             p[v] *= share
         for child in range(starts[node], starts[node + 1]):
             p[characters[child]] += mass[child]
-        if k < len(nodes):
-            node = nodes[k]
-            if node == 0:
-                break
 
 
 @_compiled
@@ -712,8 +709,8 @@ def _write(  # type: ignore[no-untyped-def]
     Args:
         decoder: weights (1, V, H).
         decoder_bias: (B, V), minus infinity for what a stream never writes.
-        counts: the characters, starts, mass and left of a `CountTable`, and the weights
-            (K + 1, 2) of network and counts.
+        counts: the characters, starts, mass and left of a `CountTable`, p (V,) after nothing, and
+            the weights (K + 1, 2) of network and counts.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
