@@ -227,16 +227,11 @@ def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     """As the loop takes them, in the same types whatever the table's are."""
     if counts is None:
-        whole, share = np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return whole, whole, share, share, share, np.zeros((1, 2), np.float32)
-    table, mass, left = counts.table, counts.table.mass, counts.table.left
-    characters, starts = (
-        np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts)
-    )
-    V, children = table.vocabulary_size, slice(starts[0], starts[1])
-    after_nothing = np.full(V, np.float32(1) / np.float32(V)) * left[0]
-    after_nothing[characters[children]] += mass[children]
-    return characters, starts, mass, left, after_nothing, counts.by_length
+        ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
+        return ids, ids, shares, shares, shares, np.zeros((1, 2), np.float32)
+    table = counts.table
+    whole = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
+    return *whole, table.mass, table.left, table.unigram, counts.by_length
 
 
 def compiled_limits(batch: Batch) -> Floats:

@@ -618,8 +618,8 @@ def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
 @_compiled
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with what counts predict after the contexts (K,)."""
-    characters, starts, mass, left, after_nothing, _ = counts
-    p[:] = after_nothing
+    characters, starts, mass, left, unigram, _ = counts
+    p[:] = unigram
     for node in nodes:
         if node == 0:
             break
@@ -709,8 +709,8 @@ def _write(  # type: ignore[no-untyped-def]
     Args:
         decoder: weights (1, V, H).
         decoder_bias: (B, V), minus infinity for what a stream never writes.
-        counts: the characters, starts, mass and left of a `CountTable`, p (V,) after nothing, and
-            the weights (K + 1, 2) of network and counts.
+        counts: the characters, starts, mass, left and unigram of a `CountTable`, and the weights
+            (K + 1, 2) of network and counts.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
