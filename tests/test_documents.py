@@ -39,7 +39,6 @@ SMALL = {
 # composed and checked, not run: the reason
 COMPOSED = {
     "charrnn serve": "stays",
-    "charrnn sample interactive=true": "wants a terminal",
     "charrnn train experiment=base": "fetches its corpus",
     "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
     "charrnn train +trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",

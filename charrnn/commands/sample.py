@@ -54,15 +54,6 @@ class SampleStep:
     its work.
     """
 
-    def instead(self, asked: Sequence[SamplingParams], output: str | None) -> bool:
-        """Do the command's whole work, and return True.
-
-        Args:
-            asked: of the sampler, once for each temperature.
-            output: the file to write to; None: standard output.
-        """
-        return False
-
     def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
         """Write as `Sampler.write` does, but in another way; None: in that one."""
         return None
@@ -99,8 +90,6 @@ def run(options: SampleOptions) -> None:
     ]
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
-    if any(step.instead(each, output) for step in steps):
-        return
     if options.mode == "lines":
         texts = _lines(each, [_begun_lines(steps, sampler, a) for a in each], options.json)
     else:

@@ -23,11 +23,6 @@ EXTRAS = (
     Extra("serve", (_command("serve", "ServeOptions"),)),
     Extra("export", (_command("export", "ExportOptions"),)),
     Extra(
-        "editor",
-        options={"sample": f"{_HERE}.editor.editor_options:EditorOptions"},
-        calls={"sample": f"{_HERE}.editor.editor_step:editor_step"},
-    ),
-    Extra(
         "novelty",
         options={"sample": f"{_HERE}.novelty.novelty_options:NoveltyOptions"},
         calls={"sample": f"{_HERE}.novelty.novelty_step:novelty_step"},

@@ -10,7 +10,6 @@ from tests.extras.without import EVERY, PROGRAM, copied, python
 
 # a line that an extra adds to the help of a command, and one with an option of it
 HELP = {
-    "editor": "interactive=false",
     "export": "  export  ",
     "inspect": "  inspect  ",
     "novelty": "novel=false",
@@ -18,7 +17,6 @@ HELP = {
     "serve": "  serve  ",
 }
 REFUSED = {
-    "editor": ("sample interactive=true", "interactive=true: no such option"),
     "export": ("export output=x.html", "export: no such command"),
     "inspect": ("inspect", "inspect: no such command"),
     "novelty": ("sample novel=40", "novel=40: no such option"),

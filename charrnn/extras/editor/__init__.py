@@ -1,1 +1,0 @@
-"""Writing together with a model, in a terminal (extra ``interactive``)."""
