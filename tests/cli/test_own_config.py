@@ -164,7 +164,7 @@ def test_an_experiment_and_a_text_of_ones_own_are_both_given(front: Any) -> None
     assert "experiment" not in given
     assert front("train", "experiment=[demo,small]", "data.input_txt=x").code == 0
     assert {"model.hidden_size", "trainer.max_steps", "optimizer.lr"} <= set(front.asked[1].given)
-    assert front("train", "data.corpus=python", "data.input_txt=x").code == 0
+    assert front("train", "data.corpus=shakespeare", "data.input_txt=x").code == 0
     assert set(front.asked[2].given) == {"data.corpus", "data.input_txt"}
 
 
@@ -173,11 +173,11 @@ def test_two_texts_that_were_both_asked_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.txt").write_text("to be or not to be " * 50)
-    assert main(["train", "data.corpus=python", "data.input_txt=my.txt"]) == 2
+    assert main(["train", "data.corpus=shakespeare", "data.input_txt=my.txt"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "charrnn train: data.corpus=python: data.input_txt says which text it is already; "
+        "charrnn train: data.corpus=shakespeare: data.input_txt says which text it is already; "
         "give one of the two\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["my.txt"]

