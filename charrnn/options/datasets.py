@@ -14,7 +14,6 @@ from charrnn.options.ranges import (
     FIXED,
     NOT_EMPTY,
     PATH,
-    SEED,
     SHA256,
     TEXT,
     Paths,
@@ -68,7 +67,6 @@ class SplitOptions:
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
     line_ends: Annotated[str, LINE_ENDS, FIXED] = "keep"
     lines: Annotated[str, LINES, FIXED] = "auto"
-    lines_seed: Annotated[int, SEED, FIXED] = 0
 
     def __post_init__(self) -> None:
         check_ranges(self, self.PREFIX)

@@ -123,7 +123,6 @@ def put(config: Config, key: str, value: Any) -> None:
 DEFAULTS_OF_OLDER_RUNS = {
     "data.line_ends": "keep",
     "data.lines": "keep",
-    "data.lines_seed": 0,
     "data.shuffle": False,
     "model.layernorm": False,
     "model.skip": "none",

@@ -258,7 +258,7 @@ def preprocess(
         splits: dict[str, str] = {}
         if arranged == "shuffle" and (whole := "".join(pieces)):
             sizes = split_sizes(len(whole), split.val_frac, split.test_frac)
-            splits = text_lines.shuffled(whole, sizes, split.lines_seed)
+            splits = text_lines.shuffled(whole, sizes)
             pieces = filter(None, splits.values())
         for piece in pieces:
             spool.write(numbering.ids(piece))
@@ -371,7 +371,7 @@ def recorded_options(split: SplitOptions, lines: str) -> dict[str, Any]:
     """
     encoding = split.encoding if split.encoding == "bytes" else codecs.lookup(split.encoding).name
     recorded = {"val_frac": split.val_frac, "test_frac": split.test_frac, "encoding": encoding}
-    shuffled = {"lines": lines, "lines_seed": split.lines_seed} if lines == "shuffle" else {}
+    shuffled = {"lines": lines} if lines == "shuffle" else {}
     ends = {} if split.line_ends == "keep" else {"line_ends": split.line_ends}
     return recorded | ends | shuffled
 

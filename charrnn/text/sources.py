@@ -381,7 +381,7 @@ def _median(values: Iterable[int]) -> int:
     return ordered[len(ordered) // 2]
 
 
-def shuffled(text: str, sizes: Mapping[str, int], seed: int) -> dict[str, str]:
+def shuffled(text: str, sizes: Mapping[str, int]) -> dict[str, str]:
     """The splits of a text whose lines are shuffled, each a text of whole lines.
 
     All copies of a line go where its first one goes: into val or test where these still have
@@ -390,7 +390,6 @@ def shuffled(text: str, sizes: Mapping[str, int], seed: int) -> dict[str, str]:
     Args:
         sizes: characters that the splits may have, under train, val and test; val and test get
             no more than that.
-        seed: decides the order, with the text.
     """
     if not text.endswith("\n"):
         text += "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
@@ -399,7 +398,7 @@ def shuffled(text: str, sizes: Mapping[str, int], seed: int) -> dict[str, str]:
     room = {name: size for name, size in sizes.items() if name != "train"}
     split_of: dict[str, str] = {}
     splits: dict[str, list[str]] = {name: [] for name in sizes}
-    for index in np.random.default_rng(seed).permutation(len(lines)):
+    for index in np.random.default_rng(0).permutation(len(lines)):
         line = lines[index]
         if line not in split_of:
             size = copies[line] * (len(line) + 1)

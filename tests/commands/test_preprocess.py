@@ -23,7 +23,6 @@ def run(**options: Any) -> None:
         "encoding": "utf-8",
         "line_ends": "keep",
         "lines": "auto",
-        "lines_seed": 0,
         "quiet": False,
     }
     preprocess.run(PreprocessOptions(**{**defaults, **options}))

@@ -76,8 +76,8 @@ def test_every_line_is_there_once_in_one_split(
 ) -> None:
     text = "\n".join(lines) + "\n" * ended
     sizes = split_sizes(len(text), *fractions)
-    found = shuffled(text, sizes, 3)
-    assert found == shuffled(text, sizes, 3)
+    found = shuffled(text, sizes)
+    assert found == shuffled(text, sizes)
     assert list(found) == ["train", "val", "test"]
     each = {name: Counter(part.split("\n")[:-1]) for name, part in found.items()}
     whole = text if text.endswith("\n") else text + "\n"
@@ -88,12 +88,12 @@ def test_every_line_is_there_once_in_one_split(
 
 
 def test_the_last_line_ends_as_the_others_do() -> None:
-    found = shuffled("b\r\na\r\nc", split_sizes(9, 0.0, 0.0), 1)
+    found = shuffled("b\r\na\r\nc", split_sizes(9, 0.0, 0.0))
     assert sorted(found["train"].split("\r\n")) == ["", "a", "b", "c"]
 
 
-def made(lines: str, seed: int = 0, name: str = "x.txt") -> Preprocessed:
-    split = SplitOptions(val_frac=0.2, test_frac=0.1, lines=lines, lines_seed=seed)
+def made(lines: str, name: str = "x.txt") -> Preprocessed:
+    split = SplitOptions(val_frac=0.2, test_frac=0.1, lines=lines)
     return preprocess(name, None, None, split)
 
 
@@ -112,7 +112,6 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(folder: Path) -> None:
     asked = made("shuffle")
     assert asked.remarks == []
     assert splits_of(asked.h5) == found
-    assert splits_of(made("shuffle", 1).h5) != found
 
 
 @pytest.mark.parametrize("encoding", ["bytes", "utf-8"])
@@ -140,11 +139,10 @@ class TestPrepared:
 
     def test_other_lines_are_other_files(self) -> None:
         pairs = {
-            prepare(DataOptions("x.txt", lines=lines, lines_seed=seed), lambda line: None)
-            for lines in ("keep", "shuffle")
-            for seed in (0, 1)
+            prepare(DataOptions("x.txt", lines=lines), lambda line: None)
+            for lines in ("keep", "shuffle", "auto")
         }
-        assert len(pairs) == 3  # a seed says nothing of what is kept
+        assert len(pairs) == 2
 
     def test_what_an_older_version_made_is_kept(self) -> None:
         """It recorded nothing of lines."""
@@ -160,8 +158,6 @@ class TestPrepared:
     [
         ({"lines": "sort"}, "data.lines=sort: must be one of auto, keep, shuffle"),
         ({"lines": None}, "data.lines=None: must be one of"),
-        ({"lines_seed": -1}, "data.lines_seed=-1: must be between 0 and"),
-        ({"lines_seed": 0.5}, "data.lines_seed=0.5: must be between 0 and"),
     ],
 )
 def test_what_cannot_be(options: dict[str, object], line: str) -> None:
