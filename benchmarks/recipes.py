@@ -99,7 +99,6 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
         "parameters": int(counted[1].replace(",", "")),
         "carried": evaluated(folder)["loss"],
         "cold": evaluated(folder, f"window={WINDOW}")["loss"],
-        "dynamic": evaluated(folder, "dynamic=true")["dynamic"]["loss"],
         "counts": losses_with_counts(folder),
         "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
     }
@@ -183,7 +182,7 @@ def table(found: list[Trained]) -> str:
     """A row for each recipe and machine: means over seeds, and the largest distance from them."""
     head = [
         "recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}",
-        "both with counts", "dynamic",
+        "both with counts",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -200,7 +199,6 @@ def table(found: list[Trained]) -> str:
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
             carried_and_cold([r["counts"]["both"] for r in results if r.get("counts")]),
-            spread([r["dynamic"] for r in results]),
             machine,
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

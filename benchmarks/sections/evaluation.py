@@ -15,7 +15,6 @@ def measure(place: Workplace) -> Part:
 
     from charrnn.data import open_data
     from charrnn.evaluation import stream_loss
-    from charrnn.evaluation.dynamic import dynamic_loss, rule_for
     from charrnn.model import load
     from charrnn.network import network_of
     from charrnn.processor import keep_freed_memory
@@ -35,13 +34,7 @@ def measure(place: Workplace) -> Part:
         times = [seconds(lambda: stream_loss(network, ids)) for _ in range(5)]
         return (len(ids) - 1) / statistics.median(times)
 
-    rule = rule_for(network, open_data(*place.data).unread("train"))
-    part = ids[: place.effort.size(20_000, least=100)]
-
-    def learn() -> float:
-        return (len(part) - 1) / seconds(lambda: dynamic_loss(network, part, rule))
-
-    parts = interleaved({"evaluation": evaluate, "dynamic": learn, "training": train}, place.effort)
+    parts = interleaved({"evaluation": evaluate, "training": train}, place.effort)
     operations = place.shape.evaluation_operations()
     rows = [
         row(
@@ -53,14 +46,6 @@ def measure(place: Workplace) -> Part:
         ),
         ratio(
             "characters a second, evaluation / training", parts, "evaluation", "training", ">= 3"
-        ),
-        row("dynamic evaluation, 50 characters a step", "characters/s", parts["dynamic"]),
-        ratio(
-            "characters a second, dynamic evaluation / training",
-            parts,
-            "dynamic",
-            "training",
-            ">= 1",
         ),
     ]
     return Part(rows)

@@ -1,7 +1,6 @@
 """The characters of a text counted: a model of its own, and one that is mixed with a network.
 
-`table` counts and predicts, `mixing` weighs the counts against a network; `adaptive`, which few
-commands need, is imported by these. NumPy only.
+`table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
 """
 
 from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed

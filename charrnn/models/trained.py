@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -128,23 +128,6 @@ class TrainedModel:
     weights: dict[str, npt.NDArray[np.float32]]
     facts: dict[str, Any] = field(default_factory=dict)
     counts: Counts | None = None
-
-    def at_temperature(self, temperature: float) -> TrainedModel:
-        """The same model, its logits divided by a temperature above 0.
-
-        Raises:
-            InputError: it is a network of somebody's own, whose decoder is not known.
-        """
-        if self.architecture.is_own:
-            raise InputError(
-                f"temperature={temperature:g}: a {self.architecture.kind} is evaluated as it is, "
-                f"at 1; leave the option out"
-            )
-        scaled = {
-            name: self.weights[name] / np.float32(temperature)
-            for name in ("decoder.weight", "decoder.bias")
-        }
-        return replace(self, weights={**self.weights, **scaled})
 
     @property
     def is_tied(self) -> bool:

@@ -18,10 +18,8 @@ from charrnn.options.ranges import (
     NOT_EMPTY,
     PATH,
     PORT,
-    POSITIVE,
     TEMPERATURE,
     TEXT,
-    UNIT,
     WEIGHTS,
     Models,
     Range,
@@ -64,12 +62,6 @@ class TensorboardOptions:
     port: Annotated[int | None, PORT]
 
 
-EVALUATION_TEMPERATURE = Range(
-    lambda value: value == "recorded" or (isinstance(value, float) and POSITIVE.admits(value)),
-    "must be a number above 0, or recorded",
-)
-
-
 @dataclass
 class EvaluateOptions:
     checkpoint: Models
@@ -78,24 +70,8 @@ class EvaluateOptions:
     data: SourceOptions
     unknown: Annotated[str, one_of("error", "skip")]
     counts: Annotated[str, COUNTS]
-    temperature: Annotated[float | str, EVALUATION_TEMPERATURE]
     window: Annotated[int | None, AT_LEAST_1]
-    dynamic: bool
-    dynamic_lr: Annotated[float | None, POSITIVE]
-    dynamic_decay: Annotated[float | None, UNIT]
-    dynamic_segment: Annotated[int | None, AT_LEAST_1]
     json: bool
-
-    def check(self, prefix: str) -> None:
-        require(
-            self.window is None or not self.dynamic,
-            "window",
-            self.window,
-            "dynamic=true learns along one stream, window= scores each window alone; give one",
-        )
-        for name in ("dynamic_lr", "dynamic_decay", "dynamic_segment"):
-            value = getattr(self, name)
-            require(self.dynamic or value is None, name, value, "needs dynamic=true")
 
 
 TEMPERATURES = Range(

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from charrnn import registry
 from charrnn.options.datasets import DataOptions
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import (
@@ -140,7 +139,6 @@ class TrainOptions:
     init_from: Annotated[str | None, PATH, FIXED]
     distill_from: Annotated[str | list[str] | None, PATH, FIXED]
     distill_weight: Annotated[float, SHARE, FIXED]
-    fit_temperature: bool
     tags: Annotated[list[str] | None, TEXT]
 
     @classmethod
@@ -166,13 +164,6 @@ class TrainOptions:
             "budget",
             self.budget,
             "a resume goes on with what was chosen when the run was begun; leave it out",
-        )
-        kind = self.model.kind
-        require(
-            not self.fit_temperature or registry.cell_of(kind) is not None,
-            "fit_temperature",
-            "true",
-            f"a {kind} is evaluated as it is; leave it out",
         )
 
 

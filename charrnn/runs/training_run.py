@@ -8,11 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn import files, plugins
-from charrnn.data import training_data, translated
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.evaluation import fitted_temperature
-from charrnn.models import IN_A_RUN, model_file
-from charrnn.network import network_of
 from charrnn.runs import folder as folders
 from charrnn.runs import hardware, newest_checkpoint, preflight, world
 from charrnn.runs.announcements import how_to_resume, say_end, say_finished
@@ -21,7 +17,6 @@ from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.other_models import adopt_architecture, fingerprint
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.speed import decided
-from charrnn.say import say, scoring_progress
 from charrnn.training.divergence import Best
 from charrnn.training.signals import Signals
 
@@ -111,8 +106,6 @@ def _with_choices_made(run: RunSpec, inputs: Inputs, here: world.World) -> RunSp
 
 def _end(run: RunSpec) -> list[Path]:
     """What comes when a run has ended; the files that extras made of it."""
-    if run.config.fit_temperature:
-        record_temperature(run.folder)
     made = [call(run.folder) for call in plugins.calls("run_end")]
     return [path for path in made if path is not None]
 
@@ -123,36 +116,3 @@ def _finished(run: RunSpec) -> Result:
     assert run.entry is not None
     best = Best.from_plain(run.entry["best"])
     return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)
-
-
-def record_temperature(folder: Path) -> None:
-    """Fit it on the validation split with the run's best model, and write it into the model file.
-
-    Without a model file or a validation split there is nothing to do, nor where it is recorded.
-    Where the data are gone, which a finished run does not need otherwise, a line says so.
-    """
-    path = folder / IN_A_RUN[0]
-    if not path.is_file():
-        return
-    trained = model_file.load(path)
-    if "evaluation_temperature" in trained.facts:
-        return
-    if trained.counts is not None:
-        say("temperature of evaluation: not fitted; the weights of the counts do what it does")
-        return
-    try:
-        data = training_data(trained.facts)
-    except InputError as error:
-        say(f"temperature of evaluation: not fitted; {error}")
-        return
-    ids = translated(data, "val", trained.vocabulary)
-    if len(ids) < 2:
-        return
-    with scoring_progress() as report:
-        fitted = fitted_temperature(network_of(trained), ids, report=report)
-    facts = {**trained.facts, "evaluation_temperature": fitted.temperature}
-    model_file.save(path, replace(trained, facts=facts))
-    say(
-        f"temperature of evaluation: {fitted.temperature:.2f}, with which the validation loss is "
-        f"{fitted.plain - fitted.loss:.4f} lower; charrnn evaluate temperature=recorded"
-    )

@@ -135,47 +135,6 @@ def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
 
 
-def test_dynamic_stands_beside_the_loss(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = trained("trainer.max_steps=60", "~callbacks.counts")
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    plain = evaluate(capfd, f"checkpoint={run}", "split=train")
-    options = ("dynamic_lr=2e-3", "dynamic_decay=0.01", "dynamic_segment=20")
-    found = evaluate(capfd, f"checkpoint={run}", "split=train", "dynamic=true", *options)
-    dynamic = found.pop("dynamic")
-    assert found == plain
-    assert dynamic["loss"] < plain["loss"] - 0.05
-    assert dynamic["perplexity"] == pytest.approx(math.exp(dynamic["loss"]))
-    assert dynamic["bits_per_character"] == pytest.approx(dynamic["loss"] / math.log(2))
-    rest = {name: dynamic[name] for name in ("rule", "lr", "decay", "segment")}
-    assert rest == {"rule": "rms", "lr": 2e-3, "decay": 0.01, "segment": 20}
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    assert main(["evaluate", f"checkpoint={run}", "dynamic=true"]) == 0
-    lines = capfd.readouterr().out.splitlines()
-    assert lines[1].startswith("loss ")
-    assert lines[4].startswith("dynamic: loss ")
-    assert lines[5] == "dynamic: rms steps with lr 6e-05, decay 0.001, segments of 50"
-
-
-def test_dynamic_without_the_training_text(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = train("trainer.max_steps=30", "~callbacks.counts")
-    Path("corpus.txt").rename("moved.txt")
-    h5 = Path(charrnn.load(run).trained.facts["input_h5"])
-    h5.unlink()
-    capfd.readouterr()
-    words = [f"checkpoint={run}", "data.input_txt=moved.txt", "dynamic=true"]
-    assert main(["evaluate", *words, "json=true"]) == 0
-    out, err = capfd.readouterr()
-    found = json.loads(out)
-    assert found["dynamic"]["rule"] == "plain"
-    assert found["dynamic"]["loss"] < found["loss"]
-    assert "corpus.h5" in err
-    assert len(err.splitlines()) == 1
-    assert main(["evaluate", *words, "dynamic_lr=1e30"]) == 1
-    assert "dynamic_lr=1e+30: carried the weights away" in capfd.readouterr().err
-
-
 def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ("trainer.max_steps=23", "~callbacks.counts")
     paths = [str(trained(*words, f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
@@ -234,10 +193,6 @@ def test_models_of_other_characters_are_no_ensemble(
         (["data.input_h5=corpus.h5"], "data.input_json"),
         (["checkpoint=missing"], "missing"),
         (["window=0"], "window=0: must be 1 or more"),
-        (["window=5", "dynamic=true"], "window=5: dynamic=true learns along one stream"),
-        (["dynamic_lr=0.1"], "dynamic_lr=0.1: needs dynamic=true"),
-        (["dynamic=true", "dynamic_decay=2"], "dynamic_decay=2"),
-        (["dynamic=true", "dynamic_segment=0"], "dynamic_segment=0"),
     ],
 )
 def test_bad_input(
@@ -258,43 +213,3 @@ def test_bad_input(
     assert out == ""
     assert what in err
     assert len(err.splitlines()) == 1
-
-
-def test_a_temperature(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    """What training fits is recorded in the model file, and lowers the validation loss."""
-    run = train("trainer.max_steps=23", "fit_temperature=true", "~callbacks.counts")
-    said = capfd.readouterr().err
-    plain = evaluate(capfd, f"checkpoint={run}")
-    recorded = evaluate(capfd, f"checkpoint={run}", "temperature=recorded")
-    value = charrnn.models.read_model(run).facts["evaluation_temperature"]
-    assert f"temperature of evaluation: {value:.2f}, with which the validation loss is" in said
-    assert evaluate(capfd, f"checkpoint={run}", f"temperature={value}")["loss"] == recorded["loss"]
-    assert recorded["temperature"] == value
-    assert main(["evaluate", f"checkpoint={run}", "temperature=recorded"]) == 0
-    assert f", temperature {value:g} (recorded)" in capfd.readouterr().out
-    assert recorded["loss"] < plain["loss"]
-    both = evaluate(capfd, f"checkpoint=[{run},{run}]", "temperature=recorded", "window=20")
-    one = evaluate(capfd, f"checkpoint={run}", "temperature=recorded", "window=20")
-    assert both["loss"] == pytest.approx(one["loss"], abs=1e-6)
-
-    again = train("trainer.max_steps=23", "~callbacks.counts", folder="later")
-    assert "evaluation_temperature" not in charrnn.models.read_model(again).facts
-    train(f"resume={again}", "fit_temperature=true", small=False)
-    assert charrnn.models.read_model(again).facts["evaluation_temperature"] == value
-    capfd.readouterr()
-
-    last = run / "checkpoints" / "last.ckpt"
-    assert main(["evaluate", f"checkpoint={last}", "temperature=recorded"]) == 2
-    assert "temperature=recorded: checkpoint=" in capfd.readouterr().err
-    for wrong in ("0", "-1", "nan", "warm"):
-        assert main(["evaluate", f"checkpoint={run}", f"temperature={wrong}"]) == 2
-        assert "must be a number above 0, or recorded" in capfd.readouterr().err
-
-    # where counts are mixed in, their weights do what it does
-    mixed = train("trainer.max_steps=23", "fit_temperature=true", folder="mixed")
-    assert "temperature of evaluation: not fitted" in capfd.readouterr().err
-    found = evaluate(capfd, f"checkpoint={mixed}", "temperature=recorded")
-    assert found == evaluate(capfd, f"checkpoint={mixed}")
-    assert found["loss_of"] == "counts"  # of so short a text
-    alone = evaluate(capfd, f"checkpoint={mixed}", f"temperature={value}")
-    assert alone["loss"] == recorded["loss"]

@@ -75,24 +75,6 @@ def test_counted_weighed_kept_and_used(
     assert main(["score", f"checkpoint={run}", "input_txt=corpus.txt", "counts=only"]) == 0
 
 
-def test_both_go_on(train: Train, words: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train(*OPTIONS)
-    (words / "other.txt").write_text("a mat sat on the cat " * 60)
-    text = (f"checkpoint={run}", "data.input_txt=other.txt", "dynamic=true")
-    found = evaluated(capfd, *text)
-    alone = evaluated(capfd, *text, "counts=none")
-    counts = evaluated(capfd, *text, "counts=only")
-    assert found["dynamic"]["loss"] == found["dynamic"]["losses"]["both"] < found["loss"] - 0.1
-    assert found["dynamic"]["losses"]["network"] == alone["dynamic"]["loss"]
-    assert "losses" not in alone["dynamic"]
-    assert counts["dynamic"]["loss"] < counts["loss"] - 0.1
-    assert "rule" not in counts["dynamic"]
-    assert main(["evaluate", *text]) == 0
-    network, both = (found["dynamic"]["losses"][name] for name in ("network", "both"))
-    line = f"dynamic: network {network:.4f}, both {both:.4f}"
-    assert line in capfd.readouterr().out.splitlines()
-
-
 def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> None:
     plain = train(*OPTIONS, "~callbacks.counts", folder="plain")
     counted = train(*OPTIONS, folder="counted")

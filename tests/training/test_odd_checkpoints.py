@@ -102,7 +102,6 @@ FACTS = {
     "source": [5, "torch-rnn"],
     "step": ["x", -1, 2**70, math.nan],
     "val_loss": ["x", math.nan],
-    "evaluation_temperature": ["x", -1, 0, math.nan, True],
 }
 
 

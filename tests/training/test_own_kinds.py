@@ -201,7 +201,6 @@ def test_a_yaml_file_of_ones_own(installed: Path, train: Train, workplace: Path)
 WRONG = {
     "model.embedding_dropout=0.1": "is for charrnn's own network, which a blocks is not",
     "model.tied=true": "is for charrnn's own network",
-    "fit_temperature=true": "a blocks is evaluated as it is",
     "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
     "model.kind=blosks": "is neither built in (lstm, capped_lstm, gru, rnn, mingru) nor registered",
 }
