@@ -18,7 +18,6 @@ from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +26,6 @@ from charrnn.errors import RunError, shown
 from charrnn.extras.serve.completions import Answer, ClientLeft
 from charrnn.extras.serve.copied_passages import Copies
 from charrnn.extras.serve.limits import BodyLimit, HostCheck, Sites
-from charrnn.extras.serve.metrics import Counted, Metrics
 from charrnn.extras.serve.protocol import (
     Completion,
     CompletionRequest,
@@ -116,7 +114,6 @@ def make_app(
         cache_bytes=cache_bytes,
         post=post,
     )
-    metrics = Metrics(served)
     sites = Sites(cors, host)
 
     @contextlib.asynccontextmanager
@@ -137,7 +134,7 @@ def make_app(
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
     )
-    app.include_router(_routes(served, limits, metrics, copies, token, sites))
+    app.include_router(_routes(served, limits, copies, token, sites))
 
     @app.get("/health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -146,7 +143,6 @@ def make_app(
 
     _add_errors(app)
     app.add_middleware(BodyLimit, limits=limits)
-    app.add_middleware(Counted, metrics=metrics)
     if cors:
         app.add_middleware(
             CORSMiddleware,
@@ -169,7 +165,6 @@ def _deliver(outbox: Outbox) -> None:
 def _routes(
     models: Models,
     limits: Limits,
-    metrics: Metrics,
     copies: Copies | None,
     token: str | None,
     sites: Sites,
@@ -259,11 +254,6 @@ def _routes(
         served = models.named(asked.model)
         found = read_as(asked.text, served.vocabulary, served.reading.unknown)
         return answer({"read_as": found})
-
-    @routes.get("/metrics", tags=["server"])
-    async def show_metrics() -> Response:
-        """For Prometheus."""
-        return Response(metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     routes.include_router(asking)
     return routes

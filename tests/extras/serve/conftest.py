@@ -9,7 +9,7 @@ import pytest
 
 from tests.extras.serve.servers import BYTES, MODEL, OTHER, Server, serving
 
-NEEDED = ("fastapi", "uvicorn", "prometheus_client", "fastapi_offline", "httpx", "openai")
+NEEDED = ("fastapi", "uvicorn", "fastapi_offline", "httpx", "openai")
 
 
 @pytest.fixture(scope="session")

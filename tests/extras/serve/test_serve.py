@@ -83,7 +83,7 @@ def test_of_two_that_start_on_one_port_the_later_is_told() -> None:
 
 def test_what_is_not_installed_is_named(path: Path) -> None:
     script = (
-        "import sys; sys.modules['prometheus_client'] = None\n"
+        "import sys; sys.modules['fastapi_offline'] = None\n"
         f"from charrnn.__main__ import main; sys.exit(main(['serve', 'checkpoint={path}']))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -29,12 +29,6 @@ def http(server: Server) -> Any:
         yield client
 
 
-def metric(http: httpx.Client, name: str, model: str = "main") -> float:
-    line = f'charrnn_{name}{{model="{model}"}} '
-    page = http.get("/metrics").text
-    return float(next(row for row in page.splitlines() if row.startswith(line))[len(line) :])
-
-
 def until(holds: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not holds():
@@ -55,15 +49,8 @@ def test_torch_rnn_servers_route(http: httpx.Client) -> None:
 
 def test_what_a_machine_looks_after_it_with(http: httpx.Client) -> None:
     assert http.get("/health").json() == {"status": "ok"}
-    before = metric(http, "written_total")
-    http.post("/v1/completions", json={"max_tokens": 50})
-    assert metric(http, "written_total") >= before + 50
-    page = http.get("/metrics").text
-    assert 'charrnn_requests_total{route="/v1/completions",status="200"}' in page
     schema = http.get("/openapi.json").json()
-    assert {"/v1/completions", "/v1/models", "/generate", "/metrics", "/health"} <= set(
-        schema["paths"]
-    )
+    assert {"/v1/completions", "/v1/models", "/generate", "/health"} <= set(schema["paths"])
     docs = http.get("/docs")
     assert docs.status_code == 200
     assert "https://" not in docs.text  # it works without any outside address
@@ -127,12 +114,16 @@ def test_odd_texts(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_connection_that_is_dropped_frees_its_place(http: httpx.Client, stream: bool) -> None:
-    address = http.base_url.host, http.base_url.port
-    with socket.create_connection(address) as connection:
-        connection.sendall(request_of({"max_tokens": 10_000, "n": 64, "stream": stream}))
-        until(lambda: metric(http, "active") == 64)
-    until(lambda: metric(http, "active") == 0)
+def test_a_connection_that_is_dropped_frees_its_place(models: Path, stream: bool) -> None:
+    import httpx
+
+    options = [f"checkpoint={models}/main.safetensors", "max_length=1000000000", "max_queue=1"]
+    with serving(*options) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+        endless = request_of({"max_tokens": 1_000_000_000, "n": 64, "stream": stream})
+        with socket.create_connection((http.base_url.host, http.base_url.port or 0)) as connection:
+            connection.sendall(endless)
+            assert http.get("/health").status_code == 200
+        until(lambda: http.post("/v1/completions", json={"n": 64}).status_code == 200)
 
 
 def test_requests_of_many_clients_at_once(http: httpx.Client) -> None:
@@ -253,15 +244,15 @@ def test_a_full_queue_and_too_many_connections(models: Path) -> None:
             def begin() -> socket.socket:
                 connection = opened.enter_context(socket.create_connection(address, timeout=30))
                 connection.sendall(request_of(endless))
+                assert connection.recv(12) == b"HTTP/1.1 200"
                 return connection
 
             for _ in range(3):
                 begin()
-            until(lambda: (metric(http, "active"), metric(http, "waiting")) == (2, 1))
             full = http.post("/v1/completions", json=endless)
             assert full.status_code == 429
             assert full.headers["retry-after"]
-        until(lambda: (metric(http, "active"), metric(http, "waiting")) == (0, 0))
+        until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
     options = ["streams=6", "max_length=1000000000", "max_connections=6"]
     with (
         serving(f"checkpoint={models}/main.safetensors", *options) as server,
@@ -299,7 +290,6 @@ def test_limits_are_kept_with_the_right_codes(models: Path) -> None:
         with http.stream("POST", "/v1/completions", json={**endless, "stream": True}) as streamed:
             events = [line for line in streamed.iter_lines() if line]
         assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "timeout"
-        until(lambda: metric(http, "active") == 0)
         address = http.base_url.host, http.base_url.port
         head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n"
         with socket.create_connection(address) as slow:
@@ -325,7 +315,7 @@ def test_a_token_and_other_origins(models: Path) -> None:
             {"Authorization": "Bearer x"},
             {"Authorization": "Basic sésame".encode()},
         ):
-            for path in ("/v1/models", "/metrics", "/generate"):
+            for path in ("/v1/models", "/generate"):
                 answer = http.get(path, headers=headers)  # type: ignore[arg-type]
                 assert answer.status_code == 401
                 assert answer.headers["www-authenticate"] == "Bearer"
@@ -359,13 +349,12 @@ def test_sigterm_lets_what_is_under_way_end(models: Path) -> None:
 
         asking = threading.Thread(target=ask)
         asking.start()
+        time.sleep(0.5)  # until it has come
         with httpx.stream(
             "POST", f"{server.url}/v1/completions", json={**asked, "stream": True}, timeout=60
         ) as answer:
             lines = answer.iter_lines()
             first = next(lines)
-            with httpx.Client(base_url=server.url) as http:
-                until(lambda: whole or metric(http, "active") == 2)
             assert server.stop() == 0
             text = "\n".join([first, *lines])
         asking.join()
