@@ -71,7 +71,7 @@ def test_what_came_from_elsewhere_is_named_by_its_address(installed: Any) -> Non
 
 def test_by_name_it_is_the_version_that_is_here(installed: Any) -> None:
     installed(None)
-    assert given_to_pip("onnx") == ["charrnn-lightning[onnx]==9.8"]
+    assert given_to_pip("fast") == ["charrnn-lightning[fast]==9.8"]
 
 
 def test_a_terminal_keeps_the_line_whole(installed: Any) -> None:

@@ -124,7 +124,7 @@ class ScoreOptions:
 
 CONVERTED = Range(
     lambda value: value.endswith(".safetensors"),
-    "must end in .safetensors (a model file); `charrnn export` writes pages and ONNX",
+    "must end in .safetensors (a model file); `charrnn export` writes pages",
 )
 
 

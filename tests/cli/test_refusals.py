@@ -55,9 +55,8 @@ LINES = [
     ("convert +inptu=x", "+inptu=x: no such option; did you mean input?"),
     ("convert input=x", "output is required"),
     (
-        "convert input=x output=a.onnx",
-        "output=a.onnx: must end in .safetensors (a model file); `charrnn export` writes pages "
-        "and ONNX",
+        "convert input=x output=a.html",
+        "output=a.html: must end in .safetensors (a model file); `charrnn export` writes pages",
     ),
     ("sample ~length", "length: cannot be left out"),
     ("sample seed=${nope}", "seed=${nope}: Interpolation key 'nope' not found"),

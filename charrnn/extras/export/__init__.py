@@ -1,1 +1,1 @@
-"""A model as something that others open: a page that writes by itself, ONNX, a model file."""
+"""A model as something that others open: a page that writes by itself, a model file."""

@@ -1,4 +1,4 @@
-"""`charrnn export`: a model as a page that writes by itself, as ONNX, or as a model file."""
+"""`charrnn export`: a model as a page that writes by itself, or as a model file."""
 
 from __future__ import annotations
 
@@ -71,18 +71,6 @@ def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _write_onnx(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.extras.export.onnx_step import onnx_step
-    from charrnn.files import replacing
-    from charrnn.page.packing import card
-
-    content = onnx_step(chosen.model, card(chosen))
-    if chosen.model.counts is not None:
-        say(f"{output}: {NETWORK_ALONE}")
-    with replacing(output) as temporary:
-        temporary.write_bytes(content)
-
-
 def _write_model_file(options: ExportOptions, chosen: Chosen, output: Path) -> None:
     from charrnn.models import model_file
 
@@ -93,14 +81,14 @@ LARGEST_PAGE = 3_000_000  # bytes of one with counts
 NETWORK_ALONE = "has the network alone, without the counts of the model"
 
 # by the ending of the output
-WRITERS = {".html": _write_page, ".onnx": _write_onnx, ".safetensors": _write_model_file}
+WRITERS = {".html": _write_page, ".safetensors": _write_model_file}
 
 
-ENDINGS = (".html", ".onnx", ".safetensors")
+ENDINGS = (".html", ".safetensors")
 BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")
 EXPORTED = Range(
     lambda value: value.endswith(ENDINGS),
-    "must end in .html (a page), .onnx or .safetensors (a model file)",
+    "must end in .html (a page) or .safetensors (a model file)",
 )
 
 
@@ -117,10 +105,4 @@ class ExportOptions:
     def check(self, prefix: str) -> None:
         page = self.output.endswith(".html")
         require(page or not self.novelty, "novelty", "true", "is for a page: output=page.html")
-        require(
-            not self.output.endswith(".onnx") or self.precision in (None, 32),
-            "precision",
-            self.precision,
-            "of ONNX it is 32 bits; onnxruntime.quantization makes a smaller file of it",
-        )
         require(self.novelty or self.corpus is None, "corpus", self.corpus, "needs novelty=true")

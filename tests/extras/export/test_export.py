@@ -160,13 +160,6 @@ def test_the_divergence_is_what_the_loss_grows_by() -> None:
     assert divergence(model, other) == pytest.approx((one - two) / len(text), rel=0.2)
 
 
-def test_onnx_is_written_with_a_card(path: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    run(path, tmp_path / "model.onnx")
-    told = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
-    assert json.loads(told["card"])["Learnt from"] == "verse"
-
-
 def test_neither_the_model_nor_a_folder_is_overwritten(path: Path, tmp_path: Path) -> None:
     before = path.read_bytes()
     (tmp_path / "folder.html").mkdir()
