@@ -1,4 +1,3 @@
-import { Copies } from "./copies.js";
 import { unpackedCounts } from "./network/counts.js";
 import { Sampler } from "./network/sampler.js";
 import { openPage } from "./page.js";
@@ -13,7 +12,6 @@ async function open() {
     lacking("This browser is too old for the counts in this page: the network alone writes");
   }
   const sampler = new Sampler(textOf("packed-model"), counts);
-  const index = JSON.parse(textOf("packed-copies"));
 
   /** For whoever drives the page: the same as charrnn.load(...) in Python. */
   window.charrnn = {
@@ -22,7 +20,7 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  await openPage(networkWriter(sampler, index && new Copies(index, sampler.vocabulary)));
+  await openPage(networkWriter(sampler));
 }
 
 /** Tell for as long as the page is open what the browser cannot do. */

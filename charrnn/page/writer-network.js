@@ -11,10 +11,9 @@ const PIECE = 32; // characters of one continuation before the next has its turn
 
 /**
  * @param {import("./network/sampler.js").Sampler} sampler
- * @param {import("./copies.js").Copies | null} copies
  * @returns {import("./writer.js").Writer}
  */
-export function networkWriter(sampler, copies) {
+export function networkWriter(sampler) {
   const { vocabulary, model } = sampler;
   const { about } = model.facts;
 
@@ -62,8 +61,8 @@ export function networkWriter(sampler, copies) {
       }
     },
 
-    async copied(_, text) {
-      return copies && copies.of(text);
+    async copied() {
+      return null; // the page has no training text
     },
 
     async likeliest(_, text) {

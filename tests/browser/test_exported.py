@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.export.writing_page import About, packed_copies, writing_page
+from charrnn.extras.export.writing_page import About, writing_page
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.page.packing import in_precision, page_kinds
@@ -32,10 +32,9 @@ def written(
     *,
     bits: int = 32,
     about: About = ABOUT,
-    copies: str | None = None,
 ) -> Path:
     path = folder / "page.html"
-    path.write_text(writing_page(in_precision(model, bits), about, copies), encoding="utf-8")
+    path.write_text(writing_page(in_precision(model, bits), about), encoding="utf-8")
     return path
 
 
@@ -103,8 +102,7 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
     vocabulary = Vocabulary(sorted(set(HOSTILE)))
     model = replace(trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE})
     about = About(HOSTILE, [(HOSTILE, HOSTILE)], HOSTILE)
-    copies = packed_copies(HOSTILE * 2, vocabulary)
-    with opened(chromium, written(tmp_path, model, about=about, copies=copies)) as page:
+    with opened(chromium, written(tmp_path, model, about=about)) as page:
         assert page.evaluate("window.charrnn.vocabulary") == vocabulary.characters
         asked = {"length": 300, "seed": 3, "start_text": HOSTILE}
         assert generated(page, **asked) == Model(model).generate(**asked)
@@ -113,7 +111,7 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         assert len(cards(page)) == 3
         page.get_by_role("button", name="About").click()
         assert page.locator("#card dd").text_content() == HOSTILE
-        assert page.locator("script").count() == 4
+        assert page.locator("script").count() == 3
         assert page.evaluate("window.broken") is None
 
 
@@ -191,19 +189,7 @@ def test_it_stops(chromium: Any, tmp_path: Path) -> None:
         assert 0 < len(str(page.locator("#alternatives .text").first.text_content())) < 2000
 
 
-def test_what_is_copied_is_underlined(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model()
-    copies = packed_copies("A passage that the model has read, word for word.", model.vocabulary)
-    with opened(chromium, written(tmp_path, model, copies=copies)) as page:
-        page.locator("#text").fill("Mine. A passage that the model has read. Mine.")
-        found = "A passage that the model has read"
-        until(lambda: highlighted(page, "copied", ".mirror") != "")
-        assert highlighted(page, "copied", ".mirror") == found
-        page.get_by_role("button", name="Options").click()
-        assert page.get_by_label("Underline what is copied").is_visible()
-
-
-def test_without_an_index_nothing_is_said_of_copies(chromium: Any, tmp_path: Path) -> None:
+def test_nothing_is_said_of_copies(chromium: Any, tmp_path: Path) -> None:
     with opened(chromium, written(tmp_path, trained_model())) as page:
         page.get_by_role("button", name="Options").click()
         page.get_by_label("Write as I type").wait_for()
@@ -294,8 +280,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     about = About(
         "A title of some length, of a model of verse", ABOUT.card * 8, "Made by nobody " * 4
     )
-    copies = packed_copies("A passage that the model has read, word for word.", Vocabulary(["a"]))
-    path = written(tmp_path, trained_model(), about=about, copies=copies)
+    path = written(tmp_path, trained_model(), about=about)
     how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
     with opened(chromium, path, **how) as page:
 

@@ -12,7 +12,6 @@ from charrnn.options.ranges import (
     PATH,
     TEXT,
     Range,
-    require,
 )
 from charrnn.page.packing import Chosen
 from charrnn.say import say
@@ -43,29 +42,16 @@ def run(options: ExportOptions) -> None:
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.extras.export.writing_page import About, packed_copies, writing_page
+    from charrnn.extras.export.writing_page import About, writing_page
     from charrnn.files import replacing
     from charrnn.page.packing import card, corpus_name, is_indented
 
-    copies = None
-    if options.novelty:
-        try:
-            from charrnn.extras.novelty.training_text import find_training_text
-        except ModuleNotFoundError:
-            raise InputError("novelty=true: needs charrnn.extras.novelty") from None
-
-        text = find_training_text(chosen.model, options.corpus).text
-        copies = packed_copies(text, chosen.model.vocabulary)
-        say(
-            f"what is copied: an index of {len(text):,} characters, {len(copies) / 1e6:.2f} MB "
-            f"of the page"
-        )
     title = options.title or corpus_name(chosen.model) or "charrnn"
     about = About(title, card(chosen), options.licence, is_indented(chosen.model))
-    page = writing_page(chosen, about, copies)
-    if chosen.model.counts is not None and len(page) - len(copies or "") > LARGEST_PAGE:
+    page = writing_page(chosen, about)
+    if chosen.model.counts is not None and len(page) > LARGEST_PAGE:
         chosen = chosen._replace(model=replace(chosen.model, counts=None))
-        page = writing_page(chosen, about, copies)
+        page = writing_page(chosen, about)
         say(f"{output}: {NETWORK_ALONE}, with which it would be larger than 3 MB")
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -99,10 +85,3 @@ class ExportOptions:
     precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
     licence: Annotated[str, TEXT]
-    novelty: bool
-    corpus: Annotated[str | None, PATH]
-
-    def check(self, prefix: str) -> None:
-        page = self.output.endswith(".html")
-        require(page or not self.novelty, "novelty", "true", "is for a page: output=page.html")
-        require(self.novelty or self.corpus is None, "corpus", self.corpus, "needs novelty=true")

@@ -18,7 +18,7 @@ from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
 from charrnn.options.sampling import SamplingParams
 from charrnn.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
-from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.models import trained_model
 
 DEFAULTS = ExportOptions(
     checkpoint="",
@@ -26,8 +26,6 @@ DEFAULTS = ExportOptions(
     precision=None,
     title=None,
     licence="Nobody's",
-    novelty=False,
-    corpus=None,
 )
 
 
@@ -98,19 +96,6 @@ def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
         run(path, tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-
-
-def test_what_is_copied_is_told_from_an_index_whose_size_is_told(
-    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "corpus.txt").write_text(CHARACTERS * 20)
-    run(path, tmp_path / "page.html", novelty=True, corpus=str(tmp_path / "corpus.txt"))
-    err = capfd.readouterr().err
-    assert "what is copied: an index of 1,300 characters, 0.00 MB of the page" in err
-    assert '"passage":17' in (tmp_path / "page.html").read_text()
-    with pytest.raises(InputError, match=r"^corpus=null: .* give corpus="):
-        run(path, tmp_path / "other.html", novelty=True)
-    assert not (tmp_path / "other.html").exists()
 
 
 def test_a_model_file_of_rounded_weights_writes_what_a_page_does(

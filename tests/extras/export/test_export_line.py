@@ -13,8 +13,6 @@ from charrnn.__main__ import main
         ("", "output is required"),
         ("output=x.htm", "output=x.htm: must end in .html (a page)"),
         ("output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
-        ("output=x.html corpus=a.txt", "corpus=a.txt: needs novelty=true"),
-        ("output=x.safetensors novelty=true", "novelty=true: is for a page"),
     ],
 )
 def test_it_is_refused_in_a_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
