@@ -63,8 +63,10 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-tensorboard: setup  ## every run below outputs/, named by what differs; ARGS="port=6007 ..."
-	$(BIN)/charrnn tensorboard $(ARGS)
+# the folders in outputs/ one by one: it follows links, and outputs/latest is a run again
+tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
+	$(BIN)/tensorboard --samples_per_plugin=images=100,text=100 $(ARGS) \
+	  --logdir_spec=$$(find outputs -mindepth 1 -maxdepth 1 -type d | sort | paste -sd, -)
 
 bench: setup  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)

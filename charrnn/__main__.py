@@ -55,7 +55,7 @@ def _open_standard_streams() -> None:
 
 def _command(words: list[str]) -> Command | None:
     """The command that the first word names, if it does."""
-    if not words or words[0].startswith("-") or words[0] == "completion":
+    if not words or words[0].startswith("-"):
         return None
     return plugins.command(words[0])
 
@@ -72,11 +72,6 @@ def _answer(words: list[str], command: Command | None) -> int:
         print(f"charrnn {__version__}")
         return 0
     word, *rest = words
-    if word == "completion":
-        from charrnn.cli import completion
-
-        print(completion.answer(rest))
-        return 0
     if command is None:
         raise InputError(_no_such_command(word))
     if "-h" in rest or "--help" in rest:

@@ -167,11 +167,6 @@ def traits_of(hint: Any) -> set[Any]:
     return {extra for extra in _extras(hint) if isinstance(extra, Trait)}
 
 
-def ranges_of(hint: Any) -> list[Range]:
-    """The ranges of a field."""
-    return [extra for extra in _extras(hint) if isinstance(extra, Range)]
-
-
 def _extras(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
 

@@ -14,13 +14,7 @@ quotes of its own is read by Hydra's grammar, and so is a [list,of,paths].{unset
 -c, --cfg job       print the options as they would be, and do nothing else
 -p, --package NAME  of these, print one group
 --config-dir DIR    look here too for {where}
---info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro
-charrnn completion bash|zsh|fish: for the tab key"""
-
-
-_COMPLETION = """\
-charrnn completion bash|zsh|fish prints what completes commands, groups and options with the tab
-key; its first line says where it goes."""
+--info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro"""
 
 
 def overview() -> str:
@@ -30,7 +24,7 @@ def overview() -> str:
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]
     lines += [f"  {page.examples[0]}" for page in pages.values()]
-    lines += ["", "charrnn COMMAND --help explains every option; charrnn --version.", _COMPLETION]
+    lines += ["", "charrnn COMMAND --help explains every option; charrnn --version."]
     return "\n".join(lines)
 
 

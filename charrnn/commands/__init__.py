@@ -10,11 +10,6 @@ COMMANDS = (
     ),
     Command("train", "charrnn.options.training:TrainOptions", "charrnn.commands.train:run"),
     Command("runs", "charrnn.options.commands:RunsOptions", "charrnn.commands.runs:run"),
-    Command(
-        "tensorboard",
-        "charrnn.options.commands:TensorboardOptions",
-        "charrnn.commands.tensorboard:run",
-    ),
     Command("sample", "charrnn.options.commands:SampleOptions", "charrnn.commands.sample:run"),
     Command(
         "evaluate", "charrnn.options.commands:EvaluateOptions", "charrnn.commands.evaluate:run"

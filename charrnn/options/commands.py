@@ -17,7 +17,6 @@ from charrnn.options.ranges import (
     COUNTS,
     NOT_EMPTY,
     PATH,
-    PORT,
     TEMPERATURE,
     TEXT,
     WEIGHTS,
@@ -53,13 +52,6 @@ class RunsOptions:
 
     def check(self, prefix: str) -> None:
         require(not self.force or self.remove is not None, "force", "true", "needs remove=FOLDER")
-
-
-@dataclass
-class TensorboardOptions:
-    folder: Annotated[str, PATH]
-    host: Annotated[str, TEXT, NOT_EMPTY]
-    port: Annotated[int | None, PORT]
 
 
 @dataclass

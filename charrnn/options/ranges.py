@@ -82,11 +82,8 @@ def _ranges_of(schema: Any) -> list[tuple[str, Any, Range]]:
     return [(name, kinds[name], allowed) for name in found for allowed in found[name]]
 
 
-ONE_OF = "must be one of "
-
-
 def one_of(*names: str | int) -> Range:
-    return Range(lambda value: value in names, f"{ONE_OF}{', '.join(map(str, names))}")
+    return Range(lambda value: value in names, f"must be one of {', '.join(map(str, names))}")
 
 
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")

@@ -1,6 +1,6 @@
 """Pictures of TensorBoard for docs/: python -m tests.browser.tensorboard_pictures ADDRESS docs.
 
-The address is one that `charrnn tensorboard` tells, on a sweep with callbacks=detailed.
+The address is one that TensorBoard tells, on a sweep with callbacks=detailed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cli.completion import candidates
 from charrnn.models import model_file
 from charrnn.say import fitted
 from charrnn.text.vocabulary import Vocabulary
@@ -57,11 +56,6 @@ def test_marks_of_typography_are_read_as_a_keyboards(
     assert "'…'" in capsys.readouterr().err
     assert main([*words, "start_text=語"]) == 2
     assert "'語'" in capsys.readouterr().err
-
-
-def test_completion_of_names_and_launchers() -> None:
-    assert candidates("charrnn sample mode=") == ["mode=text", "mode=lines"]
-    assert "hydra/launcher=basic" in candidates("charrnn train -m hydra/launcher=")
 
 
 def test_lines_break_between_words_and_never_in_a_command() -> None:

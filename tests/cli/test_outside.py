@@ -68,8 +68,6 @@ def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> No
     assert "times=1         how often" in capfd.readouterr().out
     assert main(["greet", "--cfg", "job"]) == 0
     assert capfd.readouterr().out == "name: everybody\ntimes: 1\n"
-    assert main(["completion", "candidates", "charrnn greet na"]) == 0
-    assert capfd.readouterr().out == "name=\n"
     assert list(Path().glob("outputs")) == []
 
 
