@@ -29,21 +29,16 @@ def run(options: RunsOptions) -> None:
         return
     from charrnn.files import replacing
     from charrnn.sweeps.leaderboard import leaderboard
-    from charrnn.sweeps.summary import conditions, require_known, summaries
+    from charrnn.sweeps.summary import require_known, summaries
 
     folder = Path(options.folder)
-    wanted = conditions(options.where or "")
     if not folder.is_dir():
         raise InputError(f"folder={shown(folder)}: no such folder; runs lie in outputs by default")
     found = summaries(folder)
     if not found:
         raise InputError(f"folder={shown(folder)}: no run lies in it")
-    require_known("where", [condition.name for condition in wanted], found)
-    require_known("sort", [options.sort.removeprefix("-")], found)
-    runs = [run for run in found if all(condition.holds(run) for condition in wanted)]
-    if not runs:
-        raise InputError(f"where={shown(options.where)}: holds for none of {len(found)} runs")
-    board = leaderboard(folder, runs, options.sort)
+    require_known("sort", options.sort.removeprefix("-"), found)
+    board = leaderboard(folder, found, options.sort)
     if options.json:
         print(json.dumps(board.rows(), indent=1))
     else:
@@ -52,10 +47,6 @@ def run(options: RunsOptions) -> None:
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")
-    if options.curves is not None:
-        from charrnn.sweeps.leaderboard import draw
-
-        draw(board, Path(options.curves))
     for line in board.remarks():
         say(line)
 

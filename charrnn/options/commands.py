@@ -42,10 +42,8 @@ class PreprocessOptions(SplitOptions):
 class RunsOptions:
     folder: Annotated[str, PATH]
     sort: Annotated[str, TEXT, NOT_EMPTY]
-    where: Annotated[str | None, TEXT]
     json: bool
     csv: Annotated[str | None, PATH]
-    curves: Annotated[str | None, PATH]
     all: bool
     remove: Annotated[str | None, PATH]
     force: bool

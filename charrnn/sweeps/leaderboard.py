@@ -1,11 +1,10 @@
-"""Runs in the order of what they reached: as a table, as curves, and in what a sweep says."""
+"""Runs in the order of what they reached: as a table, and in what a sweep says."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
 import os
 import re
 import shlex
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charrnn import metrics_csv
-from charrnn.errors import InputError, RunError, needing
+from charrnn.errors import RunError
 from charrnn.files import replacing, short_path
 from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import duration, fitted, say, short_numbers, width_of
@@ -316,57 +315,3 @@ def _best(sweep: Path) -> tuple[float, str] | None:
         if (row := metrics_csv.best(metrics_csv.read(path.parent))) is not None:
             found.append((row["val/loss"], f"job {path.parent.name.partition('_')[0]}"))
     return min(found, default=None)
-
-
-NAMED = 12  # runs, from the best on, that the legend names; the others are grey
-
-
-def draw(board: Leaderboard, path: Path) -> None:
-    """Write the validation losses by steps as a PNG; the training losses thin beside them.
-
-    Raises:
-        InputError: matplotlib is not installed, or no run has a loss.
-        RunError: the file cannot be written.
-    """
-    with needing("curves: needs matplotlib", "sweep"):
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-    runs = [run for run in board.runs if run.loss is not None]
-    if not runs:
-        raise InputError(f"curves={path}: no run has a validation loss to draw")
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.subplots()
-    colors = colormaps["viridis"]
-    losses: list[float] = []  # of validation
-    for place, run in reversed(list(enumerate(runs))):
-        named = place < NAMED
-        color = colors(0.9 * place / max(1, min(NAMED, len(runs)) - 1)) if named else "0.8"
-        rows = metrics_csv.read(run.folder)
-        losses += [loss for _, loss in metrics_csv.curve(rows, "val/loss")]
-        for name, width in (("train/loss", 0.5), ("val/loss", 1.8)):
-            points = metrics_csv.curve(rows, name)
-            label = _label(board, run) if named and name == "val/loss" else None
-            axes.plot(*zip(*points, strict=True), color=color, linewidth=width, label=label)
-    axes.set(
-        xlabel="step",
-        ylabel="loss, nats per character",
-        title=f"validation loss of {len(runs)} runs; thin: training loss",
-        ylim=_limits(losses),
-    )
-    axes.grid(alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], fontsize="x-small")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-
-
-def _label(board: Leaderboard, run: Summary) -> str:
-    options = " ".join(f"{name}={run.value(name)}" for name in board.options)
-    return f"{run.loss:.4f}  {options if len(options) <= 70 else options[:67] + '...'}"
-
-
-def _limits(losses: Sequence[float]) -> tuple[float, float]:
-    """From below the lowest to what most of the curves are under."""
-    lowest, high = min(losses), sorted(losses)[math.ceil(0.98 * (len(losses) - 1))]
-    margin = 0.1 * (high - lowest) or 0.1
-    return lowest - margin, high + margin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import importlib.util
 import json
 import os
 import pty
@@ -56,15 +55,6 @@ def test_any_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert order(capsys, "sort=-val/loss") == ["a", "b", "c"]
 
 
-def test_those_for_which_something_holds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert order(capsys, "where=model=gru") == ["b"]
-    assert order(capsys, "where=model!=gru val/loss<2") == ["a"]
-    assert order(capsys, "where=optimizer.lr>=1e-2") == ["a", "c"]
-    assert order(capsys, "where=optimizer.lr=0.0010") == ["b"]
-    assert order(capsys, "where=tags=night") == ["a"]
-    assert order(capsys, "where=data.seq_length=10") == ["b", "a", "c"]
-
-
 def test_of_one_run_and_of_a_folder_between(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,20 +63,10 @@ def test_of_one_run_and_of_a_folder_between(
 
 
 def test_csv(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["runs", "csv=new/board.csv", "where=val/loss<9"]) == 0
+    assert main(["runs", "csv=new/board.csv"]) == 0
     rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
-    assert [(row["val/loss"], row["seconds"]) for row in rows] == [("1.5", "0.7"), ("1.75", "4.0")]
-
-
-def test_curves(place: Path) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("needs matplotlib: pip install -e '.[sweep]'")
-    from matplotlib.image import imread
-
-    assert main(["runs", "curves=curves.png"]) == 0
-    image = imread(place / "curves.png")
-    assert image.shape[:2] == (576, 960)
-    assert len({tuple(pixel) for pixel in image.reshape(-1, image.shape[2])[::7]}) > 20
+    assert [row["val/loss"] for row in rows] == ["1.5", "1.75", ""]
+    assert [row["seconds"] for row in rows] == ["0.7", "4.0", "1.0"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +75,7 @@ def test_curves(place: Path) -> None:
         (["nowhere"], "folder=nowhere: no such folder"),
         (["folder=empty"], "folder=empty: no run lies in it"),
         (["sort=val/los"], "sort=val/los: no run has it; did you mean val/loss?"),
-        (["where=modell=gru"], "where=modell: no run has it; did you mean model?"),
-        (["where=gru"], "where=gru: gru is no condition"),
-        (["where=model=none"], "where=model=none: holds for none of 3 runs"),
-        (["where=model=gru", "curves=file/x.png"], "file/x.png: cannot be written"),
+        (["csv=file/x.csv"], "file/x.csv: cannot be written"),
     ],
 )
 def test_what_is_refused(
@@ -134,7 +111,7 @@ def test_a_loss_on_another_text_is_no_rank(
     # a short text had fewer streams than the config says, and the model file knows how many
     rows = "\n".join(["step,epoch,train/loss,val/loss,characters_per_second", "10,10,1,2,1000"])
     (day / "b" / "metrics.csv").write_text(rows + "\n")
-    assert main(["runs", "where=text=poems.txt", "json=true"]) == 0
+    assert main(["runs", "outputs/day/b", "json=true"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["seconds"] is None
 
 
