@@ -14,6 +14,5 @@ COMMANDS = (
     Command(
         "evaluate", "charrnn.options.commands:EvaluateOptions", "charrnn.commands.evaluate:run"
     ),
-    Command("score", "charrnn.options.commands:ScoreOptions", "charrnn.commands.score:run"),
     Command("convert", "charrnn.options.commands:ConvertOptions", "charrnn.commands.convert:run"),
 )

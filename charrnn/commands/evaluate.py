@@ -1,76 +1,93 @@
-"""`charrnn evaluate`: the loss of a checkpoint on a split or a text."""
+"""`charrnn evaluate`: the loss of a model on a split or a text, whole, by line or character."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from charrnn.cli.checked_options import written
+from charrnn.commands.output import opened
 from charrnn.errors import InputError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import say, scoring_progress
+from charrnn.say import BITS_PER_NAT, say, scoring_progress
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
     from charrnn.evaluation import Score
     from charrnn.models.ensemble import Trained
 
+Losses = npt.NDArray[np.float32]
+
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    import json
-
     from charrnn.models.ensemble import read_models, with_counts
+    from charrnn.processor import keep_freed_memory
 
+    keep_freed_memory()
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
+    if options.data.input_txt == "-" and sys.stdin.isatty():
+        say("data.input_txt=-: type or paste the text; Ctrl-D on a line of its own ends it")
+    if options.by != "text":
+        _print_each(options, trained)
+        return
     split, ids = _ids(options, trained)
-    if len(ids) < 2:
-        raise InputError(f"split={split}: has {len(ids)} characters, and a loss needs 2 or more")
-    if ids.unknown:
-        say(
-            f"unknown=skip: {ids.unknown} of {ids.unknown + len(ids)} characters are not among "
-            f"the {len(trained.vocabulary)} that the model knows; the rest is scored"
-        )
-
+    _require_enough(split, len(ids))
+    _say_unknown(ids.unknown, len(ids), trained)
     if trained.counts is not None and split == "train":
         say("split=train: is the text that was counted; of it the counts know every character")
     score = _scored(options, trained, ids)
     losses = _losses(options, trained, ids, score)
     count = len(trained.members)
     name = "" if count == 1 else f"ensemble of {count}"
-    values: dict[str, Any] = {
-        "split": split,
-        "characters": score.characters,
-        **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
-        **({"model": name} if name else {}),
-        **({} if options.weights is None else {"weights": options.weights}),
-        **({} if options.window is None else {"window": options.window}),
-        **score.plain(),
-        **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
-    }
     if options.json:
+        values: dict[str, Any] = {
+            "split": split,
+            "characters": score.characters,
+            **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
+            **({"model": name} if name else {}),
+            **({} if options.weights is None else {"weights": options.weights}),
+            **({} if options.window is None else {"window": options.window}),
+            **score.plain(),
+            **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
+        }
         print(json.dumps(values))
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
-    if name:
-        how += f", {name}"
-    if options.weights is not None:
-        how += f", weights {written(options.weights)}"
+    how += f", {name}" if name else ""
+    how += "" if options.weights is None else f", weights {written(options.weights)}"
     print(f"{split}: {score.characters} characters{how}")
     loss, *others = score.lines()
-    print("\n".join([loss, *([_named(losses)] if losses else []), *others]))
+    each = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+    print("\n".join([loss, *([each] if each else []), *others]))
 
 
-def _named(losses: dict[str, float]) -> str:
-    return ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+def _require_enough(split: str, characters: int) -> None:
+    if characters < 2:
+        where = "data.input_txt" if split == "text" else f"split={split}"
+        raise InputError(
+            f"{where}: has {characters} characters that the model knows, and a loss needs 2 or more"
+        )
+
+
+def _say_unknown(unknown: int, known: int, trained: Trained) -> None:
+    if unknown:
+        say(
+            f"unknown=skip: {unknown} of {unknown + known} characters are not among the "
+            f"{len(trained.vocabulary)} that the model knows; the rest is scored"
+        )
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
-    """The loss of the weights as they are."""
     from charrnn.evaluation import require_numbers, stream_loss, windows_loss
     from charrnn.network_ensemble import any_network_of
-    from charrnn.processor import keep_freed_memory
 
-    keep_freed_memory()
     network = any_network_of(trained)
     with scoring_progress() as report:
         if options.window is None:
@@ -98,16 +115,77 @@ def _losses(
     return {"network": network.loss, "counts": counts.loss, "both": score.loss}
 
 
+# -- by line and by character --------------------------------------------------------
+
+
+def _print_each(options: EvaluateOptions, trained: Trained) -> None:
+    """Print bits per character, the worst predicted lines first, or character by character."""
+    from charrnn.evaluation import Score, character_losses, strangest_first
+    from charrnn.generation.token_sampler import not_numbers
+    from charrnn.network_ensemble import any_network_of
+
+    split, text, ids = _text(options, trained)
+    known = np.flatnonzero(ids >= 0)
+    _require_enough(split, len(known))
+    _say_unknown(len(ids) - len(known), len(known), trained)
+    with scoring_progress() as report:
+        found = character_losses(any_network_of(trained), ids[known], report=report)
+    if not np.isfinite(found).all():
+        raise not_numbers()
+    losses = np.full(len(text), np.nan, np.float32)
+    losses[known[1:]] = found
+    if options.json:
+        score = Score(float(found.mean(dtype=np.float64)), len(found))
+        each: dict[str, Any] = (
+            {"lines": [line._asdict() for line in strangest_first(text, losses)]}
+            if options.by == "line"
+            else {"text": text, "bits": [None if np.isnan(b) else b for b in _bits(losses)]}
+        )
+        print(json.dumps({"split": split, "characters": len(found), **score.plain(), **each}))
+        return
+    with opened(None) as write:
+        write("".join(f"{line}\n" for line in _lines(options, text, losses)))
+
+
+def _lines(options: EvaluateOptions, text: str, losses: Losses) -> Iterator[str]:
+    from charrnn.evaluation import strangest_first
+
+    if options.by == "line":
+        for line in strangest_first(text, losses):
+            yield f"{line.bits_per_character:7.3f}  {line.line:>6}  {line.text}"
+        return
+    for character, bits in zip(text, _bits(losses), strict=True):
+        yield f"{'' if np.isnan(bits) else f'{bits:.3f}':>7}  {character!r}"
+
+
+def _bits(losses: Losses) -> list[float]:
+    bits: list[float] = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
+    return bits
+
+
+# -- the text ------------------------------------------------------------------------
+
+
+def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, npt.NDArray[np.int64]]:
+    """What is scored, its text (n,) and its ids (n,); -1 for a character that the model lacks."""
+    from charrnn.text.preprocessing import read_pieces
+
+    source = options.data.input_txt
+    if source is not None and options.unknown == "skip":
+        text = "".join(read_pieces(source, trained.encoding))
+        ids = trained.vocabulary.look_up(text)
+        return "text", text, ids
+    split, read = _ids(options, trained)
+    return split, trained.vocabulary.decode(read[:].tolist()), read[:]
+
+
 def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
-    from pathlib import Path
-
     from charrnn.data import SplitIds, open_data, translated
+    from charrnn.text.known_ids import read_known
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        from charrnn.text.known_ids import read_known
-
         known = read_known(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
         return "text", SplitIds.of(known)
     h5, json = data.input_h5, data.input_json

@@ -1,7 +1,7 @@
 """How well a network predicts a text.
 
 losses   a loss and its units; the lines of a text by how badly they were predicted
-carried  the loss of a text as one stream: validation, `evaluate`, `score`, Python alike
+carried  the loss of a text as one stream: validation, `evaluate`, Python alike
 windows  that of windows which each begin at the zero state
 """
 

@@ -61,7 +61,16 @@ class EvaluateOptions:
     unknown: Annotated[str, one_of("error", "skip")]
     counts: Annotated[str, COUNTS]
     window: Annotated[int | None, AT_LEAST_1]
+    by: Annotated[str, one_of("text", "line", "character")]
     json: bool
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.window is None or self.by == "text",
+            "window",
+            self.window,
+            f"by={self.by} scores one stream; give one",
+        )
 
 
 TEMPERATURES = Range(
@@ -99,17 +108,6 @@ class SampleOptions(SamplingParams):
             self.output,
             "standard output is where the text goes without output=",
         )
-
-
-@dataclass
-class ScoreOptions:
-    checkpoint: Models
-    weights: Annotated[list[float] | None, WEIGHTS]
-    input_txt: Annotated[str | list[str], PATH]
-    by: Annotated[str, one_of("text", "line", "character")]
-    counts: Annotated[str, COUNTS]
-    unknown: Annotated[str, one_of("error", "skip")]
-    json: bool
 
 
 CONVERTED = Range(

@@ -158,7 +158,7 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixtu
     assert found["weights"] == weights
     chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
     assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
-    for command in ("evaluate", "score", "sample", "serve"):
+    for command in ("evaluate", "sample", "serve"):
         assert main([command, three, "weights=[0.7,0.3]"]) == 2
         assert "weights=[0.7, 0.3]: needs several models" in capfd.readouterr().err
     one = evaluate(capfd, f"checkpoint=[{paths[0]}]")

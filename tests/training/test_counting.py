@@ -72,7 +72,8 @@ def test_counted_weighed_kept_and_used(
     plain = charrnn.load(run / "checkpoints" / "best.ckpt")
     assert model.generate(60, seed=1, counts="none") == plain.generate(60, seed=1)
     assert model.generate(60, seed=1) != plain.generate(60, seed=1)
-    assert main(["score", f"checkpoint={run}", "input_txt=corpus.txt", "counts=only"]) == 0
+    by_line = evaluated(capfd, f"checkpoint={run}", "counts=only", "by=line")
+    assert by_line["loss"] == pytest.approx(alone["loss"], abs=1e-5)
 
 
 def test_the_run_is_the_same_but_for_the_counts(train: Train, words: Path) -> None:

@@ -142,7 +142,7 @@ def test_from_training_to_sampling(
     loss = json.loads(capfd.readouterr().out)["loss"]
     assert main(["evaluate", "checkpoint=part/checkpoints/best.ckpt", "json=true"]) == 0
     assert json.loads(capfd.readouterr().out)["loss"] == loss
-    assert main(["score", "checkpoint=part", "input_txt=corpus.txt"]) == 0
+    assert main(["evaluate", "checkpoint=part", "data.input_txt=corpus.txt", "by=line"]) == 0
     assert main(["convert", "input=part/checkpoints/best.ckpt", "output=x.safetensors"]) == 0
     model, again = charrnn.load("part"), charrnn.load("x.safetensors")
     assert np.array_equal(model.logits("the cat"), again.logits("the cat"))

@@ -1,4 +1,4 @@
-"""`charrnn score` through the command line."""
+"""`charrnn evaluate by=line` and `by=character` through the command line."""
 
 from __future__ import annotations
 
@@ -32,41 +32,34 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 Capture = pytest.CaptureFixture[str]
 
 
-def score(capfd: Capture, path: Path, *words: str) -> str:
+def evaluate(capfd: Capture, path: Path, *words: str, text: str = "text.txt") -> str:
     capfd.readouterr()
-    assert main(["score", f"checkpoint={path}", *words]) == 0
+    assert main(["evaluate", f"checkpoint={path}", f"data.input_txt={text}", *words]) == 0
     return capfd.readouterr().out
 
 
-def as_json(capfd: Capture, path: Path, *words: str) -> dict[str, Any]:
-    return json.loads(score(capfd, path, "json=true", *words))
+def as_json(capfd: Capture, path: Path, *words: str, text: str = "text.txt") -> dict[str, Any]:
+    return json.loads(evaluate(capfd, path, "json=true", *words, text=text))
 
 
-def test_it_agrees_with_evaluate_and_with_python(path: Path, capfd: Capture) -> None:
-    found = as_json(capfd, path, "input_txt=text.txt")
-    assert main(["evaluate", f"checkpoint={path}", "data.input_txt=text.txt", "json=true"]) == 0
-    evaluated = json.loads(capfd.readouterr().out)
-    del evaluated["split"]
-    assert found == pytest.approx(evaluated, rel=1e-6)
-    assert found["loss"] == pytest.approx(load(path).score(TEXT), rel=1e-6)
-    lines = score(capfd, path, "input_txt=text.txt").splitlines()
-    assert main(["evaluate", f"checkpoint={path}", "data.input_txt=text.txt"]) == 0
-    assert lines == capfd.readouterr().out.splitlines()
-
-
-def test_by_character(path: Path, capfd: Capture) -> None:
-    found = as_json(capfd, path, "input_txt=text.txt", "by=character")
+def test_by_character(path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = as_json(capfd, path, "by=character")
     assert found["text"] == TEXT
     losses = load(path).losses(TEXT)
     assert found["bits"][0] is None
     assert found["bits"][1:] == pytest.approx((losses / np.log(2)).tolist(), rel=1e-5)
-    lines = score(capfd, path, "input_txt=text.txt", "by=character").splitlines()
+    whole = as_json(capfd, path)
+    for name in ("characters", "loss", "bits_per_character", "perplexity"):
+        assert found[name] == pytest.approx(whole[name], rel=1e-6)
+    lines = evaluate(capfd, path, "by=character").splitlines()
     assert [line[9:] for line in lines] == [repr(c) for c in TEXT]
     assert [float(line[:7]) for line in lines[1:]] == pytest.approx(found["bits"][1:], abs=6e-4)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert as_json(capfd, path, "by=character", text="-") == found
 
 
 def test_by_line(path: Path, capfd: Capture) -> None:
-    found = as_json(capfd, path, "input_txt=text.txt", "by=line")["lines"]
+    found = as_json(capfd, path, "by=line")["lines"]
     bits = [line["bits_per_character"] for line in found]
     assert bits == sorted(bits, reverse=True)
     assert {line["line"]: line["text"] for line in found} == {
@@ -77,29 +70,42 @@ def test_by_line(path: Path, capfd: Capture) -> None:
     own = load(path).losses(TEXT)[7:14] / np.log(2)  # of line 3, with its end
     [third] = [line for line in found if line["line"] == 3]
     assert (third["characters"], third["bits_per_character"]) == (7, pytest.approx(own.mean()))
-    lines = score(capfd, path, "input_txt=text.txt", "by=line").splitlines()
+    lines = evaluate(capfd, path, "by=line").splitlines()
     assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
 
 
-def test_standard_input(path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    from_file = as_json(capfd, path, "input_txt=text.txt")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
-    assert as_json(capfd, path) == from_file
+def test_a_split(path: Path, capfd: Capture) -> None:
+    assert main(["preprocess", "input_txt=text.txt", "val_frac=0", "test_frac=0"]) == 0
+    words = ["data.input_h5=text.h5", "data.input_json=text.json", "split=train", "json=true"]
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={path}", "by=line", *words]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found == {**as_json(capfd, path, "by=line"), "split": "train"}
 
 
 def test_what_the_model_does_not_know(path: Path, capfd: Capture) -> None:
     Path("odd.txt").write_text("To é be,\nü\n", encoding="utf-8")
-    assert main(["score", f"checkpoint={path}", "input_txt=odd.txt"]) == 2
+    words = (f"checkpoint={path}", "data.input_txt=odd.txt", "by=line")
+    assert main(["evaluate", *words]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("charrnn score: input_txt=odd.txt: the character 'é' (U+00E9)")
-    assert err.endswith("or give unknown=skip\n")
-    found = as_json(capfd, path, "input_txt=odd.txt", "unknown=skip", "by=character")
+    assert err.startswith("charrnn evaluate: data.input_txt=odd.txt: the character 'é' (U+00E9)")
+    found = as_json(capfd, path, "unknown=skip", "by=character", text="odd.txt")
     rest = load(path).losses("To  be,\n\n") / np.log(2)
     assert [b for b in found["bits"] if b is not None] == pytest.approx(rest, rel=1e-5)
     assert [n for n, b in enumerate(found["bits"]) if b is None] == [0, 3, 9]
-    lines = as_json(capfd, path, "input_txt=odd.txt", "unknown=skip", "by=line")["lines"]
+    lines = as_json(capfd, path, "unknown=skip", "by=line", text="odd.txt")["lines"]
     assert {line["text"]: line["characters"] for line in lines} == {"To é be,": 7, "ü": 1}
+
+
+@pytest.mark.parametrize("words", [["window=5"], ["data.input_txt=one.txt"]])
+def test_bad_input(path: Path, capfd: Capture, words: list[str]) -> None:
+    Path("one.txt").write_text("a")
+    text = [] if "data" in words[0] else ["data.input_txt=text.txt"]
+    assert main(["evaluate", f"checkpoint={path}", "by=line", *text, *words]) == 2
+    out, err = capfd.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert f"charrnn evaluate: {words[0].removesuffix('=one.txt')}" in err
 
 
 def test_a_vocabulary_of_bytes(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -108,8 +114,10 @@ def test_a_vocabulary_of_bytes(path: Path, capfdbinary: pytest.CaptureFixture[by
     vocabulary = Vocabulary(sorted(set(tokens)), is_bytes=True)
     Model(trained_model(vocabulary=vocabulary)).save(path)
     Path("text.txt").write_text(text, encoding="utf-8")
-    assert main(["score", f"checkpoint={path}", "input_txt=text.txt", "by=line"]) == 0
-    assert "zwölf 東\n".encode() in capfdbinary.readouterr().out
+    words = (f"checkpoint={path}", "data.input_txt=text.txt", "by=line")
+    for unknown in ("error", "skip"):
+        assert main(["evaluate", *words, f"unknown={unknown}"]) == 0
+        assert "zwölf 東\n".encode() in capfdbinary.readouterr().out
 
 
 def test_a_terminal_is_shown_control_characters_and_obeys_none(path: Path) -> None:
@@ -118,8 +126,8 @@ def test_a_terminal_is_shown_control_characters_and_obeys_none(path: Path) -> No
     Path("odd.txt").write_text("To be\x1b[31m, not\n")
     leader, follower = pty.openpty()
     try:
-        command = [sys.executable, "-m", "charrnn", "score", f"checkpoint={path}", "by=line"]
-        command += ["input_txt=odd.txt", "unknown=skip"]
+        command = [sys.executable, "-m", "charrnn", "evaluate", f"checkpoint={path}", "by=line"]
+        command += ["data.input_txt=odd.txt", "unknown=skip"]
         subprocess.run(command, stdout=follower, stderr=subprocess.DEVNULL, check=True)
         shown = os.read(leader, 1000)
     finally:
@@ -127,12 +135,3 @@ def test_a_terminal_is_shown_control_characters_and_obeys_none(path: Path) -> No
         os.close(follower)
     assert b"\x1b" not in shown
     assert "␛[31m, not".encode() in shown
-
-
-def test_too_little_to_score(path: Path, capfd: Capture) -> None:
-    Path("one.txt").write_text("a")
-    assert main(["score", f"checkpoint={path}", "input_txt=one.txt"]) == 2
-    assert capfd.readouterr().err == (
-        "charrnn score: input_txt=one.txt: has 1 characters that the model knows, and a loss "
-        "needs 2 or more\n"
-    )
