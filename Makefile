@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo dist test test-browser test-slurm test-oldest faults lint tensorboard bench results clean
+.PHONY: help setup train demo dist test test-browser test-slurm test-oldest faults mutants lint tensorboard bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -57,6 +57,9 @@ test-oldest:  ## the fast tests with the oldest versions that pyproject.toml adm
 
 faults: setup  ## training killed again and again in every phase, and what was lost; some minutes
 	$(BIN)/python -m tests.faults $(ARGS)
+
+mutants: setup  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,100 @@
+"""Faults put into the code on purpose, and whether the tests find them: python -m tests.mutants
+
+Each mutant is applied in a copy of the tree, its tests run there, and it is
+
+    caught   a test failed
+    missed   none did: the tests have a hole
+    stale    its old text does not stand in exactly one of its files any more, or a file of tests
+             is gone: whoever rewrites a part writes its mutants anew
+    broken   its tests fail without it
+
+A word of the command line picks the mutants whose names contain it. A run of all takes some
+twenty minutes on one core; the tests of a mutant should take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tests import REPOSITORY
+
+SECONDS = 600  # for the tests of one mutant; one that hangs is caught
+
+
+class Mutant(NamedTuple):
+    """An entry of mutants.yaml, which explains it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+def tests_pass(tree: Path, tests: str) -> bool | None:
+    """Whether the tests pass in a copy of the tree; None if one of the files is not there."""
+    if not all((tree / name).exists() for name in tests.split()):
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
+    # before the checkout in which charrnn is installed, for what a test starts, too
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [*command, *tests.split()], cwd=tree, env=environment, timeout=SECONDS,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def outcome(mutant: Mutant, tree: Path, healthy: dict[str, bool | None]) -> str:
+    """What becomes of a mutant; `healthy` keeps which tests pass without one."""
+    found = [path for path in tree.glob(mutant.file) if mutant.old in path.read_text("utf-8")]
+    if len(found) != 1 or found[0].read_text("utf-8").count(mutant.old) != 1:
+        return "stale"
+    if mutant.tests not in healthy:
+        healthy[mutant.tests] = tests_pass(tree, mutant.tests)
+    if not healthy[mutant.tests]:
+        return "stale" if healthy[mutant.tests] is None else "broken"
+    whole = found[0].read_text("utf-8")
+    try:
+        found[0].write_text(whole.replace(mutant.old, mutant.new), "utf-8")
+        return "missed" if tests_pass(tree, mutant.tests) else "caught"
+    finally:
+        found[0].write_text(whole, "utf-8")
+
+
+def main(words: list[str]) -> int:
+    table = yaml.safe_load((REPOSITORY / "tests" / "mutants.yaml").read_text("utf-8"))
+    every = [Mutant(**entry) for entry in table]
+    mutants = [m for m in every if not words or any(word in m.name for word in words)]
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, text=True)
+    outcomes: list[str] = []
+    healthy: dict[str, bool | None] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "charrnn"
+        for name in filter(os.path.isfile, listed.split("\0")):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, tree / name)
+        for mutant in mutants:
+            began = time.monotonic()
+            outcomes.append(outcome(mutant, tree, healthy))
+            seconds = time.monotonic() - began
+            print(f"{outcomes[-1]:7} {mutant.name} ({seconds:.0f} s)", flush=True)
+    counted = {name: outcomes.count(name) for name in ("caught", "missed", "stale", "broken")}
+    print(", ".join(f"{number} {name}" for name, number in counted.items()))
+    return int(outcomes.count("caught") != len(outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
