@@ -73,7 +73,6 @@ class Extra:
             as that is. Their defaults stand in COMMAND.yaml of the extra's folder.
         choices: the core commands whose groups get choices from the extra's folder `conf/`.
         nodes: a mapping of ``_target_`` to the dataclass of its options.
-        moved: earlier names of these -> those of today.
         calls: what the core calls, by the names above.
     """
 
@@ -82,7 +81,6 @@ class Extra:
     options: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
     nodes: str | None = None
-    moved: Mapping[str, str] = field(default_factory=dict)
     calls: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -171,11 +169,6 @@ def nodes() -> dict[str, type]:
         if extra.nodes is not None:
             found |= _resolved(extra.nodes)
     return found
-
-
-def moved() -> dict[str, str]:
-    """The ``_target_`` that older versions recorded -> that of today."""
-    return {old: new for extra in extras() for old, new in extra.moved.items()}
 
 
 def calls(name: str) -> list[Callable[..., Any]]:

@@ -53,12 +53,10 @@ from charrnn.runs.recorded_config import (
     Choice,
     Config,
     Record,
-    choices_of_0_1,
     found,
     leaves,
     put,
     record_of,
-    upgraded,
 )
 from charrnn.runs.spec import RunSpec
 from charrnn.sweeps import jobs
@@ -107,12 +105,8 @@ def run_words(
         names = choice if isinstance(choice, list) else [choice]
         return all(any((f / group / f"{name}.yaml").is_file() for f in searched) for name in names)
 
-    chosen = _choices(record).items()
+    chosen = record.choices.items()
     return sorted(override_of(g, c) for g, c in chosen if g in groups and is_there(g, c))
-
-
-def _choices(record: Record) -> dict[str, Choice]:
-    return {**choices_of_0_1(record.config), **record.choices}
 
 
 def searched_by(today: Sequence[str], flags: Flags | None) -> list[Path]:
@@ -226,8 +220,8 @@ def laid_over(record: Record, now: Config, asked: Request, fixed: frozenset[str]
         now: today's config.
         fixed: the options that a resume cannot change.
     """
-    recorded = upgraded(record.config, record.source)
-    given = _changed(_choices(record), asked)
+    recorded = record.config
+    given = _changed(record.choices, asked)
     result, lacking = copy.deepcopy(now), dict[str, str]()
 
     def refuse(key: str, value: Any) -> None:
@@ -534,7 +528,7 @@ def _without_resume(asked: Request, given: tuple[str, ...] | None = None) -> Req
 
 def _is_unfinished(folder: Path, now: Config) -> bool:
     with contextlib.suppress(InputError):
-        if not is_same_run(now, upgraded(folders.recorded(folder), str(folder))):
+        if not is_same_run(now, folders.recorded(folder)):
             return False
         last = folder / "checkpoints" / LAST
         if not last.exists():

@@ -32,7 +32,6 @@ EXTRAS = (
         "search",
         choices=("train",),
         nodes=f"{_HERE}.search.pruning_options:NODES",
-        moved={"charrnn.sweeps.pruning.Pruning": f"{_HERE}.search.pruning.Pruning"},
         calls={
             "sweep_begin": f"{_HERE}.search.search:searched",
             "sweep_end": f"{_HERE}.search.search_end:tell",

@@ -46,9 +46,6 @@ FORMAT_VERSION = 1
 NETWORK_PREFIX = "network."
 COMPILED_PREFIX = "_orig_mod."  # of what torch.compile wraps
 
-# entries that a file lacks are filled in where that is sure
-DEFAULTS: dict[str, Any] = {"facts": {}, "finished": False, "teachers": None}
-
 # far more than anything nests that is written
 MOST_LEVELS = 100
 MOST_VALUES = 100_000  # of a config
@@ -142,17 +139,16 @@ def _identity(path: Path) -> tuple[int, ...]:
 def _checked(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get(ENTRY), dict):
         raise _Foreign("a checkpoint of another program, not charrnn's")
-    entry = {**DEFAULTS, **content[ENTRY]}
+    entry = content[ENTRY]
     version = entry.get("version")
     if type(version) is int and version != FORMAT_VERSION:
         raise _Foreign(
-            f"a checkpoint of version {one_line(version)}, and this charrnn reads "
-            f"{FORMAT_VERSION}; update charrnn"
+            f"a checkpoint of version {one_line(version)}, and this charrnn reads {FORMAT_VERSION}"
         )
     _require("", content, {"state_dict": dict})
     _require("", entry, {"version": int, "architecture": dict, "tokens": list, "facts": dict})
     _require_tree(content)
-    return {**content, "state_dict": dict(content["state_dict"]), ENTRY: entry}
+    return {**content, "state_dict": dict(content["state_dict"])}
 
 
 # -- whether every entry is what is made of it ----------------------------------------------

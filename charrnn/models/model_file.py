@@ -32,7 +32,6 @@ from charrnn.text.vocabulary import Vocabulary
 FORMAT = "charrnn model"
 FORMAT_VERSION = 1
 FORMAT_VERSION_OF_COUNTS = 3  # that of a file that holds counts besides
-_VERSION_OF_EVEN_WEIGHTS = 2  # the same, of weights that are the same after every context
 _COUNTS = "counts."  # before the names of their arrays
 # Of a safetensors header. All of Unicode's assigned characters take half of it as a vocabulary;
 # parsing one that is as hostile as can be takes a third of a second.
@@ -159,10 +158,10 @@ def _read(path: Path) -> TrainedModel:
         header = _table("its description", json.loads((file.metadata() or {})[_ENTRY]))
         if header["format"] != FORMAT:
             raise ValueError("it is another program's file")
-        if header["version"] not in range(FORMAT_VERSION, FORMAT_VERSION_OF_COUNTS + 1):
+        if header["version"] not in (FORMAT_VERSION, FORMAT_VERSION_OF_COUNTS):
             raise ValueError(
                 f"it is of version {header['version']!r} and this charrnn reads "
-                f"{FORMAT_VERSION} to {FORMAT_VERSION_OF_COUNTS}; update charrnn"
+                f"{FORMAT_VERSION} and {FORMAT_VERSION_OF_COUNTS}"
             )
         architecture = architecture_from(_table("its architecture", header["architecture"]))
         names = set(file.keys())
@@ -180,8 +179,6 @@ def _read(path: Path) -> TrainedModel:
     counts = None
     if header["version"] != FORMAT_VERSION:
         described = _table("its counts", header["counts"])
-        if header["version"] == _VERSION_OF_EVEN_WEIGHTS:
-            described |= {name: [described[name]] * 2 for name in Weights._fields}
         counts = _counts(described, arrays, len(vocabulary))
     elif arrays:
         raise ValueError("it holds counts that it does not describe")

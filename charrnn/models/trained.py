@@ -25,8 +25,7 @@ BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 LAYERNORM_EPS = 1e-5  # PyTorch's default
 
-# what every file says of its architecture; another field only where it is not the default, which
-# older files mean
+# what every file says of its architecture; another field only where it is not the default
 _IN_EVERY_FILE = (
     *("kind", "embedding_size", "hidden_size", "num_layers", "dropout", "batchnorm"),
     "vocabulary_size",
@@ -81,10 +80,7 @@ class Architecture(LayerOptions):
         ]
 
     def plain(self) -> dict[str, Any]:
-        """Plain values, as files hold them: without what is newer than their format and off.
-
-        So a model that uses nothing new is the same file as ever, and older versions read it.
-        """
+        """Plain values, as files hold them."""
         defaults = {f.name: f.default for f in fields(self) if f.name not in _IN_EVERY_FILE}
         return {n: v for n, v in asdict(self).items() if n not in defaults or v != defaults[n]}
 
@@ -204,14 +200,14 @@ def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]
 def architecture_from(content: Mapping[str, Any]) -> Architecture:
     """An Architecture from plain values of a file, each held to its exact type.
 
-    A field that the file lacks, since it is newer than the file, has its default.
+    A field that the file lacks has its default.
 
     Raises:
         ValueError, KeyError, InputError: it is not one.
     """
     unknown = sorted(content.keys() - {f.name for f in fields(Architecture)})
     if unknown:
-        raise ValueError(f"its {unknown[0]} is unknown to this charrnn; update charrnn")
+        raise ValueError(f"its {unknown[0]} is unknown to this charrnn")
     values = {}
     for name, kind in get_type_hints(Architecture).items():
         if name in content or name in _IN_EVERY_FILE:

@@ -30,8 +30,6 @@ PREFIX = "model."
 class LayerOptions:
     """The shape of a network, which a model file holds.
 
-    A field that is added here needs a default with which older files mean what they meant.
-
     Raises:
         InputError: a value is out of its range, or two do not go together.
     """

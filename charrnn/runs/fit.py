@@ -31,7 +31,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
 from charrnn.errors import InputError, Interrupted, RunError, one_line
-from charrnn.models.checkpoint import ENTRY
 from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, definite
@@ -39,7 +38,6 @@ from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
 from charrnn.runs.announcements import introduce
 from charrnn.runs.folder import link_latest
-from charrnn.runs.newest_checkpoint import continue_epochs
 from charrnn.runs.other_models import (
     Initial,
     initial_weights,
@@ -414,7 +412,8 @@ def _trainer(
         "sizes": [streams.batch_size, streams.seq_length],
         "teachers": run.teachers,
     }
-    given = Run(folder, definite(config.checkpoint_every), signals, entry)
+    every = definite(config.checkpoint_every)
+    given = Run(folder, every, signals, entry, run.best_is_lost)
     callbacks = [_callback(f"callbacks.{name}", n, given) for name, n in config.callbacks.items()]
     if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
         raise InputError(
@@ -422,10 +421,9 @@ def _trainer(
         )
     for name, node in config.logger.items():
         begun[name] = _logger(f"logger.{name}", node, folder, run.step)
-    upgrade = functools.partial(_upgrade, steps_per_epoch=streams.windows, run=run)
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
-    plugins = [SealedCheckpointIO(upgrade), environment]
+    plugins = [SealedCheckpointIO(), environment]
     return build(
         "trainer",
         {"enable_model_summary": False, **options, **_validation(config, data)},
@@ -464,12 +462,6 @@ def _validation(config: TrainOptions, data: TextDataModule) -> dict[str, Any]:
         data.val_share = share
         found["limit_val_batches"] = 1.0 if share else 0
     return found
-
-
-def _upgrade(content: dict[str, Any], steps_per_epoch: int, run: RunSpec) -> None:
-    continue_epochs(content, steps_per_epoch)
-    if run.best_is_lost:
-        content[ENTRY]["best"].update(loss=float("inf"), step=0)
 
 
 def _logger(path: str, node: dict[str, Any], folder: Path, step: int) -> Any:

@@ -31,8 +31,6 @@ RECORDED = Path(".hydra") / "config.yaml"
 CHOICES = Path(".hydra") / "choices.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
-# groups that older versions recorded in the config: null
-_RECIPES = ("experiment", "debug")
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
 _OTHERS = ("wandb", "mlruns", ".submitit")
 
@@ -136,8 +134,7 @@ def recorded(folder: Path) -> Config:
         InputError: it cannot be read, or holds more than plain values.
     """
     path = folder / RECORDED
-    content = plain(read_config(path), str(path))
-    config: Config = {name: v for name, v in content.items() if name not in _RECIPES}
+    config: Config = plain(read_config(path), str(path))
     return config
 
 

@@ -13,13 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from charrnn.errors import InputError, RunError
 from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
-from charrnn.models.checkpoint import ENTRY, Damaged
-from charrnn.runs.recorded_config import Config, found, upgraded
+from charrnn.models.checkpoint import Damaged
+from charrnn.runs.recorded_config import Config, found
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
@@ -47,9 +45,9 @@ def from_checkpoint(run: RunSpec) -> RunSpec:
 
 def is_finished(run: RunSpec) -> bool:
     """Whether it has ended, and is not to be longer now than it was."""
-    if run.entry is None or not run.entry.get("finished"):
+    if run.entry is None or not run.entry["finished"]:
         return False
-    before = upgraded(run.entry["config"], str(run.checkpoint))
+    before = run.entry["config"]
     now = run.config.plain()
     lengths = ("trainer.max_epochs", "trainer.max_steps")
     same = all(found(before, name) == found(now, name) for name in lengths)
@@ -164,37 +162,3 @@ def _set_aside(path: Path, why: InputError) -> None:
     except OSError as error:
         raise RunError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
     say(f"{why}; it is set aside as {aside.name}")
-
-
-def continue_epochs(content: dict[str, Any], steps_per_epoch: int) -> None:
-    """Let a checkpoint of one endless epoch count epochs as Lightning does today.
-
-    Args:
-        content: of a checkpoint, changed in place; one of today's is left as it is.
-    """
-    if "trained_steps" not in content.get("TextDataModule", {}):
-        return
-    del content["TextDataModule"]
-    loops = content["loops"]["fit_loop"]
-    step = content["global_step"]
-    epoch, in_epoch = divmod(step, steps_per_epoch)
-    if step and not in_epoch:
-        # it was saved on the last batch of an epoch, which Lightning then completes
-        epoch, in_epoch = epoch - 1, steps_per_epoch
-    progress = loops["epoch_progress"]
-    for name in ("total", "current"):
-        progress[name].update(ready=epoch + 1, started=epoch + 1, processed=epoch, completed=epoch)
-    batches = loops["epoch_loop.batch_progress"]
-    batches["is_last_batch"] = in_epoch == steps_per_epoch
-    # after a step and its validation, where all of them were saved
-    for name, count in (("current", in_epoch), ("total", step)):
-        batches[name].update(ready=count, started=count, processed=count, completed=count)
-    content["epoch"] = epoch
-    best = content[ENTRY]["best"]
-    if "waited" in best:
-        content.setdefault("callbacks", {})["EarlyStopping"] = {
-            "wait_count": best["waited"],
-            "stopped_epoch": 0,
-            "best_score": torch.tensor(best["bar"]),
-            "patience": 0,
-        }

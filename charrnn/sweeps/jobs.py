@@ -97,7 +97,7 @@ def read(folder: Path) -> Sweep:
     path = folder / FILE
     if not path.exists():
         raise InputError(
-            f"{folder}: its jobs are not recorded, as by an older version; give its command again, "
+            f"{folder}: its jobs are not recorded; give its command again, "
             f"with hydra.sweep.dir={folder} resume=auto"
         )
     try:

@@ -13,8 +13,8 @@ one after it has lost nothing. Lightning itself calls a `Checkpoint` callback af
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ class Run:
     Attributes:
         entry: plain values that every checkpoint holds, for a resume: the config and
             what the data must be.
+        best_is_lost: whether the model that was the best so far is gone: then the next one is.
     """
 
     folder: Path
     checkpoint_every: int
     signals: Signals
     entry: dict[str, Any] = field(default_factory=dict)
+    best_is_lost: bool = False
 
 
 class RunCheckpoints(Checkpoint):
@@ -208,6 +210,12 @@ class RunCheckpoints(Checkpoint):
         finished = (ended or stopped) and not pl_module.best.is_missing
         entry.update(self.run.entry, finished=finished)
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.run.best_is_lost:  # Lightning has restored the module by now
+            pl_module.best = replace(pl_module.best, loss=math.inf, step=0)
+
 
 def _ends_early(trainer: L.Trainer) -> bool:
     """Whether Lightning stops here since it was asked to: not before `min_steps`, `min_epochs`."""
@@ -219,13 +227,7 @@ class SealedCheckpointIO(CheckpointIO):
     """Lightning's file access with writes that are whole or not there, and checked reads.
 
     Lightning's own write is not atomic across file systems and is never synced.
-
-    Args:
-        upgrade: changes the content of a checkpoint that was read, if an older version wrote it.
     """
-
-    def __init__(self, upgrade: Callable[[dict[str, Any]], None] | None = None) -> None:
-        self.upgrade = upgrade
 
     def save_checkpoint(
         self, content: dict[str, Any], path: Any, storage_options: Any = None
@@ -246,8 +248,6 @@ class SealedCheckpointIO(CheckpointIO):
     ) -> dict[str, Any]:
         content = checkpoint.read(Path(path))
         checkpoint.forget()
-        if self.upgrade is not None:
-            self.upgrade(content)
         return content
 
     def remove_checkpoint(self, path: Any) -> None:

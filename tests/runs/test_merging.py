@@ -13,7 +13,7 @@ from charrnn.cli.job import Request
 from charrnn.cli.resuming import is_same_run, laid_over
 from charrnn.errors import InputError
 from charrnn.runs.folder import run_folders
-from charrnn.runs.recorded_config import Record, upgraded
+from charrnn.runs.recorded_config import Record
 from tests.small_runs import train_options
 
 CONFIG: dict[str, Any] = {
@@ -65,7 +65,7 @@ def resumed(recorded: dict[str, Any], now: dict[str, Any], given: Sequence[str])
 def test_only_what_is_given_now_changes() -> None:
     now = changed(trainer__max_epochs=60, optimizer__lr=1.0, trainer__precision="auto")
     result = resumed(CONFIG, now, ["resume", "trainer.max_epochs"])
-    assert result == upgraded(changed(trainer__max_epochs=60), "")
+    assert result == changed(trainer__max_epochs=60)
 
 
 def test_a_whole_group() -> None:
@@ -95,12 +95,12 @@ def test_what_would_be_another_run_is_refused_by_name(key: str, value: object) -
 
 
 def test_the_same_value_given_again_is_no_change() -> None:
-    assert resumed(CONFIG, CONFIG, ["model.hidden_size", "seed"]) == upgraded(CONFIG, "")
+    assert resumed(CONFIG, CONFIG, ["model.hidden_size", "seed"]) == CONFIG
 
 
 def test_an_option_that_is_new_has_its_default() -> None:
     now = changed(model__tied=False, new_option=7)
-    assert resumed(CONFIG, now, []) == upgraded(now, "")
+    assert resumed(CONFIG, now, []) == now
 
 
 def test_a_rate_that_would_be_ignored() -> None:
@@ -109,7 +109,7 @@ def test_a_rate_that_would_be_ignored() -> None:
     now = {**recorded, "optimizer": {**recorded["optimizer"], "lr": 1.0}}
     with pytest.raises(InputError, match=r"^optimizer.lr: a resume cannot change it under"):
         resumed(recorded, now, ["optimizer.lr"])
-    assert resumed(recorded, recorded, ["optimizer.lr"]) == upgraded(recorded, "")
+    assert resumed(recorded, recorded, ["optimizer.lr"]) == recorded
 
 
 def test_the_same_run() -> None:

@@ -144,14 +144,6 @@ class TestPrepared:
         }
         assert len(pairs) == 2
 
-    def test_what_an_older_version_made_is_kept(self) -> None:
-        """It recorded nothing of lines."""
-        pair = prepare(DataOptions("x.txt", lines="keep"), lambda line: None)
-        with h5py.File(pair[0], "r") as file:
-            assert "lines" not in file.attrs["source"]
-        assert prepare(DataOptions("x.txt"), lambda line: None) != pair
-        assert splits_of(pair[0])["train"].startswith("Aada\n")
-
 
 @pytest.mark.parametrize(
     ("options", "line"),

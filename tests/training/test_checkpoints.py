@@ -78,7 +78,7 @@ def test_what_another_version_wrote_is_refused_and_left(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
-    with pytest.raises(InputError, match="update charrnn"):
+    with pytest.raises(InputError, match="of version 1, and this charrnn reads 0"):
         newest_usable(run)
     assert not list(run.rglob("*.damaged"))
 

@@ -428,15 +428,15 @@ def test_hyperparameters_of_a_subclass(data: TextDataModule, tmp_path: Path) -> 
     )
 
 
-def test_hyperparameters_of_an_older_checkpoint(data: TextDataModule, tmp_path: Path) -> None:
+def test_hyperparameters_that_a_checkpoint_lacks(data: TextDataModule, tmp_path: Path) -> None:
     run, module = trainer(max_steps=1), module_of(data)
     run.fit(module, data)
     run.save_checkpoint(tmp_path / "a.ckpt")
     content = torch.load(tmp_path / "a.ckpt", weights_only=True)
     for name in ("optimizer", "schedule"):
         del content["hyper_parameters"][name]
-    torch.save(content, tmp_path / "old.ckpt")
-    loaded = LanguageModel.load_from_checkpoint(tmp_path / "old.ckpt")
+    torch.save(content, tmp_path / "b.ckpt")
+    loaded = LanguageModel.load_from_checkpoint(tmp_path / "b.ckpt")
     assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
 
 

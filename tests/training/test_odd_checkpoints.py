@@ -75,7 +75,7 @@ OF_A_RUN: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((ENTRY, "teachers"), [5, [], "x"]),
     ((ENTRY, "config"), [ABSENT, None, [], {}, endless(), {"data": endless()}, torch.zeros(3)]),
     ((ENTRY, "config", "model"), [ABSENT, None, [], endless(), doubling(), {5: 5}]),
-    ((ENTRY, "config", "optimizer"), [{"name": "adam"}, {"name": "none"}, {"name": []}]),
+    ((ENTRY, "config", "optimizer"), [{"name": "adam"}, {}]),
     ((ENTRY, "config", "trainer", "max_steps"), [torch.zeros(3), endless(), {1: 2}]),
     (("epoch",), [None, "x"]),
     (("pytorch-lightning_version",), [None, 5, "x"]),

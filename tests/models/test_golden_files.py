@@ -1,7 +1,4 @@
-"""Model files that an older charrnn wrote mean what they meant.
-
-tests/data/models was written by commit 890f135, with what its models said of a text and wrote.
-"""
+"""Recorded model files (tests/data/models): what they say of a text, and their bytes."""
 
 from __future__ import annotations
 
