@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts.uniform_network import CountedNetwork
+from charrnn.counts.counted_network import CountedNetwork
 from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.network import Network, State, network_of
 

@@ -1,7 +1,6 @@
 """The kinds of network, by name: charrnn's cells, and cells and networks that others bring.
 
     charrnn's own cells     `charrnn.cells.CELLS`
-    counts alone            `COUNTS`: where others have a network, there is one that knows nothing
     given from Python       `register_cell`, `register_network`
     of installed packages   entry points of the groups charrnn.cells and charrnn.networks, looked
                             up when a name is met that is none of the others
@@ -62,16 +61,7 @@ class CharacterNetwork(Protocol):
 
 MakeNetwork = Callable[["Architecture"], Any]
 
-COUNTS = "counts"  # the kind of a model that is counts alone
-
-
-def _uniform(architecture: Architecture) -> Any:
-    from charrnn.counts.uniform_network import Uniform
-
-    return Uniform(architecture)
-
-
-_registered: dict[str, Cell | MakeNetwork] = {COUNTS: _uniform}
+_registered: dict[str, Cell | MakeNetwork] = {}
 
 
 class UnknownKind(InputError):
@@ -117,7 +107,7 @@ def register_network(name: str, network: MakeNetwork) -> None:
 
 def _register(name: str, what: Cell | MakeNetwork) -> None:
     _require_name(name)
-    if name in CELLS or name == COUNTS:
+    if name in CELLS:
         raise InputError(f"model.kind={name}: is charrnn's own; choose another name")
     _registered[name] = what
     _zero_state.cache_clear()

@@ -14,7 +14,6 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Protocol
 
-from charrnn import registry
 from charrnn.errors import InputError, install
 from charrnn.generation import filters, numpy_layers
 from charrnn.generation.combined import CombinedEngine, CountedEngine, EnsembleEngine
@@ -76,9 +75,9 @@ def has_kernel(engine: str, kind: str, precision: int = 32) -> bool:
     if precision == 8 and engine != "numba":
         from charrnn.generation.whole_numbers import GATES
 
-        return engine == "numpy" and kind in (*GATES, registry.COUNTS)
+        return engine == "numpy" and kind in GATES
     if engine == "numpy":
-        return kind in numpy_layers.KERNELS or kind == registry.COUNTS
+        return kind in numpy_layers.KERNELS
     if engine == "numba":
         from charrnn.generation import numba_terms
 
@@ -125,9 +124,6 @@ class Engines:
             from charrnn.generation.whole_numbers import WHOLE
 
             functions = WHOLE
-        if self._model.members[0].architecture.kind == registry.COUNTS:
-            assert counts is not None
-            return CountedEngine(None, counts, self._model.vocabulary, functions)
         network = self._network
         if counts is None:
             return network

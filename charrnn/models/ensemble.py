@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import registry
 from charrnn.counts import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
@@ -106,8 +105,6 @@ def read_models(
             )
     if len(models) == 1:
         return models[0]
-    if any(model.architecture.kind == registry.COUNTS for model in models):
-        raise InputError("checkpoint: a model of counts alone is no part of an ensemble")
     ordered = tuple(in_order_of(model, first) for model in models)
     return TrainedEnsemble(ordered, None if weights is None else tuple(weights))
 
@@ -131,8 +128,6 @@ def with_counts(trained: Trained, counts: str) -> Trained:
     require(COUNTS.admits(counts), "counts", counts, COUNTS.demand)
     if counts == "auto":
         return trained
-    if counts == "none" and any(m.architecture.kind == registry.COUNTS for m in trained.members):
-        raise InputError("counts=none: the model is counts alone; leave it out")
     if counts == "only" and trained.counts is None:
         raise InputError(
             "counts=only: the model has none; a training writes them into its run's "

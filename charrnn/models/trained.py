@@ -66,8 +66,6 @@ class Architecture(LayerOptions):
 
     def zero_state(self, streams: int) -> list[tuple[npt.NDArray[Any], ...]]:
         """What so many streams carry before the first character: zeros, by layer."""
-        if self.kind == registry.COUNTS:
-            return []
         if self.is_own:
             return [
                 tuple(np.zeros((streams, *part.shape[1:]), part.dtype) for part in layer)
@@ -89,8 +87,6 @@ class Architecture(LayerOptions):
 
         Gates are stacked along the first axis in the order of the cell's `gates`.
         """
-        if self.kind == registry.COUNTS:
-            return {"bias": (self.vocabulary_size,)}
         if self.is_own:
             return registry.own_shapes(self)
         V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
@@ -150,8 +146,6 @@ class TrainedModel:
             )
         if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
             raise InputError("its counts are those of another vocabulary")
-        if self.counts is None and self.architecture.kind == registry.COUNTS:
-            raise InputError("the model is counts alone, and nothing without them")
         check_weights(self.architecture, self.weights)
         for name, weight in self.weights.items():
             if not np.isfinite(weight).all():

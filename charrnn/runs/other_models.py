@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charrnn import registry
 from charrnn.errors import InputError, shown
 from charrnn.models import read_model
 from charrnn.models.ensemble import (
@@ -42,10 +41,7 @@ NOT_ADOPTED = ("dropout",)
 
 def read_initial(init_from: str) -> TrainedModel:
     """The model that a new run starts from."""
-    trained = read_model(init_from)
-    if trained.architecture.kind == registry.COUNTS:
-        raise InputError(f"init_from={shown(init_from)}: is counts alone, and has no weights")
-    return trained
+    return read_model(init_from)
 
 
 def adopt_architecture(

@@ -12,7 +12,6 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.runs import folder as folders
 from charrnn.runs import hardware, newest_checkpoint, preflight, world
 from charrnn.runs.announcements import how_to_resume, say_end, say_finished
-from charrnn.runs.counts import count_alone, is_of_counts
 from charrnn.runs.fit import Inputs, fit
 from charrnn.runs.other_models import adopt_architecture, fingerprint
 from charrnn.runs.spec import Result, RunSpec
@@ -37,11 +36,6 @@ def train(run: RunSpec, signals: Signals) -> Result:
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())
         files.remove_unfinished(run.folder)
-        if is_of_counts(run):
-            with _saying_how_to_resume(run, is_new):
-                result = count_alone(run, here)
-            say_end(result, _end(run))
-            return result
         run = newest_checkpoint.from_checkpoint(run)
         if newest_checkpoint.is_finished(run):
             return _finished(run)

@@ -26,7 +26,6 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from charrnn import registry
 from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
 from charrnn.evaluation.carried import KeptLogits
@@ -151,8 +150,6 @@ class LanguageModel(L.LightningModule):
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_plain(vocabulary)
         options = NetworkOptions(**network)
-        if options.kind == registry.COUNTS:
-            raise InputError("model.kind=counts: has nothing to train; charrnn.train counts")
         architecture = Architecture.of(options, len(vocabulary))
         sizes = {**asdict(options), **asdict(architecture)}
         del sizes["vocabulary_size"]

@@ -13,7 +13,7 @@ from charrnn.cli.refusals import nearest
 from charrnn.options.commands import SampleOptions
 
 # of the group model, its default first
-KINDS = sorted([*CELLS, "counts"])
+KINDS = sorted(CELLS)
 CHOICES = ", ".join(sorted(KINDS, key=lambda kind: (kind != "lstm", kind)))
 LINES = [
     ("sample temprature=1", "temprature=1: no such option; did you mean temperature?"),

@@ -12,18 +12,6 @@ from charrnn.counts.mixing import Counts
 from charrnn.network import State
 
 
-class Uniform(nn.Module):
-    """What a model of counts alone has for a network: every character is as likely as any other."""
-
-    def __init__(self, architecture: Any) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.bias = nn.Parameter(torch.zeros(architecture.vocabulary_size))
-
-    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        return self.bias.expand(*ids.shape, -1), []
-
-
 class CountedNetwork(nn.Module):
     """The mix of a network and counts, with the face of a network: its logits are ln p.
 
