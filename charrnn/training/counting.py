@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -18,7 +17,6 @@ from charrnn.counts import (
     Counts,
     CountTable,
     best_context,
-    cache,
     fit_weights,
     mixed,
 )
@@ -51,39 +49,25 @@ def counted(
     context: int,
     characters: int,
     goes_on: Callable[[], bool] = lambda: True,
-    cache_file: Path | None = None,
 ) -> Counted | None:
     """Count a training split, of a longer one the beginning, which is said.
 
     Args:
         train, val: the ids of both splits; the second says how long contexts are.
         context, characters, goes_on: as for `CharacterCounts`.
-        cache_file: for what was counted, from which it is read the next time.
     """
     if len(train) > characters:
         say(f"counts: of the first {characters:,} of {len(train):,} characters")
     # in little room: 64 bits a character are most of what counting would take
     small = np.min_scalar_type(vocabulary_size - 1)
     ids, held_out = (split[:characters].astype(small) for split in (train, val))
-    found, key = None, ""
-    if cache_file is not None:
-        key = cache.key_of(ids, held_out, vocabulary_size, context)
-        found = cache.read(cache_file, key, vocabulary_size)
-    if found is None:
-        found = best_context(ids, held_out, vocabulary_size, context, goes_on)
-        if found is not None and cache_file is not None:
-            cache.write(cache_file, key, found)
+    found = best_context(ids, held_out, vocabulary_size, context, goes_on)
     if found is not None and found.is_cut:
         say(
             f"counts: contexts of {found.table.context} characters; longer ones would have more "
             f"than {MAX_NODES:,} entries"
         )
     return found
-
-
-def beside(h5: Path) -> Path:
-    """Where the counts of a data set are kept."""
-    return h5.with_suffix(".counts")
 
 
 class Losses(NamedTuple):
@@ -167,10 +151,8 @@ class CharacterCounts(L.Callback):
             return
         began = time.perf_counter()
         self._is_short = len(train) < _SHORT
-        encoded = getattr(trainer.datamodule, "encoded", None)
-        cache_file = None if encoded is None else beside(encoded.path)
         size = len(module.vocabulary)
-        found = counted(train, val, size, self.context, self.characters, self.goes_on, cache_file)
+        found = counted(train, val, size, self.context, self.characters, self.goes_on)
         if found is not None:
             self._table, self._alone = found.table, found.loss
         for callback in trainer.callbacks:
