@@ -1,4 +1,4 @@
-"""The recurrent cells: what an entry says of its module, and minGRU's own module."""
+"""The recurrent cells: what an entry says of its module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from charrnn.cells import CELLS, Cell
-from charrnn.cells.modules import MinGRU, _Scan, scan
 from charrnn.errors import InputError
 from charrnn.evaluation import score_ids
 from charrnn.model import Model, load
@@ -82,58 +81,3 @@ def test_a_new_cell_needs_no_more_than_its_entry(
     assert len(loaded.generate(50, "abc", seed=1)) == 50  # torch steps it
     with pytest.raises(InputError, match=r"engine=numpy: .* kind another; use torch"):
         loaded.generate(engine="numpy")
-
-
-# minGRU
-
-
-def plain_scan(a: torch.Tensor, b: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    hidden, states = before.double(), []
-    for t in range(len(a)):
-        hidden = a[t].double() * hidden + b[t].double()
-        states.append(hidden)
-    return torch.stack(states)
-
-
-@pytest.mark.parametrize("T", [1, 2, 7, 50, 64, 301])
-@pytest.mark.parametrize("chunk", [None, 1, 2, 8, 50, 400])
-def test_the_scan_is_a_loop(T: int, chunk: int | None) -> None:
-    torch.manual_seed(T)
-    # from gates that forget everything at once to such that keep all
-    a = torch.sigmoid(8 * torch.randn(T, 3, 5))
-    b, before = torch.randn(T, 3, 5), torch.randn(3, 5)
-    expected = plain_scan(a, b, before)
-    assert (scan(a, b, before, chunk) - expected).abs().max() < 1e-5 * expected.abs().max()
-    exact = scan(a.double(), b.double(), before.double(), chunk)
-    torch.testing.assert_close(exact, plain_scan(a.double(), b.double(), before.double()))
-
-
-@pytest.mark.parametrize("chunk", [None, 3])
-def test_the_scans_gradients(chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "charrnn.cells.modules.scan", lambda a, b, before: scan(a, b, before, chunk)
-    )
-    a, b, before = torch.rand(8, 2, 3), torch.randn(8, 2, 3), torch.randn(2, 3)
-    inputs = [x.double().requires_grad_() for x in (a, b, before)]
-    assert torch.autograd.gradcheck(_Scan.apply, inputs)
-
-
-def test_mingru_goes_on_from_a_carried_state() -> None:
-    layer = MinGRU(4, 6)
-    inputs, state = torch.randn(3, 40, 4), torch.randn(1, 3, 6)
-    whole, last = layer(inputs, state)
-    first, between = layer(inputs[:, :13], state)
-    second, end = layer(inputs[:, 13:], between)
-    torch.testing.assert_close(torch.cat([first, second], 1), whole)
-    torch.testing.assert_close(end, last)
-    zero = torch.zeros(1, 3, 6)
-    assert torch.equal(layer(inputs)[0], layer(inputs, zero)[0])
-
-
-def test_mingrus_states_stay_float32_under_autocast() -> None:
-    layer = MinGRU(4, 6)
-    inputs = torch.randn(3, 40, 4)
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden, state = layer(inputs)
-    assert hidden.dtype == state.dtype == torch.float32
-    assert (hidden - layer(inputs)[0]).abs().max() < 0.05

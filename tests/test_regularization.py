@@ -165,6 +165,3 @@ def test_nothing_is_drawn_unless_asked_for() -> None:
 def test_what_cannot_be_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         network(**values)
-    for name in ("recurrent_dropout", "weight_dropout"):
-        with pytest.raises(InputError, match=f"model.{name}=0.1: a mingru has no recurrent"):
-            network("mingru", **{name: 0.1})

@@ -1,8 +1,8 @@
 """The cells' equations, as the papers write them; engines and networks are held to these.
 
-Hochreiter and Schmidhuber 1997 (with forget gates), Melis et al. 2018, Cho et al. 2014, Feng et
-al. 2024. Each takes what the gates read (..., G H) and their recurrent sums, in the order of the
-cell's gates, and h and c (..., H); it returns the next h and c.
+Hochreiter and Schmidhuber 1997 (with forget gates), Cho et al. 2014. Each takes what the gates
+read (..., G H) and their recurrent sums, in the order of the cell's gates, and h and c (..., H);
+it returns the next h and c.
 """
 
 from __future__ import annotations
@@ -25,12 +25,6 @@ def lstm(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
     return sigmoid(o) * np.tanh(c), c
 
 
-def capped_lstm(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
-    i, f, g, o = np.split(read + own, 4, -1)
-    c = sigmoid(f) * c + np.minimum(sigmoid(i), 1 - sigmoid(f)) * np.tanh(g)
-    return sigmoid(o) * np.tanh(c), c
-
-
 def gru(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
     (ar, az, an), (br, bz, bn) = np.split(read, 3, -1), np.split(own, 3, -1)
     r, z = sigmoid(ar + br), sigmoid(az + bz)
@@ -41,15 +35,8 @@ def rnn(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
     return np.tanh(read + own), c
 
 
-def mingru(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
-    z, new = np.split(read, 2, -1)
-    return (1 - sigmoid(z)) * h + sigmoid(z) * new, c
-
-
 EQUATIONS: dict[str, Step] = {
     "lstm": lstm,
-    "capped_lstm": capped_lstm,
     "gru": gru,
     "rnn": rnn,
-    "mingru": mingru,
 }

@@ -1,7 +1,6 @@
 """The recurrent cells: everything that differs from one kind of network to another.
 
 kinds    what a cell is, and an entry for each of charrnn's own
-modules  the torch modules that torch does not have: the minGRU, and an LSTM with a capped gate
 
 Cells from elsewhere have a place in `charrnn.registry`.
 """

@@ -109,13 +109,6 @@ CELLS: dict[str, Cell] = {
         initial_biases={"f": 1.0},
         cpu=CpuThresholds(bf16=0, bf16_streams=8),
     ),
-    "capped_lstm": Cell(
-        gates="ifgo",
-        carried=("h", "c"),
-        module="charrnn.cells.modules.CappedLSTM",
-        sigmoids="ifo",  # the cap comes after
-        initial_biases={"f": 1.0},
-    ),
     "gru": Cell(
         gates="rzn",
         carried=("h",),
@@ -129,12 +122,5 @@ CELLS: dict[str, Cell] = {
         carried=("h",),
         module="torch.nn.RNN",
         cpu=CpuThresholds(bf16=1_600_000),
-    ),
-    "mingru": Cell(
-        gates="zh",
-        carried=("h",),
-        module="charrnn.cells.modules.MinGRU",
-        sigmoids="z",
-        recurrent=False,
     ),
 }

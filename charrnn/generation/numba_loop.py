@@ -44,7 +44,7 @@ from charrnn.generation.numba_terms import (
 from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
-_LSTM, _CAPPED, _GRU = KERNELS["lstm"], KERNELS["capped_lstm"], KERNELS["gru"]
+_LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
 _NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 
 # contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
@@ -377,7 +377,7 @@ def step(  # type: ignore[no-untyped-def]
         own_biases: (L, H), those that a gru's r multiplies.
         layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
         scales: (L, H), what is then multiplied with what is read.
-        hidden, cell: (L, B, H), changed in place; the cell is an lstm's, capped or not.
+        hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
         z, own: (B, G*H or more), wholes, sizes: as for `add_products`; room to work in.
@@ -424,11 +424,9 @@ def step(  # type: ignore[no-untyped-def]
 def _gates(weights, kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
     """The new hidden vector (H,) of a stream, and an lstm's cell, from the sums (G*H,)."""
     H = hidden.shape[2]
-    if kind in (_LSTM, _CAPPED):
+    if kind == _LSTM:
         for j in range(H):
             i, f = sigmoid(weights, z[b, j]), sigmoid(weights, z[b, H + j])
-            if kind == _CAPPED:
-                i = min(i, _ONE - f)
             c = f * cell[layer, b, j] + i * tanh(weights, z[b, 2 * H + j])
             cell[layer, b, j] = c
             hidden[layer, b, j] = sigmoid(weights, z[b, 3 * H + j]) * tanh(weights, c)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 # The cells that the loop has a kernel for, and what each is called in it
-KERNELS = {"lstm": 0, "gru": 1, "rnn": 2, "capped_lstm": 3}
+KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
 TOGETHER = 4  # streams that go through the weights together
 
 # What is read of a layer, by `Architecture.skip`

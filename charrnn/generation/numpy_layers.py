@@ -28,7 +28,6 @@ Call = Callable[[], object]
 
 _ONE = np.array(1, np.float32)  # as arrays: NumPy takes twice as long over a Python number
 _HALF = np.array(0.5, np.float32)
-_TWO = np.array(2, np.float32)
 
 
 class Layer(Protocol):
@@ -117,7 +116,6 @@ class _LSTM:
             partial(np.add, gates, entry if self._bias is None else self._bias, gates),
             partial(np.tanh, gates, gates),
             partial(np.add, opened, _ONE, opened),  # o, i and f, doubled
-            *self._capping(i_and_f[..., :H], i_and_f[..., H:]),
             partial(np.multiply, i_and_f, g_and_c, products),
             partial(np.add, products[..., :H], products[..., H:], c),
             partial(np.multiply, c, _HALF, c),
@@ -125,16 +123,6 @@ class _LSTM:
             partial(np.multiply, h, o, h),
         ]
         return calls, (h, c)
-
-    def _capping(self, i: Array, f: Array) -> list[Call]:
-        """What is done with the input gate and the forget gate (N, H), both doubled."""
-        return []
-
-
-class _CappedLSTM(_LSTM):
-    def _capping(self, i: Array, f: Array) -> list[Call]:
-        room = np.empty_like(f)
-        return [partial(np.subtract, _TWO, f, room), partial(np.minimum, i, room, out=i)]
 
 
 class _GRU:
@@ -185,42 +173,6 @@ class _GRU:
         return calls, (h,)
 
 
-class _MinGRU:
-    hidden_scale = 1.0
-
-    def __init__(self, folded: Folded, layer: int) -> None:
-        self._input = _operand(self.rows(folded.inputs[layer - 1])) if layer else None
-        self._bias = self.rows(folded.biases[layer - 1]) if layer else None
-
-    @staticmethod
-    def rows(stacked: Array) -> Array:
-        """Rows of z, h with the sigmoid's inner half."""
-        z, candidate = np.split(stacked, 2)
-        return np.concatenate([z * _HALF, candidate])
-
-    def calls(self, below: Array, h: Array, entry: Array) -> tuple[list[Call], tuple[Array, ...]]:
-        H = h.shape[-1]
-        sums = entry  # the first layer's own, made anew for each character
-        calls: list[Call] = []
-        if self._input is not None:
-            sums = _like(h, 2 * H)
-            calls += [
-                partial(np.matmul, below[..., :H], self._input, sums),
-                partial(np.add, sums, self._bias, sums),
-            ]
-        z, candidate = sums[..., :H], sums[..., H:]
-        calls += [
-            partial(np.tanh, z, z),
-            partial(np.add, z, _ONE, z),  # doubled
-            # h = h + z * (h~ - h)
-            partial(np.subtract, candidate, h, candidate),
-            partial(np.multiply, candidate, z, candidate),
-            partial(np.multiply, candidate, _HALF, candidate),
-            partial(np.add, h, candidate, h),
-        ]
-        return calls, (h,)
-
-
 def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
     """Weights (G*H, H or 2H) that read the layer below and the layer itself, and the bias."""
     if layer == 0:
@@ -255,8 +207,6 @@ def normalizing(h: Array, output: Array, scale: float) -> list[Call]:
 # The cells that can be stepped here
 KERNELS: dict[str, type[Layer]] = {
     "lstm": _LSTM,
-    "capped_lstm": _CappedLSTM,
     "gru": _GRU,
     "rnn": _RNN,
-    "mingru": _MinGRU,
 }

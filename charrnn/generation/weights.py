@@ -31,7 +31,7 @@ class Folded:
     Attributes:
         table: (V, G*H), what the first layer gets for each character.
         inputs: (G*H, H) for each layer but the first.
-        recurrent: (G*H, H) for each layer; none for a cell without recurrent weights.
+        recurrent: (G*H, H) for each layer.
         biases: (G*H,) for each layer but the first.
         own_biases: for each layer those of the gates that the cell keeps `apart`, one after
             the other; none for a cell without: the part of the bias that belongs to the
@@ -90,16 +90,15 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
         prefix = f"recurrent.{layer}."
         read = weight(prefix + "weight_ih_l0")
         bias = weight(prefix + "bias_ih_l0") + _times(read, shift)
-        if cell.recurrent:
-            second = weight(prefix + "bias_hh_l0")
-            if cell.apart:
-                rows = [cell.rows(gate, H) for gate in cell.apart]
-                own_biases.append(np.concatenate([second[r] for r in rows]).astype(np.float32))
-                for r in rows:
-                    second[r] = 0
-            bias = bias + second
-            own = model.weights[prefix + "weight_hh_l0"]
-            recurrent.append(np.ascontiguousarray(own, np.float32))
+        second = weight(prefix + "bias_hh_l0")
+        if cell.apart:
+            rows = [cell.rows(gate, H) for gate in cell.apart]
+            own_biases.append(np.concatenate([second[r] for r in rows]).astype(np.float32))
+            for r in rows:
+                second[r] = 0
+        bias = bias + second
+        own = model.weights[prefix + "weight_hh_l0"]
+        recurrent.append(np.ascontiguousarray(own, np.float32))
         inputs.append(read * slope)
         biases.append(bias)
         slope, shift = np.ones(H), np.zeros(H)

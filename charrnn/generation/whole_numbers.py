@@ -158,17 +158,7 @@ Carried = tuple[Array, ...]
 
 def _lstm(z: Array, own: Array, own_bias: Array | None, carried: Carried) -> Carried:
     i, f, g, o = np.split(z + own, 4, axis=1)
-    return _opened(sigmoid(i), sigmoid(f), g, o, carried[1])
-
-
-def _capped_lstm(z: Array, own: Array, own_bias: Array | None, carried: Carried) -> Carried:
-    i, f, g, o = np.split(z + own, 4, axis=1)
-    forgets = sigmoid(f)
-    return _opened(np.minimum(sigmoid(i), _ONE - forgets), forgets, g, o, carried[1])
-
-
-def _opened(i: Array, f: Array, g: Array, o: Array, c: Array) -> Carried:
-    c = f * c + i * tanh(g)
+    c = sigmoid(f) * carried[1] + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(c), c
 
 
@@ -186,7 +176,6 @@ def _rnn(z: Array, own: Array, own_bias: Array | None, carried: Carried) -> Carr
 # The cells that can be stepped in whole numbers
 GATES: dict[str, Callable[[Array, Array, Array | None, Carried], Carried]] = {
     "lstm": _lstm,
-    "capped_lstm": _capped_lstm,
     "gru": _gru,
     "rnn": _rnn,
 }

@@ -124,7 +124,6 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
         "cell": {
             "gates": cell.gates,
             "carried": cell.carried,
-            "recurrent": cell.recurrent,
             "apart": cell.apart,
         },
         "vocabulary": model.vocabulary.plain(),

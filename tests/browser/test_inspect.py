@@ -204,7 +204,7 @@ def test_bytes(chromium: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(bits(page), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["gru", "rnn", "mingru"])
+@pytest.mark.parametrize("kind", ["gru", "rnn"])
 def test_a_passage_of_a_few_characters(chromium: Any, tmp_path: Path, kind: str) -> None:
     nothing: dict[str, Any] = {"curves": {}, "samples": []}
     model = trained_model(kind, num_layers=1, hidden_size=5)

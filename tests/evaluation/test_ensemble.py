@@ -17,7 +17,7 @@ def networks() -> list[Network]:
     torch.manual_seed(3)
     return [
         Network(Architecture("lstm", 8, 16, 2, 0.5, True, vocabulary_size=11)),
-        Network(Architecture("mingru", 5, 20, 1, 0.0, False, vocabulary_size=11)),
+        Network(Architecture("rnn", 5, 20, 1, 0.0, False, vocabulary_size=11)),
         Network(Architecture("gru", 8, 12, 3, 0.0, False, vocabulary_size=11)),
     ]
 

@@ -67,10 +67,6 @@ KILLED = {
         "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
         "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
-    "mingru, growing windows": (
-        "model=mingru", "schedule=cosine", "callbacks=growing_windows",
-        "callbacks.growing.first=2", "callbacks.growing.steps=30",
-    ),
     "muon, shuffled, all that is dropped": (
         "optimizer=muon", "schedule=linear", "schedule.warmup_steps=5", "data.shuffle=true",
         "model.embedding_dropout=0.1", "model.output_dropout=0.5", "model.recurrent_dropout=0.2",
@@ -79,10 +75,6 @@ KILLED = {
     "layer normalization, residual, an average": (
         "model.layernorm=true", "model.skip=residual", "callbacks=ema",
         "callbacks.ema.decay=0.9", "optimizer=adamw_matrices",
-    ),
-    "capped_lstm, a mean since validation stalled": (
-        "model=capped_lstm", "callbacks=stalled_average", "callbacks.average.patience=1",
-        "optimizer.lr=0.3", "validate_every=4", "schedule=constant",
     ),
     "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip

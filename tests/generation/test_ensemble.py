@@ -91,7 +91,7 @@ def test_writes_by_the_mean_of_the_probabilities(engine: str, choice: SamplingPa
     assert np.array_equal(np.concatenate([one[2], two[2]]), whole[0])
 
 
-@pytest.mark.parametrize("kinds", [("lstm", "gru", "rnn"), ("lstm", "mingru")])
+@pytest.mark.parametrize("kinds", [("lstm", "gru", "rnn"), ("lstm", "rnn")])
 def test_logits_and_scores(tmp_path: Path, kinds: tuple[str, ...]) -> None:
     models = [trained_model(kind, seed=i) for i, kind in enumerate(kinds)]
     paths = [str(tmp_path / f"{i}.safetensors") for i in range(len(models))]

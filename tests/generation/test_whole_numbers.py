@@ -249,8 +249,6 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
     model = trained_model()
     with pytest.raises(InputError, match="precision=16: must be one of 32, 8"):
         Model(model).generate(precision=16)
-    with pytest.raises(InputError, match=r"precision=8: .* mingru; leave the option out"):
-        Model(trained_model("mingru")).generate(precision=8)
     with pytest.raises(InputError, match=r"precision=8: engine=torch .*use numpy or numba"):
         Model(model).generate(precision=8, engine="torch")
     with pytest.raises(InputError, match="precision=8: writes with one model"):

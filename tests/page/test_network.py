@@ -212,10 +212,8 @@ def lstm(gate: dict[str, Any], h: Any, c: Any) -> tuple[Any, Any]:
 # the next h and c, from the gates and those before
 BY_GATES: dict[str, Any] = {
     "lstm": lstm,
-    "capped_lstm": lstm,
     "gru": lambda gate, h, c: ((1 - gate["z"]) * gate["n"] + gate["z"] * h, c),
     "rnn": lambda gate, h, c: (gate["h"], c),
-    "mingru": lambda gate, h, c: ((1 - gate["z"]) * h + gate["z"] * gate["h"], c),
 }
 
 

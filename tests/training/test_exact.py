@@ -55,7 +55,6 @@ CASES = {
         "model.label_smoothing=0.1",
         "data.shuffle=true",
     ],
-    "capped_lstm, bf16": ["model=capped_lstm", "trainer.precision=bf16-mixed"],
     "gru, an average of the weights, tied": [
         "model=gru",
         "callbacks=ema",
@@ -70,7 +69,7 @@ CASES = {
 
 
 # nearly all that these have, others have too
-SLOW = {"rnn, rmsprop", "lstm, adamw, bf16, one layer", "capped_lstm, bf16", "batchnorm"}
+SLOW = {"rnn, rmsprop", "lstm, adamw, bf16, one layer", "batchnorm"}
 
 
 @pytest.mark.parametrize(

@@ -584,7 +584,7 @@ def state_of(path: Path) -> dict[str, Any]:
         {"schedule": schedules.cosine},
         {"schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)},
         {"schedule": None},
-        {"kind": "mingru", "num_layers": 2},
+        {"kind": "gru", "num_layers": 2},
     ],
     ids=lambda how: "-".join(map(str, how)) or "plain",
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -201,7 +203,7 @@ WRONG = {
     "model.embedding_dropout=0.1": "is for charrnn's own network, which a blocks is not",
     "model.tied=true": "is for charrnn's own network",
     "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
-    "model.kind=blosks": "is neither built in (lstm, capped_lstm, gru, rnn, mingru) nor registered",
+    "model.kind=blosks": "is neither built in (lstm, gru, rnn) nor registered",
 }
 
 
@@ -237,6 +239,27 @@ def test_from_python(workplace: Path, installed: Path) -> None:
         assert len(loaded.to_model().generate(20, seed=1)) == 20
         result = charrnn.train(*SMALL, f"model.kind={kind}", "trainer.max_steps=3")
         assert charrnn.load(result.folder).trained.architecture.kind == kind
+
+
+def test_the_mingru_of_the_docs(workplace: Path) -> None:
+    """It trains, and its network is (1 - z) h + z h~, step by step."""
+    page = Path(__file__).parents[2].joinpath("docs", "lightning.md").read_text()
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "class MinGRU" in c]
+    names: dict[str, Any] = {}
+    small = ", ".join(map(repr, [*SMALL, "trainer.max_steps=3"]))
+    exec(code.replace('"data.input_txt=my.txt"', small), names)
+    layer = charrnn.load(names["result"].folder).trained.weights
+    weight, bias = (layer[f"recurrent.0.{name}_ih_l0"] for name in ("weight", "bias"))
+    H, D = len(bias) // 2, weight.shape[1]
+    module = names["MinGRU"](D, H)
+    module.load_state_dict({"weight_ih_l0": torch.tensor(weight), "bias_ih_l0": torch.tensor(bias)})
+    inputs, h = np.random.default_rng(1).normal(size=(2, 7, D)).astype(np.float32), 0.0
+    found, _ = module(torch.tensor(inputs))
+    for t in range(7):
+        z, new = np.split(inputs[:, t] @ weight.T + bias, 2, axis=1)
+        z = 1 / (1 + np.exp(-z))
+        h = (1 - z) * h + z * new
+        assert np.allclose(found[:, t].detach(), h, atol=1e-5)
 
 
 def test_a_network_that_is_put_into_a_module(workplace: Path, installed: Path) -> None:

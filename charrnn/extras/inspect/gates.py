@@ -61,8 +61,7 @@ def gates(
         sums += folded.biases[layer - 1]
     else:
         sums = folded.table[ids[part]]
-    if cell.recurrent:
-        sums = sums + _before(hidden[layer], part) @ folded.recurrent[layer].T
+    sums = sums + _before(hidden[layer], part) @ folded.recurrent[layer].T
     return {gate: _sigmoid(sums[:, cell.rows(gate, H)]) for gate in cell.sigmoids}
 
 

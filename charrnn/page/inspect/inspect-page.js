@@ -246,11 +246,10 @@ export class InspectPage {
   }
 
   #drawReport(report, { vocabulary }) {
-    const { kind } = this.reading.network.architecture;
     const output = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
       * this.units.hiddenSize + unit;
     if (report.counts) tellCounts(report.counts);
-    drawGates(find("#gates"), report.gates, kind, (layer, unit) => this.pick(output(layer, unit)));
+    drawGates(find("#gates"), report.gates, (layer, unit) => this.pick(output(layer, unit)));
     drawDistance(find("#distance"), report.distance);
     drawEmbedding(find("#embedding"), report.embedding, vocabulary.characters);
     drawCurves(find("#curves"), report.curves);

@@ -18,9 +18,9 @@ const SHARE = { from: 0, to: 1, ticks: [0, 0.5, 1], tell: (share) => `${100 * sh
  *
  * @param {(layer: number, unit: number) => void} onPick  Called when one chooses a unit.
  */
-export function drawGates(element, layers, kind, onPick) {
+export function drawGates(element, layers, onPick) {
   const charts = layers.flatMap((layer, index) => Object.entries(layer).map(([gate, shares]) => {
-    const [name, what] = kind === "mingru" ? ["update gate", "lets in what is new"] : GATES[gate];
+    const [name, what] = GATES[gate];
     const title = layers.length > 1 ? `Layer ${index + 1}, ${name}` : name;
     const chart = new Chart({
       label: `${title}: for each unit how often it is shut, and how often it is open`,

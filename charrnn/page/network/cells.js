@@ -9,27 +9,15 @@
  *     own      by letter, for gates that are kept apart the recurrent sum alone (H,)
  */
 
-function stepLSTM(kernel, { i, f, g, o }, { h, c }) {
-  for (let k = 0; k < c.length; k++) c[k] = i[k] * g[k] + f[k] * c[k];
-  h.set(c);
-  kernel.tanh(h);
-  for (let k = 0; k < h.length; k++) h[k] *= o[k];
-}
-
 /** By the kind of the cell. */
 export const STEPS = {
-  lstm(kernel, gates, carried) {
-    for (const gate of [gates.i, gates.f, gates.o]) kernel.sigmoid(gate);
-    kernel.tanh(gates.g);
-    stepLSTM(kernel, gates, carried);
-  },
-
-  capped_lstm(kernel, gates, carried) {
-    const { i, f, g, o } = gates;
+  lstm(kernel, { i, f, g, o }, { h, c }) {
     for (const gate of [i, f, o]) kernel.sigmoid(gate);
     kernel.tanh(g);
-    for (let k = 0; k < i.length; k++) i[k] = Math.min(i[k], 1 - f[k]);
-    stepLSTM(kernel, gates, carried);
+    for (let k = 0; k < c.length; k++) c[k] = i[k] * g[k] + f[k] * c[k];
+    h.set(c);
+    kernel.tanh(h);
+    for (let k = 0; k < h.length; k++) h[k] *= o[k];
   },
 
   gru(kernel, { r, z, n }, { h }, own) {
@@ -43,10 +31,5 @@ export const STEPS = {
   rnn(kernel, gates, { h }) {
     kernel.tanh(gates.h);
     h.set(gates.h);
-  },
-
-  mingru(kernel, gates, { h }) {
-    kernel.sigmoid(gates.z);
-    for (let k = 0; k < h.length; k++) h[k] += gates.z[k] * (gates.h[k] - h[k]);
   },
 };

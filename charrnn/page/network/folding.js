@@ -21,15 +21,13 @@ export function folded(model) {
     const bias = Float64Array.from(weight("bias_ih_l0"));
     if (shift) addProduct(bias, read, shift);
     const one = { read: slope ? scaled(read, slope) : read, columns, bias };
-    if (cell.recurrent) {
-      one.own = weight("weight_hh_l0");
-      const second = weight("bias_hh_l0");
-      // the part of the bias that belongs to the recurrent sum of gates that are kept apart
-      one.ownBias = new Float32Array(bias.length);
-      for (let row = 0; row < bias.length; row++) {
-        if (cell.apart.includes(cell.gates[Math.floor(row / H)])) one.ownBias[row] = second[row];
-        else bias[row] += second[row];
-      }
+    one.own = weight("weight_hh_l0");
+    const second = weight("bias_hh_l0");
+    // the part of the bias that belongs to the recurrent sum of gates that are kept apart
+    one.ownBias = new Float32Array(bias.length);
+    for (let row = 0; row < bias.length; row++) {
+      if (cell.apart.includes(cell.gates[Math.floor(row / H)])) one.ownBias[row] = second[row];
+      else bias[row] += second[row];
     }
     ({ slope, shift } = normalization(model, layer));
     if (skip !== "none") {

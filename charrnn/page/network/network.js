@@ -27,7 +27,7 @@ export class Network {
     const matrices = [[V, H]];
     for (let layer = 0; layer < L; layer++) {
       if (layer) matrices.push([G * H, H]);
-      if (this.cell.recurrent) matrices.push([G * H, H]);
+      matrices.push([G * H, H]);
     }
     const kernel = new Kernel(matrices, [V, H, ...Array(L).fill([G * H, G * H, H, H, H]).flat()]);
     this.kernel = kernel;
@@ -50,7 +50,7 @@ export class Network {
         bias: Float32Array.from(layer.bias),
         scale: layer.scale,
         read: index ? kernel.matrix(G * H, H, layer.read) : null,
-        recurrent: layer.own ? kernel.matrix(G * H, H, layer.own) : null,
+        recurrent: kernel.matrix(G * H, H, layer.own),
       };
     });
     // what the decoder reads
@@ -100,7 +100,7 @@ export class Network {
       sums.set(below ? layer.bias : this.#row(id));
       if (below) this.kernel.addProduct(layer.read, below, sums);
       if (own !== sums) own.set(layer.ownBias);
-      if (layer.recurrent) this.kernel.addProduct(layer.recurrent, carried.h, own);
+      this.kernel.addProduct(layer.recurrent, carried.h, own);
       if (own !== sums) this.#addJoined(layer);
       this.stepCell(this.kernel, layer.gates, carried, layer.ownGates);
       for (const [letter, units] of layer.held) {

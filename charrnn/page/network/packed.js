@@ -4,7 +4,6 @@
  * @typedef {object} Cell  As charrnn/cells.py describes them.
  * @property {string} gates  One letter a gate, in the order of their rows in the weights.
  * @property {string[]} carried  What it takes from one character to the next; h comes first.
- * @property {boolean} recurrent  Whether it multiplies its own hidden vector with weights.
  * @property {string} apart  The gates whose recurrent sum is not simply added to what they read.
  *
  * @typedef {object} Model

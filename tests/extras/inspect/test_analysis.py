@@ -50,7 +50,7 @@ def test_a_long_passage_that_a_unit_remembers() -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=str)
-@pytest.mark.parametrize("kind", ["lstm", "gru", "mingru"])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict) -> None:
     """The state after each character follows from the gates and the state before it."""
     model = trained_model(kind, num_layers=3, **stack)
@@ -65,12 +65,9 @@ def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict)
             np.testing.assert_allclose(found["o"] * np.tanh(c), h, atol=1e-5)
             kept = found["f"][1:] * c[:-1]
             assert (np.abs(c[1:] - kept) <= found["i"][1:] + 1e-5).all()
-        elif kind == "gru":
+        else:
             new = (h - found["z"] * before) / (1 - found["z"])
             assert (np.abs(new) <= 1 + 1e-3).all()
-        else:
-            still = found["z"] < 1e-3
-            np.testing.assert_allclose(h[still], before[still], atol=0.05)
 
 
 def test_saturation_counts_in_pieces_what_it_counts_whole(monkeypatch: pytest.MonkeyPatch) -> None:
