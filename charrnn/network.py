@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from charrnn.models.trained import BATCHNORM_EPS, LAYERNORM_EPS, Architecture, TrainedModel
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.options.networks import Regularization
 from charrnn.registry import make_own
 
@@ -62,8 +62,8 @@ class Network(nn.Module):
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
-        if a.batchnorm or a.layernorm:
-            self.norms = nn.ModuleList(_norm(a) for _ in range(a.num_layers))
+        if a.batchnorm:
+            self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
         last = a.dropout if r.output_dropout is None else r.output_dropout
         self.embedding_dropout = _Dropout(r.embedding_dropout, r.locked_dropout)
         self.dropout = _Dropout(a.dropout, r.locked_dropout)
@@ -109,15 +109,14 @@ class Network(nn.Module):
             carried = None if state is None else _to_module(state[i])
             hidden, carried = self._layer(layer, hidden, carried, generator)  # (N, T, H)
             next_state.append(_from_module(carried))
-            if a.batchnorm or a.layernorm:
+            if a.batchnorm:
                 hidden = self.norms[i](hidden)
             last = i == a.num_layers - 1
             if not last:
                 hidden = self.dropout(hidden, generator)
-            if a.skip != "none":
+            if a.skip == "sum":
                 summed = summed + hidden
-            if a.skip == "residual" or (a.skip == "sum" and last):
-                hidden = summed
+                hidden = summed if last else hidden
         return self.decoder(self.output_dropout(hidden, generator)), next_state
 
     def _layer(
@@ -205,13 +204,6 @@ class _Dropout(nn.Dropout):
         streams, characters, units = hidden.shape
         shape = (streams, 1 if self.locked else characters, units)
         return dropped(hidden, self.p, shape, generator)
-
-
-def _norm(architecture: Architecture) -> nn.Module:
-    """What normalizes a layer's outputs (N, T, H)."""
-    if architecture.batchnorm:
-        return _BatchNorm(architecture.hidden_size)
-    return nn.LayerNorm(architecture.hidden_size, LAYERNORM_EPS)
 
 
 class _BatchNorm(nn.Module):

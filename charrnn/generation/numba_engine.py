@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from charrnn.counts import Counts
 from charrnn.generation import filters
-from charrnn.generation.numba_terms import KERNELS, SKIPS, TOGETHER
+from charrnn.generation.numba_terms import KERNELS, TOGETHER
 from charrnn.generation.rounding import in_rows
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
@@ -95,7 +95,7 @@ class NumbaEngine:
         self.weights = (*weights, steps)
         self._weights = (
             KERNELS[architecture.kind], folded.table, *self.weights, biases, own_biases,
-            architecture.layernorm, SKIPS[architecture.skip], scales,
+            architecture.skip == "sum", scales,
         )  # fmt: skip
         self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
         self._counts, self._layers = _compiled_counts(counts), L

@@ -32,7 +32,6 @@ from charrnn.generation.numba_terms import (
     LOG_SERIES,
     LOG_TWO,
     POWER_OF_TWO,
-    SKIPS,
     SQRT_HALF,
     STEPS,
     TANH_ABOVE,
@@ -41,11 +40,9 @@ from charrnn.generation.numba_terms import (
     TOGETHER,
     WEIGHT_STEP,
 )
-from charrnn.models.trained import LAYERNORM_EPS
 
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
-_NO_SKIP, _RESIDUAL, _SUM = SKIPS["none"], SKIPS["residual"], SKIPS["sum"]
 
 # contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
 # Nothing here lets the compiler forget that there are NaNs.
@@ -77,7 +74,6 @@ _L0, _L1, _L2, _L3, _L4 = LOG_SERIES
 _A0, _A1, _A2 = TANH_ABOVE
 _B1, _B2, _B3 = TANH_BELOW
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
-_EPS = F(LAYERNORM_EPS)
 _STEPS = F(STEPS)
 
 
@@ -363,7 +359,7 @@ sigmoid = _by_type(_float_sigmoid, _short_sigmoid)
 
 @_inlined
 def step(  # type: ignore[no-untyped-def]
-    kind, table, ids, inputs, recurrent, steps, biases, own_biases, layernorm, skip, scales,
+    kind, table, ids, inputs, recurrent, steps, biases, own_biases, skip_sum, scales,
     hidden, cell, outputs, z, own, wholes, sizes,
 ):  # fmt: skip
     """Step B streams over a character each.
@@ -375,7 +371,7 @@ def step(  # type: ignore[no-untyped-def]
         steps: (2 L + 1, M), the scales of the rows of inputs, of recurrent weights and of the
             decoder; not read for float32.
         own_biases: (L, H), those that a gru's r multiplies.
-        layernorm, skip: whether and how what is read of a layer is more than its hidden vector.
+        skip_sum: whether the decoder reads the sum of all layers' outputs.
         scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
@@ -383,7 +379,6 @@ def step(  # type: ignore[no-untyped-def]
         z, own: (B, G*H or more), wholes, sizes: as for `add_products`; room to work in.
     """
     L, B, H = hidden.shape
-    as_it_is = not layernorm and skip == _NO_SKIP
     for layer in range(L):
         for b in range(B):
             if layer == 0:
@@ -395,7 +390,7 @@ def step(  # type: ignore[no-untyped-def]
                     z[b, m] = biases[layer, m]
         if layer > 0:
             add_products(
-                inputs, layer, steps, layer, as_it_is, outputs, layer - 1, z, wholes, sizes
+                inputs, layer, steps, layer, not skip_sum, outputs, layer - 1, z, wholes, sizes
             )
         sums = z
         if kind == _GRU:
@@ -408,12 +403,10 @@ def step(  # type: ignore[no-untyped-def]
         add_products(recurrent, layer, steps, L + layer, True, hidden, layer, sums, wholes, sizes)
         for b in range(B):
             _gates(recurrent, kind, z, own, hidden, cell, layer, b)
-            if not as_it_is:
-                _put_out(layernorm, scales[layer], hidden[layer, b], outputs[layer, b])
-            if skip == _RESIDUAL and layer > 0:
+            if skip_sum:
                 for j in range(H):
-                    outputs[layer, b, j] += outputs[layer - 1, b, j]
-    if skip == _SUM:
+                    outputs[layer, b, j] = hidden[layer, b, j] * scales[layer, j]
+    if skip_sum:
         for layer in range(L - 1):
             for b in range(B):
                 for j in range(H):
@@ -439,22 +432,6 @@ def _gates(weights, kind, z, own, hidden, cell, layer, b):  # type: ignore[no-un
     else:
         for j in range(H):
             hidden[layer, b, j] = tanh(weights, z[b, j])
-
-
-@_compiled
-def _put_out(layernorm, scale, h, output):  # type: ignore[no-untyped-def]
-    """What is read of a layer's hidden vector (H,), before anything is added to it."""
-    H = len(h)
-    mean, squares, deviation = F(0), F(0), _ONE
-    if layernorm:
-        for j in range(H):
-            mean += h[j]
-        mean /= F(H)
-        for j in range(H):
-            squares += (h[j] - mean) * (h[j] - mean)
-        deviation = np.sqrt(squares / F(H) + _EPS)
-    for j in range(H):
-        output[j] = (h[j] - mean) / deviation * scale[j]
 
 
 @_compiled
@@ -647,7 +624,7 @@ def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-de
 
 @_compiled
 def _write_some(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip, scales,
+    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum, scales,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
     written, reads,
 ):  # fmt: skip
@@ -658,8 +635,8 @@ def _write_some(  # type: ignore[no-untyped-def]
     z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
     wholes = np.zeros((TOGETHER, hidden.shape[2] + 16), np.uint8)
     sizes = np.zeros(TOGETHER, np.float32)
-    L, as_it_is = len(hidden), not layernorm and skip == _NO_SKIP
-    outputs = hidden if as_it_is else np.empty_like(hidden)
+    L = len(hidden)
+    outputs = np.empty_like(hidden) if skip_sum else hidden
     logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
     ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
     counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
@@ -667,7 +644,7 @@ def _write_some(  # type: ignore[no-untyped-def]
     for t in range(T):
         if has_a_say:
             step(
-                kind, table, ids, inputs, recurrent, steps, biases, own_biases, layernorm, skip,
+                kind, table, ids, inputs, recurrent, steps, biases, own_biases, skip_sum,
                 scales, hidden, cell, outputs, z, own, wholes, sizes,
             )  # fmt: skip
         if reads:
@@ -680,7 +657,9 @@ def _write_some(  # type: ignore[no-untyped-def]
             for b in range(B):
                 for v in range(V):
                     logits[b, v] = decoder_bias[b, v]
-            add_products(decoder, 0, steps, 2 * L, as_it_is, outputs, L - 1, logits, wholes, sizes)
+            add_products(
+                decoder, 0, steps, 2 * L, not skip_sum, outputs, L - 1, logits, wholes, sizes
+            )
         if counted:
             for b in range(B):
                 _walk(counts, nodes[b], ids[b])
@@ -698,7 +677,7 @@ def _write_some(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip, scales,
+    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum, scales,
     decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
     written, reads,
 ):  # fmt: skip
@@ -723,7 +702,7 @@ def _write(  # type: ignore[no-untyped-def]
         e = min(b + TOGETHER, len(ids))
         own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
         if not _write_some(
-            kind, table, inputs, recurrent, decoder, steps, biases, own_biases, layernorm, skip,
+            kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum,
             scales, decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
             uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
             reads,

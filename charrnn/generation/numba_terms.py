@@ -10,9 +10,6 @@ import numpy as np
 KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
 TOGETHER = 4  # streams that go through the weights together
 
-# What is read of a layer, by `Architecture.skip`
-SKIPS = {"none": 0, "residual": 1, "sum": 2}
-
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
 POWER_OF_TWO = tuple(
     np.float32(c)

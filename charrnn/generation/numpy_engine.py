@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from charrnn.generation.numpy_layers import KERNELS, Call, Layer, normalizing
+from charrnn.generation.numpy_layers import KERNELS, Call, Layer
 from charrnn.generation.state import State, joined, rows_of
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, each_of
 from charrnn.generation.weights import Array, Folded
@@ -217,30 +217,19 @@ class Steps:
             calls, carried = layer.calls(below, vectors[place], self._entry)
             self._calls += calls
             if each == 2:
-                self._calls += self._output_calls(i, below, vectors[place], vectors[place + 1])
+                self._calls += self._output_calls(i, vectors[place], vectors[place + 1])
             self._carried.append(carried)
             for buffer, value in zip(carried, state[i], strict=True):
                 buffer[...] = value.reshape(buffer.shape)
         hidden *= engine.hidden_scale
 
-    def _output_calls(self, layer: int, below: Array, h: Array, output: Array) -> list[Call]:
-        """The calls that make of a layer's hidden vectors (N, H) what is read of it.
-
-        Args:
-            below: what the layer read comes first in it, except for the first layer.
-        """
-        folded, calls = self._engine.folded, list[Call]()
-        if folded.architecture.layernorm:
-            calls += normalizing(h, output, float(self._engine.hidden_scale))
-            h = output
-        if folded.scales:
-            calls.append(partial(np.multiply, h, folded.scales[layer], output))
-        if folded.architecture.skip == "residual" and layer:
-            calls.append(partial(np.add, output, below[..., : h.shape[-1]], output))
-        if folded.architecture.skip == "sum":
-            add = partial(np.add, self.top, output, self.top)
-            calls.append(add if layer else partial(np.copyto, self.top, output))
-        return calls
+    def _output_calls(self, layer: int, h: Array, output: Array) -> list[Call]:
+        """The calls that make of a layer's hidden vectors (N, H) what is read of it, and sum it."""
+        add = partial(np.add, self.top, output, self.top)
+        return [
+            partial(np.multiply, h, self._engine.folded.scales[layer], output),
+            add if layer else partial(np.copyto, self.top, output),
+        ]
 
     def take_in(self, ids: Ids) -> None:
         """Step each stream over one character (N,)."""

@@ -1,4 +1,4 @@
-"""One recurrent layer of each kind, and layer normalization, as a list of NumPy calls.
+"""One recurrent layer of each kind, as a list of NumPy calls.
 
 At 2 x 128 a call's overhead weighs as much as its arithmetic, so there are few of them:
 
@@ -22,7 +22,6 @@ from typing import Protocol
 import numpy as np
 
 from charrnn.generation.weights import Array, Folded
-from charrnn.models.trained import LAYERNORM_EPS
 
 Call = Callable[[], object]
 
@@ -179,29 +178,6 @@ def _fused(folded: Folded, layer: int) -> tuple[Array, Array | None]:
         return folded.recurrent[0], None
     fused = np.concatenate([folded.inputs[layer - 1], folded.recurrent[layer]], axis=1)
     return fused, folded.biases[layer - 1]
-
-
-def normalizing(h: Array, output: Array, scale: float) -> list[Call]:
-    """The calls that normalize hidden vectors (N, H); the affine part is folded elsewhere.
-
-    Args:
-        scale: both are kept multiplied by this.
-    """
-    H = h.shape[-1]
-    # as a product a mean is one call, which for several vectors takes half as long as a sum
-    mean, mean_square = np.full((2, H, 1), 1 / H, np.float32)
-    mean_square /= scale**2
-    eps = np.array(LAYERNORM_EPS, np.float32)
-    means, deviations, squares = _like(h, 1), _like(h, 1), _like(h, H)
-    return [
-        partial(np.matmul, h, mean, means),
-        partial(np.subtract, h, means, output),
-        partial(np.multiply, output, output, squares),
-        partial(np.matmul, squares, mean_square, deviations),
-        partial(np.add, deviations, eps, deviations),
-        partial(np.sqrt, deviations, deviations),
-        partial(np.divide, output, deviations, output),
-    ]
 
 
 # The cells that can be stepped here

@@ -2,10 +2,10 @@
 
 The embedding's product with the first layer's input weights is the same whenever a
 character is the same, so it becomes a table with a row a character, which holds that
-layer's biases too. A batch normalization that only evaluates is an affine map, and so is what
-a layer normalization ends in: they are folded into what reads them, the next layer or the
-decoder. With skip connections several outputs are added up, each with a slope of its own, which
-is then left to the engines. Everything is computed in float64 and rounded once.
+layer's biases too. A batch normalization that only evaluates is an affine map, which is folded
+into what reads it, the next layer or the decoder. With ``skip=sum`` several outputs are added up,
+each with a slope of its own, which is then left to the engines. Everything is computed in float64
+and rounded once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Folded:
             the other; none for a cell without: the part of the bias that belongs to the
             recurrent sum.
         scales: (H,) for each layer, what its output is multiplied with before it is read; none
-            without skip connections, for then the weights that read it are.
+            without ``skip=sum``, for then the weights that read it are.
         decoder: (V, H), decoder_bias: (V,).
     """
 
@@ -55,7 +55,7 @@ class Folded:
     @property
     def reads_what_is_carried(self) -> bool:
         """Whether what is read of a layer is its hidden vector itself, times folded weights."""
-        return not self.architecture.layernorm and not self.scales
+        return not self.scales
 
 
 def _product(left: Doubles, right: Doubles) -> Doubles:
@@ -103,17 +103,14 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
         biases.append(bias)
         slope, shift = np.ones(H), np.zeros(H)
         norm = f"norms.{layer}."
-        if architecture.layernorm:
-            slope, shift = weight(norm + "weight"), weight(norm + "bias")
         if architecture.batchnorm:
             slope = weight(norm + "weight") / np.sqrt(weight(norm + "running_var") + BATCHNORM_EPS)
             shift = weight(norm + "bias") - weight(norm + "running_mean") * slope
         if architecture.skip != "none":
             scales.append(slope.astype(np.float32))
             slope, shifts = np.ones(H), shifts + shift
-        last = layer == architecture.num_layers - 1
-        if architecture.skip == "residual" or (architecture.skip == "sum" and last):
-            shift = shifts
+            if layer == architecture.num_layers - 1:
+                shift = shifts
 
     decoder = weight("decoder.weight")
     return Folded(

@@ -36,7 +36,6 @@ from charrnn.generation.rounding import in_rows
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Functions, Ids
 from charrnn.generation.weights import Array, Folded
-from charrnn.models.trained import LAYERNORM_EPS
 
 # Sums of the products of so many whole numbers are below 2**24, and float32 holds them exactly
 _EXACT_IN_FLOAT32 = 2**24 // STEPS**2
@@ -110,7 +109,7 @@ class _Steps:
     def take_in(self, ids: Ids) -> None:
         """Step each stream over one character (N,)."""
         engine, folded = self._engine, self._engine.folded
-        skip, outputs = folded.architecture.skip, list[Array]()
+        outputs: list[Array] = []
         for layer, carried in enumerate(self._carried):
             if layer == 0:
                 z = folded.table[ids]
@@ -119,23 +118,12 @@ class _Steps:
             own = engine.recurrent[layer](carried[0])
             own_bias = folded.own_biases[layer] if folded.own_biases else None
             self._carried[layer] = self._gates(z, own, own_bias, carried)
-            output = self._put_out(layer, self._carried[layer][0])
-            outputs.append(output + outputs[-1] if skip == "residual" and layer else output)
+            output = self._carried[layer][0]
+            outputs.append(output * folded.scales[layer] if folded.scales else output)
         self._top = outputs[-1]
-        if skip == "sum":
+        if folded.architecture.skip == "sum":
             for output in outputs[:-1]:
                 self._top = self._top + output
-
-    def _put_out(self, layer: int, h: Array) -> Array:
-        """What is read of a layer's hidden vectors (N, H), before anything is added to it."""
-        folded = self._engine.folded
-        if folded.reads_what_is_carried:
-            return h
-        if folded.architecture.layernorm:
-            H = F(h.shape[1])
-            h = h - _total(h) / H
-            h = h / np.sqrt(_total(h * h) / H + F(LAYERNORM_EPS))
-        return h * folded.scales[layer] if folded.scales else h
 
     def scores(self) -> Array:
         return self._engine.folded.decoder_bias + self._engine.decoder(self._top)

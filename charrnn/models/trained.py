@@ -23,7 +23,6 @@ from charrnn.text.vocabulary import Vocabulary
 # the weights that have a row for each character
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
-LAYERNORM_EPS = 1e-5  # PyTorch's default
 
 # what every file says of its architecture; another field only where it is not the default
 _IN_EVERY_FILE = (
@@ -94,10 +93,9 @@ class Architecture(LayerOptions):
         for layer in range(self.num_layers):
             for name, shape in self.cell.shapes(H if layer else D, H).items():
                 shapes[f"recurrent.{layer}.{name}"] = shape
-        norm = ("weight", "bias") if self.layernorm or self.batchnorm else ()
-        seen = ("running_mean", "running_var") if self.batchnorm else ()
+        norm = ("weight", "bias", "running_mean", "running_var") if self.batchnorm else ()
         for layer in range(self.num_layers):
-            for name in (*norm, *seen):
+            for name in norm:
                 shapes[f"norms.{layer}.{name}"] = (H,)
         shapes["decoder.weight"] = (V, H)
         shapes["decoder.bias"] = (V,)

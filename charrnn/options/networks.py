@@ -3,10 +3,8 @@
 A layer's output is normalized where the options say so, and then read by the layer above, or by
 the decoder after the last. With skip connections more is read than the last output:
 
-    none      a layer reads the output of the one below, the decoder that of the last
-    residual  a layer's output is added to what it read, from the second layer on: so each
-              layer, and the decoder, reads the sum of all outputs below it
-    sum       a layer reads the output of the one below, the decoder the sum of all outputs
+    none  a layer reads the output of the one below, the decoder that of the last
+    sum   a layer reads the output of the one below, the decoder the sum of all outputs
 
 Every share that is dropped is the probability with which a number is set to zero; what is kept is
 scaled up by 1 / (1 - share), so evaluation needs no correction.
@@ -22,7 +20,7 @@ from charrnn.errors import InputError
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of, require
 
 KIND = Range(registry.is_known, registry.UNKNOWN)
-SKIP = one_of("none", "residual", "sum")
+SKIP = one_of("none", "sum")
 PREFIX = "model."
 
 
@@ -40,17 +38,11 @@ class LayerOptions:
     num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2
     dropout: Annotated[float | None, BELOW_1] = None
     batchnorm: Annotated[bool, FIXED] = False
-    layernorm: Annotated[bool, FIXED] = False
     skip: Annotated[str, SKIP, FIXED] = "none"
 
     def __post_init__(self) -> None:
         registry.find(self.kind)
         check_ranges(self, PREFIX)
-        if self.layernorm and self.batchnorm:
-            raise InputError(
-                "model.layernorm=true: cannot be combined with model.batchnorm=true; leave one of "
-                "them out"
-            )
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,6 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
         name
         for name, there in (
             ("batch normalization", architecture.batchnorm),
-            ("layer normalization", architecture.layernorm),
             ("skip connections", architecture.skip != "none"),
         )
         if there

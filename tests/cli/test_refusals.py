@@ -37,11 +37,7 @@ LINES = [
     ("sample length=null", "length=null: takes a whole number"),
     ("train model.dropout=x", "model.dropout=x: takes a number"),
     ("train model.skip=null", "model.skip=null: takes a text"),
-    ("train model.skip=all", "model.skip=all: must be one of none, residual, sum"),
-    (
-        "train model.layernorm=true model.batchnorm=true",
-        "model.layernorm=true: cannot be combined with model.batchnorm=true; leave one of them out",
-    ),
+    ("train model.skip=all", "model.skip=all: must be one of none, sum"),
     ("train trainer.max_steps=x", "trainer.max_steps=x: takes a whole number or null"),
     ("evaluate json=maybe", "json=maybe: takes true or false"),
     ("train model.hidden_size=32,64", "model.hidden_size=32,64: several values are a sweep"),

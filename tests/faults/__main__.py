@@ -72,10 +72,7 @@ KILLED = {
         "model.embedding_dropout=0.1", "model.output_dropout=0.5", "model.recurrent_dropout=0.2",
         "model.weight_dropout=0.1", "model.locked_dropout=true", "model.label_smoothing=0.1",
     ),
-    "layer normalization, residual, an average": (
-        "model.layernorm=true", "model.skip=residual", "callbacks=ema",
-        "callbacks.ema.decay=0.9", "optimizer=adamw_matrices",
-    ),
+    "an average": ("callbacks=ema", "callbacks.ema.decay=0.9", "optimizer=adamw_matrices"),
     "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip
 

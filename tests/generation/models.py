@@ -21,7 +21,6 @@ def trained_model(
     hidden_size: int = 24,
     embedding_size: int = 10,
     batchnorm: bool = False,
-    layernorm: bool = False,
     skip: str = "none",
     vocabulary: Vocabulary | None = None,
     seed: int = 0,
@@ -41,7 +40,6 @@ def trained_model(
         dropout=0.0,
         batchnorm=batchnorm,
         vocabulary_size=len(vocabulary),
-        layernorm=layernorm,
         skip=skip,
     )
     numbers = np.random.default_rng(seed)

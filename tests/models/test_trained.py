@@ -69,7 +69,6 @@ def test_an_architecture_is_held_to_its_types() -> None:
         ("dropout", float("nan")),
         ("dropout", True),
         ("batchnorm", 0),
-        ("layernorm", 1),
         ("skip", True),
         ("skip", "dense"),
         ("vocabulary_size", 0),
@@ -83,11 +82,7 @@ def test_a_value_out_of_range_is_named() -> None:
         ({"kind": "lstn"}, "model.kind=lstn: is neither built in (lstm, "),
         ({"hidden_size": 0}, "model.hidden_size=0: must be 1 or more"),
         ({"dropout": 1.0}, "model.dropout=1.0: must be at least 0 and below 1"),
-        ({"skip": "all"}, "model.skip=all: must be one of none, residual, sum"),
-        (
-            {"layernorm": True, "batchnorm": True},
-            "model.layernorm=true: cannot be combined with model.batchnorm=true; leave one",
-        ),
+        ({"skip": "all"}, "model.skip=all: must be one of none, sum"),
         ({"vocabulary_size": 0}, "the vocabulary is empty"),
     ):
         with pytest.raises(InputError) as refused:
@@ -97,7 +92,7 @@ def test_a_value_out_of_range_is_named() -> None:
 
 def test_a_field_that_a_file_lacks_has_its_default() -> None:
     whole = asdict(Architecture("gru", 4, 5, 2, 0.0, False, vocabulary_size=10))
-    newer = ("layernorm", "skip")
+    newer = ("skip",)
     without = {name: whole[name] for name in whole if name not in newer}
     assert architecture_from(without) == architecture_from(whole)
     for name in without:
@@ -107,9 +102,9 @@ def test_a_field_that_a_file_lacks_has_its_default() -> None:
 
 def test_a_file_holds_a_newer_field_only_where_it_is_on() -> None:
     plain = Architecture("gru", 4, 5, 2, 0.0, False, vocabulary_size=10)
-    assert not plain.plain().keys() & {"layernorm", "skip"}
-    for on in (replace(plain, layernorm=True), replace(plain, skip="sum")):
-        assert architecture_from(on.plain()) == on
+    assert "skip" not in plain.plain()
+    on = replace(plain, skip="sum")
+    assert architecture_from(on.plain()) == on
 
 
 def test_a_field_that_this_version_does_not_know_is_refused() -> None:

@@ -22,9 +22,7 @@ CASES = {
         "model.num_layers=1",
     ],
     "batchnorm": ["model.batchnorm=true"],
-    "lstm, layer normalization, residual, bf16, muon": [
-        "model.layernorm=true",
-        "model.skip=residual",
+    "lstm, three layers, bf16, muon": [
         "model.num_layers=3",
         "model.output_dropout=0.5",
         "trainer.precision=bf16-mixed",

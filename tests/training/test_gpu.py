@@ -149,7 +149,6 @@ CASES = {
     "rnn, rmsprop": ["model=rnn", "optimizer=rmsprop"],
     "lstm, shuffled": ["data.shuffle=true"],
     "lstm, with a GradScaler": ["trainer.precision=16-mixed"],
-    "layer normalization, residual": ["model.layernorm=true", "model.skip=residual"],
     "batchnorm, norm clipping": [
         "model.batchnorm=true",
         "trainer.gradient_clip_algorithm=norm",

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from charrnn.cells import OPEN, SHUT
 from charrnn.data import Ids
 from charrnn.generation.weights import Array, Folded
-from charrnn.models.trained import LAYERNORM_EPS
 
 MOST_CHARACTERS = 5000  # of a longer passage every second, every third, ...
 _ROWS_AT_ONCE = 1024
@@ -74,13 +73,8 @@ def _before(hidden: Array, part: slice) -> Array:
 def _read_of(folded: Folded, hidden: list[Array], layer: int, part: slice) -> Array:
     """What the layer above reads of a layer, as the folded weights expect it."""
     output = hidden[layer][part]
-    if folded.architecture.layernorm:
-        output = output - output.mean(1, keepdims=True)
-        output = output / np.sqrt((output * output).mean(1, keepdims=True) + LAYERNORM_EPS)
     if folded.scales:
         output = output * folded.scales[layer]
-    if folded.architecture.skip == "residual" and layer:
-        output = output + _read_of(folded, hidden, layer - 1, part)
     return output
 
 

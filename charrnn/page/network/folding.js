@@ -35,8 +35,7 @@ export function folded(model) {
       if (shift) shift.forEach((value, unit) => { shifts[unit] += value; });
       slope = null;
     }
-    const last = layer === L - 1;
-    if (skip === "residual" || (skip === "sum" && last)) shift = shifts;
+    if (skip === "sum" && layer === L - 1) shift = shifts;
     layers.push(one);
   }
   const decoder = model.weight("decoder.weight");
@@ -50,12 +49,10 @@ export function folded(model) {
   };
 }
 
-/** The affine end of a layer's normalization, in double precision; nulls without one. */
+/** The affine map of a layer's batch normalization, in double precision; nulls without one. */
 function normalization(model, layer) {
-  const { batchnorm, layernorm } = model.architecture;
-  if (!batchnorm && !layernorm) return { slope: null, shift: null };
+  if (!model.architecture.batchnorm) return { slope: null, shift: null };
   const of = (name) => Float64Array.from(model.weight(`norms.${layer}.${name}`));
-  if (layernorm) return { slope: of("weight"), shift: of("bias") };
   const variance = of("running_var");
   const mean = of("running_mean");
   const slope = of("weight").map((value, i) => value / Math.sqrt(variance[i] + BATCHNORM_EPS));

@@ -4,7 +4,6 @@ import { STEPS } from "./cells.js";
 import { addProduct, folded } from "./folding.js";
 import { Kernel } from "./kernel.js";
 
-const LAYERNORM_EPS = 1e-5; // PyTorch's default
 
 /**
  * A network with its weights.
@@ -36,12 +35,11 @@ export class Network {
       const own = apart ? kernel.vector(G * H) : sums;
       const carried = Object.fromEntries([...this.cell.carried].map((letter) =>
         [letter, letter === "h" ? kernel.vector(H) : new Float32Array(H)]));
-      const changed = model.architecture.layernorm || skip !== "none";
       return {
         gates: byGate(this.cell, sums, H),
         carried,
         vectors: Object.values(carried),
-        output: changed ? kernel.vector(H) : carried.h,
+        output: skip === "sum" ? kernel.vector(H) : carried.h,
         held: new Map(),
         sums,
         own,
@@ -110,7 +108,7 @@ export class Network {
       for (const vector of layer.vectors) {
         for (let k = 0; k < vector.length; k++) state[place++] = vector[k];
       }
-      this.#give(layer, below);
+      if (layer.output !== carried.h) this.#sum(layer, below);
       below = layer.output;
     }
   }
@@ -154,18 +152,9 @@ export class Network {
     }
   }
 
-  /** Make of a layer's hidden vector what is read of it. */
-  #give(layer, below) {
-    const { layernorm, skip } = this.architecture;
-    const { output, scale } = layer;
-    const { h } = layer.carried;
-    if (output === h) return;
-    if (layernorm) normalize(h, output);
-    else output.set(h);
-    if (skip === "none") return;
-    for (let k = 0; k < output.length; k++) output[k] *= scale[k];
-    if (skip === "residual" && below) add(below, output);
-    if (skip !== "sum") return;
+  /** What is read of a layer's hidden vector, added to what the decoder reads. */
+  #sum({ carried, output, scale }, below) {
+    for (let k = 0; k < output.length; k++) output[k] = carried.h[k] * scale[k];
     if (below) add(output, this.top);
     else this.top.set(output);
   }
@@ -178,15 +167,4 @@ function byGate(cell, vector, size) {
 
 function add(values, sums) {
   for (let k = 0; k < sums.length; k++) sums[k] += values[k];
-}
-
-/** A hidden vector less its mean, in its standard deviations. */
-function normalize(h, output) {
-  let mean = 0;
-  for (let k = 0; k < h.length; k++) mean += h[k];
-  mean /= h.length;
-  let variance = 0;
-  for (let k = 0; k < h.length; k++) variance += (h[k] - mean) ** 2;
-  const deviation = Math.sqrt(variance / h.length + LAYERNORM_EPS);
-  for (let k = 0; k < h.length; k++) output[k] = (h[k] - mean) / deviation;
 }

@@ -22,7 +22,7 @@ from tests.generation.test_counted import counted
 
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 LONG_TEXT = "".join(CHARACTERS[i] for i in np.random.default_rng(3).integers(0, 65, 3000))
-STACKS = [{}, {"batchnorm": True}, {"layernorm": True, "skip": "residual"}, {"skip": "sum"}]
+STACKS = [{}, {"batchnorm": True}, {"skip": "sum"}, {"batchnorm": True, "skip": "sum"}]
 
 
 def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
