@@ -2,15 +2,13 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
-With skip connections (`charrnn.options.networks`) a layer's output is dropped before it is added to
-others, the last layer's after: the decoder's input has a dropout of its own.
+With ``skip=sum`` the decoder reads the sum of all layers' outputs, each dropped before it is
+added, the last one's with the sum.
 
 The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.cells`) with dropout after
 each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
 and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
 a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
-
-What a `Regularization` drops besides is explained option by option in `conf/base/model.yaml`.
 """
 
 from __future__ import annotations
@@ -23,16 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
-from charrnn.options.networks import Regularization
 from charrnn.registry import make_own
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
-
-_RECURRENT = "weight_hh_l0"
 
 # For each layer the tensors that its cell carries, each (N, H)
 State = list[tuple[Tensor, ...]]
@@ -44,33 +38,18 @@ class Network(nn.Module):
     Call it with ids (N, T) and a state, or None for the zero state; it returns the
     logits (N, T, V) of the next characters and the state after the last one. Dropout draws
     from `generator`, without one from torch's global random numbers.
-
-    Args:
-        regularization: what training drops besides the architecture's own dropout.
-
-    Raises:
-        InputError: the architecture cannot have that regularization.
     """
 
-    def __init__(
-        self, architecture: Architecture, regularization: Regularization | None = None
-    ) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
-        r = self.regularization = regularization or Regularization()
-        r.require_fits(a)
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
         if a.batchnorm:
             self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
-        last = a.dropout if r.output_dropout is None else r.output_dropout
-        self.embedding_dropout = _Dropout(r.embedding_dropout, r.locked_dropout)
-        self.dropout = _Dropout(a.dropout, r.locked_dropout)
-        self.output_dropout = _Dropout(last, r.locked_dropout)
+        self.dropout = _Dropout(a.dropout)
         self.decoder = nn.Linear(a.hidden_size, a.vocabulary_size)
-        if r.tied:
-            self.embedding.weight = self.decoder.weight
         self.initialize()
 
     def initialize(self) -> None:
@@ -102,12 +81,11 @@ class Network(nn.Module):
     ) -> tuple[Tensor, State]:
         a = self.architecture
         hidden = self.embedding(ids)  # (N, T, D)
-        hidden = self.embedding_dropout(hidden, generator)
         summed: Any = 0  # the layers' outputs so far
         next_state: State = []
         for i, layer in enumerate(self.recurrent):
             carried = None if state is None else _to_module(state[i])
-            hidden, carried = self._layer(layer, hidden, carried, generator)  # (N, T, H)
+            hidden, carried = layer(hidden, carried)  # (N, T, H)
             next_state.append(_from_module(carried))
             if a.batchnorm:
                 hidden = self.norms[i](hidden)
@@ -117,30 +95,12 @@ class Network(nn.Module):
             if a.skip == "sum":
                 summed = summed + hidden
                 hidden = summed if last else hidden
-        return self.decoder(self.output_dropout(hidden, generator)), next_state
-
-    def _layer(
-        self, layer: nn.Module, hidden: Tensor, carried: Any, generator: torch.Generator | None
-    ) -> Any:
-        """A layer's outputs and carried tensors, in training with a mask on its recurrent weights.
-
-        A column of those weights reads one hidden unit, so that one without it reads a hidden
-        vector in which that unit is dropped: dropout of the state costs no more than a mask.
-        """
-        r = self.regularization
-        if not self.training or not (r.recurrent_dropout or r.weight_dropout):
-            return layer(hidden, carried)
-        weight = layer.get_parameter(_RECURRENT)
-        masked = dropped(weight, r.recurrent_dropout, (1, weight.shape[1]), generator)
-        masked = dropped(masked, r.weight_dropout, weight.shape, generator)
-        return functional_call(layer, {_RECURRENT: masked}, (hidden, carried))
+        return self.decoder(self.dropout(hidden, generator)), next_state
 
     @property
     def draws(self) -> bool:
         """Whether a training step draws random numbers."""
-        r = self.regularization
-        shares = [m.p for m in self.modules() if isinstance(m, _Dropout)]
-        return any([*shares, r.recurrent_dropout, r.weight_dropout])
+        return self.architecture.dropout > 0
 
 
 def num_parameters(network: nn.Module) -> int:
@@ -159,51 +119,32 @@ def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(t.squeeze(0) for t in tensors)
 
 
-def dropped(
-    values: Tensor, share: float, shape: Sequence[int], generator: torch.Generator | None
-) -> Tensor:
-    """`values` with a share of them set to zero and the others scaled up.
-
-    Args:
-        shape: of the mask, which is broadcast over the values.
-    """
-    return values * _mask(shape, share, values, generator) if share else values
+def dropped(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """`values` with a share of them set to zero and the others scaled up, so the mean stays."""
+    return values * _mask(values, share, generator) if share else values
 
 
-def _mask(
-    shape: Sequence[int], share: float, like: Tensor, generator: torch.Generator | None
-) -> Tensor:
-    """A share of zeros, the rest so large that the mean is 1; of the type and device of `like`."""
+def _mask(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """A share of zeros, the rest so large that the mean is 1."""
     if like.device.type != "cpu":
-        kept = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return kept.bernoulli_(1 - share, generator=generator).div_(1 - share)
+        return torch.empty_like(like).bernoulli_(1 - share, generator=generator).div_(1 - share)
     # a CPU draws four numbers of 16 bits at once in a fifth of bernoulli_'s time
-    count = math.prod(shape)
+    count = like.numel()
     drawn = torch.empty(-(-count // 4), dtype=torch.int64)
     drawn.random_(-(2**63), None, generator=generator)
-    numbers = drawn.view(torch.int16)[:count].view(*shape)  # from -2^15 on
+    numbers = drawn.view(torch.int16)[:count].view(like.shape)  # from -2^15 on
     highest = round((1 - share) * 2**16) - 1 - 2**15
     return (numbers <= highest).to(like.dtype).div_(1 - share)
 
 
 class _Dropout(nn.Dropout):
-    """Dropout that may draw from a generator of its own.
-
-    Args:
-        locked: drop the same units at every character of a window, others in each stream.
-    """
-
-    def __init__(self, p: float, locked: bool = False) -> None:
-        super().__init__(p)
-        self.locked = locked
+    """Dropout that may draw from a generator of its own."""
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
         on_cpu = hidden.device.type == "cpu"
-        if not self.training or (generator is None and not self.locked and not on_cpu):
+        if not self.training or (generator is None and not on_cpu):
             return super().forward(hidden)
-        streams, characters, units = hidden.shape
-        shape = (streams, 1 if self.locked else characters, units)
-        return dropped(hidden, self.p, shape, generator)
+        return dropped(hidden, self.p, generator)
 
 
 class _BatchNorm(nn.Module):
@@ -248,20 +189,15 @@ def detached(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
-def make_network(
-    architecture: Architecture, regularization: Regularization | None = None
-) -> Network:
+def make_network(architecture: Architecture) -> Network:
     """The network of an architecture, with new weights: charrnn's own, or somebody's.
 
     Of somebody's own no more is used than `charrnn.CharacterNetwork` says.
 
     Raises:
-        InputError: it cannot have that regularization, or is not what it must be.
+        InputError: it is not what it must be.
     """
-    if not architecture.is_own:
-        return Network(architecture, regularization)
-    (regularization or Regularization()).require_fits(architecture)
-    return cast(Network, make_own(architecture))
+    return cast(Network, make_own(architecture)) if architecture.is_own else Network(architecture)
 
 
 def network_of(trained: TrainedModel) -> Network:

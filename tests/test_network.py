@@ -10,7 +10,7 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, network_of, num_parameters, weights_of
+from charrnn.network import Network, dropped, network_of, num_parameters, weights_of
 from charrnn.text.vocabulary import Vocabulary
 from tests.textbook import EQUATIONS
 
@@ -114,11 +114,28 @@ def test_torch_rnns_initial_weights() -> None:
     assert net.decoder.weight.abs().max() <= 300**-0.5
 
 
+@pytest.mark.parametrize("share", [1e-6, 0.001, 0.1, 0.5, 0.999])
+def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) -> None:
+    rows, places = 40_000, 6
+    values = dropped(torch.ones(rows, places), share, torch.Generator().manual_seed(1))
+    assert set(values.unique().tolist()) <= {0.0, 1 / (1 - share)} | {1.0 / np.float32(1 - share)}
+    is_zero = (values == 0).double()
+    wide = 4 * (share * (1 - share) / rows) ** 0.5 + 2**-16
+    assert ((is_zero.mean(0) - share).abs() < wide).all()
+    if 0.01 < share < 0.99:  # no place goes by another
+        apart = torch.corrcoef(is_zero.T) - torch.eye(places)
+        assert (apart.abs() < 4 / rows**0.5).all()
+
+
+def test_random_numbers_are_drawn_for_dropout_alone() -> None:
+    assert not network("lstm").draws
+    assert network("lstm", dropout=0.1).draws
+
+
 def test_dropout_follows_every_layer_the_last_too() -> None:
     net = network("rnn", dropout=0.5, hidden_size=512)
     seen = []
-    for dropout in (net.dropout, net.output_dropout):
-        dropout.register_forward_hook(lambda module, args, out: seen.append(out))
+    net.dropout.register_forward_hook(lambda module, args, out: seen.append(out))
     net(torch.randint(0, 7, (2, 5)))
     assert len(seen) == 2
     assert all(0.4 < (out == 0).float().mean() < 0.6 for out in seen)
@@ -163,19 +180,19 @@ def test_what_the_layers_and_the_decoder_read(skip: str) -> None:
 @pytest.mark.parametrize("skip", ["none", "sum"])
 def test_outputs_are_dropped_before_they_are_added(skip: str) -> None:
     net = network("rnn", skip=skip, num_layers=3, dropout=0.5, hidden_size=512)
-    dropped, read = [], []
+    given, dropped, read = [], [], []
+    net.dropout.register_forward_hook(lambda module, args, out: given.append(args[0]))
     net.dropout.register_forward_hook(lambda module, args, out: dropped.append(out))
-    net.output_dropout.register_forward_pre_hook(lambda module, args: read.append(args[0]))
     for layer in (*net.recurrent[1:], net.decoder):
         layer.register_forward_pre_hook(lambda module, args: read.append(args[0]))
     net(torch.randint(0, 7, (2, 5)))
-    second, third, before, decoder = read
-    assert len(dropped) == 2
-    assert torch.equal(second, dropped[0])
-    assert torch.equal(third, dropped[1])
-    assert 0.4 < (decoder == 0).float().mean() < 0.6
-    kept = decoder != 0
-    torch.testing.assert_close(decoder[kept], 2 * before[kept])
+    assert all(torch.equal(out, seen) for out, seen in zip(dropped, read, strict=True))
+    assert 0.4 < (dropped[2] == 0).float().mean() < 0.6
+    last = net.recurrent[2](dropped[1])[0]
+    top = last + dropped[0] + dropped[1] if skip == "sum" else last
+    torch.testing.assert_close(given[2], top)
+    kept = dropped[2] != 0
+    torch.testing.assert_close(dropped[2][kept], 2 * given[2][kept])
 
 
 def test_a_plain_dict_of_weights_is_loaded() -> None:

@@ -120,13 +120,6 @@ class TrainedModel:
     counts: Counts | None = None
 
     @property
-    def is_tied(self) -> bool:
-        """Whether the decoder's matrix is the embedding."""
-        return not self.architecture.is_own and np.array_equal(
-            self.weights["decoder.weight"], self.weights["embedding.weight"]
-        )
-
-    @property
     def members(self) -> tuple[TrainedModel, ...]:
         """The models whose probabilities it averages: itself."""
         return (self,)

@@ -108,10 +108,6 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
     data = bytearray()
     tensors: dict[str, dict[str, Any]] = {}
     for name, weight in model.weights.items():
-        twin = _twin(name, model)
-        if twin in tensors:
-            tensors[name] = tensors[twin]
-            continue
         matrix = weight.ndim == 2
         rows, columns = weight.shape if matrix else (1, weight.size)
         how = precision if matrix else EXACT
@@ -149,12 +145,6 @@ def packed_counts(counts: Counts) -> str:
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),
     }
     return json.dumps(content, separators=(",", ":"))
-
-
-def _twin(name: str, model: TrainedModel) -> str | None:
-    """The weight that is the same numbers: of a tied decoder its embedding."""
-    other = {"decoder.weight": "embedding.weight", "embedding.weight": "decoder.weight"}.get(name)
-    return other if other and model.is_tied else None
 
 
 TOLERANCE = 0.002  # nats a character

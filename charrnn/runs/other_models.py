@@ -58,11 +58,6 @@ def adopt_architecture(
     asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     asked |= {"kind"} if "model" in given else set()
     init_from, options = config.init_from, config.model
-    if options.tied and not trained.is_tied:
-        raise InputError(
-            f"model.tied=true: {init_from} has an embedding and a decoder of their own; leave the "
-            f"option out to start from its weights"
-        )
     names = {field.name for field in fields(LayerOptions)} - {*NOT_ADOPTED}
     values = {name: getattr(trained.architecture, name) for name in names}
     for name in asked & names:

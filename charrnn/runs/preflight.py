@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from charrnn.errors import InputError
-from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainOptions
 from charrnn.runs import budget, hardware, world
 from charrnn.runs.recorded_config import Config
@@ -79,17 +78,10 @@ def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: in
             f"{run.checkpoint}: was trained with data.batch_size={entry['sizes'][0]} "
             f"data.seq_length={entry['sizes'][1]}, which a resume cannot change"
         )
-    before, draws = len(entry["ranks"]), _drawing(run.config.model)
-    if before != processes and draws:
+    before, dropout = len(entry["ranks"]), run.config.model.dropout
+    if before != processes and dropout:
         raise InputError(
             f"trainer.devices: {run.checkpoint} was trained by {before} process(es), each with "
-            f"random numbers of its own for model.{draws}, and cannot go on in "
+            f"random numbers of its own for model.dropout={dropout:g}, and cannot go on in "
             f"{processes}; start {before}"
         )
-
-
-def _drawing(model: NetworkOptions) -> str:
-    """The first dropout of a model's options that draws random numbers, as it is written."""
-    shares = {name: value for name, value in vars(model).items() if name.endswith("dropout")}
-    del shares["locked_dropout"]
-    return next((f"{name}={share:g}" for name, share in shares.items() if share), "")

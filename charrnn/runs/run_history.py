@@ -84,8 +84,6 @@ def parameters(folder: Path, config: dict[str, Any]) -> int | None:
     except InputError:
         return None
     counted = {name: shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)}
-    if found(config, "model.tied") is True:
-        del counted["decoder.weight"]
     return sum(math.prod(shape) for shape in counted.values())
 
 

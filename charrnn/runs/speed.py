@@ -46,8 +46,6 @@ def decided(
     given = Choices.of(config)
     if given.complete:
         return config
-    if config.model.tied:
-        given = given.over(Choices(hidden_size=config.model.embedding_size))
     guess = budget.guessed(config)
     trainer = hardware.resolve(guess, world)
     processes = hardware.processes(trainer)

@@ -15,8 +15,6 @@ it, streams are shared out with it, and a text that begins anew begins anew for 
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -57,7 +55,7 @@ class Distillation:
             probabilities = taught.float().softmax(-1)  # (N, T, V)
         logits, after = call(network, ids, None if state is None else state[:own], generator)
         logs = F.log_softmax(logits.float(), -1)
-        loss = self.loss or functools.partial(text_loss, network)
+        loss = self.loss or text_loss
         text = loss(logits, targets)
         teaching = -(probabilities * logs).sum(-1).mean()
         mixed = (1 - self.weight) * text + self.weight * teaching

@@ -160,7 +160,7 @@ class LanguageModel(L.LightningModule):
         made = {"optimizer": self.make_optimizer, "schedule": self.make_schedule}
         self.save_hyperparameters({"vocabulary": vocabulary, **sizes, **made}, logger=False)
         self.vocabulary = vocabulary
-        self.network = make_network(architecture, options)
+        self.network = make_network(architecture)
         self.stream_threads = 1
         self.state: State | None = None
         self.best = Best()
@@ -208,7 +208,7 @@ class LanguageModel(L.LightningModule):
         share out its streams, and `GrowingWindows` its characters. Validation does not use it:
         val/loss is always the cross-entropy, in nats per character.
         """
-        return text_loss(self.network, logits, targets)
+        return text_loss(logits, targets)
 
     def window_loss(
         self,

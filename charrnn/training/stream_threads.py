@@ -51,7 +51,7 @@ def window_loss(
         loss: of the logits; `text_loss` by default.
     """
     logits, state = call(network, ids, state, generator)  # (N, T, V)
-    loss = loss or functools.partial(text_loss, network)
+    loss = loss or text_loss
     return loss(logits, targets), detached(state)
 
 
@@ -68,10 +68,9 @@ def _is_charrnns(network: nn.Module) -> bool:
     return isinstance(inner(network), Network)
 
 
-def text_loss(network: Network, logits: Tensor, targets: Tensor) -> Tensor:
+def text_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """What logits (N, T, V) cost where the text has targets (N, T), as a network is trained."""
-    smoothing = network.regularization.label_smoothing if _is_charrnns(network) else 0.0
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 def require_one_number(loss: Tensor) -> None:

@@ -67,10 +67,9 @@ KILLED = {
         "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
         "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",
     ),
-    "muon, shuffled, all that is dropped": (
+    "muon, shuffled, dropout": (
         "optimizer=muon", "schedule=linear", "schedule.warmup_steps=5", "data.shuffle=true",
-        "model.embedding_dropout=0.1", "model.output_dropout=0.5", "model.recurrent_dropout=0.2",
-        "model.weight_dropout=0.1", "model.locked_dropout=true", "model.label_smoothing=0.1",
+        "model.dropout=0.3",
     ),
     "an average": ("callbacks=ema", "callbacks.ema.decay=0.9", "optimizer=adamw_matrices"),
     "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),

@@ -109,5 +109,5 @@ def test_a_file_holds_a_newer_field_only_where_it_is_on() -> None:
 
 def test_a_field_that_this_version_does_not_know_is_refused() -> None:
     whole = asdict(Architecture("gru", 4, 5, 2, 0.0, False, vocabulary_size=10))
-    with pytest.raises(ValueError, match="its tied is unknown to this charrnn"):
-        architecture_from({**whole, "tied": True})
+    with pytest.raises(ValueError, match="its depth is unknown to this charrnn"):
+        architecture_from({**whole, "depth": 3})

@@ -151,15 +151,6 @@ def test_rounded_weights_are_those_of_the_rounded_model(precision: Precision) ->
     assert (same.weights["decoder.bias"] == model.weights["decoder.bias"]).all()
 
 
-def test_tied_weights_are_packed_once() -> None:
-    model = trained_model(embedding_size=24)
-    weights = {**model.weights, "decoder.weight": model.weights["embedding.weight"]}
-    tied = replace(model, weights=weights)
-    saved = len(packed(model, EXACT)) - len(packed(tied, EXACT))
-    assert saved == pytest.approx(model.weights["decoder.weight"].nbytes * 4 / 3, abs=8)
-    assert generate(tied, {}) == expected(tied, {})
-
-
 def test_without_webassembly() -> None:
     model = trained_model("lstm", hidden_size=40)
     packed_model = packed(model, EXACT)

@@ -24,7 +24,6 @@ CASES = {
     "batchnorm": ["model.batchnorm=true"],
     "lstm, three layers, bf16, muon": [
         "model.num_layers=3",
-        "model.output_dropout=0.5",
         "trainer.precision=bf16-mixed",
         "optimizer=muon",
     ],
@@ -41,25 +40,16 @@ CASES = {
         "data.shuffle=true",
         "+trainer.accumulate_grad_batches=2",
     ],
-    "lstm, muon, all that is dropped": [
+    "lstm, muon, shuffled": [
         "optimizer=muon",
         "schedule=constant",
         "schedule.warmup_steps=24",
-        "model.embedding_dropout=0.1",
-        "model.output_dropout=0.5",
-        "model.recurrent_dropout=0.2",
-        "model.weight_dropout=0.1",
-        "model.locked_dropout=true",
-        "model.label_smoothing=0.1",
         "data.shuffle=true",
     ],
-    "gru, an average of the weights, tied": [
+    "gru, an average of the weights": [
         "model=gru",
         "callbacks=ema",
         "callbacks.ema.decay=0.9",
-        "model.embedding_size=16",
-        "model.hidden_size=16",
-        "model.tied=true",
         "optimizer=adamw_matrices",
         "optimizer.betas=[0.0,0.99]",
     ],

@@ -110,7 +110,7 @@ def uninstall(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "dropped"),
-    [("leaky", ["model.recurrent_dropout=0.0", "model.embedding_dropout=0.3"]),
+    [("leaky", ["model.dropout=0.3"]),
      pytest.param("blocks", ["model.dropout=0.3"], marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_from_training_to_sampling(
@@ -200,8 +200,6 @@ def test_a_yaml_file_of_ones_own(installed: Path, train: Train, workplace: Path)
 
 
 WRONG = {
-    "model.embedding_dropout=0.1": "is for charrnn's own network, which a blocks is not",
-    "model.tied=true": "is for charrnn's own network",
     "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
     "model.kind=blosks": "is neither built in (lstm, gru, rnn) nor registered",
 }

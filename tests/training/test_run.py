@@ -290,18 +290,6 @@ def test_skips_are_the_same_everywhere(
     assert "model.skip=none: " in capfd.readouterr().err
 
 
-def test_init_from_a_model_that_is_not_tied(
-    train: Train, capfd: pytest.CaptureFixture[str]
-) -> None:
-    sizes = ("model.hidden_size=8", "trainer.max_steps=1")
-    first, tied = train(*sizes), train(*sizes, "model.tied=true", folder="tied")
-    again = (*sizes, "model.tied=true")
-    train(f"init_from={tied}", *again, folder="second")
-    capfd.readouterr()
-    train(f"init_from={first}", *again, folder="third", code=2)
-    assert "has an embedding and a decoder of their own" in capfd.readouterr().err
-
-
 def test_init_from_with_another_order_and_fewer_characters(train: Train, workplace: Path) -> None:
     first = train("trainer.max_steps=1", folder="first")
     text = (workplace / "corpus.txt").read_text("utf-8")

@@ -74,7 +74,7 @@ def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
         losses.append(loss_of(ids, ids, None)[0].item())
     assert losses[0] == losses[1] != losses[2]
     masks: list[Tensor] = []
-    for dropout in (net.dropout, net.output_dropout):
+    for dropout in (net.dropout,):
         dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
     SharedLoss(net, 2)(ids, ids, None)
     assert len(masks) == 4

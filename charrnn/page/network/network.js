@@ -4,7 +4,6 @@ import { STEPS } from "./cells.js";
 import { addProduct, folded } from "./folding.js";
 import { Kernel } from "./kernel.js";
 
-
 /**
  * A network with its weights.
  *
