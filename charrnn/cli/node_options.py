@@ -134,26 +134,6 @@ class GrowingWindowsOptions:
 
 
 @dataclass
-class NormsOptions:
-    """They come with each logged loss."""
-
-
-@dataclass
-class GateSaturationOptions:
-    every: Annotated[int, AT_LEAST_1]
-    length: Annotated[int, AT_LEAST_1]
-
-
-@dataclass
-class NextCharactersOptions(GateSaturationOptions):
-    NEEDS: ClassVar = "matplotlib"
-    EXTRA: ClassVar = "detailed"
-
-    warmup: Annotated[int, NOT_NEGATIVE]
-    characters: Annotated[int, AT_LEAST_1]
-
-
-@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -218,9 +198,6 @@ TARGETS: dict[str, type] = {
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
     "charrnn.training.StalledAverage": StalledAverageOptions,
     "charrnn.training.GrowingWindows": GrowingWindowsOptions,
-    "charrnn.training.Norms": NormsOptions,
-    "charrnn.training.GateSaturation": GateSaturationOptions,
-    "charrnn.training.NextCharacters": NextCharactersOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

@@ -10,7 +10,6 @@ from charrnn.training.callbacks import (
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.detailed import GateSaturation, NextCharacters, Norms
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
@@ -21,13 +20,10 @@ __all__ = [
     "AdamW",
     "CharacterCounts",
     "EarlyStopping",
-    "GateSaturation",
     "GrowingWindows",
     "LanguageModel",
     "MetricsCSV",
     "Muon",
-    "NextCharacters",
-    "Norms",
     "OverfittingStop",
     "Progress",
     "RunCheckpoints",

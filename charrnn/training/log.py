@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import grad_norm
 from torch import Tensor
 
 from charrnn.training import loggers
@@ -18,9 +19,10 @@ class TrainingLog(L.Callback):
     """Reports every ``trainer.log_every_n_steps`` steps, at the first one and at the last.
 
     Values go to every logger under the number of steps trained (Lightning's own way counts
-    from 0), and to ``trainer.callback_metrics``. Between them no step waits for a number to
-    come back from the device. There train/loss is that of the last step at any time; of several
-    processes each has its own there, and their mean on logged steps and in validations.
+    from 0), and to ``trainer.callback_metrics``; the gradient's norm, before clipping, to all
+    loggers but metrics.csv. Between them no step waits for a number to come back from the device.
+    There train/loss is that of the last step at any time; of several processes each has its own
+    there, and their mean on logged steps and in validations.
 
     What callbacks read there is saved with a checkpoint, and is there again from a resume on.
 
@@ -63,6 +65,16 @@ class TrainingLog(L.Callback):
         # before any callback looks at the step, and by reference: it is not waited for, unless
         # somebody reads it
         self._metrics["train/loss"] = pl_module.last_loss
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: Any, optimizer: torch.optim.Optimizer
+    ) -> None:
+        step = trainer.global_step + 1
+        if is_logged(trainer, step):
+            norm = grad_norm(pl_module, 2)["grad_2.0_norm_total"]  # before it is clipped
+            for logger in trainer.loggers:
+                if not isinstance(logger, loggers.MetricsCSV):
+                    logger.log_metrics({"grad_norm": float(norm)}, step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

@@ -160,7 +160,7 @@ def _csv(rows: list[dict[str, Any]], columns: Sequence[str]) -> bytes:
 # the lowest validation loss so far, which is what runs are compared by
 BEST_LOSS = "best/val_loss"
 # what only watches a run, or is the same in all: none is compared by it
-WATCHING = ("progress", "samples", "checkpoints", "norms", "gates", "next_characters")
+WATCHING = ("progress", "samples", "checkpoints")
 UNTOLD = (
     *("logger.", "data._target_", "model._target_", "trainer._target_"),
     *(f"callbacks.{name}." for name in WATCHING),
@@ -194,21 +194,6 @@ def log_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None
         elif isinstance(logger, MLFlowLogger):
             file = f"{name}/step-{step:07d}.txt"
             logger.experiment.log_text(logger.run_id, encodable(text), file)
-
-
-def keeps_figures(logger: Logger) -> bool:
-    return isinstance(logger, TensorBoardLogger | WandbLogger | MLFlowLogger)
-
-
-def log_figure(loggers: Iterable[Logger], name: str, figure: Any, step: int) -> None:
-    """Let every logger that keeps pictures have one of matplotlib's."""
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(name, figure, step)
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, images=[figure], step=step)
-        elif isinstance(logger, MLFlowLogger):
-            logger.experiment.log_figure(logger.run_id, figure, f"{name}/step-{step:07d}.png")
 
 
 def as_markdown(text: str) -> str:

@@ -1,6 +1,6 @@
 """Pictures of TensorBoard for docs/: python -m tests.browser.tensorboard_pictures ADDRESS docs.
 
-The address is one that TensorBoard tells, on a sweep with callbacks=detailed.
+The address is one that TensorBoard tells, on a sweep.
 """
 
 from __future__ import annotations
@@ -33,16 +33,11 @@ def text(page: Any) -> None:
     page.locator("button", has_text="config").first.click()  # closes it; samples follow
 
 
-def images(page: Any) -> None:
-    page.get_by_text("Show actual image size").click()
-
-
 # tab, name of the picture, height, what is done there
 PICTURES = (
     ("timeseries", "tensorboard", 640, scalars),
     ("hparams", "tensorboard-hparams", 680, hparams),
     ("text", "tensorboard-text", 560, text),
-    ("images", "tensorboard-images", 820, images),
 )
 
 

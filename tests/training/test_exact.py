@@ -35,7 +35,6 @@ CASES = {
         "data.batch_size=16",
         "data.shuffle=true",
     ],
-    "gru, detailed": ["model=gru", "callbacks=detailed", "callbacks.gates.every=2"],
     "shuffled, in groups of windows": [
         "data.shuffle=true",
         "+trainer.accumulate_grad_batches=2",

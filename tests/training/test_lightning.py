@@ -33,7 +33,6 @@ from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
 from charrnn.training import CharacterCounts, TrainingLog, schedules
 from charrnn.training.callbacks import Samples
-from charrnn.training.detailed import Norms
 from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same
 
@@ -349,7 +348,7 @@ def test_a_training_without_a_known_end(
             trainer.should_stop = trainer.global_step >= 6
 
     own = {**limit, "enable_progress_bar": True, "limit_val_batches": 0}
-    trainer(TrainingLog(), Progress(), Norms(), Stops(), **own).fit(module_of(data), data)
+    trainer(TrainingLog(), Progress(), Stops(), **own).fit(module_of(data), data)
     said = capfd.readouterr().err
     assert "epoch 0.05, step 1, loss" in said
     assert "epoch 0.25, step 5, loss" in said
@@ -361,11 +360,11 @@ def test_a_training_without_a_known_end(
 def test_only_the_first_and_the_last_step_are_logged(data: TextDataModule, tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path, name="", version="")
     trainer(
-        TrainingLog(), Progress(), Norms(), max_steps=9, log_every_n_steps=0, logger=logger,
+        TrainingLog(), Progress(), max_steps=9, log_every_n_steps=0, logger=logger,
         enable_progress_bar=True,
     ).fit(module_of(data), data)  # fmt: skip
     found = rows(tmp_path / "metrics.csv")
-    for name in ("train/loss", "gradient_norm/network"):
+    for name in ("train/loss", "grad_norm"):
         assert [int(row["step"]) for row in found if row.get(name)] == [1, 9]
 
 

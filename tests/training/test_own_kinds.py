@@ -121,7 +121,7 @@ def test_from_training_to_sampling(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = [f"model.kind={kind}", "data.shuffle=true", "callbacks=detailed", *dropped]
+    words = [f"model.kind={kind}", "data.shuffle=true", *dropped]
     words.append("~callbacks.counts")  # of the network alone
     whole = train(*words, "trainer.max_steps=16", folder="whole")
     part = train(*words, "trainer.max_steps=9", folder="part")
