@@ -123,17 +123,6 @@ class AveragingOptions:
 
 
 @dataclass
-class StalledAverageOptions:
-    patience: Annotated[int, AT_LEAST_1]
-
-
-@dataclass
-class GrowingWindowsOptions:
-    first: Annotated[int, AT_LEAST_1]
-    steps: Annotated[int, AT_LEAST_1]
-
-
-@dataclass
 class MetricsCSVOptions:
     """metrics.csv stands where every run has it."""
 
@@ -196,8 +185,6 @@ TARGETS: dict[str, type] = {
     "charrnn.training.EarlyStopping": EarlyStoppingOptions,
     "charrnn.training.OverfittingStop": OverfittingStopOptions,
     "lightning.pytorch.callbacks.EMAWeightAveraging": AveragingOptions,
-    "charrnn.training.StalledAverage": StalledAverageOptions,
-    "charrnn.training.GrowingWindows": GrowingWindowsOptions,
     "charrnn.training.MetricsCSV": MetricsCSVOptions,
     "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardOptions,
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,

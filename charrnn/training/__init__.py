@@ -2,10 +2,8 @@
 
 from charrnn.training.callbacks import (
     EarlyStopping,
-    GrowingWindows,
     OverfittingStop,
     Samples,
-    StalledAverage,
 )
 from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.counting import CharacterCounts
@@ -20,7 +18,6 @@ __all__ = [
     "AdamW",
     "CharacterCounts",
     "EarlyStopping",
-    "GrowingWindows",
     "LanguageModel",
     "MetricsCSV",
     "Muon",
@@ -29,7 +26,6 @@ __all__ = [
     "RunCheckpoints",
     "Samples",
     "SealedCheckpointIO",
-    "StalledAverage",
     "TextDataModule",
     "TrainingLog",
 ]

@@ -1,4 +1,4 @@
-"""Callbacks of a run: samples, early stopping, averaged weights, growing windows."""
+"""Callbacks of a run: samples, early stopping, an end where validation has turned."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch import callbacks
-from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
 
 from charrnn.errors import InputError
 from charrnn.files import replacing
-from charrnn.network import Network, State
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.loggers import log_text
 from charrnn.training.progress_bar import Progress
-from charrnn.training.stream_threads import WindowLoss
 
 
 class Samples(L.Callback):
@@ -135,126 +130,3 @@ class OverfittingStop(L.Callback):
                     f"stopping: more passes over so short a text make it worse; the best was after "
                     f"step {pl_module.best.step}"
                 )
-
-
-class StalledAverage(WeightAveraging):
-    """The mean of the weights after each step since validation stalled; until then the last ones.
-
-    It takes the place of a falling learning rate: the steps stay long, and the mean lies in the
-    middle of where they lead. As non-monotonically triggered averaged SGD (Merity et al. 2017,
-    arXiv 1708.02182) begins it, but with whatever optimizer there is. The average is what is
-    validated, sampled and exported; from a resume it goes on exactly.
-
-    Args:
-        patience: validations in a row without a better loss after which the mean begins.
-        monitor: what is to get lower.
-    """
-
-    def __init__(self, patience: int = 5, monitor: str = "val/loss") -> None:
-        super().__init__(avg_fn=self._averaged)
-        self.patience = patience
-        self.monitor = monitor
-        self.best = float("inf")
-        self.waited = 0  # validations since the best one
-        self.taken = 0  # steps that are in the mean
-
-    @property
-    def has_stalled(self) -> bool:
-        """Whether the mean has begun."""
-        return self.waited >= self.patience
-
-    def _averaged(self, average: Tensor, current: Tensor, _: Tensor | int) -> Tensor:
-        return average + (current - average) / max(self.taken, 1)
-
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """After every step, which counts as taken from now on."""
-        if step_idx is None:
-            return False
-        self.taken += self.has_stalled
-        return True
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking or self.has_stalled:
-            return
-        if self.monitor not in trainer.callback_metrics:
-            raise InputError(
-                f"StalledAverage: monitor={self.monitor}: there is no such metric; there are "
-                f"{', '.join(sorted(trainer.callback_metrics))}"
-            )
-        loss = float(trainer.callback_metrics[self.monitor])
-        self.waited = 0 if loss < self.best else self.waited + 1
-        self.best = min(loss, self.best)
-
-    def state_dict(self) -> dict[str, Any]:
-        own = {"best": self.best, "waited": self.waited, "taken": self.taken}
-        return {**super().state_dict(), **own}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
-        self.taken = state_dict["taken"]
-
-
-class GrowingWindows(L.Callback):
-    """Trains windows in pieces at first, which grow along a line until they are whole.
-
-    Each piece goes on from the state after the one before it, through which no gradient flows;
-    so the streams, the number of steps and what a step reads are as without. How long pieces are
-    follows from the step alone, and a resume is exact. Short windows first are the sequence
-    length warm-up of Li, Zhang and He (arXiv 2108.06084).
-
-    Args:
-        first: characters of a piece at the first step, 1 or more.
-        steps: after so many, 1 or more, windows are whole.
-
-    Raises:
-        InputError: a value is out of its range.
-    """
-
-    def __init__(self, first: int = 16, steps: int = 500) -> None:
-        if first < 1 or steps < 1:
-            raise InputError("callbacks.growing: first and steps must be 1 or more")
-        self.first = first
-        self.steps = steps
-        self.step = 0
-        self._loss: WindowLoss
-
-    def length(self, whole: int) -> int:
-        """Characters of a piece of a window of `whole`, at the present step."""
-        if self.first >= whole:
-            return whole
-        return self.first + (whole - self.first) * min(self.step, self.steps) // self.steps
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._loss, pl_module.window_loss = pl_module.window_loss, self._in_pieces
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.step = trainer.global_step
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        pl_module.window_loss = self._loss
-
-    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
-        if pl_module.window_loss == self._in_pieces:
-            pl_module.window_loss = self._loss
-
-    def _in_pieces(
-        self,
-        network: Network,
-        ids: Tensor,
-        targets: Tensor,
-        state: State | None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, State]:
-        """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
-        whole = ids.shape[1]
-        length = self.length(whole)
-        loss = torch.zeros((), device=ids.device)
-        for start in range(0, whole, length):
-            piece = slice(start, min(start + length, whole))
-            mean, state = self._loss(network, ids[:, piece], targets[:, piece], state, generator)
-            loss = loss + mean * ((piece.stop - start) / whole)
-        assert state is not None
-        return loss, state

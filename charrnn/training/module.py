@@ -204,9 +204,9 @@ class LanguageModel(L.LightningModule):
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of logits (N, T, V) where the text has targets (N, T).
 
-        The one method to override for another loss. N and T may be parts of a window: threads
-        share out its streams, and `GrowingWindows` its characters. Validation does not use it:
-        val/loss is always the cross-entropy, in nats per character.
+        The one method to override for another loss. N may be a part of a window's streams, which
+        threads share out. Validation does not use it: val/loss is always the cross-entropy, in
+        nats per character.
         """
         return text_loss(logits, targets)
 
@@ -218,10 +218,7 @@ class LanguageModel(L.LightningModule):
         state: State | None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
-        """The mean loss of a window (ids and targets (N, T)), and the detached state after it.
-
-        Callbacks put others in its place, such as `GrowingWindows`.
-        """
+        """The mean loss of a window (ids and targets (N, T)), and the detached state after it."""
         return window_loss(network, ids, targets, state, generator, self.compute_loss)
 
     def _loss_of_window(self) -> Callable[..., tuple[Tensor, State]]:

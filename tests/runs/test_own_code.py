@@ -141,10 +141,10 @@ def test_data_of_another_kind(capfd: pytest.CaptureFixture[str]) -> None:
     assert "data._target_=own_code.Data: must be charrnn.TextDataModule or derive from it" in wrong
 
 
-def test_a_loss_of_ones_own_under_threads_windows_and_teachers(train: Train) -> None:
+def test_a_loss_of_ones_own_under_threads_and_teachers(train: Train) -> None:
     teacher = train("trainer.max_steps=5", folder="teacher")
     words = (
-        "callbacks=growing_windows", "callbacks.growing.first=4", f"distill_from={teacher}",
+        f"distill_from={teacher}",
         "data.batch_size=24", "data.seq_length=5", "trainer.max_steps=1", "distill_weight=0.25",
     )  # fmt: skip
     losses = []

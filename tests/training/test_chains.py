@@ -31,9 +31,6 @@ CASES = {
     "plain": (),
     "counted in steps": (f"trainer.max_steps={EPOCHS * WINDOWS}", "trainer.max_epochs=null"),
     "in groups of windows": ("+trainer.accumulate_grad_batches=2", "data.seq_length=5"),
-    "growing windows": (
-        "callbacks=growing_windows", "callbacks.growing.first=2", "callbacks.growing.steps=12",
-    ),
 }  # fmt: skip
 
 

@@ -6,10 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from charrnn.files import lock
-from charrnn.models import checkpoint
 from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
 
 CASES = {
@@ -27,14 +25,7 @@ CASES = {
         "trainer.precision=bf16-mixed",
         "optimizer=muon",
     ],
-    "growing windows": [
-        "callbacks=growing_windows",
-        "callbacks.growing.first=3",
-        "callbacks.growing.steps=24",
-        "trainer.threads=2",
-        "data.batch_size=16",
-        "data.shuffle=true",
-    ],
+    "lstm, two threads": ["trainer.threads=2", "data.batch_size=16", "data.shuffle=true"],
     "shuffled, in groups of windows": [
         "data.shuffle=true",
         "+trainer.accumulate_grad_batches=2",
@@ -105,34 +96,6 @@ def test_from_an_earlier_checkpoint_everything_is_equal(train: Train) -> None:
     assert_same(tensors(killed), tensors(whole))
     assert_same(tensors(killed, "best.ckpt"), tensors(whole, "best.ckpt"))
     assert metrics(killed) == metrics(whole)
-
-
-def test_a_mean_since_validation_stalled(train: Train) -> None:
-    overrides = ["callbacks=stalled_average", "callbacks.average.patience=1", "schedule=constant"]
-    overrides += ["validate_every=4", "optimizer.lr=0.5", "trainer.max_steps=50"]
-    overrides += ["callbacks.checkpoints.keep_every=1"]
-    whole = train(*overrides, folder="whole")
-    killed = Path(shutil.copytree(whole, whole.parent / "killed"))
-    kept = {
-        step: checkpoint.read(whole / "checkpoints" / f"step-{step}.ckpt") for step in range(1, 51)
-    }
-    (state,) = (s for n, s in kept[50]["callbacks"].items() if "StalledAverage" in n)
-    begun = 50 - state["taken"]
-    assert 4 < begun < 45  # else nothing is shown here
-    trained = [kept[step]["current_model_state"] for step in range(begun + 1, 51)]
-    for name, mean in kept[50]["state_dict"].items():
-        expected = torch.stack([weights[name].double() for weights in trained]).mean(0)
-        assert torch.allclose(mean.double(), expected, atol=1e-6), name
-        before = kept[begun]
-        assert torch.equal(before["state_dict"][name], before["current_model_state"][name])
-    middle = (begun + 50) // 2
-    for step in (begun - 1, middle):
-        shutil.copy(
-            killed / "checkpoints" / f"step-{step}.ckpt", killed / "checkpoints" / "last.ckpt"
-        )
-        train(f"resume={killed}", small=False)
-        assert_same(tensors(killed), tensors(whole))
-        assert_same(tensors(killed, "best.ckpt"), tensors(whole, "best.ckpt"))
 
 
 def test_from_a_checkpoint_in_a_new_folder(train: Train, workplace: Path) -> None:

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
-from charrnn.training import GrowingWindows, StalledAverage
 from tests import REPOSITORY
 from tests.small_runs import assert_same
 from tests.training.test_lightning import (
@@ -169,12 +168,12 @@ def test_what_a_subclass_has_beside_the_network_is_trained(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_loss_of_ones_own(data: TextDataModule, threads: int) -> None:
-    """Under threads and in growing pieces; what validates is the text's own loss."""
+    """Under threads too; what validates is the text's own loss."""
     losses = []
     for kind in (LanguageModel, OwnLoss):
         module = made(kind, data)
         module.stream_threads = threads
-        run = trainer(GrowingWindows(first=3, steps=4), max_steps=1, val_check_interval=1)
+        run = trainer(max_steps=1, val_check_interval=1)
         run.fit(module, data)
         losses.append([float(run.callback_metrics[name]) for name in ("train/loss", "val/loss")])
     assert losses[1][0] == pytest.approx(2 * losses[0][0], rel=1e-6)
@@ -191,27 +190,6 @@ def test_a_loss_that_is_no_number(data: TextDataModule, threads: int) -> None:
     module.stream_threads = threads
     with pytest.raises(InputError, match="its mean, one number"):
         trainer(max_steps=1).fit(module, data)
-
-
-def test_windows_grow_in_a_second_training_too(data: TextDataModule) -> None:
-    """Threads use the loss of now, not that of the first step that there ever was."""
-
-    class Counts(LanguageModel):
-        calls = 0
-
-        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-            self.calls += 1
-            return super().compute_loss(logits, targets)
-
-    found = []
-    for threads in (1, 2):
-        module = made(Counts, data)
-        module.stream_threads = threads
-        trainer(max_steps=1).fit(module, data)
-        module.calls = 0
-        trainer(GrowingWindows(first=5, steps=100), max_steps=1).fit(module, data)
-        found.append(module.calls / threads)
-    assert found == [2, 2]  # pieces of 5 of a window of 10
 
 
 # -- loaders -----------------------------------------------------------------------------
@@ -452,8 +430,6 @@ def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFi
 
 
 def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:
-    with pytest.raises(InputError, match=r"val_loss.*train/loss.*val/loss"):
-        trainer(StalledAverage(monitor="val_loss"), max_epochs=1).fit(module_of(data), data)
     with pytest.raises(RuntimeError, match="val/loss"):
         trainer(EarlyStopping("val_loss"), max_epochs=1).fit(module_of(data), data)
 
