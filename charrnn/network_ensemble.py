@@ -2,7 +2,7 @@
 
 The logits of an ensemble are ln(weighted mean of the members' softmaxes), whose own softmax that
 mean is; its state is the members' layers, one member after the other. So whatever takes a network
-takes an ensemble: evaluation, the torch engine, the teachers of a distillation.
+takes an ensemble: evaluation, the torch engine.
 """
 
 from __future__ import annotations

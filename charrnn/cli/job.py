@@ -222,7 +222,7 @@ def make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
 
 
 def with_real_paths(config: TrainOptions, known: dict[str, str] | None = None) -> TrainOptions:
-    """The config with the real paths of the models that the run starts from and learns from.
+    """The config with the real path of the model that the run starts from.
 
     outputs/latest will be another run once this one has begun.
 
@@ -234,13 +234,8 @@ def with_real_paths(config: TrainOptions, known: dict[str, str] | None = None) -
     def real(path: str) -> str:
         return known.setdefault(os.path.abspath(path), os.path.realpath(path))
 
-    start, teachers = config.init_from, config.distill_from
-    teachers = [teachers] if isinstance(teachers, str) else teachers
-    return replace(
-        config,
-        init_from=None if start is None else real(start),
-        distill_from=None if teachers is None else [*map(real, teachers)],
-    )
+    start = config.init_from
+    return config if start is None else replace(config, init_from=real(start))
 
 
 def request_of(

@@ -544,8 +544,6 @@ def is_same_run(now: Config, recorded: Config) -> bool:
 
     What is automatic or null in `now` was decided at the recorded run's start.
     """
-    if now.get("distill_from") is None and recorded.get("distill_from") is not None:
-        return False  # it is never chosen automatically
     for group in NAMED_NODES:
         if (
             not isinstance(recorded.get(group), dict)

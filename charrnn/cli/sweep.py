@@ -266,7 +266,7 @@ def _find_models(line: Line, swept: list[Override]) -> None:
     """Look up, where the jobs are not known yet, each model that one may begin with."""
     first = [_first(override) for override in swept]
     for override in swept:
-        if override.key_or_group in ("init_from", "distill_from") and override.is_sweep_override():
+        if override.key_or_group == "init_from" and override.is_sweep_override():
             for text in override.sweep_string_iterator():
                 _check(line, [*first, f"{override.get_key_element()}={text}"], 0)
 

@@ -184,7 +184,6 @@ def _check_run(content: dict[str, Any]) -> None:
             "sizes": list,
             "ranks": list,
             "best": {"loss": (float, int), "step": int},
-            "teachers": (str, type(None)),
         },
     )
     _require_plain("config", entry["config"])
@@ -214,10 +213,10 @@ def _check_carried(state: list[Any], architecture: Architecture) -> None:
     ):
         raise wrong
     rows = {part.shape[:1] for layer in state for part in layer}
-    own = architecture.zero_state(0)  # the teachers' come after
+    own = architecture.zero_state(0)
     found = [[part.shape[1:] for part in layer] for layer in state]
     numbers = all(part.is_floating_point() for layer in state for part in layer)
-    if len(rows) > 1 or found[: len(own)] != [[part.shape[1:] for part in x] for x in own]:
+    if len(rows) > 1 or found != [[part.shape[1:] for part in x] for x in own]:
         raise wrong
     if not numbers and not architecture.is_own:
         raise wrong

@@ -25,7 +25,6 @@ from charrnn.options.ranges import (
     PATH,
     POSITIVE,
     SEED,
-    SHARE,
     TEXT,
     THREADS,
     Range,
@@ -137,8 +136,6 @@ class TrainOptions:
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
     init_from: Annotated[str | None, PATH, FIXED]
-    distill_from: Annotated[str | list[str] | None, PATH, FIXED]
-    distill_weight: Annotated[float, SHARE, FIXED]
     tags: Annotated[list[str] | None, TEXT]
 
     @classmethod

@@ -39,8 +39,6 @@ def introduce(
             f"init_from: {initial.common} {many} from {short_path(str(config.init_from))}, "
             f"{initial.new} new, {initial.unused} of that model's not used"
         )
-    if config.distill_from is not None:
-        say(f"teachers: {len(config.distill_from)}, weight {config.distill_weight:g}")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "

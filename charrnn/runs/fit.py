@@ -31,7 +31,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn import own_code
 from charrnn.errors import InputError, Interrupted, RunError, one_line
-from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, definite
 from charrnn.processor import keep_freed_memory
@@ -42,9 +41,7 @@ from charrnn.runs.other_models import (
     Initial,
     initial_weights,
     read_initial,
-    read_teachers,
     require_same_tokens,
-    teach,
 )
 from charrnn.runs.process_group import lost, means_lost
 from charrnn.runs.spec import Result, RunSpec
@@ -62,12 +59,10 @@ class Inputs(NamedTuple):
 
     Attributes:
         initial: the model that a new run starts from (`init_from=`).
-        teachers: those of `distill_from=`.
     """
 
     data: TextDataModule
     initial: TrainedModel | None = None
-    teachers: Trained | None = None
 
     @classmethod
     def read(cls, run: RunSpec) -> Inputs:
@@ -100,7 +95,7 @@ class Inputs(NamedTuple):
         if config.init_from is not None and run.checkpoint is None:
             initial = read_initial(config.init_from)
             require_same_tokens(config.init_from, initial, data.vocabulary, data.options.encoding)
-        return cls(data, initial, read_teachers(config, data.vocabulary))
+        return cls(data, initial)
 
 
 class Parts(NamedTuple):
@@ -136,7 +131,6 @@ def build_parts(
     module, initial = module_of(config, data.vocabulary, world), None
     if inputs.initial is not None:
         initial = _start_from(inputs.initial, module)
-    teach(module, inputs.teachers, config.distill_weight)
     begun = {} if begun is None else begun
     return Parts(data, module, _trainer(run, data, signals, world, begun), initial)
 
@@ -410,7 +404,6 @@ def _trainer(
         "choices": dict(run.choices),
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
-        "teachers": run.teachers,
     }
     every = definite(config.checkpoint_every)
     given = Run(folder, every, signals, entry, run.best_is_lost)

@@ -30,7 +30,6 @@ class RunSpec:
         entry: what charrnn wrote into that checkpoint, and `step`, its number of steps.
         files: the HDF5 and JSON of the data, absolute, once they are known.
         best_is_lost: the files of the best model so far are gone, so that the next one counts.
-        teachers: their fingerprint, for a resume; None for a run without.
     """
 
     config: TrainOptions
@@ -46,7 +45,6 @@ class RunSpec:
     step: int = 0
     files: tuple[Path, Path] | None = None
     best_is_lost: bool = False
-    teachers: str | None = None
 
     def going_on_from(self, path: Path, content: dict[str, Any] | None = None) -> RunSpec:
         """The run from a checkpoint on; raises InputError where a run cannot go on from it."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from charrnn.models.ensemble import Trained
 from charrnn.models.trained import Architecture
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import seconds_of
@@ -18,7 +17,6 @@ from charrnn.processor import keep_freed_memory
 from charrnn.runs import budget, hardware
 from charrnn.runs.budget import Choices
 from charrnn.runs.fit import module_of, threads
-from charrnn.runs.other_models import teach
 from charrnn.runs.world import World
 from charrnn.say import duration, say
 from charrnn.text.vocabulary import Vocabulary
@@ -35,9 +33,7 @@ STEPS_BETWEEN_WAITS = {"cuda": 8}
 SPEED_KEPT = 0.8
 
 
-def decided(
-    config: TrainOptions, data: TextDataModule, world: World, teachers: Trained | None = None
-) -> TrainOptions:
+def decided(config: TrainOptions, data: TextDataModule, world: World) -> TrainOptions:
     """The config with all decided that it leaves open, which is said in a line or two.
 
     Args:
@@ -69,7 +65,7 @@ def decided(
         windows_a_step=trainer.windows_a_step,
     )
     if config.budget:
-        chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked, teachers))
+        chosen = budget.chosen(asked, _measuring(guess, data.vocabulary, world, asked))
         say(f"budget={config.budget}: {chosen.what}, about {duration(chosen.seconds)}")
         say(f"  {chosen.speed:,.0f} characters/s measured; {chosen.why}")
     else:
@@ -85,7 +81,6 @@ def _measuring(
     vocabulary: Vocabulary,
     world: World,
     asked: budget.Asked,
-    teachers: Trained | None,
 ) -> budget.SpeedOf:
     """The speed of this machine, each measured when it is asked for the first time."""
     keep_freed_memory()  # as it is in training
@@ -95,7 +90,7 @@ def _measuring(
     def speed_of(hidden_size: int, batch_size: int) -> float:
         tried = Choices(batch_size=batch_size, hidden_size=hidden_size).put_in(config)
         tried = replace(tried, trainer=hardware.resolve(tried, world))
-        speed = measured(tried, vocabulary, asked.processes, seconds, teachers)
+        speed = measured(tried, vocabulary, asked.processes, seconds)
         return speed * asked.processes * (SPEED_KEPT if asked.processes > 1 else 1)
 
     return speed_of
@@ -106,7 +101,6 @@ def measured(
     vocabulary: Vocabulary,
     processes: int,
     seconds: float,
-    teachers: Trained | None = None,
 ) -> float:
     """Characters a second that one process trains of random text, as a run would.
 
@@ -121,7 +115,6 @@ def measured(
     with threads(config, streams, World("", 0, 0, processes, processes)) as shares:
         module = module_of(config, vocabulary).to(device).train()
         module.stream_threads = shares
-        teach(module, teachers, config.distill_weight)
         step = _stepping(module, config.trainer, device)
         random = torch.Generator().manual_seed(0)
         ids = torch.randint(len(vocabulary), (streams, length + 1), generator=random).to(device)

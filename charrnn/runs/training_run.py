@@ -13,7 +13,7 @@ from charrnn.runs import folder as folders
 from charrnn.runs import hardware, newest_checkpoint, preflight, world
 from charrnn.runs.announcements import how_to_resume, say_end, say_finished
 from charrnn.runs.fit import Inputs, fit
-from charrnn.runs.other_models import adopt_architecture, fingerprint
+from charrnn.runs.other_models import adopt_architecture
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.speed import decided
 from charrnn.training.divergence import Best
@@ -67,7 +67,7 @@ def prepared(run: RunSpec, here: world.World = world.SINGLE_PROCESS) -> tuple[Ru
     inputs = Inputs.read(run)
     run = _with_choices_made(run, inputs, here)
     preflight.check_data(run, inputs.data, hardware.processes(run.config.trainer))
-    return replace(run, teachers=fingerprint(inputs.teachers, run)), inputs
+    return run, inputs
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def _with_choices_made(run: RunSpec, inputs: Inputs, here: world.World) -> RunSp
     if initial is not None:
         config = replace(config, model=adopt_architecture(config, initial, run.given))
     config = replace(config, seed=data.seed)
-    config = decided(config, data, here, inputs.teachers)
+    config = decided(config, data, here)
     config = replace(config, trainer=hardware.resolve(config, here), resume=None)
     assert data.files is not None
     return replace(run, config=config, files=data.files)

@@ -25,7 +25,7 @@ _LARGEST = 1 << 27  # bytes
 _OPTION = re.compile(r"\+{0,2}[A-Za-z]\w*([./][A-Za-z]\w*)*")
 # options that say where to: of those nothing is drawn
 _PLACES = ("hydra", "resume", "data.url", "data.input_txt", "data.input_h5", "data.input_json",
-           "init_from", "distill_from", "logger.mlflow.tracking_uri")  # fmt: skip
+           "init_from", "logger.mlflow.tracking_uri")  # fmt: skip
 
 
 @dataclass(frozen=True)

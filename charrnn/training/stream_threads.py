@@ -27,7 +27,6 @@ from torch.nn import functional as F
 
 from charrnn.errors import InputError
 from charrnn.network import Network, State, detached, joined, streams_of
-from charrnn.training.restoring import inner
 
 SEEDS = 1 << 62
 
@@ -62,10 +61,6 @@ def call(
     given = () if generator is None else (generator,)  # one's own network takes none
     logits, after = network(ids, state, *given)
     return logits, after
-
-
-def _is_charrnns(network: nn.Module) -> bool:
-    return isinstance(inner(network), Network)
 
 
 def text_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -186,8 +186,6 @@ class Result:
     ("name", "words"),
     [
         ("init_from", ["init_from=outputs/latest", "seed=1,2"]),
-        ("distill_from", ["distill_from=[outputs/latest,other]", "seed=1,2"]),
-        ("distill_from", ["distill_from='other','outputs/latest'", "seed=1,2"]),
         ("init_from", ["init_from='other','outputs/latest'", "seed=1,2", "sweep=random"]),
     ],
 )

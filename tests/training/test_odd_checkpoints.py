@@ -72,7 +72,6 @@ OF_A_RUN: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((ENTRY, "sizes"), [ABSENT, None, [], [4], [4, "x"], [4, 0], [4, 10, 3], [4, 2**70], [5, 10]]),
     ((ENTRY, "fingerprint"), [ABSENT, None, 5, "x"]),
     ((ENTRY, "finished"), [None, "x", 5]),
-    ((ENTRY, "teachers"), [5, [], "x"]),
     ((ENTRY, "config"), [ABSENT, None, [], {}, endless(), {"data": endless()}, torch.zeros(3)]),
     ((ENTRY, "config", "model"), [ABSENT, None, [], endless(), doubling(), {5: 5}]),
     ((ENTRY, "config", "optimizer"), [{"name": "adam"}, {}]),

@@ -165,10 +165,8 @@ def test_from_training_to_sampling(
     assert main(["inspect", "checkpoint=part", "output=inspect.html"]) == 2
     assert f"kind {kind}" in capfd.readouterr().err
 
-    # the weights of one, in a run of their own and as its teacher
+    # the weights of one, in a run of their own
     train(*words, "init_from=part", "trainer.max_steps=3", folder="tuned")
-    train(*words, "distill_from=[part,whole]", "trainer.max_steps=16", folder="taught")
-    train("resume=taught", "trainer.max_steps=18", small=False)
 
     uninstall(installed, monkeypatch)
     unknown = f"model.kind={kind}: is neither built in ("
