@@ -169,7 +169,6 @@ TARGETS: dict[str, type] = {
     "charrnn.LanguageModel": NetworkOptions,
     "torch.optim.Adam": AdamOptions,
     "torch.optim.AdamW": AdamOptions,
-    "charrnn.training.AdamW": AdamOptions,
     "charrnn.training.Muon": MuonOptions,
     "torch.optim.RMSprop": RMSpropOptions,
     "torch.optim.SGD": SGDOptions,

@@ -11,11 +11,10 @@ from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
-from charrnn.training.optimizers import AdamW, Muon
+from charrnn.training.optimizers import Muon
 from charrnn.training.progress_bar import Progress
 
 __all__ = [
-    "AdamW",
     "CharacterCounts",
     "EarlyStopping",
     "LanguageModel",

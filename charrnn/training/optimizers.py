@@ -1,8 +1,4 @@
-"""Optimizers that treat a network's matrices and its vectors differently, and how one is made.
-
-Both are ordinary torch optimizers: one learning rate, which a schedule moves, and a state by
-parameter that a checkpoint holds.
-"""
+"""Muon, and how an optimizer is made of trained weights."""
 
 from __future__ import annotations
 
@@ -32,34 +28,6 @@ QUINTICS = (
 # root mean square that an AdamW step typically has, which a Muon step is scaled to so that
 # both can share a learning rate (Moonlight, arXiv 2502.16982)
 ADAMW_RMS = 0.2
-
-
-class AdamW(torch.optim.AdamW):
-    """torch's AdamW whose decay pulls at matrices only, not at biases and scales.
-
-    Args:
-        params: parameters, (n, ...) each; those of one dimension are not decayed.
-        weight_decay: share of a weight, times the learning rate, that a step takes away
-            (decoupled: Loshchilov and Hutter, arXiv 1711.05101).
-    """
-
-    def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 2e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-        *,
-        fused: bool | None = None,
-    ) -> None:
-        params = list(params)
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in params if p.ndim > 1]},
-            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        betas = (betas[0], betas[1])
-        super().__init__(groups, lr, betas, eps, weight_decay, fused=fused)
 
 
 class Muon(torch.optim.Optimizer):

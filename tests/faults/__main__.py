@@ -71,7 +71,7 @@ KILLED = {
         "optimizer=muon", "schedule=linear", "schedule.warmup_steps=5", "data.shuffle=true",
         "model.dropout=0.3",
     ),
-    "an average": ("callbacks=ema", "callbacks.ema.decay=0.9", "optimizer=adamw_matrices"),
+    "an average": ("callbacks=ema", "callbacks.ema.decay=0.9", "optimizer=adam"),
     "accumulate_grad_batches=2": ("+trainer.accumulate_grad_batches=2", "trainer.max_steps=30"),
 }  # fmt: skip
 

@@ -40,8 +40,7 @@ CASES = {
         "model=gru",
         "callbacks=ema",
         "callbacks.ema.decay=0.9",
-        "optimizer=adamw_matrices",
-        "optimizer.betas=[0.0,0.99]",
+        "optimizer=adam",
     ],
 }
 

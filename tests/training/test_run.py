@@ -274,9 +274,7 @@ def test_batchnorm_needs_more_than_one_character(
     assert "model.batchnorm=true" in capfd.readouterr().err
 
 
-def test_skips_are_the_same_everywhere(
-    train: Train, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_skips_are_the_same_everywhere(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     """Trained by threads, gone on with, scored, written with, and begun from."""
     wanted = ("model.skip=sum", "trainer.threads=2", "~callbacks.counts")
     run = train(*wanted, "data.batch_size=24", "model.dropout=0.2", "trainer.max_steps=3")
