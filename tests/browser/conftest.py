@@ -12,15 +12,19 @@ from tests.browser.chromium import ARGUMENTS
 from tests.browser.fake_server import FakeServer, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium, driven by Playwright."""
-    reason = "needs Chromium and the extra browser: make test-browser"
-    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    """The system's Chromium, driven by Playwright.
+
+    Playwright keeps an event loop running in the main thread, under which nothing of another folder
+    may run: it ends with the last test of this one.
+    """
+    from playwright.sync_api import sync_playwright
+
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip(reason)
-    with playwright.sync_playwright() as driver:
+        pytest.fail("needs Chromium; make test-browser installs it where apt can")
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
         browser.close()
