@@ -14,7 +14,7 @@ PACKAGE = Path(charrnn.__file__).parent
 # from the ground up; a folder that is not there is no matter
 ORDER = (
     *("options", "text", "cells", "counts", "models", "generation", "evaluation", "training"),
-    *("runs", "sweeps", "cli", "commands", "page", "extras"),
+    *("runs", "sweeps", "cli", "commands", "extras"),
 )
 # the front doors, and the one place that reads the tables of commands and extras
 ABOVE = {"__init__.py", "__main__.py", "plugins.py"}
@@ -55,7 +55,7 @@ def test_what_lies_beside_the_folders_imports_no_command_and_no_extra() -> None:
         for path in PACKAGE.glob("*.py")
         if path.name not in ABOVE
         for room in rooms(path)
-        if room in ("cli", "commands", "page", "extras")
+        if room in ("cli", "commands", "extras")
     }
     assert wrong == set()
 

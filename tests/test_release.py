@@ -55,7 +55,7 @@ def run(
 
 def require_what_is_shipped(names: list[str]) -> None:
     assert "charrnn/conf/train.yaml" in names
-    assert "charrnn/page/index.html" in names
+    assert "charrnn/extras/page/site/index.html" in names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "outputs/"))]
 
 

@@ -80,8 +80,8 @@ def _browser(chromium: str) -> Iterator[Any]:
 
 
 def _page(path: Path, model: Any) -> Path:
-    from charrnn.extras.export.writing_page import About, writing_page
-    from charrnn.page.packing import in_precision
+    from charrnn.extras.page.packing import in_precision
+    from charrnn.extras.page.writing_page import About, writing_page
 
     page = writing_page(in_precision(model.trained, 8), About("A page", [], ""))
     path.write_text(page, encoding="utf-8")

@@ -12,16 +12,17 @@ from charrnn.plugins import Command, Extra
 _HERE = "charrnn.extras"
 
 
-def _command(name: str, options: str) -> Command:
-    """The command of the extra of the same name."""
-    extra, folder = f"{_HERE}.{name}", Path(__file__).parent / name
+def _command(name: str, options: str, extra: str | None = None) -> Command:
+    """A command of an extra, by default of the one of the same name."""
+    folder = Path(__file__).parent / (extra or name)
+    extra = f"{_HERE}.{extra or name}"
     return Command(name, f"{extra}.{name}_command:{options}", f"{extra}.{name}_command:run", folder)
 
 
 EXTRAS = (
     Extra("inspect", (_command("inspect", "InspectOptions"),)),
     Extra("serve", (_command("serve", "ServeOptions"),)),
-    Extra("export", (_command("export", "ExportOptions"),)),
+    Extra("page", (_command("export", "ExportOptions", extra="page"),)),
     Extra(
         "novelty",
         options={"sample": f"{_HERE}.novelty.novelty_options:NoveltyOptions"},

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.export.writing_page import About, writing_page
+from charrnn.extras.page.packing import in_precision, page_kinds
+from charrnn.extras.page.writing_page import About, writing_page
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import in_precision, page_kinds
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import click_character, highlighted, slide, text_of, until

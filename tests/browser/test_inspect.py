@@ -11,9 +11,9 @@ import pytest
 
 from charrnn.extras.inspect.passage_report import Passage, report
 from charrnn.extras.inspect.passage_report import page as page_of
+from charrnn.extras.page.packing import in_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import in_precision
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import until

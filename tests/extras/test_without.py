@@ -10,14 +10,14 @@ from tests.extras.without import EVERY, PROGRAM, copied, python
 
 # a line that an extra adds to the help of a command, and one with an option of it
 HELP = {
-    "export": "  export  ",
+    "page": "  export  ",
     "inspect": "  inspect  ",
     "novelty": "novel=false",
     "search": "sweep=tpe",
     "serve": "  serve  ",
 }
 REFUSED = {
-    "export": ("export output=x.html", "export: no such command"),
+    "page": ("export output=x.html", "export: no such command"),
     "inspect": ("inspect", "inspect: no such command"),
     "novelty": ("sample novel=40", "novel=40: no such option"),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),

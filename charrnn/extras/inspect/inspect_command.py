@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
+    if find_spec("charrnn.extras.page") is None:
+        raise InputError("inspect: needs charrnn.extras.page, which is not there")
     from charrnn.extras.inspect.passage_report import page, report
+    from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.files import replacing
     from charrnn.models import find_model, read_model
-    from charrnn.page.packing import in_precision, require_steps
 
     found, output = find_model(options.checkpoint), Path(options.output)
     refuse_the_model_itself(options.output, found)

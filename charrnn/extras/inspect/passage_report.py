@@ -21,13 +21,14 @@ from charrnn import metrics_csv
 from charrnn.counts import ALONE, Counts, best_context
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation, distance, features, gates
+from charrnn.extras.page.packing import Chosen, card, packed
+from charrnn.extras.page.single_file import joined, replaced, single_file, style_of
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import Chosen, card, corpus_name, packed
-from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
 from charrnn.runs import run_history
 from charrnn.say import BITS_PER_NAT, say
 from charrnn.text.vocabulary import readable
+from charrnn.training_text import corpus_name
 
 MOST_COUNTED = 1_000_000  # characters of the training text
 _LARGEST_EMBEDDING = 2000  # characters that are drawn
@@ -183,7 +184,7 @@ def _base64(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")
 
 
-FOLDER = PAGE / "inspect"
+FOLDER = Path(__file__).parent / "site"
 
 
 def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:

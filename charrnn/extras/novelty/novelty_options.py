@@ -36,8 +36,15 @@ class NoveltyOptions(SampleOptions):
             self.novel,
             "is for a text; novel=true writes no line of the training text",
         )
-        for name in ("report_folder", "corpus"):
-            value = getattr(self, name)
-            needed = self.report or (name == "corpus" and self.novel is not False)
-            what = "report=true or novel=" if name == "corpus" else "report=true"
-            require(needed or value is None, name, value, f"needs {what}")
+        require(
+            self.report or self.report_folder is None,
+            "report_folder",
+            self.report_folder,
+            "needs report=true",
+        )
+        require(
+            self.report or self.novel is not False or self.corpus is None,
+            "corpus",
+            self.corpus,
+            "needs report=true or novel=",
+        )

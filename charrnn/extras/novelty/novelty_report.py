@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from charrnn.errors import needing
-from charrnn.extras.novelty.training_text import Passage, TrainingText, words_of
 from charrnn.files import replacing
 from charrnn.text.vocabulary import readable
+from charrnn.training_text import TrainingText
 
 LONGEST = 50  # characters, of the substrings that are counted
-_TOLD = (5, 10, 15, 20, 30, 40, 50)
-_TOLD_WORDS = 20
-_TOLD_CHARACTERS = 300
+_LENGTHS = (5, 10, 15, 20, 30, 40, 50)  # of those in the table
+_WORDS, _CHARACTERS = 20, 300  # at most, of the new words and of the longest copy
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage that a text has in common with the training text.
+
+    Attributes:
+        text: the passage itself.
+        start: its first character in the text that was looked at, from 0.
+        place: its first character where the training text first has it, from 0.
+        line: the line of the training text in which that character stands, from 1.
+        count: how often the training text has it; occurrences may overlap.
+    """
+
+    text: str
+    start: int
+    place: int
+    line: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -25,9 +49,8 @@ class Report:
         characters: of the text.
         training_characters: of the training text.
         copied: the share of the text's substrings of 1, 2, ... up to `LONGEST` characters that
-            stand in the training text, each counted wherever it stands; as far as the text has
-            any of that length.
-        longest: the longest passage that stands there too; None where there is none.
+            stand in the training text, as far as the text has any of that length.
+        longest: the longest passage that stands there too, the first of several.
         words: how many the text has, without one that it ends in: it may have been cut off.
         new_words: those of them that the training text does not have, whatever their case,
             each once, in the text's order.
@@ -42,50 +65,40 @@ class Report:
     new_words: list[str]
     bits_per_character: float | None
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
+    def as_json(self) -> dict[str, Any]:
         values = asdict(self)
         if self.longest is not None:
             values["longest"]["text"] = readable(self.longest.text)
         return values
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _lines(self) -> list[str]:
         lines = [
             f"novelty: {self.characters:,} characters beside {self.training_characters:,} of the "
             f"training text"
         ]
-        told = [length for length in _TOLD if length <= len(self.copied)]
-        if told:
-            shares = [f"{self.copied[length - 1]:.1%}" for length in told]
-            lines.append("  passages of   " + "".join(f"{length:>8}" for length in told))
+        if lengths := [length for length in _LENGTHS if length <= len(self.copied)]:
+            shares = [f"{self.copied[length - 1]:.1%}" for length in lengths]
+            lines.append("  passages of   " + "".join(f"{length:>8}" for length in lengths))
             lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
         if (longest := self.longest) is not None:
-            length, last = len(longest.text), longest.place + len(longest.text)
+            length = len(longest.text)
             often = f", {longest.count:,} times" if longest.count > 1 else ""
+            shown, half = readable(longest.text), _CHARACTERS // 2
+            if len(shown) > _CHARACTERS:
+                shown = f"{shown[:half]} ... {shown[-half:]}"
             lines += [
                 f"  longest copy  {length:,} characters, from {longest.start:,} on",
                 f"  stands in     line {longest.line:,}, characters {longest.place:,} to "
-                f"{last:,}{often}",
-                f"                {_cut(readable(longest.text))!r}",
+                f"{longest.place + length:,}{often}",
+                f"                {shown!r}",
             ]
         if self.words:
-            lines.append(f"  new words     {len(self.new_words):,} of {self.words:,}{self._told()}")
+            several = self.new_words[:_WORDS] + ["..."] * (len(self.new_words) > _WORDS)
+            named = f": {', '.join(several)}" if several else ""
+            lines.append(f"  new words     {len(self.new_words):,} of {self.words:,}{named}")
         if self.bits_per_character is not None:
             lines.append(f"  the model     {self.bits_per_character:.3f} bits per character")
-        return lines
-
-    def _told(self) -> str:
-        told = self.new_words[:_TOLD_WORDS]
-        more = ", ..." if len(self.new_words) > len(told) else ""
-        return f": {', '.join(told)}{more}" if told else ""
-
-
-def _cut(text: str) -> str:
-    half = _TOLD_CHARACTERS // 2
-    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
+        return "\n".join(lines)
 
 
 def report_on(text: str, training: TrainingText, bits_per_character: float | None = None) -> Report:
@@ -95,23 +108,41 @@ def report_on(text: str, training: TrainingText, bits_per_character: float | Non
         text: in the characters of the training text; of a model of bytes, its bytes.
     """
     matches = training.longest_matches(text)
-    copied = [
-        float((matches[length - 1 :] >= length).mean())
-        for length in range(1, min(LONGEST, len(text)) + 1)
-    ]
-    words = words_of(text)
+    lengths = range(1, min(LONGEST, len(text)) + 1)
+    words = _words(text)
     if words and readable(text).endswith(words[-1]):
-        del words[-1]  # it may have been cut off
-    new_words = {word: None for word in words if word.casefold() not in training.words}
+        del words[-1]
+    old = _words_of(training)
     return Report(
         characters=len(text),
-        training_characters=len(training),
-        copied=copied,
-        longest=training.longest_copy(text, matches),
+        training_characters=len(training.text),
+        copied=[float((matches[length - 1 :] >= length).mean()) for length in lengths],
+        longest=_longest(text, matches, training),
         words=len(words),
-        new_words=list(new_words),
+        new_words=list(dict.fromkeys(word for word in words if word.casefold() not in old)),
         bits_per_character=bits_per_character,
     )
+
+
+def _longest(text: str, matches: npt.NDArray[np.int64], training: TrainingText) -> Passage | None:
+    length = int(matches.max(initial=0))
+    if not length:
+        return None
+    start = int(matches.argmax()) + 1 - length
+    passage = text[start : start + length]
+    place = training.text.find(passage)
+    line = training.text.count("\n", 0, place) + 1
+    return Passage(passage, start, place, line, training.count(passage))
+
+
+@functools.lru_cache(maxsize=1)
+def _words_of(training: TrainingText) -> frozenset[str]:
+    return frozenset(word.casefold() for word in _words(training.text))
+
+
+def _words(text: str) -> list[str]:
+    """Letters, and apostrophes between them."""
+    return _WORD.findall(readable(text))
 
 
 def draw(report: Report, path: Path) -> None:
@@ -125,11 +156,7 @@ def draw(report: Report, path: Path) -> None:
         from matplotlib.figure import Figure
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    shares = [100 * share for share in report.copied]
-    axes.plot(range(1, len(shares) + 1), shares, linewidth=2)
-    if report.longest is not None and (length := len(report.longest.text)) <= LONGEST:
-        axes.axvline(length, color="gray", linestyle="dashed")
-        axes.annotate("the longest copy ", (length, 97), ha="right", va="top", color="gray")
+    axes.plot(range(1, len(report.copied) + 1), [100 * share for share in report.copied])
     axes.set(
         title=f"{report.characters:,} characters beside {report.training_characters:,} "
         "of the training text",

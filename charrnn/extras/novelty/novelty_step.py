@@ -16,6 +16,7 @@ from charrnn.errors import InputError, install
 from charrnn.extras.novelty.novelty_options import NoveltyOptions
 from charrnn.files import replacing
 from charrnn.options.commands import SampleOptions
+from charrnn.options.datasets import SPLITS
 from charrnn.say import BITS_PER_NAT, say
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 def novelty_step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
     """The step, if it has anything to do."""
-    if not isinstance(options, NoveltyOptions):
-        return None
+    assert isinstance(options, NoveltyOptions)
     return NoveltyStep(options, sampler) if options.report or options.novel is not False else None
 
 
@@ -41,13 +41,18 @@ class NoveltyStep(SampleStep):
     """
 
     def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
-        from charrnn.extras.novelty.training_text import find_training_text
+        from charrnn.training_text import find_training_text
 
-        self._options = options
-        self._sampler = sampler
+        needed = ["pydivsufsort"] * (options.report or options.novel is not True)
+        for package in [*needed, *["matplotlib"] * options.report]:
+            if find_spec(package) is None:
+                name = "report" if options.report else "novel"
+                raise InputError(f"{name}: needs {package}; {install('novelty')}")
+        self._options, self._sampler = options, sampler
         self._texts: list[tuple[SamplingParams, list[str]]] = []
-        _require_packages(options)
-        self._training = find_training_text(sampler.model, options.corpus)
+        # a line of one's own is no new one, whichever split it stands in
+        splits = SPLITS if options.novel is True else ("train",)
+        self._training = find_training_text(sampler.model, options.corpus, splits)
 
     def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
         """Without a longer run of the training text than is allowed."""
@@ -58,18 +63,16 @@ class NoveltyStep(SampleStep):
         return write_novel(self._sampler, asked, self._training, self._options.novel)
 
     def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
-        """Without the lines of the training text."""
+        """Without the lines of the text."""
         if self._options.novel is False:
             return None
         from charrnn.generation.lines import write_lines
 
-        return write_lines(self._sampler, asked, self._training.lines)
+        lines = {line.rstrip() for line in self._training.text.split("\n")}
+        return write_lines(self._sampler, asked, lines)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
-        if not self._options.report:
-            yield from texts
-            return
         for text in texts:
             pieces: list[str] = []
             self._texts.append((text.asked, pieces))
@@ -85,27 +88,20 @@ class NoveltyStep(SampleStep):
             return
         from charrnn.extras.novelty.novelty_report import report_on
 
-        found = list(self._asked_and_written())
-        for number, (asked, text) in enumerate(found):
-            report = report_on(text, self._training, self._bits_per_character(asked, text))
-            several = f"{number}, temperature={asked.temperature}: " if len(found) > 1 else ""
-            say(f"{several}{report}")
-            self._write_files(report, output, [number] if len(found) > 1 else [])
-
-    def _asked_and_written(self) -> Iterator[tuple[SamplingParams, str]]:
-        """The texts; of a list of lines all of its lines as one."""
-        if self._options.mode == "text":
-            for asked, pieces in self._texts:
-                yield asked, "".join(pieces)
-            return
-        for asked, lines in itertools.groupby(self._texts, lambda text: text[0]):
-            new = ["".join(pieces).removesuffix("\n") + "\n" for _, pieces in lines]
-            yield replace(asked, start_text=""), "".join(new)
-
-    def _bits_per_character(self, asked: SamplingParams, text: str) -> float | None:
-        if not text:
-            return None
-        return -self._sampler.log_probability(asked, text) / len(text) * BITS_PER_NAT
+        texts = [(asked, "".join(pieces)) for asked, pieces in self._texts]
+        if self._options.mode == "lines":  # all of a list as one
+            texts = [
+                (replace(asked, start_text=""), "".join(f"{t.rstrip()}\n" for _, t in lines))
+                for asked, lines in itertools.groupby(texts, lambda text: text[0])
+            ]
+        for number, (asked, text) in enumerate(texts):
+            bits = None
+            if text:
+                bits = -self._sampler.log_probability(asked, text) / len(text) * BITS_PER_NAT
+            report = report_on(text, self._training, bits)
+            several = len(texts) > 1
+            say(f"{number}, temperature={asked.temperature}: {report}" if several else str(report))
+            self._write_files(report, output, [number] if several else [])
 
     def _write_files(self, report: Report, output: str | None, numbers: list[int]) -> None:
         """The report's JSON and plot, under the name of the text that it is on."""
@@ -120,7 +116,7 @@ class NoveltyStep(SampleStep):
         place = named.parent if folder is None else Path(folder)
         stem = str(place / "-".join([named.stem, *map(str, numbers)]))
         with replacing(Path(f"{stem}.report.json")) as temporary:
-            temporary.write_text(json.dumps(report.plain(), indent=1) + "\n")
+            temporary.write_text(json.dumps(report.as_json(), indent=1) + "\n")
         draw(report, Path(f"{stem}.report.png"))
         say(f"{stem}.report.json and .png")
 
@@ -129,13 +125,3 @@ def _noted(pieces: Iterable[str], notes: list[str]) -> Iterator[str]:
     for piece in pieces:
         notes.append(piece)
         yield piece
-
-
-def _require_packages(options: NoveltyOptions) -> None:
-    """Raise InputError unless the extra is installed, as far as it will be needed."""
-    name = "report" if options.report else "novel"
-    suffixes = options.report or options.novel is not True
-    needed = ["pydivsufsort"] * suffixes + ["matplotlib"] * options.report
-    for package in needed:
-        if find_spec(package) is None:
-            raise InputError(f"{name}: needs {package}; {install('novelty')}")

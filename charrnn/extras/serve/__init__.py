@@ -11,5 +11,4 @@ scheduler           the thread that reads and writes for all clients of a model
 state_cache         the states along the last prompt of each client
 served_models       the models of a server under their names
 copied_passages     what of a text stands in the training text
-page/               the page at /: plain files
 """

@@ -46,7 +46,7 @@ from charrnn.extras.serve.served_models import HowToRead, Models
 from charrnn.models.ensemble import Trained
 from charrnn.text.unknown_characters import read_as
 
-PAGE = Path(__file__).parents[2] / "page"
+PAGE = Path(__file__).parents[1] / "page" / "site"
 # The page is made of files of this folder, and speaks with this server alone.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -151,9 +151,10 @@ def make_app(
             allow_headers=["*"],  # OpenAI's client in a browser sends a dozen of its own
         )
     app.add_middleware(HostCheck, sites=sites)
-    # in a folder of its own: what is mounted at / would answer every wrong method of a route
-    app.mount("/page", _Page(directory=PAGE))
-    app.add_route("/", _first_page, include_in_schema=False)
+    if PAGE.is_dir():  # it is another extra's
+        # in a folder of its own: what is mounted at / would answer every wrong method of a route
+        app.mount("/page", _Page(directory=PAGE))
+        app.add_route("/", _first_page, include_in_schema=False)
     return app
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.sampler import in_characters_of
 from charrnn.models.ensemble import Trained
-
-if TYPE_CHECKING:
-    from charrnn.extras.novelty.training_text import TrainingText
+from charrnn.training_text import TrainingText, find_training_text
 
 
 class Copies:
@@ -55,18 +52,10 @@ class Copies:
         with self._lock:
             if id(model) not in self._texts:
                 try:
-                    self._texts[id(model)] = _training_text(model, self._corpus)
+                    self._texts[id(model)] = find_training_text(model, self._corpus)
                 except InputError as error:
                     self._texts[id(model)] = error
             found = self._texts[id(model)]
         if isinstance(found, InputError):
             raise found
         return found
-
-
-def _training_text(model: Trained, corpus: str | None) -> TrainingText:
-    try:
-        from charrnn.extras.novelty.training_text import find_training_text
-    except ModuleNotFoundError:
-        raise InputError("this server was installed without charrnn.extras.novelty") from None
-    return find_training_text(model, corpus)

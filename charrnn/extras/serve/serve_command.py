@@ -105,7 +105,7 @@ def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
     A folder named by the time of its run, and the file that every run writes, have no name to
     give; the model is then called as its training text.
     """
-    from charrnn.page.packing import corpus_name
+    from charrnn.training_text import corpus_name
 
     if checkpoint is None:
         return corpus_name(model) or "latest"

@@ -9,14 +9,14 @@ import pytest
 
 from charrnn.extras.inspect import activations
 from charrnn.extras.inspect import passage_report as report
+from charrnn.extras.page.packing import EXACT, packed
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import EXACT, packed
 from charrnn.text.vocabulary import Vocabulary
+from tests.extras.page.node import NETWORK, PAGE, run
 from tests.generation.models import CHARACTERS, trained_model
-from tests.page.node import NETWORK, PAGE, run
 
-INSPECT = PAGE / "inspect"
+INSPECT = PAGE.parents[1] / "inspect" / "site"
 TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1200))
 MADE = """
 const sampler = new module_sampler.Sampler(given.model);

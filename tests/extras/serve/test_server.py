@@ -176,7 +176,7 @@ def test_what_is_wrong_is_named_as_it_was_sent(
 
 
 def test_the_page_is_there_and_loads_nothing_from_elsewhere(http: httpx.Client) -> None:
-    if not (Path(charrnn.__file__).parent / "page" / "index.html").is_file():
+    if not (Path(charrnn.__file__).parent / "extras" / "page" / "site" / "index.html").is_file():
         pytest.skip("there is no page in this checkout")
     page = http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

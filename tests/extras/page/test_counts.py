@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from charrnn.counts import Weights
+from charrnn.extras.page.packing import EXACT, packed, packed_counts
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import EXACT, packed, packed_counts
 from charrnn.text.vocabulary import Vocabulary
+from tests.extras.page.node import NETWORK, PAGE, run
 from tests.generation.test_counted import TEXT, counted
-from tests.page.node import NETWORK, PAGE, run
 
 SAMPLER = """const { unpackedCounts } = module_counts;
 const unpacked = await Promise.all(given.map(([_, counts]) => unpackedCounts(counts)));

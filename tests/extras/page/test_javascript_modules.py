@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.page.single_file import joined
-from tests.page.node import run
+from charrnn.extras.page.single_file import joined
+from tests.extras.page.node import run
 
 
 def test_what_is_imported_comes_first_and_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from charrnn.page.single_file import as_data, replaced, single_file
+from charrnn.extras.page.single_file import as_data, replaced, single_file
 
 HTML = '<html>\n<head>\n<meta charset="utf-8">\n</head>\n<body>\n</body>\n</html>\n'
 

@@ -1,6 +1,6 @@
 /** What the model expected at the place that one points at. */
 
-import { levelOf } from "../tint.js";
+import { levelOf } from "../../page/site/tint.js";
 import { percent } from "./measurements.js";
 import { named, shown } from "./places.js";
 

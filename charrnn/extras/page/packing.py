@@ -1,7 +1,7 @@
 """A model in a page: its card, and its weights in few bytes, as text that the page carries.
 
 What is packed is JSON: the architecture, the vocabulary, what the page tells of the model, and all
-weights in base64. `charrnn/page/network/packed.js` reads it. Matrices are float32, float16, or
+weights in base64. `site/network/packed.js` reads it. Matrices are float32, float16, or
 int8 with a scale for each row; vectors, of which there are few numbers, are always float32.
 """
 
@@ -14,7 +14,6 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,20 +22,21 @@ import numpy.typing as npt
 from charrnn import __version__
 from charrnn.counts import Counts
 from charrnn.errors import InputError
+from charrnn.extras.page.single_file import SITE
 from charrnn.generation.engines import Engines, has_kernel
 from charrnn.generation.rounding import in_rows
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
-from charrnn.models.ensemble import Trained
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.primer import FACT, primer_of
+from charrnn.training_text import corpus_name
 
 Array = npt.NDArray[np.float32]
 
 # where each cell that the page can step has its step
-_CELLS = Path(__file__).resolve().parents[1] / "page" / "network" / "cells.js"
+_CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
 
@@ -131,7 +131,7 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
 
 
 def packed_counts(counts: Counts) -> str:
-    """Counts as JSON in ASCII; `charrnn/page/network/counts.js` reads it."""
+    """Counts as JSON in ASCII; `site/network/counts.js` reads it."""
     table = counts.table
     arrays = table.arrays()
     # a byte each, or little-endian
@@ -198,13 +198,6 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
 
 
 _INDENTED = 0.3  # of the lines, from which on it is no accident
-
-
-def corpus_name(model: Trained) -> str | None:
-    """The name of the text that the model was trained on, without its folder and ending."""
-    path = model.facts.get("input_h5")
-    # in the cache a name ends in the digest of the text's place and options
-    return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
 
 def is_indented(model: TrainedModel) -> bool:

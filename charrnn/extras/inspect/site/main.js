@@ -1,6 +1,6 @@
 /** The page in which one looks inside a model. */
 
-import { Sampler } from "../network/sampler.js";
+import { Sampler } from "../../page/site/network/sampler.js";
 import { InspectPage } from "./inspect-page.js";
 import { readReport } from "./report.js";
 

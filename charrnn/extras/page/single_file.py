@@ -13,14 +13,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-PAGE = Path(__file__).parent
+SITE = Path(__file__).parent / "site"
 
 _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
 def style_of(folder: Path) -> str:
     """The CSS of the page in a folder: what all pages have, and its own."""
-    files = (PAGE / "palette.css", folder / "style.css")
+    files = (SITE / "palette.css", folder / "style.css")
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

@@ -1,4 +1,4 @@
-/** A model as charrnn/page/packing.py writes it: JSON, with the weights' bytes in base64. */
+/** A model as charrnn/extras/page/packing.py writes it: JSON, with the weights' bytes in base64. */
 
 /**
  * @typedef {object} Cell  As charrnn/cells.py describes them.

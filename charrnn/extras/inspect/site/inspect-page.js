@@ -1,7 +1,7 @@
 /** The parts of the page, and what happens when one edits, looks and holds. */
 
-import { difference, spliced } from "../draft.js";
-import { levelOf } from "../tint.js";
+import { difference, spliced } from "../../page/site/draft.js";
+import { levelOf } from "../../page/site/tint.js";
 import { CursorCard } from "./cursor.js";
 import { History } from "./history.js";
 import { UnitMap } from "./map.js";

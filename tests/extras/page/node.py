@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import charrnn
+from charrnn.extras.page.packing import EXACT, Precision, packed
+from charrnn.extras.page.single_file import joined
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import EXACT, Precision, packed
-from charrnn.page.single_file import joined
 
-PAGE = Path(charrnn.__file__).parent / "page"
+PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
 NETWORK = PAGE / "network"
 
 

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.page.packing import Chosen, packed, packed_counts
-from charrnn.page.single_file import PAGE, joined, replaced, single_file, style_of
+from charrnn.extras.page.packing import Chosen, packed, packed_counts
+from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
 from charrnn.text.unknown_characters import PLAIN
 
 
@@ -32,7 +32,7 @@ def writing_page(chosen: Chosen, about: About) -> str:
     model, counts = packed(chosen.model, chosen.precision, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
-    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    html = (SITE / "index.html").read_text(encoding="utf-8")
     for old, new in (
         ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
         ("<title>Write with charrnn</title>", f"<title>{escape(about.title)}</title>"),
@@ -43,8 +43,8 @@ def writing_page(chosen: Chosen, about: About) -> str:
         html = replaced(html, old, new)
     return single_file(
         html,
-        style=style_of(PAGE),
-        script=joined(PAGE / "main-network.js"),
+        style=style_of(SITE),
+        script=joined(SITE / "main-network.js"),
         data={
             "packed-model": model,
             "packed-counts": "null" if counts is None else packed_counts(counts),

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.extras.export import export_command as export
-from charrnn.extras.export.export_command import ENDINGS, ExportOptions
+from charrnn.extras.page import export_command as export
+from charrnn.extras.page.export_command import ENDINGS, ExportOptions
+from charrnn.extras.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
 from charrnn.options.sampling import SamplingParams
-from charrnn.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
 from tests.generation.models import trained_model
 
 DEFAULTS = ExportOptions(

@@ -1,7 +1,7 @@
 /** What the model writes from a place on: as it was trained, and with units held. */
 
-import { Chooser } from "../network/choosing.js";
-import { Uniforms } from "../network/random.js";
+import { Chooser } from "../../page/site/network/choosing.js";
+import { Uniforms } from "../../page/site/network/random.js";
 
 const STEPS_A_LOOK = 8; // after which it looks at the clock
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.extras.page.packing import EXACT, PRECISIONS, Precision, packed, page_kinds, rounded
 from charrnn.generation.numpy_engine import NumpyEngine
 from charrnn.generation.state import beginning
 from charrnn.generation.weights import fold
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.page.packing import EXACT, PRECISIONS, Precision, packed, page_kinds, rounded
 from charrnn.text.vocabulary import Vocabulary
+from tests.extras.page.node import NETWORK, run, with_sampler
 from tests.generation.models import trained_model
-from tests.page.node import NETWORK, run, with_sampler
 
 STACKS: list[dict[str, Any]] = [
     {"num_layers": 1},

@@ -8,19 +8,19 @@ from typing import Annotated
 
 from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError
+from charrnn.extras.page.packing import Chosen
 from charrnn.options.ranges import (
     PATH,
     TEXT,
     Range,
 )
-from charrnn.page.packing import Chosen
 from charrnn.say import say
 
 
 def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, as its ending says."""
+    from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.models import find_model, read_model
-    from charrnn.page.packing import in_precision, require_steps
 
     source, output = find_model(options.checkpoint), Path(options.output)
     refuse_the_model_itself(options.output, source)
@@ -42,9 +42,10 @@ def run(options: ExportOptions) -> None:
 
 
 def _write_page(options: ExportOptions, chosen: Chosen, output: Path) -> None:
-    from charrnn.extras.export.writing_page import About, writing_page
+    from charrnn.extras.page.packing import card, is_indented
+    from charrnn.extras.page.writing_page import About, writing_page
     from charrnn.files import replacing
-    from charrnn.page.packing import card, corpus_name, is_indented
+    from charrnn.training_text import corpus_name
 
     title = options.title or corpus_name(chosen.model) or "charrnn"
     about = About(title, card(chosen), options.licence, is_indented(chosen.model))

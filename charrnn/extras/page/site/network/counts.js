@@ -11,7 +11,7 @@ const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 const MANY = 255; // a count that a byte does not hold stands apart
 
 /**
- * The counts that charrnn/page/packing.py packed.
+ * The counts that charrnn/extras/page/packing.py packed.
  *
  * @returns {Promise<Counts | null>} Null where there are none, or the browser cannot unpack them.
  */

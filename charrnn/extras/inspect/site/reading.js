@@ -8,8 +8,8 @@
  * there at once.
  */
 
-import { spliced } from "../draft.js";
-import { likeliestFirst, logProbability } from "../network/choosing.js";
+import { spliced } from "../../page/site/draft.js";
+import { likeliestFirst, logProbability } from "../../page/site/network/choosing.js";
 
 const STRIDE = 64; // places from one kept state to the next
 const LEAD = 256;

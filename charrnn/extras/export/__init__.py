@@ -1,1 +1,0 @@
-"""A model as something that others open: a page that writes by itself, a model file."""

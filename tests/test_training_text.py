@@ -1,0 +1,72 @@
+"""The training text of a model: where it is found, and what stands in it, by plain definitions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.errors import InputError
+from charrnn.options.datasets import SPLITS, SplitOptions
+from charrnn.text.preprocessing import preprocess
+from charrnn.training_text import TrainingText, corpus_name, find_training_text
+from tests.generation.models import trained_model
+
+# few characters, of one to four bytes, a byte of a model of bytes, and a surrogate that is none
+texts = st.text(st.sampled_from("ab\né東🙂\udcc3\udca9\ud800"), max_size=40)
+TEXT = "one\ntwo, zwölf 東\n" * 5
+
+
+@settings(deadline=None)
+@given(texts, texts, st.integers(0, 30))
+def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None:
+    pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
+    text, whole = training[copied:] + text, TrainingText(training)
+    assert whole.longest_matches(text).tolist() == [
+        max(k for k in range(end + 1) if text[end - k : end] in training)
+        for end in range(1, len(text) + 1)
+    ]
+    if passage := text[:3]:
+        assert (passage in whole) == (passage in training)
+        assert whole.count(passage) == sum(training.startswith(passage, at) for at in range(99))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    made = preprocess(str(tmp_path / "text.txt"), None, None, SplitOptions(0.2, 0.2, encoding))
+    facts = {"input_h5": str(made.h5), "input_json": str(made.json), "encoding": encoding}
+    model = replace(trained_model(vocabulary=made.vocabulary), facts=facts)
+    whole = made.vocabulary.decode(made.vocabulary.encode(TEXT))
+    found = find_training_text(model).text
+    assert whole.startswith(found)
+    assert len(whole) * 0.6 <= len(found) < len(whole) * 0.7
+    assert find_training_text(model, str(tmp_path / "text.txt"), SPLITS).text == whole
+    assert find_training_text(model, splits=SPLITS).text == whole
+    assert find_training_text(replace(model, facts={}), str(made.h5)).text == found
+    assert corpus_name(model) == "text"
+
+
+def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    for facts in ({}, {"input_h5": "gone.h5", "input_json": "gone.json"}):
+        model = replace(trained_model(), facts=facts)
+        with pytest.raises(InputError, match=r"^corpus=null: .* give corpus="):
+            find_training_text(model)
+    for name in ("gone.txt", "gone.h5"):
+        with pytest.raises(InputError, match=f"^corpus={name}: "):
+            find_training_text(model, name)
+    monkeypatch.setitem(sys.modules, "pydivsufsort", None)
+    with pytest.raises(InputError, match=r"pip install .*\[novelty\]'"):
+        TrainingText("red").longest_matches("red")
+
+
+def test_a_long_text_that_is_all_copied() -> None:
+    pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
+    training = "".join(np.random.default_rng(0).choice(list("abcd \n"), 20_000))
+    matches = TrainingText(training).longest_matches("X" + training[5000:9000])
+    assert matches.tolist() == list(range(4001))
