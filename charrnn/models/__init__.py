@@ -3,7 +3,7 @@
 trained     Architecture, and weights with what is needed to use them
 ensemble    several of them as one
 model_file  the safetensors file that training exports
-torch7      what torch-rnn wrote
+torch_rnn   what torch-rnn wrote, in the format of torch7
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def read_model(path: str | os.PathLike[str] | None) -> TrainedModel:
 
         return checkpoint.read_model(path)
     if start.startswith(_TORCH7) or path.suffix == ".t7":
-        from charrnn.models import torch7
+        from charrnn.models import torch_rnn
 
-        return torch7.read_model(path)
+        return torch_rnn.read_model(path)
     raise InputError(
         f"{path}: {'is no model' if start else 'is empty'}; a model is a run folder, its .ckpt, "
         f"a model file (.safetensors) or torch-rnn's .t7"

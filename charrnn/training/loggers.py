@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from charrnn.errors import RunError
 from charrnn.files import Growing, replacing
-from charrnn.say import BITS_PER_NAT, say
+from charrnn.say import say
 
 COLUMNS = (
     "step",
@@ -219,49 +218,3 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, flo
             yield prefix + name, value
         elif value is not None:
             yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
-
-
-# TensorBoard reads every file with "tfevents" in its name; a name of its own is replaced
-# when the same history is written again, and a run's own events stay
-HISTORY_EVENTS = "events.out.tfevents.history"
-
-Step = tuple[int, float | None, float | None]
-
-
-def write_history(rows: Sequence[Step], folder: Path) -> None:
-    """Write metrics.csv and tensorboard/ into a folder, whole or not at all.
-
-    Args:
-        rows: (step, training loss, validation loss) in order, in nats per character;
-            None where unknown.
-
-    Raises:
-        RunError: `folder` cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".history.", dir=folder) as temporary:
-            _write_history(rows, Path(temporary))
-            (folder / "tensorboard").mkdir(exist_ok=True)
-            for events in Path(temporary, "tensorboard").glob("*tfevents*"):
-                os.replace(events, folder / "tensorboard" / HISTORY_EVENTS)
-            os.replace(Path(temporary, "metrics.csv"), folder / "metrics.csv")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror or error})") from error
-
-
-def _write_history(rows: Sequence[Step], folder: Path) -> None:
-    loggers = (
-        MetricsCSV(folder),
-        TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
-    )
-    try:
-        for step, train, val in rows:
-            values = {} if train is None else {"train/loss": train}
-            if val is not None:
-                values |= {"val/loss": val, "val/bits_per_character": val * BITS_PER_NAT}
-            for logger in loggers:
-                logger.log_metrics(values, step)
-    finally:
-        for logger in loggers:
-            logger.finalize("success")

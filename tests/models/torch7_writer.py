@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,6 @@ class Function:
 @dataclass(eq=False)
 class Storage:
     numbers: npt.NDArray[Any]
-    kind: str = ""  # "Cuda", say, where the class is not that of the numbers
     size: int | None = None  # a size that is not the true one
 
 
@@ -50,13 +48,6 @@ class Tensor:
     strides: tuple[int, ...] = ()
     offset: int = 0
     kind: str = "Float"
-
-
-@dataclass(eq=False)
-class Raw:
-    """Bytes as they are, at the place of a value."""
-
-    content: bytes
 
 
 KINDS = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "u1": "Byte"}
@@ -103,9 +94,7 @@ class _Writer:
         self.out.append(content + b"\n" if self.ascii and content else content)
 
     def value(self, value: Any) -> None:
-        if isinstance(value, Raw):
-            self.out.append(value.content)
-        elif value is None:
+        if value is None:
             self.int(NIL)
         elif isinstance(value, bool):
             self.int(BOOLEAN)
@@ -141,7 +130,7 @@ class _Writer:
             self.header(value.class_name, value.version)
             self.value(value.fields)
         elif isinstance(value, Storage):
-            self.header(f"torch.{value.kind or kind_of(value.numbers)}Storage", 1)
+            self.header(f"torch.{kind_of(value.numbers)}Storage", 1)
             self.longs([len(value.numbers) if value.size is None else value.size])
             form = ".9g" if value.numbers.dtype == np.float32 else ".17g"
             if value.numbers.dtype.kind != "f":
@@ -344,10 +333,3 @@ def modules_of(saved: dict[str, Any], class_name: str) -> list[Torch]:
     """The modules of a class in a checkpoint, to be changed in place."""
     modules = saved["model"].fields["net"].fields["modules"].values()
     return [module for module in modules if module.class_name == class_name]
-
-
-def written(folder: Path, value: Any, **options: Any) -> Path:
-    """The file checkpoint_3.t7 of `value`."""
-    path = folder / "checkpoint_3.t7"
-    path.write_bytes(dumps(value, **options))
-    return path
