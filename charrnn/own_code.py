@@ -1,37 +1,29 @@
-"""Whose code raised an error: charrnn's, or somebody's own that it called.
-
-A callback, a loss, an optimizer or a plugin of somebody's own runs between frames of Lightning,
-torch and Hydra. The innermost frame that is neither theirs nor Python's decides.
-"""
+"""Whose code raised an error: charrnn's or a library's, or somebody's own that it called."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
-import re
 import site
 import sysconfig
 import traceback
-from importlib import metadata
 from pathlib import Path
 
-from charrnn import DISTRIBUTION
 from charrnn.errors import OwnCodeError
 
 PACKAGE = Path(__file__).resolve().parent
-# Hydra finds its plugins beside the package
-OURS = (PACKAGE, PACKAGE.parent / "hydra_plugins")
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def explained(error: BaseException) -> OwnCodeError | None:
-    """What to say of an error that somebody's own code raised; None if it was charrnn's."""
+def blamed(error: BaseException) -> OwnCodeError | None:
+    """What to say of an error that somebody's own code raised; None if it was not theirs.
+
+    A callback, a loss or an optimizer of somebody's own runs between frames of Lightning, torch
+    and Hydra. The innermost frame that is neither Python's nor an installed package's decides.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    deciding = [frame for frame in frames if not _is_dependency(frame.filename)]
-    if not deciding or _is_ours(deciding[-1].filename):
+    deciding = [frame for frame in frames if not _is_installed(frame.filename)]
+    if not deciding or _is_charrnn(deciding[-1].filename):
         return None
-    own = [frame for frame in deciding if not _is_ours(frame.filename)]
+    own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
     lines = "".join(
         ["Traceback (only what is not charrnn's or a library's):\n", *traceback.format_list(own)]
     )
@@ -43,55 +35,32 @@ def explained(error: BaseException) -> OwnCodeError | None:
     )
 
 
-def _is_ours(filename: str) -> bool:
-    return any(Path(filename).resolve().is_relative_to(folder) for folder in OURS)
+def _is_charrnn(filename: str) -> bool:
+    path = Path(filename).resolve()
+    # Hydra finds its plugins beside the package
+    return path.is_relative_to(PACKAGE) or path.is_relative_to(PACKAGE.parent / "hydra_plugins")
 
 
-def _is_dependency(filename: str) -> bool:
-    """Whether a file is Python's, or of a package that charrnn requires."""
+def _is_installed(filename: str) -> bool:
+    """Whether a file is Python's, or of an installed package that is not charrnn."""
     if filename.startswith("<"):  # made at run time
         return True
+    names = ("purelib", "platlib", "stdlib", "platstdlib")
+    folders = [*map(sysconfig.get_path, names), *site.getsitepackages()]
+    folders += [site.getusersitepackages(), *_TORCH]
     path = Path(filename).resolve()
-    if any(path.is_relative_to(folder) for folder in OURS):
-        return False
-    for folder in _site_folders():
-        if path.is_relative_to(folder):
-            return path.relative_to(folder).parts[0].removesuffix(".py") in _required()
-    return any(
-        path.is_relative_to(Path(sysconfig.get_path(name)).resolve())
-        for name in ("stdlib", "platstdlib")
-    )
+    is_inside = any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
+    return is_inside and not _is_charrnn(filename)
 
 
-@functools.cache
-def _site_folders() -> list[Path]:
-    named = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    folders = [*named, *site.getsitepackages(), site.getusersitepackages()]
-    # torch, which every frame of a training passes, may lie where another file sent Python
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        folders.append(str(metadata.distribution("torch").locate_file("")))
-    return [Path(folder).resolve() for folder in folders]
+def _place_of_torch() -> list[str]:
+    """Where torch lies, which every frame of a training passes: elsewhere, by a .pth file."""
+    from importlib import metadata
+
+    try:
+        return [str(metadata.distribution("torch").locate_file(""))]
+    except metadata.PackageNotFoundError:
+        return []
 
 
-@functools.cache
-def _required() -> frozenset[str]:
-    """What is imported of all that charrnn requires, its extras too, and of what that requires."""
-    names: set[str] = set()
-    waiting = [DISTRIBUTION]
-    while waiting:
-        name = _canonical(waiting.pop())
-        if name in names:
-            continue
-        names.add(name)
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            for line in metadata.requires(name) or ():
-                if (found := _NAME.match(line)) and (
-                    "extra ==" not in line or name == DISTRIBUTION
-                ):
-                    waiting.append(found[0])
-    packages = metadata.packages_distributions()
-    return frozenset(p for p, owners in packages.items() if names & set(map(_canonical, owners)))
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+_TORCH = _place_of_torch()

@@ -38,7 +38,7 @@ def end(label: str, error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     from charrnn import own_code
 
-    if own := own_code.explained(error):
+    if own := own_code.blamed(error):
         return end(label, own)
     _print_traceback(error)
     return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
@@ -59,7 +59,7 @@ def message(error: BaseException) -> str:
         return plain(str(error))
     from charrnn import own_code
 
-    if own := own_code.explained(error):
+    if own := own_code.blamed(error):
         return plain(str(own))
     return plain(f"{type(error).__name__}: {error}")
 

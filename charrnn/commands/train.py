@@ -52,8 +52,8 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     """
     from charrnn.cli import compose
     from charrnn.cli.resuming import run_of
-    from charrnn.runs import fit, hardware, preflight
-    from charrnn.runs.training_run import prepared
+    from charrnn.runs import hardware, preflight
+    from charrnn.runs.training_run import build_parts, prepared
     from charrnn.training.signals import Signals
 
     command = replace(plugins.commands()["train"], run=_asked)
@@ -66,8 +66,8 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     run, inputs = prepared(run)
     if run.config.trainer.accelerator == "gpu":
         hardware.make_deterministic()
-    data, module, trainer, _ = fit.build_parts(run, inputs, Signals())
-    return data, module, trainer
+    module, trainer, _ = build_parts(run, inputs, Signals())
+    return inputs.data, module, trainer
 
 
 def _asked(asked: Request) -> Request:
@@ -112,15 +112,16 @@ def follow() -> int | None:
         return None
     from charrnn.cli import exit_codes
     from charrnn.runs import process_group, processes
+    from charrnn.runs.training_run import fit
     from charrnn.say import lasting_streams
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
-        process_group.meet(here)  # at once: the others are waiting
+        process_group.join(here)  # at once: the others are waiting
         return None
     try:
         with lasting_streams(), Signals(speaks=False) as signals:
-            processes.follow(here, signals)
+            processes.follow(fit, here, signals)
     except (process_group.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
     except Exception as error:

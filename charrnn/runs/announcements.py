@@ -11,7 +11,7 @@ from charrnn.files import short_path
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, unmake
-from charrnn.runs.other_models import Initial
+from charrnn.runs.initial_model import Initial
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule

@@ -1,333 +1,214 @@
-"""What a training is to be, where that is left open: size, dropout, streams and steps.
+"""What a training is where its options leave it open: size, dropout, streams and steps.
 
-They follow from the length of the text and from the time that training may take. With
-`budget=10m` that is ten minutes of this machine, whose speed is measured
-(`charrnn.runs.speed`); without, some minutes of a usual one. An option that is not null is
-left as it is. It is chosen once, when a run begins, and recorded as if it had been given: a
-resume goes by that.
+conf/by_length.yaml says it by the length of the text. With `budget=10m` the largest network of
+its row is taken that this machine, whose speed is measured, can train in that time. An option
+that is given stays. It is chosen once, when a run begins, and recorded: a resume goes by that.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-import numpy as np
+from omegaconf import OmegaConf
 
 from charrnn.errors import InputError
-from charrnn.options.training import TrainOptions
+from charrnn.options.ranges import seconds_of
+from charrnn.options.training import TrainOptions, definite
+from charrnn.plugins import CONF
+from charrnn.say import duration, say
 from charrnn.streams import fitting_sizes
 
-# units of a layer, two of which have 0.08, 0.25, 0.9, 1.9, 3.3 and 7.3 million parameters
-SIZES = (64, 128, 256, 384, 512, 768)
-# A size needs so many trained characters a parameter: in the same time, 2 x 256 with 0.7 of
-# them ended at 1.64 on 80,000 characters, where 2 x 128 with 6 did at 1.58. With 1.3 and more
-# time it was at 1.56, and that is why it may have twelve parameters for each character of the
-# text: 2 x 128 for 24,000, 2 x 256 for 80,000.
-CHARACTERS_PER_PARAMETER, PARAMETERS_PER_CHARACTER = 3, 12
-# Epochs are at most so many, and epochs * parameters / characters, which is how often the text
-# could have been learnt by heart, is no more than MEMORIZATION: with dropout 0.5, 2 x 128 on 24,000
-# characters got no better after 15 epochs of 25, nor 2 x 256 on 80,000 after 13 of 18.
-EPOCHS, MEMORIZATION = 50, 150
-# A text of a few lines gets no more epochs than this, and where validation loss stays OVERFIT
-# nats above the best a training ends whose length was not given: 5,000 characters were at their
-# best after 150 steps of 800.
-MOST_EPOCHS, OVERFIT = 100, 0.3
-# Dropout for each doubling of that. On a million characters, 3 epochs of 2 x 256 end at 1.447
-# with 0.1 and at 1.468 with 0.2, 5 epochs at 1.437 and 1.441; 16 of 2 x 128 on 27,000 and 14 of
-# 2 x 256 on 80,000 are 0.06 to 0.07 worse with 0.2 than with 0.4, on test. Ten of these, too few
-# for any network, are best without: before FULL_DROPOUT_STEPS it is in proportion. LEAST_STEPS are
-# needed for anything.
-DROPOUT_PER_DOUBLING, MOST_DROPOUT, FULL_DROPOUT_STEPS, LEAST_STEPS = 0.07, 0.5, 1200, 800
-# Streams: half as many for a training of less than FEW_STEPS, as long as that keeps HALF_KEEPS of
-# the characters, and twice as many where that is DOUBLE_GAIN faster (on a GPU) and leaves
-# MANY_STEPS. 2 x 128 on 80,000 characters ended at 1.63 after 1,100 steps of 32 streams, at 1.58
-# after 1,500 of 16.
-FEWEST_STREAMS, USUAL_STREAMS, MOST_STREAMS = 8, 32, 128
-FEW_STEPS, MANY_STEPS = 2500, 5000
-HALF_KEEPS, DOUBLE_GAIN = 0.6, 1.4
-# of the time, what is trained and validated in; the rest is for measuring, checkpoints,
-# samples and a machine that others use too
+BY_LENGTH = CONF / "by_length.yaml"
+# of a budget, what is trained and validated in; the rest is for measuring, checkpoints, samples
+# and a machine that others use too
 TRAINING_SHARE = 0.85
-VALIDATION_SHARE, ASKED_VALIDATION_SHARE = 0.1, 0.5
-# at most, and as many before they read only a part of the text
-VALIDATIONS, WHOLE_VALIDATIONS = 40, 10
-SECONDS_BETWEEN = 5.0
-LEAST_STEPS_BETWEEN = 50  # steps
+# a network is taken for a budget that sees so much of what its row says, and trained so much
+LEAST_SHARE, MOST_SHARE = 0.7, 1.2
 # scoring a character takes no more than this share of the time of training one (measured: 0.32
-# to 0.38)
-SCORING_COST = 0.4
+# to 0.38), and all validations together no more than that share of a training
+SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
+VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
+# where validation loss stays so many nats above the best, a training whose length was not given
+# ends: 5,000 characters were at their best after 150 steps of 800
+OVERFIT_MARGIN = 0.3
+USUAL_SEQ_LENGTH = 64  # of which the rows speak
+# what stands for the choices where the text is not known yet
+GUESS_CHARACTERS = 1_000_000
 
-# Without a budget: the seconds that a run takes on two cores, and characters a second that
-# such a machine trains, by units. So the same text gets the same training everywhere.
-USUAL_SECONDS, USUAL_SIZE, USUAL_DROPOUT = 100, 256, 0.3
-USUAL_SPEEDS = {64: 200_000, 128: 150_000, 256: 70_000, 384: 36_000, 512: 20_000, 768: 9_000}
-
-# characters that are trained in a second by a network of so many units with so many streams
-SpeedOf = Callable[[int, int], float]
+T = TypeVar("T")
+# characters that are trained in a second by a network of such options
+SpeedOf = Callable[[TrainOptions], float]
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The options that are decided, by their names in a config; None is open."""
+class Row:
+    """A network for a text of some length; one of `passes` and `steps` is given."""
 
-    batch_size: int | None = None
-    hidden_size: int | None = None
-    dropout: float | None = None
-    max_epochs: int | None = None
-    max_steps: int | None = None
-    checkpoint_every: int | None = None
-    limit_val_batches: float | None = None
-    margin: float | None = None  # of the callback `overfitting`, in a config that has one
+    hidden_size: int
+    dropout: float
+    batch_size: int
+    passes: float | None = None
+    steps: int | None = None
+    usual: bool = False
 
-    @classmethod
-    def of(cls, config: TrainOptions) -> Choices:
-        """What a config says."""
-        return cls(
-            config.data.batch_size,
-            config.model.hidden_size,
-            config.model.dropout,
-            config.trainer.max_epochs,
-            config.trainer.max_steps,
-            config.checkpoint_every,
-            config.trainer.rest.get("limit_val_batches"),
-            config.callbacks.get("overfitting", {}).get("margin"),
-        )
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is open that a training needs to know."""
-        needed = (self.batch_size, self.hidden_size, self.dropout, self.checkpoint_every)
-        return None not in needed and (self.max_epochs, self.max_steps) != (None, None)
-
-    def over(self, others: Choices) -> Choices:
-        """These, and of the others what is open here."""
-        mine = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(others, **mine)
+    def trained(self, characters: int) -> float:
+        """Characters that it reads in all of a text of so many."""
+        if self.steps is not None:
+            return self.steps * self.batch_size * USUAL_SEQ_LENGTH
+        return definite(self.passes) * characters
 
     def put_in(self, config: TrainOptions) -> TrainOptions:
-        """The config with these choices; what is open stays as it is."""
-        new = self.over(Choices.of(config))
-        rest, callbacks = dict(config.trainer.rest), dict(config.callbacks)
-        if new.limit_val_batches is not None:
-            rest["limit_val_batches"] = new.limit_val_batches
-        if new.margin is not None and "overfitting" in callbacks:
-            callbacks["overfitting"] = {**callbacks["overfitting"], "margin": new.margin}
+        """The config with its size, dropout and streams where those are open."""
+        data, model = config.data, config.model
         return replace(
             config,
-            data=replace(config.data, batch_size=new.batch_size),
-            model=replace(config.model, hidden_size=new.hidden_size, dropout=new.dropout),
-            trainer=replace(
-                config.trainer, max_epochs=new.max_epochs, max_steps=new.max_steps, rest=rest
+            data=replace(data, batch_size=_given(data.batch_size, self.batch_size)),
+            model=replace(
+                model,
+                hidden_size=_given(model.hidden_size, self.hidden_size),
+                dropout=_given(model.dropout, self.dropout),
             ),
-            callbacks=callbacks,
-            checkpoint_every=new.checkpoint_every,
         )
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is to be trained, in how long, and what of it is decided already.
-
-    Attributes:
-        characters, validated: of the text, to train on and to validate on.
-        parameters_of: how many a network of so many units has.
-        given: what stays as it is.
-        every: steps between validations, if that is given.
-        validating: share of the time that validations of the whole text may take.
-        seq_length: characters in a window.
-        processes: that train together, and share out the streams.
-        windows_a_step: whose gradients are added up.
-    """
-
-    characters: int
-    validated: int
-    seconds: float
-    parameters_of: Callable[[int], int]
-    given: Choices = Choices()
-    every: int | None = None
-    validating: float = VALIDATION_SHARE
-    seq_length: int = 64
-    processes: int = 1
-    windows_a_step: int = 1
-
-    @property
-    def most(self) -> float:
-        """Validations and saves that there are at most, if nothing else is asked for."""
-        return min(VALIDATIONS, self.seconds / SECONDS_BETWEEN)
-
-    def steps(self, batch: int) -> int | None:
-        """The steps that are given, in whichever way; None: they are open."""
-        bounds = [self.given.max_steps] if self.given.max_steps is not None else []
-        if self.given.max_epochs is not None:
-            windows = max(1, self.characters // _a_step(self, batch))
-            bounds.append(self.given.max_epochs * windows)
-        return min(bounds, default=None)
+def rows(characters: int) -> list[Row]:
+    """The networks for a text of so many characters, smallest first."""
+    table = _table()
+    return table[max(least for least in table if least <= characters)]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The choices, and what is said of them: what, and why.
-
-    Attributes:
-        seconds: that it will take at `speed`, in characters a second.
-    """
-
-    choices: Choices
-    what: str
-    why: str
-    seconds: float
-    speed: float
+@functools.cache
+def _table() -> dict[int, list[Row]]:
+    content: Any = OmegaConf.to_container(OmegaConf.load(BY_LENGTH))
+    return {int(least): [Row(**row) for row in listed] for least, listed in content.items()}
 
 
-def chosen(asked: Asked, speed_of: SpeedOf) -> Chosen:
-    """Size, dropout, streams and steps for the time that is given."""
-    size, why = _size(asked, speed_of, asked.given.batch_size or USUAL_STREAMS)
-    batch = asked.given.batch_size or _streams(asked, speed_of, size)
-    speed = speed_of(size, batch)
-    steps = asked.steps(batch)
-    if steps is not None:
-        # a length that is given may take longer
-        taken = steps * _a_step(asked, batch) / speed / TRAINING_SHARE
-        asked = replace(asked, seconds=max(asked.seconds, taken))
-    validations, share, pause = _validations(asked, speed, batch)
-    saves = validations if asked.every is None else max(1, int(asked.most))
-    enough = _enough(asked, size)
-    possible = speed * (TRAINING_SHARE * asked.seconds - pause)
-    is_given = steps is not None
-    if steps is None:
-        steps = max(1, int(min(possible, enough) / _a_step(asked, batch)))
-    trained = steps * _a_step(asked, batch)
-    epochs = trained / asked.characters
-    open_choices = Choices(
-        batch_size=batch,
-        hidden_size=size,
-        dropout=dropout(epochs * asked.parameters_of(size) / asked.characters, steps),
-        max_steps=None if is_given else steps,
-        checkpoint_every=max(LEAST_STEPS_BETWEEN, -(-steps // saves)),
-        limit_val_batches=share if share < 1 else None,
-        margin=None if is_given else OVERFIT,
-    )
-    choices = asked.given.over(open_choices)
-    if is_given:
-        why = f"the length is given; {why}"
-    elif possible > enough:
-        why = f"{epochs:,.0f} epochs of this text are enough; {why}"
-    if share < 1:
-        why += f"; validation reads {share:.2%} of its text"
-    return Chosen(
-        choices,
-        f"{size} units, dropout {choices.dropout:g}, {steps:,} steps of {batch} x "
-        f"{asked.seq_length} characters ({epochs:,.2f} epochs)",
-        why,
-        trained / speed + pause,
-        speed,
-    )
-
-
-def _size(asked: Asked, speed_of: SpeedOf, batch: int) -> tuple[int, str]:
-    """The most units that are trained long enough, and why there are not more."""
-    if asked.given.hidden_size is not None:
-        return asked.given.hidden_size, "the size is given"
-    largest = SIZES[0]
-    for size in SIZES[1:]:
-        parameters = asked.parameters_of(size)
-        if parameters > PARAMETERS_PER_CHARACTER * asked.characters:
-            return largest, f"{size} units are too many for so short a text"
-        # none that is larger is measured, which would take longer
-        sees = speed_of(size, batch) * TRAINING_SHARE * asked.seconds / parameters
-        if sees < CHARACTERS_PER_PARAMETER:
-            return largest, f"{size} units would see {sees:.1f} characters a parameter in that time"
-        largest = size
-    return largest, "it chooses no more units"
-
-
-def _streams(asked: Asked, speed_of: SpeedOf, size: int) -> int:
-    """Half as many and half as many again as long as there are few steps; or twice as many."""
-
-    def trained(batch: int) -> float:
-        speed = speed_of(size, batch)
-        pause = _validations(asked, speed, batch)[2]
-        return min(speed * (TRAINING_SHARE * asked.seconds - pause), _enough(asked, size))
-
-    def steps(batch: int) -> float:
-        return trained(batch) / _a_step(asked, batch)
-
-    batch = USUAL_STREAMS
-    if asked.steps(batch) is not None:
-        return batch  # fewer would make the training shorter
-    while batch > FEWEST_STREAMS and steps(batch) < FEW_STEPS:
-        half = batch // 2
-        if half % asked.processes or trained(half) < HALF_KEEPS * trained(batch):
-            return batch
-        batch = half
-    while batch < MOST_STREAMS and steps(batch) >= 2 * MANY_STEPS:
-        if trained(2 * batch) < DOUBLE_GAIN * trained(batch):
-            break
-        batch *= 2
-    return batch
-
-
-def _enough(asked: Asked, size: int) -> float:
-    """Characters after which more bring nothing."""
-    epochs = min(EPOCHS, MEMORIZATION * asked.characters / asked.parameters_of(size))
-    # a few pages have too few characters for any network
-    least = min(LEAST_STEPS * FEWEST_STREAMS * asked.seq_length, MOST_EPOCHS * asked.characters)
-    return max(epochs * asked.characters, least)
-
-
-def _a_step(asked: Asked, batch: int) -> int:
-    """Characters that a training step takes."""
-    streams, characters = fitting_sizes(asked.characters, batch, asked.seq_length)
-    return streams * characters * asked.windows_a_step
-
-
-def _validations(asked: Asked, speed: float, batch: int) -> tuple[int, float, float]:
-    """How many there are, of which share of the text, and the seconds that all take."""
-    each = asked.validated * SCORING_COST / speed
-    given = asked.given.limit_val_batches
-    if isinstance(given, float):
-        each *= given
-    limit, is_given = asked.validating * asked.seconds, given is not None
-    if asked.every is not None:
-        time, between = TRAINING_SHARE * asked.seconds, asked.every * _a_step(asked, batch) / speed
-        count = time / (between + each)
-        if count * each > limit and not is_given:
-            count = (time - limit) / between
-    else:
-        of_whole_texts = limit / max(each, 1e-9)
-        most = of_whole_texts if is_given else max(WHOLE_VALIDATIONS, of_whole_texts)
-        count = min(asked.most, most)
-    count = max(1, int(count))
-    if is_given or count * each <= limit:
-        return count, 1.0, count * each
-    share = max(1e-4, math.floor(1e4 * limit / (count * each)) / 1e4)
-    return count, share, count * each * share
-
-
-def dropout(by_heart: float, steps: int) -> float:
-    """A share, in steps of 0.05.
-
-    Args:
-        by_heart: epochs * parameters / characters.
-    """
-    share = min(MOST_DROPOUT, DROPOUT_PER_DOUBLING * math.log2(max(1.0, by_heart)))
-    return round(20 * share * min(1.0, steps / FULL_DROPOUT_STEPS)) / 20
-
-
-def usual_speed(size: int) -> float:
-    """Characters a second that a usual machine trains with a network of so many units."""
-    return float(np.interp(size, list(USUAL_SPEEDS), list(USUAL_SPEEDS.values())))
-
-
-# -- in a config -------------------------------------------------------------------------
+def usual_row(characters: int, hidden_size: int | None = None) -> Row:
+    """The network that is trained without a budget, or the one nearest to a size that is given."""
+    found = rows(characters)
+    if hidden_size is not None:
+        return min(found, key=lambda row: abs(row.hidden_size - hidden_size))
+    return next(row for row in found if row.usual)
 
 
 def guessed(config: TrainOptions) -> TrainOptions:
     """The config with a guess in place of what is decided only once the text is known."""
-    guess = Choices(batch_size=USUAL_STREAMS, hidden_size=USUAL_SIZE, dropout=USUAL_DROPOUT)
-    return Choices.of(config).over(guess).put_in(config)
+    return usual_row(GUESS_CHARACTERS).put_in(config)
+
+
+def is_complete(config: TrainOptions) -> bool:
+    """Whether nothing is open that a training needs to know."""
+    trainer = config.trainer
+    needed = (config.data.batch_size, config.model.hidden_size, config.model.dropout)
+    has_length = trainer.max_epochs is not None or trainer.max_steps is not None
+    return None not in (*needed, config.checkpoint_every) and has_length
+
+
+def decided(
+    config: TrainOptions, characters: int, validated: int, speed_of: SpeedOf
+) -> TrainOptions:
+    """The config with all that it leaves open, which is said in a line or two.
+
+    Args:
+        characters, validated: of the text, to train on and to validate on.
+        speed_of: measures this machine; called for a budget only.
+    """
+    trainer = config.trainer
+    is_open = trainer.max_epochs is None and trainer.max_steps is None
+    if config.budget is None:
+        row = usual_row(characters, config.model.hidden_size)
+        config = row.put_in(config)
+        steps, line = _steps(row, config, characters), "for a text of this length"
+    else:
+        row, speed = _affordable(config, characters, speed_of)
+        config = row.put_in(config)
+        steps = _in_time(config, characters, validated, speed)
+        most = max(1, int(MOST_SHARE * _steps(row, config, characters)))
+        trained = min(steps, most) * _a_step(config, characters)
+        line = f"budget={config.budget}, about {duration(trained / speed)}"
+        line += f" at {speed:,.0f} characters/s" + (", which is enough" if steps > most else "")
+        steps = min(steps, most)
+    if is_open:
+        config = replace(config, trainer=replace(config.trainer, max_steps=steps))
+        config = _with_overfitting_margin(config)
+        epochs = steps * _a_step(config, characters) / characters
+        data, model = config.data, config.model
+        say(
+            f"{line}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "
+            f"{data.batch_size} x {data.seq_length} characters ({epochs:,.2f} epochs)"
+        )
+    if config.checkpoint_every is None:
+        every = _between_validations(config, characters, validated)
+        config = replace(config, checkpoint_every=every)
+    return config
+
+
+def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tuple[Row, float]:
+    """The largest network that sees enough in the time, and its speed; else the smallest."""
+    seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
+    if config.model.hidden_size is not None:
+        row = usual_row(characters, config.model.hidden_size)
+        return row, speed_of(row.put_in(config))
+    found: tuple[Row, float] | None = None
+    for row in rows(characters):
+        trained = row.put_in(config)
+        speed = speed_of(trained)
+        if found is not None and speed * seconds < LEAST_SHARE * row.trained(characters):
+            break  # none that is larger is measured, which would take longer
+        found = row, speed
+    assert found is not None
+    return found
+
+
+def _in_time(config: TrainOptions, characters: int, validated: int, speed: float) -> int:
+    """Steps that a budget has time for, with their validations."""
+    seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
+    possible = seconds * speed
+    last = min(SCORING_COST * validated, possible / 2)  # a run ends with a validation
+    if config.validate_every:  # as often as was asked for, and else a share of the time
+        cost = SCORING_COST * validated / config.validate_every
+    else:
+        cost = VALIDATION_SHARE * _a_step(config, characters) if validated else 0.0
+    return max(1, int((possible - last) / (_a_step(config, characters) + cost)))
+
+
+def _between_validations(config: TrainOptions, characters: int, validated: int) -> int:
+    """Steps from one validation and checkpoint to the next."""
+    steps = total_steps(config, max(1, characters // _a_step(config, characters)))
+    trained = steps * _a_step(config, characters)
+    most = VALIDATION_SHARE * trained / max(1.0, SCORING_COST * validated)
+    count = min(VALIDATIONS, max(1, int(most)))
+    return max(LEAST_STEPS_BETWEEN, -(-steps // count))
+
+
+def total_steps(config: TrainOptions, steps_per_epoch: int) -> int:
+    """Training steps from the run's beginning, by whichever length is reached first."""
+    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
+    bounds = [epochs * steps_per_epoch if epochs is not None else None, steps]
+    return min(bound for bound in bounds if bound is not None)
+
+
+def _steps(row: Row, config: TrainOptions, characters: int) -> int:
+    return max(1, int(row.trained(characters) / _a_step(config, characters)))
+
+
+def _a_step(config: TrainOptions, characters: int) -> int:
+    """Characters that a training step takes."""
+    data = config.data
+    streams, length = fitting_sizes(characters, definite(data.batch_size), data.seq_length)
+    return streams * length * config.trainer.windows_a_step
+
+
+def _with_overfitting_margin(config: TrainOptions) -> TrainOptions:
+    """A training whose length is chosen here ends by itself where it learns by heart."""
+    node = config.callbacks.get("overfitting")
+    if node is None or node.get("margin") is not None:
+        return config
+    callbacks = {**config.callbacks, "overfitting": {**node, "margin": OVERFIT_MARGIN}}
+    return replace(config, callbacks=callbacks)
 
 
 def refuse_two_lengths(config: TrainOptions) -> None:
@@ -339,3 +220,7 @@ def refuse_two_lengths(config: TrainOptions) -> None:
                 f"trainer.{name}={value}: budget={config.budget} chooses how long to train; give "
                 f"one of them"
             )
+
+
+def _given(value: T | None, chosen: T) -> T:
+    return chosen if value is None else value

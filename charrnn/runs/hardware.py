@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -208,3 +210,44 @@ def describe(trainer: TrainerOptions) -> str:
     emulated = precision == "bf16-mixed" and not _has_bf16(trainer.accelerator)
     note = " (emulated here: slow, and with other bits than where it is native)" if emulated else ""
     return f"{device}{several}, precision {precision}{note}"
+
+
+def device(trainer: TrainerOptions) -> torch.device:
+    """The first device of resolved options."""
+    if trainer.accelerator != "gpu":
+        return torch.device(trainer.accelerator)
+    devices = trainer.devices
+    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+@contextlib.contextmanager
+def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
+    """Let torch use the threads that were chosen; yields how many share out the streams.
+
+    Args:
+        streams: of this process, fewer than `data.batch_size` where the text is short.
+    """
+    trainer, num_shards = config.trainer, 1
+    count = definite(trainer.threads)
+    if trainer.accelerator == "gpu":
+        make_deterministic()
+    if world.launcher:
+        # else Lightning sets a number of its own
+        os.environ["OMP_NUM_THREADS"] = str(count)
+    if trainer.accelerator == "cpu":
+        each = definite(config.data.batch_size) // world.size
+        num_shards = min(chosen_shares(config.model, each, count), streams)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count // num_shards)
+    try:
+        yield num_shards
+    finally:
+        torch.set_num_threads(before)  # a sweep's next run chooses anew

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from charrnn.errors import InputError
-from charrnn.options.training import TrainOptions
 from charrnn.runs import budget, hardware, world
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
@@ -51,19 +50,12 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
         )
     if run.entry is not None:
         _check_fits(run, run.entry, data, processes)
-    if run.step > (total := total_steps(config, streams.windows)):
+    steps_per_epoch = streams.windows // group
+    if run.step > (total := budget.total_steps(config, steps_per_epoch)):
         raise InputError(
             f"trainer.max_steps={total}: {run.checkpoint} is at step {run.step} already; "
             f"a resume can only go on"
         )
-
-
-def total_steps(config: TrainOptions, windows: int) -> int:
-    """Training steps from the run's beginning, as far as its length is given in epochs or steps."""
-    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
-    each = windows // config.trainer.windows_a_step
-    bounds = [epochs * each if epochs is not None else None, steps]
-    return min(bound for bound in bounds if bound is not None)
 
 
 def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: int) -> None:

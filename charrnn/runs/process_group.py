@@ -1,38 +1,34 @@
-"""The processes of one run as torch's process group: how they meet, and hand over the task."""
+"""The processes of one run as torch's process group: how they join it, and get the run."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import re
-import secrets
-import time
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from torch.distributed import Store  # type: ignore[attr-defined]
 
 from charrnn.errors import RunError
-from charrnn.runs.world import ADDRESS, PORT, World, set_slurm_meeting_point
+from charrnn.runs.world import ADDRESS, PORT, World, slurm_port
 
-# the others wait so long while the first prepares the text
+# the others wait so long while rank 0 prepares the text
 TIMEOUT = timedelta(minutes=60)
-ASK_EVERY = 0.02  # seconds
 # gloo's errors are plain RuntimeErrors
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
-_task_sent = False
 
 
 class LostProcess(RunError):
     """Another process of the run ended or cannot be reached."""
 
 
-def meet(world: World, store: Store | None = None) -> None:
-    """Become a member of the group, which Lightning then finds and uses; all wait for all.
+def join(world: World, store: Store | None = None) -> None:
+    """Become a member of the group, which Lightning then finds and uses; each waits for all.
 
     Args:
         store: where they meet, if not where the environment says.
@@ -40,17 +36,16 @@ def meet(world: World, store: Store | None = None) -> None:
     Raises:
         RunError: they cannot meet.
     """
-    if dist.is_initialized():
-        return
     if world.launcher == "srun":
-        set_slurm_meeting_point()
+        nodes = os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")
+        os.environ.setdefault(ADDRESS, SLURMEnvironment.resolve_root_node_address(nodes))
+        os.environ.setdefault(PORT, str(slurm_port()))
     world.export()
-    # what they tell each other between steps goes over the CPU, and no GPU waits for it
+    # what they exchange between steps goes over the CPU, and no GPU waits for it
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        meeting = store if store is not None else _torchrun_store(world)
         dist.init_process_group(
-            backend, store=meeting, rank=world.rank, world_size=world.size, timeout=TIMEOUT
+            backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
         )
     except RuntimeError as error:
         where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
@@ -58,71 +53,38 @@ def meet(world: World, store: Store | None = None) -> None:
             f"{world.launcher}: its processes cannot meet at {where} ({_first_line(error)}); "
             f"{ADDRESS} and {PORT} may name another place"
         ) from error
-    if world.rank == 0 and store is None:
-        # waiting ranks exit if no task is sent
-        atexit.register(_dismiss)
 
 
-def _torchrun_store(world: World) -> Store | None:
-    """A part of torchrun's store for this start of the processes; None where it has no store.
-
-    When torchrun starts them again, the addresses of the processes that are gone still stand in
-    its store, and who reads one waits for nobody. So the first process draws a name, and makes
-    sure that each of the others has heard it: one that is gone does not answer.
-    """
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return None
-    address, port = os.environ[ADDRESS], int(os.environ[PORT])
-    store = TCPStore(address, port, is_master=False, timeout=TIMEOUT)
-    own = secrets.token_hex(8)
-    if world.rank:
-        store.set(f"charrnn/{world.rank}", own)
-        name = store.get(f"charrnn/{own}").decode()
-        store.set(f"charrnn/{name}/{world.rank}", "")
-        return PrefixStore(name, store)
-    silent = set(range(1, world.size))
-    while silent:
-        for rank in tuple(silent):
-            if store.check([f"charrnn/{rank}"]):
-                store.set(f"charrnn/{store.get(f'charrnn/{rank}').decode()}", own)
-            if store.check([f"charrnn/{own}/{rank}"]):
-                silent.remove(rank)
-        time.sleep(ASK_EVERY)
-    return PrefixStore(own, store)
+def leave() -> None:
+    """End the group; not after a failure, when it may wait for processes that are gone."""
+    if sys.exc_info()[0] is None:
+        dist.destroy_process_group()
 
 
-def send_task(task: Any) -> None:
-    """Tell all the others what to do; the first process does this, once."""
-    global _task_sent
-    _task_sent = True
-    _broadcast([task])
+def send_run(run: Any) -> None:
+    """Hand the run to all other ranks; None: there is nothing to train."""
+    _broadcast([run])
 
 
-def receive_task() -> Any:
-    """What the first process tells the others to do; None if there is nothing.
+def receive_run() -> Any:
+    """The run that rank 0 hands over.
 
     Raises:
-        LostProcess: the first process is gone.
+        LostProcess: rank 0 is gone, since it refused its command line, for one.
     """
-    told: list[Any] = [None]
+    received: list[Any] = [None]
     with ThreadPoolExecutor(1) as waiting:
         # a signal interrupts this wait, and would not one in torch
-        future = waiting.submit(_broadcast, told)
+        future = waiting.submit(_broadcast, received)
         try:
             future.result()
         except RuntimeError as error:
-            raise LostProcess(f"the first process ended ({_first_line(error)})") from error
-    return told[0]
+            raise LostProcess(f"rank 0 ended ({_first_line(error)})") from error
+    return received[0]
 
 
-def _broadcast(told: list[Any]) -> None:
-    dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
-
-
-def _dismiss() -> None:
-    if not _task_sent:
-        with contextlib.suppress(RuntimeError, ValueError):
-            send_task(None)
+def _broadcast(objects: list[Any]) -> None:
+    dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
 
 
 def means_lost(error: BaseException) -> bool:

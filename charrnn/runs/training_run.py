@@ -1,27 +1,58 @@
-"""`charrnn train`, from the run that is to be done to its result: one page, from top to bottom."""
+"""`charrnn train`, from the config of a run to its result: one page, from top to bottom."""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
+from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.models.trained import TrainedModel
+from charrnn.options.training import TrainOptions, definite
+from charrnn.processor import keep_freed_memory
+from charrnn.runs import (
+    budget,
+    hardware,
+    newest_checkpoint,
+    preflight,
+    process_group,
+    processes,
+    world,
+)
 from charrnn.runs import folder as folders
-from charrnn.runs import hardware, newest_checkpoint, preflight, world
-from charrnn.runs.announcements import how_to_resume, say_end, say_finished
-from charrnn.runs.fit import Inputs, fit
-from charrnn.runs.other_models import adopt_architecture
+from charrnn.runs.announcements import how_to_resume, introduce, say_end, say_finished
+from charrnn.runs.begun_loggers import build_loggers, finish_loggers
+from charrnn.runs.building import build, require_class
+from charrnn.runs.initial_model import (
+    Initial,
+    adopt_architecture,
+    load_initial,
+    read_initial,
+    require_same_tokens,
+)
+from charrnn.runs.library_errors import explained, is_out_of_memory, quiet_libraries
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.speed import decided
-from charrnn.training.divergence import Best
+from charrnn.runs.world import SINGLE_PROCESS, World
+from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
+from charrnn.training.checkpoints import Run
+from charrnn.training.divergence import Best, diverged
 from charrnn.training.signals import Signals
 
 
 def train(run: RunSpec, signals: Signals) -> Result:
-    """Train in a run folder, in this process or in several of which it is the first or the parent.
+    """Train in a run folder, in this process or in several of which it is rank 0 or the parent.
 
     A run that is finished already says so, and its result is returned.
 
@@ -32,42 +63,310 @@ def train(run: RunSpec, signals: Signals) -> Result:
     here = world.world()
     preflight.check_options(run, here)
     folders.require_plain_files(run.folder)
-    with folders.lock(run.folder) as held:
+    with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())
         files.remove_unfinished(run.folder)
         run = newest_checkpoint.from_checkpoint(run)
         if newest_checkpoint.is_finished(run):
-            return _finished(run)
+            return _finished(run, here)
         with _saying_how_to_resume(run, is_new):
             run, inputs = prepared(run, here)
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
-            processes = hardware.processes(run.config.trainer)
-            if processes == 1:
+            count = hardware.processes(run.config.trainer)
+            if count == 1:
                 result = fit(run, signals, inputs=inputs)
             elif here.launcher:
-                from charrnn.runs.processes import lead
-
-                result = lead(run, here, signals, inputs)
+                result = processes.lead(run, lambda: fit(run, signals, here, inputs))
             else:
-                from charrnn.runs.processes import train_together
-
-                result = train_together(run, processes, held.fileno())
-        say_end(result, _end(run))
+                result = processes.train_together(fit, run, count)
+        say_end(result, _call_extras(run))
         return result
 
 
-def prepared(run: RunSpec, here: world.World = world.SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
+# -- config --------------------------------------------------------------------------------
+
+
+class Inputs(NamedTuple):
+    """What a run reads, besides the checkpoint that it goes on from; each is read once.
+
+    Attributes:
+        initial: the model that a new run starts from (`init_from=`).
+    """
+
+    data: TextDataModule
+    initial: TrainedModel | None = None
+
+
+def prepared(run: RunSpec, here: World = SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
     """Read what a run reads, make every choice that is left open, and check what comes of it.
 
     Raises:
         InputError: something does not fit.
     """
-    inputs = Inputs.read(run)
-    run = _with_choices_made(run, inputs, here)
-    preflight.check_data(run, inputs.data, hardware.processes(run.config.trainer))
+    inputs = read_inputs(run)
+    config, data = run.config, inputs.data
+    if inputs.initial is not None:
+        config = replace(config, model=adopt_architecture(config, inputs.initial, run.given))
+    config = replace(config, seed=data.seed)
+    if not budget.is_complete(config):
+        from charrnn.runs.speed import measure
+
+        val = data.split("val") if config.validate_every != 0 else None
+        config = budget.decided(
+            config,
+            characters=len(data.streams.ids),
+            validated=0 if val is None else len(val),
+            speed_of=lambda tried: measure(tried, data.vocabulary, here),
+        )
+        data.batch_size = definite(config.data.batch_size)
+    config = replace(config, trainer=hardware.resolve(config, here), resume=None)
+    assert data.files is not None
+    run = replace(run, config=config, files=data.files)
+    preflight.check_data(run, data, hardware.processes(config.trainer))
     return run, inputs
+
+
+def read_inputs(run: RunSpec) -> Inputs:
+    """Open the data, and read the model that it starts from.
+
+    The text is preprocessed where that was not done yet, and a seed is drawn where none is
+    given (`data.seed`).
+
+    Raises:
+        InputError: a file cannot be used, or what does not fit together.
+    """
+    config = run.config
+    seed = secrets.randbelow(2**31) if config.seed is None else config.seed
+    node = budget.guessed(config).data.plain()
+    require_class("data", node, TextDataModule)
+    data: TextDataModule = build("data", node, seed=seed)
+    data.seed = seed
+    if run.files is not None:
+        data.files = run.files
+    elif config.data.input_txt is not None:
+        # beside a text that only a record names, nothing is written
+        data.beside_the_text = run.source is None or bool({"data", "data.input_txt"} & {*run.given})
+    data.prepare_data()
+    assert data.files is not None
+    h5, json = data.files
+    data.files = (Path(h5).resolve(), Path(json).resolve())
+    data.setup()
+    initial = None
+    if config.init_from is not None and run.checkpoint is None:
+        initial = read_initial(config.init_from)
+        require_same_tokens(config.init_from, initial, data.vocabulary, data.options.encoding)
+    return Inputs(data, initial)
+
+
+# -- module, callbacks, loggers, trainer -----------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """What trains: `trainer.fit(module, data)`.
+
+    Attributes:
+        initial: what was taken of the model that it starts from (`init_from=`).
+    """
+
+    module: LanguageModel
+    trainer: L.Trainer
+    initial: Initial | None
+
+
+def build_parts(
+    run: RunSpec,
+    inputs: Inputs,
+    signals: Signals,
+    world: World = SINGLE_PROCESS,
+    begun: list[Logger] | None = None,
+) -> Parts:
+    """Build what the config of a run names.
+
+    Args:
+        run: with every choice made.
+        begun: gets each logger as it begins, also where a later part cannot be built.
+
+    Raises:
+        InputError, RunError: something cannot be built so.
+    """
+    data, loggers = inputs.data, [] if begun is None else begun
+    module, initial = build_module(run.config, data.vocabulary, world), None
+    if inputs.initial is not None:
+        initial = load_initial(inputs.initial, module)
+    callbacks = build_callbacks(run, data, signals)
+    build_loggers(run, loggers)
+    return Parts(module, build_trainer(run, data, callbacks, loggers, world), initial)
+
+
+def build_module(
+    config: TrainOptions, vocabulary: Vocabulary, world: World = SINGLE_PROCESS
+) -> LanguageModel:
+    """The module of a run, with the weights that its seed makes."""
+    torch.manual_seed(definite(config.seed))
+    node = config.model.plain()
+    require_class("model", node, LanguageModel)
+    try:
+        module: LanguageModel = build(
+            "model",
+            node,
+            vocabulary=vocabulary,
+            optimizer=build("optimizer", {**config.optimizer, "_partial_": True}),
+            schedule=build("schedule", {**config.schedule, "_partial_": True}),
+        )
+    except InputError as error:
+        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
+            raise InputError(
+                f"model.hidden_size={node['hidden_size']}: {node['num_layers']} layers of "
+                f"this size do not fit into this machine's memory"
+            ) from error
+        raise
+    if world.rank:
+        # the same weights everywhere, but dropout of their own
+        torch.manual_seed(definite(config.seed) + world.rank)
+    return module
+
+
+def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> list[L.Callback]:
+    """Those of the config, and before them the one that reports."""
+    config, streams = run.config, data.streams
+    entry = {
+        "config": config.plain(),
+        "choices": dict(run.choices),
+        "fingerprint": data.encoded.fingerprint,
+        "sizes": [streams.batch_size, streams.seq_length],
+    }
+    every = definite(config.checkpoint_every)
+    given = Run(run.folder, every, signals, entry, run.best_is_lost)
+    callbacks: list[L.Callback] = [TrainingLog(config.plain())]
+    for name, node in config.callbacks.items():
+        callback = build(f"callbacks.{name}", node, run=given)
+        if isinstance(callback, (LearningRateFinder, BatchSizeFinder)):
+            raise InputError(
+                f"callbacks.{name}: {type(callback).__name__} changes options of a run that has "
+                f"begun, and no record would say so; sweep over them (charrnn train -m "
+                f"optimizer.lr=1e-3,3e-3), or use lightning.pytorch.tuner.Tuner in a script"
+            )
+        callbacks.append(callback)
+    if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
+        raise InputError(
+            "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
+        )
+    return callbacks
+
+
+def build_trainer(
+    run: RunSpec,
+    data: TextDataModule,
+    callbacks: list[L.Callback],
+    loggers: list[Logger],
+    world: World = SINGLE_PROCESS,
+) -> L.Trainer:
+    """Lightning's Trainer with the options of the config."""
+    config = run.config
+    options = {n: value for n, value in config.trainer.plain().items() if n != "threads"}
+    for name in ("max_epochs", "max_steps"):
+        options[name] = -1 if options[name] is None else options[name]
+    # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
+    environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
+    return build(
+        "trainer",
+        {"enable_model_summary": False, **options, **_validation(config, data)},
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[SealedCheckpointIO(), environment],
+        default_root_dir=run.folder,
+        log_every_n_steps=config.print_every,
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _validation(config: TrainOptions, data: TextDataModule) -> dict[str, Any]:
+    """How often Lightning validates: every so many batches, whatever epoch they are in."""
+    every = config.checkpoint_every if config.validate_every is None else config.validate_every
+    if not every or data.split("val") is None:
+        return {"limit_val_batches": 0}
+    batches = every * config.trainer.windows_a_step
+    found: dict[str, Any] = {"val_check_interval": batches, "check_val_every_n_epoch": None}
+    share = config.trainer.rest.get("limit_val_batches", 1.0)
+    if isinstance(share, float):
+        # the text is one batch, which Lightning cannot take a part of
+        data.val_share = share
+        found["limit_val_batches"] = 1.0 if share else 0
+    return found
+
+
+# -- fit -----------------------------------------------------------------------------------
+
+
+def fit(
+    run: RunSpec, signals: Signals, world: World = SINGLE_PROCESS, inputs: Inputs | None = None
+) -> Result:
+    """Train until the end, a signal, or a failure.
+
+    Several processes call it with the same run; the one of rank 0 writes and speaks.
+
+    Args:
+        inputs: where this process has read them already.
+
+    Raises:
+        InputError: the data, the checkpoint or an option does not fit.
+        RunError: training diverged, or a file could not be written.
+        Interrupted: a signal ended it; the checkpoint is written.
+    """
+    began = time.perf_counter()
+    keep_freed_memory()
+    inputs = inputs or read_inputs(run)
+    streams = inputs.data.streams.batch_size // world.size
+    loggers: list[Logger] = []
+    trainer: L.Trainer | None = None
+    try:
+        with quiet_libraries(), hardware.threads(run.config, streams, world) as num_shards:
+            module, trainer, initial = build_parts(run, inputs, signals, world, loggers)
+            module.stream_threads = num_shards
+            if world.rank == 0:
+                introduce(run, inputs.data, module, initial)
+                folders.link_latest(run.folder)
+            trainer.fit(module, inputs.data, ckpt_path=run.checkpoint, weights_only=True)
+    except Exception as error:
+        if world.size > 1 and process_group.means_lost(error):
+            raise process_group.lost(error) from error
+        has_trained = trainer is not None and trainer.global_step > run.step
+        better = explained(error, run.folder, None if has_trained else run.checkpoint)
+        if better is error:
+            raise
+        raise better from error
+    finally:
+        finish_loggers(loggers)
+    best = module.best
+    if best.is_missing:
+        limit = best.limit(len(module.vocabulary))
+        what = f"the first validation loss was {best.first:.4g}, and none was below {limit:.1f}"
+        raise diverged(what, len(module.vocabulary))
+    loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
+    return Result(run.folder, loss, step, time.perf_counter() - began)
+
+
+# -- the end -------------------------------------------------------------------------------
+
+
+def _finished(run: RunSpec, here: World) -> Result:
+    """The result of a run that has nothing left to do."""
+    if here.launcher:
+        process_group.send_run(None)
+    say_finished(run, _call_extras(run))
+    assert run.entry is not None
+    best = Best.from_plain(run.entry["best"])
+    return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)
+
+
+def _call_extras(run: RunSpec) -> list[Path]:
+    """The files that extras make of a run that has ended."""
+    made = [call(run.folder) for call in plugins.calls("run_end")]
+    return [path for path in made if path is not None]
 
 
 @contextlib.contextmanager
@@ -84,29 +383,3 @@ def _saying_how_to_resume(run: RunSpec, is_new: bool) -> Iterator[None]:
     except RunError as error:
         error.args = (f"{error}; {how_to_resume(run)}",)
         raise
-
-
-def _with_choices_made(run: RunSpec, inputs: Inputs, here: world.World) -> RunSpec:
-    """The run with all decided that the text's length and this machine decide."""
-    config, data, initial = run.config, inputs.data, inputs.initial
-    if initial is not None:
-        config = replace(config, model=adopt_architecture(config, initial, run.given))
-    config = replace(config, seed=data.seed)
-    config = decided(config, data, here)
-    config = replace(config, trainer=hardware.resolve(config, here), resume=None)
-    assert data.files is not None
-    return replace(run, config=config, files=data.files)
-
-
-def _end(run: RunSpec) -> list[Path]:
-    """What comes when a run has ended; the files that extras made of it."""
-    made = [call(run.folder) for call in plugins.calls("run_end")]
-    return [path for path in made if path is not None]
-
-
-def _finished(run: RunSpec) -> Result:
-    """The result of a run that has nothing left to do."""
-    say_finished(run, _end(run))
-    assert run.entry is not None
-    best = Best.from_plain(run.entry["best"])
-    return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import subprocess
 from dataclasses import dataclass
 
@@ -218,17 +217,7 @@ def _slurm_job(job: str) -> dict[str, str]:
     return dict(field.split("=", 1) for field in said.stdout.split() if "=" in field)
 
 
-def set_slurm_meeting_point() -> None:
-    """Let all tasks of an srun step agree on an address and a port, unless the user gave them."""
-    env = os.environ
-    nodes = env.get("SLURM_STEP_NODELIST", "127.0.0.1")
-    env.setdefault(ADDRESS, first_node(nodes))
+def slurm_port() -> int:
+    """A port on which all tasks of this srun step can meet."""
     number = 16 * _number("SLURM_JOB_ID", 0) + _number("SLURM_STEP_ID", 0) % 16
-    env.setdefault(PORT, str(15000 + number % 15000))
-
-
-def first_node(nodes: str) -> str:
-    """The first name in SLURM's notation of a list of machines: ``gpu[03-05,9],x`` is gpu03."""
-    match = re.match(r"([^,\[]*)(?:\[([^],-]*)[^]]*\])?([^,]*)", nodes)
-    assert match is not None
-    return "".join(part or "" for part in match.groups())
+    return 15000 + number % 15000

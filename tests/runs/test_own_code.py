@@ -295,8 +295,8 @@ def test_a_fault_in_ones_own_code_is_told_as_that(
 
 
 def test_a_fault_while_a_model_is_made(capfd: pytest.CaptureFixture[str]) -> None:
-    said = refused("model._target_=own_code.FaultyModel", capfd=capfd)
-    assert "model: own_code.FaultyModel cannot be made: mine" in said
+    assert main(["train", *SMALL, "model._target_=own_code.FaultyModel"]) == 1
+    assert re.search(r"own_code\.py:\d+: TypeError: mine", capfd.readouterr().err.splitlines()[-1])
 
 
 def test_a_fault_in_the_jobs_of_a_sweep(capfd: pytest.CaptureFixture[str]) -> None:

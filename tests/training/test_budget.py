@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,7 @@ import yaml
 
 from charrnn.__main__ import main
 from charrnn.runs import speed
-from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import LanguageModel
-from charrnn.training.optimizers import Muon
-from tests.small_runs import Train, assert_same, tensors, train_options
+from tests.small_runs import Train, tensors
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")
@@ -28,11 +23,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A machine that trains 6,000 characters a second, and what was measured on it."""
     tried: list[Any] = []
 
-    def measured(config: Any, *args: Any) -> float:
+    def measure(config: Any, *args: Any) -> float:
         tried.append(config)
         return 6000.0
 
-    monkeypatch.setattr(speed, "measured", measured)
+    monkeypatch.setattr(speed, "measure", measure)
     return tried
 
 
@@ -48,12 +43,12 @@ def test_it_is_measured_chosen_told_and_recorded(
     lines = capfd.readouterr().err.splitlines()
     config = recorded(run)
     model, trainer = config["model"], config["trainer"]
-    what, why = next((a, b) for a, b in itertools.pairwise(lines) if "budget" in a)
-    assert what.startswith(
-        f"budget=3s: {model['hidden_size']} units, dropout {model['dropout']:g}, "
-        f"{trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 characters"
+    (what,) = (line for line in lines if line.startswith("budget=3s, about "))
+    assert what.endswith(
+        f": {model['hidden_size']} units, dropout {model['dropout']:g}, "
+        f"{trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 characters "
+        + what[what.rindex("(") :]
     )
-    assert "characters/s measured; " in why
     assert config["budget"] == "3s"
     assert config["optimizer"]["_target_"] == "charrnn.training.Muon"
     assert config["schedule"]["_target_"] == "charrnn.training.schedules.linear"
@@ -80,20 +75,6 @@ def test_a_resume_goes_by_the_record(
     assert main(["train", f"resume={run}/checkpoints/best.ckpt", *further]) == 0
     assert recorded(run.parent / "again")["budget"] == "1s"
     assert not slow
-
-
-def test_it_is_the_run_of_the_options_that_it_chose(train: Train, slow: list[Any]) -> None:
-    one = train("budget=1s", *TEXT, *SMALL, small=False)
-    config = recorded(one)
-    model, trainer = config["model"], config["trainer"]
-    other = train(
-        *TEXT, *SMALL, f"model.dropout={model['dropout']}",
-        f"trainer.max_steps={trainer['max_steps']}",
-        f"data.batch_size={config['data']['batch_size']}",
-        f"checkpoint_every={config['checkpoint_every']}",
-        folder="other", small=False,
-    )  # fmt: skip
-    assert_same(tensors(one), tensors(other))
 
 
 def test_what_is_given_stays(train: Train, slow: list[Any]) -> None:
@@ -187,28 +168,4 @@ def test_a_text_gets_the_same_everywhere_without_a_budget(
     config = recorded(train(*TEXT, "trainer.max_epochs=3", small=False))
     assert config["model"]["hidden_size"] == 64
     assert config["trainer"]["max_epochs"] == 3
-    assert config["data"]["batch_size"] == 32
-
-
-def test_an_optimizer_is_measured_with_the_threads_of_a_run(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    counted: list[int] = []
-
-    class Watched(Muon):
-        def __init__(self, named_parameters: Any, lr: float = 8e-3, threads: int = 1) -> None:
-            super().__init__(named_parameters, lr=lr, threads=threads)
-            counted.append(threads)
-
-    make = functools.partial(LanguageModel, optimizer=Watched)
-    monkeypatch.setattr(
-        speed,
-        "module_of",
-        lambda config, vocabulary: make(vocabulary, hidden_size=8, embedding_size=4),
-    )
-    options = train_options(
-        trainer__accelerator="cpu", trainer__threads=2, trainer__precision="32-true",
-        data__batch_size=64, model__hidden_size=8,
-    )  # fmt: skip
-    assert speed.measured(options, Vocabulary.from_tokens(["a", "b", "c"]), 1, 0.0) > 0
-    assert counted == [2]
+    assert config["data"]["batch_size"] == 8

@@ -374,13 +374,13 @@ def test_carried_state_keeps_its_rows_in_other_shares() -> None:
     ],
 )
 def test_errors_travel(error: Exception) -> None:
-    found = pickle.loads(pickle.dumps(processes.told(error)))
+    found = pickle.loads(pickle.dumps(processes.sendable(error)))
     assert (type(found), str(found)) == (type(error), str(error))
     assert getattr(found, "exit_code", 1) == getattr(error, "exit_code", 1)
 
 
 def test_a_file_error_travels_as_its_line() -> None:
-    found = processes.told(FileNotFoundError(2, "No such file", "a.h5"))
+    found = processes.sendable(FileNotFoundError(2, "No such file", "a.h5"))
     assert isinstance(found, RunError)
     assert str(found) == "a.h5: No such file"
 
@@ -389,6 +389,6 @@ def test_a_fault_tells_its_traceback_where_it_was(capsys: pytest.CaptureFixture[
     try:
         {}["nope"]
     except KeyError as error:
-        found = processes.told(error)
+        found = processes.sendable(error)
     assert "test_a_fault_tells_its_traceback_where_it_was" in capsys.readouterr().err
     assert str(found) == "KeyError: 'nope'"

@@ -1,18 +1,16 @@
-"""The model that a run begins with, `init_from=`, whose characters may be others.
+"""Another model that a run begins with: that of `init_from=`, whose characters may be others.
 
-What the model and the text both know keeps what was learnt of it: its row of the
+What the model of `init_from` and the text both know keeps what was learnt of it: its row of the
 embedding and its row of the decoder. What only the text has begins as the run's seed makes it,
 and what only the model has is left behind. All else is the model's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from charrnn.errors import InputError, shown
 from charrnn.models import read_model
@@ -20,6 +18,7 @@ from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_orde
 from charrnn.options.networks import LayerOptions
 from charrnn.options.training import ModelNode, TrainOptions
 from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import LanguageModel
 
 # what of a trained model's architecture a fresh run may choose for itself
 NOT_ADOPTED = ("dropout",)
@@ -86,39 +85,35 @@ def _is_bytes(vocabulary: Vocabulary, encoding: Any) -> bool:
 
 @dataclass(frozen=True)
 class Initial:
-    """What a network begins with when it starts from a model.
+    """What a network took over from the model that it starts from.
 
     Attributes:
-        weights: by their names in the network's ``state_dict``.
         common: characters that the text and the model have.
         new: characters that only the text has.
         unused: characters that only the model has.
     """
 
-    weights: dict[str, Tensor]
     common: int
     new: int
     unused: int
 
 
-def initial_weights(
-    trained: TrainedModel, vocabulary: Vocabulary, fresh: Mapping[str, Tensor]
-) -> Initial:
-    """The model's weights, its characters in the order of the data's vocabulary.
-
-    Args:
-        fresh: those of the network as it was initialized, for the characters that are new.
+def load_initial(trained: TrainedModel, module: LanguageModel) -> Initial:
+    """Give a fresh network the weights of a model, by the characters that both know.
 
     Raises:
         InputError: it is a network of somebody's own, with other characters.
     """
+    vocabulary = module.vocabulary
     require_same_order(trained, vocabulary)
     ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
     ours = [i for i, c in enumerate(vocabulary.characters) if c in ids]
     theirs = [ids[vocabulary.characters[i]] for i in ours]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
+    fresh = module.network.state_dict()
     for name in () if trained.architecture.is_own else BY_CHARACTER:
         rows = fresh[name].clone()
         rows[ours] = weights[name][theirs]
         weights[name] = rows
-    return Initial(weights, len(ours), len(vocabulary) - len(ours), len(ids) - len(ours))
+    module.network.load_state_dict(weights)
+    return Initial(len(ours), len(vocabulary) - len(ours), len(ids) - len(ours))

@@ -1,0 +1,83 @@
+"""Building what a node of the config names: its `_target_`, with its arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+
+from charrnn.errors import InputError, RunError, one_line
+from charrnn.own_code import blamed
+
+
+def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
+    """Instantiate a node of the config.
+
+    Args:
+        path: where it stands in the config, for error messages.
+        offered: arguments that it is given if it has parameters of these names and the config
+            does not set them.
+
+    Raises:
+        InputError: it cannot be built so.
+        OwnCodeError: somebody's own constructor failed.
+    """
+    try:
+        names = _parameters(get_object(node["_target_"]))
+        given = {n: v for n, v in offered.items() if n in names and n not in node}
+        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
+        # the offered objects go around Hydra, which would make configs of some
+        made = functools.partial(made, **given)
+        return made if node.get("_partial_") else made()
+    except (InputError, RunError):
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, OSError):
+            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
+        if own := blamed(cause):
+            raise own from cause
+        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+
+
+def require_class(path: str, node: dict[str, Any], base: type) -> None:
+    """Raise InputError where the target of a node is no `base`, one of charrnn's public classes."""
+    target = get_object(node["_target_"])
+    if not isinstance(target, type) or not issubclass(target, base):
+        raise InputError(
+            f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive from it"
+        )
+
+
+def is_target(node: dict[str, Any], cls: type) -> bool:
+    """Whether a node names just this class."""
+    return get_object(node["_target_"]) is cls
+
+
+def _parameters(target: Any) -> set[str]:
+    """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
+    names: set[str] = set()
+    for part in getattr(target, "__mro__", (target,)):
+        parameters = inspect.signature(part).parameters
+        names |= set(parameters)
+        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
+
+
+def _escaped(value: Any) -> Any:
+    """Plain values as OmegaConf has to read them to leave them as they are."""
+    if isinstance(value, dict):
+        return {name: _escaped(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_escaped(inner) for inner in value]
+    if isinstance(value, str):
+        for _ in range(2):  # `instantiate` resolves its whole config, and then each value of it
+            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
+    return value
