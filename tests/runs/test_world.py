@@ -12,7 +12,7 @@ from charrnn.commands import train
 from charrnn.errors import InputError
 from charrnn.options.training import TrainOptions
 from charrnn.runs import world as worlds
-from charrnn.runs.world import SINGLE_PROCESS, World, check, first_node, world
+from charrnn.runs.world import SINGLE_PROCESS, World, check, world
 from tests.small_runs import train_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
@@ -145,20 +145,6 @@ def test_uneven_tasks(environment: Any) -> None:
     environment({**SRUN, "SLURM_STEP_NUM_TASKS": "3"})
     with pytest.raises(InputError, match="--ntasks-per-node"):
         world()
-
-
-@pytest.mark.parametrize(
-    ("nodes", "first"),
-    [
-        ("vm", "vm"),
-        ("a,b", "a"),
-        ("gpu[03-05,9],x", "gpu03"),
-        ("n[1,3]-ib", "n1-ib"),
-        ("n[7]", "n7"),
-    ],
-)
-def test_first_node(nodes: str, first: str) -> None:
-    assert first_node(nodes) == first
 
 
 def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
