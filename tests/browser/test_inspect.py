@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.inspect.passage_report import Passage, report
-from charrnn.extras.inspect.passage_report import page as page_of
+from charrnn.extras.inspect.inspect_page import page as page_of
+from charrnn.extras.inspect.passage_report import report
 from charrnn.extras.page.packing import in_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -35,9 +35,9 @@ TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 def written(
     folder: Path, model: TrainedModel, text: str = TEXT, run: dict[str, Any] | None = None
 ) -> Path:
-    passage = Passage(model.vocabulary.encode(text), "the text given")
     alone = replace(model, counts=None)
-    seen = report(alone, passage, passage.ids[: len(text) // 2], model.counts)
+    seen = report(alone, model.vocabulary.encode(text), model.counts)
+    seen["passage"]["source"] = "the text given"
     path = folder / "inspect.html"
     content = page_of(in_precision(alone, 32), seen | (run or RUN))
     path.write_text(content, encoding="utf-8", newline="")

@@ -1,25 +1,25 @@
-"""What a model's units are along a passage, from the engine that reads for sampling."""
+"""What a network's units are along a passage, and its gates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from charrnn.data import Ids
-from charrnn.generation.numpy_engine import NumpyEngine, on_one_thread
+from charrnn.generation.engines import Engines
 from charrnn.generation.state import State, beginning
 from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 
-_AT_ONCE = 256  # characters
+_REPORTED = 256  # characters after which progress is told
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What was seen of a model that read a passage of T characters from the zero state.
+    """What was seen of a network that read a passage of T characters from the zero state.
 
     Attributes:
         carried: for each layer what its cell carries after each character, an array (T, H)
@@ -27,7 +27,7 @@ class Trace:
         losses: (T,), the surprise at each character in nats; not a number for the first.
     """
 
-    carried: list[tuple[Array, ...]]
+    carried: State
     losses: Array
 
     @property
@@ -36,11 +36,10 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
-@on_one_thread
 def trace(
     model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
 ) -> Trace:
-    """Read a passage, character by character.
+    """Read a passage, character by character, with the network alone.
 
     Args:
         ids: (T,) from 0.
@@ -49,25 +48,21 @@ def trace(
     Raises:
         RunError: the model's scores are not numbers.
     """
-    state = beginning(model, 1)
-    steps = NumpyEngine(fold(model)).steps(state)
+    network = replace(model, counts=None)
+    reader, state = Engines(network).reader, beginning(network, 1)
     carried: State = [
         tuple(np.empty((len(ids), vector.shape[1]), np.float32) for vector in layer)
         for layer in state
     ]
     losses = np.full(len(ids), np.nan, np.float32)
-    logits = np.empty((_AT_ONCE, len(model.vocabulary)), np.float32)
-    for start in range(0, len(ids), _AT_ONCE):
-        part = ids[start : start + _AT_ONCE + 1]
-        for t in range(min(_AT_ONCE, len(ids) - start)):
-            steps.take_in(part[t : t + 1])
-            logits[t] = steps.scores()
-            for kept, now in zip(carried, steps.state(), strict=True):
-                for array, vector in zip(kept, now, strict=True):
-                    array[start + t] = vector[0]
-        losses[start + 1 : start + len(part)] = surprise(logits[: len(part) - 1], part[1:])
-        if report is not None:
-            report(start, len(ids))
+    for t in range(len(ids)):
+        logits, state = reader.read(ids[None, t : t + 1], state)
+        losses[t + 1 : t + 2] = surprise(logits[0], ids[t + 1 : t + 2])
+        for kept, now in zip(carried, state, strict=True):
+            for array, vector in zip(kept, now, strict=True):
+                array[t] = vector[0]
+        if report is not None and t % _REPORTED == 0:
+            report(t, len(ids))
     if not np.isfinite(losses[1:]).all():
         raise not_numbers()
     return Trace(carried, losses)
@@ -75,5 +70,33 @@ def trace(
 
 def surprise(logits: Array, ids: Ids) -> Floats:
     """-ln p (...,) of the characters that came (...,), given logits (..., V)."""
+    logits = logits[: len(ids)]
     came: Floats = np.take_along_axis(log_softmax(logits), ids[..., None], -1)
     return -came[..., 0]
+
+
+def gates(
+    model: TrainedModel, ids: Ids, hidden: list[Array], every: int = 1
+) -> list[dict[str, Array]]:
+    """For each layer, by its letter, each gate (n, H) that is a sigmoid, between 0 and 1.
+
+    Args:
+        ids: (T,) from 0.
+        hidden: the hidden vectors (T, H) of each layer along them.
+        every: of how many characters one is looked at.
+    """
+    folded, cell = fold(model), model.architecture.cell
+    found = []
+    for layer, own in enumerate(hidden):
+        if layer:
+            read = hidden[layer - 1][::every]
+            read = read * folded.scales[layer - 1] if folded.scales else read
+            sums = read @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
+        else:
+            sums = folded.table[ids[::every]]
+        before = np.concatenate([np.zeros_like(own[:1]), own[:-1]])[::every]
+        sums = sums + before @ folded.recurrent[layer].T
+        values = (np.tanh(sums * np.float32(0.5)) + 1) * np.float32(0.5)
+        rows = {gate: cell.rows(gate, own.shape[1]) for gate in cell.sigmoids}
+        found.append({gate: values[:, part] for gate, part in rows.items()})
+    return found

@@ -61,11 +61,6 @@ def correlations(
     return np.concatenate(found).astype(np.float64), chance
 
 
-def ranked(r: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The units in the order of |r| (U,), the closest first."""
-    return np.argsort(-np.abs(r), kind="stable")
-
-
 def _varies(values: Values) -> bool:
     _, counts = np.unique(values, return_counts=True)
     return bool(len(values) - counts.max() >= LEAST_CHARACTERS)

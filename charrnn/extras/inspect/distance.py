@@ -32,7 +32,7 @@ def windows(length: int) -> npt.NDArray[np.int64]:
     return starts[:, None] + np.arange(longest + 1)
 
 
-def network_losses(model: TrainedModel, ids: Ids) -> Losses:
+def mean_losses(model: TrainedModel, ids: Ids) -> Losses:
     """The mean loss (D,) of characters before which 1, 2, ... D of a window were read.
 
     Args:
@@ -55,20 +55,3 @@ def by_distance(losses: Losses) -> list[tuple[int, int, float]]:
         (int(first), int(last) - 1, float(losses[first - 1 : last - 1].mean()))
         for first, last in itertools.pairwise(bounds)
     ]
-
-
-def plane(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], list[float]]:
-    """Where vectors (V, D) lie in the plane in which they differ most.
-
-    Returns:
-        Coordinates (V, 2), and the share of the variance that each of the two has.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    places = np.zeros((len(vectors), 2))
-    kept = min(2, len(sizes))
-    places[:, :kept] = left[:, :kept] * sizes[:kept]
-    variances = np.zeros(2)
-    if (total := float((sizes**2).sum())) > 0:
-        variances[:kept] = sizes[:kept] ** 2 / total
-    return places, variances.tolist()

@@ -12,115 +12,91 @@ turn the rest of a text inside out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float32]  # (T,)
+Function = Callable[[str], npt.NDArray[np.generic]]
 
 TAB = 4  # columns
 WIDEST = 100  # columns: a longer line says no more
-_OPENING, _CLOSING = "([{", ")]}"
+_LETTER = r"[^\W\d_]"
 # a quote that one types stands for both ends; typographers' have two
-_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»"}
+_QUOTES = "|".join(rf"{one}(?:(?<!\n)\n|[^{end}\n])*" for one, end in ('""', "“”", "„“", "«»"))
 _NAME = re.compile(r"\b[A-Z][\w']*")
 _ENDS_SENTENCE = re.compile(r"(?:^|[.!?:;\n]['\")\]]*\s*|\n\s*)$")
 
 
-@dataclass(frozen=True)
-class Feature:
-    """Attributes: meaning, in a few words; values, from a text of T characters to T numbers."""
+class Feature(NamedTuple):
+    """Attributes: meaning, in a few words; function, from a text of T characters to (T,)."""
 
     meaning: str
-    values: Callable[[str], Iterable[float]]
+    function: Function
 
     def of(self, text: str) -> Values:
-        return np.fromiter(self.values(text), np.float32, len(text))
+        return self.function(text).astype(np.float32)
 
 
-def _quotes(text: str) -> Iterable[float]:
-    closing = ""
+def _each(holds: Callable[[str], bool]) -> Function:
+    """What is said of a character by itself."""
+    return lambda text: np.fromiter(map(holds, text), bool, len(text))
+
+
+def _within(pattern: str) -> Function:
+    """1 in the first group of each match of a pattern."""
+    compiled = re.compile(pattern, re.MULTILINE)
+
+    def values(text: str) -> Values:
+        found = np.zeros(len(text), np.float32)
+        for match in compiled.finditer(text):
+            found[match.start(1) : match.end(1)] = 1
+        return found
+
+    return values
+
+
+def _since(pattern: str) -> Function:
+    """How many characters there are since the last that ends a match, which has 0 itself."""
+    compiled = re.compile(pattern)
+
+    def values(text: str) -> npt.NDArray[np.int64]:
+        ends = np.full(len(text), -1)
+        for match in compiled.finditer(text):
+            ends[match.end() - 1] = match.end() - 1
+        return np.arange(len(text)) - np.maximum.accumulate(ends)
+
+    return values
+
+
+_line, _paragraph = _since("\n"), _since(r"(?<=\n)\n")
+_leading_blanks = _within(r"^([ \t]+)")
+
+
+def _brackets(text: str) -> Values:
+    found, depth = np.zeros(len(text), np.float32), 0
     for place, character in enumerate(text):
-        if closing and (character == closing or _is_empty_line(text, place)):
-            closing = ""
-        elif not closing:
-            closing = _QUOTES.get(character, "")
-        yield bool(closing)
+        depth += (character in "([{") - (character in ")]}")
+        depth = 0 if depth < 0 or text[max(place - 1, 0) : place + 1] == "\n\n" else depth
+        found[place] = depth
+    return found
 
 
-def _single_quotes(text: str) -> Iterable[float]:
-    """A quote opens after what is no letter and before what is no blank, on one line."""
-    inside = False
-    for place, character in enumerate(text):
-        if character == "\n":
-            inside = False
-        elif character == "'":
-            before, after = text[place - 1 : place], text[place + 1 : place + 2]
-            if inside:
-                inside = after.isalnum()
-            else:
-                inside = not before.isalnum() and not after.isspace() and after != ""
-        yield inside
+def _indentation(text: str) -> npt.NDArray[np.int64]:
+    widths = np.fromiter((TAB if character == "\t" else 1 for character in text), int, len(text))
+    total = np.cumsum(np.where(_leading_blanks(text), widths, 0))
+    begins = _each("\n".__eq__)(text)
+    return total - np.maximum.accumulate(np.where(begins, total, 0))
 
 
-def _brackets(text: str) -> Iterable[float]:
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character in _OPENING) - (character in _CLOSING)
-        depth = 0 if depth < 0 or _is_empty_line(text, place) else depth
-        yield depth
-
-
-def _is_empty_line(text: str, place: int) -> bool:
-    return text[place] == "\n" and text[place - 1 : place] == "\n"
-
-
-def _column(text: str) -> Iterable[float]:
-    column = 0
-    for character in text:
-        column = 0 if character == "\n" else column + 1
-        yield min(column, WIDEST)
-
-
-def _word_position(text: str) -> Iterable[float]:
-    position = 0
-    for character in text:
-        position = position + 1 if character.isalpha() else 0
-        yield position
-
-
-def _word_ends(text: str) -> Iterable[float]:
-    for place, character in enumerate(text):
-        yield character.isalpha() and not text[place + 1 : place + 2].isalpha()
-
-
-def _indentation(text: str) -> Iterable[float]:
-    width, leading = 0, True
-    for character in text:
-        if character == "\n":
-            width, leading = 0, True
-        elif leading and character in " \t":
-            width += TAB if character == "\t" else 1
-        else:
-            leading = False
-        yield width
-
-
-def _leading_blanks(text: str) -> Iterable[float]:
-    leading = True
-    for character in text:
-        leading = character == "\n" or (leading and character in " \t")
-        yield leading and character != "\n"
-
-
-def _after_a_name(text: str) -> Iterable[float]:
+def _after_a_name(text: str) -> Values:
     """From the end of a capitalized word that begins no sentence to the end of the next word.
 
     One in capitals only counts at the start of a line as well, as speakers of a play stand.
     """
-    values = np.zeros(len(text))
+    values = np.zeros(len(text), np.float32)
     for name in _NAME.finditer(text):
         word, before = name.group(), text[max(0, name.start() - 4) : name.start()]
         begins = not before or _ENDS_SENTENCE.search(before) is not None
@@ -131,37 +107,20 @@ def _after_a_name(text: str) -> Iterable[float]:
     return values
 
 
-def _after(sign: str) -> Callable[[str], Iterable[float]]:
-    """From a sign to the end of its line."""
-
-    def values(text: str) -> Iterable[float]:
-        seen = False
-        for character in text:
-            seen = character != "\n" and (seen or character == sign)
-            yield seen
-
-    return values
-
-
-def _since_empty_line(text: str) -> Iterable[float]:
-    count = 0
-    for place in range(len(text)):
-        count = 0 if _is_empty_line(text, place) else count + 1
-        yield float(np.log1p(count))
-
-
-def _each(holds: Callable[[str], bool]) -> Callable[[str], Iterable[float]]:
-    """What is said of a character by itself."""
-    return lambda text: map(holds, text)
-
-
 FEATURES: dict[str, Feature] = {
-    "inside quotes": Feature('between " and ", or “ and ”', _quotes),
-    "inside single quotes": Feature("between ' and ' on one line, no apostrophe", _single_quotes),
+    "inside quotes": Feature('between " and ", or “ and ”', _within(f'({_QUOTES})["”“»]?')),
+    "inside single quotes": Feature(
+        "between ' and ' on one line, no apostrophe",
+        _within(r"(?<![^\W_])('(?=\S)(?:[^'\n]|'(?=[^\W_]))*)'?"),
+    ),
     "inside brackets": Feature("how many of ( [ { are open", _brackets),
-    "position in the line": Feature("characters since the line began", _column),
-    "position in the word": Feature("letters since the word began", _word_position),
-    "word ends": Feature("a letter that no letter follows", _word_ends),
+    "position in the line": Feature(
+        "characters since the line began", lambda text: _line(text).clip(max=WIDEST)
+    ),
+    "position in the word": Feature(
+        "letters since the word began", _since(rf"(?!{_LETTER})(?s:.)")
+    ),
+    "word ends": Feature("a letter that no letter follows", _within(rf"({_LETTER})(?!{_LETTER})")),
     "line ends": Feature("a line break", _each("\n".__eq__)),
     "blank": Feature("a blank or a tab", _each(" \t".__contains__)),
     "upper case": Feature("a capital letter", _each(str.isupper)),
@@ -170,9 +129,10 @@ FEATURES: dict[str, Feature] = {
     "indentation": Feature("how far the line is indented", _indentation),
     "inside an indentation": Feature("the blanks that a line begins with", _leading_blanks),
     "after a name": Feature("a capitalized word within a sentence, and the next", _after_a_name),
-    "after a colon": Feature("from a colon to the end of its line", _after(":")),
-    "inside a comment": Feature("from # to the end of its line", _after("#")),
+    "after a colon": Feature("from a colon to the end of its line", _within("(:[^\n]*)")),
+    "inside a comment": Feature("from # to the end of its line", _within("(#[^\n]*)")),
     "position in the paragraph": Feature(
-        "logarithm of the characters since the last empty line", _since_empty_line
+        "logarithm of the characters since the last empty line",
+        lambda text: np.log1p(_paragraph(text)),
     ),
 }

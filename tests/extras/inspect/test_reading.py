@@ -33,7 +33,7 @@ const plain = ({ bits, activations }) => ({ bits: [...bits], activations: [...ac
 def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> Any:
     """What the body of a function returns that sees `made()`, a reading of the text."""
     trace = activations.trace(model, model.vocabulary.encode(text))
-    parts, _ = report._parts(model, trace)
+    parts, _ = report.parts_of(model, trace)
     return run(
         MADE + script,
         NETWORK / "sampler.js",
@@ -42,56 +42,48 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
     )
 
 
-def close(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
-    """Within rounding, of the numbers and of their 127ths."""
-    bits = [np.array(each["bits"], float) for each in (found, expected)]
-    np.testing.assert_allclose(*bits, atol=1e-3)
-    steps = [np.array(each["activations"]) for each in (found, expected)]
-    assert np.abs(steps[0] - steps[1]).max() <= 1
-
-
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_it_is_what_python_computes(kind: str) -> None:
     model = trained_model(kind, skip="sum" if kind == "gru" else "none")
-    found = read(model, "const one = made(); one.work(); return plain(one);")
+    script = """
+      const [one, slices] = [made(), made()];
+      one.work();
+      let count = 0;
+      while (!slices.done) { slices.work(0); count++; }
+      return { ...plain(one), count, slices: plain(slices) };
+    """
+    found = read(model, script)
+    assert found["count"] == 1200 / 16
+    assert found["slices"] == {name: found[name] for name in found["slices"]}
     bits = np.array(found["bits"], float)
     assert np.isnan(bits[0])
     np.testing.assert_allclose(bits[1:], Model(model).losses(TEXT) / np.log(2), atol=1e-3)
     trace = activations.trace(model, model.vocabulary.encode(TEXT))
-    parts, shown = report._parts(model, trace)
+    parts, shown = report.parts_of(model, trace)
     scaled = [values / part["scale"] for part, values in zip(parts, shown, strict=True)]
     steps = np.array(found["activations"]).reshape(len(TEXT), -1)
     np.testing.assert_allclose(steps, 127 * np.concatenate(scaled, 1), atol=1.01)
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "inserted"),
-    [
-        (0, 0, [3, 4]),
-        (0, 5, []),
-        (64, 65, [9]),
-        (640, 700, [1] * 200),
-        (1199, 1200, []),
-        (1200, 1200, [7]),
-    ],
-)
-def test_an_edit_is_what_another_text_would_have_been(
-    start: int, end: int, inserted: list[int]
-) -> None:
+EDITS = [(0, 0, [3, 4]), (0, 5, []), (640, 700, [1] * 200), (1199, 1200, []), (1200, 1200, [7])]
+
+
+def test_an_edit_is_what_another_text_would_have_been() -> None:
     script = """
-      const edited = made();
-      edited.work();
-      edited.replace(given.start, given.end, given.inserted);
-      edited.show(Math.max(0, given.start - 10), Math.min(edited.length, given.start + 90));
-      edited.work();
-      const anew = new module_reading.Reading(sampler.network, given.parts);
-      const [head, tail] = [ids.slice(0, given.start), ids.slice(given.end)];
-      anew.replace(0, 0, [...head, ...given.inserted, ...tail]);
-      anew.work();
-      return [plain(edited), plain(anew)];
+      return given.edits.map(([start, end, inserted]) => {
+        const edited = made();
+        edited.work();
+        edited.replace(start, end, inserted);
+        edited.show(Math.max(0, start - 10), Math.min(edited.length, start + 90));
+        edited.work();
+        const anew = new module_reading.Reading(sampler.network, given.parts);
+        anew.replace(0, 0, [...ids.slice(0, start), ...inserted, ...ids.slice(end)]);
+        anew.work();
+        return [plain(edited), plain(anew)];
+      });
     """
-    found = read(trained_model(), script, start=start, end=end, inserted=inserted)
-    assert found[0] == found[1]
+    for edited, anew in read(trained_model(), script, edits=EDITS):
+        assert edited == anew
 
 
 def test_what_is_shown_before_all_is_read_is_nearly_the_same() -> None:
@@ -110,21 +102,12 @@ def test_what_is_shown_before_all_is_read_is_nearly_the_same() -> None:
     """
     found = read(trained_model(conviction=2), script)
     assert found["reached"] == 0
-    close(found["early"], found["late"])
-
-
-def test_work_in_slices_is_the_same_work() -> None:
-    script = """
-      const slices = made();
-      let count = 0;
-      while (!slices.done) { slices.work(0); count++; }
-      const whole = made();
-      whole.work();
-      return { count, slices: plain(slices), whole: plain(whole) };
-    """
-    found = read(trained_model(), script)
-    assert found["count"] == 1200 / 16
-    assert found["slices"] == found["whole"]
+    bits, steps = (
+        [np.array(found[name][of], float) for name in ("early", "late")]
+        for of in ("bits", "activations")
+    )
+    np.testing.assert_allclose(*bits, atol=1e-3)
+    np.testing.assert_allclose(*steps, atol=1)
 
 
 @pytest.mark.parametrize(("unit", "value"), [(5, 0), (5, 0.5), (24 + 5, 0), (72 + 3, -0.8)])
@@ -191,35 +174,25 @@ def test_an_unknown_character_is_stepped_over() -> None:
     assert found["after"] == found["known"]
 
 
-def places(vocabulary: Vocabulary, *texts: str) -> list[dict[str, Any]]:
+def test_each_character_or_byte_is_a_place() -> None:
     script = """
-      const vocabulary = new module_vocabulary.Vocabulary(given.vocabulary);
-      return given.texts.map((text) => {
+      return given.map(([vocabulary, text]) => {
         const shown = module_places.shown(text);
-        return { shown, ...module_places.placesOf(shown, vocabulary) };
+        const places = module_places.placesOf(shown, new module_vocabulary.Vocabulary(vocabulary));
+        return [shown, places.ids, places.lengths];
       });
     """
-    given = {"vocabulary": vocabulary.plain(), "texts": texts}
-    return run(script, NETWORK / "vocabulary.js", INSPECT / "places.js", given=given)
-
-
-def test_each_character_is_a_place() -> None:
-    [found] = places(Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]), "a\0\r🚀b\u2028\n")
-    assert found["shown"] == "a␀␍🚀b\u2028\n"
-    assert found["ids"] == [0, 1, 2, 3, -1, 4, 5]
-    assert found["lengths"] == [1, 1, 1, 2, 1, 1, 1]
-
-
-def test_a_picture_that_the_vocabulary_has_is_itself() -> None:
-    [found] = places(Vocabulary(["\0", "␀"]), "␀")
-    assert found["ids"] == [1]
-
-
-def test_each_byte_is_a_place() -> None:
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
-    [found] = places(Vocabulary(tokens, is_bytes=True), "aé\udcff漢")
-    assert found["ids"] == [97, *"é".encode(), 255, *"漢".encode()]
-    assert found["lengths"] == [1, 0, 1, 1, 0, 0, 1]
+    given = [
+        (Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]).plain(), "a\0\r🚀b\u2028\n"),
+        (Vocabulary(["\0", "␀"]).plain(), "␀"),  # a picture that the vocabulary has is itself
+        (Vocabulary(tokens, is_bytes=True).plain(), "aé\udcff漢"),
+    ]
+    found = run(script, NETWORK / "vocabulary.js", INSPECT / "places.js", given=given)
+    assert found[0] == ["a␀␍🚀b\u2028\n", [0, 1, 2, 3, -1, 4, 5], [1, 1, 1, 2, 1, 1, 1]]
+    assert found[1][1] == [1]
+    assert found[2][1] == [97, *"é".encode(), 255, *"漢".encode()]
+    assert found[2][2] == [1, 0, 1, 1, 0, 0, 1]
 
 
 def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
@@ -236,7 +209,7 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
     """
     model = trained_model()
     given = {"model": packed(model, EXACT), "text": "Ah, ", "parts": []}
-    parts, _ = report._parts(model, activations.trace(model, model.vocabulary.encode("Ah, ")))
+    parts, _ = report.parts_of(model, activations.trace(model, model.vocabulary.encode("Ah, ")))
     given["parts"] = parts
     modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
     free, held = run(MADE + script, *modules, given=given)
