@@ -171,7 +171,7 @@ class _BatchNorm(nn.Module):
         return normalized.view_as(hidden)
 
 
-def joined(states: Sequence[State]) -> State:
+def concat_states(states: Sequence[State]) -> State:
     """The state of all streams from those of neighbouring ones."""
     return [
         tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
@@ -179,12 +179,12 @@ def joined(states: Sequence[State]) -> State:
     ]
 
 
-def streams_of(state: State, rows: slice) -> State:
+def state_rows(state: State, rows: slice) -> State:
     """The state of some streams, as views."""
     return [tuple(part[rows] for part in layer) for layer in state]
 
 
-def detached(state: Iterable[tuple[Tensor, ...]]) -> State:
+def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     """The state of layers, through which no gradient flows back."""
     return [tuple(part.detach() for part in layer) for layer in state]
 

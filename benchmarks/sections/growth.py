@@ -98,7 +98,7 @@ def timed(shape: Shape, how: Choice, scale: float) -> Callable[[], float]:
     from benchmarks.peers.bare import loop
     from charrnn.models.trained import Architecture
     from charrnn.network import Network
-    from charrnn.training.stream_threads import SharedLoss
+    from charrnn.training.batch_shards import BatchShardedLoss
 
     torch.manual_seed(1)
     architecture = Architecture(
@@ -118,7 +118,7 @@ def timed(shape: Shape, how: Choice, scale: float) -> Callable[[], float]:
         lambda k: (ids[:, :-1], ids[:, 1:]),
         precision=how.precision,
         windows=1 << 30,
-        loss_of=SharedLoss(network, how.shares) if how.shares > 1 else None,
+        loss_of=BatchShardedLoss(network, how.shares) if how.shares > 1 else None,
     )
 
     def steps() -> float:

@@ -26,7 +26,7 @@ def measure(place: Workplace) -> Part:
     from charrnn.network import Network
     from charrnn.processor import cpu_has_bf16, keep_freed_memory
     from charrnn.training import Muon
-    from charrnn.training.stream_threads import SharedLoss, window_loss
+    from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 
     keep_freed_memory()
     threads = torch.get_num_threads()
@@ -40,7 +40,7 @@ def measure(place: Workplace) -> Part:
     parameters = [p for _, p in named]
     ids = torch.randint(architecture.vocabulary_size, (STREAMS, LENGTH + 1))
     torch.set_num_threads(1)
-    shared = SharedLoss(network, threads)
+    shared = BatchShardedLoss(network, threads)
     optimizer = Muon(named, threads=threads)
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     precision: dict[str, Any] = {"dtype": torch.bfloat16, "enabled": cpu_has_bf16()}
@@ -49,8 +49,8 @@ def measure(place: Workplace) -> Part:
         rows = ids[i::threads]
         generator = torch.Generator().manual_seed(i)
         with torch.autocast("cpu", **precision):
-            loss, _ = window_loss(shared.networks[i], rows[:, :-1], rows[:, 1:], None, generator)
-            torch.autograd.grad(loss, parameters)
+            logits, _ = shared.networks[i](rows[:, :-1], None, generator)
+            torch.autograd.grad(cross_entropy(logits, rows[:, 1:]), parameters)
 
     def alone() -> None:
         list(pool.map(share, range(threads)))

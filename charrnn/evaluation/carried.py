@@ -29,7 +29,7 @@ from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score, losses_of, scored_ids
 from charrnn.evaluation.windows import AllOf, columns_at_once, evaluating, side_by_side
 from charrnn.models.ensemble import Trained
-from charrnn.network import State, joined, streams_of
+from charrnn.network import State, concat_states, state_rows
 from charrnn.network_ensemble import AnyNetwork, any_network_of, is_normalized
 
 ROWS_A_THREAD = 32
@@ -222,26 +222,28 @@ class _Run:
         def next_run(part: int) -> None:
             # the first row did begin where it should
             span = range(max(1, spans[part].start), spans[part].stop)
-            before = streams_of(after, slice(span.start - 1, span.stop - 1))
+            before = state_rows(after, slice(span.start - 1, span.stop - 1))
             end, agreed[part] = self._run(span, before, leads=False, again=True)
             if not agreed[part]:
                 ends[part] = (
-                    end if span == spans[part] else joined([streams_of(after, slice(1)), end])
+                    end
+                    if span == spans[part]
+                    else concat_states([state_rows(after, slice(1)), end])
                 )
 
         try:
             all_of(first_run)
-            after = joined([ends[part] for part in range(parts)])  # each row's last state
+            after = concat_states([ends[part] for part in range(parts)])  # each row's last state
             for _ in range(self.rows - 1):
                 agreed = [False] * parts
                 all_of(next_run)
-                after = joined([ends[part] for part in range(parts)])
+                after = concat_states([ends[part] for part in range(parts)])
                 if all(agreed):
                     break
         finally:
             self.stopped.set()  # an interrupt reaches one thread only
         self.report(len(self.ids) - 1, len(self.ids) - 1)
-        return float(self.losses.sum()) + self._rest(streams_of(after, slice(-1, None)))
+        return float(self.losses.sum()) + self._rest(state_rows(after, slice(-1, None)))
 
     def _zero_but_first(self, rows: int) -> State | None:
         """The state (rows, ...) of which the first row follows the lead-in; the others are 0."""
@@ -249,7 +251,7 @@ class _Run:
             return None
         zeros = [[part.new_zeros(rows - 1, *part.shape[1:]) for part in layer]
                  for layer in self.beginning]  # fmt: skip
-        return joined([self.beginning, [tuple(layer) for layer in zeros]])
+        return concat_states([self.beginning, [tuple(layer) for layer in zeros]])
 
     def _run(
         self, span: range, state: State | None, *, leads: bool, again: bool = False

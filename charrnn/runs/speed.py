@@ -43,7 +43,7 @@ def measure(config: TrainOptions, vocabulary: Vocabulary, world: World) -> float
     device = hardware.device(config.trainer)
     with hardware.threads(config, streams, World("", 0, 0, processes, processes)) as shares:
         module = build_module(config, vocabulary).to(device).train()
-        module.stream_threads = shares
+        module.num_batch_shards = shares
         step = _stepping(module, config.trainer, device)
         random = torch.Generator().manual_seed(0)
         size = (streams, config.data.seq_length + 1)
@@ -76,7 +76,7 @@ def _stepping(
     autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
     scaled = precision == "16-mixed"
     optimizer = optimizer_of(
-        module.trained_parameters(), module.make_optimizer, scaled, module.stream_threads
+        module.trained_parameters(), module.make_optimizer, scaled, module.num_batch_shards
     )
     parameters = list(module.network.parameters())
 

@@ -326,7 +326,7 @@ def fit(
     try:
         with quiet_libraries(), hardware.threads(run.config, streams, world) as num_shards:
             module, trainer, initial = build_parts(run, inputs, signals, world, loggers)
-            module.stream_threads = num_shards
+            module.num_batch_shards = num_shards
             if world.rank == 0:
                 introduce(run, inputs.data, module, initial)
                 folders.link_latest(run.folder)

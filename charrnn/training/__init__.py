@@ -11,7 +11,7 @@ from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog
 from charrnn.training.loggers import MetricsCSV
 from charrnn.training.module import LanguageModel
-from charrnn.training.optimizers import Muon
+from charrnn.training.muon import Muon
 from charrnn.training.progress_bar import Progress
 
 __all__ = [

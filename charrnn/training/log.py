@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import grad_norm
 from torch import Tensor
 
 from charrnn.training import loggers
+from charrnn.training.hyperparameters import plain_hparams
 
 
 class TrainingLog(L.Callback):
@@ -71,7 +72,7 @@ class TrainingLog(L.Callback):
     ) -> None:
         step = trainer.global_step + 1
         if is_logged(trainer, step):
-            norm = grad_norm(pl_module, 2)["grad_2.0_norm_total"]  # before it is clipped
+            norm = grad_norm(pl_module, 2).get("grad_2.0_norm_total", 0.0)  # before it is clipped
             for logger in trainer.loggers:
                 if not isinstance(logger, loggers.MetricsCSV):
                     logger.log_metrics({"grad_norm": float(norm)}, step)
@@ -136,7 +137,7 @@ class TrainingLog(L.Callback):
 
     def _hyperparameters(self, module: Any) -> dict[str, Any]:
         own = self.hyperparameters
-        known = {**module.hparams, "vocabulary": len(module.vocabulary)}
+        known = {**plain_hparams(module.hparams), "vocabulary": len(module.vocabulary)}
         encodable: dict[str, Any] = loggers.encodable(known if own is None else own)
         return encodable
 

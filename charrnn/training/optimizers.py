@@ -1,193 +1,28 @@
-"""Muon, and how an optimizer is made of trained weights."""
+"""How a module's optimizer and schedule are made of the callables that it was given."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from charrnn.processor import multiplies_bf16
+from charrnn.errors import InputError
+from charrnn.training.hyperparameters import describe
 
-# a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
-# from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves
-# them (The Polar Express, arXiv 2505.16932). The last is Newton and Schulz's own, for any more.
-QUINTICS = (
-    (7.7110, -22.1138, 16.2487),
-    (3.2153, -2.4112, 0.5013),
-    (2.2183, -1.5940, 0.4107),
-    (1.8842, -1.2602, 0.3760),
-    (1.875, -1.25, 0.375),
-)
-# root mean square that an AdamW step typically has, which a Muon step is scaled to so that
-# both can share a learning rate (Moonlight, arXiv 2502.16982)
-ADAMW_RMS = 0.2
-
-
-class Muon(torch.optim.Optimizer):
-    """Orthogonalized momentum for the recurrent layers' matrices, Adam for all other weights.
-
-    The step of a matrix is its momentum with all singular values made about equal
-    (Jordan et al. 2024, "Muon"), by polynomials of the matrix (arXiv 2505.16932), scaled as
-    arXiv 2502.16982 does. The embedding, the decoder and the biases take Adam's step, and are
-    not decayed.
-
-    Args:
-        named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
-            them; matrices below ``recurrent.`` are orthogonalized.
-        momentum: memory of a matrix's gradient, taken with Nesterov's look-ahead.
-        weight_decay: decoupled, of the matrices below ``recurrent.``
-        betas: Adam's memory of the gradient's mean, and of its square.
-        eps: added to Adam's denominator.
-        iterations: towards equal singular values.
-        threads: of a CPU, which share out the matrices; the weights do not depend on it.
-    """
-
-    threads = 1  # of a copy, too, which has no pool
-
-    def __init__(
-        self,
-        named_parameters: Iterable[tuple[str, Tensor]],
-        lr: float = 8e-3,
-        momentum: float = 0.95,
-        weight_decay: float = 0.01,
-        betas: tuple[float, float] = (0.9, 0.99),
-        eps: float = 1e-8,
-        iterations: int = 2,
-        threads: int = 1,
-    ) -> None:
-        pairs = list(named_parameters)
-        matrices = [p for name, p in pairs if name.startswith("recurrent.") and p.ndim == 2]
-        taken = set(map(id, matrices))
-        rest = [p for _, p in pairs if id(p) not in taken]
-        groups = [
-            {"params": matrices, "momentum": momentum, "iterations": iterations},
-            {"params": rest, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
-        ]
-        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
-        self.threads = threads
-        if threads > 1:
-            each = torch.get_num_threads()
-            self._pool = ThreadPoolExecutor(
-                threads - 1, "optimizer", torch.set_num_threads, (each,)
-            )
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step along the gradients; `closure` computes them anew, and its loss returns."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        matrices, rest = self.param_groups
-        taken = [p for p in matrices["params"] if p.grad is not None]
-        for p in taken:
-            if not self.state[p]:
-                self.state[p]["momentum"] = torch.zeros_like(p)
-        largest_first = sorted(taken, key=Tensor.numel, reverse=True)
-        waiting = deque(self._orthogonal_step(p, matrices) for p in largest_first)
-
-        def work() -> None:
-            """Take turns with the matrices: three that are alike leave no thread idle."""
-            with torch.no_grad():  # which is per thread
-                while True:
-                    try:
-                        stages = waiting.popleft()
-                    except IndexError:  # the rest is under way
-                        return
-                    if next(stages, None) is not None:
-                        waiting.append(stages)
-
-        begun = [self._pool.submit(work) for _ in range(self.threads - 1)]
-        for p in rest["params"]:
-            if p.grad is not None:
-                self._adam_step(p, p.grad, rest)
-        work()
-        for other in begun:
-            other.result()
-        return loss
-
-    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[Tensor]:
-        """In stages, each of which any thread may do."""
-        assert p.grad is not None
-        mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        direction = p.grad.lerp(mean, group["momentum"])
-        for direction in _orthogonalizing(direction, group["iterations"]):  # noqa: B020
-            yield direction
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
-
-    def _adam_step(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[p]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
-        state["step"] += 1
-        (of_mean, of_square), step = group["betas"], state["step"]
-        mean = state["mean"].lerp_(gradient, 1 - of_mean)
-        square = state["square"].mul_(of_square).addcmul_(gradient, gradient, value=1 - of_square)
-        root = (square / (1 - of_square**step)).sqrt_().add_(group["eps"])
-        p.addcdiv_(mean, root, value=-group["lr"] / (1 - of_mean**step))
-
-
-def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T, by polynomials of it as `QUINTICS` says."""
-    *_, found = _orthogonalizing(matrix, iterations)
-    return found
-
-
-def _orthogonalizing(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
-    """What `orthogonalized` finds, the last; before it what comes between, about evenly in time.
-
-    An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
-    polynomials of the first G, so that they are multiplied with each other, as matrices of the
-    shorter side alone, and with X once in the end. The products are bf16 where that is faster,
-    which the iteration bears.
-    """
-    wide = matrix.shape[0] <= matrix.shape[1]
-    found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
-    found = found / (found.norm() + 1e-7)
-    gram = found @ found.mT if wide else found.mT @ found
-    yield gram
-    factors = None
-    for done in range(iterations):
-        a, b, c = QUINTICS[min(done, len(QUINTICS) - 1)]
-        # a factor without its a I, which bf16 would round
-        factor = gram.addmm(gram, gram, beta=b, alpha=c)
-        if done + 1 < iterations:
-            once = gram.addmm(factor, gram, beta=a)
-            gram = once.addmm(once, factor, beta=a)
-        if factors is None:
-            factors = factor
-            factors.diagonal().add_(a)
-        else:
-            factors = factors.addmm(factor, factors, beta=a)
-        yield factors
-    if factors is not None:
-        found = factors @ found if wide else found @ factors
-    yield found.to(matrix.dtype)
-
-
-def parameters_of(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
-    """The names that a callable, or what a partial calls, takes; and those that are given."""
-    given: set[str] = set()
-    while isinstance(make, functools.partial):
-        given |= set(make.keywords)
-        make = make.func
-    return set(inspect.signature(make).parameters), given
+MakeOptimizer = Callable[..., Optimizer]
+MakeSchedule = Callable[..., LRScheduler]
 
 
 def optimizer_of(
-    named: list[tuple[str, nn.Parameter]],
-    make: Callable[..., torch.optim.Optimizer],
-    scaled: bool,
-    threads: int,
-) -> torch.optim.Optimizer:
+    named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, scaled: bool, threads: int
+) -> Optimizer:
     """The optimizer of trained weights.
 
     Args:
@@ -196,13 +31,90 @@ def optimizer_of(
         scaled: whether a GradScaler multiplies the gradients. Else a fused version is taken where
             there is one and nothing was said of it; under a scaler it would leave the clipping
             gradients that are scaled.
-        threads: that share out a step's streams, given to one that takes `threads`.
+        threads: of a CPU, given to one that takes `threads`.
+
+    Raises:
+        InputError: it cannot be made so.
     """
-    takes, given = parameters_of(make)
+    takes, given = _keywords(make)
     options: dict[str, Any] = {}
     fuses = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
     if fuses and "fused" in takes - given and "foreach" not in given:
         options["fused"] = True
     if "threads" in takes - given:
         options["threads"] = threads
-    return make(named if "named_parameters" in takes else [p for _, p in named], **options)
+    parameters = named if "named_parameters" in takes else [p for _, p in named]
+    return _made("optimizer", make, parameters, options)
+
+
+def schedule_of(
+    optimizer: Optimizer, make: MakeSchedule, lengths: Mapping[str, Callable[[], float]]
+) -> LRScheduler:
+    """The scheduler of an optimizer.
+
+    Args:
+        lengths: by name what is computed for a schedule that takes it, such as `total_steps`.
+
+    Raises:
+        InputError: it cannot be made so, or takes a length that nobody knows.
+    """
+    takes, given = _keywords(make)
+    options = {name: lengths[name]() for name in lengths.keys() & (takes - given)}
+    if math.inf in options.values():
+        raise InputError(
+            f"schedule: {describe(make)['name']} asks for total_steps, and the trainer knows "
+            f"no end; give it max_steps or max_epochs"
+        )
+    options = {name: int(length) for name, length in options.items()}
+    return _made("schedule", make, optimizer, options)
+
+
+def stepped(scheduler: LRScheduler) -> dict[str, Any]:
+    """How Lightning steps a scheduler: once a training step.
+
+    A ReduceLROnPlateau is stepped by the module: Lightning's own step comes after the checkpoint
+    of a validation, which would miss it, so Lightning never comes to its turn.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        never = {"interval": "epoch", "frequency": sys.maxsize, "monitor": "val/loss"}
+        return {"scheduler": scheduler, **never}
+    return {"scheduler": scheduler, "interval": "step"}
+
+
+def clip_gradients(
+    optimizer: Optimizer, bound: float | None, algorithm: str | None = None
+) -> Tensor:
+    """Clip the gradients of an optimizer's parameters; returns their norm () of before.
+
+    Lightning's own way refuses fused optimizers, which are safe here: they unscale gradients only
+    under a GradScaler, and then they are not fused.
+
+    Args:
+        bound: of the norm of all gradients, or with ``algorithm="value"`` of each element; None
+            or 0: none.
+    """
+    trained = (p for group in optimizer.param_groups for p in group["params"])
+    parameters = [p for p in trained if p.grad is not None]
+    norm: Tensor = nn.utils.get_total_norm([p.grad for p in parameters])
+    if bound is not None and bound > 0:
+        if algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, bound)
+        else:
+            nn.utils.clip_grads_with_norm_(parameters, bound, norm)
+    return norm
+
+
+def _keywords(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """The names that a callable, or what a partial calls, takes; and those that are given."""
+    given: set[str] = set()
+    while isinstance(make, functools.partial):
+        given |= set(make.keywords)
+        make = make.func
+    return set(inspect.signature(make).parameters), given
+
+
+def _made(option: str, make: Callable[..., Any], of: Any, options: dict[str, Any]) -> Any:
+    try:
+        return make(of, **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{option}: {describe(make)['name']} cannot be made: {error}") from error

@@ -5,13 +5,17 @@ Beside these: carried vectors and random numbers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from charrnn.network import Network, State, joined
+from charrnn.network import Network, State, concat_states
+from charrnn.training.schedules import OfStep
 
 
 def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
@@ -36,7 +40,7 @@ def share(ranks: list[dict[str, Any]], rank: int, world_size: int) -> dict[str, 
     """
     if len(ranks) == world_size:
         return ranks[rank]
-    whole = joined([entry["state"] for entry in ranks])
+    whole = concat_states([entry["state"] for entry in ranks])
     state = [[part.tensor_split(world_size)[rank] for part in layer] for layer in whole]
     # no random number is drawn without dropout, so any will do
     return {**ranks[0], "state": state}
@@ -53,7 +57,7 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
     return state or None
 
 
-def require_fitting(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+def require_fitting(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     """Refuse a saved state that a fused optimizer would read or write beyond its end.
 
     torch's kernels for these take it as given that a weight's averages are of its shape.
@@ -75,6 +79,40 @@ def require_fitting(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> 
             shape = torch.Size() if name == "step" else weights[number].shape
             if not isinstance(value, Tensor) or value.shape != shape or not value.is_contiguous():
                 raise ValueError(f"its optimizer's {name} {number} is not that of its weight")
+
+
+def prepare_optimizers(content: dict[str, Any], made: Any) -> None:
+    """Let what a checkpoint holds of optimizers and schedules be what today's go on with.
+
+    Of schedules of the step alone it is the step that counts, and what today's options say.
+
+    Args:
+        content: of a checkpoint, changed in place.
+        made: what ``configure_optimizers`` returns today.
+
+    Raises:
+        ValueError: an optimizer's state does not fit.
+    """
+    optimizers, schedulers = _all_of(Optimizer, made), _all_of(LRScheduler, made)
+    of_step = all(isinstance(scheduler, OfStep) for scheduler in schedulers)
+    for optimizer, saved in zip(optimizers, content["optimizer_states"], strict=False):
+        require_fitting(optimizer, saved)
+        if of_step:
+            saved["param_groups"] = optimizer.state_dict()["param_groups"]
+    if schedulers and of_step:
+        states = content.get("lr_schedulers") or [{} for _ in schedulers]
+        step = content["global_step"]
+        content["lr_schedulers"] = [{**state, "last_epoch": step} for state in states]
+
+
+def _all_of(kind: type, made: Any) -> list[Any]:
+    """All of a kind in what configure_optimizers returns, in any form that Lightning takes."""
+    if isinstance(made, kind):
+        return [made]
+    if isinstance(made, Mapping):
+        made = list(made.values())
+    parts = made if isinstance(made, (list, tuple)) else ()
+    return [one for part in parts for one in _all_of(kind, part)]
 
 
 def validation_is_due(trainer: L.Trainer, epoch: int, window: int, trained: int) -> bool:

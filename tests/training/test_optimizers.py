@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.training import Muon
-from charrnn.training.optimizers import ADAMW_RMS, QUINTICS, orthogonalized
+from charrnn.training.muon import ADAMW_RMS, QUINTICS, orthogonalized
 
 
 def tensors(seed: int = 0) -> list[nn.Parameter]:

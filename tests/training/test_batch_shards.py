@@ -1,4 +1,4 @@
-"""Streams shared out among threads: the same step as on one thread, and the same run each time."""
+"""A batch sharded over threads: the same step as on one thread, and the same run each time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
-from charrnn.network import Network, State
-from charrnn.training.stream_threads import SharedLoss, window_loss
+from charrnn.network import Network, State, detach_state
+from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
 
 N, T, V = 7, 9, 11
@@ -36,16 +36,20 @@ def step(net: Network, loss_of: object) -> tuple[Tensor, list[Tensor], State]:
     return loss, [p.grad for p in net.parameters() if p.grad is not None], state
 
 
-def plain(net: Network) -> object:
-    return lambda *window_and_state: window_loss(net, *window_and_state)
+def unsharded(net: Network) -> object:
+    def loss_of(ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
+        logits, after = net(ids, state)
+        return cross_entropy(logits, targets), detach_state(after)
+
+    return loss_of
 
 
 @pytest.mark.parametrize("shares", [2, 3, N])
 @pytest.mark.parametrize("kind", CELLS)
 def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
-    expected = step(net, plain(net))
-    found = step(net, SharedLoss(net, shares))
+    expected = step(net, unsharded(net))
+    found = step(net, BatchShardedLoss(net, shares))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
@@ -53,10 +57,10 @@ def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None
 def test_the_threads_have_the_callers_precision() -> None:
     skip_without_bf16("bf16-mixed")
     net = network()
-    exact, losses = step(net, plain(net))[0], {}
+    exact, losses = step(net, unsharded(net))[0], {}
     with torch.autocast("cpu", torch.bfloat16):
-        losses["one"], gradients, _ = step(net, plain(net))
-        losses["shared"], shared, state = step(net, SharedLoss(net, N))
+        losses["one"], gradients, _ = step(net, unsharded(net))
+        losses["shared"], shared, state = step(net, BatchShardedLoss(net, N))
     assert state[0][0].dtype == torch.bfloat16
     for loss in losses.values():
         assert 0 < abs(loss - exact) < 0.01
@@ -66,7 +70,7 @@ def test_the_threads_have_the_callers_precision() -> None:
 
 def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
     net = network(dropout=0.5)
-    loss_of = SharedLoss(net, 2)
+    loss_of = BatchShardedLoss(net, 2)
     ids = torch.zeros(4, 400, dtype=torch.int64)
     losses = []
     for seed in (1, 1, 2):
@@ -74,9 +78,8 @@ def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
         losses.append(loss_of(ids, ids, None)[0].item())
     assert losses[0] == losses[1] != losses[2]
     masks: list[Tensor] = []
-    for dropout in (net.dropout,):
-        dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
-    SharedLoss(net, 2)(ids, ids, None)
+    net.dropout.register_forward_hook(lambda module, args, out: masks.append(out == 0))
+    BatchShardedLoss(net, 2)(ids, ids, None)
     assert len(masks) == 4
     assert all(0.45 < mask.float().mean() < 0.55 for mask in masks)
     assert all(0.45 < (mask ^ masks[0]).float().mean() < 0.55 for mask in masks[1:])
@@ -90,7 +93,7 @@ def test_what_fails_in_a_thread_is_told() -> None:
     targets = targets.clone()
     targets[-1] = V
     with pytest.raises(IndexError):
-        SharedLoss(net, 2)(ids, targets, None)
+        BatchShardedLoss(net, 2)(ids, targets, None)
 
 
 SHARED = ("data.batch_size=24", "data.seq_length=5", "trainer.threads=2", "model.dropout=0.3")

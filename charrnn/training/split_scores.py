@@ -1,0 +1,105 @@
+"""The loss of whole splits, as validation and test measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from charrnn.evaluation import part_loss
+from charrnn.evaluation.carried import KeptLogits
+from charrnn.network import Network, State
+from charrnn.say import BITS_PER_NAT
+from charrnn.training.datamodule import WholeText
+
+# ids (N, T), targets (N, T), whether the text begins here
+Window = tuple[Tensor, Tensor, bool]
+
+
+def window_of(batch: Any) -> Window:
+    """A batch as a window; one without `begins` begins at the zero state."""
+    ids, targets, *begins = batch
+    return ids, targets, bool(begins[0]) if begins else True
+
+
+class SplitScores:
+    """The losses of an evaluation, by loader, over all batches and processes.
+
+    They are computed in float32 in any precision of training.
+
+    Args:
+        threads: of a CPU, for a text that is scored as a whole.
+        logits: are filled with those of the text, if they are given.
+    """
+
+    def __init__(
+        self, network: Network, trainer: L.Trainer, threads: int, logits: KeptLogits | None = None
+    ) -> None:
+        self.network = network
+        self.trainer = trainer
+        self.threads = threads
+        self.logits = logits
+        self._state: State | None = None
+        self._sums: dict[int, list[tuple[float, int]]] = {}  # by loader, of losses and characters
+
+    def add(self, batch: Any, loader: int = 0) -> None:
+        """Score a batch: a window, or a text as a whole, of which each process takes a part."""
+        device = next(self.network.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            if isinstance(batch, WholeText):
+                rank, world_size = self.trainer.global_rank, self.trainer.world_size
+                loss = part_loss(
+                    self.network, batch.ids, rank, world_size,
+                    threads=self.threads, report=self._report(), kept=self.logits,
+                )  # fmt: skip
+                count = len(batch.ids) - 1 if rank == 0 else 0
+            else:
+                ids, targets, begins = window_of(batch)
+                logits, self._state = self.network(ids, None if begins else self._state)
+                logits = logits.flatten(0, 1).float()
+                loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
+                count = targets.numel()
+        self._sums.setdefault(loader, []).append((loss, count))
+
+    def _report(self) -> Callable[..., Any] | None:
+        """What shows how far a scoring is, of the first progress bar."""
+        bars = (getattr(callback, "validating", None) for callback in self.trainer.callbacks)
+        return next(filter(None, bars), None)
+
+    def log(self, module: Any, split: str) -> float | None:
+        """Log each loader's mean loss (nats per character); returns the first's.
+
+        The loss of a second loader is val/loss_1. None: there was nothing to score.
+        """
+        trainer, losses = self.trainer, [self._mean(i) for i in range(max(1, len(self._sums)))]
+        for loader, loss in enumerate(losses):
+            if loss is None:
+                continue
+            suffix = f"_{loader}" if loader else ""
+            values = {
+                f"{split}/loss{suffix}": loss,
+                f"{split}/bits_per_character{suffix}": loss * BITS_PER_NAT,
+            }
+            fits = trainer.state.fn == "fit"
+            for name, value in values.items():
+                # validate() and test() return what goes to a logger
+                module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
+            if fits and not trainer.sanity_checking:
+                # with the number of the step it was, which Lightning's own way misses
+                values["epoch"] = trainer.global_step / module.steps_per_epoch
+                for logger in trainer.loggers:
+                    logger.log_metrics(values, trainer.global_step)
+        return losses[0]
+
+    def _mean(self, loader: int) -> float | None:
+        batches = self._sums.get(loader, [])
+        sums = torch.tensor(batches, dtype=torch.float64).reshape(-1, 2).sum(0)
+        if self.trainer.world_size > 1:
+            strategy = self.trainer.strategy
+            sums = strategy.reduce(sums.to(strategy.root_device), reduce_op="sum")
+        loss, count = sums.tolist()
+        return loss / count if count else None
