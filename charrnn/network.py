@@ -13,9 +13,10 @@ a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
-from charrnn.registry import make_own
+from charrnn.registry import build_network
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
 
@@ -47,8 +48,8 @@ class Network(nn.Module):
         self.embedding = nn.Embedding(a.vocabulary_size, a.embedding_size)
         self.recurrent = nn.ModuleList(a.cell.layer(size, a.hidden_size) for size in sizes[:-1])
         if a.batchnorm:
-            self.norms = nn.ModuleList(_BatchNorm(a.hidden_size) for _ in range(a.num_layers))
-        self.dropout = _Dropout(a.dropout)
+            self.norms = nn.ModuleList(BatchNorm(a.hidden_size) for _ in range(a.num_layers))
+        self.dropout = Dropout(a.dropout)
         self.decoder = nn.Linear(a.hidden_size, a.vocabulary_size)
         self.initialize()
 
@@ -57,11 +58,11 @@ class Network(nn.Module):
         a = self.architecture
         nn.init.normal_(self.embedding.weight)
         for i, layer in enumerate(self.recurrent):
-            read = a.hidden_size if i else a.embedding_size
-            own = a.hidden_size if a.cell.recurrent else 0
+            fan_in = a.hidden_size if i else a.embedding_size
+            fan_in += a.hidden_size if a.cell.recurrent else 0
             for name, parameter in layer.named_parameters():
                 if name.startswith("weight"):
-                    nn.init.normal_(parameter, std=1 / math.sqrt(read + own))
+                    nn.init.normal_(parameter, std=1 / math.sqrt(fan_in))
                 else:
                     nn.init.zeros_(parameter)
             if a.cell.recurrent:  # torch-rnn has one bias a layer
@@ -81,20 +82,18 @@ class Network(nn.Module):
     ) -> tuple[Tensor, State]:
         a = self.architecture
         hidden = self.embedding(ids)  # (N, T, D)
-        summed: Any = 0  # the layers' outputs so far
+        outputs: list[Tensor] = []
         next_state: State = []
         for i, layer in enumerate(self.recurrent):
-            carried = None if state is None else _to_module(state[i])
-            hidden, carried = layer(hidden, carried)  # (N, T, H)
+            if outputs:
+                hidden = outputs[-1] = self.dropout(hidden, generator)
+            hidden, carried = layer(hidden, None if state is None else _to_module(state[i]))
             next_state.append(_from_module(carried))
             if a.batchnorm:
                 hidden = self.norms[i](hidden)
-            last = i == a.num_layers - 1
-            if not last:
-                hidden = self.dropout(hidden, generator)
-            if a.skip == "sum":
-                summed = summed + hidden
-                hidden = summed if last else hidden
+            outputs.append(hidden)  # (N, T, H)
+        if a.skip == "sum":
+            hidden = functools.reduce(torch.add, outputs)
         return self.decoder(self.dropout(hidden, generator)), next_state
 
     @property
@@ -119,35 +118,30 @@ def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(t.squeeze(0) for t in tensors)
 
 
-def dropped(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """`values` with a share of them set to zero and the others scaled up, so the mean stays."""
-    return values * _mask(values, share, generator) if share else values
+class Dropout(nn.Dropout):
+    """Dropout that may draw from a generator of its own.
 
-
-def _mask(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """A share of zeros, the rest so large that the mean is 1."""
-    if like.device.type != "cpu":
-        return torch.empty_like(like).bernoulli_(1 - share, generator=generator).div_(1 - share)
-    # a CPU draws four numbers of 16 bits at once in a fifth of bernoulli_'s time
-    count = like.numel()
-    drawn = torch.empty(-(-count // 4), dtype=torch.int64)
-    drawn.random_(-(2**63), None, generator=generator)
-    numbers = drawn.view(torch.int16)[:count].view(like.shape)  # from -2^15 on
-    highest = round((1 - share) * 2**16) - 1 - 2**15
-    return (numbers <= highest).to(like.dtype).div_(1 - share)
-
-
-class _Dropout(nn.Dropout):
-    """Dropout that may draw from a generator of its own."""
+    What is kept is scaled up, so that the mean stays. A CPU draws four numbers of 16 bits at once,
+    in a fifth of the time that bernoulli_ takes.
+    """
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        on_cpu = hidden.device.type == "cpu"
-        if not self.training or (generator is None and not on_cpu):
+        if not self.training or not self.p:
+            return hidden
+        if hidden.device.type == "cpu":
+            count, keep = hidden.numel(), 1 - self.p
+            drawn = torch.empty(-(-count // 4), dtype=torch.int64)
+            drawn.random_(-(2**63), None, generator=generator)
+            numbers = drawn.view(torch.int16)[:count].view(hidden.shape)  # from -2^15 on
+            kept = numbers <= round(keep * 2**16) - 1 - 2**15
+            return hidden * kept.to(hidden.dtype).div_(keep)
+        if generator is None:
             return super().forward(hidden)
-        return dropped(hidden, self.p, generator)
+        kept = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
+        return hidden * kept.div_(1 - self.p)
 
 
-class _BatchNorm(nn.Module):
+class BatchNorm(nn.Module):
     """Batch normalization over the N * T vectors of a window, as torch-rnn applies it.
 
     It has what nn.BatchNorm1d has but the count of batches, which nothing here needs.
@@ -197,7 +191,9 @@ def make_network(architecture: Architecture) -> Network:
     Raises:
         InputError: it is not what it must be.
     """
-    return cast(Network, make_own(architecture)) if architecture.is_own else Network(architecture)
+    return (
+        cast(Network, build_network(architecture)) if architecture.is_own else Network(architecture)
+    )
 
 
 def network_of(trained: TrainedModel) -> Network:

@@ -2,13 +2,11 @@
 
     charrnn's own cells     `charrnn.cells.CELLS`
     given from Python       `register_cell`, `register_network`
-    of installed packages   entry points of the groups charrnn.cells and charrnn.networks, looked
-                            up when a name is met that is none of the others
+    of installed packages   entry points of the groups charrnn.cells and charrnn.networks
 
-A checkpoint or a model file holds the name alone. What the name stands for is said by the
-packages that are installed here, and by the program that calls charrnn: never by a file.
-
-This module needs NumPy and torch only where a network is built.
+A checkpoint or a model file holds the name alone; what it stands for is never said by a file. An
+architecture here is a `charrnn.models.trained.Architecture`, which asks this module for shapes.
+torch is needed only where a network is built.
 """
 
 from __future__ import annotations
@@ -24,24 +22,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
-    from charrnn.models.trained import Architecture
-
-CELL_GROUP, NETWORK_GROUP = "charrnn.cells", "charrnn.networks"
-
 
 class CharacterNetwork(Protocol):
     """What a network of one's own must have, besides being a `torch.nn.Module`.
 
-    It is made by ``MyNetwork(architecture)``, on any device, with weights that torch's global
-    random numbers may decide. Everything in its ``state_dict`` is a tensor of floating-point
-    numbers. It is called with no more than ids and a state.
-
-    Attributes:
-        architecture: that which it was made with: the sizes that were asked for, of which it
-            uses what it likes, and `vocabulary_size`, which it must have.
+    It is made by ``MyNetwork(architecture)``, on any device, and keeps that `architecture`: the
+    sizes that were asked for, of which it uses what it likes, and `vocabulary_size`, which it must
+    have. Its ``state_dict`` holds tensors of floating-point numbers.
     """
 
-    architecture: Architecture
+    architecture: Any
 
     def __call__(
         self, ids: Tensor, state: list[tuple[Tensor, ...]] | None = None
@@ -54,19 +44,13 @@ class CharacterNetwork(Protocol):
 
         Returns:
             Logits (N, T, V), and a list of tuples of tensors whose first axis is the stream.
-            Gradients may flow through them; who carries them on cuts that off.
         """
         ...
 
 
-MakeNetwork = Callable[["Architecture"], Any]
+MakeNetwork = Callable[[Any], Any]
 
 _registered: dict[str, Cell | MakeNetwork] = {}
-
-
-class UnknownKind(InputError):
-    """A kind of network that is neither charrnn's nor registered here."""
-
 
 UNKNOWN = (
     f"is neither built in ({', '.join(CELLS)}) nor registered here; "
@@ -74,10 +58,12 @@ UNKNOWN = (
 )
 
 
-def register_cell(name: str, cell: Cell) -> None:
-    """Let `name` be a kind of network: charrnn's own, around a cell of yours.
+class UnknownKind(InputError):
+    """A kind of network that is neither charrnn's nor registered here."""
 
-    A name that was registered before stands for the new cell from now on.
+
+def register_cell(name: str, cell: Cell) -> None:
+    """Let `name` be charrnn's own network around a cell of yours; a later cell replaces it.
 
     Raises:
         InputError: the name is one of charrnn's own, or no name.
@@ -89,9 +75,7 @@ def register_cell(name: str, cell: Cell) -> None:
 
 
 def register_network(name: str, network: MakeNetwork) -> None:
-    """Let `name` be a kind of network: one of yours, all of it.
-
-    A name that was registered before stands for the new network from now on.
+    """Let `name` be a network of yours, all of it; a later one replaces it.
 
     Args:
         network: makes a `CharacterNetwork` of an `Architecture`; its class, say.
@@ -105,129 +89,110 @@ def register_network(name: str, network: MakeNetwork) -> None:
     _register(name, network)
 
 
-def _register(name: str, what: Cell | MakeNetwork) -> None:
+def _register(name: str, kind: Cell | MakeNetwork) -> None:
     _require_name(name)
     if name in CELLS:
         raise InputError(f"model.kind={name}: is charrnn's own; choose another name")
-    _registered[name] = what
-    _zero_state.cache_clear()
+    _registered[name] = kind
+    network_zero_state.cache_clear()
 
 
 def _require_name(name: str) -> None:
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
-        written = " ".join(str(name).split())
-        raise InputError(
-            f"model.kind={shown(written, 60)}: is no name; one has letters, digits, _ and -"
-        )
+        quoted = shown(" ".join(str(name).split()), 60)
+        raise InputError(f"model.kind={quoted}: is no name; one has letters, digits, _ and -")
 
 
-def find(kind: str) -> Cell | MakeNetwork:
+def find(name: str) -> Cell | MakeNetwork:
     """What a name stands for: a cell, or what makes a network.
 
     Raises:
         UnknownKind: nothing here.
         InputError: it is no name, or the package that brings it cannot be imported.
     """
-    _require_name(kind)
-    if (found := CELLS.get(kind) or _registered.get(kind)) is None:
-        _look_among_installed(kind)
-        found = _registered.get(kind)
-    if found is None:
-        raise UnknownKind(f"model.kind={shown(kind, 60)}: {UNKNOWN}")
-    return found
+    _require_name(name)
+    if name not in CELLS and name not in _registered:
+        _register_installed(name)
+    if (kind := CELLS.get(name) or _registered.get(name)) is None:
+        raise UnknownKind(f"model.kind={shown(name, 60)}: {UNKNOWN}")
+    return kind
 
 
-def is_known(kind: str) -> bool:
-    """Whether a name stands for anything here.
+def _register_installed(name: str) -> None:
+    from importlib.metadata import entry_points  # costs a start that needs none
 
-    Raises:
-        InputError: the package that brings it cannot be imported.
-    """
+    groups = (("charrnn.cells", register_cell), ("charrnn.networks", register_network))
+    register: Callable[[str, Any], None]
+    for group, register in groups:
+        for point in entry_points(group=group, name=name):
+            try:
+                register(name, point.load())
+            except Exception as error:  # whatever somebody's module does as it is imported
+                raise InputError(
+                    f"model.kind={name}: {point.value}, which an installed package brings for it, "
+                    f"cannot be used ({one_line(error, kind=True)})"
+                ) from error
+
+
+def is_known(name: str) -> bool:
+    """Whether a name stands for anything here; InputError if its package cannot be imported."""
     try:
-        find(kind)
+        find(name)
     except UnknownKind:
         return False
     return True
 
 
-def cell_of(kind: str) -> Cell | None:
+def cell_of(name: str) -> Cell | None:
     """The cell of a kind; None for a network of somebody's own."""
-    found = find(kind)
-    return found if isinstance(found, Cell) else None
+    kind = find(name)
+    return kind if isinstance(kind, Cell) else None
 
 
-def _look_among_installed(kind: str) -> None:
-    from importlib.metadata import entry_points  # costs a start that needs none
-
-    for group, register in ((CELL_GROUP, register_cell), (NETWORK_GROUP, register_network)):
-        for point in entry_points(group=group, name=kind):
-            try:
-                register(kind, point.load())
-            except Exception as error:  # whatever somebody's module does as it is imported
-                raise InputError(
-                    f"model.kind={kind}: {point.value}, which an installed package brings for it, "
-                    f"cannot be used ({one_line(error, kind=True)})"
-                ) from error
-
-
-# -- networks of one's own ------------------------------------------------------------------
-
-
-def make_own(architecture: Architecture) -> nn.Module:
+def build_network(architecture: Any) -> nn.Module:
     """The network that somebody registered for this architecture, which was tried out.
 
     Raises:
         InputError: it cannot be made, or is not what `CharacterNetwork` says.
     """
-    network = _made(architecture)
-    _tried(network, architecture)
+    network = _make(architecture)
+    _try(network, architecture)
     return network
 
 
-def own_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each weight of a network that somebody registered.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+def network_shapes(architecture: Any) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each weight of a network that somebody registered."""
     import torch
 
     with torch.device("meta"), torch.random.fork_rng(devices=[]):  # nothing is allocated
-        network = _made(architecture)
+        network = _make(architecture)
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
-def own_zero_state(architecture: Architecture) -> list[tuple[npt.NDArray[Any], ...]]:
-    """The state of no streams (0, ...) of a network that somebody registered."""
-    return _zero_state(architecture)
-
-
 @functools.lru_cache(maxsize=16)
-def _zero_state(architecture: Architecture) -> list[tuple[npt.NDArray[Any], ...]]:
+def network_zero_state(architecture: Any) -> list[tuple[npt.NDArray[Any], ...]]:
+    """The state of no streams (0, ...) of a network that somebody registered."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        network = _made(architecture)
-    state = _tried(network, architecture)
+        state = _try(_make(architecture), architecture)
     return [tuple(part[:0].numpy() for part in layer) for layer in state]
 
 
-def _made(architecture: Architecture) -> nn.Module:
+def _make(architecture: Any) -> nn.Module:
     import torch
 
-    where = f"model.kind={architecture.kind}"
-    make = find(architecture.kind)
-    assert not isinstance(make, Cell)
+    where, make = f"model.kind={architecture.kind}", find(architecture.kind)
     try:
-        network = make(architecture)
+        network = make(architecture)  # type: ignore[operator]  # it is no cell
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{where}: cannot be made ({one_line(error, kind=True)})") from error
-    if not isinstance(network, torch.nn.Module):
-        raise InputError(f"{where}: is made as {type(network).__name__}, not as a torch.nn.Module")
-    if getattr(network, "architecture", None) != architecture:
-        raise InputError(f"{where}: must keep the architecture that it is made with, as its own")
+    if not isinstance(network, torch.nn.Module) or (
+        getattr(network, "architecture", None) != architecture
+    ):
+        raise InputError(f"{where}: must be a torch.nn.Module that keeps its architecture")
     for name, weight in network.state_dict().items():
         if not isinstance(weight, torch.Tensor) or not weight.is_floating_point():
             raise InputError(
@@ -237,40 +202,25 @@ def _made(architecture: Architecture) -> nn.Module:
     return network
 
 
-def _tried(network: nn.Module, architecture: Architecture) -> list[tuple[Tensor, ...]]:
-    """Call a network twice, on two streams; returns the state after it."""
+def _try(network: nn.Module, architecture: Any) -> list[tuple[Tensor, ...]]:
+    """Call a network twice on two streams; returns the state after it."""
     import torch
 
-    where, V = f"model.kind={architecture.kind}", architecture.vocabulary_size
-    training, ids = network.training, torch.zeros(2, 3, dtype=torch.int64)
-    state: Any = None
+    ids, state = torch.zeros(2, 3, dtype=torch.int64), None
+    shape, training = (*ids.shape, architecture.vocabulary_size), network.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            network.eval()
             for _ in range(2):
-                returned = network(ids, state)
-                if not isinstance(returned, tuple) or len(returned) != 2:
-                    what = type(returned).__name__
-                    raise InputError(f"{where}: returns {what}, not logits and a state")
-                logits, state = returned
-    except InputError:
-        raise
+                logits, state = network.eval()(ids, state)
+        if logits.shape != shape:
+            raise ValueError(f"its logits are {tuple(logits.shape)}")
+        if not isinstance(state, list) or any(len(p) != len(ids) for layer in state for p in layer):
+            raise ValueError("its state is of another form")
     except Exception as error:
         raise InputError(
-            f"{where}: fails when it is called with ids (2, 3) ({one_line(error, kind=True)})"
+            f"model.kind={architecture.kind}: must return logits {shape} for ids (2, 3), and as "
+            f"its state a list of tuples of tensors whose first axis is the stream "
+            f"({one_line(error, kind=True)})"
         ) from error
-    finally:
-        network.train(training)
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, 3, V):
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise InputError(f"{where}: returns logits {got} for ids (2, 3), not (2, 3, {V})")
-    if not isinstance(state, list) or not all(
-        isinstance(layer, tuple)
-        and all(isinstance(part, torch.Tensor) and part.shape[:1] == (2,) for part in layer)
-        for layer in state
-    ):
-        raise InputError(
-            f"{where}: returns a state that is no list of tuples of tensors whose first axis is "
-            f"the stream"
-        )
+    network.train(training)
     return state

@@ -13,7 +13,7 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 # from the ground up; a folder that is not there is no matter
 ORDER = (
-    *("options", "text", "cells", "counts", "models", "generation", "evaluation", "training"),
+    *("options", "text", "counts", "models", "generation", "evaluation", "training"),
     *("runs", "sweeps", "cli", "commands", "extras"),
 )
 # the front doors, and the one place that reads the tables of commands and extras

@@ -10,7 +10,7 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, dropped, network_of, num_parameters, weights_of
+from charrnn.network import Dropout, Network, network_of, num_parameters, weights_of
 from charrnn.text.vocabulary import Vocabulary
 from tests.textbook import EQUATIONS
 
@@ -117,7 +117,7 @@ def test_torch_rnns_initial_weights() -> None:
 @pytest.mark.parametrize("share", [1e-6, 0.001, 0.1, 0.5, 0.999])
 def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) -> None:
     rows, places = 40_000, 6
-    values = dropped(torch.ones(rows, places), share, torch.Generator().manual_seed(1))
+    values = Dropout(share)(torch.ones(rows, places), torch.Generator().manual_seed(1))
     assert set(values.unique().tolist()) <= {0.0, 1 / (1 - share)} | {1.0 / np.float32(1 - share)}
     is_zero = (values == 0).double()
     wide = 4 * (share * (1 - share) / rows) ** 0.5 + 2**-16

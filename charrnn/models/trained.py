@@ -68,7 +68,7 @@ class Architecture(LayerOptions):
         if self.is_own:
             return [
                 tuple(np.zeros((streams, *part.shape[1:]), part.dtype) for part in layer)
-                for layer in registry.own_zero_state(self)
+                for layer in registry.network_zero_state(self)
             ]
         shape = (streams, self.hidden_size)
         return [
@@ -87,7 +87,7 @@ class Architecture(LayerOptions):
         Gates are stacked along the first axis in the order of the cell's `gates`.
         """
         if self.is_own:
-            return registry.own_shapes(self)
+            return registry.network_shapes(self)
         V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
         for layer in range(self.num_layers):

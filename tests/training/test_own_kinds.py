@@ -305,13 +305,16 @@ class Wrong(torch.nn.Module):
     ("mistake", "line"),
     [
         ("making", "cannot be made (KeyError: 'depth')"),
-        ("architecture", "must keep the architecture that it is made with"),
+        ("architecture", "must be a torch.nn.Module that keeps its architecture"),
         ("a count", "its count is no tensor of floating-point numbers"),
-        ("calling", "fails when it is called with ids (2, 3) (ValueError: no way)"),
-        ("no state", "returns Tensor, not logits and a state"),
-        ("logits", "returns logits (2, 5) for ids (2, 3), not (2, 3, 5)"),
-        ("state", "returns a state that is no list of tuples of tensors"),
-        ("other streams", "returns a state that is no list of tuples of tensors"),
+        ("calling", "must return logits (2, 3, 5) for ids (2, 3)"),
+        ("no state", "must return logits"),
+        ("logits", "(ValueError: its logits are (2, 5))"),
+        ("state", "as its state a list of tuples of tensors whose first axis is the stream"),
+        (
+            "other streams",
+            "as its state a list of tuples of tensors whose first axis is the stream",
+        ),
     ],
 )
 def test_a_mistake_in_a_network_is_told_as_its(mistake: str, line: str) -> None:

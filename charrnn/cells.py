@@ -1,10 +1,8 @@
-"""What a cell is, and an entry for each of charrnn's own.
+"""The recurrent cells: one entry each, with everything that differs from one to another.
 
-A cell is one entry of `CELLS`, or one from elsewhere (`charrnn.registry`). The network, the
-shapes of its weights, the state that it carries, its model file, its checkpoints and its
-evaluation follow from the entry, and so does sampling with torch. The NumPy and the numba engine
-are faster where they have a kernel for a cell (`charrnn.generation`), and leave the others to
-torch.
+A cell is an entry of `CELLS`, or one from elsewhere (`charrnn.registry`). The network, the shapes
+of its weights, the state that it carries, its files and its evaluation follow from the entry, and
+so does sampling with torch. Other engines have kernels for some cells (`charrnn.generation`).
 
 A cell's torch module is named here and imported when a network is built: a text can be
 sampled from a model file, and every option be checked, without torch.
