@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, reason_of, shown
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
-from charrnn.text.known_ids import KnownIds, known, let_go
+from charrnn.text.sources import names_of, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
@@ -49,8 +49,13 @@ class EncodedText:
     mapping: mmap.mmap | None = None
 
     def release(self) -> None:
-        """Let go of the pages read so far."""
-        let_go(self.mapping)
+        """Let go of the pages read so far, if there are any and the system can.
+
+        They stay in the system's cache, but no longer count as this process's memory, which
+        would otherwise seem to grow to the size of the file.
+        """
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,9 +109,14 @@ class SplitIds:
     unknown: int = 0
 
     @classmethod
-    def of(cls, known: KnownIds) -> SplitIds:
-        """What a model knows of a text."""
-        return cls(known.ids, release=known.release, unknown=known.unknown)
+    def known(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
+        """Ids that come in pieces, kept in memory, without those that are -1."""
+        dtype, kept, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
+        for piece in pieces:
+            ids = piece[piece >= 0].astype(dtype)
+            unknown += len(piece) - len(ids)
+            kept += ids.tobytes()
+        return cls(np.frombuffer(kept, dtype), unknown=unknown)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -266,5 +276,28 @@ def translated(
                 data.release()
                 yield table[part]
 
-        return SplitIds.of(known(pieces(), len(vocabulary)))
+        return SplitIds.known(pieces(), len(vocabulary))
     return SplitIds(ids.stored, lambda part: table[ids.convert(part)], data.release)
+
+
+def encoded_text(
+    input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, skip: bool
+) -> SplitIds:
+    """The ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
+
+    Args:
+        skip: leave out the characters that the vocabulary lacks, rather than refuse them.
+
+    Raises:
+        InputError: the text cannot be read, is empty, or (without `skip`) holds such a character.
+    """
+
+    def encode(piece: str) -> Ids:
+        try:
+            return vocabulary.encode(piece)
+        except InputError as error:
+            name = shown(", ".join(names_of(input_txt)))
+            raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
+
+    pieces = read_pieces(input_txt, encoding)
+    return SplitIds.known(map(vocabulary.look_up if skip else encode, pieces), len(vocabulary))

@@ -8,7 +8,6 @@ import glob
 import itertools
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +15,15 @@ from typing import IO
 from charrnn.errors import InputError, RunError, reason_of, shown
 
 _UNFINISHED = ".charrnn.part"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """An OSError within is a RunError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{shown(path)}: cannot be written ({reason_of(error)})") from error
 
 
 @contextlib.contextmanager
@@ -29,56 +37,64 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: names `path` when it cannot be written (full disk, no permission).
     """
-    temporary: str | None = None
     if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
         raise RunError(f"{path}: is a stream that is open already, not a file to replace")
     path = Path(os.path.realpath(path))  # a link stays a link
-    handle = -1
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent, f".{glob.escape(path.name)}.????????{_UNFINISHED}")
-        handle, temporary = _made_in(path.parent, f".{path.name}.")
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield Path(temporary)
-        _sync(temporary)
-        os.replace(temporary, path)
-        temporary = None
+        with _temporary_beside(path) as temporary:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
         with contextlib.suppress(OSError):  # not every file system syncs a folder
             _sync(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        if handle >= 0:
-            os.close(handle)
 
 
-def _made_in(folder: Path, prefix: str) -> tuple[int, str]:
-    """A new temporary file, opened and under a lock that its writer holds as long as it lives."""
+@contextlib.contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """A new file that its writer holds a lock of as long as it lives.
+
+    Those of the same path whose locks are free are of dead writers, and are removed.
+    """
+    for abandoned in path.parent.glob(f".{glob.escape(path.name)}.????????{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(abandoned, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                abandoned.unlink()
+            finally:
+                os.close(handle)
     while True:
-        handle, path = tempfile.mkstemp(_UNFINISHED, prefix, folder)
+        new = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
+        handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         # shared, so that the finished file can be read by whom asks for such a lock (HDF5)
         with contextlib.suppress(OSError):  # not every file system has locks
             fcntl.flock(handle, fcntl.LOCK_SH)
         if os.fstat(handle).st_nlink:  # nobody took it for abandoned before it was locked
-            return handle, path
+            break
+        os.close(handle)
+    try:
+        yield new
+    finally:
+        new.unlink(missing_ok=True)
         os.close(handle)
 
 
-def _remove_abandoned(folder: Path, pattern: str) -> None:
-    """Remove temporary files whose writers are dead: their locks are free."""
-    for path in folder.glob(pattern):
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
+    for path in folder.rglob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
-            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(handle)
+            path.unlink()
 
 
 def numbered(path: str, *numbers: int) -> str:
@@ -88,15 +104,9 @@ def numbered(path: str, *numbers: int) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing.
-
-    Raises:
-        RunError: names it when it cannot be made.
-    """
-    try:
+    """Make a folder, and those above it, where they are missing; RunError where it cannot be."""
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
 
 
 def make_new_folder(path: Path) -> Path:
@@ -107,24 +117,14 @@ def make_new_folder(path: Path) -> Path:
     Raises:
         RunError: names it when it cannot be made.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             made = path if number == 1 else path.with_name(f"{path.name}-{number}")
             with contextlib.suppress(FileExistsError):
                 made.mkdir()
                 return made
-    except OSError as error:
-        raise _unwritable(path, error) from error
     raise AssertionError("there is always another number")
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
-    for place in (folder, *(folder / name for name in ("checkpoints", "samples", ".hydra"))):
-        for path in place.glob(f".*{_UNFINISHED}"):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 class Growing:
@@ -139,12 +139,12 @@ class Growing:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._explaining():
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
     def append(self, piece: bytes) -> None:
-        with self._explaining():
+        with writing(self.path):
             start = os.fstat(self._file.fileno()).st_size
             rest = memoryview(piece)
             try:
@@ -158,44 +158,17 @@ class Growing:
     def is_there(self) -> bool:
         """Whether the path still leads to it: a removed file can be written to all the same."""
         try:
-            found = os.stat(self.path)
+            return os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return False
-        own = os.fstat(self._file.fileno())
-        return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
 
     def sync(self) -> None:
-        with self._explaining():
+        with writing(self.path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        with self._explaining():
+        with writing(self.path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path}: cannot be written ({error.strerror or error})")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def lock(path: Path, wait: bool) -> IO[str] | None:
@@ -208,32 +181,47 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
         The open lock file, or None when another process holds it and `wait` is false.
 
     Raises:
-        RunError: names the file when it cannot be written.
+        RunError: names the file when it cannot be written, or is a link to somebody's file.
     """
-    try:
+    with writing(path), contextlib.ExitStack() as closing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # closed by whoever takes the lock
-        handle = open(path, "a+")  # noqa: SIM115
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        os.ftruncate(handle.fileno(), 0)
-        os.write(handle.fileno(), f"{os.getpid()}\n".encode())
-    except BlockingIOError:
-        handle.close()
-        return None
-    except OSError as error:
-        handle.close()
-        raise _unwritable(path, error) from error
-    return handle
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        handle = closing.enter_context(open(descriptor, "r+"))
+        if os.fstat(descriptor).st_nlink > 1:
+            raise RunError(f"{path}: is another file's second name; remove it")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        closing.pop_all()
+        return handle
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the lock of a lock file, hold it, and remove the file.
+
+    Whoever waits for it has it open already; it must look again at what was done before it works.
+    """
+    handle = lock(path, wait=True)
+    assert handle is not None
+    with handle:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def require_regular_file(path: Path, hint: str) -> os.stat_result:
-    """A pipe or a device would be waited for, or never end; so look before anything is opened.
+    """Look before a file is opened: a pipe or a device would be waited for, or never end.
 
     Args:
         hint: what to do when there is no such file.
+
+    Raises:
+        InputError: names what is missing, unreadable, a folder, a pipe or a device.
     """
     try:
         status = path.stat()

@@ -12,7 +12,7 @@ A window costs a copy of N * (T + 1) ids, whatever the size of the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,21 +71,15 @@ class Streams:
         self.release()
         return block
 
-    def copied(self, first: int, count: int) -> Iterator[tuple[Ids, Ids]]:
-        """`count` windows from window `first` of an epoch on, read from the file all at once.
-
-        A window is inputs and targets (N, T), from 0.
-        """
-        width = self.seq_length
-        block = self.columns(first * width, (first + count) * width + 1)
-        for start in range(0, count * width, width):
-            part = block[:, start : start + width + 1]
-            ids = from_file_ids(part, self.vocabulary_size, self.path)
-            yield ids[:, :-1], ids[:, 1:]
+    def block(self, first: int, last: int) -> Ids:
+        """Windows `first` to `last` of an epoch, from 0: (N, (last - first) * T + 1)."""
+        columns = self.columns(first * self.seq_length, last * self.seq_length + 1)
+        return from_file_ids(columns, self.vocabulary_size, self.path)
 
     def window(self, index: int) -> tuple[Ids, Ids]:
         """Inputs and targets (N, T), from 0, of window `index` of an epoch."""
-        return next(self.copied(index, 1))
+        ids = self.block(index, index + 1)
+        return ids[:, :-1], ids[:, 1:]
 
     def shuffled(self, seed: int, epoch: int) -> Streams:
         """The same text as other streams: cut from a random place on, in a random order.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
 from charrnn.errors import InputError, needing, shown
 from charrnn.models.ensemble import Trained
-from charrnn.text.preprocessing import read_pieces
+from charrnn.text.sources import read_pieces
 
 
 class TrainingText:

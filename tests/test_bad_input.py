@@ -68,7 +68,7 @@ BAD = {
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
     "preprocess input_txt=utf-16.txt": "encoding=utf-16",
-    "train data.url=http://[ data.corpus=tiny_shakespeare": "http://[: is no address",
+    "train data.url=http://[ data.corpus=tiny_shakespeare": "data.url=http://[: must be",
     "train data.url=nowhere data.corpus=tiny_shakespeare": "nowhere: no such file",
     "train 'data.url=http://a b' data.corpus=tiny_shakespeare": "%20",
     "train data.url=http://a:b/ data.corpus=tiny_shakespeare": "http://a:b/",

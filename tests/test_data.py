@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from charrnn.data import open_data, translated
+from charrnn.data import encoded_text, open_data, translated
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
 
@@ -93,7 +93,7 @@ def test_mutated_files_are_refused_or_read(tmp_path: Path) -> None:
     h5, json = write(tmp_path, train=np.tile(np.array([1, 2, 3], "u1"), 300))
     contents = {h5: h5.read_bytes(), json: json.read_bytes()}
     random = np.random.default_rng(7)
-    for trial in range(300):
+    for trial in range(150):
         path = (h5, json)[trial % 2]
         mutated = bytearray(contents[path])
         if trial % 3 == 0:
@@ -121,43 +121,49 @@ def test_another_vocabulary(tmp_path: Path) -> None:
     assert skipped.unknown == len(data.splits["test"]) - len(skipped) > 0
 
 
-def external(file: h5py.File) -> None:
-    file.create_dataset("train", (40,), "u1", external=[("secret", 0, 40)])
+def test_a_text_in_a_vocabulary(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.txt")
+    Path(path).write_text("aßb" * 50_000 + "ß", encoding="utf-8")
+    found = encoded_text(path, "utf-8", Vocabulary(["b", "a"]), skip=True)
+    assert found.stored.dtype == np.uint8
+    assert found[:].tolist() == [1, 0] * 50_000
+    assert found.unknown == 50_001
+    with pytest.raises(InputError, match=r"data.input_txt=.*'ß'.* or give unknown=skip"):
+        encoded_text(path, "utf-8", Vocabulary(["b", "a"]), skip=False)
+    Path(path).write_bytes(b"a\xc3\x9fb")
+    as_bytes = Vocabulary(["a", "\udcc3"], is_bytes=True)
+    for encoding in ("bytes", "utf-8"):
+        found = encoded_text(path, encoding, as_bytes, skip=True)
+        assert (found[:].tolist(), found.unknown) == ([0, 1], 2)
+    nothing = encoded_text(path, "utf-8", Vocabulary(["z"]), skip=True)
+    assert (len(nothing), nothing.unknown) == (0, 3)
 
 
 def virtual(file: h5py.File) -> None:
-    with h5py.File("other.h5", "w") as other:
-        other["x"] = np.ones(40, "u1")
     layout = h5py.VirtualLayout((40,), "u1")
     layout[:] = h5py.VirtualSource("other.h5", "x", (40,))
     file.create_virtual_dataset("train", layout)
 
 
-def link_to_a_file(file: h5py.File) -> None:
-    with h5py.File("other.h5", "w") as other:
-        other["x"] = np.ones(40, "u1")
-    file["train"] = h5py.ExternalLink("other.h5", "x")
-
-
-def link_within(file: h5py.File) -> None:
-    file["x"] = np.ones(40, "u1")
-    file["train"] = h5py.SoftLink("/x")
-
-
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (external, "external storage"),
+        (
+            lambda f: f.create_dataset("train", (40,), "u1", external=[("secret", 0, 40)]),
+            "external",
+        ),
         (virtual, "virtual dataset"),
-        (link_to_a_file, "a link"),
-        (link_within, "a link"),
+        (lambda f: f.update({"train": h5py.ExternalLink("other.h5", "x")}), "a link"),
+        (lambda f: f.update({"train": h5py.SoftLink("/val")}), "a link"),
     ],
 )
 def test_ids_in_other_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[h5py.File], None], what: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "secret").write_bytes(b"\1" * 40)
+    Path("secret").write_bytes(b"\1" * 40)
+    with h5py.File("other.h5", "w") as other:
+        other["x"] = np.ones(40, "u1")
     h5, json = write(tmp_path, train=None)
     with h5py.File(h5, "a") as file:
         make(file)

@@ -6,12 +6,13 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError
 from charrnn.files import (
     Growing,
     lock,
@@ -19,7 +20,12 @@ from charrnn.files import (
     numbered,
     remove_unfinished,
     replacing,
+    require_regular_file,
 )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
@@ -29,37 +35,40 @@ def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
             temporary.write_text(content)
             assert not path.exists() or path.read_text() == "first"
         assert path.read_text() == content
-    assert [p.name for p in path.parent.iterdir()] == ["x"]
-
-
-def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.write_text("old")
     with pytest.raises(KeyError), replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyError
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert path.read_text() == "second"
+    assert names(path.parent) == ["x"]
 
 
-def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    target = tmp_path / "file" / "x"
-    with pytest.raises(RunError, match="file/x: cannot be written"), replacing(target):
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("file/x", "file/x: cannot be written"),
+        ("/dev/null", "is no regular file"),
+        ("/dev/stdout", "is a stream"),
+    ],
+)
+def test_a_place_that_cannot_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(RunError, match=what), replacing(Path(path)):
         pass
+    if path == "file/x":
+        with pytest.raises(RunError, match=what):
+            make_new_folder(Path(path))
+    assert names(tmp_path) == ["file"]
 
 
-def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     with replacing(tmp_path / "link") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "x"
-    with pytest.raises(RunError, match="is no regular file"), replacing(Path("/dev/null")):
-        pass
-    assert not Path("/dev/null").is_file()
-    with pytest.raises(RunError, match="is a stream"), replacing(Path("/dev/stdout")):
-        pass
 
 
 def test_permissions_are_the_usual_ones(tmp_path: Path) -> None:
@@ -78,6 +87,31 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
     again = lock(tmp_path / "lock", wait=False)
     assert again is not None
     again.close()
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "mine").write_text("a poem")
+    link(tmp_path / "mine", tmp_path / ".lock")
+    with pytest.raises(RunError, match=r"\.lock: "):
+        lock(tmp_path / ".lock", wait=False)
+    assert (tmp_path / "mine").read_text() == "a poem"
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(InputError, match=f"{path}: is no regular file; make one"):
+            require_regular_file(path, "make one")
+    for name, what in (
+        ("a\0b", "cannot be read"),
+        ("x" * 5000, "cannot be read"),
+        ("y", "no such"),
+    ):
+        with pytest.raises(InputError, match=what):
+            require_regular_file(tmp_path / name, "make one")
 
 
 def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
@@ -123,12 +157,6 @@ def test_each_of_many_that_ask_at_once_gets_a_folder_of_its_own(tmp_path: Path) 
     assert tmp_path / "a" / "12-00-00" in made
 
 
-def test_a_folder_that_cannot_be_made_new_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"file/x: cannot be written"):
-        make_new_folder(tmp_path / "file" / "x")
-
-
 WRITER = """
 import sys, time
 from pathlib import Path
@@ -165,7 +193,4 @@ def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path:
         living.communicate()
     assert living.returncode == 0
     assert (tmp_path / "result").read_text() == "half"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".other.txt.12345678.charrnn.part",
-        "result",
-    ]
+    assert names(tmp_path) == [".other.txt.12345678.charrnn.part", "result"]

@@ -168,7 +168,7 @@ def _bits(losses: Losses) -> list[float]:
 
 def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, npt.NDArray[np.int64]]:
     """What is scored, its text (n,) and its ids (n,); -1 for a character that the model lacks."""
-    from charrnn.text.preprocessing import read_pieces
+    from charrnn.text.sources import read_pieces
 
     source = options.data.input_txt
     if source is not None and options.unknown == "skip":
@@ -181,13 +181,12 @@ def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, npt.NDA
 
 def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
-    from charrnn.data import SplitIds, open_data, translated
-    from charrnn.text.known_ids import read_known
+    from charrnn.data import encoded_text, open_data, translated
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        known = read_known(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
-        return "text", SplitIds.of(known)
+        ids = encoded_text(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
+        return "text", ids
     h5, json = data.input_h5, data.input_json
     if h5 is None or json is None:
         h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")

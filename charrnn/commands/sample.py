@@ -151,7 +151,7 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
 
     text, name = options.start_text, "start_text"
     if options.start_file is not None:
-        from charrnn.text.preprocessing import read_text
+        from charrnn.text.sources import read_text
 
         name = f"start_file={options.start_file}"
         if os.path.isdir(options.start_file):

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
-from charrnn.errors import InputError, reason_of, shown
+from charrnn.errors import InputError, shown
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     ENCODING,
     FIXED,
-    NOT_EMPTY,
     PATH,
     SHA256,
     TEXT,
     Paths,
+    Range,
     check_ranges,
     one_of,
     require,
@@ -26,6 +27,24 @@ from charrnn.options.ranges import (
 SPLITS = ("train", "val", "test")
 LINES = one_of("auto", "keep", "shuffle")
 LINE_ENDS = one_of("keep", "unix")
+
+
+def is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _is_address(url: str) -> bool:
+    """Whether it may be asked for, as far as can be told without doing so."""
+    if not is_http(url):
+        return url != "" and "\0" not in url
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.port != 0 and all("!" <= c <= "~" for c in url))
+    except ValueError:
+        return False
+
+
+ADDRESS = Range(_is_address, "must be a path, or an http(s) address in ASCII (a space is %20)")
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class DataOptions(SplitOptions, SourceOptions):
     PREFIX: ClassVar[str] = "data."
 
     corpus: Annotated[str | None, FIXED] = None
-    url: Annotated[str | None, TEXT, NOT_EMPTY] = None
+    url: Annotated[str | None, TEXT, ADDRESS] = None
     sha256: Annotated[str | None, TEXT, SHA256] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
@@ -126,9 +145,6 @@ class DataOptions(SplitOptions, SourceOptions):
                     f"data.{first}={shown(named[first])}: data.{name} says where the text is "
                     "already; give one of the two"
                 )
-        problem = None if url is None else url_problem(url)
-        if problem is not None:
-            raise InputError(f"data.url={shown(url)}: is no address ({problem})")
         if sha256 is None and corpus is None:
             raise InputError(
                 f"data.url={shown(url)}: give data.sha256= too, the checksum of what is there "
@@ -190,25 +206,3 @@ def without_default_corpus(
                 "already; give one of the two"
             )
     return {**options, **{name: None for name in replaced if name in options}}
-
-
-def url_problem(url: str) -> str | None:
-    """What is wrong with an address, as far as can be told without asking for it."""
-    from urllib.parse import quote, urlsplit
-
-    if "\0" in url:
-        return "it holds a NUL"
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            return None  # an address of another kind, or a path
-        if not parts.hostname:
-            return "it names no host"
-        if parts.port == 0:  # reading it raises where it is no number
-            return "there is no port 0"
-    except ValueError as error:
-        return reason_of(error)
-    strange = next((c for c in url if not "!" <= c <= "~"), None)
-    if strange is None:
-        return None
-    return f"it holds {strange!r}, which is written {quote(strange, errors='replace')}"

@@ -20,20 +20,16 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import EncodedText, SplitIds, from_file_ids, open_data
+from charrnn.data import EncodedText, SplitIds, open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions
 from charrnn.say import say
 from charrnn.streams import Streams, cut_streams, fitting_sizes
 from charrnn.text import primer
 from charrnn.text.prepare import prepare
-from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 
-# ids of a corpus that are copied into memory at once
-COPIED_IDS = 1 << 20
-# a corpus up to this share of the GPU's free memory is kept there whole
-GPU_SHARE = 4
-COPIED_AT_ONCE = 1 << 16  # columns
+BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
 
 Window = tuple[Tensor, Tensor, bool]
 
@@ -217,9 +213,6 @@ class Windows:
         self.streams = streams
         self.trainer = trainer
         self.seed = seed
-        self.resident: Resident | None = None
-        if trainer is not None:
-            self.resident = Resident.of(self._streams(0), trainer.strategy.root_device)
         self._epochs = 0  # begun without a trainer
 
     def __len__(self) -> int:
@@ -239,23 +232,20 @@ class Windows:
 
     def __iter__(self) -> Iterator[Window]:
         if self.trainer is None:
-            first, last, epoch = 0, len(self), self._epochs
+            first, last, epoch, device = 0, len(self), self._epochs, torch.device("cpu")
             self._epochs += 1
         else:
             # read when the first window is asked for: by then Lightning has restored its counts
             first, last = self.trainer.fit_loop.batch_idx + 1, self._last(self.trainer)
-            epoch = self.trainer.current_epoch
-        streams = self._streams(epoch)
-        count = max(1, COPIED_IDS // (streams.batch_size * streams.seq_length))
-        if self.resident is not None and first < last:
-            self.resident.fill(streams)
-            yield from self.resident.windows(first, last)
-            return
-        while first < last:
-            here = min(count, last - first)
-            for index, (inputs, targets) in enumerate(streams.copied(first, here), first):
-                yield torch.from_numpy(inputs), torch.from_numpy(targets), index == 0
-            first += here
+            epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
+        streams, width = self._streams(epoch), self.streams.seq_length
+        at_once = max(1, BLOCK_IDS // (streams.batch_size * width))
+        for start in range(first, last, at_once):
+            block = streams.block(start, min(last, start + at_once))
+            ids = torch.from_numpy(block).to(device)
+            for index in range(start, min(last, start + at_once)):
+                at = (index - start) * width
+                yield ids[:, at : at + width], ids[:, at + 1 : at + width + 1], index == 0
 
     def _streams(self, epoch: int) -> Streams:
         streams = self.streams if self.seed is None else self.streams.shuffled(self.seed, epoch)
@@ -269,47 +259,3 @@ class Windows:
     def _last(self, trainer: L.Trainer) -> int:
         """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
         return int(min(len(self), trainer.num_training_batches))
-
-
-class Resident:
-    """The streams of an epoch, all of them in the memory of a GPU.
-
-    Attributes:
-        rows: (N, L + 1), counted from 1.
-    """
-
-    def __init__(self, streams: Streams, device: torch.device) -> None:
-        kind = torch.uint8 if streams.ids.itemsize == 1 else torch.int32
-        shape = (streams.batch_size, streams.length + 1)
-        self.rows = torch.empty(shape, dtype=kind, device=device)
-        self.seq_length = streams.seq_length
-        self._starts: list[int] | None = None
-
-    @classmethod
-    def of(cls, streams: Streams, device: torch.device) -> Resident | None:
-        """Room for streams of this size, where the GPU has it; else None."""
-        if device.type != "cuda":
-            return None
-        free, _ = torch.cuda.mem_get_info(device)
-        size = streams.batch_size * (streams.length + 1) * (1 if streams.ids.itemsize == 1 else 4)
-        return cls(streams, device) if size <= free // GPU_SHARE else None
-
-    def fill(self, streams: Streams) -> None:
-        """Copy them there, unless they are there."""
-        if self._starts == streams.starts.tolist():
-            return
-        end = self.rows.shape[1]
-        # a part at a time, since the ids are checked as int64 first
-        for start in range(0, end, COPIED_AT_ONCE):
-            part = slice(start, min(end, start + COPIED_AT_ONCE))
-            block = streams.columns(part.start, part.stop)
-            ids = from_file_ids(block, streams.vocabulary_size, streams.path)
-            self.rows[:, part] = (torch.from_numpy(ids) + FIRST_FILE_ID).to(self.rows)
-        self._starts = streams.starts.tolist()
-
-    def windows(self, first: int, last: int) -> Iterator[Window]:
-        for index in range(first, last):
-            start = index * self.seq_length
-            block = self.rows[:, start : start + self.seq_length + 1]
-            ids = block.to(torch.int64) - FIRST_FILE_ID
-            yield ids[:, :-1], ids[:, 1:], index == 0

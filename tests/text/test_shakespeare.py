@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charrnn.text.corpora import render
+from charrnn.text.shakespeare import render
 
 PLAY = """\
 # A Play

@@ -76,7 +76,7 @@ def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
 
 def _given(options: InspectOptions, model: TrainedModel) -> Ids:
     """The ids of the first characters of the text that was named."""
-    from charrnn.text.preprocessing import read_pieces
+    from charrnn.text.sources import read_pieces
     from charrnn.text.unknown_characters import fitted
 
     assert options.input_txt is not None
