@@ -1,10 +1,12 @@
 """The characters of a text counted: a model of its own, and one that is mixed with a network.
 
-`table` counts and predicts, `mixing` weighs the counts against a network. NumPy only.
+`passages` counts a text, `table` and `walk` predict by what was counted, `mixing` weighs it
+against a network. NumPy only.
 """
 
 from charrnn.counts.mixing import ALONE, PRIOR, Counts, Weights, fit_weights, mixed
-from charrnn.counts.table import MAX_CONTEXT, MAX_NODES, Counted, CountTable, best_context, count
+from charrnn.counts.passages import MAX_CONTEXT, MAX_NODES, Counted, best_context, count
+from charrnn.counts.table import CountTable
 from charrnn.counts.walk import Walk
 
 __all__ = [
