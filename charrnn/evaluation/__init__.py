@@ -1,12 +1,13 @@
 """How well a network predicts a text.
 
 losses   a loss and its units; the lines of a text by how badly they were predicted
-carried  the loss of a text as one stream: validation, `evaluate`, Python alike
+rows     rows of a text, run side by side
+stream   the loss of a text as one stream: validation, `evaluate`, Python alike
 windows  that of windows which each begin at the zero state
 """
 
-from charrnn.evaluation.carried import character_losses, part_loss, score_ids, stream_loss
 from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
+from charrnn.evaluation.stream import character_losses, part_loss, score_ids, stream_loss
 from charrnn.evaluation.windows import windows_loss
 
 __all__ = [

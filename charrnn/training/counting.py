@@ -22,7 +22,7 @@ from charrnn.counts import (
 )
 from charrnn.data import SplitIds
 from charrnn.errors import InputError
-from charrnn.evaluation.carried import KeptLogits
+from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.options.ranges import LONGEST_CONTEXT
 from charrnn.say import say
 from charrnn.training.log import TrainingLog
@@ -163,14 +163,15 @@ class CharacterCounts(L.Callback):
         kept, pl_module.validation_logits = pl_module.validation_logits, None
         if kept is None or self._table is None:
             return
-        logits = kept.logits.reshape(-1, kept.logits.shape[-1])
-        targets = kept.ids[:, 1:].ravel()
+        logits = kept.logits.reshape(-1, kept.logits.shape[-1])[: kept.count]
+        targets = kept.ids[:, kept.before + 1 :].ravel()[: kept.count]
         self.counts = self.losses = None
         if not len(targets) or not np.isfinite(logits).all():
             return
         if self._predicted is None:
             log_p, lengths = _predictions(self._table, kept)
-            self._predicted, self._lengths = log_p.reshape(logits.shape), lengths.ravel()
+            self._predicted = log_p.reshape(-1, logits.shape[-1])[: kept.count]
+            self._lengths = lengths.ravel()[: kept.count]
         some = slice(None, None, 1 + len(targets) // _FITTED)
         weights = ALONE
         if not self._is_short:
@@ -198,13 +199,12 @@ def _predictions(table: CountTable, kept: KeptLogits) -> tuple[Any, Any]:
     """ln p (R, C, V) of the counts where the logits of a text were kept, and how far they look."""
     log_p = np.empty_like(kept.logits)
     lengths = np.empty(log_p.shape[:2], np.int8)
-    state = table.beginning(len(log_p))
-    for row, known in enumerate(kept.known.tolist()):
-        if known:
-            state[row] = table.read(kept.before[row : row + 1, -known:], state[:1] * 0).state[0]
+    state = table.contexts(kept.ids[:, : kept.before], table.beginning(len(log_p)))[:, -1]
+    state[kept.starts == 0] = 0
+    ids = kept.ids[:, kept.before :]
     for start in range(0, log_p.shape[1], _COLUMNS):
         part = slice(start, min(start + _COLUMNS, log_p.shape[1]))
-        p, lengths[:, part], state = table.read(kept.ids[:, part], state)
+        p, lengths[:, part], state = table.read(ids[:, part], state)
         np.log(p, out=log_p[:, part])
     return log_p, lengths
 

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from charrnn.errors import InputError
-from charrnn.evaluation.carried import KeptLogits
+from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel

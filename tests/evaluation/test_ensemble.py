@@ -22,19 +22,19 @@ def networks() -> list[Network]:
     ]
 
 
+SHARES = [0.5, 0.2, 0.3]
+
+
 def definition(nets: list[Network], ids: np.ndarray) -> float:
-    each = []
-    for net in nets:
-        with torch.no_grad():
-            logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
-        each.append(logits[0].softmax(-1))
-    chosen = torch.stack(each).mean(0)[torch.arange(len(ids) - 1), ids[1:]]
-    return -chosen.log().mean().item()
+    with torch.no_grad():
+        each = [in_float64(net)(torch.from_numpy(ids[None, :-1]))[0][0] for net in nets]
+    mean = sum(share * logits.softmax(-1) for share, logits in zip(SHARES, each, strict=True))
+    return -mean[torch.arange(len(ids) - 1), ids[1:]].log().mean().item()
 
 
 def test_every_way_of_scoring() -> None:
     nets, ids = networks(), np.random.default_rng(2).integers(0, 11, 12_001)
-    ensemble = NetworkEnsemble(nets)
+    ensemble = NetworkEnsemble(nets, SHARES)
     expected = definition(nets, ids)
     assert stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
     parts = [part_loss(ensemble, ids, rank, 3) for rank in range(3)]
@@ -52,14 +52,14 @@ def test_a_mean_that_is_none_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None
         return logs + 0.01, state
 
     monkeypatch.setattr(NetworkEnsemble, "forward", forward)
-    ensemble = NetworkEnsemble(networks())
+    ensemble = NetworkEnsemble(networks(), SHARES)
     for score in (stream_loss, lambda *both: windows_loss(*both, 50)):
         with pytest.raises(AssertionError, match=r"off from a sum of 1 by 0\.01"):
             score(ensemble, np.random.default_rng(2).integers(0, 11, 801))
 
 
 def test_dropout_is_no_part_of_it() -> None:
-    ensemble = NetworkEnsemble(networks()).train()
+    ensemble = NetworkEnsemble(networks(), SHARES).train()
     ids = torch.zeros(2, 5, dtype=torch.int64)
     assert torch.equal(ensemble(ids)[0], ensemble(ids)[0])
     assert not any(module.training for module in ensemble.modules())

@@ -1,4 +1,4 @@
-"""What is scored is a distribution, or it is said aloud."""
+"""What is scored is a distribution, or it is said aloud; the units; too little to score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from charrnn.errors import RunError
-from charrnn.evaluation import Score, losses, require_numbers, stream_loss
+from charrnn.evaluation import Score, losses, require_numbers, stream_loss, windows_loss
 from tests.evaluation.networks import network
 
 
@@ -26,20 +26,11 @@ def test_losses_are_those_of_softmax(size: int, heat: float) -> None:
 
 def test_what_does_not_sum_to_1_is_a_fault() -> None:
     logs = torch.log_softmax(torch.randn(2, 3, 11), -1)
-    losses.check(logs)
+    targets = torch.zeros(2, 3, dtype=torch.int64)
+    losses.losses_of(logs, targets, normalized=True)
     logs[1, 2, 3] += 0.1
     with pytest.raises(AssertionError, match="off from a sum of 1 by"):
-        losses.check(logs)
-
-
-def test_a_stream_is_checked_to_its_last_character(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = []
-    whole = losses.check
-    monkeypatch.setattr(losses, "check", lambda logs: (checked.append(len(logs)), whole(logs)))
-    monkeypatch.setattr(losses.F, "log_softmax", lambda logits, dim: logits)
-    with pytest.raises(AssertionError):
-        stream_loss(network("rnn"), np.zeros(50, np.int64))
-    assert checked
+        losses.losses_of(logs, targets, normalized=True)
 
 
 def test_a_loss_that_is_no_number_is_told() -> None:
@@ -47,3 +38,21 @@ def test_a_loss_that_is_no_number_is_told() -> None:
         require_numbers(Score(math.nan, 10))
     fine = Score(1.5, 10)
     assert require_numbers(fine) is fine
+
+
+def test_units() -> None:
+    net = network("rnn")
+    with torch.no_grad():
+        net.decoder.weight.zero_()
+        net.decoder.bias.zero_()
+    for score in (stream_loss(net, np.zeros(50, int)), windows_loss(net, np.zeros(50, int), 7)):
+        assert score.loss == pytest.approx(np.log(11), rel=1e-6)
+        assert score.bits_per_character == pytest.approx(np.log2(11), rel=1e-6)
+        assert score.perplexity == pytest.approx(11, rel=1e-5)
+
+
+def test_one_character_has_no_loss() -> None:
+    for scored in (lambda ids: stream_loss(network("rnn"), ids),
+                   lambda ids: windows_loss(network("rnn"), ids, 5)):  # fmt: skip
+        with pytest.raises(ValueError, match="2 characters"):
+            scored(np.zeros(1, np.int64))

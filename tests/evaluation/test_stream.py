@@ -3,72 +3,100 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import carried, character_losses, part_loss, stream_loss
-from charrnn.evaluation.carried import SHORTEST_ROW, KeptLogits
+from charrnn.evaluation import character_losses, part_loss, rows, stream, stream_loss
+from charrnn.evaluation.kept_logits import KeptLogits
+from charrnn.network import Network
 from tests.evaluation.networks import losses_of_one_stream, network, one_stream
 
 
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows in each of several threads, of a text that one stream reads in no time."""
-    monkeypatch.setattr(carried, "SHORTEST_ROW", 400)
-    monkeypatch.setattr(carried, "LEAST_ROWS_A_THREAD", 2)
+    monkeypatch.setattr(stream, "SHORTEST_ROW", 600)
+
+
+def text(size: int) -> np.ndarray:
+    return np.random.default_rng(size).integers(0, 11, size)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """In how many rows the texts were run, one run after the other."""
+    found: list[int] = []
+    inner = stream._loss_in_rows
+
+    def run(network: Any, ids: Any, scored: Any, rows: int, *rest: Any) -> Any:
+        found.append(rows)
+        return inner(network, ids, scored, rows, *rest)
+
+    monkeypatch.setattr(stream, "_loss_in_rows", run)
+    return found
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("size", [2, 3, 100, 2 * SHORTEST_ROW + 1])
+@pytest.mark.parametrize("size", [2, 3, 100, 4097])
 def test_agrees_with_one_stream(kind: str, size: int) -> None:
-    ids = np.random.default_rng(size).integers(0, 11, size)
-    net = network(kind)
+    ids, net = text(size), network(kind)
     score = stream_loss(net, ids)
     assert score.characters == size - 1
-    assert abs(score.loss - one_stream(net, ids)) < 1e-4
-
-
-@pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("rows", [1, 7, 40])
-def test_any_number_of_rows_and_threads(
-    monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
-) -> None:
-    monkeypatch.setattr(carried, "ROWS_A_THREAD", rows)
-    monkeypatch.setattr("charrnn.evaluation.windows.LOGITS_AT_ONCE", 3000)
-    ids = np.random.default_rng(5).integers(0, 11, 6_011)
-    net = network("lstm")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        score = stream_loss(net, ids)
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
-    assert score.characters == 6_010
     assert abs(score.loss - one_stream(net, ids)) < 1e-5
 
 
-@pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("size", [2, 150, 6_011])
-def test_the_losses_of_characters_are_those_of_one_stream(kind: str, size: int) -> None:
-    ids = np.random.default_rng(size).integers(0, 11, size)
-    net = network(kind)
-    losses = character_losses(net, ids)
-    assert losses.shape == (size - 1,)
-    assert losses.mean(dtype=np.float64) == pytest.approx(stream_loss(net, ids).loss, abs=1e-6)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("most", "at_once"), [(1, 1 << 21), (7, 3000), (40, 100), (40, 1 << 21)])
+def test_any_number_of_rows_and_threads(
+    monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
+) -> None:
+    monkeypatch.setattr(stream, "ROWS_A_THREAD", most)
+    monkeypatch.setattr(rows, "LOGITS_AT_ONCE", at_once)
+    ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        losses = character_losses(net, ids)
+        assert torch.get_num_threads() == threads
+        loss = stream_loss(net, ids).loss
+    finally:
+        torch.set_num_threads(before)
+    assert abs(loss - one_stream(net, ids)) < 1e-5
+    assert losses.mean(dtype=np.float64) == pytest.approx(loss, abs=1e-6)
     np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
 
 
-@pytest.mark.usefixtures("short_rows")
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_long_memory_is_run_up_as_far_as_it_takes(threads: int) -> None:
+def learnt(net: Network, ids: np.ndarray) -> None:
+    """Train a network a little."""
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    windows = torch.from_numpy(ids[: len(ids) // 64 * 64].reshape(-1, 64))
+    for _ in range(40):
+        logits, _ = net(windows[:, :-1])
+        optimizer.zero_grad()
+        F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).backward()
+        optimizer.step()
+
+
+def test_a_trained_network_in_rows(short_rows: None, runs: list[int]) -> None:
+    words = [text(size) for size in (2, 3, 5, 8)]
+    ids = np.concatenate([words[i] for i in text(2000) % 4])
+    net = network("lstm")
+    learnt(net, ids)
+    assert abs(stream_loss(net, ids, threads=2).loss - one_stream(net, ids)) < 1e-6
+    assert [n > 1 for n in runs] == [True]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_saturated_gates_are_run_as_one_row(
+    short_rows: None, runs: list[int], threads: int
+) -> None:
     # forget gates of 0.998: what was 300 characters ago still has half its weight
     net = network("lstm")
     with torch.no_grad():
@@ -76,20 +104,53 @@ def test_a_long_memory_is_run_up_as_far_as_it_takes(threads: int) -> None:
             layer.bias_ih_l0[16:32] = 6.2
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids = np.repeat(np.random.default_rng(5).integers(0, 11, 300), 40)
-    exact = one_stream(net, ids)
-    assert abs(stream_loss(net, ids, threads=threads).loss - exact) < 1e-4
-    from_zero = [one_stream(net, part) for part in np.array_split(ids, 24)]
-    assert abs(np.mean(from_zero) - exact) > 1e-3
+    ids = np.repeat(text(300), 40)
+    losses = np.zeros(len(ids) - 1, np.float32)
+    total = part_loss(net, ids, 0, 1, threads=threads, each=losses)
+    assert abs(total / len(losses) - one_stream(net, ids)) < 1e-5
+    np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-3)
+    assert runs[0] > 1 == runs[1]
+    parts = [part_loss(net, ids, rank, 2) for rank in range(2)]
+    assert abs(sum(parts) / len(losses) - one_stream(net, ids)) < 1e-5
 
 
-@pytest.mark.usefixtures("short_rows")
+class CountsAll(nn.Module):
+    """A network of one's own whose state is what it has read, as whole numbers, for ever."""
+
+    def __init__(self, architecture: Any) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.scale = nn.Parameter(torch.tensor(0.01))
+
+    def forward(self, ids: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        before = torch.zeros(len(ids), 11, dtype=torch.int64) if state is None else state[0][0]
+        seen = before[:, None] + F.one_hot(ids, 11).cumsum(1)
+        return (1 + seen).float().log() * self.scale, [(seen[:, -1],)]
+
+
+def test_a_network_that_forgets_nothing(short_rows: None, runs: list[int]) -> None:
+    net, ids = CountsAll(network("rnn").architecture), np.sort(text(4000))
+    with torch.no_grad():
+        logits, _ = net(torch.from_numpy(ids[None, :-1]))
+        expected = F.cross_entropy(logits[0].double(), torch.from_numpy(ids[1:])).item()
+    assert stream_loss(net, ids).loss == pytest.approx(expected, abs=1e-6)
+    assert runs[-1] == 1
+
+
+def test_losses_that_are_no_numbers_are_not_run_again(short_rows: None, runs: list[int]) -> None:
+    net = network("gru")
+    with torch.no_grad():
+        net.decoder.bias[3] = torch.nan
+    assert np.isnan(stream_loss(net, text(4000)).loss)
+    assert len(runs) == 1
+
+
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("world_size", [2, 3, 50])
-def test_parts_of_several_processes_are_the_whole(kind: str, world_size: int) -> None:
-    size = 6_011 if world_size < 10 else 40
-    ids = np.random.default_rng(5).integers(0, 11, size)
-    net = network(kind)
+@pytest.mark.parametrize(("size", "world_size"), [(6_011, 2), (6_011, 3), (40, 50)])
+def test_parts_of_several_processes_are_the_whole(
+    short_rows: None, kind: str, size: int, world_size: int
+) -> None:
+    ids, net = text(size), network(kind)
     parts = [part_loss(net, ids, rank, world_size) for rank in range(world_size)]
     assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
@@ -124,35 +185,28 @@ def test_disturbs_nothing() -> None:
     net = network("lstm", dropout=0.5, batchnorm=True)
     before = {name: w.clone() for name, w in net.state_dict().items()}
     random = torch.get_rng_state()
-    ids = np.random.default_rng(5).integers(0, 11, 3000)
-    assert stream_loss(net, ids) == stream_loss(net, ids)
+    assert stream_loss(net, text(3000)) == stream_loss(net, text(3000))
     assert net.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
 
 
-def test_units() -> None:
-    net = network("rnn")
+@pytest.mark.parametrize("room", [11 * 6_010, 11 * 900])
+@pytest.mark.parametrize("most", [1, 32])
+def test_logits_that_are_kept(
+    monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
+) -> None:
+    """Where there is room, those of all characters; they may be far from 0."""
+    monkeypatch.setattr(stream, "ROWS_A_THREAD", most)
+    net, ids, kept = network("gru"), text(6_011), KeptLogits(room + 11 * 600, before=3)
     with torch.no_grad():
-        net.decoder.weight.zero_()
-        net.decoder.bias.zero_()
-    score = stream_loss(net, np.zeros(50, np.int64))
-    assert score.loss == pytest.approx(np.log(11), rel=1e-6)
-    assert score.bits_per_character == pytest.approx(np.log2(11), rel=1e-6)
-    assert score.perplexity == pytest.approx(11, rel=1e-5)
-
-
-def test_one_character_has_no_loss() -> None:
-    with pytest.raises(ValueError, match="2 characters"):
-        stream_loss(network("rnn"), np.zeros(1, np.int64))
-
-
-def test_logits_that_are_kept_may_be_far_from_0() -> None:
-    ids = SplitIds(np.arange(201) % 5)
-    logits = torch.randn(2, 100, 5, generator=torch.Generator().manual_seed(0))
-    for far in (0.0, 1000.0):
-        kept = KeptLogits(room=1 << 20, before=3)
-        kept.make_room(ids, 2, 5)
-        kept.take(logits + far, range(2), 0)
-        found = torch.from_numpy(kept.logits).float().log_softmax(-1)
-        torch.testing.assert_close(found, logits.log_softmax(-1), atol=3e-3, rtol=0)
+        net.decoder.bias += 1000
+    losses = np.zeros(6_010, np.float32)
+    part_loss(net, ids, 0, 1, threads=2, each=losses, kept=kept)
+    assert kept.count == 6_010 or room < 11 * 6_010
+    logits = torch.from_numpy(kept.logits.reshape(-1, 11)[: kept.count]).float()
+    targets = torch.from_numpy(kept.ids[:, 4:].ravel()[: kept.count])
+    places = (kept.starts[:, None] + np.arange(kept.logits.shape[1])).ravel()[: kept.count]
+    found = F.cross_entropy(logits, targets, reduction="none")
+    np.testing.assert_allclose(found.numpy(), losses[places], atol=3e-3)
+    assert [*kept.ids[-1, :3]] == [*ids[max(0, kept.starts[-1] - 3) :][:3]] or most == 1

@@ -36,7 +36,7 @@ def test_any_number_of_threads_and_small_pieces(
     monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     monkeypatch.setattr(windows, "WINDOWS_TOGETHER", 3)
-    monkeypatch.setattr("charrnn.evaluation.windows.LOGITS_AT_ONCE", 300)
+    monkeypatch.setattr("charrnn.evaluation.rows.LOGITS_AT_ONCE", 300)
     stored = np.random.default_rng(5).integers(1, 12, 2000).astype("u1")
     released: list[int] = []
     unread = SplitIds(stored, lambda part: part.astype(np.int64) - 1, lambda: released.append(1))
@@ -61,8 +61,3 @@ def test_one_window_is_the_stream() -> None:
     expected = stream_loss(net, ids).loss
     for window in (1499, 1500, 10**9):
         assert windows_loss(net, ids, window).loss == pytest.approx(expected, abs=1e-6)
-
-
-def test_one_character_has_no_loss() -> None:
-    with pytest.raises(ValueError, match="2 characters"):
-        windows_loss(network("rnn"), np.zeros(1, np.int64), 5)
