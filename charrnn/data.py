@@ -124,18 +124,6 @@ class SplitIds:
     def __getitem__(self, part: slice) -> Ids:
         return self.convert(self.stored[part])
 
-    def rows(self, length: int, rows: range, columns: slice) -> Ids:
-        """A block of the ids cut into rows of `length`, each with the next row's first id."""
-        count, step = len(rows), self.stored.itemsize
-        start = rows.start * length
-        view = np.lib.stride_tricks.as_strided(
-            self.stored[start : start + count * length + 1],
-            shape=(count, length + 1),
-            strides=(length * step, step),
-            writeable=False,
-        )
-        return self.convert(view[:, columns])
-
 
 def _block_starts(size: int) -> Iterator[int]:
     whole = FINGERPRINT_BLOCKS * BLOCK
