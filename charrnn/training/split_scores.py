@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.evaluation import part_loss
-from charrnn.evaluation.carried import KeptLogits
+from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.network import Network, State
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText
