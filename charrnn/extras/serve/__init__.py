@@ -1,14 +1,14 @@
 """Models behind HTTP: completions as OpenAI's clients ask for them, for editors and a page.
 
 serve_options       what the server may be told
-server              the listening socket, and how it ends
+server              the listening socket, and the server's life on it
+connections         how many connections there are, and how long each may take
 app                 the routes
+sites               which web pages may ask, and under which names the server answers
 protocol            what is asked and answered, as pydantic models
-limits              what one request may cost, and which sites may ask
 completions         from a request to jobs for a scheduler, and from its events to the answer
-completion_job      what the two hand one another
+completion_job      a job: what is asked, read, written and handed on
 scheduler           the thread that reads and writes for all clients of a model
 state_cache         the states along the last prompt of each client
-served_models       the models of a server under their names
-copied_passages     what of a text stands in the training text
+served_models       a model under its name
 """

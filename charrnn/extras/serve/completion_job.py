@@ -1,14 +1,15 @@
-"""What the HTTP side asks of a scheduler, how a stream reads and writes it, what it gets back."""
+"""A request as the scheduler has it: prompts while they are read, completions while written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from charrnn.extras.serve.state_cache import Trail
+from charrnn.extras.serve.protocol import CompletionRequest
+from charrnn.extras.serve.state_cache import BLOCK, StateCache, keys_of
 from charrnn.generation.state import State
 from charrnn.generation.stream import Stream, first_id
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
@@ -17,200 +18,169 @@ from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
 
-class Scored(NamedTuple):
-    """How likely characters were, by the model's own distribution (at temperature 1).
+class Score(NamedTuple):
+    """How likely a character was, by the model's own distribution (at temperature 1).
 
     Attributes:
-        ids: of the characters.
-        logprobs: ln of each one's probability.
-        likeliest: for each the likeliest in its place, as (id, ln of its probability).
+        logprob: ln of its probability; None where nothing stood before it.
+        top: the likeliest characters in its place, as (id, ln of the probability).
     """
 
-    ids: list[int]
-    logprobs: list[float]
-    likeliest: list[list[tuple[int, float]]]
-
-    def part(self, start: int, end: int | None) -> Scored:
-        """Those of some of the characters."""
-        places = slice(start, end)
-        return Scored(self.ids[places], self.logprobs[places], self.likeliest[places])
+    id: int
+    logprob: float | None
+    top: list[tuple[int, float]]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A part of one completion.
+def scores_of(logits: Array, ids: Ids, top: int) -> list[Score]:
+    """Score characters (T,) by the logits (T, V) of their places, with the `top` likeliest."""
+    values = log_softmax(logits)
+    own = np.take_along_axis(values, ids[:, None], 1)[:, 0].tolist()
+    order = likeliest_first(values)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
+    ranked = np.take_along_axis(values, order, 1)
+    pairs = map(list, map(zip, order.tolist(), ranked.tolist()))
+    return list(map(Score, ids.tolist(), own, pairs))
+
+
+class Piece(NamedTuple):
+    """A part of one completion, in the vocabulary's characters.
 
     Attributes:
-        sample: which of the job's completions.
-        text: new text, in the vocabulary's characters.
-        scored: of the characters of `text`, where that was asked for.
-        finish: "stop" or "length" in the last piece; None before.
+        number: which of the job's completions.
+        scores: of the characters of `text`, and prompt_scores in the first piece those of the
+            prompt, as far as something stood before them; where they were asked for.
+        finish_reason: "stop" or "length" in the last piece; None before.
     """
 
-    sample: int
+    number: int
     text: str
-    scored: Scored | None
-    finish: str | None
+    scores: list[Score]
+    prompt_scores: list[Score]
+    finish_reason: str | None
 
 
-class PromptScored(NamedTuple):
-    """All characters of `Job.prompt` but the first, where that was asked for."""
+class Prompt(NamedTuple):
+    """A prompt as one model reads it.
 
-    scored: Scored
+    Attributes:
+        text: as it was sent.
+        ids: its characters (T,), as far as the model knows them.
+        read: what is read, ids from 0, and state: that before it, as `Sampler.known` gives them.
+    """
 
-
-Event = Piece | PromptScored | Exception
+    text: str
+    ids: Ids
+    read: Ids
+    state: State
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The completions of one prompt.
+    """The completions of one request: of each prompt `request.n`.
 
     Attributes:
-        prompt: what is read, ids (T,) from 0, and `state`, that of one stream before it: both as
-            `Sampler.known` gives them.
-        samples: how many completions; number i draws from `seed` what sample i of the sampler
-            does.
-        start: ids of what the penalties see before a completion; None: `prompt`.
-        params: how they are written, `length` characters at most.
-        stop: texts in the vocabulary's characters.
-        keep_stop: whether what stops a text is part of it.
-        likeliest: how many of the likeliest characters are told with each; None: no
-            log-probabilities at all.
-        score_prompt: whether those of the prompt are wanted, too.
-        streamed: whether pieces come as they are written, or each completion in one.
-        client: whose last prompt this is.
-        receive: called with each event, from the scheduler's side.
+        stops: as the vocabulary's characters.
+        receive: called with each piece, or with what ended all, from the scheduler's side.
     """
 
-    prompt: Ids
-    state: State = field(repr=False)
-    receive: Callable[[Event], None] = field(repr=False)
-    samples: int = 1
-    start: Ids | None = field(default=None, repr=False)
-    params: SamplingParams = field(default_factory=SamplingParams)
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    keep_stop: bool = False
-    likeliest: int | None = None
-    score_prompt: bool = False
-    streamed: bool = False
-    client: str = ""
-
-
-def scored(logits: Array, ids: Ids, likeliest: int) -> Scored:
-    """Score characters (T,) by the logits (T, V) of their places.
-
-    Args:
-        likeliest: so many of the likeliest are told for each place.
-    """
-    values = log_softmax(logits)
-    own = np.take_along_axis(values, ids[:, None], 1)[:, 0]
-    if not likeliest:
-        return Scored(ids.tolist(), own.tolist(), [[] for _ in own])
-    order = likeliest_first(values)[:, :likeliest]
-    ranked = np.take_along_axis(values, order, 1)
-    pairs = [
-        list(zip(row, of_row, strict=True))
-        for row, of_row in zip(order.tolist(), ranked.tolist(), strict=True)
-    ]
-    return Scored(ids.tolist(), own.tolist(), pairs)
-
-
-def joined(parts: Iterable[Scored]) -> Scored:
-    """What was scored one after another."""
-    whole = Scored([], [], [])
-    for part in parts:
-        whole.ids.extend(part.ids)
-        whole.logprobs.extend(part.logprobs)
-        whole.likeliest.extend(part.likeliest)
-    return whole
+    request: CompletionRequest
+    prompts: list[Prompt]
+    params: SamplingParams
+    seed: int
+    stops: tuple[str, ...]
+    receive: Callable[[Piece | Exception], None]
 
 
 class Reading:
     """A prompt while it is read: up to its last character, which writing takes in.
 
     Attributes:
-        place: how many characters were taken in.
+        position: how many characters were taken in.
+        state: after them, of one stream.
+        scores: of the characters after the first, where they are wanted.
     """
 
-    def __init__(self, job: Job, trail: Trail) -> None:
-        self.job, self.trail = job, trail
-        self.place = trail.places[-1] if trail.places else 0
-        self._scored: list[Scored] = []
+    def __init__(self, job: Job, number: int) -> None:
+        self.job, self.number, self.prompt = job, number, job.prompts[number]
+        self.position, self.state = 0, self.prompt.state
+        self.wants_scores = job.request.echo and job.request.logprobs is not None
+        self.scores: list[Score] = []
+
+    def begin(self, cache: StateCache) -> None:
+        """Go on from what this has in common with a prompt before it."""
+        self._keys, self._cache = keys_of(self.prompt.read[:-1]), cache
+        if not self.wants_scores and (known := cache.known(self._keys)):
+            self.position, self.state = len(known) * BLOCK, known[-1]
 
     @property
     def left(self) -> int:
-        return max(len(self.job.prompt) - 1, 0) - self.place
+        return max(len(self.prompt.read) - 1, 0) - self.position
 
-    def next(self, steps: int) -> Ids:
-        """The next so many characters."""
-        return self.job.prompt[self.place : self.place + steps]
+    def next_ids(self) -> Ids:
+        """Those to take in up to a block's end."""
+        end = self.position - self.position % BLOCK + BLOCK
+        return self.prompt.read[self.position : min(end, len(self.prompt.read) - 1)]
 
-    def score(self, logits: Array) -> None:
-        """Note how likely the characters after the next ones were, by logits (T, V)."""
-        if self.job.score_prompt:
-            after = self.job.prompt[self.place + 1 : self.place + 1 + len(logits)]
-            self._scored.append(scored(logits, after, self.job.likeliest or 0))
-
-    def scored(self) -> Scored:
-        """All that was noted."""
-        return joined(self._scored)
+    def go_on(self, state: State, steps: int, logits: Array | None) -> None:
+        """Having taken in so many characters more, with the logits (steps, V) after each."""
+        if logits is not None and self.wants_scores:
+            after = self.prompt.read[self.position + 1 :][:steps]
+            self.scores += scores_of(logits, after, self.job.request.logprobs or 0)
+        self.position += steps
+        self.state = state
+        if self.position % BLOCK == 0:
+            self._cache.keep(self._keys[self.position // BLOCK - 1], state)
 
 
 class Writing:
-    """A completion while it is written."""
+    """A completion while it is written.
 
-    def __init__(self, job: Job, sample: int, vocabulary: Vocabulary) -> None:
-        self.job = job
+    Attributes:
+        state: before the last character, of one stream.
+    """
+
+    def __init__(self, reading: Reading, sample: int, vocabulary: Vocabulary) -> None:
+        self.job, self.state, prompt = reading.job, reading.state, reading.prompt
+        self.number = reading.number * self.job.request.n + sample
         self.stream = Stream(
-            job.params,
+            self.job.params,
             vocabulary,
-            seed=job.seed,
+            seed=self.job.seed,
             sample=sample,
-            last=int(job.prompt[-1]) if len(job.prompt) else None,
-            start=job.prompt if job.start is None else job.start,
-            stops=job.stop,
-            keep_stop=job.keep_stop,
+            last=int(prompt.read[-1]) if len(prompt.read) else None,
+            start=prompt.ids,
+            stops=self.job.stops,
+            keep_stop=self.job.request.include_stop_str_in_output,
         )
-        self._ended = not self.stream.left
+        self.left = self.stream.left  # characters to write; 0 when the completion has ended
         # what is not handed on yet
-        self._text = ""
-        self._scored: list[Scored] = []
+        self._text, self._scores, self._prompt_scores = "", list[Score](), reading.scores
 
     @property
-    def left(self) -> int:
-        """Characters to write; 0 when the completion has ended."""
-        return 0 if self._ended else self.stream.left
+    def top_logprobs(self) -> int | None:
+        """How many of the likeliest characters are told with each; None: no scores at all."""
+        return self.job.request.logprobs
 
     def begin(self) -> Piece | None:
         """What there is to hand on before anything is written."""
         if not self.left:
-            return Piece(self.stream.sample, "", self._handed(0), "length")
-        if self.stream.last is None:
-            first = np.array([first_id(self.stream)])
-            evenly = np.zeros((1, len(self.stream.vocabulary)), np.float32)
-            wanted = self.job.likeliest
-            scores = None if wanted is None else scored(evenly, first, wanted)
-            return self.take(first.tolist(), scores)
+            return self._hand_on("length")
+        if self.stream.last is not None:
+            return None
+        first = np.array([first_id(self.stream)])
+        evenly = np.zeros((1, len(self.stream.vocabulary)), np.float32)
+        return self.take(first.tolist(), scores_of(evenly, first, self.top_logprobs or 0))
+
+    def take(self, ids: list[int], scores: list[Score]) -> Piece | None:
+        """Go on by characters just written; those past the completion's end are left out."""
+        text, finish_reason = self.stream.take(ids)
+        self.left = 0 if finish_reason else self.stream.left
+        self._scores += scores
+        self._text += text
+        if finish_reason or (self.job.request.stream and self._text):
+            return self._hand_on(finish_reason)
         return None
 
-    def take(self, ids: list[int], scores: Scored | None) -> Piece | None:
-        """Go on by characters just written; those past the completion's end are left out."""
-        text, finish = self.stream.take(ids)
-        self._ended = finish is not None
-        if scores is not None:
-            self._scored.append(scores)
-        self._text += text
-        if finish is None and not (self.job.streamed and self._text):
-            return None
-        handed, self._text = self._text, ""
-        return Piece(self.stream.sample, handed, self._handed(len(handed)), finish)
-
-    def _handed(self, count: int) -> Scored | None:
-        """The scores of the next so many characters that are handed on."""
-        if self.job.likeliest is None:
-            return None
-        whole = joined(self._scored)
-        self._scored = [whole.part(count, None)]
-        return whole.part(0, count)
+    def _hand_on(self, finish_reason: str | None) -> Piece:
+        text, scores, before = self._text, self._scores, self._prompt_scores
+        self._text, self._scores, self._prompt_scores = "", scores[len(text) :], []
+        return Piece(self.number, text, scores[: len(text)], before, finish_reason)

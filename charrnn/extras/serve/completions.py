@@ -1,4 +1,4 @@
-"""From a request to jobs for a scheduler, and from what it writes to the answer."""
+"""From a request to a job for a scheduler, and from what it writes to the answer."""
 
 from __future__ import annotations
 
@@ -7,181 +7,120 @@ import codecs
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
-from itertools import chain
+from collections.abc import AsyncIterator
 from typing import Any
 
 from charrnn.errors import InputError, RunError
-from charrnn.extras.serve.completion_job import Event, Job, Piece, PromptScored, Scored
-from charrnn.extras.serve.protocol import CompletionRequest, Refusal, written
+from charrnn.extras.serve.completion_job import Job, Piece, Prompt, Score
+from charrnn.extras.serve.protocol import (
+    SAMPLING,
+    CompletionRequest,
+    Refusal,
+    as_json,
+    error_body,
+)
 from charrnn.extras.serve.scheduler import QueueFull
-from charrnn.extras.serve.serve_options import Limits
-from charrnn.extras.serve.served_models import Prompt, Served
+from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.extras.serve.served_models import Served
 from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import places_of
+from charrnn.text.vocabulary import Vocabulary
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
 _MOST_SCORES = 500_000
 
-_Numbered = tuple[int, Event]
-
 
 class Answer:
-    """The completions that one request asks for.
-
-    Args:
-        client: whose last prompt this goes on from.
+    """The completions that one request asks for, which are begun at once; `close` has to follow.
 
     Raises:
-        Refusal: the request asks for too much, or for what there is not.
+        Refusal: the request asks for too much, for what there is not, or too many are waiting.
     """
 
-    def __init__(
-        self, asked: CompletionRequest, served: Served, limits: Limits, client: str
-    ) -> None:
-        self._served, self._limits = served, limits
-        _require_within_limits(asked, limits)
-        self._samples = asked.samples
-        self._prompts = [served.prompt(text) for text in asked.prompts]
-        self._echo, self._streamed = bool(asked.echo), bool(asked.stream)
-        self._ends_with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        self._scored = asked.logprobs is not None
-        self.seed = drawn_seed() if asked.seed is None else asked.seed
+    def __init__(self, request: CompletionRequest, served: Served, options: ServeOptions) -> None:
+        _require_within_limits(request, options)
+        params = _sampling_params(request, served.vocabulary)
+        seed = drawn_seed() if params.seed is None else params.seed
+        prompts = [served.prompt(text) for text in request.prompts]
+        stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stops)
+        self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
+        self._job = Job(request, prompts, params, seed, stops, self._events.put_nowait)
+        self._rows = [_Row(served, prompt, request) for prompt in prompts for _ in range(request.n)]
+        self._ends_with_usage = request.stream_options.include_usage
+        self._scheduler = served.scheduler
+        self._usage = {"prompt_tokens": sum(len(prompt.ids) for prompt in prompts)}
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": served.name,
-            "seed": self.seed,
+            "seed": seed,
         }
-        self._events: asyncio.Queue[_Numbered] = asyncio.Queue()
-        self._jobs = [self._job(asked, place, client) for place in range(len(self._prompts))]
-        self._rows = [_Row(served, prompt) for prompt in self._each_prompt()]
-        self._written = 0
-
-    def _job(self, asked: CompletionRequest, place: int, client: str) -> Job:
-        vocabulary, prompt = self._served.vocabulary, self._prompts[place]
         try:
-            params = asked.sampling_params()
-            require_choosable(params, vocabulary)
-        except InputError as error:  # which begins with the option's name
-            name = re.split("[=:]", str(error), maxsplit=1)[0]
-            raise Refusal(400, str(error), param=name) from None
-        return Job(
-            prompt=prompt.read,
-            state=prompt.state,
-            receive=lambda event: self._events.put_nowait((place, event)),
-            samples=self._samples,
-            start=prompt.ids,
-            params=params,
-            seed=self.seed,
-            stop=tuple(in_characters_of(vocabulary, stop) for stop in asked.stops),
-            keep_stop=bool(asked.include_stop_str_in_output),
-            likeliest=asked.logprobs,
-            score_prompt=self._echo and self._scored,
-            streamed=self._streamed,
-            client=client,
-        )
-
-    def _each_prompt(self) -> Iterator[Prompt]:
-        """The prompt of each completion."""
-        return (prompt for prompt in self._prompts for _ in range(self._samples))
-
-    def begin(self) -> None:
-        """Ask for the completions; `close` has to follow.
-
-        Raises:
-            Refusal: too many others are waiting.
-        """
-        try:
-            self._served.scheduler.submit(self._jobs)
+            self._scheduler.submit(self._job)
         except QueueFull:
             raise Refusal(429, "too many requests are waiting; try again in a moment") from None
-        deadline = asyncio.get_running_loop().time() + self._limits.max_seconds
-        text = f"not done within {self._limits.max_seconds:g} seconds; ask for less"
-        late = Refusal(503, text, code="timeout")
-        call = partial(self._events.put_nowait, (0, late))
-        self._alarm = asyncio.get_running_loop().call_at(deadline, call)
+        seconds = options.max_seconds
+        late = Refusal(503, f"not done within {seconds:g} seconds; ask for less", code="timeout")
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
 
     def close(self) -> None:
         """Nothing more is wanted: what is still being written gives its place away."""
         self._alarm.cancel()
-        if any(row.finish is None for row in self._rows):
-            self._served.scheduler.drop(self._jobs)
-
-    def leave(self) -> None:
-        """The client is gone."""
-        self._events.put_nowait((0, ClientLeft()))
+        self._scheduler.drop(self._job)
 
     async def whole(self) -> dict[str, Any]:
         """The answer in one."""
-        parts: list[list[dict[str, Any]]] = [[] for _ in self._rows]
-        async for choice in self._choices():
-            parts[choice["index"]].append(choice)
-        return {**self._head, "choices": [_joined(p) for p in parts], "usage": self._usage()}
+        choices = [choice async for choice in self._choices()]
+        choices.sort(key=lambda choice: int(choice["index"]))
+        return {**self._head, "choices": choices, "usage": self._usage}
 
     async def events(self) -> AsyncIterator[bytes]:
         """The answer as server-sent events."""
         try:
             async for choice in self._choices():
                 yield _event({**self._head, "choices": [choice]})
-        except (Refusal, RunError) as error:
-            refusal = error if isinstance(error, Refusal) else Refusal(500, str(error))
-            yield _event(refusal.body())
+        except Refusal as error:
+            yield _event(error_body(error))
             return
         if self._ends_with_usage:
-            yield _event({**self._head, "choices": [], "usage": self._usage()})
+            yield _event({**self._head, "choices": [], "usage": self._usage})
         yield b"data: [DONE]\n\n"
 
     async def _choices(self) -> AsyncIterator[dict[str, Any]]:
-        """The parts of all completions, in the order in which they come.
+        """The parts of all completions as they come, one of each where they are not streamed.
 
         Raises:
-            Refusal: the time is up.
-            RunError: the model cannot write.
-            ClientLeft: nobody waits any more.
+            Refusal: the time is up, or the model cannot write.
         """
-        for index, row in enumerate(self._rows):
-            if self._echo and not self._scored:
-                yield row.part(index, row.prompt.text, None)
-        going = len(self._rows)
+        going, characters = len(self._rows), 0
         while going:
-            place, event = await self._events.get()
-            if isinstance(event, Exception):
+            event = await self._events.get()
+            if isinstance(event, Refusal):
                 raise event
-            first = place * self._samples
-            if isinstance(event, PromptScored):
-                for index in range(first, first + self._samples):
-                    yield self._rows[index].echoed(index, event.scored)
-                continue
-            row = self._rows[first + event.sample]
-            self._written += len(event.text)
-            going -= event.finish is not None
-            yield row.go_on(first + event.sample, event, self._scored)
-
-    def _usage(self) -> dict[str, int]:
-        read = sum(len(prompt.ids) for prompt in self._prompts)
-        return {
-            "prompt_tokens": read,
-            "completion_tokens": self._written,
-            "total_tokens": read + self._written,
-        }
+            if isinstance(event, Exception):
+                fault = "this is a fault of the server; its log says more"
+                raise Refusal(500, str(event) if isinstance(event, RunError) else fault)
+            characters += len(event.text)
+            going -= event.finish_reason is not None
+            yield self._rows[event.number].choice(event)
+        self._usage["completion_tokens"] = characters
+        self._usage["total_tokens"] = self._usage["prompt_tokens"] + characters
 
 
-def _require_within_limits(asked: CompletionRequest, limits: Limits) -> None:
+def _require_within_limits(request: CompletionRequest, options: ServeOptions) -> None:
     """Raise Refusal for what is more than is given."""
-    texts, characters = asked.prompts, sum(map(len, asked.prompts))
+    texts, characters = request.prompts, sum(map(len, request.prompts))
     if not texts:
         raise Refusal(400, "prompt: takes a text or several, and not none", param="prompt")
-    if asked.best_of not in (None, asked.samples):
-        raise Refusal(400, "best_of: is not supported here; leave it out", param="best_of")
-    scored = len(texts) * asked.length + (characters if asked.echo else 0)
-    scores = 0 if asked.logprobs is None else scored * asked.samples * (1 + asked.logprobs)
+    scored = len(texts) * request.max_tokens + (characters if request.echo else 0)
+    scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
     for name, value, limit, what in (
-        ("max_tokens", asked.length, limits.max_length, "new characters"),
-        ("n", len(texts) * asked.samples, limits.streams, "completions together"),
-        ("prompt", characters, limits.max_prompt, "characters together"),
+        ("max_tokens", request.max_tokens, options.max_length, "new characters"),
+        ("n", len(texts) * request.n, options.streams, "completions together"),
+        ("prompt", characters, options.max_prompt, "characters together"),
         ("logprobs", scores, _MOST_SCORES, "of them together"),
     ):
         if value > limit:
@@ -189,83 +128,69 @@ def _require_within_limits(asked: CompletionRequest, limits: Limits) -> None:
             raise Refusal(400, message, param=name)
 
 
-class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
+def _sampling_params(request: CompletionRequest, vocabulary: Vocabulary) -> SamplingParams:
+    given = {name: getattr(request, name) for name in (*SAMPLING, "temperature")}
+    try:
+        params = SamplingParams(length=request.max_tokens, **given)
+        require_choosable(params, vocabulary)
+    except InputError as error:  # which begins with the option's name
+        name = re.split("[=:]", str(error), maxsplit=1)[0]
+        raise Refusal(400, str(error), param=name) from None
+    return params
 
 
 class _Row:
     """One completion on its way into the answer."""
 
-    def __init__(self, served: Served, prompt: Prompt) -> None:
-        self.prompt = prompt
-        self.finish: str | None = None
-        self._vocabulary, self._unknown = served.vocabulary, served.reading.unknown
+    def __init__(self, served: Served, prompt: Prompt, request: CompletionRequest) -> None:
+        self._served, self._prompt, self._echoes = served, prompt, request.echo
+        self._scored = request.logprobs is not None
         self._place = len(prompt.text)
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def part(self, index: int, text: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:
-        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": self.finish}
-
-    def echoed(self, index: int, scored: Scored) -> dict[str, Any]:
-        """The prompt with its scores; its first character has none where nothing was before it."""
-        text, ids = self.prompt.text, self.prompt.ids.tolist()
-        whole = Scored(ids, scored.logprobs, scored.likeliest)
-        places = places_of(text, self._vocabulary, self._unknown)
-        logprobs = self._logprobs(whole, places, without=len(ids) - len(scored.ids))
-        return self.part(index, text, logprobs)
-
-    def go_on(self, index: int, piece: Piece, scored: bool) -> dict[str, Any]:
-        """New text."""
-        self.finish = piece.finish
-        text = piece.text
-        if self._vocabulary.is_bytes:
+    def choice(self, piece: Piece) -> dict[str, Any]:
+        """A piece as OpenAI has it, the first with the prompt if that is wanted."""
+        served, prompt, text = self._served, self._prompt, piece.text
+        scores, places = piece.scores, self._places(piece.scores)
+        if served.vocabulary.is_bytes:
             data = text.encode("ascii", "surrogateescape")
-            text = self._bytes.decode(data, piece.finish is not None)
-        found = None
-        if scored and piece.scored is not None:
-            found = self._logprobs(piece.scored, self._next_places(piece.scored.ids))
-        return self.part(index, text, found)
+            text = self._bytes.decode(data, piece.finish_reason is not None)
+        if self._echoes:
+            self._echoes = False
+            text = prompt.text + text
+            # where nothing was before its first character, that has no score
+            without = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
+            scores = [*(Score(id_, None, []) for id_ in without), *piece.prompt_scores, *scores]
+            places = [*places_of(prompt.text, served.vocabulary, served.unknown), *places]
+        logprobs = {
+            "tokens": [served.tokens[score.id] for score in scores],
+            "token_logprobs": [score.logprob for score in scores],
+            "top_logprobs": [
+                None
+                if score.logprob is None
+                else {served.tokens[i]: value for i, value in score.top}
+                for score in scores
+            ],
+            "text_offset": places,
+        }
+        return {
+            "index": piece.number,
+            "text": text,
+            "logprobs": logprobs if self._scored else None,
+            "finish_reason": piece.finish_reason,
+        }
 
-    def _next_places(self, ids: list[int]) -> list[int]:
+    def _places(self, scores: list[Score]) -> list[int]:
         """Where new characters stand in prompt and text together."""
-        characters, places = self._vocabulary.characters, []
-        for id_ in ids:
+        vocabulary, places = self._served.vocabulary, []
+        for score in scores:
             # the bytes of a character after its first are in that one's place
-            inside = self._vocabulary.is_bytes and "\udc80" <= characters[id_] <= "\udcbf"
+            character = vocabulary.characters[score.id]
+            inside = vocabulary.is_bytes and "\udc80" <= character <= "\udcbf"
             places.append(self._place - inside)
             self._place += not inside
         return places
 
-    def _logprobs(self, scored: Scored, places: list[int], without: int = 0) -> dict[str, Any]:
-        """In the protocol's parallel lists; so many first ones have no probability."""
-        none: list[None] = [None] * without
-        characters = self._vocabulary.characters
-        return {
-            "tokens": [_token(characters[id_]) for id_ in scored.ids],
-            "token_logprobs": [*none, *scored.logprobs],
-            "top_logprobs": [
-                *none,
-                *({_token(characters[i]): value for i, value in row} for row in scored.likeliest),
-            ],
-            "text_offset": places,
-        }
-
-
-def _token(character: str) -> str:
-    """A character, or a byte that is none, as OpenAI writes it."""
-    if "\udc80" <= character <= "\udcff":
-        return f"bytes:\\x{ord(character) - 0xDC00:02x}"
-    return character
-
-
-def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The parts of one completion as one."""
-    whole = {**parts[-1], "text": "".join(part["text"] for part in parts)}
-    lists = [part["logprobs"] for part in parts if part["logprobs"] is not None]
-    if lists:
-        whole["logprobs"] = {name: [*chain(*(p[name] for p in lists))] for name in lists[0]}
-    return whole
-
 
 def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + written(value) + b"\n\n"
+    return b"data: " + as_json(value) + b"\n\n"

@@ -2,275 +2,52 @@
 and errors in the shape that its clients read.
 
 https://platform.openai.com/docs/api-reference/completions. A token is a character (in a
-model of bytes a byte). An option of theirs that means nothing to such a model is accepted where
-it asks for nothing, and refused where it asks for something, so that nobody waits for an effect
-that never comes.
+model of bytes a byte).
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from charrnn.errors import shown
+from charrnn.options.ranges import Range
 from charrnn.options.sampling import SamplingParams
 
-MOST_LIKELIEST = 20
-MOST_STOPS = 16
-_NOTHING = "is not supported here; leave it out"
+_LARGEST = 2**63  # all numbers of a request are below
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Bias = Annotated[float, Field(ge=-100, le=100)]
-Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-
-
-class StreamOptions(BaseModel):
-    """How a streamed answer ends."""
-
-    include_usage: bool | None = Field(default=False, description="a last event with the usage")
-
-
-class CompletionRequest(BaseModel):
-    """The body of `POST /v1/completions`."""
-
-    model_config = ConfigDict(extra="ignore", title="CompletionRequest")
-
-    model: str | None = Field(
-        default=None, description="a name that /v1/models lists; null: the first"
-    )
-    prompt: str | list[str] = Field(
-        default="", description="what is gone on from; a list: each by itself"
-    )
-    max_tokens: int | None = Field(default=16, ge=0, description="new characters, at most")
-    temperature: Number | None = Field(
-        default=1.0, ge=0, description="0: always the likeliest character"
-    )
-    top_p: Number | None = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="among the likeliest that together have this probability",
-    )
-    top_k: int | None = Field(
-        default=None, ge=1, description="among the k likeliest characters only"
-    )
-    min_p: Number | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="among those this many times as likely as the likeliest",
-    )
-    dry_multiplier: Number | None = Field(
-        default=SamplingParams.dry_multiplier,
-        ge=0,
-        description="above 0: less of a sequence that the text has already (DRY)",
-    )
-    dry_base: Number | None = Field(
-        default=SamplingParams.dry_base,
-        ge=1,
-        description="how steeply that grows with the sequence",
-    )
-    dry_allowed_length: int | None = Field(
-        default=SamplingParams.dry_allowed_length,
-        ge=1,
-        description="characters that may be repeated freely",
-    )
-    logit_bias: dict[str, Bias] | None = Field(
-        default=None, description="added to the logits of these characters; a key may be several"
-    )
-    ban: str | None = Field(default=None, description="characters that are never written")
-    n: int | None = Field(default=1, ge=1, description="completions of each prompt")
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="the same seed gives the same text; null: drawn"
-    )
-    stop: Stop | list[Stop] | None = Field(
-        default=None, description="end before the first of these texts"
-    )
-    include_stop_str_in_output: bool | None = Field(
-        default=False, description="end behind the text that stops, not before it (as in vLLM)"
-    )
-    echo: bool | None = Field(default=False, description="begin the text with the prompt")
-    logprobs: int | None = Field(
-        default=None,
-        ge=0,
-        le=MOST_LIKELIEST,
-        description="how likely each character was, at temperature 1",
-    )
-    stream: bool | None = Field(
-        default=False, description="as server-sent events, as it is written"
-    )
-    stream_options: StreamOptions | None = None
-    user: str | None = Field(
-        default=None, max_length=200, description="whose last prompt this goes on from"
-    )
-
-    suffix: str | None = Field(default=None, description="refused unless empty")
-    best_of: int | None = Field(default=None, description="refused unless it is n")
-    presence_penalty: Number | None = Field(default=0, description="refused unless 0")
-    frequency_penalty: Number | None = Field(default=0, description="refused unless 0")
-
-    @field_validator("suffix", "presence_penalty", "frequency_penalty")
-    @classmethod
-    def _ask_for_nothing(cls, value: Any) -> Any:
-        if value:
-            raise ValueError(_NOTHING)
-        return value
-
-    @field_validator("prompt", mode="before")
-    @classmethod
-    def _texts(cls, value: Any) -> Any:
-        texts = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("takes a text, or a list of texts")
-        return value
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stops(cls, value: Any) -> Any:
-        if isinstance(value, list) and len(value) > MOST_STOPS:
-            raise ValueError(f"takes at most {MOST_STOPS} texts")
-        return value
-
-    # What is meant where a client writes null, or one text for a list of one
-
-    @property
-    def prompts(self) -> list[str]:
-        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
-
-    @property
-    def stops(self) -> list[str]:
-        return [self.stop] if isinstance(self.stop, str) else self.stop or []
-
-    @property
-    def length(self) -> int:
-        return 16 if self.max_tokens is None else self.max_tokens
-
-    def sampling_params(self) -> SamplingParams:
-        """What it asks of the sampler; null is the option's default."""
-        given = {name: getattr(self, name) for name in _SAMPLING}
-        asked = {name: value for name, value in given.items() if value is not None}
-        return SamplingParams(**{"temperature": 1.0, **asked})
-
-    @property
-    def samples(self) -> int:
-        return self.n or 1
-
-
-# the fields of a request that are those of SamplingParams
-_SAMPLING = {f.name for f in fields(SamplingParams)} & {*CompletionRequest.model_fields, "length"}
-
-
-class Logprobs(BaseModel):
-    """Parallel lists, an entry a character; the first of a prompt has no probability."""
-
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None]
-    text_offset: list[int]
-
-
-class Choice(BaseModel):
-    index: int
-    text: str
-    logprobs: Logprobs | None
-    finish_reason: Literal["stop", "length"] | None
-
-
-class Usage(BaseModel):
-    """In characters."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class Completion(BaseModel):
-    """The answer to a request, or one event of it."""
-
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int = Field(description="seconds since 1970")
-    model: str
-    choices: list[Choice]
-    usage: Usage | None = None
-    seed: int = Field(description="asked for again, it gives the same text again")
-
-
-class ModelCard(BaseModel):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: Literal["charrnn"] = "charrnn"
-
-
-class ModelList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[ModelCard]
-
-
-class Generated(BaseModel):
-    """torch-rnn-server's answer."""
-
-    start_text: str
-    time: float = Field(description="seconds")
-    completions: list[str]
-
-
-class CopiedRequest(BaseModel):
-    """The body of `POST /v1/copied`."""
-
-    text: str
-    min_length: int = Field(default=20, ge=1, description="a shorter passage is no copy")
-    model: str | None = Field(default=None, description="whose training text; null: the first's")
-
-
-class Copied(BaseModel):
-    ranges: list[tuple[int, int]] = Field(
-        description="first character of each passage and the one after it, counted from 0"
-    )
-
-
-class ReadAsRequest(BaseModel):
-    """The body of `POST /v1/read_as`."""
-
-    text: str
-    model: str | None = Field(default=None, description="whose characters; null: the first's")
-
-
-class ReadAs(BaseModel):
-    read_as: dict[str, str | None] = Field(
-        description='the unknown characters, each with what is read instead: "" where it is left '
-        "out, null where a prompt with it is refused"
-    )
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-class ErrorBody(BaseModel):
-    """What every status from 400 on comes with."""
-
-    error: ErrorDetail
-
-
-# What kind of error a status is; others below 500 are invalid requests
-_TYPES = {
-    401: "authentication_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
+# OpenAI's fields that mean nothing to such a model, each with the value that asks for nothing;
+# None: no value asks for anything. Other values are refused, so that nobody waits for an effect
+# that never comes.
+WITHOUT_EFFECT: dict[str, Any] = {
+    "suffix": "",
+    "best_of": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "user": None,
+    "metadata": None,
+    "prompt_cache_key": None,
+    "safety_identifier": None,
+    "service_tier": None,
+    "store": None,
 }
 
 
-class Refusal(Exception):
+class Refusal(HTTPException):
     """A request that is answered with an error.
 
     Args:
@@ -281,38 +58,155 @@ class Refusal(Exception):
     def __init__(
         self, status: int, message: str, *, param: str | None = None, code: str | None = None
     ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.code = status, param, code
+        super().__init__(status, message)
+        self.param, self.code = param, code
 
-    def body(self) -> dict[str, Any]:
-        """As it is sent."""
-        kind = _TYPES.get(self.status) or (
-            "invalid_request_error" if self.status < 500 else "server_error"
+
+class RequestBody(BaseModel):
+    """A request: of the fields that it declares, null for the default, no number of absurd size."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_its_fields(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        given = {name: value for name, value in body.items() if value is not None}
+        for name, value in given.items():
+            if name not in cls.model_fields and name not in WITHOUT_EFFECT:
+                near = difflib.get_close_matches(name[:100], cls.model_fields, 1)
+                hint = f"; did you mean {near[0]}?" if near else "; /docs lists them"
+                raise Refusal(400, f"{shown(name)}: there is no such field{hint}", param=name)
+            nothing = WITHOUT_EFFECT.get(name)
+            if nothing is not None and value != nothing:
+                raise Refusal(400, f"{name}: is not supported here; leave it out", param=name)
+        return {name: value for name, value in given.items() if name in cls.model_fields}
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any, field: ValidationInfo) -> Any:
+        if isinstance(value, (int, float)) and not abs(value) < _LARGEST:
+            name = field.field_name
+            raise Refusal(400, f"{name}: takes a number below 2**63", param=name)
+        return value
+
+
+def _sampling_fields(*names: str) -> dict[str, Any]:
+    """Fields of SamplingParams as those of a request, with their types and defaults."""
+    hints = get_type_hints(SamplingParams, include_extras=True)
+    declared: dict[str, Any] = {}
+    for name in names:
+        text = "; ".join(
+            part.demand for part in hints[name].__metadata__ if isinstance(part, Range)
         )
-        return {
-            "error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}
-        }
-
-    def response(self) -> Response:
-        """As an answer of its status."""
-        headers = {}
-        if self.status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
-        if self.status in (429, 503):
-            headers["Retry-After"] = "1"
-        return answer(self.body(), self.status, headers)
+        default = SamplingParams.__dataclass_fields__[name].default
+        declared[name] = (hints[name].__origin__, Field(default=default, description=text or None))
+    return declared
 
 
-def refused(status: int, message: str) -> Response:
-    """An error as an answer."""
-    return Refusal(status, message).response()
+SAMPLING = _sampling_fields(
+    "top_p", "top_k", "min_p", "dry_multiplier", "dry_base", "dry_allowed_length", "logit_bias",
+    "ban", "seed",
+)  # fmt: skip
+_SamplingRequest: Any = create_model("_SamplingRequest", __base__=RequestBody, **SAMPLING)
+
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-def written(value: Any) -> bytes:
+class StreamOptions(BaseModel):
+    """How a streamed answer ends."""
+
+    include_usage: bool | None = Field(default=False, description="a last event with the usage")
+
+
+class CompletionRequest(_SamplingRequest):
+    """The body of `POST /v1/completions`."""
+
+    model: str | None = Field(default=None, description="one of /v1/models; null: the first")
+    prompt: str | list[str] = Field(default="", description="a list: each by itself")
+    max_tokens: int = Field(default=16, ge=0, description="new characters, at most")
+    temperature: float = Field(default=1.0, description="0: always the likeliest character")
+    n: int = Field(default=1, ge=1, description="completions of each prompt")
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] = Field(
+        default_factory=list, description="end before the first of these texts"
+    )
+    include_stop_str_in_output: bool = Field(
+        default=False, description="end behind the text that stops, not before it (as in vLLM)"
+    )
+    echo: bool = Field(default=False, description="begin the text with the prompt")
+    logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="how likely each character was, at temperature 1"
+    )
+    stream: bool = Field(default=False, description="as server-sent events, as it is written")
+    stream_options: StreamOptions = StreamOptions()
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _of_characters(cls, biases: dict[str, Any] | None) -> dict[str, Any] | None:
+        if any(len(key) > 1 and key.isdecimal() for key in biases or ()):
+            message = 'logit_bias: takes characters, such as {"e": -2}, and no ids of tokens'
+            raise Refusal(400, message, param="logit_bias")
+        return biases
+
+
+class TextRequest(RequestBody):
+    """The body of `POST /v1/read_as`."""
+
+    text: str
+    model: str | None = Field(default=None, description="one of /v1/models; null: the first")
+
+
+class CopiedRequest(TextRequest):
+    """The body of `POST /v1/copied`."""
+
+    min_length: int = Field(default=20, ge=1, description="a shorter passage is no copy")
+
+
+# What kind of error a status is; others below 500 are invalid requests
+_TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+_LATER = {"Retry-After": "1"}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _LATER, 503: _LATER}
+
+
+def error_body(error: HTTPException) -> dict[str, Any]:
+    status = error.status_code
+    detail = {
+        "message": str(error.detail),
+        "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
+        "param": getattr(error, "param", None),
+        "code": getattr(error, "code", None),
+    }
+    return {"error": detail}
+
+
+def as_json(value: Any) -> bytes:
     """A value as JSON in ASCII, so that lone surrogates, which have no UTF-8, can be told."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A value as a JSON answer."""
-    return Response(written(value), status, headers, "application/json")
+class JSONAnswer(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return as_json(content)
+
+
+def error_answer(error: HTTPException) -> Response:
+    """An error as an answer of its status."""
+    headers = {**_HEADERS.get(error.status_code, {}), **(error.headers or {})}
+    return JSONAnswer(error_body(error), error.status_code, headers)

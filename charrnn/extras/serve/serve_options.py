@@ -25,20 +25,9 @@ from charrnn.options.sampling import ENGINE, PRECISION
 
 
 @dataclass(kw_only=True)
-class Limits:
-    """What the server gives at most; each is explained in ``serve.yaml``."""
+class ServeOptions:
+    """Each is explained in ``serve.yaml``, which has the defaults."""
 
-    streams: Annotated[int, AT_LEAST_1] = 64
-    max_length: Annotated[int, AT_LEAST_1] = 10_000
-    max_prompt: Annotated[int, AT_LEAST_1] = 100_000
-    max_body: Annotated[int, AT_LEAST_1] = 2_000_000
-    max_queue: Annotated[int, AT_LEAST_1] = 256
-    max_seconds: Annotated[float, POSITIVE] = 60.0
-    max_connections: Annotated[int, AT_LEAST_1] = 256
-
-
-@dataclass(kw_only=True)
-class ServeOptions(Limits):
     checkpoint: Models
     weights: Annotated[list[float] | None, WEIGHTS]
     models: dict | None  # name -> path, or paths of an ensemble
@@ -53,6 +42,13 @@ class ServeOptions(Limits):
     engine: Annotated[str, ENGINE]
     precision: Annotated[int, PRECISION]
     cache_mb: Annotated[int, NOT_NEGATIVE]
+    streams: Annotated[int, AT_LEAST_1]
+    max_length: Annotated[int, AT_LEAST_1]
+    max_prompt: Annotated[int, AT_LEAST_1]
+    max_body: Annotated[int, AT_LEAST_1]
+    max_queue: Annotated[int, AT_LEAST_1]
+    max_seconds: Annotated[float, POSITIVE]
+    max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
     def check(self, prefix: str) -> None:

@@ -1,66 +1,66 @@
-"""The models that a server has, under their names."""
+"""A model that a server has: its name, how it reads prompts, and the scheduler that writes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError
+from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
-from charrnn.extras.serve.scheduler import Outbox, Scheduler
-from charrnn.extras.serve.serve_options import Limits
-from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Sampler
-from charrnn.generation.state import State, beginning
-from charrnn.generation.token_sampler import Ids
+from charrnn.extras.serve.scheduler import Scheduler
+from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.generation.sampler import Sampler, in_characters_of
+from charrnn.generation.state import beginning
 from charrnn.models.ensemble import Trained
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import fitted
-from charrnn.text.vocabulary import Vocabulary
+from charrnn.training_text import TrainingText, find_training_text
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.
 _ENDLESS = SamplingParams(1 << 20)
 
 
-class HowToRead(NamedTuple):
-    """`unknown` and `prime` of `SamplingParams`, for all prompts."""
+def _token(character: str) -> str:
+    """A character, or a byte that is none, as OpenAI writes it."""
+    if "\udc80" <= character <= "\udcff":
+        return f"bytes:\\x{ord(character) - 0xDC00:02x}"
+    return character
 
-    unknown: str = "replace"
-    prime: str = "text"
 
-
-class Prompt(NamedTuple):
-    """A prompt as one model reads it.
+class Served:
+    """One model of a server.
 
     Attributes:
-        text: as it was asked.
-        ids: its characters (T,), as far as the model knows them.
-        read: what is read, ids from 0, and state: that before it, as `Sampler.known` gives them.
+        tokens: the vocabulary as OpenAI writes it.
+
+    Raises:
+        InputError: the engine or the precision cannot be had.
     """
 
-    text: str
-    ids: Ids
-    read: Ids
-    state: State
-
-
-@dataclass(frozen=True)
-class Served:
-    """One model with the scheduler that writes with it."""
-
-    name: str
-    sampler: Sampler
-    scheduler: Scheduler
-    reading: HowToRead
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.sampler.model.vocabulary
+    def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
+        self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
+        self.tokens = list(map(_token, self.vocabulary.characters))
+        self.unknown, self._prime = options.unknown, options.prime
+        self._sampler = Sampler(model, options.precision)
+        engines = self._sampler.engines
+        if options.engine == "auto":
+            engine = engines.fastest(options.streams, _ENDLESS)
+        else:
+            engine = engines.named(options.engine)
+        # what is compiled at the first call is compiled now
+        engine.write(np.zeros(1, np.int64), beginning(model, 1), np.zeros((1, 1)), [_ENDLESS])
+        self.scheduler = Scheduler(
+            self._sampler,
+            engine,
+            streams=options.streams,
+            queue=options.max_queue,
+            cache_bytes=options.cache_mb << 20,
+        )
+        self._created = int(time.time())
 
     def prompt(self, text: str) -> Prompt:
         """How a prompt is gone on from.
@@ -68,87 +68,46 @@ class Served:
         Raises:
             Refusal: it has a character that the model does not know, and that counts.
         """
-        known = fitted(text, self.vocabulary, self.reading.unknown).text
+        known = fitted(text, self.vocabulary, self.unknown).text
         try:
             ids = self.vocabulary.encode(known)
         except InputError as error:
             raise Refusal(400, f"prompt: {error}", param="prompt") from None
-        return Prompt(text, ids, *self.sampler.known(known, self.reading.prime))
+        return Prompt(text, ids, *self._sampler.known(known, self._prime))
+
+    @cached_property
+    def _training_text(self) -> TrainingText:
+        """Read when it is first asked for."""
+        try:
+            return find_training_text(self._sampler.model, self._corpus)
+        except InputError as error:
+            raise Refusal(404, str(error)) from None
+
+    def copied(self, text: str, least: int) -> list[tuple[int, int]]:
+        """The passages of a text, `least` characters or more, that stand in the training text.
+
+        Returns:
+            ranges of characters that do not touch.
+
+        Raises:
+            Refusal: there is no training text to look in.
+        """
+        characters = in_characters_of(self.vocabulary, text)
+        ranges: list[tuple[int, int]] = []
+        lengths = self._training_text.longest_matches(characters).tolist()
+        for end, length in enumerate(lengths, start=1):
+            if length < least:
+                continue
+            start = end - length
+            while ranges and ranges[-1][1] >= start:
+                start = min(start, ranges.pop()[0])
+            ranges.append((start, end))
+        # in a model of bytes a character of the text has several
+        place = [at for at, c in enumerate(text) for _ in in_characters_of(self.vocabulary, c)]
+        return [(place[start], place[end - 1] + 1) for start, end in ranges]
 
     def card(self) -> dict[str, Any]:
         """As /v1/models lists it."""
         return {
-            "id": self.name,
-            "object": "model",
-            "created": self.created,
-            "owned_by": "charrnn",
-        }
-
-
-class Models:
-    """All models of a server.
-
-    Args:
-        models: name -> model; the first is the one that is asked when none is named.
-        engine: auto, numpy, numba or torch.
-        precision: bits of a weight, 32 or 8.
-        reading: how prompts are read.
-        cache_bytes: for the states along the clients' last prompts, of each model.
-        post: gets the schedulers' events, from their threads.
-
-    Raises:
-        InputError: the engine cannot be had.
-    """
-
-    def __init__(
-        self,
-        models: Mapping[str, Trained],
-        limits: Limits,
-        *,
-        engine: str,
-        precision: int,
-        reading: HowToRead,
-        cache_bytes: int,
-        post: Callable[[Outbox], None],
-    ) -> None:
-        self._served = {}
-        for name, trained in models.items():
-            sampler = Sampler(trained, precision)
-            scheduler = Scheduler(
-                sampler,
-                _engine(sampler, engine, limits.streams),
-                streams=limits.streams,
-                queue=limits.max_queue,
-                cache_bytes=cache_bytes,
-                post=post,
-            )
-            self._served[name] = Served(name, sampler, scheduler, reading)
-
-    def __iter__(self) -> Iterator[Served]:
-        return iter(self._served.values())
-
-    def named(self, name: str | None) -> Served:
-        """The model of a name.
-
-        Raises:
-            Refusal: there is none.
-        """
-        if name is None:
-            return next(iter(self._served.values()))
-        if name not in self._served:
-            known = ", ".join(self._served)
-            raise Refusal(
-                404,
-                f"there is no model {shown(name)!r} here; there is {known}",
-                param="model",
-                code="model_not_found",
-            )
-        return self._served[name]
-
-
-def _engine(sampler: Sampler, name: str, streams: int) -> Engine:
-    """The engine that writes, when it is ready: what it compiles at its first call is compiled."""
-    engines = sampler.engines
-    engine = engines.fastest(streams, _ENDLESS) if name == "auto" else engines.named(name)
-    engine.write(np.zeros(1, np.int64), beginning(sampler.model, 1), np.zeros((1, 1)), [_ENDLESS])
-    return engine
+            "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
+        }  # fmt: skip

@@ -1,99 +1,59 @@
-"""The states along the last prompt of each client.
+"""The states along prompts that were read lately.
 
-A writer's next prompt is the last one with a change near its end. Of every prompt that is read
-some states are kept; the next one of the same client goes on from the last of them that lies
-before the change.
+A writer's next prompt is the last one with a change near its end. A state is kept after every
+block of a prompt, under the hash of all that it has taken in, as vLLM's automatic prefix caching
+keeps its blocks: a prompt goes on from the last one that it shares with any before it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
 
-import numpy as np
-
-from charrnn.generation.state import State
+from charrnn.generation.state import State, rows_of
 from charrnn.generation.token_sampler import Ids
 
-# At most so many states are kept of a prompt, and none nearer together than that. A state of
-# 2 x 256 has 4 kB, and 64 characters are read in 2 ms.
-_MOST_OF_A_PROMPT = 256
-_NEAREST = 64
-_OBJECTS = 4096  # bytes of what holds the numbers of a trail
+BLOCK = 64  # characters; a state of 2 x 256 has 4 kB, and so many are read in 2 ms
 
 
-@dataclass
-class Trail:
-    """States along one prompt.
-
-    Attributes:
-        ids: the prompt's.
-        places: how many characters each state has taken in, growing.
-        states: of one stream each.
-    """
-
-    ids: Ids
-    places: list[int] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-
-    def wants(self, place: int) -> bool:
-        """Whether the state after so many characters is to be kept."""
-        least = max(_NEAREST, len(self.ids) // _MOST_OF_A_PROMPT)
-        last = self.places[-1] if self.places else 0
-        return place - last >= least or (place > last and place >= len(self.ids) - 1)
-
-    def keep(self, place: int, state: State) -> None:
-        self.places.append(place)
-        self.states.append(state)
-
-    @property
-    def size(self) -> int:
-        """Bytes, about."""
-        states = sum(v.nbytes for state in self.states for layer in state for v in layer)
-        return _OBJECTS + self.ids.nbytes + states
+def keys_of(ids: Ids) -> list[bytes]:
+    """A key for each whole block of a prompt (T,): of all characters up to its end."""
+    hashed, keys = hashlib.blake2b(digest_size=16), []
+    for end in range(BLOCK, len(ids) + 1, BLOCK):
+        hashed.update(ids[end - BLOCK : end].tobytes())
+        keys.append(hashed.digest())
+    return keys
 
 
 class StateCache:
-    """The last trail of each client; the clients that were not heard of longest go first.
+    """States of one stream by the key of the last block that they have taken in.
 
     Args:
-        limit: bytes of all trails together.
+        limit: bytes of all states together, about; those that were not used longest go first.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._trails: OrderedDict[str, Trail] = OrderedDict()
+        self._limit, self._size = limit, 0
+        self._states: OrderedDict[bytes, State] = OrderedDict()
 
-    def begin(self, client: str, ids: Ids) -> Trail:
-        """A trail for a new prompt, with those states of the client's last that hold for it.
+    def known(self, keys: list[bytes]) -> list[State]:
+        """The states after the first blocks, as far as they are there."""
+        states = []
+        for key in keys:
+            if key not in self._states:
+                break
+            self._states.move_to_end(key)
+            states.append(self._states[key])
+        return states
 
-        The place of the last of them is never the prompt's whole length: writing takes in the
-        last character itself.
-        """
-        trail = Trail(ids)
-        last = self._trails.get(client)
-        if last is not None:
-            shared = min(_shared(last.ids, ids), len(ids) - 1)
-            count = int(np.searchsorted(last.places, shared, "right"))
-            trail.places, trail.states = last.places[:count], last.states[:count]
-        return trail
-
-    def put(self, client: str, trail: Trail) -> None:
-        """Make it the client's last."""
-        before = self._trails.pop(client, None)
-        self._size -= before.size if before else 0
-        size = trail.size
-        if not trail.states or size > self._limit:
+    def keep(self, key: bytes, state: State) -> None:
+        if key in self._states:
             return
-        self._trails[client] = trail
-        self._size += size
+        self._states[key] = rows_of(state, [0])
+        self._size += _bytes(state)
         while self._size > self._limit:
-            self._size -= self._trails.popitem(last=False)[1].size
+            self._size -= _bytes(self._states.popitem(last=False)[1])
 
 
-def _shared(one: Ids, other: Ids) -> int:
-    """How many characters two prompts have in common from their beginning."""
-    length = min(len(one), len(other))
-    differs = one[:length] != other[:length]
-    return int(differs.argmax()) if differs.any() else length
+def _bytes(state: State) -> int:
+    return 512 + sum(vectors.nbytes for layer in state for vectors in layer)

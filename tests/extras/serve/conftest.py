@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NEEDED:
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("models")
-    MODEL.save(folder / "main.safetensors")
-    OTHER.save(folder / "other.safetensors")
-    BYTES.save(folder / "bytes.safetensors")
+    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES}.items():
+        model.save(folder / f"{name}.safetensors")
     return folder
 
 
@@ -33,3 +33,11 @@ def server(models: Path) -> Iterator[Server]:
         yield running
         assert running.stop() == 0
         assert len(running.lines) == 1, running.lines
+
+
+@pytest.fixture(scope="session")
+def http(server: Server) -> Iterator[Any]:
+    import httpx
+
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -25,8 +28,6 @@ BYTES = Model(
         vocabulary=Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"]), conviction=1
     )
 )
-
-
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -41,11 +42,7 @@ class Server:
     def __init__(self, *options: str, environment: Mapping[str, str] = _NOTHING) -> None:
         command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", *options]
         self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
         assert self.process.stderr is not None
         self.lines: list[str] = []
@@ -60,6 +57,13 @@ class Server:
         self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr or ()))
         self._reader.start()
 
+    @contextmanager
+    def connected(self, sent: bytes = b"") -> Iterator[socket.socket]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(sent)
+            yield connection
+
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(signum)
@@ -68,9 +72,8 @@ class Server:
     def wait(self) -> int:
         code = self.process.wait(timeout=60)
         self._reader.join()
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
         return code
 
 
@@ -83,3 +86,17 @@ def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterato
         if server.process.poll() is None:
             server.process.kill()
             server.wait()
+
+
+def request_of(body: object) -> bytes:
+    """The bytes of a request for a completion."""
+    data = json.dumps(body).encode()
+    head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)

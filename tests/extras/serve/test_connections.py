@@ -1,4 +1,4 @@
-"""Connections on which a request never arrives, and clients that leave."""
+"""Connections on which a request never arrives, clients that leave, and those that stay."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ import json
 import select
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.extras.serve.servers import Server, serving
-from tests.extras.serve.test_server import request_of, until
+import pytest
 
+from tests.extras.serve.servers import request_of, serving, until
+
+HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 # All of a request's head but its end, a part of its body, and nothing at all
 UNFINISHED = [
     b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n",
     request_of({"prompt": "A"})[:-1],
     b"",
-    b"\r\n",
 ]
-
-
-@contextmanager
-def connected(server: Server, sent: bytes = b"") -> Iterator[socket.socket]:
-    host, _, port = server.url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(sent)
-        yield connection
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -40,37 +33,69 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def test_unfinished_requests_keep_nobody_out(models: Path) -> None:
+def test_connections_without_a_request_make_room(models: Path) -> None:
     import httpx
 
     checkpoint = f"checkpoint={models}/main.safetensors"
     with serving(checkpoint, "max_connections=6") as server, ExitStack() as stack:
-        for begun in UNFINISHED:
-            opened = [stack.enter_context(connected(server, begun)) for _ in range(12)]
+        for begun in [*UNFINISHED, HEALTH]:
+            opened = []
+            for _ in range(20):  # of one client, who keeps them
+                opened.append(stack.enter_context(server.connected(begun)))
+                if begun == HEALTH:
+                    assert opened[-1].recv(1000).startswith(b"HTTP/1.1 200")
             assert httpx.get(f"{server.url}/health").status_code == 200
-            # the oldest make room; those that came last still have their time
-            until(lambda: all(map(is_closed, opened[:9])))  # noqa: B023
-            with connected(server, request_of({"prompt": "A"})) as whole:
+            until(lambda: all(map(is_closed, opened[:14])))  # noqa: B023
+            with server.connected(request_of({"prompt": "A"})) as whole:
                 assert whole.recv(12) == b"HTTP/1.1 200"
         assert server.stop() == 0
         assert len(server.lines) == 1, server.lines
 
 
+def test_requests_under_way_do_not(models: Path) -> None:
+    import httpx
+
+    options = ["streams=6", "max_length=1000000000", "max_connections=6"]
+    endless = request_of({"max_tokens": 1_000_000_000, "stream": True})
+    with serving(f"checkpoint={models}/main.safetensors", *options) as server, ExitStack() as stack:
+        taken = [stack.enter_context(server.connected(endless)) for _ in range(6)]
+        for connection in taken:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        refused = httpx.get(f"{server.url}/health")
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        taken[0].close()
+        until(lambda: httpx.get(f"{server.url}/health").status_code == 200)
+
+
 def test_a_request_has_its_time_to_arrive(models: Path) -> None:
     checkpoint = f"checkpoint={models}/main.safetensors"
     with serving(checkpoint, "max_seconds=1") as server:
-        health = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
         with ExitStack() as stack:
-            idle = [stack.enter_context(connected(server, begun)) for begun in UNFINISHED]
-            again = stack.enter_context(connected(server, health))
+            idle = [stack.enter_context(server.connected(begun)) for begun in UNFINISHED]
+            again = stack.enter_context(server.connected(HEALTH))
             assert again.recv(1000).startswith(b"HTTP/1.1 200")
-            again.sendall(health[:20])  # the second request on a connection
+            again.sendall(HEALTH[:20])  # the second request on a connection
             assert idle[1].recv(12) == b"HTTP/1.1 408"
             until(lambda: all(map(is_closed, [idle[0], *idle[2:], again])))
-        with connected(server) as slow:  # in time, although in pieces
-            for place in range(len(health)):
-                slow.sendall(health[place : place + 1])
+        with server.connected() as slow:  # in time, although in pieces
+            for place in range(len(HEALTH)):
+                slow.sendall(HEALTH[place : place + 1])
             assert slow.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])
+def test_a_head_has_64_kilobytes(models: Path, line: bytes) -> None:
+    with serving(f"checkpoint={models}/main.safetensors") as server:
+        with server.connected(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
+            assert large.recv(12) == b"HTTP/1.1 200"
+        with server.connected(HEALTH[:-2]) as endless:
+            sent = 0
+            with pytest.raises(ConnectionError):
+                while sent < 5_000_000:
+                    sent += endless.send(line * 100)
+                    time.sleep(0.001)
+        assert server.stop() == 0
 
 
 def test_clients_that_leave_leave_nothing_in_the_log(models: Path) -> None:
@@ -87,13 +112,13 @@ def test_clients_that_leave_leave_nothing_in_the_log(models: Path) -> None:
     with serving(f"checkpoint={models}/main.safetensors") as server:
         for attempt in range(9):
             for data in sent:
-                with connected(server, data) as connection:
+                with server.connected(data) as connection:
                     if attempt % 3 == 0:
                         connection.shutdown(socket.SHUT_WR)
                     # a reset, which comes while an answer is on its way
                     reset = struct.pack("ii", 1, 0)
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-        with connected(server, request_of({"prompt": "A", "max_tokens": 1})) as connection:
+        with server.connected(request_of({"prompt": "A", "max_tokens": 1})) as connection:
             assert json.loads(connection.makefile("rb").read(2000).split(b"\r\n\r\n")[1])
         assert server.stop() == 0
         assert len(server.lines) == 1, "".join(server.lines)

@@ -1,8 +1,11 @@
-"""What OpenAI's own client gets."""
+"""What OpenAI's own clients get."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -33,38 +36,36 @@ def test_a_completion_is_the_models_text(client: openai.OpenAI) -> None:
     (choice,) = answer.choices
     assert choice.text == MODEL.generate(300, "Hm: ", seed=7, temperature=1, engine="numpy")
     assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "length", None)
-    assert answer.object == "text_completion"
-    assert answer.model == "main"
+    assert (answer.object, answer.model) == ("text_completion", "main")
     assert answer.usage is not None
-    assert answer.usage.model_dump(exclude_none=True) == {
-        "prompt_tokens": 4, "completion_tokens": 300, "total_tokens": 304,
-    }  # fmt: skip
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (4, 300)
+    defaults = client.completions.create(model="main", prompt="A")
+    assert len(defaults.choices[0].text) == 16
+    seed = defaults.model_dump()["seed"]
+    again = client.completions.create(model="main", prompt="A", seed=seed)
+    assert again.choices[0].text == defaults.choices[0].text
 
 
 def test_every_option_does_as_the_sampler_does(client: openai.OpenAI) -> None:
+    how: dict[str, Any] = {"seed": 3, "temperature": 1.5, "top_p": 0.9}
+    own: dict[str, Any] = {
+        "min_p": 0.01, "top_k": 20, "ban": "t", "dry_multiplier": 2.0, "dry_allowed_length": 2,
+        "dry_base": 1.5, "logit_bias": {"a": 2, "xy": -3},
+    }  # fmt: skip
     answer = client.completions.create(
-        model="main", prompt=["A", "", "b c"], n=2, max_tokens=100, seed=3, temperature=1.5,
-        top_p=0.9, stop=["zz", "e"], echo=True, extra_body={"min_p": 0.01, "top_k": 20, "ban": "t"},
+        model="main", prompt=["A", "", "b c"], n=2, max_tokens=100, stop=["zz", "e"], echo=True,
+        extra_body=own, **how,
     )  # fmt: skip
     expected = [
         prompt + text
         for prompt in ("A", "", "b c")
         for text in MODEL.generate(
-            100, prompt, num_samples=2, seed=3, temperature=1.5, until="e", top_p=0.9, min_p=0.01,
-            top_k=20, ban="t", engine="numpy",
+            100, prompt, num_samples=2, until="e", engine="numpy", **how, **own
         )
-    ]  # fmt: skip
+    ]
     assert [choice.text for choice in answer.choices] == expected
     assert [choice.index for choice in answer.choices] == list(range(6))
     assert "stop" in {choice.finish_reason for choice in answer.choices}
-
-
-def test_the_defaults_are_openais(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model="main", prompt="A")
-    assert len(answer.choices[0].text) == 16
-    seed = answer.model_dump()["seed"]
-    again = client.completions.create(model="main", prompt="A", seed=seed)
-    assert again.choices[0].text == answer.choices[0].text
 
 
 def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
@@ -88,83 +89,54 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
     assert usage.completion_tokens == sum(map(len, texts))
 
 
-def logprobs_of(text: str) -> list[float]:
-    """Of all characters, after the primer, from the model's logits."""
+def scores_of(text: str) -> list[list[float]]:
+    """The log-probabilities in each character's place, after the primer."""
     primer = PRIMED[FACT]
     scores = MODEL.logits(primer + text)[len(primer) - 1 : -1].astype(np.float64)
-    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
-    ids = MODEL.vocabulary.encode(text)
-    return [row[id_] for row, id_ in zip(scores, ids, strict=True)]
+    return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).tolist()
 
 
 def test_logprobs_are_the_models(client: openai.OpenAI) -> None:
-    answer = client.completions.create(
-        model="main", prompt="Hm: ", max_tokens=50, seed=5, logprobs=2, echo=True
-    )
-    text, found = answer.choices[0].text, answer.choices[0].logprobs
+    prompt = "😀Hm… é: " + "and more " * 20  # read as "Hm... e: "
+    how: dict[str, Any] = {"max_tokens": 50, "seed": 5, "stop": "e.", "model": "main"}
+    answer = client.completions.create(prompt=prompt, logprobs=2, echo=True, **how)
+    found, new = answer.choices[0].logprobs, answer.choices[0].text.removeprefix(prompt)
     assert found is not None
-    assert found.tokens == list(text)
-    assert found.text_offset == list(range(54))
-    values = found.token_logprobs
-    assert values is not None
-    np.testing.assert_allclose(values, logprobs_of(text), atol=1e-4)
-    assert found.top_logprobs is not None
-    assert all(row is not None and len(row) == 2 for row in found.top_logprobs)
-    plain = client.completions.create(
-        model="main", prompt="Hm: ", max_tokens=50, seed=5, logprobs=0
-    )
-    assert plain.choices[0].logprobs is not None
-    assert plain.choices[0].logprobs.text_offset == list(range(4, 54))
+    read = "Hm... e: " + "and more " * 20 + new
+    assert found.tokens == list(read)
+    places = [1, 2, 3, 3, 3, *range(4, len(prompt) + len(new))]
+    assert found.text_offset == places
+    scores, ids = scores_of(read), MODEL.vocabulary.encode(read)
+    values = [row[id_] for row, id_ in zip(scores, ids, strict=True)]
+    np.testing.assert_allclose(found.token_logprobs or [], values, atol=1e-4)
+    for row, top in zip(scores, found.top_logprobs or [], strict=True):
+        assert sorted(top.values()) == pytest.approx(sorted(row)[-2:], abs=1e-4)
+    alone = client.completions.create(prompt=prompt, logprobs=0, **how).choices[0].logprobs
+    assert alone is not None
+    assert alone.text_offset == places[-len(new) :]
     # read in pieces of other lengths, which rounds otherwise
-    assert plain.choices[0].logprobs.token_logprobs == pytest.approx(values[4:], abs=1e-5)
-
-
-def test_the_places_of_characters_are_those_of_the_prompt_as_it_was_sent(
-    client: openai.OpenAI,
-) -> None:
-    prompt = "😀Hm… é: "  # read as "Hm... e: "
-    answer = client.completions.create(
-        model="main", prompt=prompt, max_tokens=2, seed=5, logprobs=0, echo=True
+    assert alone.token_logprobs == pytest.approx(values[-len(new) :], abs=1e-4)
+    scored = client.completions.create(
+        model="main", prompt=prompt, max_tokens=0, echo=True, logprobs=0
     )
-    found = answer.choices[0].logprobs
-    assert found is not None
-    assert found.tokens == list("Hm... e: " + answer.choices[0].text[len(prompt) :])
-    assert found.text_offset == [1, 2, 3, 3, 3, 4, 5, 6, 7, 8, 9]
-
-
-def test_a_text_is_scored_and_nothing_written(client: openai.OpenAI) -> None:
-    text = "Hm: and more, I see."
-    answer = client.completions.create(
-        model="main", prompt=text, max_tokens=0, echo=True, logprobs=0
-    )
-    assert answer.choices[0].text == text
-    assert answer.choices[0].logprobs is not None
-    values = answer.choices[0].logprobs.token_logprobs
-    assert values is not None
-    np.testing.assert_allclose(values, logprobs_of(text), atol=1e-4)
-    assert answer.usage is not None
-    assert answer.usage.completion_tokens == 0
+    assert scored.choices[0].text == prompt
+    assert len(scored.choices[0].logprobs.tokens or []) == len(read) - len(new)  # type: ignore[union-attr]
 
 
 def test_a_model_of_bytes_answers_in_characters(client: openai.OpenAI) -> None:
-    expected = BYTES.generate(400, "é", seed=1, temperature=1, engine="numpy")
-    data = expected.encode("ascii", "surrogateescape")
-    answer = client.completions.create(
-        model="bytes", prompt="é", max_tokens=400, seed=1, logprobs=0
-    )
-    assert answer.choices[0].text == data.decode("utf-8", "replace")
-    found = answer.choices[0].logprobs
-    assert found is not None
-    assert "bytes:\\xc3" in (found.tokens or [])
-    streamed = client.completions.create(
-        model="bytes", prompt="é", max_tokens=400, seed=1, stream=True
-    )
-    text = "".join(choice.text for event in streamed for choice in event.choices)
-    assert text == answer.choices[0].text
-    stopped = client.completions.create(
-        model="bytes", prompt="é", max_tokens=400, seed=1, stop="é", temperature=1.0
-    )
-    assert stopped.choices[0].text == data.partition("é".encode())[0].decode("utf-8", "replace")
+    how: dict[str, Any] = {"model": "bytes", "prompt": "é", "max_tokens": 400, "seed": 1}
+    data = BYTES.generate(400, "é", seed=1, temperature=1, engine="numpy")
+    text = data.encode("ascii", "surrogateescape").decode("utf-8", "replace")
+    answer = client.completions.create(logprobs=0, echo=True, **how).choices[0]
+    assert answer.text == "é" + text
+    assert answer.logprobs is not None
+    assert (answer.logprobs.tokens or [])[:2] == ["bytes:\\xc3", "bytes:\\xa9"]
+    assert (answer.logprobs.text_offset or [])[:2] == [0, 0]
+    assert [v is None for v in answer.logprobs.token_logprobs or []][:3] == [True, False, False]
+    streamed = client.completions.create(stream=True, **how)
+    assert "".join(choice.text for event in streamed for choice in event.choices) == text
+    stopped = client.completions.create(stop="é", **how).choices[0]
+    assert stopped.text == text.partition("é")[0]
 
 
 def test_an_ensemble_is_served_as_one(client: openai.OpenAI) -> None:
@@ -173,42 +145,77 @@ def test_an_ensemble_is_served_as_one(client: openai.OpenAI) -> None:
     assert answer.choices[0].text == both.generate(50, "A", seed=1, temperature=1)
 
 
-def test_a_text_from_nothing_has_a_first_character_without_a_score(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model="bytes", prompt="a a", echo=True, logprobs=0)
-    found = answer.choices[0].logprobs
-    assert found is not None
-    assert found.token_logprobs is not None
-    assert [value is None for value in found.token_logprobs] == [True] + [False] * 18
+HUGE = 10**400
 
 
-def test_mistakes_are_told_as_openai_tells_them(client: openai.OpenAI) -> None:
+@pytest.mark.parametrize(
+    ("param", "wrong"),
+    [
+        ("prompt", {"prompt": []}), ("prompt", {"prompt": [1, 2]}),
+        ("temperature", {"temperature": -1}), ("temperature", {"temperature": HUGE}),
+        ("top_p", {"top_p": 0}), ("n", {"n": 65}), ("max_tokens", {"max_tokens": 10_001}),
+        ("stop", {"stop": [""]}), ("stop", {"stop": ["a"] * 17}),
+        ("logprobs", {"logprobs": 21}), ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}),
+        ("best_of", {"best_of": 3}), ("suffix", {"suffix": "and then"}),
+        ("frequency_penalty", {"frequency_penalty": 1}), ("seed", {"seed": -1}),
+        ("seed", {"seed": HUGE}), ("ban", {"ban": "".join(MODEL.vocabulary.characters)}),
+        ("logit_bias", {"logit_bias": {"": 1}}), ("logit_bias", {"logit_bias": {"e": HUGE}}),
+        ("logit_bias", {"logit_bias": {"50256": -100}}), ("top_k", {"top_k": HUGE}),
+        ("top_k", {"top_k": str(HUGE)}), ("dry_base", {"dry_base": HUGE}),
+        ("dry_allowed_length", {"dry_allowed_length": HUGE}), ("min_p", {"min_p": 2}),
+        ("temprature", {"temprature": 1}), ("repetition_penalty", {"repetition_penalty": 1}),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_as_openai_tells_them(
+    client: openai.OpenAI, param: str, wrong: dict[str, Any]
+) -> None:
     import openai
 
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="main", prompt="A", extra_body=wrong)
+    assert (error.value.param, error.value.type) == (param, "invalid_request_error")
+    assert param in error.value.message
+    if param == "temprature":
+        assert "did you mean temperature?" in error.value.message
+
+
+def test_what_asks_for_nothing_is_accepted(client: openai.OpenAI) -> None:
+    import openai
+
+    harmless = {
+        "suffix": "", "frequency_penalty": 0, "best_of": 1, "logit_bias": {}, "user": "me",
+        "metadata": {"a": "b"}, "store": True, "seed": None, "stop": None, "logprobs": None,
+    }  # fmt: skip
+    client.completions.create(model="main", prompt="A", extra_body=harmless)
     with pytest.raises(openai.NotFoundError) as missing:
         client.completions.create(model="other", prompt="A")
-    assert missing.value.code == "model_not_found"
-    assert missing.value.param == "model"
-    for param, wrong in {
-        "prompt": {"prompt": []},
-        "temperature": {"temperature": -1},
-        "top_p": {"top_p": 0},
-        "n": {"n": 65},
-        "max_tokens": {"max_tokens": 10_001},
-        "stop": {"stop": [""]},
-        "logprobs": {"logprobs": 21},
-        "logprobs ": {"logprobs": 20, "max_tokens": 10_000, "n": 3},
-        "best_of": {"best_of": 3},
-        "suffix": {"suffix": "and then"},
-        "frequency_penalty": {"frequency_penalty": 1},
-        "ban": {"extra_body": {"ban": "".join(MODEL.vocabulary.characters)}},
-        "seed": {"seed": -1},
-        "logit_bias": {"logit_bias": {"": 1}},
-    }.items():
-        with pytest.raises(openai.BadRequestError) as error:
-            client.completions.create(**{"model": "main", "prompt": "A", **wrong})  # type: ignore[call-overload]
-        param = param.strip()
-        assert error.value.param == param
-        assert error.value.type == "invalid_request_error"
-        assert param in error.value.message
-    harmless = {"suffix": "", "frequency_penalty": 0, "best_of": 1, "logit_bias": {}, "user": "me"}
-    client.completions.create(model="main", prompt="A", **harmless)  # type: ignore[arg-type]
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+
+
+SCRIPT = """
+const { OpenAI } = require("openai");
+const client = new OpenAI({ baseURL: process.argv[1] + "/v1", apiKey: "none", maxRetries: 0 });
+const asked = { model: "main", prompt: "Hm: ", max_tokens: 300, n: 2, seed: 3, stop: ["q"] };
+(async () => {
+  const whole = await client.completions.create(asked);
+  const streamed = ["", ""];
+  for await (const event of await client.completions.create({ ...asked, stream: true }))
+    for (const choice of event.choices) streamed[choice.index] += choice.text;
+  const refused = await client.completions.create({ ...asked, n: 1000 }).catch((error) => error);
+  const texts = whole.choices.map((choice) => choice.text);
+  console.log(JSON.stringify([texts, streamed, refused.status, refused.param]));
+})();
+"""
+
+
+@pytest.mark.slow
+def test_the_npm_package_completes_and_streams(server: Server) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node here")
+    if subprocess.run([node, "-e", 'require.resolve("openai")'], capture_output=True).returncode:
+        pytest.skip("the npm package openai is not installed: npm install openai, and NODE_PATH=")
+    done = subprocess.run([node, "-e", SCRIPT, server.url], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = MODEL.generate(300, "Hm: ", num_samples=2, seed=3, temperature=1, until="q")
+    assert json.loads(done.stdout) == [expected, expected, 400, "n"]

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.errors import RunError
-from charrnn.extras.serve.serve_command import prepare_overrides
 from charrnn.model import Model
 from tests.generation.models import trained_model
 
@@ -31,9 +29,8 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     return err.removeprefix("charrnn serve: ")
 
 
-def test_a_models_path_is_taken_literally() -> None:
-    overrides = prepare_overrides(["models.bard=what's, (this)=?", "port=1", "models.b=[a,b]"])
-    assert overrides == [r"+models.bard='what\'s, (this)=?'", "port=1", "+models.b=[a,b]"]
+def test_a_models_path_is_taken_literally(capfd: pytest.CaptureFixture[str]) -> None:
+    assert refused(capfd, "models.bard=what's, (this)=?").startswith("what's, (this)=?: no such")
 
 
 def test_what_cannot_be_served_is_told_in_one_line(
@@ -66,19 +63,6 @@ def test_what_cannot_be_served_is_told_in_one_line(
         taken.listen()
         port = taken.getsockname()[1]
         assert refused(capfd, f"checkpoint={path}", f"port={port}").startswith(f"port={port}: ")
-
-
-def test_of_two_that_start_on_one_port_the_later_is_told() -> None:
-    pytest.importorskip("uvicorn")
-    from charrnn.extras.serve.server import bind, listen
-
-    with bind("127.0.0.1", 0) as one:
-        port = one.getsockname()[1]
-        # where the system lets both have the port until one listens, or where it does not
-        refused = pytest.raises(RunError, match=f"^port={port}: cannot listen on 127.0.0.1:{port}")
-        with refused, bind("127.0.0.1", port) as other:
-            listen(one)
-            listen(other)
 
 
 def test_what_is_not_installed_is_named(path: Path) -> None:
