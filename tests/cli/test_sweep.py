@@ -193,7 +193,7 @@ def test_a_job_begins_with_the_model_that_was_the_latest_before_the_sweep(
     name: str, words: list[str], door: Any, tmp_path: Path
 ) -> None:
     if "sweep=random" in words:
-        pytest.importorskip("optuna")
+        pytest.importorskip("charrnn.extras.search")
         words = [*words, "hydra.sweeper.n_trials=6"]
     latest = tmp_path / "outputs" / "latest"
     latest.parent.mkdir()
