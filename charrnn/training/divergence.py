@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,11 +19,14 @@ class NonFiniteGuard:
     def __init__(self) -> None:
         self._first: Tensor | None = None
 
-    def watch(self, value: Tensor, step: int) -> None:
-        """Take in a number () that is finite unless something went wrong in this step."""
+    def watch(self, loss: Tensor | None, norm: Tensor | None, step: int) -> None:
+        """Take in a step's loss () and its gradient's norm (); None is not watched."""
+        numbers = [number for number in (loss, norm) if number is not None]
+        if not numbers:
+            return
         if self._first is None:
-            self._first = torch.full((), torch.inf, device=value.device)
-        finite = torch.isfinite(value)
+            self._first = torch.full((), torch.inf, device=numbers[0].device)
+        finite = functools.reduce(torch.logical_and, map(torch.isfinite, numbers))
         self._first = torch.where(finite, self._first, self._first.clamp(max=step))
 
     def check(self, network: nn.Module, step: int, world_size: int) -> None:

@@ -30,20 +30,13 @@ from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import State, detach_state, make_network, weights_of
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import restoring
+from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.divergence import Best, NonFiniteGuard
 from charrnn.training.hyperparameters import describe, plain_hparams
 from charrnn.training.log import TrainingLog
-from charrnn.training.optimizers import (
-    MakeOptimizer,
-    MakeSchedule,
-    clip_gradients,
-    optimizer_of,
-    schedule_of,
-    stepped,
-)
+from charrnn.training.optimizers import MakeOptimizer, MakeSchedule
 from charrnn.training.split_scores import SplitScores, window_of
 
 ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
@@ -52,9 +45,9 @@ ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
 class LanguageModel(L.LightningModule):
     """Trains a character-level network on windows ``(ids, targets, begins)``.
 
-    It reports train/loss, val/loss (nats per character) and val/bits_per_character to the
-    trainer's loggers on its logged steps, and to ``trainer.callback_metrics``. Loaders of one's
-    own may leave out `begins`: then each window begins at the zero state.
+    It reports train/loss, val/loss (nats per character) and val/bits_per_character to loggers and
+    ``trainer.callback_metrics``. Loaders of one's own may leave out `begins`: then each window
+    begins at the zero state.
 
     Args:
         vocabulary: the characters; `TextDataModule.vocabulary` has them.
@@ -67,8 +60,7 @@ class LanguageModel(L.LightningModule):
             ReduceLROnPlateau is stepped with val/loss after each validation instead.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.cells.CELLS`, or a cell or a network that was registered
-            (`charrnn.registry`).
+            `charrnn.cells.CELLS`, or what was registered (`charrnn.registry`).
 
     For another loss, override `compute_loss`; for another step, `training_step`. What that
     returns is what is logged and watched, and no gradient flows through `state` into the window
@@ -157,8 +149,6 @@ class LanguageModel(L.LightningModule):
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._scores.add(batch, dataloader_idx)
 
-    # -- around a training step ----------------------------------------------------------
-
     def _shards(self) -> BatchShardedLoss:
         sharded = self._sharded_loss
         if sharded is None or sharded.network is not self.network:
@@ -197,25 +187,19 @@ class LanguageModel(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        norm = clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        loss = 0.0 if self.last_loss is None else self.last_loss  # no loss at all: a skipped step
+        norm = optimizers.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         # under a GradScaler an infinite gradient is a skipped step, not a divergence
-        watched = norm * 0 + loss if self.trainer.scaler is None else self.last_loss
-        if watched is not None:
-            self.non_finite.watch(watched, self.trainer.global_step + 1)
+        watched = norm if self.trainer.scaler is None else None
+        self.non_finite.watch(self.last_loss, watched, self.trainer.global_step + 1)
 
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
         self.non_finite.check(self.network, self.trainer.global_step, self.trainer.world_size)
 
-    # -- optimizer and schedule ----------------------------------------------------------
-
     def configure_optimizers(self) -> Any:
-        optimizer = optimizer_of(
-            self.trained_parameters(),
-            self.make_optimizer,
-            scaled=self.trainer.scaler is not None,
-            threads=self.num_batch_shards,
+        named, scaled = self.trained_parameters(), self.trainer.scaler is not None
+        optimizer = optimizers.optimizer_of(
+            named, self.make_optimizer, scaled, self.num_batch_shards
         )
         if self.make_schedule is None:
             return optimizer
@@ -223,10 +207,10 @@ class LanguageModel(L.LightningModule):
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
-        scheduler = schedule_of(optimizer, self.make_schedule, lengths)
+        scheduler = optimizers.schedule_of(optimizer, self.make_schedule, lengths)
         if isinstance(scheduler, ReduceLROnPlateau) and not self.trainer.enable_validation:
             raise InputError("schedule: ReduceLROnPlateau goes by val/loss, which nothing gives")
-        return {"optimizer": optimizer, "lr_scheduler": stepped(scheduler)}
+        return {"optimizer": optimizer, "lr_scheduler": optimizers.stepped(scheduler)}
 
     def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What is trained: the network's parameters by its names, then a subclass's own."""
@@ -242,22 +226,16 @@ class LanguageModel(L.LightningModule):
             return sys.maxsize
         return math.ceil(batches / self.trainer.accumulate_grad_batches)
 
-    # -- around a validation -------------------------------------------------------------
-
     def on_validation_epoch_start(self) -> None:
         if self._is_fitting():
             self.check_finite()  # or scoring and sampling would be slow, and fail in other words
-        self._begin_scores(self.validation_logits)
+        self._scores = SplitScores(self, self.validation_logits)
 
     def on_test_epoch_start(self) -> None:
-        self._begin_scores()
-
-    def _begin_scores(self, logits: KeptLogits | None = None) -> None:
-        threads = self.num_batch_shards * torch.get_num_threads()
-        self._scores = SplitScores(self.network, self.trainer, threads, logits)
+        self._scores = SplitScores(self)
 
     def on_validation_epoch_end(self) -> None:
-        loss = self._scores.log(self, "val")
+        loss = self._scores.log("val")
         if loss is not None and self._is_fitting():
             self.best.update(loss, self.trainer.global_step, len(self.vocabulary))
             scheduler = self.lr_schedulers()
@@ -265,7 +243,7 @@ class LanguageModel(L.LightningModule):
                 scheduler.step(loss)
 
     def on_test_epoch_end(self) -> None:
-        self._scores.log(self, "test")
+        self._scores.log("test")
 
     def _is_fitting(self) -> bool:
         return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
@@ -274,8 +252,6 @@ class LanguageModel(L.LightningModule):
         """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
         callbacks: list[Callback] = self.trainer.callbacks
         return [] if any(isinstance(c, TrainingLog) for c in callbacks) else [TrainingLog()]
-
-    # -- the model, and its checkpoints --------------------------------------------------
 
     @property
     def _is_attached(self) -> bool:
@@ -298,15 +274,11 @@ class LanguageModel(L.LightningModule):
             "val_loss": self.best.loss if self.best.step == step and step else None,
         }
 
-    def to_trained(self) -> TrainedModel:
-        """The weights as they are, with all that is needed to use them."""
-        network = restoring.inner(self.network)
-        weights = weights_of(network)
-        return TrainedModel(network.architecture, self.vocabulary, weights, self.facts)
-
     def to_model(self) -> Model:
         """The model as it is, to sample from and to score with."""
-        return Model(self.to_trained())
+        network = restoring.inner(self.network)
+        weights = weights_of(network)
+        return Model(TrainedModel(network.architecture, self.vocabulary, weights, self.facts))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._pending is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
@@ -61,9 +62,9 @@ class Muon(torch.optim.Optimizer):
         threads: int = 1,
     ) -> None:
         pairs = list(named_parameters)
-        matrices = [p for name, p in pairs if name.startswith("recurrent.") and p.ndim == 2]
-        taken = set(map(id, matrices))
-        rest = [p for _, p in pairs if id(p) not in taken]
+        names = {n for n, p in pairs if n.startswith("recurrent.") and p.ndim == 2}
+        matrices = [p for name, p in pairs if name in names]
+        rest = [p for name, p in pairs if name not in names]
         groups = [
             {"params": matrices, "momentum": momentum, "iterations": iterations},
             {"params": rest, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
@@ -71,10 +72,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self.threads = threads
         if threads > 1:
-            each = torch.get_num_threads()
-            self._pool = ThreadPoolExecutor(
-                threads - 1, "optimizer", torch.set_num_threads, (each,)
-            )
+            each = (torch.get_num_threads(),)
+            self._pool = ThreadPoolExecutor(threads - 1, "muon", torch.set_num_threads, each)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -89,18 +88,17 @@ class Muon(torch.optim.Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         largest_first = sorted(taken, key=Tensor.numel, reverse=True)
-        waiting = deque(self._orthogonal_step(p, matrices) for p in largest_first)
+        waiting: SimpleQueue[Iterator[Tensor]] = SimpleQueue()
+        for p in largest_first:
+            waiting.put(self._orthogonal_step(p, matrices))
 
         def work() -> None:
             """Take turns with the matrices: three that are alike leave no thread idle."""
-            with torch.no_grad():  # which is per thread
+            with torch.no_grad(), contextlib.suppress(Empty):  # grad mode is per thread
                 while True:
-                    try:
-                        stages = waiting.popleft()
-                    except IndexError:  # the rest is under way
-                        return
+                    stages = waiting.get_nowait()
                     if next(stages, None) is not None:
-                        waiting.append(stages)
+                        waiting.put(stages)
 
         begun = [self._pool.submit(work) for _ in range(self.threads - 1)]
         for p in rest["params"]:
@@ -116,7 +114,7 @@ class Muon(torch.optim.Optimizer):
         assert p.grad is not None
         mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
         direction = p.grad.lerp(mean, group["momentum"])
-        for direction in _orthogonalizing(direction, group["iterations"]):  # noqa: B020
+        for direction in orthogonalize(direction, group["iterations"]):  # noqa: B020
             yield direction
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
@@ -133,19 +131,14 @@ class Muon(torch.optim.Optimizer):
         p.addcdiv_(mean, root, value=-group["lr"] / (1 - of_mean**step))
 
 
-def orthogonalized(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T, by polynomials of it as `QUINTICS` says."""
-    *_, found = _orthogonalizing(matrix, iterations)
-    return found
+def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
+    """About U V^T of a matrix (m, n) = U S V^T, the last of what it yields.
 
-
-def _orthogonalizing(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
-    """What `orthogonalized` finds, the last; before it what comes between, about evenly in time.
+    What it yields before comes about evenly in time, for threads to take turns.
 
     An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
-    polynomials of the first G, so that they are multiplied with each other, as matrices of the
-    shorter side alone, and with X once in the end. The products are bf16 where that is faster,
-    which the iteration bears.
+    polynomials of the first G, so they are multiplied with each other, as matrices of the shorter
+    side alone, and with X once in the end. The products are bf16 where that is faster.
     """
     wide = matrix.shape[0] <= matrix.shape[1]
     found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix

@@ -32,24 +32,22 @@ class SplitScores:
     They are computed in float32 in any precision of training.
 
     Args:
-        threads: of a CPU, for a text that is scored as a whole.
+        module: a `LanguageModel` with a trainer.
         logits: are filled with those of the text, if they are given.
     """
 
-    def __init__(
-        self, network: Network, trainer: L.Trainer, threads: int, logits: KeptLogits | None = None
-    ) -> None:
-        self.network = network
-        self.trainer = trainer
-        self.threads = threads
+    def __init__(self, module: Any, logits: KeptLogits | None = None) -> None:
+        self.module = module
+        self.trainer: L.Trainer = module.trainer
+        self.network: Network = module.network
+        self.threads = module.num_batch_shards * torch.get_num_threads()  # of a CPU
         self.logits = logits
         self._state: State | None = None
         self._sums: dict[int, list[tuple[float, int]]] = {}  # by loader, of losses and characters
 
     def add(self, batch: Any, loader: int = 0) -> None:
         """Score a batch: a window, or a text as a whole, of which each process takes a part."""
-        device = next(self.network.parameters()).device
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(self.module.device.type, enabled=False):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = part_loss(
@@ -70,7 +68,7 @@ class SplitScores:
         bars = (getattr(callback, "validating", None) for callback in self.trainer.callbacks)
         return next(filter(None, bars), None)
 
-    def log(self, module: Any, split: str) -> float | None:
+    def log(self, split: str) -> float | None:
         """Log each loader's mean loss (nats per character); returns the first's.
 
         The loss of a second loader is val/loss_1. None: there was nothing to score.
@@ -87,10 +85,10 @@ class SplitScores:
             fits = trainer.state.fn == "fit"
             for name, value in values.items():
                 # validate() and test() return what goes to a logger
-                module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
+                self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
             if fits and not trainer.sanity_checking:
                 # with the number of the step it was, which Lightning's own way misses
-                values["epoch"] = trainer.global_step / module.steps_per_epoch
+                values["epoch"] = trainer.global_step / self.module.steps_per_epoch
                 for logger in trainer.loggers:
                     logger.log_metrics(values, trainer.global_step)
         return losses[0]
