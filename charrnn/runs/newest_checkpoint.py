@@ -6,15 +6,14 @@ A damaged file is named and set aside as *.damaged, never deleted.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, RunError
-from charrnn.files import replacing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import Damaged
 from charrnn.runs.recorded_config import Config, found
@@ -22,8 +21,6 @@ from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
 from charrnn.training.divergence import Best
-
-Reader = Callable[[Path], dict[str, Any]]
 
 
 def from_checkpoint(run: RunSpec) -> RunSpec:
@@ -47,21 +44,14 @@ def is_finished(run: RunSpec) -> bool:
     """Whether it has ended, and is not to be longer now than it was."""
     if run.entry is None or not run.entry["finished"]:
         return False
-    before = run.entry["config"]
-    now = run.config.plain()
-    lengths = ("trainer.max_epochs", "trainer.max_steps")
-    same = all(found(before, name) == found(now, name) for name in lengths)
-    return same and _stopping(before) == _stopping(now)
+    return _length(run.entry["config"]) == _length(run.config.plain())
 
 
-def _stopping(config: Config) -> dict[str, Config]:
-    """The callbacks that may end a run before its length, whatever their names are."""
-    classes = ("charrnn.training.EarlyStopping", "charrnn.training.OverfittingStop")
-    return {
-        name: node
-        for name, node in config["callbacks"].items()
-        if isinstance(node, dict) and ("patience" in node or node.get("_target_") in classes)
-    }
+def _length(config: Config) -> list[Any]:
+    """What decides how long a run is: its length, and callbacks that may end it before."""
+    nodes = config["callbacks"].values()
+    stopping = [node for node in nodes if isinstance(node, dict) and "patience" in node]
+    return [found(config, "trainer.max_epochs"), found(config, "trainer.max_steps"), *stopping]
 
 
 def with_best_model(run: RunSpec) -> RunSpec:
@@ -79,21 +69,11 @@ def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
         InputError: one is whole but cannot be read here (no permission, another version).
     """
     checkpoints = folder / "checkpoints"
-    kept = sorted(checkpoints.glob("step-*.ckpt"), key=_step_in_name, reverse=True)
-    found: list[tuple[int, Path, dict[str, Any]]] = []
-    for path in (checkpoints / LAST, checkpoints / BEST, *kept):
-        content = _whole(path)
-        if content is None:
-            continue
-        if path.name == LAST:
-            return path, content
-        found.append((content["global_step"], path, content))
-        if path.name != BEST:
-            break
-    if not found:
-        return None, None
-    _, path, content = max(found, key=lambda item: item[0])
-    return path, content
+    if (last := _whole(checkpoints / LAST)) is not None:
+        return checkpoints / LAST, last
+    others = [checkpoints / BEST, *checkpoints.glob("step-*.ckpt")]
+    whole = ((path, content) for path in others if (content := _whole(path)) is not None)
+    return max(whole, key=lambda other: other[1]["global_step"], default=(None, None))
 
 
 def restore_best(folder: Path, best: Best, start: Path) -> bool:
@@ -110,33 +90,30 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
     """
     if not best.step:
         return True
-    path = folder / "checkpoints" / BEST
+    path, model = folder / "checkpoints" / BEST, folder / MODEL
     # a kill may have left the best of a later step, which this run will come to again
     content = _whole(path, checkpoint.read)
-    trained = checkpoint.model_in(content) if content is not None else None
     for source in (start, start.parent / BEST):
-        if trained is not None:
-            break
-        with contextlib.suppress(InputError):
-            content = checkpoint.read(source)
-            if content["global_step"] == best.step:
-                trained = checkpoint.model_in(content)
-                with replacing(path) as temporary:
-                    shutil.copyfile(source, temporary)
-    if trained is None:
+        if content is None:
+            with contextlib.suppress(InputError):
+                other = checkpoint.read(source)
+                if other["global_step"] == best.step:
+                    checkpoint.write(path, content := other)
+    if content is None:
         say(f"the best model so far, of step {best.step}, is lost: the next one counts")
         return False
-    model = folder / MODEL
     try:
         model_file.load(model)
     except InputError as error:
         if model.exists():
             _set_aside(model, error)
-        model_file.save(model, trained)
+        model_file.save(model, checkpoint.model_in(content))
     return True
 
 
-def _whole(path: Path, read: Reader = checkpoint.read_run) -> dict[str, Any] | None:
+def _whole(
+    path: Path, read: Callable[[Path], dict[str, Any]] = checkpoint.read_run
+) -> dict[str, Any] | None:
     """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
     if not path.exists():
         return None
@@ -147,16 +124,9 @@ def _whole(path: Path, read: Reader = checkpoint.read_run) -> dict[str, Any] | N
         return None
 
 
-def _step_in_name(path: Path) -> int:
-    number = path.stem.removeprefix("step-")
-    return int(number[:18]) if number.isdecimal() else -1
-
-
 def _set_aside(path: Path, why: InputError) -> None:
-    for number in range(1, 1000):
-        aside = path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")
-        if not aside.exists():
-            break
+    names = (f"{path.name}.damaged{f'-{n}' if n > 1 else ''}" for n in itertools.count(1))
+    aside = next(made for name in names if not (made := path.with_name(name)).exists())
     try:
         os.rename(path, aside)
     except OSError as error:

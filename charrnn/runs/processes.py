@@ -35,7 +35,6 @@ from torch.multiprocessing.spawn import (
 )
 
 from charrnn.errors import STOPPING, InputError, Interrupted, RunError
-from charrnn.models import checkpoint
 from charrnn.runs import process_group
 from charrnn.runs.process_group import LostProcess
 from charrnn.runs.spec import Result, RunSpec
@@ -70,7 +69,6 @@ def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
         InputError, RunError, Interrupted: as `fit` in one of them; or one was killed, and all
             are ended by then.
     """
-    checkpoint.forget()  # each of them reads it
     # on a port that is free, and that nobody else can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]

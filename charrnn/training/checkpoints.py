@@ -25,7 +25,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.files import make_folder, replacing
+from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.training import restoring
@@ -176,9 +176,8 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 # what the checkpoint holds as the model may be an average of the weights
                 model = checkpoint.read_model(self.folder / BEST)
-                counting = [c for c in trainer.callbacks if isinstance(c, CharacterCounts)]
-                found = [c.decide_for_model() for c in counting]
-                counts = found[0] if found else None
+                counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
+                counts = next((c.decide_for_model() for c in counting), None)
                 model_file.save(self.run.folder / MODEL, replace(model, counts=counts))
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
@@ -203,12 +202,10 @@ class RunCheckpoints(Checkpoint):
     ) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
-        stopped = stopped and _ends_early(trainer)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
-        entry = checkpoint.setdefault(ENTRY, {})
         # nothing is finished that has no model
-        finished = (ended or stopped) and not pl_module.best.is_missing
-        entry.update(self.run.entry, finished=finished)
+        finished = (ended or (stopped and _ends_early(trainer))) and not pl_module.best.is_missing
+        checkpoint.setdefault(ENTRY, {}).update(self.run.entry, finished=finished)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
@@ -234,31 +231,12 @@ class SealedCheckpointIO(CheckpointIO):
     ) -> None:
         # a plain dict: what torch adds to its OrderedDict is of no use here
         content = {**content, "state_dict": dict(content["state_dict"])}
-        with replacing(Path(path)) as temporary:
-            try:
-                # into an open file: torch's own gives no reason when a write fails
-                with open(temporary, "w+b") as file:
-                    torch.save(content, file, pickle_protocol=2)
-                    checkpoint.seal(file)
-            except RuntimeError as error:
-                raise _reason(error) from error
+        checkpoint.write(Path(path), content)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        content = checkpoint.read(Path(path))
-        checkpoint.forget()
-        return content
+        return checkpoint.read(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
-
-
-def _reason(error: RuntimeError) -> Exception:
-    """The failed write because of which torch's zip writer raised an error of its own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            return cause
-        cause = cause.__context__
-    return error

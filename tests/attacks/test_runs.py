@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from charrnn.__main__ import main
@@ -192,22 +191,16 @@ def test_a_checkpoint_that_swells(kind: str, gift: Path, refused: Refused) -> No
     for _ in range(29):
         nested = [nested] * 9
     content[ENTRY]["config"]["tags"] = content[ENTRY]["config"] if kind == "itself" else nested
-    write(content, path)
+    checkpoint.write(path, content)
     line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
     assert f"{path}: " in line
-
-
-def write(content: dict[str, Any], path: Path) -> None:
-    with open(path, "w+b") as file:
-        torch.save(content, file, pickle_protocol=2)
-        checkpoint.seal(file)
 
 
 def test_a_checkpoint(gift: Path, refused: Refused) -> None:
     path = gift / "checkpoints" / "last.ckpt"
     content = checkpoint.read(path)
     content[ENTRY]["config"]["callbacks"]["x"] = CANARY
-    write(content, path)
+    checkpoint.write(path, content)
     line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
     assert "add +callbacks.x._target_=os.mkdir" in line
 
