@@ -24,12 +24,6 @@ from charrnn.text.vocabulary import Vocabulary
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 
-# what every file says of its architecture; another field only where it is not the default
-_IN_EVERY_FILE = (
-    *("kind", "embedding_size", "hidden_size", "num_layers", "dropout", "batchnorm"),
-    "vocabulary_size",
-)
-
 
 @dataclass(frozen=True)
 class Architecture(LayerOptions):
@@ -77,9 +71,11 @@ class Architecture(LayerOptions):
         ]
 
     def plain(self) -> dict[str, Any]:
-        """Plain values, as files hold them."""
-        defaults = {f.name: f.default for f in fields(self) if f.name not in _IN_EVERY_FILE}
-        return {n: v for n, v in asdict(self).items() if n not in defaults or v != defaults[n]}
+        """Plain values, as files hold them; `skip` only where there is one."""
+        values = asdict(self)
+        if self.skip == "none":
+            del values["skip"]
+        return values
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, as in the network's ``state_dict``.
@@ -137,7 +133,7 @@ class TrainedModel:
             )
         if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
             raise InputError("its counts are those of another vocabulary")
-        check_weights(self.architecture, self.weights)
+        check_shapes(self.architecture, {n: weight.shape for n, weight in self.weights.items()})
         for name, weight in self.weights.items():
             if not np.isfinite(weight).all():
                 raise InputError(f"its weight {name} holds numbers that are not finite")
@@ -155,11 +151,6 @@ def require_same_order(model: TrainedModel, vocabulary: Vocabulary) -> None:
             f"a {model.architecture.kind} goes together with its own characters only, in their "
             f"order; take the text that it was trained on"
         )
-
-
-def check_weights(architecture: Architecture, weights: Mapping[str, Any]) -> None:
-    """Raise InputError unless `weights` (NumPy or torch) are those of `architecture`."""
-    check_shapes(architecture, {name: weight.shape for name, weight in weights.items()})
 
 
 def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
@@ -185,19 +176,17 @@ def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]
 def architecture_from(content: Mapping[str, Any]) -> Architecture:
     """An Architecture from plain values of a file, each held to its exact type.
 
-    A field that the file lacks has its default.
-
     Raises:
         ValueError, KeyError, InputError: it is not one.
     """
-    unknown = sorted(content.keys() - {f.name for f in fields(Architecture)})
-    if unknown:
-        raise ValueError(f"its {unknown[0]} is unknown to this charrnn")
-    values = {}
-    for name, kind in get_type_hints(Architecture).items():
-        if name in content or name in _IN_EVERY_FILE:
-            value = content[name]
-            if type(value) is not kind and (kind, type(value)) != (float, int):
-                raise ValueError(f"its {name} is {value!r}")
-            values[name] = kind(value)
+    kinds = get_type_hints(Architecture)
+    values = {"skip": "none", **content}
+    for name in values:
+        if name not in kinds:
+            raise ValueError(f"its {name} is unknown to this charrnn")
+    for name, kind in kinds.items():
+        value = values[name]
+        if type(value) is not kind and (kind, type(value)) != (float, int):
+            raise ValueError(f"its {name} is of a wrong type")
+        values[name] = kind(value)
     return Architecture(**values)
