@@ -63,30 +63,23 @@ def test_a_place_that_cannot_be_replaced(
     assert names(tmp_path) == ["file"]
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_stays_a_link_and_permissions_are_the_usual_ones(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     with replacing(tmp_path / "link") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "x"
-
-
-def test_permissions_are_the_usual_ones(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
-    with replacing(tmp_path / "x"):
-        pass
-    assert (tmp_path / "x").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert (tmp_path / "target").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
-    held = lock(tmp_path / "lock", wait=False)
-    assert held is not None
-    assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
-    assert lock(tmp_path / "lock", wait=False) is None
-    held.close()
-    again = lock(tmp_path / "lock", wait=False)
-    assert again is not None
-    again.close()
+    for _ in range(2):
+        held = lock(tmp_path / "lock", wait=False)
+        assert held is not None
+        assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
+        assert lock(tmp_path / "lock", wait=False) is None
+        held.close()
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
@@ -105,12 +98,8 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(InputError, match=f"{path}: is no regular file; make one"):
             require_regular_file(path, "make one")
-    for name, what in (
-        ("a\0b", "cannot be read"),
-        ("x" * 5000, "cannot be read"),
-        ("y", "no such"),
-    ):
-        with pytest.raises(InputError, match=what):
+    for name in ("a\0b", "x" * 5000, "y"):
+        with pytest.raises(InputError, match="cannot be read|no such file; make one"):
             require_regular_file(tmp_path / name, "make one")
 
 

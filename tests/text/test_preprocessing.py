@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ class TestIds:
             decoded = text_of(made).encode("ascii", "surrogateescape")
             assert decoded == data
 
-    @pytest.mark.parametrize("count", [255, 256])
+    @pytest.mark.parametrize("count", [254, 255])
     def test_take_one_byte_up_to_255_characters(self, folder: Path, count: int) -> None:
         text = "".join(chr(0x4E00 + i) for i in range(count)) * 300
         Path("x.txt").write_text("a" * 9000 + text, encoding="utf-8")
@@ -222,13 +221,6 @@ class TestFiles:
         assert run("a.txt", "encoding=bytes") == 0
         assert contents("a.h5")["tokens"][:3] == ["[239]", "[187]", "[191]"]
 
-    def test_many_files_are_no_problem(self, folder: Path) -> None:
-        Path("t").mkdir()
-        for i in range(2000):
-            Path(f"t/a-rather-long-name-for-a-file-{i}.txt").write_text("x")
-        assert run("t") == 0
-        assert len(text_of("t.h5")) == 2000
-
     def test_memory_does_not_grow_with_the_text(self, folder: Path) -> None:
         line = "Ὦ ξεῖν', ἀγγέλλειν Λακεδαιμονίοις ὅτι τῇδε κείμεθα, 漢字 🎭\n"
         Path("x.txt").write_text(line * 100_000, encoding="utf-8")
@@ -250,20 +242,21 @@ class TestFiles:
 class TestOutputs:
     @pytest.mark.parametrize(
         ("text", "h5"),
-        [("a.b/x.y.txt", "a.b/x.y.h5"), ("x.md.xz", "x.h5"), ("x", "x.h5"), ("[x].txt", "[x].h5")],
+        [
+            ("a.b/x.y.txt", "a.b/x.y.h5"),
+            ("x.md.xz", "x.h5"),
+            ("x", "x.h5"),
+            ("[x].txt", "[x].h5"),
+            ("v1.2", "v1.2.h5"),
+            ("./v1.2/.", "v1.2.h5"),
+        ],
     )
     def test_stand_beside_the_text(self, folder: Path, text: str, h5: str) -> None:
-        Path(text).parent.mkdir(exist_ok=True)
-        Path(text).write_bytes(PACK.get(Path(text).suffix, bytes)(b"some text"))
+        file = Path(text, "a.txt") if "v1" in text else Path(text)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(PACK.get(file.suffix, bytes)(b"some text"))
         assert run(text) == 0
         assert text_of(h5) == "some text"
-
-    @pytest.mark.parametrize("name", ["v1.2", "v1.2/", "./v1.2/."])
-    def test_stand_beside_a_folder(self, folder: Path, name: str) -> None:
-        Path("v1.2").mkdir()
-        Path("v1.2/a.txt").write_text("a")
-        assert run(name) == 0
-        assert text_of("v1.2.h5") == "a"
 
     def test_go_where_they_are_sent(self, folder: Path) -> None:
         Path("x.txt").write_text("text")
@@ -346,6 +339,7 @@ class TestOutputs:
             (gzip.compress(b"text", mtime=0), "is packed by gzip; let its name end in .gz"),
             (lzma.compress(b"text"), "is packed by xz; let its name end in .xz"),
             (b"\x89HDF\r\n\x1a\n", "is HDF5"),
+            (b"PK\x03\x04\xff", "is a zip archive, as .docx"),
             (b"Zo\xeb", "not utf-8 at byte 2 (0xeb): "),
         ],
     )
@@ -354,11 +348,6 @@ class TestOutputs:
     ) -> None:
         Path("a.txt").write_bytes(content)
         assert f"a.txt: {what}" in refusal("a.txt")
-
-    def test_a_document_is_no_text(self, refusal: Callable[..., str]) -> None:
-        with zipfile.ZipFile("a.txt", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("word/document.xml", os.urandom(1000))
-        assert "a.txt: is a zip archive, as .docx" in refusal("a.txt")
 
     def test_a_place_that_cannot_be_written(self, refusal: Callable[..., str]) -> None:
         Path("x.txt").write_text("text")
@@ -390,23 +379,16 @@ class TestOutputs:
         assert listing() == before
 
 
-@pytest.mark.parametrize(
-    ("content", "encoding", "remark"),
-    [
+def test_characters_that_few_want_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content, encoding, remark in (
         (b"one\ntwo", "utf-8", None),
         (b"one\r\ntwo", "utf-8", "line ends of Windows"),
         (b"one\r\ntwo\0", "bytes", None),
         ("one".encode("utf-16-le"), "utf-8", "encoding=utf-16-le"),
-    ],
-)
-def test_characters_that_few_want_are_told(
-    folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    content: bytes,
-    encoding: str,
-    remark: str | None,
-) -> None:
-    Path("x.txt").write_bytes(content)
-    assert main(["preprocess", "input_txt=x.txt", f"encoding={encoding}"]) == 0
-    err = capsys.readouterr().err
-    assert err == "" if remark is None else err.count("\n") == 1 and remark in err
+    ):
+        Path("x.txt").write_bytes(content)
+        assert main(["preprocess", "input_txt=x.txt", f"encoding={encoding}"]) == 0
+        err = capsys.readouterr().err
+        assert err == "" if remark is None else err.count("\n") == 1 and remark in err

@@ -35,16 +35,9 @@ def test_left_out_or_replaced(text: str, skipped: str, replaced: str) -> None:
 def test_what_is_unknown_is_told_once_each() -> None:
     assert fitted("ëaëé", ASCII, "skip").unknown == "ëé"
     assert fitted("plain", ASCII, "replace") == ("plain", "")
-
-
-def test_the_other_case_is_nearer_than_nothing() -> None:
+    # the other case is nearer than nothing
     assert fitted("Éa", Vocabulary(list("ea")), "replace").text == "ea"
     assert fitted("ea", Vocabulary(list("EA")), "replace").text == "EA"
-
-
-def test_bytes_know_a_character_by_its_bytes() -> None:
-    vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
-    assert fitted("aéè", vocabulary, "skip") == ("aé", "è")
 
 
 @pytest.mark.parametrize("unknown", ["skip", "replace"])
@@ -59,6 +52,7 @@ def test_each_id_has_the_place_of_what_it_was_read_for(unknown: str) -> None:
     assert places_of("ab", ASCII, "error") == [0, 1]
 
 
-def test_the_bytes_of_a_character_have_its_place() -> None:
+def test_bytes_know_a_character_by_its_bytes_which_have_its_place() -> None:
     vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
+    assert fitted("aéè", vocabulary, "skip") == ("aé", "è")
     assert places_of("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
