@@ -99,7 +99,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"{path}: is no regular file; make one"):
             require_regular_file(path, "make one")
     for name in ("a\0b", "x" * 5000, "y"):
-        with pytest.raises(InputError, match="cannot be read|no such file; make one"):
+        with pytest.raises(InputError, match=r"cannot be read|no such file"):
             require_regular_file(tmp_path / name, "make one")
 
 

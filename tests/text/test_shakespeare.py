@@ -21,8 +21,6 @@ Before we proceed any further, hear me speak.
 
 _Shouts within_
 
-What shouts are these?  
-You, my good friends,'\\--this says the belly.
 
 **All**  
 _\\[Aside]_  
@@ -33,9 +31,6 @@ __\\[Awaking]_
 No, no; he'll __\\[ ]_  
 And _\\[Censorinus,]_  
 nobly named so, _Exit_
-
-**Silent**  
-[Aside]_
 
 _Burthen _\\[dispersedly, within_
 
@@ -65,8 +60,6 @@ others.*
 TEXT = """\
 First Citizen:
 Before we proceed any further, hear me speak.
-What shouts are these?
-You, my good friends,'--this says the belly.
 
 All:
 Speak, speak.
