@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -145,6 +145,19 @@ def _from_here(path: Path) -> str:
     if path == Path.cwd():
         return "."
     return f"./{path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Of some names the one that a misspelt one is nearest to, if one is near by `cutoff`."""
+    import difflib  # only where something is wrong
+
+    return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """The end of a line about a name that is not there."""
+    near = closest(name, names)
+    return otherwise if near is None else f"; did you mean {near}?"
 
 
 def shown(value: object, limit: int = 300) -> str:

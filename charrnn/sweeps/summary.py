@@ -8,19 +8,23 @@ model.safetensors   the size of the network, from its header alone
 from __future__ import annotations
 
 import contextlib
-import difflib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from charrnn import metrics_csv
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, did_you_mean, shown
 from charrnn.runs import run_history
 from charrnn.runs.folder import is_run, read_config, recorded
-from charrnn.runs.recorded_config import MISSING, found
+from charrnn.runs.recorded_config import MISSING, found, leaves
 from charrnn.say import say
+
+# what decides which characters a validation loss is of
+_SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
+              "data.encoding", "data.lines", "trainer.limit_val_batches")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,9 @@ class Summary:
     """A run, in numbers.
 
     Attributes:
-        loss: the lowest validation loss, nats per character; None without validation.
-        step: after which step that was.
-        steps: the last step that is logged.
-        parameters: trained numbers; None before there is a model file.
-        seconds: spent in training steps, in all of its processes' lives; not in validation.
-        speed: characters a second in these.
+        numbers: val/loss, the lowest, in nats per character; step, after which that was; steps,
+            the last that is logged; parameters; seconds in training steps, in all of its
+            processes' lives; characters_per_second in these. None where it is not known.
         options: the overrides that the run was begun with, and the choice of each group.
         config: as the run recorded it.
         text: what the text is called that it was trained on.
@@ -41,43 +42,36 @@ class Summary:
     """
 
     folder: Path
-    loss: float | None
-    step: int | None
-    steps: int
-    parameters: int | None
-    seconds: float | None
-    speed: float | None
+    numbers: dict[str, Any]
     options: dict[str, str]
     config: dict[str, Any]
     text: str
     files: tuple[str, ...]
 
-    COLUMNS: ClassVar = ("val/loss", "step", "steps", "parameters", "seconds",
-                         "characters_per_second")  # fmt: skip
+    @property
+    def loss(self) -> float | None:
+        loss: float | None = self.numbers["val/loss"]
+        return loss
 
     @property
-    def begun(self) -> float:
-        """When it began, in seconds since 1970."""
-        with contextlib.suppress(OSError):
-            return (self.folder / ".hydra" / "overrides.yaml").stat().st_mtime
-        return 0.0
+    def scored_on(self) -> tuple[str, ...]:
+        """What it has in common with the runs whose losses compare with its own."""
+        return (self.text, *(str(found(self.config, name)) for name in _SCORED_ON))
 
-    def columns(self) -> dict[str, Any]:
-        """The numbers under the names that tables have for them."""
-        seconds = None if self.seconds is None else round(self.seconds, 1)
-        speed = None if self.speed is None else round(self.speed)
-        values = (self.loss, self.step, self.steps, self.parameters, seconds, speed)
-        return dict(zip(self.COLUMNS, values, strict=True))
+    @property
+    def but_for_the_seed(self) -> str:
+        rest = {name: value for name, value in self.config.items() if name != "seed"}
+        return json.dumps(rest, sort_keys=True, default=str)
 
     def value(self, name: str) -> Any:
-        """A column, or an option as it was recorded or written; MISSING where there is none."""
-        columns = {**self.columns(), "text": self.text}
-        if name in columns:
-            return columns[name]
-        recorded = found(self.config, name)
+        """A number, or an option as it was recorded or written; None where there is none."""
+        if name in self.numbers:
+            return self.numbers[name]
+        value = found(self.config, name)
         # a text, such as a path or the choice of a group, is shorter as it was written
-        is_text = recorded is MISSING or isinstance(recorded, dict | str)
-        return self.options[name] if is_text and name in self.options else recorded
+        if name in self.options and (value is MISSING or isinstance(value, dict | str)):
+            return self.options[name]
+        return None if value is MISSING else value
 
 
 def summaries(folder: Path) -> list[Summary]:
@@ -111,30 +105,27 @@ def summary(folder: Path) -> Summary:
     Raises:
         InputError: its config cannot be read.
     """
-    config = recorded(folder)
-    rows = metrics_csv.read(folder)
-    lowest = metrics_csv.best(rows)
-    facts = run_history.facts(folder)
+    config, rows = recorded(folder), metrics_csv.read(folder)
+    facts, lowest = run_history.facts(folder), metrics_csv.best(rows)
     characters, seconds = run_history.trained(rows, config, facts)
+    names = ("input_h5", "input_json")
+    files = [facts.get(name) or found(config, f"data.{name}") for name in names]
+    numbers = {
+        "val/loss": None if lowest is None else lowest["val/loss"],
+        "step": None if lowest is None else int(lowest["step"]),
+        "steps": int(rows[-1]["step"]) if rows else 0,
+        "parameters": run_history.parameters(folder, config),
+        "seconds": round(seconds, 1) if seconds else None,
+        "characters_per_second": round(characters / seconds) if seconds else None,
+    }
     return Summary(
         folder=folder,
-        loss=None if lowest is None else lowest["val/loss"],
-        step=None if lowest is None else int(lowest["step"]),
-        steps=int(rows[-1]["step"]) if rows else 0,
-        parameters=run_history.parameters(folder, config),
-        seconds=seconds or None,
-        speed=characters / seconds if seconds else None,
+        numbers=numbers,
         options=_options(folder),
         config=config,
         text=run_history.text(config),
-        files=_files(facts, config),
+        files=tuple(str(path) for path in files if isinstance(path, str)),
     )
-
-
-def _files(facts: dict[str, Any], config: dict[str, Any]) -> tuple[str, ...]:
-    names = ("input_h5", "input_json")
-    known = [facts.get(name) or found(config, f"data.{name}") for name in names]
-    return tuple(str(path) for path in known if isinstance(path, str))
 
 
 def _options(folder: Path) -> dict[str, str]:
@@ -152,21 +143,8 @@ def _options(folder: Path) -> dict[str, str]:
 
 def require_known(option: str, name: str, runs: Sequence[Summary]) -> None:
     """Raise InputError for a name that no run has, with the nearest one that they have."""
-    if runs and all(run.value(name) is MISSING for run in runs):
-        known = [*Summary.COLUMNS, *(key for run in runs for key in _names(run))]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Summary.COLUMNS)}"
-        raise InputError(f"{option}={shown(name)}: no run has it; {hint}")
-
-
-def _names(run: Summary) -> list[str]:
-    names = list(run.options)
-
-    def collect(config: dict[str, Any], prefix: str) -> None:
-        for name, value in config.items():
-            names.append(f"{prefix}{name}")
-            if isinstance(value, dict):
-                collect(value, f"{prefix}{name}.")
-
-    collect(run.config, "")
-    return names
+    if runs and all(run.value(name) is None for run in runs):
+        known = {key for run in runs for key in (*run.numbers, *run.options)}
+        known |= {key for run in runs for key, _ in leaves(run.config)}
+        if name not in known:
+            raise InputError(f"{option}={shown(name)}: no run has it{did_you_mean(name, known)}")

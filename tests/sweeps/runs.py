@@ -20,6 +20,10 @@ def write_run(
     """A run of 2 x 10 characters a step, with (step, validation loss) as it logged them."""
     (folder / ".hydra").mkdir(parents=True)
     known = {"data": {"batch_size": 2, "seq_length": 10}, "trainer": {}, **config}
+    for name, _, value in (override.partition("=") for override in overrides):
+        group, _, option = name.partition(".")
+        if option and not group.startswith("+"):
+            known.setdefault(group, {})[option] = value
     choices = {"model": "lstm", "hydra/launcher": "basic"}
     choices |= {name: value for name, _, value in (o.partition("=") for o in overrides)
                 if name in ("model", "optimizer")}  # fmt: skip

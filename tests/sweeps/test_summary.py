@@ -1,70 +1,79 @@
-"""A run's numbers, from the files of its folder."""
+"""A run's numbers, from the files of its folder, as `charrnn runs` has them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from charrnn import metrics_csv
-from charrnn.runs.recorded_config import MISSING
-from charrnn.sweeps.summary import summaries, summary
+from charrnn.__main__ import main
 from tests.sweeps.runs import HEADER, write_run
 
 
-def test_the_numbers_of_a_run(tmp_path: Path) -> None:
-    run = summary(write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)]))
-    assert (run.loss, run.step, run.steps) == (1.5, 20, 35)
+@pytest.fixture
+def rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def found(folder: Path = tmp_path) -> list[dict[str, Any]]:
+        assert main(["runs", f"folder={folder}", "json=true"]) == 0
+        listed: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return listed
+
+    return found
+
+
+def test_the_numbers_of_a_run(tmp_path: Path, rows: Any) -> None:
+    write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)])
+    (row,) = rows()
+    assert (row["run"], row["val/loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
     # 35 steps of 20 characters, 1,000 of them a second
-    assert run.seconds == pytest.approx(0.7)
-    assert run.speed == pytest.approx(1000)
-    assert run.parameters is None
+    assert (row["seconds"], row["characters_per_second"]) == (0.7, 1000)
+    assert row["parameters"] is None
+    assert (row["mean"], row["deviation"], row["seeds"]) == (1.5, None, 1)
 
 
-def test_the_speed_is_that_of_the_whole_time(tmp_path: Path) -> None:
+def test_the_speed_is_that_of_the_whole_time(tmp_path: Path, rows: Any) -> None:
     folder = write_run(tmp_path / "run", [])
     (folder / "metrics.csv").write_text(HEADER + "50,1,2,,,0.1,1000\n100,1,2,,,0.1,500\n")
-    run = summary(folder)
-    assert run.seconds == pytest.approx(1 + 2)
-    assert run.speed == pytest.approx(2000 / 3)
+    (row,) = rows()
+    assert (row["seconds"], row["characters_per_second"]) == (1 + 2, round(2000 / 3))
 
 
-def test_a_run_without_numbers(tmp_path: Path) -> None:
+def test_a_run_without_numbers(tmp_path: Path, rows: Any) -> None:
     folder = write_run(tmp_path / "run", [])
     (folder / "metrics.csv").unlink()
-    run = summary(folder)
-    assert list(run.columns().values()) == [None, None, 0, None, None, None]
+    (row,) = rows()
+    assert [row[n] for n in ("val/loss", "step", "steps", "seconds")] == [None, None, 0, None]
 
 
-def test_rows_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
-    text = HEADER + "5,1,2,nan,,0.1,1\nx,1,2,3,4,5,6\n6,1,2,1.25,,0.1,1\n7,1,2\n"
-    (tmp_path / "metrics.csv").write_text(text)
-    rows = metrics_csv.read(tmp_path)
-    assert [row["step"] for row in rows] == [5, 6]
-    assert "val/loss" not in rows[0]
-    assert rows[1]["val/loss"] == 1.25
+@pytest.mark.parametrize(
+    "line", ["x,1,2,3,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2", "\0", "10,1,2,3,,0.1,1000,9,9"]
+)
+def test_rows_that_are_none_are_left_out(tmp_path: Path, rows: Any, line: str) -> None:
+    folder = write_run(tmp_path / "run", [(5, 2.0)])
+    with open(folder / "metrics.csv", "a") as file:
+        file.write(line + "\n")
+    assert rows()[0]["val/loss"] in (2.0, 3.0)
 
 
-def test_options_are_the_overrides_the_choices_and_the_config(tmp_path: Path) -> None:
-    overrides = ("model=gru", "+trainer.profiler=simple")
-    run = summary(write_run(tmp_path / "run", [], overrides=overrides, tags=["a", "b"]))
-    assert run.value("model") == "gru"
-    assert run.value("trainer.profiler") == "simple"
-    assert run.value("data.seq_length") == 10
-    assert run.value("tags") == ["a", "b"]
-    assert run.value("hydra/launcher") is MISSING
-
-
-def test_links_and_what_cannot_be_read_are_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_cannot_be_read_is_named_and_left_out(
+    tmp_path: Path, rows: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("train/a", "sweeps/b/0"):
-        write_run(tmp_path / name, [(1, 2.0)])
-    write_run(tmp_path / "train" / "broken", [(1, 2.0)])
-    (tmp_path / "train" / "broken" / ".hydra" / "config.yaml").write_text("[")
-    (tmp_path / "latest").symlink_to("train/a")
-    runs = summaries(tmp_path)
-    assert [run.folder for run in runs] == [tmp_path / "sweeps/b/0", tmp_path / "train/a"]
-    said = capsys.readouterr().err
-    assert "left out: " in said
-    assert "broken/.hydra/config.yaml: cannot be read" in said
+    write_run(tmp_path / "one", [(5, 2.0)])
+    write_run(tmp_path / "two", [(5, 2.0)])
+    (tmp_path / "two" / ".hydra" / "config.yaml").write_text("[1")
+    assert main(["runs", f"folder={tmp_path}", "json=true"]) == 0
+    out, err = capsys.readouterr()
+    assert [row["run"] for row in json.loads(out)] == ["one"]
+    assert "left out: " in err
+    assert "two" in err
+
+
+def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, rows: Any) -> None:
+    for number, (lr, seed, loss) in enumerate([(1, 1, 2.0), (1, 2, 3.0), (2, 1, 1.0)]):
+        overrides = (f"optimizer.lr={lr}", f"seed={seed}")
+        write_run(tmp_path / str(number), [(5, loss)], overrides=overrides, seed=seed)
+    found = {row["run"]: (row["mean"], row["seeds"]) for row in rows()}
+    assert found == {"0": (2.5, 2), "1": (2.5, 2), "2": (1.0, 1)}
+    assert rows()[0]["deviation"] is None
+    assert rows()[1]["deviation"] == pytest.approx(0.5**0.5)
