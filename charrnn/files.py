@@ -143,9 +143,15 @@ class Growing:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
-    def append(self, piece: bytes) -> None:
+    def append(self, piece: bytes, start: int | None = None) -> int:
+        """Write a piece at the end; returns where it begins.
+
+        Args:
+            start: where the last piece begins, in whose place this one comes.
+        """
         with writing(self.path):
-            start = os.fstat(self._file.fileno()).st_size
+            start = os.fstat(self._file.fileno()).st_size if start is None else start
+            self._file.truncate(start)
             rest = memoryview(piece)
             try:
                 while rest:
@@ -154,6 +160,7 @@ class Growing:
             except BaseException:
                 self._file.truncate(start)
                 raise
+        return start
 
     def is_there(self) -> bool:
         """Whether the path still leads to it: a removed file can be written to all the same."""

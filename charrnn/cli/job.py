@@ -159,15 +159,11 @@ class Job:
     def _tell(self, hydra: DictConfig) -> None:
         """The line of the sweep, over those of the job."""
         from charrnn.say import say
-        from charrnn.sweeps.leaderboard import Place, progress
+        from charrnn.sweeps.leaderboard import progress
 
         assert self.folder is not None
-        options = str(hydra.job.override_dirname)
-        if self.goes_on:
-            options = self.folder.name.partition("_")[2]
-        where = Place(int(hydra.job.num), self.jobs, options)
         mean = (time.monotonic() - self.since) / (self.begun - 1) if self.begun > 1 else None
-        say(progress(self.folder.parent, where, mean))
+        say(progress(self.folder, self.jobs, mean))
 
     def _label(self, hydra: DictConfig) -> str:
         """How this job's line on standard error begins."""

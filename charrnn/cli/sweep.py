@@ -11,6 +11,7 @@ import contextlib
 import copy
 import itertools
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -81,7 +82,8 @@ def run(line: Line) -> None:
         finally:
             failed = noted_failures(job.failures)
             if trains:
-                leaderboard.tell_end(folder, whole, plan.again(line))
+                again = f"charrnn train resume={shlex.quote(short_path(folder))}{plan.again(line)}"
+                leaderboard.tell_end(folder, "" if whole else again)
         for tell in plugins.calls("sweep_end"):
             tell(folder)
     for failure in failed:

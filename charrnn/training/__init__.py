@@ -9,7 +9,7 @@ from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog
-from charrnn.training.loggers import MetricsCSV
+from charrnn.training.metrics_file import MetricsCSV
 from charrnn.training.module import LanguageModel
 from charrnn.training.muon import Muon
 from charrnn.training.progress_bar import Progress

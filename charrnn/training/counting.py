@@ -26,7 +26,6 @@ from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.options.ranges import LONGEST_CONTEXT
 from charrnn.say import say
 from charrnn.training.log import TrainingLog
-from charrnn.training.loggers import MetricsCSV
 
 LOSS = "val/loss_with_counts"
 # 16 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
@@ -111,11 +110,6 @@ class CharacterCounts(L.Callback):
         self._is_short = False
         self._predicted: Any = None
         self._lengths: Any = None
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        for logger in trainer.loggers:
-            if self.characters and isinstance(logger, MetricsCSV):
-                logger.add_column(LOSS)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self._told is not None:

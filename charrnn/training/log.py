@@ -8,12 +8,14 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import grad_norm
 from torch import Tensor
 
 from charrnn.training import loggers
 from charrnn.training.hyperparameters import plain_hparams
+from charrnn.training.metrics_file import MetricsCSV
 
 
 class TrainingLog(L.Callback):
@@ -39,6 +41,7 @@ class TrainingLog(L.Callback):
         self._since = 0.0
         self._paused = 0.0
         self._validation_began: float | None = None
+        self._names_by_step = False
 
     def state_dict(self) -> dict[str, Any]:
         return {n: float(v) for n, v in self._metrics.items() if n != "characters_per_second"}
@@ -51,6 +54,8 @@ class TrainingLog(L.Callback):
         metrics.update(self._metrics)
         self._metrics = metrics
         self._logged_step = trainer.global_step
+        # Lightning's ModelCheckpoint names its files by the value `step`, which a step then costs
+        self._names_by_step = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
         self._paused, self._since, self._validation_began = 0.0, time.perf_counter(), None
         hyperparameters = self._hyperparameters(pl_module)
         for logger in trainer.loggers:
@@ -74,15 +79,17 @@ class TrainingLog(L.Callback):
         if is_logged(trainer, step):
             norm = grad_norm(pl_module, 2).get("grad_2.0_norm_total", 0.0)  # before it is clipped
             for logger in trainer.loggers:
-                if not isinstance(logger, loggers.MetricsCSV):
+                if not isinstance(logger, MetricsCSV):
                     logger.log_metrics({"grad_norm": float(norm)}, step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        due = step != self._logged_step and is_logged(trainer, step)
-        if not due or pl_module.last_loss is None:
+        is_due = is_logged(trainer, step)
+        if is_due or trainer.should_stop or self._names_by_step:
+            self._log_step(trainer)
+        if not is_due or step == self._logged_step or pl_module.last_loss is None:
             return
         pl_module.check_finite()
         loss = self._reduce_loss(trainer).item()
@@ -99,6 +106,24 @@ class TrainingLog(L.Callback):
         trainer.progress_bar_metrics["train/loss"] = loss
         for logger in trainer.loggers:
             logger.log_metrics({**values, "epoch": step / pl_module.steps_per_epoch}, step)
+
+    def _log_step(self, trainer: L.Trainer) -> None:
+        """Let what somebody's own code logs have the step that charrnn's own values have.
+
+        Lightning takes a logged value `step` for it, and else counts from 0.
+        """
+        self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._log_step(trainer)
+        if (step := trainer.global_step) != self._logged_step:
+            for logger in trainer.loggers:
+                logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._log_step(trainer)
 
     def _reduce_loss(self, trainer: L.Trainer) -> Tensor:
         """The mean loss () of all processes in the last step, from now on the one to be read."""

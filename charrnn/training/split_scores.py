@@ -88,7 +88,6 @@ class SplitScores:
                 self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
             if fits and not trainer.sanity_checking:
                 # with the number of the step it was, which Lightning's own way misses
-                values["epoch"] = trainer.global_step / self.module.steps_per_epoch
                 for logger in trainer.loggers:
                     logger.log_metrics(values, trainer.global_step)
         return losses[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -12,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from charrnn.errors import RunError
 from charrnn.training import MetricsCSV
+from tests.small_runs import Train, metrics
 
 COLUMNS = (
     *("step", "epoch", "train/loss", "val/loss", "val/bits_per_character"),
@@ -45,16 +48,52 @@ def steps(folder: Path) -> list[str]:
     return [line.split(",")[0] for line in lines]
 
 
-def test_values_of_a_step_are_one_row(tmp_path: Path) -> None:
+def test_values_of_a_step_are_one_row_and_new_names_new_columns(tmp_path: Path) -> None:
     logger = MetricsCSV(tmp_path)
+    path = tmp_path / "metrics.csv"
     logger.log_metrics({"epoch": 0.5, "train/loss": 2.5, "lr": 0.1}, 3)
-    logger.log_metrics({"val/loss": 2.25, "some/other": 7.0}, 3)
+    logger.save()  # as Lightning does after each value
+    logger.log_metrics({"val/loss": 2.25}, 3)
     logger.log_metrics({"epoch": 0.75, "train/loss": 2.0}, 4)
     # a row is there as soon as the next has begun
-    first = HEADER + "3,0.5,2.5,2.25,,0.1,\n"
-    assert (tmp_path / "metrics.csv").read_text() == first
+    first = "3,0.5,2.5,2.25,,0.1,"
+    assert path.read_text() == HEADER + first + "\n"
+    logger.save()
+    logger.log_metrics({"some/other": 7.0}, 4)
     logger.finalize("success")
-    assert (tmp_path / "metrics.csv").read_text() == first + "4,0.75,2.0,,,,\n"
+    header = HEADER.strip() + ",some/other\n"
+    assert path.read_text() == header + first + ",\n4,0.75,2.0,,,,,7.0\n"
+    again = MetricsCSV(tmp_path, last_step=3)
+    again.log_metrics({"train/loss": 1.0}, 4)
+    again.finalize("success")
+    assert path.read_text() == header + first + ",\n4,,1.0,,,,,\n"
+
+
+def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
+    """In metrics.csv and TensorBoard, each once, in the row of charrnn's own values."""
+    callback = "+callbacks.own._target_=tests.training.test_loggers.Logs"
+    run = train(callback, "trainer.max_steps=20", "print_every=5", "logger=default")
+    rows = {int(row["step"]): row for row in metrics(run)}
+    assert list(rows) == [1, 5, 7, 10, 14, 15, 20]
+    own = {step: row["own/step"] for step, row in rows.items() if row["own/step"]}
+    assert own == {step: f"{step:.1f}" for step in (5, 10, 15, 20)}
+    validated = {step: row["own/val"] for step, row in rows.items() if row["own/val"]}
+    assert validated == {step: f"{step:.1f}" for step in (7, 14, 20)}
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("own/step")] == [5, 10, 15, 20]
+    assert [event.step for event in events.Scalars("epoch")] == list(rows)
+
+
+class Logs(L.Callback):
+    """Logs the step that it was called at, as Lightning's users do."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.log("own/step", float(trainer.global_step))
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.log("own/val", float(trainer.global_step))
 
 
 def test_saving_brings_the_row_into_the_file(tmp_path: Path) -> None:

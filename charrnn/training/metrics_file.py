@@ -1,0 +1,155 @@
+"""metrics.csv: the numbers of a run, one row a logged step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from charrnn.errors import RunError
+from charrnn.files import Growing, replacing
+from charrnn.say import say
+
+# what every run has; others are added as they are logged
+COLUMNS = (
+    "step",
+    "epoch",
+    "train/loss",
+    "val/loss",
+    "val/bits_per_character",
+    "lr",
+    "characters_per_second",
+)
+
+
+class MetricsCSV(Logger):
+    """Writes metrics.csv into a folder; all values of a step are one row.
+
+    After a resume it goes on from the checkpoint's step: later rows, which an interrupted run had
+    written before it was killed, are cut off, since they will be written again. (Lightning's own
+    CSVLogger deletes a file that stands.) A row is in the file once it is saved, or the next
+    begins; values of its step that come later join it. A value under a new name is a new column.
+
+    Args:
+        save_dir: the folder.
+        last_step: rows after this step are dropped (0: a new run).
+
+    Raises:
+        RunError: at every call, names the file when it cannot be written.
+    """
+
+    def __init__(self, save_dir: str | os.PathLike[str], last_step: int = 0) -> None:
+        super().__init__()
+        self.path = Path(save_dir) / "metrics.csv"
+        self.last_step = last_step
+        self.columns: tuple[str, ...] = COLUMNS
+        self._table: Growing | None = None
+        self._row: dict[str, Any] = {}
+        self._start: int | None = None  # of the row in the file, once it is there
+        self._is_written = True
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if self._row.get("step") != step:
+            self._write_row()
+            self._row, self._start = {"step": step}, None
+        self._row.update(metrics)
+        self._is_written = False
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run's folder has its config."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Bring everything logged so far to the disk: a checkpoint is about to rely on it."""
+        self._write_row()
+        self._opened().sync()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the last row; what ended the run is to be told, and not that this fails as well."""
+        try:
+            self._write_row()
+            self._opened().close()
+        except RunError:
+            if status == "success":
+                raise
+
+    def _write_row(self) -> None:
+        if self._is_written:
+            return
+        self._is_written = True  # a row that cannot be written is not tried again
+        table = self._opened()
+        if new := [name for name in self._row if name not in self.columns]:
+            self.columns = (*self.columns, *sorted(new))
+            others = [row for row in _rows(self.path) if row["step"] != str(self._row["step"])]
+            table.close()
+            table, self._start = self._begun(others), None
+        self._start = table.append(_csv([self._row], self.columns), self._start)
+
+    def _opened(self) -> Growing:
+        if self._table is not None and not self._table.is_there():
+            if not self.path.parent.is_dir():
+                raise RunError(f"{self.path.parent}: was removed while the run was on its way")
+            say(f"{self.path}: was removed, and the rows so far with it; a new one begins")
+            self._table, self._start, self.last_step = None, None, 0
+        if self._table is None:
+            rows = _rows(self.path, self.last_step) if self.last_step else []
+            self.columns = tuple(dict.fromkeys((*COLUMNS, *(n for row in rows for n in row))))
+            self._begun(rows)
+        assert self._table is not None
+        return self._table
+
+    def _begun(self, rows: Sequence[dict[str, str]]) -> Growing:
+        """The file, anew, with some rows."""
+        header = ",".join(self.columns) + "\n"
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(header.encode() + _csv(rows, self.columns))
+        self._table = Growing(self.path)
+        return self._table
+
+
+def _rows(path: Path, last_step: int | None = None) -> list[dict[str, str]]:
+    """The whole rows of a metrics.csv, up to a step."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    # a last line without its end may have lost digits, of its step even
+    whole, _, _ = text.rpartition("\n")
+    names, *lines = csv.reader(whole.replace("\0", "").split("\n"))
+    rows = []
+    for line in lines:
+        row = dict(zip(names, line, strict=False))
+        step = row.get("step", "")
+        is_whole = len(line) == len(names) and step.isdecimal()
+        if is_whole and (last_step is None or int(step[:20]) <= last_step):
+            rows.append(row)
+    return rows
+
+
+def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> bytes:
+    content = io.StringIO()
+    csv.DictWriter(content, columns, lineterminator="\n").writerows(rows)
+    return content.getvalue().encode("utf-8")
