@@ -41,15 +41,12 @@ def test_the_leaderboard_is_what_the_runs_say(
         assert float(row["seconds"]) == pytest.approx(seconds, abs=0.051)
         assert float(row["characters_per_second"]) == pytest.approx(21 * 40 / seconds, abs=0.51)
         assert f"; {int(row['parameters']):,} parameters\n" in said
-    # the same on standard error and in Markdown, and the winner's command works
+    # the same on standard error, and the winner's command works
     command = f"charrnn sample checkpoint=sweep/{board[0]['run']}"
     assert f"sample from the best: {command}\n" in said
-    markdown = (sweep / "leaderboard.md").read_text()
-    assert markdown.endswith(f"\n\nSample from the best: `{command}`\n")
-    assert f"| {board[0]['run']} | {losses[0]:.4f} |" in markdown
     numbers = [row["run"].partition("_")[0] for row in board]
     table = said[said.index("run  val/loss  step") :].splitlines()[1:7]
-    assert [line.split()[0] for line in table] == numbers
+    assert [line.split()[0].partition("_")[0] for line in table] == numbers
     assert main([*shlex.split(command)[1:], "length=5", "seed=1"]) == 0
     # and charrnn runs says it again
     capfd.readouterr()
