@@ -72,3 +72,13 @@ def click_character(page: Any, place: int, *, tap: bool = False) -> None:
         page.touchscreen.tap(*at)
     else:
         page.mouse.click(*at)
+
+
+def looks_right(page: Any) -> None:
+    """axe finds nothing, and nothing is wider than the window."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], rule["nodes"]) for rule in found] == []
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not page.evaluate(wide)

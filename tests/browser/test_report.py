@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from charrnn.extras.report.run_report import write_report
+from tests.browser.steps import looks_right
 
 pytestmark = pytest.mark.browser
 
@@ -40,17 +41,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, report: Path, width: int, scheme: str
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("dialog", lambda dialog: asked.append("a dialog"))
     page.goto(report.as_uri())
-    found = axe.Axe().run(page).response["violations"]
-    assert [(rule["id"], rule["impact"], rule["nodes"]) for rule in found] == []
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not page.evaluate(wide)
+    looks_right(page)
     assert asked == [report.as_uri()]
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(25, 24, 22)") == (scheme == "dark")

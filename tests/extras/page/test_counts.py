@@ -80,17 +80,3 @@ def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
     # a page reads a newline before a text
     for place, id_ in enumerate(model.vocabulary.encode(text[1:])):
         assert scored[place]["logprob"] == pytest.approx(float(p[place][id_]), abs=1e-4)
-
-
-def test_a_browser_that_cannot_unpack_them_has_the_network_alone() -> None:
-    model = counted()
-    text = with_samplers("return sampler.generate({ length: 60, seed: 3 });", model)
-    alone = run(
-        f"delete globalThis.DecompressionStream; {SAMPLER}"
-        "return sampler.generate({ length: 60, seed: 3 });",
-        NETWORK / "sampler.js",
-        NETWORK / "counts.js",
-        given=[(packed(model, EXACT), packed_counts(model.counts))],  # type: ignore[arg-type]
-    )
-    assert text == Model(model).generate(60, seed=3)
-    assert alone == Model(model).generate(60, seed=3, counts="none")

@@ -8,16 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from charrnn.errors import InputError
 from charrnn.extras.page import export_command as export
-from charrnn.extras.page.export_command import ENDINGS, ExportOptions
+from charrnn.extras.page.export_command import ExportOptions
 from charrnn.extras.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
-from charrnn.generation.sampler import Sampler
 from charrnn.model import Model, load
-from charrnn.options.sampling import SamplingParams
 from tests.generation.models import trained_model
 
 DEFAULTS = ExportOptions(
@@ -41,10 +38,6 @@ def path(tmp_path: Path) -> Path:
 
 def run(source: Path, output: Path, **more: object) -> None:
     export.run(replace(DEFAULTS, checkpoint=str(source), output=str(output), **more))  # type: ignore[arg-type]
-
-
-def test_each_ending_is_written() -> None:
-    assert tuple(export.WRITERS) == ENDINGS
 
 
 def test_a_page_is_one_file_with_the_model_in_it(
@@ -132,17 +125,6 @@ def types_of(path: Path) -> set[str]:
     """The types of the weights in a page."""
     tensors: Any = packed_model(path.read_text())["tensors"]
     return {tensor["type"] for tensor in tensors.values()}
-
-
-def test_the_divergence_is_what_the_loss_grows_by() -> None:
-    """On text that a model writes itself."""
-    model = trained_model()
-    weights = {name: weight * np.float32(0.9) for name, weight in model.weights.items()}
-    other = replace(model, weights=weights)
-    text = Model(model).generate(5000, temperature=1, seed=3)
-    options = SamplingParams()
-    one, two = (Sampler(m).log_probability(options, text) for m in (model, other))
-    assert divergence(model, other) == pytest.approx((one - two) / len(text), rel=0.2)
 
 
 def test_neither_the_model_nor_a_folder_is_overwritten(path: Path, tmp_path: Path) -> None:
