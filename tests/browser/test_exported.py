@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
-from tests.browser.steps import click_character, highlighted, looks_right, slide, text_of, until
+from tests.browser.steps import highlighted, looks_right, slide, text_of, until
 from tests.generation.models import trained_model
 from tests.generation.test_counted import counted
 
@@ -184,29 +183,6 @@ def test_code_is_shown_in_letters_of_one_width(chromium: Any, tmp_path: Path) ->
         page.reload()
         cards(page)
         assert page.locator("html.even").count() == 0
-
-
-def test_a_click_shows_the_likeliest_others_and_branches(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model(conviction=2.0)
-    with opened(chromium, written(tmp_path, model)) as page:
-        page.locator("#text").fill("It was")
-        cards(page)
-        click_character(page, 3)
-        page.locator("#others button").first.wait_for()
-        logits = Model(model).logits("It ")[-1].astype(float)
-        chances = dict(zip(model.vocabulary.characters, logits, strict=True))
-        likeliest = sorted((c for c in chances if c != "w"), key=lambda c: -chances[c])[:8]
-        names = {" ": "blank", "\n": "line break"}
-        shown = page.locator("#others b").all_text_contents()
-        assert shown == [names.get(c, f"“{c}”") for c in likeliest]
-        total = sum(math.exp(x) for x in chances.values())
-        share = 100 * math.exp(chances[likeliest[0]]) / total
-        told = page.locator("#others button span").first.text_content().removesuffix(" %")
-        assert float(told) == pytest.approx(share, rel=0.06, abs=0.5)
-        page.locator("#others button").first.click()
-        assert text_of(page) == f"It {likeliest[0]}as"
-        page.locator("#text").press("Control+z")
-        assert text_of(page) == "It was"
 
 
 def test_what_is_put_into_the_page_does_not_run(chromium: Any, tmp_path: Path) -> None:

@@ -234,7 +234,8 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
     loss, step = facts.get("val_loss"), facts.get("step")
     if isinstance(loss, float) and math.isfinite(loss):
         bits = loss * BITS_PER_NAT
-        rows.append(("Validation loss", f"{loss:.4f} nats, {bits:.3f} bits a character"))
+        name = "Validation loss" if model.counts is None else "Validation loss of the network"
+        rows.append((name, f"{loss:.4f} nats, {bits:.3f} bits a character"))
     if isinstance(step, int):
         rows.append(("Trained for", f"{step:,} steps"))
     if chosen.cost:

@@ -68,7 +68,7 @@ def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
     model = counted()
     text = "\n" + TEXT[:40]
     likeliest, scored = with_samplers(
-        f"""const writer = module_writer_network.networkWriter(sampler, null);
+        f"""const writer = module_writer_network.networkWriter(sampler);
         return [await writer.likeliest("", {text!r}), await writer.score("", {text[1:]!r})];""",
         model,
     )
