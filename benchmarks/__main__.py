@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SECTION ...]`: measure, print one table, write it and the curves."""
+"""`python -m benchmarks [SECTION ...]`: measure, print one table, and write it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.measuring import FULL, QUICK, TINY, Effort
-from benchmarks.results import part_of
 from benchmarks.sections import SECTIONS, section
 from benchmarks.workplace import REPOSITORY, Workplace
 
@@ -27,10 +26,6 @@ def main(words: list[str] | None = None) -> int:
     prefix = "performance" if options.docs else "benchmarks"
     names = options.sections or list(SECTIONS)
     everything = measure(names, effort, options.text, output / f"{prefix}.json", options.folder)
-    for name in names:
-        part = part_of({k: everything[name][k] for k in ("rows", "curves", "notes")})
-        for curve in part.curves:
-            report.draw(curve, output / f"{prefix}-{curve.name}.png")
     if options.docs:
         report.replace_table(docs / "performance.md", everything)
     else:
@@ -51,8 +46,7 @@ def measure(
             began = time.perf_counter()
             print(f"{name} ...", file=sys.stderr, flush=True)
             part = section(name)(place)
-            ceilings = place.ceilings if "ceilings" in vars(place) else None
-            everything = report.update(results, name, part, ceilings)
+            everything = report.update(results, name, part)
             took = time.perf_counter() - began
             print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
     return everything
@@ -63,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; default: all"
     )
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, about 17 minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes")
     parser.add_argument(
         "--tiny", action="store_true", help="to see that it runs; figures mean nothing"
     )
@@ -74,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         default=REPOSITORY / "outputs" / "benchmarks",
         help="folder of the results; default: outputs/benchmarks",
     )
-    parser.add_argument(
-        "--docs", action="store_true", help="into docs/performance.md and its pictures instead"
-    )
+    parser.add_argument("--docs", action="store_true", help="into docs/performance.md instead")
     parser.add_argument("--folder", type=Path, help="where to work; it needs 10 GB for a full run")
     return parser
 

@@ -1,4 +1,4 @@
-"""What was found as one JSON file, one Markdown table, and a picture for each curve.
+"""What was found as one JSON file and one Markdown table.
 
 A run of some sections replaces those in an earlier JSON and keeps the others; each section
 says when it was measured.
@@ -14,21 +14,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import Ceilings, description
-from benchmarks.results import Curve, Part, Row, part_of
+from benchmarks.machine import description
+from benchmarks.results import Part, Row
 from benchmarks.sections import SECTIONS
 
 BEGIN, END = "<!-- table: python -m benchmarks --docs -->", "<!-- end of table -->"
 
 
-def update(path: Path, name: str, part: Part, ceilings: Ceilings | None) -> dict[str, Any]:
+def update(path: Path, name: str, part: Part) -> dict[str, Any]:
     """Put a section into the JSON file, and return all that it holds."""
     everything = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     everything[name] = {
         "machine": description(),
-        "ceilings": None if ceilings is None else dataclasses.asdict(ceilings),
         "date": date.today().isoformat(),
-        **part.plain(),
+        **dataclasses.asdict(part),
     }
     ordered = {key: everything[key] for key in SECTIONS if key in everything}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,28 +56,26 @@ def markdown(everything: dict[str, Any]) -> str:
     """All sections' tables."""
     parts: list[str] = []
     for name, found in everything.items():
-        part = part_of({key: found[key] for key in ("rows", "curves", "notes")})
-        if not part.rows and not part.notes:
+        rows = [Row(**row) for row in found["rows"]]
+        if not rows and not found["notes"]:
             continue
         lines = [f"### {SECTIONS[name]}", ""]
-        if part.rows:
-            lines += _table(part.rows)
-        if part.notes:
-            lines += [*([""] if part.rows else []), "\n\n".join(part.notes)]
+        if rows:
+            lines += _table(rows)
+        if found["notes"]:
+            lines += [*([""] if rows else []), "\n\n".join(found["notes"])]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    head = ["", "measured", "must hold", "limit", "reached", "calm rounds"]
-    cells = [head, ["---", "---:", "---:", "---", "---:", "---:"]]
+    head = ["", "measured", "must hold", "calm rounds"]
+    cells = [head, ["---", "---:", "---:", "---:"]]
     for row in rows:
         bar = row.bar.replace("<=", "≤").replace(">=", "≥")
         if row.met is not None:
             bar += ", holds" if row.met else ", **missed**"
-        limit = "" if row.limit is None else f"{_number(row.limit)} {row.unit}: {row.counted}"
-        share = "" if row.share is None else f"{row.share:.0%}"
-        cells.append([row.what, f"{_number(row.value)} {row.unit}", bar, limit, share, row.rounds])
+        cells.append([row.what, f"{_number(row.value)} {row.unit}", bar, row.rounds])
     return ["| " + " | ".join(row) + " |" for row in cells]
 
 
@@ -89,7 +86,7 @@ def _number(value: float) -> str:
 
 
 def machines(everything: dict[str, Any]) -> str:
-    """The machines and ceilings that the sections were measured with, as Markdown."""
+    """The machines that the sections were measured on, as Markdown."""
     lines: list[str] = []
     seen: set[str] = set()
     for found in everything.values():
@@ -98,15 +95,6 @@ def machines(everything: dict[str, Any]) -> str:
         if line not in seen:
             seen.add(line)
             lines.append(line)
-    ceilings = [found["ceilings"] for found in everything.values() if found["ceilings"]]
-    if ceilings:
-        best = {key: max(c[key] for c in ceilings) for key in ceilings[0]}
-        lines.append(
-            f"Ceilings: matrix product {best['float32'] / 1e9:.0f} GFLOP/s in float32 and "
-            f"{best['bf16'] / 1e9:.0f} in bf16 on all cores, {best['float32_one'] / 1e9:.0f} in "
-            f"float32 on one; {best['cache'] / 1e9:.0f} GB/s from the cache of one core, "
-            f"{best['memory'] / 1e9:.0f} GB/s from memory."
-        )
     return "\n\n".join(lines)
 
 
@@ -117,55 +105,3 @@ def replace_table(page: Path, everything: dict[str, Any]) -> None:
     _, _, after = rest.partition(END)
     tables = f"{BEGIN}\n\n{machines(everything)}\n\n{markdown(everything)}\n{END}"
     page.write_text(before + tables + after, encoding="utf-8")
-
-
-# -- pictures --------------------------------------------------------------------------
-
-COLOURS = ("#1f5fa8", "#c2541b", "#3a7d44")
-
-
-def draw(curve: Curve, path: Path) -> None:
-    """A curve as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for (label, points), colour in zip(curve.lines.items(), COLOURS, strict=False):
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=label, markersize=4)
-    for label, points in curve.limits.items():
-        axes.plot(*zip(*points, strict=True), "--", color="#777777", label=f"limit: {label}")
-    if "x" not in curve.linear:
-        axes.set_xscale("log")
-        xs = sorted({x for points in curve.lines.values() for x, _ in points})
-        axes.set_xticks(xs)
-        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.minorticks_off()
-    if "y" in curve.linear:
-        if "x" not in curve.linear:
-            axes.set_ylim(bottom=0)
-    else:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(_tick))
-        axes.yaxis.set_minor_formatter(FuncFormatter(_minor_tick))
-    axes.set_xlabel(curve.across)
-    axes.set_ylabel(curve.up)
-    axes.set_title(curve.title)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-
-
-def _tick(value: float, _: int) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _minor_tick(value: float, position: int) -> str:
-    return _tick(value, position) if f"{value:e}"[0] in "25" else ""

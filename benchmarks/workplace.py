@@ -7,16 +7,12 @@ import sys
 from functools import cached_property
 from pathlib import Path
 
-import h5py
-import numpy as np
-
-from benchmarks.limits import Shape
-from benchmarks.machine import Ceilings, ceilings
 from benchmarks.measuring import Effort, Ended, run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHARRNN = [sys.executable, "-m", "charrnn"]
-PART = 1 << 24  # bytes written at once
+# of torch-rnn's recipe, which peers have: 50 streams of 50 characters a step
+STREAMS, LENGTH = 50, 50
 
 
 @dataclasses.dataclass
@@ -27,9 +23,6 @@ class Workplace:
     effort: Effort
     given_text: Path | None = None
     _runs: int = 0
-
-    def __post_init__(self) -> None:
-        self.shape = Shape(vocabulary_size=len(self._characters))
 
     # -- the corpus ------------------------------------------------------------------------
 
@@ -50,10 +43,6 @@ class Workplace:
         return self.corpus[1]
 
     @cached_property
-    def _characters(self) -> str:
-        return "".join(dict.fromkeys(self.text.read_text(encoding="utf-8")))
-
-    @cached_property
     def data(self) -> tuple[Path, Path]:
         """The corpus as HDF5 and JSON."""
         h5, json = self.folder / "corpus.h5", self.folder / "corpus.json"
@@ -64,23 +53,6 @@ class Workplace:
     def data_options(self) -> list[str]:
         h5, json = self.data
         return [f"data.input_h5={h5}", f"data.input_json={json}"]
-
-    def repeated_ids(self, size: int, name: str) -> tuple[Path, Path]:
-        """The corpus's training split, repeated to so many bytes; the other splits as they are.
-
-        It is written in pieces, so that it takes the time of a copy and no memory.
-        """
-        source, json = self.data
-        path = self.folder / f"{name}.h5"
-        with h5py.File(source, "r") as old, h5py.File(path, "w") as new:
-            train = old["train"][:]
-            dataset = new.create_dataset("train", (size,), train.dtype)
-            for start in range(0, size, PART):
-                count = min(PART, size - start)
-                dataset[start : start + count] = np.resize(train, count)
-            for split in ("val", "test"):
-                new[split] = old[split][:]
-        return path, json
 
     # -- charrnn, as a process -------------------------------------------------------------
 
@@ -100,12 +72,6 @@ class Workplace:
         """A run folder with a model that has learned something."""
         steps = self.effort.size(1000, least=5)
         return self.train(*self.data_options, f"trainer.max_steps={steps}")[1]
-
-    # -- what the machine can do -------------------------------------------------------------
-
-    @cached_property
-    def ceilings(self) -> Ceilings:
-        return ceilings(self.effort)
 
 
 def seconds_a_step(ended: Ended, steps: int, last: str) -> float:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("psutil", reason="benchmarks need the extra bench")
-pytest.importorskip("matplotlib", reason="benchmarks need the extra bench")
 
 from benchmarks import report
 from benchmarks.__main__ import main
-from benchmarks.limits import Shape
 from benchmarks.measuring import Effort, Measured, interleaved, others, run
-from benchmarks.results import Part, part_of, row
+from benchmarks.results import Part, row
 from benchmarks.sections import SECTIONS, section
 
 
@@ -35,13 +32,12 @@ def test_a_section_from_the_command_line(
     words = ["sampling", "--tiny", "--text", str(text), "--output", str(output)]
     assert main([*words, "--folder", str(tmp_path)]) == 0
     found = json.loads((output / "benchmarks.json").read_text(encoding="utf-8"))
-    part = part_of({key: found["sampling"][key] for key in ("rows", "curves", "notes")})
-    assert {row.unit for row in part.rows} == {"characters/s"}
-    assert all(math.isfinite(row.value) and row.value > 0 for row in part.rows)
+    rows = found["sampling"]["rows"]
+    assert {row["unit"] for row in rows} == {"characters/s"}
+    assert all(row["value"] > 0 for row in rows)
     table = capsys.readouterr().out
     assert "| one stream, NumPy |" in table
     assert table.strip() in (output / "benchmarks.md").read_text(encoding="utf-8")
-    assert (output / "benchmarks-streams.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.glob("charrnn-bench-*"))
 
 
@@ -92,34 +88,17 @@ def test_child_processes(tmp_path: Path) -> None:
         run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); exit(3)"], tmp_path)
 
 
-def test_operations_are_those_of_the_network() -> None:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from charrnn.models.trained import Architecture
-    from charrnn.network import Network
-
-    # layer by layer as plain products, which the counter knows
-    shape = Shape(num_layers=3, hidden_size=24, embedding_size=10, vocabulary_size=7)
-    network = Network(Architecture("lstm", 10, 24, 3, 0.0, False, vocabulary_size=7))
-    matrices = [p for n, p in network.named_parameters() if p.ndim == 2 and "embedding" not in n]
-    with FlopCounterMode(display=False) as counter:
-        for matrix in matrices:
-            torch.ones(shape.characters, matrix.shape[1]) @ matrix.T
-    assert shape.step_operations() == 3 * counter.get_total_flops()
-
-
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
     page, results = tmp_path / "page.md", tmp_path / "page.json"
     page.write_text(f"before\n{report.BEGIN}\nstale\n{report.END}\nafter\n", encoding="utf-8")
     measured = Measured([0.5], [True])
-    part = Part([row("help", "s", measured, bar="<= 0.2", limit=0.1, counted="python")])
+    part = Part([row("help", "s", measured, bar="<= 0.2")])
     for name in ("sampling", "startup"):  # the order of the table is its own
-        everything = report.update(results, name, part, None)
+        everything = report.update(results, name, part)
     report.replace_table(page, everything)
     written = page.read_text(encoding="utf-8")
     assert written.startswith("before\n")
     assert written.endswith("after\n")
     assert "stale" not in written
     assert written.index("### Start-up") < written.index("### Sampling")
-    assert "| help | 0.5 s | ≤ 0.2, **missed** | 0.1 s: python | 20% | 1 of 1 |" in written
+    assert "| help | 0.5 s | ≤ 0.2, **missed** | 1 of 1 |" in written

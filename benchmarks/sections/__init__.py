@@ -12,16 +12,10 @@ SECTIONS = {
     "startup": "Start-up",
     "training": "Training",
     "step": "A step of two_minutes by kind of work",
-    "neighbour": "Training on a machine that does other work",
-    "corpus": "Corpora of any size",
     "evaluation": "Evaluation",
     "sampling": "Sampling",
-    "page": "Sampling in a page",
     "serving": "Serving",
     "preprocessing": "Preprocessing",
-    "loss": "Time to a loss",
-    "precision": "Precision",
-    "growth": "How cost grows",
     "gpu": "On a GPU",
 }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from benchmarks.measuring import Measured, interleaved, seconds
-from benchmarks.results import Part, Row, rounds_of, row
+from benchmarks.measuring import interleaved
+from benchmarks.results import Part, Row, row
 from benchmarks.workplace import Workplace
 
 SIZE = 1_000_000_000
@@ -38,30 +37,16 @@ def measure(place: Workplace) -> Part:
         peaks[name].append(ended.peak_bytes / 1e6)
         return texts[name].stat().st_size / 1e6 / ended.seconds
 
-    def copy() -> float:
-        """Reading the text and writing as many bytes as an ASCII text has ids."""
-        target = place.folder / "copied"
-        took = seconds(lambda: _copy(texts["ASCII"], target))
-        target.unlink()
-        return size / 1e6 / took
-
     parts = interleaved(
-        {
-            "ASCII": lambda: preprocess("ASCII"),
-            "multi-byte": lambda: preprocess("multi-byte"),
-            "copy": copy,
-        },
+        {name: lambda name=name: preprocess(name) for name in texts},  # type: ignore[misc]
         place.effort,
     )
-    limit = parts["copy"].median
-    rows: list[Row] = [
-        row(f"`charrnn preprocess`, {size / 1e6:.0f} MB of {name}", "MB/s", parts[name],
-            bar=f">= {bar}", limit=limit, counted="copying the file, to the disk")
-        for name, bar in (("ASCII", 60), ("multi-byte", 30))
-    ]  # fmt: skip
+    rows = [
+        row(f"`charrnn preprocess`, {size / 1e6:.0f} MB of {name}", "MB/s", measured, bar=">= 60")
+        for name, measured in parts.items()
+    ]
     both = [peak for values in peaks.values() for peak in values]
-    calm = Measured([], parts["copy"].calm)
-    rows.append(Row("peak memory", max(both), "MB", "<= 300", rounds=rounds_of(calm), values=peaks))
+    rows.append(Row("peak memory", max(both), "MB", "<= 120", values=peaks))
     for path in texts.values():
         path.unlink()
     return Part(rows)
@@ -74,10 +59,3 @@ def _repeated(path: Path, text: str, size: int) -> Path:
         for _ in range(max(1, size // len(block))):
             file.write(block)
     return path
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as old, target.open("wb") as new:
-        shutil.copyfileobj(old, new, 1 << 20)
-        new.flush()
-        os.fsync(new.fileno())

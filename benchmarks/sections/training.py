@@ -11,10 +11,8 @@ import re
 import sys
 
 from benchmarks.measuring import Ended, Measured, interleaved, run
-from benchmarks.results import Part, Row, ratio, rounds_of, row
+from benchmarks.results import Part, ratio, row
 from benchmarks.workplace import REPOSITORY, Workplace, seconds_a_step
-
-MEGABYTE = 1e6
 
 
 def measure(place: Workplace) -> Part:
@@ -46,45 +44,22 @@ def measure(place: Workplace) -> Part:
         },
         place.effort,
     )
-    ceilings = place.ceilings
-    operations = place.shape.step_operations()
-
-    def step(name: str, what: str, ceiling: float, precision: str) -> Row:
-        counted = f"{operations / 1e9:.2f} GFLOP at {ceiling / 1e9:.0f} GFLOP/s ({precision})"
-        return row(
-            f"{what}, a step",
-            "ms",
-            parts[name],
-            value=parts[name].median * 1e3,
-            limit=operations / ceiling * 1e3,
-            counted=counted,
-        )
-
-    ceiling = ceilings.bf16 if precision == "bf16-mixed" else ceilings.float32
     peak = Measured([float(p) for p in peaks["charrnn"]], parts["charrnn"].calm)
-    bare_peak = max(peaks["bare"]) / MEGABYTE
     rows = [
-        step("charrnn", f"`charrnn train`, everything on ({precision}, {threads} threads)",
-             ceiling, precision),
-        step("bare", f"bare PyTorch loop over the same network ({precision})", ceiling, precision),
-        step("keeping", f"the same, keeping its freed memory as charrnn does ({precision})",
-             ceiling, precision),
-        step("plain", "plain nn.LSTM script (float32)", ceilings.float32, "float32"),
+        row(f"{what}, a step", "ms", parts[name], scale=1e3)
+        for name, what in (
+            ("charrnn", f"`charrnn train`, everything on ({precision}, {threads} threads)"),
+            ("bare", f"bare PyTorch loop over the same network ({precision})"),
+            ("keeping", f"the same, keeping its freed memory as charrnn does ({precision})"),
+            ("plain", "plain nn.LSTM script (float32)"),
+        )
+    ]
+    rows += [
         ratio("`charrnn train` / bare loop", parts, "charrnn", "bare", "<= 1.10"),
         ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
               "keeping", "<= 1.10"),
-        ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.55"),
-        Row(
-            "`charrnn train`, peak memory",
-            max(peaks["charrnn"]) / MEGABYTE,
-            "MB",
-            "<= 700",
-            bare_peak,
-            "that of the bare loop",
-            bare_peak / (max(peaks["charrnn"]) / MEGABYTE),
-            rounds_of(peak),
-            {"": [p / MEGABYTE for p in peak.values]},
-        ),
+        ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.5"),
+        row("`charrnn train`, peak memory", "MB", peak, scale=1e-6, bar="<= 700"),
     ]  # fmt: skip
     return Part(rows, notes=[f"Corpus: {place.corpus[0]}. {steps} steps a round."])
 
