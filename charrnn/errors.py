@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -171,20 +172,24 @@ def shown(value: object, limit: int = 300) -> str:
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
 
 
+def with_short_words(line: str) -> str:
+    """A line for a person, in which a word that is very long is cut as `shown` cuts it."""
+    return re.sub(r"\S{1001,}", lambda word: shown(word[0]), line)
+
+
 def one_line(what: object, limit: int = 200, kind: bool = False) -> str:
-    """What an error says, in one line that is cut where it is longer than `limit`.
+    """What an error says, in one line that `shown` cuts where it is longer than `limit`.
 
     Args:
         kind: whether the name of the error's type stands before it; it stands alone where the
             error says nothing.
     """
-    text, name = " ".join(str(what).split()), type(what).__name__
+    text, name = " ".join(shown(what, 100_000).split()), type(what).__name__
     if kind or not text:
         text = f"{name}: {text}" if text else name
-    return text if len(text) <= limit else text[:limit] + "..."
+    return shown(text, limit)
 
 
 def reason_of(error: BaseException) -> str:
     """What an error of the system or a library says, in one line that is not long."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return shown(str(text).splitlines()[0])
+    return one_line(getattr(error, "strerror", None) or error)

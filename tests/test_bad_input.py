@@ -125,6 +125,8 @@ BAD = {
     "convert input=model.safetensors": "output",
     "convert input=model.safetensors output=model.safetensors": "output=model.safetensors",
     "smaple": "sample",
+    "x" * 5000: "characters) ...",
+    f"sample checkpoint={'x' * 5000}": "characters) ...",
     "temperature=1": "COMMAND",
 }
 
@@ -140,6 +142,7 @@ def test_refused_in_one_line(folder: Path, capfd: pytest.CaptureFixture[str], li
     assert out == ""
     assert BAD[line] in err
     assert err.count("\n") == 1, err
+    assert len(err) < 1000
     assert "Traceback" not in err
     assert sorted(folder.rglob("*")) == before
 

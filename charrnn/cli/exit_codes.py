@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError
+from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError, with_short_words
 from charrnn.say import plain, say
 
 
@@ -84,7 +84,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    say(f"{label}: {plain(message)}")
+    say(with_short_words(f"{label}: {plain(message)}"))
     return code
 
 

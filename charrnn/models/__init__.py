@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import functools
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
+from charrnn.files import require_regular_file
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -77,17 +77,14 @@ def find_model(path: str | os.PathLike[str] | None) -> Path:
         path = _newest()
         _tell(f"the newest model: {path}")
     path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        raise InputError(f"{path}: {_missing(path)}") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: cannot be read ({reason})") from None
-    if stat.S_ISREG(mode):
+    if os.path.islink(path) and not os.path.exists(path):  # which take any name
+        target = os.readlink(path)
+        raise InputError(
+            f"{path}: leads to {target}, which is gone; name another run with checkpoint="
+        )
+    if not os.path.isdir(path):
+        require_regular_file(path, "`charrnn train` makes a run and links outputs/latest to it")
         return path
-    if not stat.S_ISDIR(mode):
-        raise InputError(f"{path}: is no regular file")
     if (model := _of_run(path)) is not None:
         return model
     if winner := _winner(path):
@@ -153,9 +150,3 @@ def _winner(sweep: Path) -> Path | None:
 @functools.cache
 def _tell(line: str) -> None:
     say(line)
-
-
-def _missing(path: Path) -> str:
-    if path.is_symlink():
-        return f"leads to {os.readlink(path)}, which is gone; name another run with checkpoint="
-    return "no such file or folder; `charrnn train` makes a run and links outputs/latest to it"

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.models import find_model, read_model
 from tests.generation.models import trained_model
+
+MODELS = Path(__file__).parents[1] / "data" / "models"
 
 
 @pytest.fixture
@@ -41,17 +44,6 @@ def test_the_content_says_what_a_file_is(path: Path, model: Model) -> None:
         assert load(str(other)).generate(50, seed=1) == text
 
 
-def test_torch_rnns_files(shared: Path, tmp_path: Path) -> None:
-    source = shared / "torch7" / "lstm.t7"
-    if not source.is_file():
-        pytest.skip("../shared/torch7/lstm.t7 is missing")
-    other = tmp_path / "checkpoint"
-    shutil.copy(source, other)
-    assert load(other).trained.architecture == load(source).trained.architecture
-    ascii_one = shutil.copy(shared / "torch7" / "lstm.ascii.t7", tmp_path / "ascii")
-    assert load(ascii_one).trained.architecture == load(source).trained.architecture
-
-
 def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
     run = path.parent / "run"
     (run / "checkpoints").mkdir(parents=True)
@@ -78,14 +70,14 @@ def test_the_default_is_the_latest_run(
 
 
 def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
-    assert "no such file or folder; `charrnn train`" in refusal(tmp_path / "none")
+    assert "no such file; `charrnn train`" in refusal(tmp_path / "none")
     assert "is no run folder" in refusal(tmp_path)
     (tmp_path / "broken").symlink_to("gone")
     assert "leads to gone, which is gone" in refusal(tmp_path / "broken")
     assert "cannot be read" in refusal("a\0b")
     (tmp_path / "text").write_text("To be, or not to be")
     assert "is no model" in refusal(tmp_path / "text")
-    assert "cannot be read" in refusal(tmp_path / "text" / "below")
+    assert "no such file" in refusal(tmp_path / "text" / "below")
     (tmp_path / "empty").write_text("")
     assert "is empty" in refusal(tmp_path / "empty")
     (tmp_path / "pickle").write_bytes(b"\x80\x04cposix\nsystem\n(Vtouch ran\ntR.")
@@ -133,3 +125,26 @@ def test_without_a_path_it_is_the_newest_run_that_has_a_model(
     # what is named is what is meant
     with pytest.raises(InputError, match="has no model yet"):
         find_model("outputs/latest")
+
+
+def test_a_sweep_stands_for_its_winner(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    losses = {"0_lr=1": ("gru", "2.5"), "1_lr=2": ("lstm", "1.5"), "2_lr=3": ("rnn", "nan")}
+    for name, (kind, loss) in losses.items():
+        folder = tmp_path / "sweep" / name
+        folder.mkdir(parents=True)
+        shutil.copy(MODELS / f"{kind}.safetensors", folder / "model.safetensors")
+        (folder / "metrics.csv").write_text(f"step,val/loss\n1,3.5\n2,\n3,{loss}\n")
+    (tmp_path / "sweep" / "3_failed").mkdir()
+
+    def sampled(path: Path) -> tuple[str, str]:
+        assert main(["sample", f"checkpoint={path}", "seed=1", "length=50"]) == 0
+        out, err = capfd.readouterr()
+        return out, err
+
+    text, told = sampled(tmp_path / "sweep")
+    assert text == sampled(tmp_path / "sweep" / "1_lr=2")[0]
+    assert told == f"the best run of {tmp_path}/sweep: 1_lr=2\n"
+    shutil.rmtree(tmp_path / "sweep" / "1_lr=2")
+    shutil.rmtree(tmp_path / "sweep" / "0_lr=1")
+    text, told = sampled(tmp_path / "sweep")
+    assert "2_lr=3" in told  # its first validation
