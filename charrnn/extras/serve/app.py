@@ -64,11 +64,7 @@ class Server(NamedTuple):
     options: ServeOptions
 
     def named(self, name: str | None) -> Served:
-        """The model of a name; None: the first.
-
-        Raises:
-            Refusal: there is none.
-        """
+        """The model of a name; None: the first."""
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
@@ -82,11 +78,11 @@ async def _server(request: Request) -> Server:
     return server
 
 
-Here = Annotated[Server, Depends(_server)]
+CurrentServer = Annotated[Server, Depends(_server)]
 
 
 async def _authorize(
-    server: Here, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    server: CurrentServer, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> None:
     if (token := server.options.token) is None:
         return
@@ -96,44 +92,44 @@ async def _authorize(
         raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
 
-async def _from_own_pages(server: Here, request: Request) -> None:
+async def _from_own_pages(server: CurrentServer, request: Request) -> None:
     if comes_from_elsewhere(request.headers, server.options.cors or ()):
         raise Refusal(403, "pages from elsewhere may not ask here; cors=[ORIGIN] lets them")
 
 
 routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS)
 # what costs something, so that no page from elsewhere may start it
-asking = APIRouter(dependencies=[Depends(_from_own_pages)], tags=["completions"])
+own_pages_only = APIRouter(dependencies=[Depends(_from_own_pages)], tags=["completions"])
 
 
 @routes.get("/v1/models", tags=["completions"])
-async def list_models(server: Here) -> Response:
-    """The models that can be asked."""
+async def list_models(server: CurrentServer) -> Response:
+    """The models that write here."""
     cards = [served.card() for served in server.models.values()]
     return JSONAnswer({"object": "list", "data": cards})
 
 
 @routes.get("/v1/models/{name:path}", tags=["completions"])
-async def one_model(server: Here, name: str) -> Response:
+async def one_model(server: CurrentServer, name: str) -> Response:
     """One of the models."""
     return JSONAnswer(server.named(name).card())
 
 
-@asking.post("/v1/completions")
-async def completions(server: Here, asked: CompletionRequest, request: Request) -> Response:
+@own_pages_only.post("/v1/completions")
+async def completions(server: CurrentServer, body: CompletionRequest, request: Request) -> Response:
     """Go on from a prompt, or from several.
 
     With `stream` the answer is server-sent events, each a part of it, and then `[DONE]`.
     """
-    answer = Answer(asked, server.named(asked.model), server.options)
-    if asked.stream:
+    answer = Answer(body, server.named(body.model), server.options)
+    if body.stream:
         return _EventStream(answer)
     return JSONAnswer(await _whole(answer, request))
 
 
-@asking.get("/generate")
+@own_pages_only.get("/generate")
 async def generate(
-    server: Here,
+    server: CurrentServer,
     request: Request,
     start_text: Annotated[str, Query(description="what is gone on from")] = "",
     n: Annotated[int, Query(ge=1, description="completions")] = 1,
@@ -144,11 +140,11 @@ async def generate(
 ) -> Response:
     """As torch-rnn-server: `n` ways to end the sentence that `start_text` begins."""
     began = time.monotonic()
-    asked = CompletionRequest(
+    body = CompletionRequest(
         model=model, prompt=start_text, n=n, max_tokens=length, temperature=temperature,
         seed=seed, stop=_SENTENCE_ENDS, include_stop_str_in_output=True,
     )  # fmt: skip
-    whole = await _whole(Answer(asked, server.named(model), server.options), request)
+    whole = await _whole(Answer(body, server.named(model), server.options), request)
     return JSONAnswer(
         {
             "start_text": start_text,
@@ -192,29 +188,29 @@ class _EventStream(StreamingResponse):
             self._answer.close()
 
 
-@asking.post("/v1/copied")
-async def copied(server: Here, asked: CopiedRequest) -> Response:
+@own_pages_only.post("/v1/copied")
+async def copied(server: CurrentServer, body: CopiedRequest) -> Response:
     """Which passages of a text stand in the training text, as ranges of its characters.
 
     404 where the training text is not at hand.
     """
     most = server.options.max_prompt
-    if len(asked.text) > most:
+    if len(body.text) > most:
         message = f"text: has more than the {most:,} characters that are looked at"
         raise Refusal(400, message, param="text")
-    served = server.named(asked.model)
-    ranges = await anyio.to_thread.run_sync(served.copied, asked.text, asked.min_length)
+    served = server.named(body.model)
+    ranges = await anyio.to_thread.run_sync(served.copied, body.text, body.min_length)
     return JSONAnswer({"ranges": ranges})
 
 
-@asking.post("/v1/read_as")
-async def characters_read_as(server: Here, asked: TextRequest) -> Response:
+@own_pages_only.post("/v1/read_as")
+async def characters_read_as(server: CurrentServer, body: TextRequest) -> Response:
     """What is read in place of the characters of a text that a model does not know."""
-    served = server.named(asked.model)
-    return JSONAnswer({"read_as": read_as(asked.text, served.vocabulary, served.unknown)})
+    served = server.named(body.model)
+    return JSONAnswer({"read_as": read_as(body.text, served.vocabulary, served.unknown)})
 
 
-routes.include_router(asking)
+routes.include_router(own_pages_only)
 
 
 def make_app(

@@ -108,8 +108,8 @@ class Reading:
     def begin(self, cache: StateCache) -> None:
         """Go on from what this has in common with a prompt before it."""
         self._keys, self._cache = keys_of(self.prompt.read[:-1]), cache
-        if not self.wants_scores and (known := cache.known(self._keys)):
-            self.position, self.state = len(known) * BLOCK, known[-1]
+        if not self.wants_scores and (states := cache.prefix(self._keys)):
+            self.position, self.state = len(states) * BLOCK, states[-1]
 
     @property
     def left(self) -> int:
@@ -155,11 +155,6 @@ class Writing:
         # what is not handed on yet
         self._text, self._scores, self._prompt_scores = "", list[Score](), reading.scores
 
-    @property
-    def top_logprobs(self) -> int | None:
-        """How many of the likeliest characters are told with each; None: no scores at all."""
-        return self.job.request.logprobs
-
     def begin(self) -> Piece | None:
         """What there is to hand on before anything is written."""
         if not self.left:
@@ -168,7 +163,7 @@ class Writing:
             return None
         first = np.array([first_id(self.stream)])
         evenly = np.zeros((1, len(self.stream.vocabulary)), np.float32)
-        return self.take(first.tolist(), scores_of(evenly, first, self.top_logprobs or 0))
+        return self.take(first.tolist(), scores_of(evenly, first, self.job.request.logprobs or 0))
 
     def take(self, ids: list[int], scores: list[Score]) -> Piece | None:
         """Go on by characters just written; those past the completion's end are left out."""

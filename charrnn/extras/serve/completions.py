@@ -95,8 +95,8 @@ class Answer:
         Raises:
             Refusal: the time is up, or the model cannot write.
         """
-        going, characters = len(self._rows), 0
-        while going:
+        unfinished, characters = len(self._rows), 0
+        while unfinished:
             event = await self._events.get()
             if isinstance(event, Refusal):
                 raise event
@@ -104,7 +104,7 @@ class Answer:
                 fault = "this is a fault of the server; its log says more"
                 raise Refusal(500, str(event) if isinstance(event, RunError) else fault)
             characters += len(event.text)
-            going -= event.finish_reason is not None
+            unfinished -= event.finish_reason is not None
             yield self._rows[event.number].choice(event)
         self._usage["completion_tokens"] = characters
         self._usage["total_tokens"] = self._usage["prompt_tokens"] + characters

@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _alarm: asyncio.TimerHandle
 
-    def __init__(self, *, app_state: dict[str, Any], **uvicorns: Any) -> None:
-        self._http = H11Protocol(app_state={**app_state, "connection": self}, **uvicorns)
+    def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
+        self._http = H11Protocol(app_state={**app_state, "connection": self}, **arguments)
         self._all: dict[Connection, bool] = app_state["connections"]
         self._options: ServeOptions = app_state["options"]
 
@@ -96,11 +96,11 @@ class Phases:
             return
         deadline = anyio.current_time() + self._seconds
         connection.begin_phase(self._seconds + _SLACK, makes_room=True)
-        announced, size, is_whole = int(Headers(scope=scope).get("content-length", "0")), 0, False
+        announced, size, complete = int(Headers(scope=scope).get("content-length", "0")), 0, False
 
         async def receive_within_limits() -> Message:
-            nonlocal size, is_whole
-            if is_whole:
+            nonlocal size, complete
+            if complete:
                 return await receive()
             message: Message = {}
             with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
@@ -113,7 +113,7 @@ class Phases:
                 large = f"the request has more than the {self._max_body:,} bytes that are read"
                 raise HTTPException(413, large)
             if not message.get("more_body"):
-                is_whole = True
+                complete = True
                 connection.begin_phase(self._seconds + _SLACK, makes_room=False)
             return message
 

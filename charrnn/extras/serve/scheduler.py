@@ -92,8 +92,8 @@ class Scheduler:
         with self._changed:
             # those that wait may be about to take a place that is free
             waiting = sum(reading.job.request.n for reading in self._waiting)
-            asked = len(job.prompts) * job.request.n
-            if waiting and waiting + asked > self._places + self._queue:
+            samples = len(job.prompts) * job.request.n
+            if waiting and waiting + samples > self._places + self._queue:
                 raise QueueFull
             self._waiting.extend(Reading(job, number) for number in range(len(job.prompts)))
             self._changed.notify()
@@ -106,14 +106,14 @@ class Scheduler:
 
     def _run(self, post: Callable[[Outbox], None]) -> None:
         while (joining := self._next_round()) is not None:
-            self._each(self._begin, joining)
+            self._step_each(self._begin, joining)
             deadline = time.perf_counter() + _READING_SECONDS
             while (unread := [r for r in self._reading if r.left]) and (
                 time.perf_counter() < deadline
             ):
-                self._together(self._read, unread)
-            self._each(self._finish, [r for r in self._reading if not r.left])
-            self._together(self._write, self._writing)
+                self._step_together(self._read, unread)
+            self._step_each(self._finish, [r for r in self._reading if not r.left])
+            self._step_together(self._write, self._writing)
             self._writing = [writing for writing in self._writing if writing.left]
             post(self._outbox)
             self._outbox = []
@@ -142,7 +142,7 @@ class Scheduler:
         self._reading = [reading for reading in self._reading if reading.job not in jobs]
         self._writing = [writing for writing in self._writing if writing.job not in jobs]
 
-    def _each(self, step: Callable[[Item], None], items: Sequence[Item]) -> None:
+    def _step_each(self, step: Callable[[Item], None], items: Sequence[Item]) -> None:
         """Do a step for each; a fault in it ends that one's job."""
         for item in items:
             try:
@@ -153,13 +153,13 @@ class Scheduler:
                 self._leave({item.job})
                 self._outbox.append((item.job, error))
 
-    def _together(self, step: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
+    def _step_together(self, step: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
         """Do a step for all at once; if it fails for each by itself, so that the others go on."""
         if items:
             try:
                 step(items)
             except Exception:
-                self._each(lambda item: step([item]), items)
+                self._step_each(lambda item: step([item]), items)
 
     def _begin(self, reading: Reading) -> None:
         reading.begin(self._cache)
@@ -169,14 +169,13 @@ class Scheduler:
         """Read prompts on to the next end of a block."""
         following = [reading.next_ids() for reading in readings]
         steps = min(map(len, following))
+        ids = np.stack([ids[:steps] for ids in following])
         before = joined([reading.state for reading in readings])
         logits: Any = [None] * len(readings)
         if any(reading.wants_scores for reading in readings):
-            steps = self._with_scores(steps, len(readings))
-            ids = np.stack([ids[:steps] for ids in following])
             logits, state = self._reader.read(ids, before)
         else:
-            state = self._reader.advance(np.stack([ids[:steps] for ids in following]), before)
+            state = self._reader.advance(ids, before)
         for n, reading in enumerate(readings):
             reading.go_on(_row(state, n), steps, logits[n])
 
@@ -195,10 +194,12 @@ class Scheduler:
         """Write texts on by a chunk."""
         began = time.perf_counter()
         streams = [writing.stream for writing in writings]
-        scored = [n for n, writing in enumerate(writings) if writing.top_logprobs is not None]
+        scored = [
+            n for n, writing in enumerate(writings) if writing.job.request.logprobs is not None
+        ]
         steps = self._steps(len(writings))
-        if scored:
-            steps = self._with_scores(steps, len(scored))
+        if scored:  # a chunk whose logits are kept
+            steps = min(steps, _LOGITS_AT_ONCE // (len(scored) * len(self._vocabulary)) + 1)
         before = joined([writing.state for writing in writings])
         last = np.array([stream.last for stream in streams])
         drawn = [stream.uniforms.bit_generator.state for stream in streams]
@@ -224,10 +225,6 @@ class Scheduler:
         expected = self._step_seconds * max(1.0, streams / self._step_streams)
         return min(max(int(_WRITING_SECONDS / expected), 1), _LONGEST_CHUNK)
 
-    def _with_scores(self, steps: int, streams: int) -> int:
-        """The length of a chunk whose logits are kept."""
-        return min(steps, max(_LOGITS_AT_ONCE // (streams * len(self._vocabulary)), 1))
-
     def _scores(
         self, writings: Sequence[Writing], rows: list[int], last: Ids, ids: Ids, before: State
     ) -> dict[int, list[Score]]:
@@ -237,7 +234,7 @@ class Scheduler:
         taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
         logits, _ = self._reader.read(taken_in, rows_of(before, rows))
         return {
-            n: scores_of(of_row, ids[n], writings[n].top_logprobs or 0)
+            n: scores_of(of_row, ids[n], writings[n].job.request.logprobs or 0)
             for n, of_row in zip(rows, logits, strict=True)
         }
 

@@ -68,12 +68,12 @@ class Served:
         Raises:
             Refusal: it has a character that the model does not know, and that counts.
         """
-        known = fitted(text, self.vocabulary, self.unknown).text
+        readable = fitted(text, self.vocabulary, self.unknown).text
         try:
-            ids = self.vocabulary.encode(known)
+            ids = self.vocabulary.encode(readable)
         except InputError as error:
             raise Refusal(400, f"prompt: {error}", param="prompt") from None
-        return Prompt(text, ids, *self._sampler.known(known, self._prime))
+        return Prompt(text, ids, *self._sampler.known(readable, self._prime))
 
     @cached_property
     def _training_text(self) -> TrainingText:

@@ -36,7 +36,7 @@ class StateCache:
         self._limit, self._size = limit, 0
         self._states: OrderedDict[bytes, State] = OrderedDict()
 
-    def known(self, keys: list[bytes]) -> list[State]:
+    def prefix(self, keys: list[bytes]) -> list[State]:
         """The states after the first blocks, as far as they are there."""
         states = []
         for key in keys:

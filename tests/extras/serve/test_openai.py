@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,32 +187,3 @@ def test_what_asks_for_nothing_is_accepted(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         client.completions.create(model="other", prompt="A")
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
-
-
-SCRIPT = """
-const { OpenAI } = require("openai");
-const client = new OpenAI({ baseURL: process.argv[1] + "/v1", apiKey: "none", maxRetries: 0 });
-const asked = { model: "main", prompt: "Hm: ", max_tokens: 300, n: 2, seed: 3, stop: ["q"] };
-(async () => {
-  const whole = await client.completions.create(asked);
-  const streamed = ["", ""];
-  for await (const event of await client.completions.create({ ...asked, stream: true }))
-    for (const choice of event.choices) streamed[choice.index] += choice.text;
-  const refused = await client.completions.create({ ...asked, n: 1000 }).catch((error) => error);
-  const texts = whole.choices.map((choice) => choice.text);
-  console.log(JSON.stringify([texts, streamed, refused.status, refused.param]));
-})();
-"""
-
-
-@pytest.mark.slow
-def test_the_npm_package_completes_and_streams(server: Server) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("there is no node here")
-    if subprocess.run([node, "-e", 'require.resolve("openai")'], capture_output=True).returncode:
-        pytest.skip("the npm package openai is not installed: npm install openai, and NODE_PATH=")
-    done = subprocess.run([node, "-e", SCRIPT, server.url], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    expected = MODEL.generate(300, "Hm: ", num_samples=2, seed=3, temperature=1, until="q")
-    assert json.loads(done.stdout) == [expected, expected, 400, "n"]
