@@ -8,6 +8,9 @@ An extra may add commands, options of a core command, what can be built in train
 groups (the YAML files of its folder `conf/`), and functions that the core calls by these names:
 
 sample         (options, sampler) -> `charrnn.commands.sample.SampleStep`, or None for nothing to do
+int8_engine    (trained model) -> the engine of ``engine=numpy precision=8``
+compiled_engine  (trained model, bits of a weight, NumPy's engine) -> that of ``engine=numba``;
+               raises ImportError where numba is missing
 run_end        (folder of a run that has ended) -> the file that it made, or None; must not raise
 sweep_begin    (config of a sweep, its parsed overrides) -> what is known of a study,
                `charrnn.sweeps.jobs.Sweep`, its jobs empty where it is new; None where the

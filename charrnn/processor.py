@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -44,20 +44,3 @@ def cpu_has_bf16() -> bool:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether products in bf16 pay on a device: on a GPU, and on a CPU that has them."""
     return device.type == "cuda" or (device.type == "cpu" and cpu_has_bf16())
-
-
-def compiles_vnni() -> bool:
-    """Whether what numba compiles may use AVX-512 VNNI: 64 products of bytes an instruction.
-
-    Raises:
-        ImportError: numba is not there.
-    """
-    import numba
-    from llvmlite import binding
-
-    config: Any = numba.config
-    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
-        return "+avx512vnni" in config.CPU_FEATURES.split(",")
-    if config.CPU_NAME is not None or not config.ENABLE_AVX:
-        return False
-    return bool(binding.get_host_cpu_features().get("avx512vnni"))

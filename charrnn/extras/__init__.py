@@ -20,6 +20,13 @@ def _command(name: str, options: str, extra: str | None = None) -> Command:
 
 
 EXTRAS = (
+    Extra(
+        "fast",
+        calls={
+            "int8_engine": f"{_HERE}.fast.fast_engines:int8_engine",
+            "compiled_engine": f"{_HERE}.fast.fast_engines:compiled_engine",
+        },
+    ),
     Extra("inspect", (_command("inspect", "InspectOptions"),)),
     Extra("serve", (_command("serve", "ServeOptions"),)),
     Extra("page", (_command("export", "ExportOptions", extra="page"),)),

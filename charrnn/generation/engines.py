@@ -1,28 +1,33 @@
-"""Which engine writes: plain NumPy, the compiled loop, or torch on a GPU.
+"""Which engine writes: plain NumPy, the compiled loop of the extra ``fast``, or torch on a GPU.
 
-torch steps every cell. NumPy, which starts in a moment and is the fastest for a short text,
-and the compiled loop of the extra ``fast`` have kernels of their own for some cells; for a
-cell that they do not have, another engine is taken.
+NumPy starts in a moment and is the fastest for a short text. torch steps every network; the others
+step those that have one of charrnn's own cells.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
+from charrnn import plugins
 from charrnn.errors import InputError, install
-from charrnn.generation import filters, numpy_layers
-from charrnn.generation.combined import CombinedEngine, CountedEngine, EnsembleEngine
-from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation import filters
+from charrnn.generation.numpy_engine import (
+    CELLS,
+    NumpyCounts,
+    NumpyEngine,
+    NumpyEnsemble,
+    NumpyNetwork,
+    Stepped,
+)
 from charrnn.generation.state import State
-from charrnn.generation.token_sampler import FLOAT, Floats, Ids, Params
-from charrnn.generation.weights import Array, Folded, fold
+from charrnn.generation.token_sampler import Array, Floats, Ids, Params
+from charrnn.generation.weights import fold
 from charrnn.models.ensemble import Trained, TrainedEnsemble
-from charrnn.options.sampling import ENGINES, SamplingParams
+from charrnn.options.sampling import SamplingParams
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
 # 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
@@ -36,11 +41,8 @@ COMPILED_FROM_CHARACTERS = 50_000
 # cache that the cores share does.
 COMPILED_TO_WEIGHTS = 1_500_000
 COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
-
-# NumPy has no products of whole numbers, and a call for each operation: the definition writes some
-# 5,000 characters a second, the compiled loop fifty times as many.
-COMPILED_IN_WHOLE_NUMBERS_FROM_CHARACTERS = 4_000
-
+# int8 in NumPy writes some 5,000 characters a second, the compiled loop fifty times as many.
+COMPILED_INT8_FROM_CHARACTERS = 4_000
 # A step on a GPU is some 20 kernels, a quarter of a millisecond whatever the batch, and torch
 # with CUDA takes seconds to start: it pays where a processor core would need a minute or more
 # (at about 20 billion multiplications a second) with more than that quarter millisecond a step.
@@ -49,7 +51,11 @@ GPU_FROM_MULTIPLICATIONS_A_STEP = 10**7
 
 
 class Engine(Protocol):
-    """What writes; see `NumpyEngine.write`."""
+    """What reads and writes; see `NumpyEngine`."""
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]: ...
+
+    def advance(self, ids: Ids, state: State) -> State: ...
 
     def write(
         self,
@@ -62,34 +68,13 @@ class Engine(Protocol):
     ) -> tuple[Ids, State]: ...
 
 
-class Reader(Engine, Protocol):
-    """What takes in known characters, too; see `NumpyEngine`."""
-
-    def read(self, ids: Ids, state: State) -> tuple[Array, State]: ...
-
-    def advance(self, ids: Ids, state: State) -> State: ...
-
-
-def has_kernel(engine: str, kind: str, precision: int = 32) -> bool:
-    """Whether an engine can step a kind of cell with weights of so many bits."""
-    if precision == 8 and engine != "numba":
-        from charrnn.generation.whole_numbers import GATES
-
-        return engine == "numpy" and kind in GATES
-    if engine == "numpy":
-        return kind in numpy_layers.KERNELS
-    if engine == "numba":
-        from charrnn.generation import numba_terms
-
-        return kind in numba_terms.KERNELS
-    return True
-
-
 class Engines:
-    """The engines of one model or of an ensemble, each made when it is first asked for.
+    """The engines of a model or an ensemble, each made once, when it is first asked for.
+
+    Safe to share between threads.
 
     Args:
-        precision: bits of a weight: 32, or 8, which is computed in whole numbers.
+        precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
 
     Raises:
         InputError: the model cannot be had in this precision.
@@ -97,125 +82,108 @@ class Engines:
 
     def __init__(self, model: Trained, precision: int = 32) -> None:
         self._model, self.precision = model, precision
+        self._made: dict[str, Engine] = {}
         self._lock = threading.RLock()
-        self._compiled: Reader | None = None  # once it was asked for
         if precision == 8:
-            if len(model.members) > 1:
-                raise InputError(
-                    "precision=8: writes with one model, not with an ensemble; leave the option out"
-                )
-            if (kind := self._without_kernel("numpy")) is not None:
-                raise InputError(
-                    f"precision=8: has no kernel for a model of kind {kind}; leave the option out"
-                )
-
-    @cached_property
-    def _folded(self) -> list[Folded]:
-        if self.precision == 8:
-            from charrnn.generation.rounding import fold_rounded
-
-            return [fold_rounded(member) for member in self._model.members]
-        return [fold(member) for member in self._model.members]
-
-    @cached_property
-    def numpy(self) -> NumpyEngine | CombinedEngine:
-        counts, functions = self._model.counts, FLOAT
-        if self.precision == 8:
-            from charrnn.generation.whole_numbers import WHOLE
-
-            functions = WHOLE
-        network = self._network
-        if counts is None:
-            return network
-        return CountedEngine(network, counts, network.vocabulary, functions)
-
-    @property
-    def _network(self) -> NumpyEngine | CombinedEngine:
-        if self.precision == 8:
-            from charrnn.generation.whole_numbers import WholeEngine
-
-            return WholeEngine(self._folded[0])
-        engines = [NumpyEngine(folded) for folded in self._folded]
-        if isinstance(self._model, TrainedEnsemble):
-            return EnsembleEngine(engines, self._model.shares)
-        return engines[0]
-
-    @property
-    def reader(self) -> Reader:
-        """The one that reads: NumPy, or torch where NumPy has no kernel.
-
-        In whole numbers it is the compiled one where that is at hand: each gives the same bits.
-        """
-        if self.precision == 8 and self._compiled is not None:
-            return self._compiled
-        if self._without_kernel("numpy") is None:
-            return self.numpy
-        return self._torch
-
-    @cached_property
-    def _torch(self) -> Reader:
-        from charrnn.generation.torch_engine import TorchEngine
-
-        return TorchEngine(self._model)
+            self._require_one_model("precision=8")
+            self._require_own_cell("precision=8", "leave the option out")
+            _fast("int8_engine", "precision=8")
 
     def named(self, name: str) -> Engine:
         """The engine of a name: numpy, numba or torch.
 
         Raises:
-            InputError: what it needs is not installed, or it has no kernel for the model's cell.
+            InputError: what it needs is not installed, or it cannot step the model.
         """
-        if name == "numba" and len(self._model.members) > 1:
-            raise InputError(
-                "engine=numba: writes with one model, not with an ensemble; leave the option out"
-            )
+        if name == "numba":
+            self._require_one_model("engine=numba")
         if name == "torch" and self.precision == 8:
             raise InputError(
                 "precision=8: engine=torch computes in float32 only; use numpy or numba, or leave "
                 "the option out"
             )
-        kind = self._without_kernel(name)
-        if kind is not None:
-            others = " or ".join(o for o in ENGINES if self._without_kernel(o) is None)
-            raise InputError(
-                f"engine={name}: has no kernel for a model of kind {kind}; use {others}, or "
-                f"leave the option out"
-            )
+        if name != "torch":
+            self._require_own_cell(f"engine={name}", "use torch, or leave the option out")
         with self._lock:
-            if name == "numpy":
-                return self.numpy
-            if name == "torch":
-                return self._torch
-            return self._numba
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
 
-    def _without_kernel(self, name: str) -> str | None:
-        """A kind of cell among the model's that an engine cannot step; None if there is none."""
-        kinds = (member.architecture.kind for member in self._model.members)
-        return next((kind for kind in kinds if not has_kernel(name, kind, self.precision)), None)
+    @property
+    def reader(self) -> Engine:
+        """The one that reads: NumPy, or torch where NumPy cannot.
 
-    @cached_property
-    def _numba(self) -> Reader:
-        from charrnn.generation.numba_engine import NumbaEngine
+        For int8 it is the compiled one where that is at hand: each gives the same bits.
+        """
+        if self.precision == 8 and "numba" in self._made:
+            return self._made["numba"]
+        return self.named("torch" if self._other_kinds() else "numpy")
 
+    def fastest(self, streams: int, params: SamplingParams) -> Engine:
+        """The engine for so many texts of `params.length` characters, start-up included."""
+        name = fastest(number_of_weights(self._model), streams, params.length, self.precision)
+        if name == "numba" and (filters.not_compiled([params]) or len(self._model.members) > 1):
+            return self.reader
         try:
-            self._compiled = NumbaEngine(
-                self._folded[0], self.numpy, self._model.counts, whole=self.precision == 8
-            )
-            return self._compiled
+            return self.named(name)
+        except InputError:  # a network of somebody's own, or a numba that does not fit
+            return self.reader
+
+    def _make(self, name: str) -> Engine:
+        if name == "torch":
+            from charrnn.generation.torch_engine import TorchEngine
+
+            return TorchEngine(self._model)
+        if name == "numpy" and self.precision == 32:
+            return NumpyEngine(_stepped(self._model), self._model.vocabulary)
+        (model,) = self._model.members
+        engine: Engine
+        if name == "numpy":
+            engine = _fast("int8_engine", "precision=8")(model)
+            return engine
+        make = _fast("compiled_engine", "engine=numba")
+        try:
+            engine = make(model, self.precision, self.named("numpy"))
         except ImportError as error:
             raise InputError(
                 f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
             ) from None
+        return engine
 
-    def fastest(self, streams: int, params: SamplingParams) -> Engine:
-        """The engine for so many texts of `params.length` characters, start-up included."""
-        weights = number_of_weights(self._model)
-        name = fastest(weights, streams, params.length, self.precision)
-        if name == "numba" and filters.not_compiled([params]):
-            return self.reader
-        try:
-            return self.named(name)
-        except InputError:  # no kernel, or a numba that is there and does not fit
-            return self.reader
+    def _other_kinds(self) -> list[str]:
+        """The kinds of network among the model's that torch alone can step."""
+        kinds = (member.architecture.kind for member in self._model.members)
+        return [kind for kind in kinds if kind not in CELLS]
+
+    def _require_own_cell(self, asked: str, instead: str) -> None:
+        if kinds := self._other_kinds():
+            raise InputError(f"{asked}: has no kernel for a model of kind {kinds[0]}; {instead}")
+
+    def _require_one_model(self, asked: str) -> None:
+        if len(self._model.members) > 1:
+            raise InputError(
+                f"{asked}: writes with one model, not with an ensemble; leave the option out"
+            )
+
+
+def _fast(name: str, asked: str) -> Callable[..., Engine]:
+    """A function of the extra ``fast``.
+
+    Raises:
+        InputError: the extra is not there.
+    """
+    for function in plugins.calls(name):
+        return function
+    raise InputError(f"{asked}: needs the extra fast, which is not here; leave the option out")
+
+
+def _stepped(model: Trained) -> Stepped:
+    """A model as NumPy steps it."""
+    networks = [NumpyNetwork(fold(member)) for member in model.members]
+    stepped: Stepped = networks[0]
+    if isinstance(model, TrainedEnsemble):
+        stepped = NumpyEnsemble(networks, model.shares)
+    return stepped if model.counts is None else NumpyCounts(stepped, model.counts)
 
 
 def number_of_weights(model: Trained) -> int:
@@ -231,23 +199,19 @@ def number_of_weights(model: Trained) -> int:
 def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str:
     """The name of the engine that is done first, of those that this machine has."""
     if precision == 8:
-        compiled = streams * length >= COMPILED_IN_WHOLE_NUMBERS_FROM_CHARACTERS
-        return "numba" if compiled and find_spec("numba") is not None else "numpy"
-    multiplications = weights * streams * length
-    if (
-        multiplications >= GPU_FROM_MULTIPLICATIONS
-        and weights * streams >= GPU_FROM_MULTIPLICATIONS_A_STEP
-        and _has_gpu()
-    ):
+        pays = streams * length >= COMPILED_INT8_FROM_CHARACTERS
+        return "numba" if pays and _can_compile() else "numpy"
+    step = weights * streams  # multiplications
+    pays_on_gpu = step * length >= GPU_FROM_MULTIPLICATIONS
+    if pays_on_gpu and step >= GPU_FROM_MULTIPLICATIONS_A_STEP and _has_gpu():
         return "torch"
     most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
-    if (
-        streams * length >= COMPILED_FROM_CHARACTERS
-        and weights <= most
-        and find_spec("numba") is not None
-    ):
-        return "numba"
-    return "numpy"
+    pays = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
+    return "numba" if pays and _can_compile() else "numpy"
+
+
+def _can_compile() -> bool:
+    return find_spec("numba") is not None and bool(plugins.calls("compiled_engine"))
 
 
 def _has_gpu() -> bool:

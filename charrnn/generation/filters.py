@@ -1,11 +1,9 @@
-"""Which characters may be drawn: penalties and filters, each one function.
+"""Which characters may be drawn: filters, each one function, and a penalty.
 
-A penalty gets the text so far and says how much the logits of some characters lose (a bias is
-one that does not look at the text). A filter
-gets the probabilities (N, V) of N streams, the likeliest character first, and its option's
-values (N, 1), and says which characters stay (N, V). Those of this file keep to what NumPy's
-arrays and torch's tensors have in common. An engine without a kernel of its own for one calls
-its function.
+A filter gets the probabilities (N, V) of N streams, the likeliest character first, and its option's
+values (N, 1), and says which characters stay (N, V). Those of this file keep to what NumPy's arrays
+and torch's tensors have in common. The penalty, DRY, goes by the text so far, and says how much the
+logits of some characters lose. An engine without a kernel of its own for one calls its function.
 
 Of equally likely characters the one with the lower id comes first.
 """
@@ -22,7 +20,6 @@ import numpy.typing as npt
 from charrnn.errors import InputError, RunError, shown
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
-from charrnn.text.vocabulary import Vocabulary
 
 Function = Callable[[Any, Any], Any]
 
@@ -57,7 +54,7 @@ _OWN: dict[str, Function] = {}
 _LARGEST_PENALTY = 1e30  # all of these together are still a number
 
 
-def dry(text: str, params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
+def dry(text: str, params: SamplingParams) -> dict[int, float]:
     """Lower what would go on with a sequence that the text has already.
 
     DRY, text-generation-webui PR 5677. Where the last n characters, `dry_allowed_length` or
@@ -79,20 +76,6 @@ def dry(text: str, params: SamplingParams, vocabulary: Vocabulary) -> dict[int, 
         penalties[follows] = max(penalties.get(follows, 0), min(penalty, _LARGEST_PENALTY))
         place = text.find(end, place + 1, -1)
     return penalties
-
-
-def logit_bias(text: str, params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
-    """Raise or lower characters by what is given for each; those unknown to the model are left."""
-    penalties: dict[int, float] = {}
-    for characters, bias in (params.logit_bias or {}).items():
-        for id_ in vocabulary.look_up(str(characters)).tolist():
-            penalties[id_] = penalties.get(id_, 0) - bias
-    penalties.pop(-1, None)
-    return penalties
-
-
-# by the field of SamplingParams that is its strength; 0 or nothing: it is off
-PENALTIES = {"dry_multiplier": dry, "logit_bias": logit_bias}
 
 
 def register(name: str, function: Function) -> None:
@@ -177,7 +160,7 @@ def applied(each: Sequence[SamplingParams], acting: npt.NDArray[np.bool_]) -> li
     return result
 
 
-def leave(weights: Any, these: Sequence[Applied]) -> Any:
+def apply_filters(weights: Any, these: Sequence[Applied]) -> Any:
     """Weights (N, V), the likeliest first, with 0 for what the filters leave out.
 
     Args:
@@ -189,14 +172,10 @@ def leave(weights: Any, these: Sequence[Applied]) -> Any:
     return weights
 
 
-def penalties(params: SamplingParams) -> list[str]:
-    """The penalties that are asked for."""
-    return [name for name in PENALTIES if getattr(params, name)]
-
-
 def not_compiled(each: Sequence[SamplingParams]) -> list[str]:
     """What is asked for that the compiled loop has no kernel for."""
-    names = [name for params in each for name in [*penalties(params), *active(params)]]
+    names = [name for params in each for name in active(params)]
+    names += ["dry_multiplier"] * any(params.dry_multiplier for params in each)
     return [name for name in dict.fromkeys(names) if name not in COMPILED]
 
 

@@ -1,91 +1,70 @@
-"""The network stepped with NumPy alone: what writes a text a moment after the command.
+"""Stepping a model with NumPy alone: what writes a text a moment after the command.
 
-A step is a list of NumPy calls, made once for a number of streams, each with its operands
-and its output bound: nothing is allocated and little is looked up per character. Which calls,
-and how few, is `numpy_layers`'s business.
+What is stepped has two functions, and all that it carries is in the state:
+
+    advance(ids (N,), state) -> state       one character more in each of N streams
+    logits(state) -> (N, V)                 of the next one
+
+It is a network (`NumpyNetwork`), the mean of several (`NumpyEnsemble`), or either of them mixed
+with counts (`NumpyCounts`). A state is never changed, so all of them are safe to share between
+threads. At 2 x 128 a call of NumPy weighs as much as its arithmetic, so there are few of them.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
-from charrnn.generation.numpy_layers import KERNELS, Call, Layer
-from charrnn.generation.state import State, joined, rows_of
-from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, each_of
+from charrnn.counts import Counts, Walk
+from charrnn.generation.state import State
+from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded
+from charrnn.single_thread import single_blas_thread
 from charrnn.text.vocabulary import Vocabulary
 
-# A character's products are over in microseconds. Threads of the BLAS would meet after each, and
-# wait there for any that another program keeps from its core: with both cores busy, 4 streams of
-# 2 x 128 wrote 500 characters a second on two threads, and 23,600 on one.
-on_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
-# Below this a product with a few vectors takes longer than one product for each
-_TOGETHER_FROM = 4
+# as arrays: NumPy takes twice as long over a Python number
+_ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)
+_FEW = 4  # streams, at most, that step through counts one by one
 
 
 class Stepped(Protocol):
-    """N streams that are stepped together."""
+    """A model, one character at a time."""
 
-    def take_in(self, ids: Ids) -> None:
-        """Step each over one character (N,)."""
+    def advance(self, ids: Ids, state: State) -> State:
+        """The state after one character (N,) more."""
 
-    def scores(self) -> Array | Floats:
-        """The logits (N, V) of the next character, or what their softmax does not tell apart."""
-
-    def state(self) -> State: ...
+    def logits(self, state: State) -> Array | Floats:
+        """What the softmax of gives the probabilities (N, V) of the next character."""
 
 
-class SteppingEngine(ABC):
-    """What steps N streams a character at a time, whatever it makes of one."""
+class NumpyEngine:
+    """Reads and writes N streams at once; safe to share between threads.
 
-    @abstractmethod
-    def steps(self, state: State) -> Stepped:
-        """Streams in a state."""
+    Args:
+        stepped: the model.
+        exp: writes the exponentials of its first argument into the second.
+    """
 
-    @abstractmethod
-    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """Take in characters that are known; see `NumpyEngine.read`."""
+    def __init__(
+        self,
+        stepped: Stepped,
+        vocabulary: Vocabulary,
+        exp: Callable[[Floats, Floats], object] = np.exp,
+    ) -> None:
+        self.stepped, self.vocabulary = stepped, vocabulary
+        self._exp = exp
 
-    @on_one_thread
+    @single_blas_thread()
     def advance(self, ids: Ids, state: State) -> State:
         """The state after known characters (N, T)."""
-        steps = self.steps(state)
         with np.errstate(all="ignore"):
             for t in range(ids.shape[1]):
-                steps.take_in(ids[:, t])
-        return steps.state()
+                state = self.stepped.advance(ids[:, t], state)
+        return state
 
-
-class NumpyEngine(SteppingEngine):
-    """Reads and writes N streams at once; safe to share between threads."""
-
-    def __init__(self, folded: Folded) -> None:
-        self.folded = folded
-        architecture = folded.architecture
-        kernel = KERNELS[architecture.kind]
-        self.hidden_scale = np.float32(kernel.hidden_scale)
-        with np.errstate(all="ignore"):
-            self.layers: list[Layer] = [kernel(folded, i) for i in range(architecture.num_layers)]
-            # (V, G*H), as the first layer wants its rows
-            self.table = np.ascontiguousarray(kernel.rows(folded.table.T).T)
-            self.decoder = np.ascontiguousarray(folded.decoder.T / self.hidden_scale)  # (H, V)
-        self.rows = list(self.table)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.folded.vocabulary
-
-    def steps(self, state: State) -> Steps:
-        """Streams in a state."""
-        return Steps(self, state)
-
-    @on_one_thread
+    @single_blas_thread()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Take in characters that are known.
 
@@ -94,24 +73,18 @@ class NumpyEngine(SteppingEngine):
             state: that before the first of them.
 
         Returns:
-            The logits (N, T, V) of the character after each, and the state after the last.
+            The logits (N, T, V) of the character after each, and the state after the last. Those of
+            an ensemble, and of a mix with counts, are ln p.
         """
-        steps = Steps(self, state)
-        tops = np.empty((*ids.shape, self.folded.architecture.hidden_size), np.float32)
+        logits = np.empty((*ids.shape, len(self.vocabulary)), np.float32)
         with np.errstate(all="ignore"):
             for t in range(ids.shape[1]):
-                steps.take_in(ids[:, t])
-                tops[:, t] = steps.top
-            logits = self.decode(tops)
-        return logits, steps.state()
+                state = self.stepped.advance(ids[:, t], state)
+                each = self.stepped.logits(state)
+                logits[:, t] = log_softmax(each) if isinstance(self.stepped, NumpyCounts) else each
+        return logits, state
 
-    def decode(self, top: Array) -> Array:
-        """The logits (..., V) that the top vectors (..., H) of `Steps` give."""
-        logits: Array = top @ self.decoder
-        logits += self.folded.decoder_bias
-        return logits
-
-    @on_one_thread
+    @single_blas_thread()
     def write(
         self,
         ids: Ids,
@@ -141,123 +114,200 @@ class NumpyEngine(SteppingEngine):
         Raises:
             RunError: the logits are not numbers.
         """
-        N, T = uniforms.shape
-        texts = list(ids[:, None]) if texts is None else texts
-        if apart := one_by_one(self.write, ids, state, uniforms, params, texts):
-            return apart
-        steps = Steps(self, state)
-        sampler = TokenSampler(params, self.vocabulary, texts)
-        products = np.empty(sampler.scores.shape, np.float32)
-        decode = partial(np.matmul, steps.top, self.decoder, products)
-        add_bias = partial(np.add, products, self.folded.decoder_bias, sampler.scores)
-        written = np.empty((T, N), np.int64)
+        sampler = TokenSampler(
+            params, self.vocabulary, list(ids[:, None]) if texts is None else texts, self._exp
+        )
+        written = np.empty(uniforms.shape, np.int64)
         with np.errstate(all="ignore"):
-            if N == 1:
-                last = int(ids[0])
-                for t, uniform in enumerate(uniforms[0].tolist()):
-                    steps.take_in_one(last)
-                    decode()
-                    add_bias()
-                    written[t] = last = sampler.draw_one(uniform)
-            else:
-                for t in range(T):
-                    steps.take_in(ids)
-                    decode()
-                    add_bias()
-                    ids = written[t]
-                    sampler.draw(uniforms[:, t], ids)
-        return written.T, steps.state()
+            for t in range(uniforms.shape[1]):
+                state = self.stepped.advance(ids, state)
+                ids = written[:, t] = sampler.draw(self.stepped.logits(state), uniforms[:, t])
+        return written, state
 
 
-def one_by_one(
-    write: Callable[..., tuple[Ids, State]],
-    ids: Ids,
-    state: State,
-    uniforms: Floats,
-    params: Params,
-    texts: Sequence[Ids],
-) -> tuple[Ids, State] | None:
-    """What `NumpyEngine.write` returns, of streams so few that each is faster alone; else None."""
-    N = len(ids)
-    if not 1 < N < _TOGETHER_FROM:
-        return None
-    each = [
-        write(ids[[n]], rows_of(state, [n]), uniforms[[n]], one, texts=texts[n : n + 1])
-        for n, one in enumerate(each_of(params, N))
-    ]
-    return np.concatenate([w for w, _ in each]), joined([s for _, s in each])
+# One step of each cell, from
+#
+#     z          (N, G*H)  what the gates read, overwritten
+#     recurrent  (N, G*H)  the recurrent sums, overwritten
+#     h, c       (N, H)    what is carried
+#
+# to what is carried on. sigmoid(x) is (1 + tanh(x / 2)) / 2, whose inner half is in the weights, so
+# that one tanh covers all gates.
 
 
-class Steps:
-    """The buffers of N streams, and the calls of a step on them.
+def _lstm(z: Array, recurrent: Array, h: Array, c: Array) -> tuple[Array, ...]:
+    H = h.shape[1]
+    z += recurrent
+    np.tanh(z, z)
+    sigmoids, g = z[:, : 3 * H], z[:, 3 * H :]
+    sigmoids += _ONE
+    sigmoids *= _HALF
+    g *= z[:, :H]
+    c = z[:, H : 2 * H] * c
+    c += g
+    h = np.tanh(c)
+    h *= z[:, 2 * H : 3 * H]
+    return h, c
 
-    With one stream all arrays lose their first axis: NumPy then does the same for less.
+
+def _gru(z: Array, recurrent: Array, h: Array) -> tuple[Array, ...]:
+    H = h.shape[1]
+    sigmoids, n = z[:, : 2 * H], z[:, 2 * H :]
+    sigmoids += recurrent[:, : 2 * H]
+    np.tanh(sigmoids, sigmoids)
+    sigmoids += _ONE
+    sigmoids *= _HALF
+    n += z[:, :H] * recurrent[:, 2 * H :]
+    n = np.tanh(n)
+    h = h - n
+    h *= z[:, H : 2 * H]
+    h += n
+    return (h,)
+
+
+def _rnn(z: Array, recurrent: Array, h: Array) -> tuple[Array, ...]:
+    z += recurrent
+    return (np.tanh(z, z),)
+
+
+class _CellStep(NamedTuple):
+    """Attributes: step, as above; gates in the order of its sums."""
+
+    step: Callable[..., tuple[Array, ...]]
+    gates: str
+
+
+CELLS = {
+    "lstm": _CellStep(_lstm, "ifog"),
+    "gru": _CellStep(_gru, "rzn"),
+    "rnn": _CellStep(_rnn, "h"),
+}
+
+
+class NumpyNetwork:
+    """A network with one of `CELLS`.
+
+    The decoder reads the outputs of all layers that count side by side: with skip connections their
+    sum is a part of its product.
 
     Attributes:
-        top: (N, H), the vectors that the decoder reads (times the engine's `hidden_scale`).
+        num_layers: of its state.
     """
 
-    def __init__(self, engine: NumpyEngine, state: State) -> None:
-        self._engine = engine
-        architecture = engine.folded.architecture
-        H, L = architecture.hidden_size, architecture.num_layers
-        N = len(state[0][0])
-        axes = () if N == 1 else (N,)
-        # for each layer its hidden vectors, and where they are something else what is read of it
-        each = 1 if engine.folded.reads_what_is_carried else 2
-        hidden = np.zeros((*axes, L * each * H), np.float32)
-        vectors = [hidden[..., k * H : (k + 1) * H] for k in range(L * each)]
-        self.top = vectors[-1] if architecture.skip != "sum" else np.zeros_like(vectors[-1])
-        self._entry = np.empty((*axes, engine.table.shape[1]), np.float32)
-        self._calls: list[Call] = []
-        self._carried: list[tuple[Array, ...]] = []
-        for i, layer in enumerate(engine.layers):
-            place = i * each
-            below = hidden[..., max(place - 1, 0) * H : (place + 1) * H]
-            calls, carried = layer.calls(below, vectors[place], self._entry)
-            self._calls += calls
-            if each == 2:
-                self._calls += self._output_calls(i, vectors[place], vectors[place + 1])
-            self._carried.append(carried)
-            for buffer, value in zip(carried, state[i], strict=True):
-                buffer[...] = value.reshape(buffer.shape)
-        hidden *= engine.hidden_scale
+    def __init__(self, folded: Folded) -> None:
+        a = folded.architecture
+        cell, H = a.cell, a.hidden_size
+        self.num_layers = a.num_layers
+        self._step, gates = CELLS[a.kind]
+        rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])
+        scales = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
 
-    def _output_calls(self, layer: int, h: Array, output: Array) -> list[Call]:
-        """The calls that make of a layer's hidden vectors (N, H) what is read of it, and sum it."""
-        add = partial(np.add, self.top, output, self.top)
-        return [
-            partial(np.multiply, h, self._engine.folded.scales[layer], output),
-            add if layer else partial(np.copyto, self.top, output),
-        ]
+        def laid_out(weight: Array) -> Array:
+            return np.ascontiguousarray(weight.T[..., rows] * scales)
 
-    def take_in(self, ids: Ids) -> None:
-        """Step each stream over one character (N,)."""
-        if self._entry.ndim == 1:
-            self.take_in_one(int(ids[0]))
-            return
-        # mode "clip" because "raise" goes through a copy of the output
-        self._engine.table.take(ids, 0, self._entry, "clip")
-        for call in self._calls:
-            call()
+        with np.errstate(all="ignore"):
+            slopes = folded.scales or [_ONE] * a.num_layers
+            self._table = laid_out(folded.table.T)
+            inputs = zip(folded.inputs, slopes, strict=False)
+            self._inputs = [laid_out(weight * slope) for weight, slope in inputs]
+            self._biases = [laid_out(bias) for bias in folded.biases]
+            self._recurrent = [laid_out(weight) for weight in folded.recurrent]
+            read = folded.scales or [_ONE]
+            self._decoder = np.concatenate([(folded.decoder * slope).T for slope in read])
+        self._num_read = len(read)
+        self._hidden_bias, self._decoder_bias = folded.hidden_bias, folded.decoder_bias
 
-    def take_in_one(self, id_: int) -> None:
-        """Step the only stream over one character."""
-        np.copyto(self._entry, self._engine.rows[id_])
-        for call in self._calls:
-            call()
+    def advance(self, ids: Ids, state: State) -> State:
+        after: State = []
+        z = self._table[ids]
+        for layer, carried in enumerate(state):
+            if layer:
+                z = after[-1][0] @ self._inputs[layer - 1]
+                z += self._biases[layer - 1]
+            h = carried[0]
+            recurrent = h @ self._recurrent[layer]
+            if self._hidden_bias:
+                recurrent[:, -h.shape[1] :] += self._hidden_bias[layer]
+            after.append(self._step(z, recurrent, *carried))
+        return after
 
-    def scores(self) -> Array:
-        """The logits (N, V) of the next character; of one stream (V,)."""
-        return self._engine.decode(self.top)
+    def logits(self, state: State) -> Array:
+        read = [layer[0] for layer in state[-self._num_read :]]
+        logits: Array = (read[0] if len(read) == 1 else np.concatenate(read, 1)) @ self._decoder
+        logits += self._decoder_bias
+        return logits
 
-    def state(self) -> State:
-        """A copy of what the layers carry now."""
-        H = self._engine.folded.architecture.hidden_size
-        return [
-            (
-                (carried[0] / self._engine.hidden_scale).reshape(-1, H),
-                *(vector.copy().reshape(-1, H) for vector in carried[1:]),
-            )
-            for carried in self._carried
-        ]
+
+class NumpyEnsemble:
+    """Several networks, whose probabilities are averaged; the logits are ln of the mean.
+
+    The state is the members' layers, one member after the other.
+
+    Args:
+        shares: the weights of the mean, which sum to 1.
+    """
+
+    def __init__(self, members: Sequence[NumpyNetwork], shares: Sequence[float]) -> None:
+        self._members, self._log_shares = members, np.log(shares)
+
+    def _parts(self, state: State) -> Iterator[tuple[NumpyNetwork, State]]:
+        first = 0
+        for member in self._members:
+            last = first + member.num_layers
+            yield member, state[first:last]
+            first = last
+
+    def advance(self, ids: Ids, state: State) -> State:
+        parts = self._parts(state)
+        return [layer for member, own in parts for layer in member.advance(ids, own)]
+
+    def logits(self, state: State) -> Floats:
+        logs = [log_softmax(member.logits(own)) for member, own in self._parts(state)]
+        weighted = [own + share for own, share in zip(logs, self._log_shares, strict=True)]
+        mean: Floats = np.logaddexp.reduce(weighted)
+        return mean
+
+
+class NumpyCounts:
+    """A network, or several, mixed with counts (`charrnn.counts.mixing`).
+
+    The nodes (N, K) of the counts come last in the state.
+
+    Args:
+        network: whose state comes first; it is not asked where it has no say.
+        log: the logarithm of probabilities.
+        walks: whether all streams step through the counts one by one, which adds up in one order.
+    """
+
+    def __init__(
+        self,
+        network: Stepped,
+        counts: Counts,
+        log: Callable[[Array], Array] = np.log,
+        walks: bool = False,
+    ) -> None:
+        self._network = network if counts.needs_network else None
+        self._table, self._by_length = counts.table, counts.by_length
+        self._walk, self._log, self._walks = Walk(counts.table), log, walks
+
+    def advance(self, ids: Ids, state: State) -> State:
+        *carried, (nodes,) = state
+        if self._network is not None:
+            carried = self._network.advance(ids, carried)
+        if len(ids) > _FEW:
+            return [*carried, (self._table.after_each(ids, nodes),)]
+        walk = self._walk
+        each = zip(nodes, ids.tolist(), strict=True)
+        return [*carried, (np.stack([walk.state(walk.after(walk.nodes(n), i)) for n, i in each]),)]
+
+    def logits(self, state: State) -> Array | Floats:
+        *carried, (nodes,) = state
+        if len(nodes) > _FEW and not self._walks:
+            p = self._table.predicted(nodes)
+        else:
+            p = np.stack([self._walk.predicted(self._walk.nodes(each)) for each in nodes])
+        of_network, of_counts = self._by_length[np.count_nonzero(nodes, 1)].T[..., None]
+        scores: Array | Floats = of_counts * self._log(p)
+        if self._network is not None:
+            scores = scores + of_network * self._network.logits(carried)
+        return scores

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.engines import Engine, Engines, Reader
+from charrnn.generation.engines import Engine, Engines
 from charrnn.generation.filters import active
 from charrnn.generation.state import State, beginning, rows_of
 from charrnn.generation.stream import Stream, write_on
@@ -54,7 +54,7 @@ class Beginning(NamedTuple):
     last: int | None
     state: State
 
-    def then(self, ids: Sequence[int], reader: Reader) -> Beginning:
+    def then(self, ids: Sequence[int], reader: Engine) -> Beginning:
         """The same after these characters."""
         if not len(ids):
             return self

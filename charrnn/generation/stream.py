@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charrnn.generation import filters
 from charrnn.generation.engines import Engine
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Ids, banned_ids
@@ -19,7 +18,7 @@ from charrnn.text.vocabulary import Vocabulary
 STEPS = 100  # a moving temperature stands still for a hundredth of the text
 
 
-class Course(NamedTuple):
+class TemperatureSchedule(NamedTuple):
     """From the first temperature to the last along `length` characters, in even steps."""
 
     first: float
@@ -27,7 +26,7 @@ class Course(NamedTuple):
     length: int
 
     @classmethod
-    def of(cls, temperature: float | str, length: int) -> Course:
+    def of(cls, temperature: float | str, length: int) -> TemperatureSchedule:
         """That of a number, or of a text such as 0.2..1.2.
 
         Raises:
@@ -121,10 +120,12 @@ class Stream:
         self.params, self.vocabulary, self.sample = params, vocabulary, sample
         self.uniforms = uniforms_of(seed, sample)
         self.last, self.written = last, 0
-        self._penalized = bool(filters.penalties(params))
+        self._penalized = params.dry_multiplier > 0
         self.text = list(start) if self._penalized else []
         self.stops = Stops(stops, keep=keep_stop)
-        self._course = Course.of(params.temperature if params.sample else 0, params.length)
+        self._temperature = TemperatureSchedule.of(
+            params.temperature if params.sample else 0, params.length
+        )
 
     @property
     def left(self) -> int:
@@ -133,8 +134,8 @@ class Stream:
 
     def now(self) -> tuple[SamplingParams, int]:
         """The params of the next character, and of how many from it on."""
-        temperature, alike = self._course.at(self.written)
-        if self._course.moves:
+        temperature, alike = self._temperature.at(self.written)
+        if self._temperature.moves:
             return replace(self.params, temperature=temperature), alike
         return self.params, alike
 

@@ -1,10 +1,10 @@
 """Draw the next character from the network's logits.
 
-The probabilities are the softmax at a temperature over the characters that are not banned, cut
-down by the filters. A draw is the inverse of their cumulated sum at one uniform number in
-[0, 1), so that the same numbers give the same text in every engine, but for draws that fall
-within rounding of a boundary. The sums are in float64: a vocabulary is short beside the
-network, and float32 sums would move those boundaries a billion times as far.
+The probabilities are the softmax at a temperature of the logits and their bias, cut down by the
+filters. A draw is the inverse of their cumulated sum at one uniform number in [0, 1), so that the
+same numbers give the same text in every engine, but for draws that fall within rounding of a
+boundary. The sums are in float64: a vocabulary is short beside the network, and float32 sums would
+move those boundaries a billion times as far.
 
 Each stream of a batch may have params of its own.
 """
@@ -12,7 +12,7 @@ Each stream of a batch may have params of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
+Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -30,6 +31,7 @@ Flags = npt.NDArray[np.bool_]
 # The inverse of a temperature is held below this, so that no difference of float32 logits
 # times it leaves the range of float64; at that heat everything but the likeliest is 0 anyway.
 _COLDEST = 1e260
+_NO_IDS = np.empty(0, np.int64)
 
 Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
 
@@ -56,35 +58,46 @@ def banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
     return sorted(known)
 
 
+def logit_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
+    """What is added to the logits (V,): minus infinity for what is banned, 0 for most.
+
+    Characters that the model does not know are left out.
+
+    Raises:
+        InputError: all characters are banned.
+    """
+    biases = np.zeros(len(vocabulary))
+    for characters, bias in (params.logit_bias or {}).items():
+        for id_ in vocabulary.look_up(str(characters)).tolist():
+            if id_ >= 0:
+                biases[id_] += bias
+    biases[banned_ids(params, vocabulary)] = -np.inf
+    return biases.astype(np.float32)
+
+
 class Batch:
     """The params of N streams as arrays.
 
     Attributes:
         greedy: (N,), whether the likeliest character is taken.
         scale: (N, 1), what the logits are multiplied with; 1 where `greedy`.
-        banned: (N, V), true for what is never drawn.
+        bias: (N, V), what is added to the logits before; None where that is nothing.
         filters: those of streams that are not `greedy`.
-        penalized: the streams that have a penalty, with its function.
+        penalized: the streams that have a penalty.
     """
 
     def __init__(self, params: Params, streams: int, vocabulary: Vocabulary) -> None:
         self.each = each = each_of(params, streams)
-        self.vocabulary = vocabulary
         temperatures = np.array([temperature_of(one) for one in each])
         self.greedy: Flags = temperatures == 0
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, _COLDEST)
         self.scale: Floats = np.where(self.greedy, 1, scale)[:, None]
-        self.banned: Flags = np.zeros((streams, len(vocabulary)), bool)
-        for row, one in zip(self.banned, each, strict=True):
-            if one.ban:
-                row[banned_ids(one, vocabulary)] = True
+        self.bias: Array | None = None
+        if any(one.ban or one.logit_bias for one in each):
+            self.bias = np.stack([logit_bias(one, vocabulary) for one in each])
         self.filters = filters.applied(each, ~self.greedy)
-        self.penalized = [
-            (n, filters.PENALTIES[name])
-            for n, one in enumerate(each)
-            for name in filters.penalties(one)
-        ]
+        self.penalized = [n for n, one in enumerate(each) if one.dry_multiplier]
 
 
 class Penalties:
@@ -100,9 +113,8 @@ class Penalties:
 
     def subtract(self, scores: Any) -> None:
         """From logits (N, V)."""
-        for n, function in self._batch.penalized:
-            penalties = function(self._texts[n], self._batch.each[n], self._batch.vocabulary)
-            for id_, penalty in penalties.items():
+        for n in self._batch.penalized:
+            for id_, penalty in filters.dry(self._texts[n], self._batch.each[n]).items():
                 scores[n, id_] -= penalty
 
     def written(self, ids: Sequence[int]) -> None:
@@ -123,24 +135,12 @@ def likeliest_first(scores: Floats) -> Ids:
     return np.argsort(-scores, axis=-1, kind="stable")
 
 
-class Functions(NamedTuple):
-    """What an engine computes exponentials (into a second array) and logarithms with."""
-
-    exp: Callable[[Floats, Floats], object]
-    log: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-
-
-FLOAT = Functions(np.exp, np.log)
-
-
 class TokenSampler:
-    """Draws for N streams at once, in buffers of its own.
-
-    Write the logits into `scores` (N, V), or (V,) when N is 1, then call `draw`, or
-    `draw_one`, which a single stream's speed rests on.
+    """Draws for N streams at once.
 
     Args:
         texts: ids of what stands before, in each stream, which the penalties go by.
+        exp: writes the exponentials of its first argument into the second.
     """
 
     def __init__(
@@ -148,82 +148,53 @@ class TokenSampler:
         params: Params,
         vocabulary: Vocabulary,
         texts: Sequence[Ids],
-        functions: Functions = FLOAT,
+        exp: Callable[[Floats, Floats], object] = np.exp,
     ) -> None:
-        streams = len(texts)
-        batch = Batch(params, streams, vocabulary)
-        table = np.empty((streams, len(vocabulary)))
-        self._table = table  # the same numbers as `scores`
-        self._exp = functions.exp
-        self.scores = table[0] if streams == 1 else table
-        self._reached = np.empty(self.scores.shape, bool)
-        self._rows = np.arange(streams)
+        batch = Batch(params, len(texts), vocabulary)
         # what nothing asks for costs nothing
-        self._banned = np.nonzero(batch.banned) if batch.banned.any() else None
+        self._bias, self._filters, self._exp = batch.bias, batch.filters, exp
         self._scale = batch.scale if (batch.scale != 1).any() else None
-        self._filters = batch.filters
         self._penalties = Penalties(batch, texts) if batch.penalized else None
         self._all_greedy = bool(batch.greedy.all())
         self._greedy = batch.greedy if batch.greedy.any() else None
 
-    def draw_one(self, uniform: float) -> int:
-        """The id for the one stream's `scores`, which are overwritten."""
-        scores = self.scores
-        self._lower()
-        likeliest = scores.argmax()
-        highest = scores[likeliest]
-        if not -np.inf < highest < np.inf:
-            raise not_numbers()
-        if self._all_greedy:
-            drawn = int(likeliest)
-        else:
-            self._cumulate(highest)
-            drawn = int(scores.searchsorted(uniform * scores[-1], "right"))
-        if self._penalties is not None:
-            self._penalties.written([drawn])
-        return drawn
+    def draw(self, logits: npt.NDArray[Any], uniforms: Floats) -> Ids:
+        """The ids (N,) for logits (N, V), float32 or float64, at uniforms (N,).
 
-    def draw(self, uniforms: Floats, ids: Ids) -> None:
-        """The ids (N,) for `scores` (N, V), which are overwritten, at `uniforms` (N,)."""
-        scores = self.scores
-        self._lower()
-        scores.argmax(1, ids)
-        highest = scores[self._rows, ids][:, None]
+        Raises:
+            RunError: there is nothing to choose among, or no numbers.
+        """
+        if self._bias is not None:
+            logits = logits + self._bias
+        scores: Floats = logits.astype(np.float64)
+        if self._penalties is not None:
+            self._penalties.subtract(scores)
+        highest = scores.max(1, keepdims=True)
         if not np.isfinite(highest).all():
             raise not_numbers()
+        ids: Ids = scores.argmax(1) if self._greedy is not None else _NO_IDS
         if not self._all_greedy:
-            likeliest = None if self._greedy is None else ids[self._greedy]
-            self._cumulate(highest)
-            np.less_equal(scores, uniforms[:, None] * scores[:, -1:], self._reached)
-            self._reached.sum(1, out=ids)
-            if likeliest is not None:
-                ids[self._greedy] = likeliest
+            drawn = self._drawn(scores, highest, uniforms)
+            ids = drawn if self._greedy is None else np.where(self._greedy, ids, drawn)
         if self._penalties is not None:
             self._penalties.written(ids.tolist())
+        return ids
 
-    def _lower(self) -> None:
-        """Take out what is banned, and subtract the penalties."""
-        if self._banned is not None:
-            self._table[self._banned] = -np.inf
-        if self._penalties is not None:
-            self._penalties.subtract(self._table)
-
-    def _cumulate(self, highest: npt.NDArray[np.float64]) -> None:
-        """Turn `scores` into unnormalized cumulated probabilities."""
-        scores, table = self.scores, self._table
+    def _drawn(self, scores: Floats, highest: Floats, uniforms: Floats) -> Ids:
+        """The ids for scores (N, V), which are overwritten, whose maxima are `highest` (N, 1)."""
         order = likeliest_first(scores) if self._filters else None
-        np.subtract(scores, highest, scores)
+        scores -= highest
         if self._scale is not None:
-            np.multiply(table, self._scale, table)
+            scores *= self._scale
         self._exp(scores, scores)
         if order is not None:
-            if scores.ndim == 1:  # an index is faster than along an axis
-                ranked = scores[order][None]
-                scores[order] = filters.leave(ranked, self._filters)[0]
-            else:
-                ranked = scores[self._rows[:, None], order]
-                scores[self._rows[:, None], order] = filters.leave(ranked, self._filters)
-        np.add.accumulate(scores, -1, None, scores)
+            ranked = np.take_along_axis(scores, order, 1)
+            np.put_along_axis(scores, order, filters.apply_filters(ranked, self._filters), 1)
+        np.add.accumulate(scores, 1, None, scores)
+        if len(scores) == 1:  # a search is faster than a look at each
+            return scores[0].searchsorted(uniforms * scores[0, -1], "right")
+        ids: Ids = (scores <= uniforms[:, None] * scores[:, -1:]).sum(1)
+        return ids
 
 
 def not_numbers() -> RunError:

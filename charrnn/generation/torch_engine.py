@@ -1,6 +1,6 @@
 """The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
 
-It steps every cell, and so also what the other engines have no kernel for, on a CPU as well.
+It steps every cell and network, somebody's own too, on a CPU as well.
 
 The characters are drawn on the GPU too, so that a chunk runs without waiting for it: all but
 penalties, which go by the text, and filters of somebody's own, which are NumPy's.
@@ -9,6 +9,8 @@ penalties, which go by the text, and filters of somebody's own, which are NumPy'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 from charrnn.generation import filters
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import (
+    Array,
     Batch,
     Floats,
     Ids,
@@ -24,13 +27,13 @@ from charrnn.generation.token_sampler import (
     Penalties,
     not_numbers,
 )
-from charrnn.generation.weights import Array
 from charrnn.models.ensemble import Trained
 from charrnn.network_ensemble import any_network_of
+from charrnn.single_thread import torch_worker
 
 
 class TorchEngine:
-    """Writes as `NumpyEngine` does.
+    """Reads and writes as `NumpyEngine` does; safe to share between threads.
 
     Args:
         device: by default the first CUDA GPU, or the CPU where there is none.
@@ -38,24 +41,19 @@ class TorchEngine:
 
     def __init__(self, model: Trained, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        # TF32 would leave the other engines' text far sooner than rounding does
-        torch.backends.cudnn.allow_tf32 = False
         self._vocabulary = model.vocabulary
         self._network = any_network_of(model).eval().requires_grad_(False).to(self.device)
 
-    @torch.inference_mode()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`."""
         if ids.shape[1] == 0:
             return np.empty((len(ids), 0, len(self._vocabulary)), np.float32), state
-        logits, carried = self._network(self._tensor(ids), self._tensors(state))
-        return logits.cpu().numpy(), _arrays(carried)
+        return torch_worker().submit(self._read, ids, state).result()
 
     def advance(self, ids: Ids, state: State) -> State:
         """As `NumpyEngine.advance`."""
         return self.read(ids, state)[1]
 
-    @torch.inference_mode()
     def write(
         self,
         ids: Ids,
@@ -66,19 +64,29 @@ class TorchEngine:
         texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
-        carried = self._tensors(state)
-        last, draws = self._tensor(ids), self._tensor(uniforms)
         batch = Batch(params, len(ids), self._vocabulary)
         before = list(ids[:, None]) if texts is None else texts
+        return torch_worker().submit(self._write, ids, state, uniforms, batch, before).result()
+
+    @torch.inference_mode()
+    def _read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        with _exact_float32():
+            logits, carried = self._network(self._tensor(ids), self._tensors(state))
+        return logits.cpu().numpy(), _arrays(carried)
+
+    @torch.inference_mode()
+    def _write(
+        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, before: Sequence[Ids]
+    ) -> tuple[Ids, State]:
+        carried = self._tensors(state)
+        last, draws = self._tensor(ids), self._tensor(uniforms)
         sampler = TorchTokenSampler(batch, before, self.device)
         written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
-        numbers = torch.tensor(True, device=self.device)
-        for t in range(uniforms.shape[1]):
-            logits, carried = self._network(last[:, None], carried)
-            numbers &= sampler.are_numbers(logits[:, 0])
-            last = sampler.draw(logits[:, 0], draws[:, t])
-            written[:, t] = last
-        if not numbers.item():
+        with _exact_float32():
+            for t in range(uniforms.shape[1]):
+                logits, carried = self._network(last[:, None], carried)
+                last = written[:, t] = sampler.draw(logits[:, 0], draws[:, t])
+        if not sampler.numbers.item():
             raise not_numbers()
         return written.cpu().numpy(), _arrays(carried)
 
@@ -89,6 +97,11 @@ class TorchEngine:
         return [tuple(self._tensor(v) for v in layer) for layer in state]
 
 
+def _exact_float32() -> AbstractContextManager[Any]:
+    """cuDNN without TF32, which would leave the other engines' text far sooner than rounding."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
 def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
     return [tuple(v.cpu().numpy() for v in layer) for layer in carried]
 
@@ -97,16 +110,19 @@ class TorchTokenSampler:
     """Draws as `TokenSampler` does, without waiting for the device where it need not.
 
     What some stream asks for is computed for all; for the others it changes nothing.
+
+    Attributes:
+        numbers: whether there was something to choose among each time.
     """
 
     def __init__(self, batch: Batch, texts: Sequence[Ids], device: str) -> None:
         def tensor(array: np.ndarray) -> Tensor:
             return torch.tensor(array, device=device)
 
+        self.numbers = tensor(np.array(True))
         self._all_greedy = bool(batch.greedy.all())
-        self._greedy = tensor(batch.greedy)
-        self._scale = tensor(batch.scale)
-        self._banned = tensor(batch.banned) if batch.banned.any() else None
+        self._greedy, self._scale = tensor(batch.greedy), tensor(batch.scale)
+        self._bias = None if batch.bias is None else tensor(batch.bias)
         self._filters = [
             each._replace(
                 function=each.function if each.name in filters.FILTERS else _through_numpy(each),
@@ -119,17 +135,14 @@ class TorchTokenSampler:
         if self._penalties is not None:
             filters.tell_fallback("torch", "penalties", "each character waits for their function")
 
-    def are_numbers(self, logits: Tensor) -> Tensor:
-        """Whether there is something to choose among logits (N, V) for every stream."""
-        return self._allowed(logits).amax(-1).isfinite().all()
-
     def draw(self, logits: Tensor, uniforms: Tensor) -> Tensor:
         """The ids (N,) for logits (N, V) at uniforms (N,)."""
-        scores = self._allowed(logits).double()
+        scores = (logits if self._bias is None else logits + self._bias).double()
         if self._penalties is not None:
             lowered = scores.cpu()
             self._penalties.subtract(lowered)
             scores = lowered.to(scores.device)
+        self.numbers &= scores.amax(-1).isfinite().all()
         drawn = likeliest = scores.argmax(-1)
         if not self._all_greedy:
             drawn = torch.where(self._greedy, likeliest, self._drawn(scores, uniforms))
@@ -141,14 +154,11 @@ class TorchTokenSampler:
         weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
         if self._filters:
             order = scores.sort(dim=-1, descending=True, stable=True).indices
-            ranked = filters.leave(weights.gather(-1, order), self._filters)
+            ranked = filters.apply_filters(weights.gather(-1, order), self._filters)
             weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
         sums = weights.cumsum(-1)
         drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
         return drawn.clamp_(max=scores.shape[-1] - 1)  # a sum that is no number is told of later
-
-    def _allowed(self, logits: Tensor) -> Tensor:
-        return logits if self._banned is None else logits.masked_fill(self._banned, -torch.inf)
 
 
 def _through_numpy(each: filters.Applied) -> filters.Function:

@@ -1,11 +1,10 @@
 """A model's weights, folded into as few products a character as there can be.
 
-The embedding's product with the first layer's input weights is the same whenever a
-character is the same, so it becomes a table with a row a character, which holds that
-layer's biases too. A batch normalization that only evaluates is an affine map, which is folded
-into what reads it, the next layer or the decoder. With ``skip=sum`` several outputs are added up,
-each with a slope of its own, which is then left to the engines. Everything is computed in float64
-and rounded once.
+The embedding's product with the first layer's input weights is the same whenever a character is the
+same, so it becomes a table with a row a character, which holds that layer's biases too. A batch
+normalization that only evaluates is an affine map, folded into what reads it, the next layer or the
+decoder; where the layers' outputs are added up (``skip=sum``), each is scaled by itself and the
+shifts go into the decoder's bias. Everything is computed in float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -29,15 +28,14 @@ class Folded:
     """Weights by layer, float32; the cell's G gates stacked in the first axis, in its order.
 
     Attributes:
-        table: (V, G*H), what the first layer gets for each character.
+        table: (V, G*H), what the first layer reads of each character.
         inputs: (G*H, H) for each layer but the first.
         recurrent: (G*H, H) for each layer.
         biases: (G*H,) for each layer but the first.
-        own_biases: for each layer those of the gates that the cell keeps `apart`, one after
-            the other; none for a cell without: the part of the bias that belongs to the
-            recurrent sum.
-        scales: (H,) for each layer, what its output is multiplied with before it is read; none
-            without ``skip=sum``, for then the weights that read it are.
+        hidden_bias: (H,) for each layer of a gru, PyTorch's b_hn: it is reset with the recurrent
+            sum that it belongs to; none for other cells.
+        scales: (H,) for each layer, what its output is multiplied with before the sum of all
+            outputs; none without skip connections.
         decoder: (V, H), decoder_bias: (V,).
     """
 
@@ -47,15 +45,10 @@ class Folded:
     inputs: list[Array]
     recurrent: list[Array]
     biases: list[Array]
-    own_biases: list[Array]
+    hidden_bias: list[Array]
     scales: list[Array]
     decoder: Array
     decoder_bias: Array
-
-    @property
-    def reads_what_is_carried(self) -> bool:
-        """Whether what is read of a layer is its hidden vector itself, times folded weights."""
-        return not self.scales
 
 
 def _product(left: Doubles, right: Doubles) -> Doubles:
@@ -82,7 +75,7 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
     def weight(name: str) -> Doubles:
         return model.weights[name].astype(np.float64, order="C")
 
-    inputs, recurrent, biases, own_biases, scales = [], [], [], [], []
+    inputs, recurrent, biases, hidden_bias, scales = [], [], [], [], []
     # what is read is so many times what was computed, and so much more
     slope, shift = np.ones(architecture.embedding_size), np.zeros(architecture.embedding_size)
     shifts = np.zeros(H)  # of all outputs together
@@ -91,14 +84,12 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
         read = weight(prefix + "weight_ih_l0")
         bias = weight(prefix + "bias_ih_l0") + _times(read, shift)
         second = weight(prefix + "bias_hh_l0")
-        if cell.apart:
-            rows = [cell.rows(gate, H) for gate in cell.apart]
-            own_biases.append(np.concatenate([second[r] for r in rows]).astype(np.float32))
-            for r in rows:
-                second[r] = 0
+        for gate in cell.apart:
+            rows = cell.rows(gate, H)
+            hidden_bias.append(second[rows].astype(np.float32))
+            second[rows] = 0
         bias = bias + second
-        own = model.weights[prefix + "weight_hh_l0"]
-        recurrent.append(np.ascontiguousarray(own, np.float32))
+        recurrent.append(np.ascontiguousarray(model.weights[prefix + "weight_hh_l0"], np.float32))
         inputs.append(read * slope)
         biases.append(bias)
         slope, shift = np.ones(H), np.zeros(H)
@@ -120,7 +111,7 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
-        own_biases=own_biases,
+        hidden_bias=hidden_bias,
         scales=scales,
         decoder=(decoder * slope).astype(np.float32),
         decoder_bias=(weight("decoder.bias") + _times(decoder, shift)).astype(np.float32),

@@ -16,8 +16,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import highlighted, looks_right, slide, text_of, until
-from tests.generation.models import trained_model
-from tests.generation.test_counted import counted
+from tests.generation.models import counted, trained_model
 
 pytestmark = pytest.mark.browser
 

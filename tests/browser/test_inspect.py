@@ -17,9 +17,8 @@ from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import looks_right, until
-from tests.generation.models import CHARACTERS, trained_model
-from tests.generation.test_counted import TEXT as COUNTED
-from tests.generation.test_counted import counted
+from tests.generation.models import CHARACTERS, counted, trained_model
+from tests.generation.models import TEXT as COUNTED
 
 pytestmark = pytest.mark.browser
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from charrnn.counts import Counts, Weights, count
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
+TEXT = (
+    "The cat sat on the mat; the rat sat on the cat.\n"
+    "What a mat! What a cat! That rat, that fat cat's hat.\n"
+) * 12
+WEIGHTS = Weights((0.3, 0.7), (0.8, 0.4))
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
@@ -59,3 +66,15 @@ def trained_model(
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
     """SamplingParams at the model's own temperature."""
     return SamplingParams(temperature=temperature, **how)
+
+
+def counted(
+    kind: str = "lstm",
+    weights: Weights = WEIGHTS,
+    text: str = TEXT,
+    **how: Any,
+) -> TrainedModel:
+    """A model with the counts of a text."""
+    model = trained_model(kind, conviction=2.0, **how)
+    table = count(model.vocabulary.encode(text), len(model.vocabulary), 5)
+    return replace(model, counts=Counts(table, weights))

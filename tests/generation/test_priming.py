@@ -61,7 +61,7 @@ def test_unknown_characters_of_the_start() -> None:
 
 def test_a_start_that_grows_is_read_on_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     sampler, read = Sampler(PRIMED), list[int]()
-    reader = sampler.engines.numpy
+    reader = sampler.engines.reader
     advance = reader.advance
 
     def counted(ids: np.ndarray, state: State) -> State:

@@ -13,13 +13,13 @@ from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.generation import sampler
 from charrnn.generation.sampler import Piece, Sampler, in_order
-from charrnn.generation.state import beginning
 from charrnn.generation.stream import Stream
+from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+from tests.generation.definition import drawn, log_probabilities, probabilities
 from tests.generation.models import params, trained_model
-from tests.generation.test_token_sampler import probabilities
 
 
 def options(**given: Any) -> SamplingParams:
@@ -37,29 +37,18 @@ def texts(model: TrainedModel, **given: Any) -> list[str]:
     return ["".join(p.text for p in pieces if p.sample == n) for n in range(wanted.num_samples)]
 
 
-def plainly_written(
-    model: TrainedModel, start: str, length: int, choice: SamplingParams, seed: int, sample: int
-) -> str:
-    """The definition: every character from the whole text before it, read anew."""
-    engine = Sampler(model).engines.numpy
-    uniforms = np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,)))
-    )
-    text = start
-    for _ in range(length):
-        ids = model.vocabulary.encode(text)[None]
-        logits = engine.read(ids, beginning(model, 1))[0][0, -1]
-        sums = np.cumsum(probabilities(logits, choice))
-        text += model.vocabulary.characters[int(np.argmax(sums > uniforms.random()))]
-    return text[len(start) :]
-
-
 @pytest.mark.parametrize("kind", CELLS)
 def test_samples_are_those_of_the_definition(kind: str) -> None:
+    """Every character from the whole text before it, read anew."""
     model = trained_model(kind)
-    got = texts(model, length=60, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)
+    got = texts(model, length=40, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)
     for n, text in enumerate(got):
-        assert text == plainly_written(model, "Hm, ", 60, params(0.8), 7, n)
+        seeds = np.random.SeedSequence(7, spawn_key=(n,))
+        uniforms = np.random.Generator(np.random.PCG64(seeds))
+        ids = model.vocabulary.encode("Hm, " + text)
+        for logs, id_ in zip(log_probabilities(model, ids)[3:-1], ids[4:], strict=True):
+            each = probabilities(logs, params(0.8), model.vocabulary)
+            assert drawn(each, uniforms.random()) == id_
 
 
 def test_a_seed_says_everything() -> None:
@@ -81,15 +70,6 @@ def test_batches_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
     monkeypatch.setattr(sampler, "_next_steps", lambda steps, seconds: 1 + steps % 7)
     assert texts(model, num_samples=11, until="e") == expected
-
-
-def test_every_engine_writes_it() -> None:
-    model = trained_model()
-    expected = texts(model, num_samples=6, top_p=0.9)
-    assert texts(model, num_samples=6, top_p=0.9, engine="torch") == expected
-    assert texts(model, num_samples=6, top_p=0.9, engine="auto") == expected
-    pytest.importorskip("numba", reason="the extra fast is not installed")
-    assert texts(model, num_samples=6, top_p=0.9, engine="numba") == expected
 
 
 def test_without_a_start_text_it_starts_a_line() -> None:
@@ -123,9 +103,7 @@ def test_likeliest_always() -> None:
     greedy = texts(model, start_text="A", sample=False, temperature=0.7)[0]
     assert greedy == texts(model, start_text="A", temperature=0, seed=99)[0]
     assert greedy == texts(model, start_text="A", top_k=1)[0]
-    engine = Sampler(model).engines.numpy
-    ids = model.vocabulary.encode("A" + greedy)[None]
-    logits = engine.read(ids, beginning(model, 1))[0][0]
+    logits = Model(model).logits("A" + greedy)
     assert model.vocabulary.decode(logits.argmax(-1)[:-1]) == greedy
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.generation.stream import STEPS, Course, uniforms_of
+from charrnn.generation.stream import STEPS, TemperatureSchedule, uniforms_of
 from charrnn.model import Model
 from charrnn.options.ranges import TEMPERATURE, temperatures_of
+from tests.generation.definition import drawn, probabilities
 from tests.generation.models import params, trained_model
-from tests.generation.test_token_sampler import probabilities
 
 
 def test_as_it_is_written() -> None:
@@ -25,11 +25,11 @@ def test_as_it_is_written() -> None:
 
 @given(st.integers(1, 1000), st.sampled_from([(0.2, 1.2), (1.0, 0.0), (0.5, 0.5)]))
 def test_it_moves_evenly_from_the_first_to_the_last(length: int, ends: tuple[float, float]) -> None:
-    course, place, seen = Course(*ends, length), 0, []
+    schedule, place, seen = TemperatureSchedule(*ends, length), 0, []
     while place < length:
-        temperature, alike = course.at(place)
+        temperature, alike = schedule.at(place)
         assert 1 <= alike <= length - place
-        assert {course.at(p)[0] for p in (place, place + alike - 1)} == {temperature}
+        assert {schedule.at(p)[0] for p in (place, place + alike - 1)} == {temperature}
         seen.append((place, temperature))
         place += alike
     assert place == length
@@ -43,11 +43,11 @@ def test_it_moves_evenly_from_the_first_to_the_last(length: int, ends: tuple[flo
 def test_each_character_is_chosen_at_its_temperature() -> None:
     model = Model(trained_model(conviction=2))
     text = model.generate(250, "Hm", temperature="0.2..3", seed=4, engine="numpy")
-    uniforms, course = uniforms_of(4, 0).random(250), Course(0.2, 3, 250)
+    uniforms, schedule = uniforms_of(4, 0).random(250), TemperatureSchedule(0.2, 3, 250)
     logits = model.logits("Hm" + text)[1:-1]
     for place, row in enumerate(logits):
-        sums = probabilities(row, params(course.at(place)[0])).cumsum()
-        assert text[place] == model.vocabulary.characters[int((sums > uniforms[place]).argmax())]
+        each = probabilities(row, params(schedule.at(place)[0]), model.vocabulary)
+        assert text[place] == model.vocabulary.characters[drawn(each, uniforms[place])]
     for engine in ("torch", "auto"):
         assert model.generate(250, "Hm", temperature="0.2..3", seed=4, engine=engine) == text
     assert model.generate(9, temperature="0.5..0.5", seed=1) == model.generate(

@@ -20,8 +20,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.models import model_file
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
-from tests.generation.test_counted import counted
+from tests.generation.models import counted, trained_model
 
 FACTS = {"step": 300, "val_loss": 1.2345678901234567, "data": "zürich.txt", "n": {"a": [1, None]}}
 

@@ -23,8 +23,8 @@ from charrnn import __version__
 from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.engines import Engines, has_kernel
-from charrnn.generation.rounding import in_rows
+from charrnn.generation.engines import Engines
+from charrnn.generation.rounding import quantize_rows
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.models.trained import TrainedModel
@@ -60,8 +60,8 @@ def _float16(matrix: Array) -> Stored:
 
 def _int8(matrix: Array) -> Stored:
     """Each row in 255 even steps; the rows' scales come before the rows."""
-    rows = in_rows(matrix)
-    return Stored(rows.scales.astype("<f4").tobytes() + rows.whole.tobytes(), rows.values)
+    rows = quantize_rows(matrix)
+    return Stored(rows.scales.astype("<f4").tobytes() + rows.int8.tobytes(), rows.values)
 
 
 class Precision(NamedTuple):
@@ -187,8 +187,7 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
     """
     model, other = replace(model, counts=None), replace(other, counts=None)
     sampler = Sampler(model)
-    engine = "numpy" if has_kernel("numpy", model.architecture.kind) else "torch"
-    options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0, engine=engine)
+    options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0)
     text = "".join(piece.text for piece in sampler.write(options))
     ids, state = sampler.known(text)
     p, q = (

@@ -14,8 +14,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.network import network_of
 from tests.extras.inspect.planted import UNIT, planted
-from tests.generation.models import trained_model
-from tests.generation.test_counted import counted
+from tests.generation.models import counted, trained_model
 
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 

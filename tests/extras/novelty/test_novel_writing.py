@@ -10,14 +10,15 @@ import pytest
 from charrnn.errors import RunError
 from charrnn.extras.novelty.novel_writing import write_novel
 from charrnn.generation.sampler import Sampler
+from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+from tests.generation.definition import assert_follows, probabilities
 from tests.generation.models import params, trained_model
-from tests.generation.test_distribution import LETTERS, assert_follows, predictor
-from tests.generation.test_token_sampler import probabilities
 
 LENGTH = 400
+LETTERS = Vocabulary(list("\nabcdefghijk"))
 
 
 def texts(model: TrainedModel, options: SamplingParams, training: str, longest: int) -> list[str]:
@@ -47,7 +48,7 @@ def test_no_run_is_longer_than_allowed(longest: int) -> None:
 
 
 def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
-    model = predictor()
+    model = Model(trained_model(vocabulary=LETTERS, conviction=2, seed=3))
     options = SamplingParams(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
     refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
     drawn = texts(model._predicts, options, refused, 1)  # type: ignore[arg-type]
@@ -62,7 +63,7 @@ def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
 
 def probability(logits: np.ndarray) -> np.ndarray:
     """That of the character after the last."""
-    return probabilities(logits[-1], params())
+    return np.array(probabilities(logits[-1], params(), LETTERS))
 
 
 def test_nothing_to_copy_is_as_without() -> None:

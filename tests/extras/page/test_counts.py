@@ -12,7 +12,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
-from tests.generation.test_counted import TEXT, counted
+from tests.generation.models import TEXT, counted
 
 SAMPLER = """const { unpackedCounts } = module_counts;
 const unpacked = await Promise.all(given.map(([_, counts]) => unpackedCounts(counts)));

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from charrnn.extras.page.packing import EXACT, PRECISIONS, Precision, packed, page_kinds, rounded
-from charrnn.generation.numpy_engine import NumpyEngine
+from charrnn.generation.engines import Engines
 from charrnn.generation.state import beginning
-from charrnn.generation.weights import fold
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -187,7 +186,7 @@ def test_a_unit_that_is_held() -> None:
         return {{ held, free: [...state] }};""",
     )
     for name, values in (("held", weights), ("free", model.weights)):
-        engine = NumpyEngine(fold(replace(model, weights=values)))
+        engine = Engines(replace(model, weights=values)).reader
         logits, state = engine.read(np.array([[5, 9, 1]]), beginning(model, 1))
         flat = np.concatenate([layer[0][0] for layer in state])
         if name == "free":

@@ -1,5 +1,5 @@
 /**
- * A step of each recurrent cell, as charrnn/generation/numpy_layers.py has them.
+ * A step of each recurrent cell, as charrnn/generation/numpy_engine.py has them.
  *
  * It gets the sums of its gates and leaves the gates themselves in their place, so that
  * they can be looked at:

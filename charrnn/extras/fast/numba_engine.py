@@ -1,8 +1,7 @@
 """An accelerator for long texts: network and drawing as one compiled loop (extra ``fast``).
 
-It is optional twice: numba need not be installed, and it has kernels for some cells only.
-Many streams are spread over threads, four together in each. numba is imported when an engine
-is made.
+Many streams are spread over threads, four together in each. numba is imported when an engine is
+made.
 
 The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
 where that cannot be written; where neither can, it is compiled anew in each process (about
@@ -15,24 +14,21 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts import Counts
+from charrnn.extras.fast.kernel_constants import KERNELS, TOGETHER
 from charrnn.generation import filters
-from charrnn.generation.numba_terms import KERNELS, TOGETHER
-from charrnn.generation.rounding import in_rows
+from charrnn.generation.engines import Engine
+from charrnn.generation.rounding import quantize_rows
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
 from charrnn.generation.weights import Array, Folded
 from charrnn.options.sampling import SamplingParams
-from charrnn.processor import compiles_vnni
 from charrnn.say import said_if_it_takes_long
-
-if TYPE_CHECKING:
-    from charrnn.generation.engines import Reader
 
 # The streams go to the cores in so many parts each: in few, since each is a call with the
 # interpreter's lock, and in more than one, since a core that has other work takes fewer.
@@ -47,8 +43,8 @@ class NumbaEngine:
 
     Args:
         counts: what is mixed in.
-        plain: what writes where something is asked for that the loop has no kernel for.
-        whole: whether it computes in whole numbers, as `whole_numbers.WholeEngine`.
+        fallback: what writes where something is asked for that the loop has no kernel for.
+        int8: whether it computes in int8, as `Int8Network`.
         vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
 
     Attributes:
@@ -62,39 +58,39 @@ class NumbaEngine:
     def __init__(
         self,
         folded: Folded,
-        plain: Reader,
+        fallback: Engine,
         counts: Counts | None = None,
         *,
-        whole: bool = False,
+        int8: bool = False,
         vnni: bool | None = None,
     ) -> None:
-        from charrnn.generation.numba_loop import write, write_in_whole_numbers
+        from charrnn.extras.fast.numba_loop import write, write_int8
 
-        self._loop, self._plain = write_in_whole_numbers if whole else write, plain
+        self._loop, self._fallback = write_int8 if int8 else write, fallback
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
         inputs, biases = np.zeros((L, GH, H), np.float32), np.zeros((L, GH), np.float32)
         for layer in range(1, L):
             inputs[layer], biases[layer] = folded.inputs[layer - 1], folded.biases[layer - 1]
-        own_biases = np.zeros((L, H), np.float32)
-        if folded.own_biases:
-            own_biases[:] = folded.own_biases
+        hidden_bias = np.zeros((L, H), np.float32)
+        if folded.hidden_bias:
+            hidden_bias[:] = folded.hidden_bias
         scales = np.ones((L, H), np.float32)
         if folded.scales:
             scales[:] = folded.scales
         stacks = [inputs, np.stack(folded.recurrent), folded.decoder[None]]
         steps = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
         weights: list[npt.NDArray[Any]] = [*stacks]
-        if whole:
+        if int8:
             pack = packed_for_vnni if (compiles_vnni() if vnni is None else vnni) else _aligned
-            rows = [[in_rows(weight) for weight in stack] for stack in stacks]
-            weights = [pack(np.stack([each.whole for each in stack])) for stack in rows]
+            rows = [[quantize_rows(weight) for weight in stack] for stack in stacks]
+            weights = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
             for row, each in zip(steps, itertools.chain(*rows), strict=True):
                 row[: len(each.scales)] = each.scales
         self.weights = (*weights, steps)
         self._weights = (
-            KERNELS[architecture.kind], folded.table, *self.weights, biases, own_biases,
+            KERNELS[architecture.kind], folded.table, *self.weights, biases, hidden_bias,
             architecture.skip == "sum", scales,
         )  # fmt: skip
         self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
@@ -117,7 +113,7 @@ class NumbaEngine:
         each = each_of(params, len(ids))
         if without := filters.not_compiled(each):
             filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
-            return self._plain.write(ids, state, uniforms, each, needed, texts)
+            return self._fallback.write(ids, state, uniforms, each, needed, texts)
         written, after = self._write(ids, state, uniforms, each, needed)
         if after is None:
             raise not_numbers()
@@ -125,12 +121,12 @@ class NumbaEngine:
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`."""
-        return self._plain.read(ids, state)
+        return self._fallback.read(ids, state)
 
     def advance(self, ids: Ids, state: State) -> State:
         """As `NumpyEngine.advance`."""
         if not ids.size:
-            return self._plain.advance(ids, state)
+            return self._fallback.advance(ids, state)
         then = np.zeros(ids.shape, np.int64)  # what comes after each
         then[:, :-1] = ids[:, 1:]
         each = [SamplingParams()] * len(ids)
@@ -153,7 +149,9 @@ class NumbaEngine:
             known: (N, T), what is read instead of being written.
         """
         batch = Batch(each, len(ids), self._vocabulary)
-        bias = np.where(batch.banned, np.float32(-np.inf), self._decoder_bias)
+        bias = batch.bias
+        if bias is None:
+            bias = np.zeros((len(ids), len(self._vocabulary)), np.float32)
         scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
         # what is left out is an id, too
         written = np.zeros(uniforms.shape, np.int64) if known is None else known
@@ -169,8 +167,8 @@ class NumbaEngine:
             if len(state) > self._layers:
                 nodes = np.array(state[-1][0][streams], np.int32)
             done = call(
-                self._loop, *self._weights, bias[streams], self._counts, carried[0], carried[-1],
-                nodes, ids[streams].astype(np.int64),
+                self._loop, *self._weights, self._decoder_bias, bias[streams], self._counts,
+                carried[0], carried[-1], nodes, ids[streams].astype(np.int64),
                 np.ascontiguousarray(uniforms[streams], np.float64),
                 batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
                 written[streams], known is not None,
@@ -198,17 +196,17 @@ def _filled_up(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def packed_for_vnni(whole: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """Whole numbers (L, M, K) in the order in which the loop multiplies them by VNNI.
+def packed_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """int8 (L, M, K) in the order in which the loop multiplies them by VNNI.
 
     Returns:
         (L, M/16, 1 + K/4, 16, 4): of 16 rows, which are a block, first the int32 with which their
         sums begin, as a vector's numbers are given 128 more; then four columns after another. Rows
         and columns are filled up to multiples of 16.
     """
-    L, M, K = whole.shape
+    L, M, K = matrices.shape
     filled = np.zeros((L, _filled_up(M), _filled_up(K)), np.int8)
-    filled[:, :M, :K] = whole
+    filled[:, :M, :K] = matrices
     begin = -128 * filled.sum(2, dtype=np.int32)
     blocks = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
     begin_bytes = begin.view(np.int8).reshape(L, -1, 1, _BLOCK, 4)
@@ -230,8 +228,8 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
         ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
         return ids, ids, shares, shares, shares, np.zeros((1, 2), np.float32)
     table = counts.table
-    whole = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
-    return *whole, table.mass, table.left, table.unigram, counts.by_length
+    trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
+    return *trie, table.mass, table.left, table.unigram, counts.by_length
 
 
 def compiled_limits(batch: Batch) -> Floats:
@@ -253,3 +251,20 @@ def call(function: Callable[..., bool], *arguments: object) -> bool:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def compiles_vnni() -> bool:
+    """Whether what numba compiles may use AVX-512 VNNI: 64 products of bytes an instruction.
+
+    Raises:
+        ImportError: numba is not there.
+    """
+    import numba
+    from llvmlite import binding
+
+    config: Any = numba.config
+    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
+        return "+avx512vnni" in config.CPU_FEATURES.split(",")
+    if config.CPU_NAME is not None or not config.ENABLE_AVX:
+        return False
+    return bool(binding.get_host_cpu_features().get("avx512vnni"))

@@ -1,4 +1,4 @@
-"""What the compiled loop and its engine call things; readable without numba."""
+"""The numbers of the compiled loop and of int8 arithmetic; readable without numba."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-# The cells that the loop has a kernel for, and what each is called in it
+# What each cell is called in the compiled loop
 KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
 TOGETHER = 4  # streams that go through the weights together
 
@@ -25,16 +25,15 @@ POWER_OF_TWO = tuple(
 LOG2_E = np.float32(math.log2(math.e))
 LARGEST_POWER = np.float32(100)  # of two: where tanh and sigmoid have long reached their limit
 # tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6, fitted so
-# that it is at most 7e-6 from it: a thousandth of what a whole number is
-TANH_ABOVE = tuple(
+# that it is at most 7e-6 from it: a thousandth of a step of int8
+TANH_NUM = tuple(
     np.float32(c) for c in (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022)
 )
-TANH_BELOW = tuple(
+TANH_DEN = tuple(
     np.float32(c) for c in (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05)
 )
 TANH_LIMIT = np.float32(6)
 LOG_SERIES = tuple(np.float32(2 / n) for n in (1, 3, 5, 7, 9))
 LOG_TWO = np.float32(math.log(2))
 SQRT_HALF = np.float32(0.5**0.5).view(np.int32)  # its bits
-STEPS = 127  # the largest whole number that a weight or a number of a vector is
-WEIGHT_STEP = 2.0**-30  # of the weights of a draw in whole numbers
+WEIGHT_STEP = 2.0**-30  # of the weights of a draw in int8

@@ -1,8 +1,8 @@
 """The compiled loop itself; `numba_engine` calls it.
 
-It is compiled for float32, and for whole numbers (``precision=8``): what differs stands in the
-functions that are chosen by the type of the weights. In whole numbers each operation is done as
-it is written, so that the text is that of `whole_numbers`, the definition, to the last bit; for
+It is compiled for float32, and for int8 (``precision=8``): what differs stands in the
+functions that are chosen by the type of the weights. In int8 each operation is done as
+it is written, so that the text is that of `int8_network`, the definition, to the last bit; for
 float32 the compiler is free to add up in several lanes.
 
 A whole chunk of characters is one call, which holds no Python lock. What limits one stream is
@@ -25,7 +25,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.generation.numba_terms import (
+from charrnn.extras.fast.kernel_constants import (
     KERNELS,
     LARGEST_POWER,
     LOG2_E,
@@ -33,13 +33,13 @@ from charrnn.generation.numba_terms import (
     LOG_TWO,
     POWER_OF_TWO,
     SQRT_HALF,
-    STEPS,
-    TANH_ABOVE,
-    TANH_BELOW,
+    TANH_DEN,
     TANH_LIMIT,
+    TANH_NUM,
     TOGETHER,
     WEIGHT_STEP,
 )
+from charrnn.generation.rounding import INT8_MAX
 
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
@@ -71,20 +71,20 @@ def _cached(fastmath: set[str] | bool) -> Callable[[Callable[..., Any]], Any]:
 
 _Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
 _L0, _L1, _L2, _L3, _L4 = LOG_SERIES
-_A0, _A1, _A2 = TANH_ABOVE
-_B1, _B2, _B3 = TANH_BELOW
+_A0, _A1, _A2 = TANH_NUM
+_B1, _B2, _B3 = TANH_DEN
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
-_STEPS = F(STEPS)
+_INT8_MAX = F(INT8_MAX)
 
 
 @_inlined
 def _power_of_two(power):  # type: ignore[no-untyped-def]
     """2**power as two numbers: 2**n, and what is to be added to it."""
     power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
-    whole = np.floor(power + _HALF)
-    f = power - whole
+    integer = np.floor(power + _HALF)
+    f = power - integer
     rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
-    scale = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+    scale = np.int32((np.int32(integer) + np.int32(127)) << np.int32(23)).view(np.float32)
     return scale, scale * rest
 
 
@@ -101,8 +101,8 @@ def _float_sigmoid(weights, x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _short_tanh(weights, x):  # type: ignore[no-untyped-def]
-    """As `whole_numbers.tanh`."""
+def _int8_tanh(weights, x):  # type: ignore[no-untyped-def]
+    """As `int8_network.tanh`."""
     x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     y = x * x
     above = x * (_A0 + y * (_A1 + y * _A2))
@@ -110,26 +110,26 @@ def _short_tanh(weights, x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _short_sigmoid(weights, x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * _short_tanh(weights, _HALF * x)
+def _int8_sigmoid(weights, x):  # type: ignore[no-untyped-def]
+    return _HALF + _HALF * _int8_tanh(weights, _HALF * x)
 
 
-def _by_type(of_float: Any, of_whole: Any) -> Any:
-    """What is one function for weights in float32, and another for those in whole numbers."""
+def kernel_for_dtype(of_float: Any, of_int8: Any) -> Any:
+    """What is one function for weights in float32, and another for those in int8."""
 
     def chosen(weights, *arguments):  # type: ignore[no-untyped-def]
         raise NotImplementedError  # a name for numba, which compiles what `choose` returns
 
     @overload(chosen, strict=False, jit_options=_INLINE)  # the two are alike in their arguments
     def choose(weights, *arguments):  # type: ignore[no-untyped-def]
-        return of_float if weights.dtype == types.float32 else of_whole
+        return of_float if weights.dtype == types.float32 else of_int8
 
     return chosen
 
 
 @_compiled
 def _add_float_products(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, bounded, vectors, place, zs, wholes, sizes
+    weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
 ):
     weight, xs = weights[layer], vectors[place]
     if len(xs) == TOGETHER:
@@ -185,21 +185,21 @@ def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _add_whole_products(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, bounded, vectors, place, zs, wholes, sizes
+def _add_int8_products(  # type: ignore[no-untyped-def]
+    weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
 ):
-    """As `whole_numbers.Product`."""
+    """As `Int8Product`."""
     B = vectors.shape[1]
     together = B if B == TOGETHER else 1
     for first in range(0, B, together):
         for b in range(together):
-            sizes[b] = _in_whole_numbers(vectors, place, first + b, bounded, wholes, b)
-        add_dots(weights, layer, steps, row, zs, first, together, wholes, sizes)
+            sizes[b] = _quantize(vectors, place, first + b, bounded, bytes_, b)
+        add_dots(weights, layer, steps, row, zs, first, together, bytes_, sizes)
 
 
 @_inlined
-def _in_whole_numbers(vectors, place, stream, bounded, wholes, b):  # type: ignore[no-untyped-def]
-    """Fill wholes[b] with a vector as whole numbers from -127 to 127, and 128 more: bytes.
+def _quantize(vectors, place, stream, bounded, bytes_, b):  # type: ignore[no-untyped-def]
+    """Fill bytes_[b] with a vector as int8 from -127 to 127, and 128 more: bytes.
 
     Returns what one of them is.
     """
@@ -208,49 +208,49 @@ def _in_whole_numbers(vectors, place, stream, bounded, wholes, b):  # type: igno
         largest = F(0)
         for k in range(K):
             largest = max(largest, abs(vectors[place, stream, k]))
-    inverse = _STEPS / largest if largest > F(0) else F(0)
+    inverse = _INT8_MAX / largest if largest > F(0) else F(0)
     for k in range(K):
-        whole = np.int32(np.rint(vectors[place, stream, k] * inverse))
-        wholes[b, k] = np.uint8(whole + np.int32(128))
-    return largest / _STEPS
+        integer = np.int32(np.rint(vectors[place, stream, k] * inverse))
+        bytes_[b, k] = np.uint8(integer + np.int32(128))
+    return largest / _INT8_MAX
 
 
 def add_dots(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, wholes, sizes
+    weights, layer, steps, row, zs, first, together, bytes_, sizes
 ):
-    """zs[first : first + together] += wholes @ weights[layer].T, as numbers; 1 or 4 together."""
+    """zs[first : first + together] += bytes_ @ weights[layer].T, as numbers; 1 or 4 together."""
     raise NotImplementedError  # a name for numba, which compiles what `_add_dots` returns
 
 
 @overload(add_dots, jit_options=_INLINE)
 def _add_dots(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, wholes, sizes
+    weights, layer, steps, row, zs, first, together, bytes_, sizes
 ):
     return _add_dots_anywhere if weights.ndim == 3 else _add_dots_by_vnni
 
 
 @_inlined
 def _add_dots_anywhere(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, wholes, sizes
+    weights, layer, steps, row, zs, first, together, bytes_, sizes
 ):
     _, M, K = weights.shape
     for m in range(M):
         for b in range(together):
             total = np.int32(0)
             for k in range(K):
-                signed = np.int32(np.int32(wholes[b, k]) - np.int32(128))
+                signed = np.int32(np.int32(bytes_[b, k]) - np.int32(128))
                 total = np.int32(total + np.int32(np.int32(weights[layer, m, k]) * signed))
             zs[first + b, m] += F(total) * (steps[row, m] * sizes[b])
 
 
 @_inlined
 def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, wholes, sizes
+    weights, layer, steps, row, zs, first, together, bytes_, sizes
 ):
     if together == TOGETHER:
-        _four_by_vnni(weights, layer, steps, row, zs, first, wholes, sizes)
+        _four_by_vnni(weights, layer, steps, row, zs, first, bytes_, sizes)
     else:
-        _one_by_vnni(weights, layer, steps, row, zs, first, wholes, sizes)
+        _one_by_vnni(weights, layer, steps, row, zs, first, bytes_, sizes)
 
 
 def _by_vnni(streams: int) -> Any:
@@ -266,7 +266,7 @@ def _by_vnni(streams: int) -> Any:
     parts, line = TOGETHER // streams, 64  # bytes
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        weights, layer, steps, row, zs, first, wholes, sizes = (
+        weights, layer, steps, row, zs, first, bytes_, sizes = (
             context.make_array(kind)(context, builder, value)
             if isinstance(kind, types.Array)
             else value
@@ -298,7 +298,7 @@ def _by_vnni(streams: int) -> Any:
             return builder.shuffle_vector(one, one, ir.Constant(vector, [0] * 16))
 
         streams_ = range(streams)
-        x = [at(wholes, number(b)) for b in streams_]
+        x = [at(bytes_, number(b)) for b in streams_]
         z = [at(zs, builder.add(first, number(b))) for b in streams_]
         size = [
             in_all_lanes(floats, load(ir.FloatType(), at(sizes, number(b)), number(0)))
@@ -335,10 +335,10 @@ def _by_vnni(streams: int) -> Any:
         return context.get_dummy_value()
 
     def typed(  # type: ignore[no-untyped-def]
-        typing, weights, layer, steps, row, zs, first, wholes, sizes
+        typing, weights, layer, steps, row, zs, first, bytes_, sizes
     ):
         i64_ = types.int64
-        return types.void(weights, i64_, steps, i64_, zs, i64_, wholes, sizes), emit
+        return types.void(weights, i64_, steps, i64_, zs, i64_, bytes_, sizes), emit
 
     return intrinsic(typed)
 
@@ -348,19 +348,19 @@ _one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
 # z[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
 #
 # weights: of all layers, (L, M, K) float32 or int8, or those of `numba_engine.packed_for_vnni`.
-# steps: (S, M), in the given row the scales of the rows of whole numbers.
-# bounded: as for `whole_numbers.Product`.
+# steps: (S, M), in the given row the scales of the rows of int8.
+# bounded: as for `Int8Product`.
 # vectors: (_, B, K), zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
-# wholes: (4, K) bytes, sizes: (4,), room to work in.
-add_products = _by_type(_add_float_products, _add_whole_products)
-tanh = _by_type(_float_tanh, _short_tanh)
-sigmoid = _by_type(_float_sigmoid, _short_sigmoid)
+# bytes_: (4, K) bytes, sizes: (4,), room to work in.
+add_products = kernel_for_dtype(_add_float_products, _add_int8_products)
+tanh = kernel_for_dtype(_float_tanh, _int8_tanh)
+sigmoid = kernel_for_dtype(_float_sigmoid, _int8_sigmoid)
 
 
 @_inlined
 def step(  # type: ignore[no-untyped-def]
-    kind, table, ids, inputs, recurrent, steps, biases, own_biases, skip_sum, scales,
-    hidden, cell, outputs, z, own, wholes, sizes,
+    kind, table, ids, inputs, recurrent, steps, biases, hidden_bias, skip_sum, scales,
+    hidden, cell, outputs, z, own, bytes_, sizes,
 ):  # fmt: skip
     """Step B streams over a character each.
 
@@ -370,13 +370,13 @@ def step(  # type: ignore[no-untyped-def]
         recurrent: weights (L, G*H, H).
         steps: (2 L + 1, M), the scales of the rows of inputs, of recurrent weights and of the
             decoder; not read for float32.
-        own_biases: (L, H), those that a gru's r multiplies.
+        hidden_bias: (L, H), those that a gru's r multiplies.
         skip_sum: whether the decoder reads the sum of all layers' outputs.
         scales: (L, H), what is then multiplied with what is read.
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
-        z, own: (B, G*H or more), wholes, sizes: as for `add_products`; room to work in.
+        z, own: (B, G*H or more), bytes_, sizes: as for `add_products`; room to work in.
     """
     L, B, H = hidden.shape
     for layer in range(L):
@@ -390,7 +390,7 @@ def step(  # type: ignore[no-untyped-def]
                     z[b, m] = biases[layer, m]
         if layer > 0:
             add_products(
-                inputs, layer, steps, layer, not skip_sum, outputs, layer - 1, z, wholes, sizes
+                inputs, layer, steps, layer, not skip_sum, outputs, layer - 1, z, bytes_, sizes
             )
         sums = z
         if kind == _GRU:
@@ -399,8 +399,8 @@ def step(  # type: ignore[no-untyped-def]
                 for m in range(2 * H):
                     own[b, m] = F(0)
                 for j in range(H):
-                    own[b, 2 * H + j] = own_biases[layer, j]
-        add_products(recurrent, layer, steps, L + layer, True, hidden, layer, sums, wholes, sizes)
+                    own[b, 2 * H + j] = hidden_bias[layer, j]
+        add_products(recurrent, layer, steps, L + layer, True, hidden, layer, sums, bytes_, sizes)
         for b in range(B):
             _gates(recurrent, kind, z, own, hidden, cell, layer, b)
             if skip_sum:
@@ -500,8 +500,8 @@ def _float_exponential(weights, x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _whole_exponential(weights, x):  # type: ignore[no-untyped-def]
-    """As `whole_numbers.exp`."""
+def _int8_exponential(weights, x):  # type: ignore[no-untyped-def]
+    """As `int8_network.exp`."""
     scale, rest = _power_of_two(F(x) * LOG2_E)
     return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
 
@@ -512,8 +512,8 @@ def _float_logarithm(weights, x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _fixed_logarithm(weights, x):  # type: ignore[no-untyped-def]
-    """As `whole_numbers.log`."""
+def _int8_logarithm(weights, x):  # type: ignore[no-untyped-def]
+    """As `int8_network.log`."""
     bits = F(x).view(np.int32)
     n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
     m = np.int32(bits - np.int32(n << np.int32(23))).view(np.float32)
@@ -523,8 +523,8 @@ def _fixed_logarithm(weights, x):  # type: ignore[no-untyped-def]
     return F(n) * LOG_TWO + s * series
 
 
-exponential = _by_type(_float_exponential, _whole_exponential)
-logarithm = _by_type(_float_logarithm, _fixed_logarithm)
+exponential = kernel_for_dtype(_float_exponential, _int8_exponential)
+logarithm = kernel_for_dtype(_float_logarithm, _int8_logarithm)
 
 
 @_inlined
@@ -606,11 +606,10 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-def]
+def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
     """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
 
     Args:
-        bias: (V,), minus infinity for what is never written.
         p: room (V,).
     """
     of_network, of_counts = counts[-1][np.count_nonzero(nodes)]
@@ -619,21 +618,21 @@ def _mix(decoder, counts, nodes, bias, p, logits):  # type: ignore[no-untyped-de
         score = of_counts * logarithm(decoder, p[v])
         if of_network != F(0):  # whose logits may be none
             score += of_network * logits[v]
-        logits[v] = score if bias[v] != -np.inf else bias[v]
+        logits[v] = score
 
 
 @_compiled
 def _write_some(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum, scales,
-    decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
+    kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum, scales,
+    decoder_bias, bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
     written, reads,
 ):  # fmt: skip
     """As `write`, for streams that go through the weights together."""
     B, T = len(ids), needed.max()
-    V = decoder_bias.shape[1]
+    V = len(decoder_bias)
     width = steps.shape[1]
     z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
-    wholes = np.zeros((TOGETHER, hidden.shape[2] + 16), np.uint8)
+    bytes_ = np.zeros((TOGETHER, hidden.shape[2] + 16), np.uint8)
     sizes = np.zeros(TOGETHER, np.float32)
     L = len(hidden)
     outputs = np.empty_like(hidden) if skip_sum else hidden
@@ -644,8 +643,8 @@ def _write_some(  # type: ignore[no-untyped-def]
     for t in range(T):
         if has_a_say:
             step(
-                kind, table, ids, inputs, recurrent, steps, biases, own_biases, skip_sum,
-                scales, hidden, cell, outputs, z, own, wholes, sizes,
+                kind, table, ids, inputs, recurrent, steps, biases, hidden_bias, skip_sum,
+                scales, hidden, cell, outputs, z, own, bytes_, sizes,
             )  # fmt: skip
         if reads:
             for b in range(B):
@@ -656,15 +655,17 @@ def _write_some(  # type: ignore[no-untyped-def]
         if has_a_say:
             for b in range(B):
                 for v in range(V):
-                    logits[b, v] = decoder_bias[b, v]
+                    logits[b, v] = decoder_bias[v]
             add_products(
-                decoder, 0, steps, 2 * L, not skip_sum, outputs, L - 1, logits, wholes, sizes
+                decoder, 0, steps, 2 * L, not skip_sum, outputs, L - 1, logits, bytes_, sizes
             )
         if counted:
             for b in range(B):
                 _walk(counts, nodes[b], ids[b])
-                _mix(decoder, counts, nodes[b], decoder_bias[b], predicted, logits[b, :V])
+                _mix(decoder, counts, nodes[b], predicted, logits[b, :V])
         for b in range(B):
+            for v in range(V):
+                logits[b, v] += bias[b, v]
             ids[b] = draw(
                 decoder, logits[b, :V], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b],
                 limits[b],
@@ -677,15 +678,16 @@ def _write_some(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum, scales,
-    decoder_bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
+    kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum, scales,
+    decoder_bias, bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
     written, reads,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written.
 
     Args:
         decoder: weights (1, V, H).
-        decoder_bias: (B, V), minus infinity for what a stream never writes.
+        decoder_bias: (V,).
+        bias: (B, V), added to the logits; minus infinity for what a stream never writes.
         counts: the characters, starts, mass, left and unigram of a `CountTable`, and the weights
             (K + 1, 2) of network and counts.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
@@ -702,8 +704,8 @@ def _write(  # type: ignore[no-untyped-def]
         e = min(b + TOGETHER, len(ids))
         own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
         if not _write_some(
-            kind, table, inputs, recurrent, decoder, steps, biases, own_biases, skip_sum,
-            scales, decoder_bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
+            kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum,
+            scales, decoder_bias, bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
             uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
             reads,
         ):  # fmt: skip
@@ -719,5 +721,5 @@ def write(*arguments):  # type: ignore[no-untyped-def]
 
 
 @_cached(False)
-def write_in_whole_numbers(*arguments):  # type: ignore[no-untyped-def]
+def write_int8(*arguments):  # type: ignore[no-untyped-def]
     return _write(*arguments)

@@ -1,0 +1,258 @@
+"""`precision=8`: the definition, and that the compiled loop gives the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import charrnn
+from charrnn.counts import ALONE
+from charrnn.errors import InputError, RunError
+from charrnn.extras.fast import int8_network
+from charrnn.extras.fast.fast_engines import int8_engine
+from charrnn.extras.fast.int8_network import fold_quantized, quantized
+from charrnn.generation.engines import Engines, fastest
+from charrnn.generation.rounding import quantize_rows
+from charrnn.generation.state import beginning
+from charrnn.model import Model
+from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
+from tests.generation.definition import log_probabilities, log_softmax
+from tests.generation.models import counted, trained_model
+from tests.generation.test_conformance import CHOICES, NETWORKS, some_ids
+
+KINDS = [*int8_network.GATES]
+
+
+def of_small_integers(seed: int = 0) -> TrainedModel:
+    """A model whose weights no library has a part in: the same on every machine."""
+    model = trained_model(hidden_size=72)
+    numbers = np.random.default_rng(seed)
+    weights = {
+        name: (numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256))
+        for name, weight in model.weights.items()
+    }
+    weights["decoder.weight"] *= 8
+    weights["embedding.weight"] *= 8
+    return replace(model, weights={n: w.astype(np.float32) for n, w in weights.items()})
+
+
+def assert_same_bits(one: Any, other: Any) -> None:
+    for layer, beside in zip(one, other, strict=True):
+        for vectors, others in zip(layer, beside, strict=True):
+            np.testing.assert_array_equal(vectors, others)
+
+
+# -- the definition ------------------------------------------------------------------------
+
+
+def test_rows_are_rounded_to_int8() -> None:
+    matrix = np.random.default_rng(1).normal(0, 1, (30, 50)).astype(np.float32)
+    matrix[3], matrix[4] = 0, np.float32(1e-30)
+    rows = quantize_rows(matrix)
+    assert np.abs(rows.int8).max(1)[[0, 3, 4]].tolist() == [127, 0, 127]
+    assert (np.abs(rows.values - matrix) <= 0.5001 * rows.scales[:, None]).all()
+    exact = rows.int8.astype(np.float64) * rows.scales.astype(np.float64)[:, None]
+    assert np.array_equal(rows.values, exact)
+    assert_same_bits([quantize_rows(rows.values)], [rows])
+
+
+@pytest.mark.parametrize("columns", [7, 1040, 1041, 3000])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_products_are_those_of_whole_numbers(columns: int, bounded: bool) -> None:
+    numbers = np.random.default_rng(2)
+    weight = numbers.normal(0, 1, (9, columns)).astype(np.float32)
+    x = numbers.uniform(-1, 1, (3, columns)).astype(np.float32)
+    x[0] = 1  # the largest sums that there can be
+    weight[0] = 1
+    x[2] = 0 if not bounded else x[2]
+    rows, got = quantize_rows(weight), int8_network.Int8Product(weight, bounded)(x)
+    for n, vector in enumerate(x):
+        largest = np.float32(1) if bounded else np.abs(vector).max()
+        whole = np.rint(vector * (np.float32(127) / largest)) if largest else np.zeros(columns)
+        sums = [sum(int(a) * int(b) for a, b in zip(row, whole, strict=True)) for row in rows.int8]
+        expected = np.array(sums).astype(np.float32) * (rows.scales * (largest / np.float32(127)))
+        assert np.array_equal(got[n], expected)
+
+
+def test_functions_are_near_the_real_ones() -> None:
+    x = np.linspace(-20, 20, 100_001).astype(np.float32)
+    x64 = x.astype(np.float64)
+    assert np.abs(int8_network.tanh(x) - np.tanh(x64)).max() < 2e-5
+    assert np.abs(int8_network.tanh(x)).max() <= 1
+    assert np.abs(int8_network.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 1e-5
+    positive = np.exp(x64).astype(np.float32)
+    assert np.abs(int8_network.log(positive) - np.log(positive.astype(np.float64))).max() < 2e-6
+    below = np.concatenate([-np.abs(x64), [-np.inf, -1e300, 0.0]])
+    got = np.empty_like(below)
+    with np.errstate(over="ignore"):
+        int8_network.exp(below, got)
+    assert np.abs(got - np.exp(below)).max() < 1e-6
+    assert np.array_equal(got * 2**30, np.rint(got * 2**30))
+    assert got[-3:].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_predicts_nearly_as_the_textbook(kind: str, name: str) -> None:
+    model = trained_model(kind, **{**NETWORKS[name], "hidden_size": 64}, conviction=2.0)
+    ids = some_ids(model, 60)
+    p = log_probabilities(model, ids)
+    q = log_softmax(int8_engine(model).read(ids[None], beginning(model, 1))[0][0].astype(float))
+    assert 0 < (np.exp(p) * (p - q)).sum(-1).mean() < 2e-3
+
+
+def test_a_text_is_the_same_on_every_machine() -> None:
+    """These were written once; nothing that a machine or a library decides has a part in them."""
+    how = {"seed": 1, "temperature": 1.0, "precision": 8, "min_p": 0.0}
+    text = Model(of_small_integers()).generate(3000, "To be", **how)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b4f7304f2939fd45"
+
+
+# -- the compiled loop ---------------------------------------------------------------------
+
+
+@pytest.fixture(
+    # which a processor without it has in the fast tests
+    params=[None, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["as-it-is", "without-vnni"],
+)
+def vnni(request: pytest.FixtureRequest) -> bool | None:
+    """Whether VNNI multiplies: where there is such a thing, or nowhere."""
+    pytest.importorskip("numba", reason="numba is not installed")
+    found: bool | None = request.param
+    return found
+
+
+MODELS = {
+    **{f"{kind}, {name}": (kind, how) for kind in KINDS for name, how in NETWORKS.items()},
+    "counts": counted("lstm"),
+    "counts, sum": counted("gru", skip="sum"),
+    "counts alone": counted("lstm", ALONE),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
+    from charrnn.extras.fast.numba_engine import NumbaEngine
+
+    made = MODELS[name]
+    model = made if isinstance(made, TrainedModel) else trained_model(made[0], **made[1])
+    definition = int8_engine(model)
+    compiled = NumbaEngine(fold_quantized(model), definition, model.counts, int8=True, vnni=vnni)
+    without_dry = [choice for choice in CHOICES if not choice.dry_multiplier]
+    known, uniforms = some_ids(model, 7, 40), np.random.default_rng(9).random((7, 150))
+    for N in (1, 4, 7):
+        start, end = beginning(model, N), definition.advance(known[:N], beginning(model, N))
+        assert_same_bits(compiled.advance(known[:N], start), end)
+        last, cut = known[:N, -1], 50
+        expected, _ = definition.write(last, end, uniforms[:N], without_dry[:N])
+        first, state = compiled.write(last, end, uniforms[:N, :cut], without_dry[:N])
+        rest, state = compiled.write(first[:, -1], state, uniforms[:N, cut:], without_dry[:N])
+        assert np.array_equal(np.concatenate([first, rest], 1), expected)
+
+
+@pytest.mark.slow
+def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
+    """Compiled for another processor: narrower vectors, and other instructions."""
+    pytest.importorskip("numba", reason="numba is not installed")
+    model = of_small_integers()
+    Model(model).save(tmp_path / "model.safetensors")
+    program = (
+        "import charrnn, sys; from charrnn.extras.fast.numba_engine import compiles_vnni\n"
+        "assert not compiles_vnni()\n"
+        "print(charrnn.load(sys.argv[1]).generate(3000, seed=1, precision=8, engine='numba'))"
+    )
+    features = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
+    env = {**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
+    ran = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "model.safetensors"],
+        env={**env, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8, engine="numpy")
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="numba is not installed")
+    from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+    from charrnn.extras.fast import numba_engine, numba_loop
+
+    def double(x):  # type: ignore[no-untyped-def]
+        return 2 * x
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
+        assert numba_loop._cached(False)(double)(21) == 42  # no folder at all
+    monkeypatch.setattr(IndexDataCacheFile, "save", full)
+    compiled = numba_loop._cached(False)(double)
+    with pytest.raises(OSError, match="No space"):
+        compiled(21)
+    assert numba_engine.call(numba_loop._cached(False)(double), 21) == 42
+
+
+# -- what it can be asked -------------------------------------------------------------------
+
+
+def test_what_the_loop_has_no_kernel_for_is_written_by_the_definition() -> None:
+    model = Model(trained_model(conviction=3))
+    dry = {"dry_multiplier": 2.0, "dry_allowed_length": 1}
+    for precision in (8, 32):
+        how = {"seed": 1, "precision": precision, "temperature": 1.0, "top_p": 0.9, **dry}
+        text = model.generate(200, engine="numpy", **how)
+        assert model.generate(200, **how) == text
+        assert model.generate(200, num_samples=6, engine="numba", **how)[0] == text
+
+
+def test_a_quantized_model_gives_the_same_text(tmp_path: Path) -> None:
+    model = Model(trained_model())
+    Model(quantized(model.trained)).save(tmp_path / "quantized.safetensors")
+    how = {"seed": 1, "precision": 8, "temperature": 1.0}
+    again = charrnn.load(tmp_path / "quantized.safetensors")
+    assert again.generate(300, **how) == model.generate(300, **how)
+
+
+def test_what_cannot_be_had_is_refused_in_a_line() -> None:
+    model = trained_model()
+    with pytest.raises(InputError, match=r"precision=16: must be one of 32, 8"):
+        Model(model).generate(precision=16)
+    with pytest.raises(InputError, match=r"precision=8: engine=torch"):
+        Model(model).generate(precision=8, engine="torch")
+    several = TrainedEnsemble((model, trained_model("gru")))
+    for asked in ({"precision": 8}, {"engine": "numba"}):
+        with pytest.raises(InputError, match=r"=(8|numba): writes with one model"):
+            charrnn.model.Ensemble(several).generate(5, **asked)
+    weights = {**model.weights, "decoder.weight": np.full((65, 24), 3e38, np.float32)}
+    with pytest.raises(RunError, match="not numbers"):
+        Model(replace(model, weights=weights)).generate(precision=8)
+
+
+def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "charrnn.extras.fast.numba_loop", raising=False)
+    for precision in (8, 32):
+        engines = Engines(trained_model(), precision)
+        with pytest.raises(InputError, match=r"engine=numba: .*pip install .*\[fast\]"):
+            engines.named("numba")
+        assert engines.fastest(1, SamplingParams(10**6)) is engines.named("numpy")
+
+
+def test_the_compiled_loop_pays_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charrnn.generation.engines.find_spec", lambda name: True)
+    assert fastest(200_000, 1, 2000, 8) == "numpy"
+    assert fastest(200_000, 1, 20_000, 8) == "numba"
+    assert fastest(20_000_000, 64, 20_000, 8) == "numba"
+    monkeypatch.setattr("charrnn.generation.engines.find_spec", lambda name: None)
+    assert fastest(200_000, 1, 20_000, 8) == "numpy"

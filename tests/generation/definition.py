@@ -1,0 +1,129 @@
+"""What a model predicts and what is drawn of it, written out plainly in float64."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from charrnn.models.ensemble import Trained
+from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
+from charrnn.text.vocabulary import Vocabulary
+from tests.textbook import EQUATIONS
+
+Array = np.ndarray
+
+
+def log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def textbook_logits(model: TrainedModel, ids: Array) -> Array:
+    """Logits (T, V) of one stream from the zero state: a cell's equations, a vector at a time."""
+    a = model.architecture
+    w = {name: weight.astype(np.float64) for name, weight in model.weights.items()}
+    hidden = [np.zeros(a.hidden_size) for _ in range(a.num_layers)]
+    cell = [np.zeros(a.hidden_size) for _ in range(a.num_layers)]
+    logits = []
+    for id_ in ids:
+        x, outputs = w["embedding.weight"][id_], []
+        for k in range(a.num_layers):
+            read = w[f"recurrent.{k}.weight_ih_l0"] @ x + w[f"recurrent.{k}.bias_ih_l0"]
+            own = w[f"recurrent.{k}.weight_hh_l0"] @ hidden[k] + w[f"recurrent.{k}.bias_hh_l0"]
+            hidden[k], cell[k] = EQUATIONS[a.kind](read, own, hidden[k], cell[k])
+            x = hidden[k]
+            if a.batchnorm:
+                mean, var = w[f"norms.{k}.running_mean"], w[f"norms.{k}.running_var"]
+                x = (x - mean) / np.sqrt(var + 1e-5)
+                x = x * w[f"norms.{k}.weight"] + w[f"norms.{k}.bias"]
+            outputs.append(x)
+        if a.skip == "sum":
+            x = sum(outputs)
+        logits.append(w["decoder.weight"] @ x + w["decoder.bias"])
+    return np.array(logits)
+
+
+def log_probabilities(model: Trained, ids: Array) -> Array:
+    """ln p (T, V) of an ensemble, or a model, and the counts that are mixed in."""
+    each = [log_softmax(textbook_logits(member, ids)) for member in model.members]
+    shares = getattr(model, "shares", (1.0,))
+    logs = np.log(sum(share * np.exp(own) for share, own in zip(shares, each, strict=True)))
+    if model.counts is None:
+        return logs
+    table = model.counts.table
+    p, lengths, _ = table.read(ids[None], table.beginning(1))
+    depths = lengths[0][:, None] / table.context
+    a, b = (first + (last - first) * depths for first, last in model.counts.weights)
+    return log_softmax(a * logs + b * np.log(p[0].astype(np.float64)))
+
+
+def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> dict[str, float]:
+    """Of each character that would go on with a sequence that `text` has before its end."""
+    result: dict[str, float] = {}
+    for place in range(1, len(text)):
+        n = 0
+        while n < place and text[place - 1 - n] == text[len(text) - 1 - n]:
+            n += 1
+        if n >= allowed:
+            penalty = multiplier * base ** (n - allowed)
+            result[text[place]] = max(result.get(text[place], 0.0), penalty)
+    return result
+
+
+def probabilities(
+    logits: Array, choice: SamplingParams, vocabulary: Vocabulary, text: str = ""
+) -> list[float]:
+    """What a character is drawn by, in Python's own numbers, of its logits (V,)."""
+    scores = [float(logit) for logit in logits]
+    for characters, bias in (choice.logit_bias or {}).items():
+        for v in vocabulary.look_up(characters).tolist():
+            scores[v] += bias
+    if choice.dry_multiplier:
+        how = choice.dry_multiplier, choice.dry_base, choice.dry_allowed_length
+        for character, penalty in dry_penalties(text, *how).items():
+            scores[vocabulary.characters.index(character)] -= penalty
+    banned = vocabulary.look_up(choice.ban or "").tolist()
+    kept = sorted((v for v in range(len(scores)) if v not in banned), key=lambda v: -scores[v])
+    temperature = float(choice.temperature) if choice.sample else 0.0
+    if temperature == 0:
+        return [float(v == kept[0]) for v in range(len(scores))]
+    # 1e260 as in `token_sampler`: beyond it a float64 would overflow
+    scale = min(1 / temperature, 1e260)
+    weights = {v: math.exp((scores[v] - scores[kept[0]]) * scale) for v in kept}
+    kept = kept[: choice.top_k]
+    if choice.top_p is not None:
+        total, reached = sum(weights[v] for v in kept), 0.0
+        for count, v in enumerate(kept, start=1):
+            reached += weights[v]
+            if reached >= choice.top_p * total:
+                kept = kept[:count]
+                break
+    kept = [v for v in kept if weights[v] >= (choice.min_p or 0)]
+    total = sum(weights[v] for v in kept)
+    return [weights[v] / total if v in kept else 0.0 for v in range(len(scores))]
+
+
+def drawn(each: list[float], uniform: float) -> int:
+    """The inverse of the cumulated probabilities."""
+    sums = np.cumsum(each)
+    return int(np.searchsorted(sums, uniform * sums[-1], "right"))
+
+
+# the 0.999 quantiles of chi-squared, by degrees of freedom
+_QUANTILES = (0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 29.59, 31.26)
+
+
+def assert_follows(counts: Array, expected: Array) -> None:
+    """Chi-squared of counts (V,) of draws, the rare taken together; what cannot be never is."""
+    expected = np.asarray(expected)
+    assert counts[expected == 0].sum() == 0
+    expected = expected * counts.sum()
+    rare = expected < 5
+    counts, expected = (
+        np.append(values[~rare], values[rare].sum()) for values in (counts, expected)
+    )
+    counts, expected = counts[expected > 1], expected[expected > 1]
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    assert statistic <= _QUANTILES[len(counts) - 1]
