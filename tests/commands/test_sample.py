@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charrnn import plugins
 from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
-from charrnn.options.commands import SampleOptions
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -50,7 +51,9 @@ def run(path: Path, **given: Any) -> None:
         "weights": None,
         "precision": 32,
     }
-    sample.run(SampleOptions(**{**values, **given}))
+    schema = plugins.options_of("sample")  # with what extras add, none of it asked for
+    added = {f.name: False if "bool" in str(f.type) else None for f in fields(schema)}
+    sample.run(schema(**{**added, **values, **given}))
 
 
 def test_it_prints_the_start_and_the_new_text(
