@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def run(path: Path, **given: Any) -> None:
         "precision": 32,
     }
     schema = plugins.options_of("sample")  # with what extras add, none of it asked for
-    added = {f.name: False if "bool" in str(f.type) else None for f in fields(schema)}
+    needed = [f for f in fields(schema) if f.default is MISSING and f.default_factory is MISSING]
+    added = {f.name: False if "bool" in str(f.type) else None for f in needed}
     sample.run(schema(**{**added, **values, **given}))
 
 
