@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
+import torch
 
 from charrnn.counts import (
     ALONE,
@@ -22,6 +23,7 @@ from charrnn.counts import (
 )
 from charrnn.data import SplitIds
 from charrnn.errors import InputError
+from charrnn.evaluation import part_loss
 from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.options.ranges import LONGEST_CONTEXT
 from charrnn.say import say
@@ -39,34 +41,6 @@ _COLUMNS = 64  # of each row, at once
 _AT_ONCE = 1 << 18  # numbers
 # the weights are fitted on no more characters than so many
 _FITTED = 32_768
-
-
-def counted(
-    train: SplitIds,
-    val: SplitIds,
-    vocabulary_size: int,
-    context: int,
-    characters: int,
-    goes_on: Callable[[], bool] = lambda: True,
-) -> Counted | None:
-    """Count a training split, of a longer one the beginning, which is said.
-
-    Args:
-        train, val: the ids of both splits; the second says how long contexts are.
-        context, characters, goes_on: as for `CharacterCounts`.
-    """
-    if len(train) > characters:
-        say(f"counts: of the first {characters:,} of {len(train):,} characters")
-    # in little room: 64 bits a character are most of what counting would take
-    small = np.min_scalar_type(vocabulary_size - 1)
-    ids, held_out = (split[:characters].astype(small) for split in (train, val))
-    found = best_context(ids, held_out, vocabulary_size, context, goes_on)
-    if found is not None and found.is_cut:
-        say(
-            f"counts: contexts of {found.table.context} characters; longer ones would have more "
-            f"than {MAX_NODES:,} entries"
-        )
-    return found
 
 
 class Losses(NamedTuple):
@@ -104,12 +78,11 @@ class CharacterCounts(L.Callback):
         self.characters = characters
         self.counts: Counts | None = None  # those of the last validation, where they help
         self.losses: Losses | None = None  # of the last validation
-        self._table: CountTable | None = None
+        self._counted: Counted | None = None
         self._told: Losses | None = None  # of the validation whose weights are the model
-        self._alone = 0.0
         self._is_short = False
-        self._predicted: Any = None
-        self._lengths: Any = None
+        self._kept: KeptLogits | None = None
+        self._predicted: _Predictions | None = None
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self._told is not None:
@@ -128,69 +101,97 @@ class CharacterCounts(L.Callback):
         return self.counts
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        pl_module.validation_logits = None
+        self._kept = pl_module.validation_logits = None
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
             return
         if not trainer.is_global_zero:
             return
-        if self._table is None and self.characters:
-            self._count(trainer, pl_module)
-        if self._table is not None:
-            pl_module.validation_logits = KeptLogits(_ROOM, before=self._table.context)
+        if self._counted is None and self.characters:
+            self._count(trainer, len(pl_module.vocabulary))
+        if self._counted is not None:
+            self._kept = KeptLogits(_ROOM, before=self._counted.table.context)
+            if trainer.world_size == 1:
+                pl_module.validation_logits = self._kept
 
-    def _count(self, trainer: L.Trainer, module: Any) -> None:
-        split = getattr(trainer.datamodule, "split", None)
-        train, val = (split(name) if split else None for name in ("train", "val"))
+    def _count(self, trainer: L.Trainer, vocabulary_size: int) -> None:
+        """Count the training split, of a longer one the beginning, which is said."""
+        train, val = (self._split(trainer, name) for name in ("train", "val"))
         if train is None or val is None or len(val) < 2:
             return
         began = time.perf_counter()
         self._is_short = len(train) < _SHORT
-        size = len(module.vocabulary)
-        found = counted(train, val, size, self.context, self.characters, self.goes_on)
-        if found is not None:
-            self._table, self._alone = found.table, found.loss
+        if len(train) > self.characters:
+            say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
+        # in little room: 64 bits a character are most of what counting would take
+        small = np.min_scalar_type(vocabulary_size - 1)
+        ids, held_out = (split[: self.characters].astype(small) for split in (train, val))
+        found = best_context(ids, held_out, vocabulary_size, self.context, self.goes_on)
+        if found is not None and found.is_cut:
+            say(
+                f"counts: contexts of {found.table.context} characters; longer ones would have "
+                f"more than {MAX_NODES:,} entries"
+            )
+        self._counted = found
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)
 
+    def _split(self, trainer: L.Trainer, name: str) -> SplitIds | None:
+        split = getattr(trainer.datamodule, "split", None)
+        return split(name) if split else None
+
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        kept, pl_module.validation_logits = pl_module.validation_logits, None
-        if kept is None or self._table is None:
+        kept, self._kept, pl_module.validation_logits = self._kept, None, None
+        if kept is None or self._counted is None:
             return
+        if trainer.world_size > 1:  # each process has scored its part; the weights are of all
+            val = self._split(trainer, "val")
+            assert val is not None
+            whole = val[: kept.room // len(pl_module.vocabulary) + 1]
+            with torch.autocast(pl_module.device.type, enabled=False):
+                part_loss(pl_module.network, whole, 0, 1, kept=kept)
         logits = kept.logits.reshape(-1, kept.logits.shape[-1])[: kept.count]
         targets = kept.ids[:, kept.before + 1 :].ravel()[: kept.count]
         self.counts = self.losses = None
         if not len(targets) or not np.isfinite(logits).all():
             return
-        if self._predicted is None:
-            log_p, lengths = _predictions(self._table, kept)
-            self._predicted = log_p.reshape(-1, logits.shape[-1])[: kept.count]
-            self._lengths = lengths.ravel()[: kept.count]
+        # the same at each validation, unless a network remembers too much for rows
+        if self._predicted is None or not np.array_equal(self._predicted.starts, kept.starts):
+            self._predicted = _predictions(self._counted.table, kept)
+        _, log_p, lengths = self._predicted
         some = slice(None, None, 1 + len(targets) // _FITTED)
         weights = ALONE
         if not self._is_short:
-            depths = self._lengths[some] / self._table.context
-            weights = fit_weights(logits[some], self._predicted[some], targets[some], depths)
-        self._report(trainer, pl_module, Counts(self._table, weights), logits, targets)
-
-    def _report(
-        self, trainer: L.Trainer, module: Any, counts: Counts, logits: Any, targets: Any
-    ) -> None:
-        """Log the loss of both, and keep the counts if it is lower than the network's."""
+            depths = lengths[some] / self._counted.table.context
+            weights = fit_weights(logits[some], log_p[some], targets[some], depths)
+        counts = Counts(self._counted.table, weights)
         # numbers that are the same everywhere take no room
         nothing = np.broadcast_to(np.float32(0), logits.shape)
         network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
         alone = _loss(logits, nothing, targets, network_alone)
-        both = _loss(logits, self._predicted, targets, counts.by_length[self._lengths])
+        both = _loss(logits, log_p, targets, counts.by_length[lengths])
         self.counts = counts if both < alone else None
-        self.losses = Losses(alone, self._alone, both)
+        self.losses = Losses(alone, self._counted.loss, both)
         for logger in trainer.loggers:
             logger.log_metrics({LOSS: both}, trainer.global_step)
         self.log(LOSS, both, logger=False, rank_zero_only=True)
 
 
-def _predictions(table: CountTable, kept: KeptLogits) -> tuple[Any, Any]:
-    """ln p (R, C, V) of the counts where the logits of a text were kept, and how far they look."""
+class _Predictions(NamedTuple):
+    """What the counts predict of the characters whose logits were kept.
+
+    Attributes:
+        starts: (R,), where the rows begin.
+        log_p: (P, V).
+        lengths: (P,), of the longest context that the counts have before each.
+    """
+
+    starts: Any
+    log_p: Any
+    lengths: Any
+
+
+def _predictions(table: CountTable, kept: KeptLogits) -> _Predictions:
     log_p = np.empty_like(kept.logits)
     lengths = np.empty(log_p.shape[:2], np.int8)
     state = table.contexts(kept.ids[:, : kept.before], table.beginning(len(log_p)))[:, -1]
@@ -200,7 +201,8 @@ def _predictions(table: CountTable, kept: KeptLogits) -> tuple[Any, Any]:
         part = slice(start, min(start + _COLUMNS, log_p.shape[1]))
         p, lengths[:, part], state = table.read(ids[:, part], state)
         np.log(p, out=log_p[:, part])
-    return log_p, lengths
+    of_all = log_p.reshape(-1, log_p.shape[-1])[: kept.count]
+    return _Predictions(kept.starts, of_all, lengths.ravel()[: kept.count])
 
 
 def _loss(logits: Any, log_p: Any, targets: Any, weights: Any) -> float:
