@@ -24,7 +24,7 @@ class NetworkEnsemble(nn.Module):
     Dropout is no part of it: the members stay in the mode of evaluation.
 
     Args:
-        shares: the weights of the mean, which sum to 1; None: all the same.
+        shares: the weights of the mean, which sum to 1.
 
     Attributes:
         architecture: the first one's, whose vocabulary is everyone's.
@@ -32,10 +32,9 @@ class NetworkEnsemble(nn.Module):
 
     log_shares: Tensor
 
-    def __init__(self, networks: Sequence[Network], shares: Sequence[float] | None = None) -> None:
+    def __init__(self, networks: Sequence[Network], shares: Sequence[float]) -> None:
         super().__init__()
-        logs = torch.tensor(shares or [1 / len(networks)] * len(networks)).log()
-        self.register_buffer("log_shares", logs, persistent=False)
+        self.register_buffer("log_shares", torch.tensor(shares).log(), persistent=False)
         self.members = nn.ModuleList(networks)
         self.architecture = networks[0].architecture
         self.sizes = [len(network.architecture.zero_state(0)) for network in networks]
@@ -46,14 +45,13 @@ class NetworkEnsemble(nn.Module):
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         logs, carried, first = [], [], 0
-        for network, layers in zip(self.members, self.sizes, strict=True):
+        for network, layers, share in zip(self.members, self.sizes, self.log_shares, strict=True):
             before = None if state is None else state[first : first + layers]
             logits, after = network(ids, before)
-            logs.append(F.log_softmax(logits.float(), -1))
+            logs.append(F.log_softmax(logits.float(), -1) + share)
             carried += after
             first += layers
-        weighted = [log + share for log, share in zip(logs, self.log_shares, strict=True)]
-        return torch.stack(weighted).logsumexp(0), carried
+        return torch.stack(logs).logsumexp(0), carried
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork

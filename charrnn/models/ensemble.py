@@ -6,7 +6,7 @@ This module needs NumPy only, as a model does.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,13 +109,6 @@ def read_models(
     return TrainedEnsemble(ordered, None if weights is None else tuple(weights))
 
 
-def each(trained: Trained, change: Callable[[TrainedModel], TrainedModel]) -> Trained:
-    """A model changed, or each of an ensemble's."""
-    if isinstance(trained, TrainedEnsemble):
-        return replace(trained, members=tuple(map(change, trained.members)))
-    return change(trained)
-
-
 def with_counts(trained: Trained, counts: str) -> Trained:
     """A model as it is to be used: with its counts, where it has some, without them, or as those.
 
@@ -133,20 +126,23 @@ def with_counts(trained: Trained, counts: str) -> Trained:
             "counts=only: the model has none; a training writes them into its run's "
             "model.safetensors, where they help"
         )
-    return each(
-        trained,
-        lambda m: replace(m, counts=m.counts.only if counts == "only" and m.counts else None),
-    )
+    if isinstance(trained, TrainedEnsemble):
+        return replace(trained, members=tuple(_with_counts(m, counts) for m in trained.members))
+    return _with_counts(trained, counts)
+
+
+def _with_counts(model: TrainedModel, counts: str) -> TrainedModel:
+    return replace(model, counts=model.counts.only if model.counts and counts == "only" else None)
 
 
 def other_characters(one: Vocabulary, other: Vocabulary) -> str:
     """How a vocabulary differs from another, as "... than"; "" if only in the order."""
     if one.is_bytes != other.is_bytes:
         return f"knows {'bytes' if one.is_bytes else 'characters'}, and not so"
-    for has, vocabulary, lacks in (("knows", one, other), ("lacks", other, one)):
-        for character in vocabulary.characters:
-            if character not in lacks:
-                return f"{has} the character {character!r}, other than"
+    ours, theirs = set(one.characters), set(other.characters)
+    for has, characters in (("knows", ours - theirs), ("lacks", theirs - ours)):
+        if characters:
+            return f"{has} the character {min(characters)!r}, other than"
     return ""
 
 
