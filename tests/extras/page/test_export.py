@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.page import export_command as export
 from charrnn.extras.page.export_command import ExportOptions
@@ -134,3 +135,19 @@ def test_neither_the_model_nor_a_folder_is_overwritten(path: Path, tmp_path: Pat
         with pytest.raises(InputError, match=complaint):
             run(path, output)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("", "output is required"),
+        ("output=x.htm", "output=x.htm: must end in .html (a page)"),
+        ("output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
+    ],
+)
+def test_it_is_refused_in_a_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"charrnn export: {line}")
+    assert err.count("\n") == 1
