@@ -7,7 +7,6 @@ model of bytes a byte).
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Annotated, Any, get_type_hints
 
@@ -24,7 +23,7 @@ from pydantic import (
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from charrnn.errors import shown
+from charrnn.errors import did_you_mean, shown
 from charrnn.options.ranges import Range
 from charrnn.options.sampling import SamplingParams
 
@@ -75,8 +74,7 @@ class RequestBody(BaseModel):
         given = {name: value for name, value in body.items() if value is not None}
         for name, value in given.items():
             if name not in cls.model_fields and name not in WITHOUT_EFFECT:
-                near = difflib.get_close_matches(name[:100], cls.model_fields, 1)
-                hint = f"; did you mean {near[0]}?" if near else "; /docs lists them"
+                hint = did_you_mean(name, cls.model_fields, "; /docs lists them")
                 raise Refusal(400, f"{shown(name)}: there is no such field{hint}", param=name)
             nothing = WITHOUT_EFFECT.get(name)
             if nothing is not None and value != nothing:
