@@ -7,18 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateFinder, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
 from tests import REPOSITORY
 from tests.small_runs import assert_same
 from tests.training.test_lightning import (
@@ -41,155 +38,9 @@ SIZES = {"hidden_size": 8, "embedding_size": 4, "num_layers": 1}
 # -- a step and a loss of one's own ------------------------------------------------------
 
 
-class OwnStep(LanguageModel):
-    """A training_step from nothing, which knows only what is documented."""
-
-    as_dict = False
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        ids, targets, begins = batch
-        logits, self.state = self(ids, None if begins else self.state)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        return {"loss": loss, "more": 1} if self.as_dict else loss
-
-
-class OwnStepDict(OwnStep):
-    as_dict = True
-
-
-class Sum(LanguageModel):
-    """The step that there is, and something more."""
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        return super().training_step(batch, batch_idx) + 100.0
-
-
-class OwnLoss(LanguageModel):
-    def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        assert logits.shape[:2] == targets.shape
-        return super().compute_loss(logits, targets) * 2
-
-
 def made(kind: type[LanguageModel], data: TextDataModule, **options: Any) -> LanguageModel:
     torch.manual_seed(1)
     return kind(data.vocabulary, **{**SIZES, **options})
-
-
-def logged(path: Path) -> dict[int, float]:
-    found = rows(path / "metrics.csv")
-    return {int(row["step"]): float(row["train/loss"]) for row in found if row["train/loss"]}
-
-
-@pytest.mark.parametrize("group", [1, 3])
-@pytest.mark.parametrize("kind", [OwnStep, OwnStepDict])
-def test_a_step_of_ones_own_is_the_step_that_there_is(
-    data: TextDataModule, tmp_path: Path, kind: type[LanguageModel], group: int
-) -> None:
-    """Trained, clipped and logged alike, and resumed to the bit from the checkpoint of any step."""
-
-    def run(kind: type[LanguageModel], name: str, start: Path | None = None) -> Path:
-        saved = ModelCheckpoint(
-            tmp_path / name, "{step}", save_top_k=-1, every_n_train_steps=1,
-            save_on_train_epoch_end=False,
-        )  # fmt: skip
-        one = trainer(
-            saved, max_epochs=2, limit_train_batches=6, accumulate_grad_batches=group,
-            logger=CSVLogger(tmp_path / name, name="", version=""), log_every_n_steps=1,
-            gradient_clip_val=0.05,
-        )  # fmt: skip
-        module = made(kind, data, dropout=0.2)
-        one.fit(module, data, ckpt_path=start, weights_only=True)
-        assert all(not part.requires_grad for layer in module.state or [] for part in layer)
-        one.save_checkpoint(tmp_path / name / "end.ckpt")
-        return tmp_path / name
-
-    plain, own = run(LanguageModel, "plain"), run(kind, "own")
-    assert_same(state_of(own / "end.ckpt"), state_of(plain / "end.ckpt"))
-    assert logged(own) == logged(plain)
-    assert len(logged(own)) == 12 // group
-    step = 2 if group == 3 else 7
-    again = run(kind, "again", own / f"step={step}.ckpt")
-    assert_same(state_of(again / "end.ckpt"), state_of(own / "end.ckpt"))
-
-
-def test_the_loss_that_is_logged_is_the_one_that_was_returned(data: TextDataModule) -> None:
-    losses = []
-    for kind in (LanguageModel, Sum):
-        run = trainer(max_steps=1)
-        run.fit(made(kind, data), data)
-        losses.append(float(run.callback_metrics["train/loss"]))
-    assert losses[1] == pytest.approx(losses[0] + 100)
-
-
-def test_a_step_of_ones_own_is_watched(data: TextDataModule) -> None:
-    class Diverges(OwnStep):
-        def training_step(self, batch: Any, batch_idx: int) -> Any:
-            return super().training_step(batch, batch_idx) * (torch.nan if batch_idx == 3 else 1)
-
-    with pytest.raises(RunError, match="the loss or a gradient of step 4 is not finite"):
-        trainer(max_steps=10).fit(made(Diverges, data), data)
-
-
-def test_a_step_may_be_skipped(data: TextDataModule) -> None:
-    class Skips(OwnStep):
-        def training_step(self, batch: Any, batch_idx: int) -> Any:
-            loss = super().training_step(batch, batch_idx)
-            return None if batch_idx in (0, 5) else loss
-
-    run = trainer(max_steps=10)
-    run.fit(made(Skips, data), data)
-    assert 0 < float(run.callback_metrics["train/loss"]) < 4
-
-
-@pytest.mark.parametrize("kind", [OwnStep, OwnLoss])
-def test_what_a_subclass_has_beside_the_network_is_trained(
-    data: TextDataModule, kind: type[LanguageModel]
-) -> None:
-    class Scaled(kind):  # type: ignore[misc, valid-type]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self.scale = nn.Parameter(torch.ones(()))
-            self.unused = nn.Parameter(torch.ones(()))
-
-        def forward(self, ids: Tensor, state: Any = None) -> Any:
-            logits, state = super().forward(ids, state)
-            return logits * self.scale, state
-
-        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-            return super().compute_loss(logits * self.scale, targets)
-
-    for threads in (1, 2):
-        module = made(Scaled, data)
-        module.num_batch_shards = threads
-        trainer(max_steps=5, gradient_clip_val=1.0).fit(module, data)
-        assert float(module.scale) != 1
-        assert float(module.unused) == 1
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_loss_of_ones_own(data: TextDataModule, threads: int) -> None:
-    """Under threads too; what validates is the text's own loss."""
-    losses = []
-    for kind in (LanguageModel, OwnLoss):
-        module = made(kind, data)
-        module.num_batch_shards = threads
-        run = trainer(max_steps=1, val_check_interval=1)
-        run.fit(module, data)
-        losses.append([float(run.callback_metrics[name]) for name in ("train/loss", "val/loss")])
-    assert losses[1][0] == pytest.approx(2 * losses[0][0], rel=1e-6)
-    assert losses[1][1] == pytest.approx(losses[0][1], abs=0.05)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_loss_that_is_no_number(data: TextDataModule, threads: int) -> None:
-    class Vector(LanguageModel):
-        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-            return logits.flatten(0, 1).sum(-1)
-
-    module = made(Vector, data)
-    module.num_batch_shards = threads
-    with pytest.raises(InputError, match="its mean, one number"):
-        trainer(max_steps=1).fit(module, data)
 
 
 # -- loaders -----------------------------------------------------------------------------
@@ -257,12 +108,6 @@ def test_several_validation_loaders(data: TextDataModule) -> None:
 def test_predict_is_refused(data: TextDataModule) -> None:
     with pytest.raises(InputError, match=r"module\.to_model"):
         trainer().predict(made(LanguageModel, data), datamodule=data)
-
-
-def test_barebones(data: TextDataModule) -> None:
-    run = L.Trainer(accelerator="cpu", barebones=True, max_steps=3)
-    run.fit(made(LanguageModel, data), data)
-    assert run.global_step == 3
 
 
 def test_lr_find(data: TextDataModule) -> None:
@@ -381,45 +226,6 @@ def test_hyperparameters_are_plain(data: TextDataModule, tmp_path: Path) -> None
     trainer(max_steps=2).fit(loaded, data)
 
 
-def test_hyperparameters_of_a_subclass(data: TextDataModule, tmp_path: Path) -> None:
-    class Own(LanguageModel):
-        def __init__(
-            self, vocabulary: Any, weight: float = 1.0, what: object = None, **options: Any
-        ) -> None:
-            super().__init__(vocabulary, **options)
-            self.save_hyperparameters()
-            self.weight = weight
-
-    optimizer = functools.partial(torch.optim.SGD, lr=0.5)
-    module = Own(data.vocabulary, 0.25, object(), optimizer=optimizer, **SIZES)
-    assert module.hparams["weight"] == 0.25
-    run = trainer(max_steps=2, logger=CSVLogger(tmp_path))
-    run.fit(module, data)
-    with pytest.warns(UserWarning, match="hyperparameter what: a object is no plain value"):
-        run.save_checkpoint(tmp_path / "a.ckpt")
-    kept = torch.load(tmp_path / "a.ckpt", weights_only=True)["hyper_parameters"]
-    assert kept["weight"] == 0.25
-    assert kept["optimizer"] == {"name": "torch.optim.sgd.SGD", "lr": 0.5}
-    assert "what" not in kept
-    loaded = Own.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
-    assert (loaded.weight, loaded.vocabulary) == (0.25, data.vocabulary)
-    assert charrnn.load(tmp_path / "a.ckpt").generate(10, seed=1) == loaded.to_model().generate(
-        10, seed=1
-    )
-
-
-def test_hyperparameters_that_a_checkpoint_lacks(data: TextDataModule, tmp_path: Path) -> None:
-    run, module = trainer(max_steps=1), module_of(data)
-    run.fit(module, data)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    for name in ("optimizer", "schedule"):
-        del content["hyper_parameters"][name]
-    torch.save(content, tmp_path / "b.ckpt")
-    loaded = LanguageModel.load_from_checkpoint(tmp_path / "b.ckpt")
-    assert_same(dict(loaded.state_dict()), dict(module.state_dict()))
-
-
 def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFixture[str]) -> None:
     """Not again by the validations that min_steps adds, nor by one after the training."""
     stopping = charrnn.training.EarlyStopping(patience=1, min_delta=100)
@@ -429,11 +235,6 @@ def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFi
     assert 15 <= run.global_step < 30
     run.validate(module, data, verbose=False)
     assert capfd.readouterr().err.count("stopping: val/loss has not got lower") == 1
-
-
-def test_a_monitor_that_there_is_not(data: TextDataModule) -> None:
-    with pytest.raises(RuntimeError, match="val/loss"):
-        trainer(EarlyStopping("val_loss"), max_epochs=1).fit(module_of(data), data)
 
 
 def test_the_page_that_tells_of_it(data: TextDataModule) -> None:

@@ -9,7 +9,6 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from lightning.pytorch.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
     StochasticWeightAveraging,
     TQDMProgressBar,
 )
@@ -151,18 +149,6 @@ def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
     )
 
 
-def test_the_data_finds_its_way_alone(text: str) -> None:
-    """TextDataModule("my.txt") is all that a notebook says of the data."""
-    data = TextDataModule(text, batch_size=N, seq_length=T, shuffle=False)
-    with pytest.raises(InputError, match="setup"):
-        LanguageModel(data.vocabulary)
-    data.prepare_data()
-    data.setup("fit")
-    run = trainer(max_steps=2)
-    run.fit(LanguageModel(data.vocabulary, kind="gru", hidden_size=8), data)
-    assert run.global_step == 2
-
-
 def test_an_epoch_is_every_window_once(data: TextDataModule) -> None:
     seen = Seen()
     run = trainer(seen, max_epochs=1)
@@ -199,15 +185,6 @@ def test_a_part_of_an_epoch(data: TextDataModule) -> None:
     assert seen.losses == pytest.approx(
         losses_by_hand(module_of(data), data, 3 * [0, 1, 2]), rel=1e-4
     )
-
-
-def test_a_share_of_an_epoch(data: TextDataModule) -> None:
-    seen = Seen()
-    trainer(seen, max_epochs=2, limit_train_batches=0.25, limit_val_batches=0).fit(
-        module_of(data), data
-    )
-    assert [index for index, _ in seen.trained] == 2 * list(range(WINDOWS // 4))
-    assert seen.validated == []
 
 
 def test_fast_dev_run(data: TextDataModule) -> None:
@@ -252,23 +229,6 @@ def test_accumulated_gradients_are_those_of_all_their_windows(data: TextDataModu
     for after, before in zip(module.network.parameters(), network.parameters(), strict=True):
         moved = before if before.grad is None else before - before.grad
         torch.testing.assert_close(after, moved, rtol=1e-5, atol=1e-6)
-
-
-def test_gradients_are_clipped(data: TextDataModule) -> None:
-    plain = functools.partial(torch.optim.SGD, lr=1.0)
-    for how in ("norm", "value"):
-        module, before = module_of(data, optimizer=plain), module_of(data)
-        trainer(max_steps=1, gradient_clip_val=1e-3, gradient_clip_algorithm=how).fit(module, data)
-        pairs = zip(module.network.parameters(), before.network.parameters(), strict=True)
-        moved = torch.cat([(one - other).detach().flatten() for one, other in pairs])
-        size = moved.norm() if how == "norm" else moved.abs().max()
-        assert size == pytest.approx(1e-3, rel=1e-2)
-
-
-def test_divergence_is_told(data: TextDataModule) -> None:
-    module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1e38))
-    with pytest.raises(RunError, match="training diverged"):
-        trainer(max_steps=30).fit(module, data)
 
 
 class Breaks(L.Callback):
@@ -409,49 +369,10 @@ def test_averaged_weights(data: TextDataModule) -> None:
     assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-2)
 
 
-@pytest.mark.skipif(find_spec("rich") is None, reason="rich is missing")
-def test_a_rich_bar(data: TextDataModule) -> None:
-    trainer(RichProgressBar(), max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
-
-
 def test_lightnings_bar(data: TextDataModule, capsys: pytest.CaptureFixture[str]) -> None:
     trainer(TQDMProgressBar(), max_steps=25, enable_progress_bar=True).fit(module_of(data), data)
     out, err = capsys.readouterr()
     assert "train/loss=" in out + err
-
-
-def test_a_profiler(data: TextDataModule, tmp_path: Path) -> None:
-    from lightning.pytorch.profilers import SimpleProfiler
-
-    profiler = SimpleProfiler(dirpath=tmp_path, filename="times")
-    trainer(max_steps=3, profiler=profiler).fit(module_of(data), data)
-    assert "run_training_batch" in (tmp_path / "fit-times.txt").read_text()
-    trainer(max_steps=3, profiler="simple").fit(module_of(data), data)
-
-
-def test_an_optimizer_and_a_schedule_of_torchs(data: TextDataModule) -> None:
-    module = module_of(
-        data,
-        optimizer=functools.partial(torch.optim.SGD, lr=0.5, momentum=0.9),
-        schedule=functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1.0),
-    )
-    run = trainer(max_epochs=2)
-    run.fit(module, data)
-    (optimizer,), (config,) = run.optimizers, run.lr_scheduler_configs
-    assert isinstance(optimizer, torch.optim.SGD)
-    assert isinstance(config.scheduler, torch.optim.lr_scheduler.OneCycleLR)
-    assert config.scheduler.total_steps == 2 * WINDOWS
-    assert config.scheduler.last_epoch == 2 * WINDOWS
-    assert run.callback_metrics["val/loss"] < 3
-
-
-def test_the_same_run_twice_is_the_same(data: TextDataModule) -> None:
-    weights = []
-    for _ in range(2):
-        module = module_of(data, dropout=0.3)
-        trainer(max_steps=7).fit(module, data)
-        weights.append(module.state_dict())
-    assert_same(*weights)
 
 
 @pytest.mark.slow
@@ -533,10 +454,6 @@ def test_a_checkpoint_is_all_that_a_model_needs(data: TextDataModule, tmp_path: 
     assert sampled == module.to_model().generate(40, seed=3)
     assert sampled == loaded.to_model().generate(40, seed=3)
     assert model.trained.facts["step"] == 5
-
-
-def test_a_model_that_was_not_trained_samples(data: TextDataModule) -> None:
-    assert len(module_of(data).to_model().generate(20, seed=1)) == 20
 
 
 class Every(L.Callback):
@@ -654,29 +571,6 @@ def test_a_fit_that_ended_goes_on_bit_for_bit(
         assert first.trained + rest.trained == whole.trained
         assert first.validated + rest.validated == whole.validated
         assert_same(state_of(again), state_of(end))
-
-
-def test_a_fit_that_ended_goes_on_for_more_epochs(data: TextDataModule, tmp_path: Path) -> None:
-    def run(epochs: int, start: Path | None = None) -> tuple[Path, Seen]:
-        seen = Seen()
-        one = trainer(seen, max_epochs=epochs, limit_train_batches=5)
-        one.fit(module_of(data, dropout=0.3), data, ckpt_path=start, weights_only=True)
-        path = tmp_path / f"{epochs}-{start is None}.ckpt"
-        one.save_checkpoint(path)
-        return path, seen
-
-    end, whole = run(3)
-    for epochs in (1, 2):
-        start, first = run(epochs)
-        again, rest = run(3, start)
-        assert first.trained + rest.trained == whole.trained
-        assert first.validated + rest.validated == whole.validated
-        assert_same(state_of(again), state_of(end))
-    # and a run that is at its end trains nothing more
-    again, rest = run(3, end)
-    assert rest.trained == []
-    found, expected = state_of(again), state_of(end)
-    assert_same({**found, "loops": None}, {**expected, "loops": None})
 
 
 # -- train/loss for whoever reads it -------------------------------------------------------

@@ -188,15 +188,6 @@ def test_from_training_to_sampling(
     assert not Path("new").exists()
 
 
-def test_a_yaml_file_of_ones_own(installed: Path, train: Train, workplace: Path) -> None:
-    own = workplace / "conf" / "model" / "mine.yaml"
-    own.parent.mkdir(parents=True)
-    own.write_text("defaults:\n  - /base/model@_here_\n\nkind: blocks\nnum_layers: 1\n")
-    run = train("--config-dir", "conf", "model=mine", "trainer.max_steps=3")
-    assert charrnn.load(run).trained.architecture.kind == "blocks"
-    train("resume=run", "trainer.max_steps=5", small=False)
-
-
 WRONG = {
     "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
     "model.kind=blosks": "is neither built in (lstm, gru, rnn) nor registered",

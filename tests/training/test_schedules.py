@@ -39,10 +39,6 @@ def test_step_halves_when_every_fifth_epoch_ends() -> None:
     assert lr[-1] == 2e-3 / 2**9
 
 
-def test_constant() -> None:
-    assert set(rates(schedules.constant, 100)) == {2e-3}
-
-
 def test_cosine_falls_from_the_first_rate_to_the_final_share_of_it() -> None:
     lr = rates(functools.partial(schedules.cosine, total_steps=100), 1001)
     assert lr[0] == 2e-3
