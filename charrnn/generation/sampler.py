@@ -63,18 +63,6 @@ class Beginning(NamedTuple):
         return Beginning(known[-1], reader.advance(taken_in, self.state))
 
 
-class _Read(NamedTuple):
-    """A start text (n,) that was read, and what goes on from there."""
-
-    prime: str
-    ids: Ids
-    reached: Beginning
-
-    def is_beginning_of(self, ids: Ids) -> bool:
-        """Whether it is the beginning of this text."""
-        return np.array_equal(ids[: len(self.ids)], self.ids)
-
-
 def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
     """The pieces of a batch, one sample after another, each as soon as its turn has come.
 
@@ -105,7 +93,6 @@ class Sampler:
         self.model = model
         self.engines = Engines(model, precision)
         self._after_primer: Beginning | None = None
-        self._read: _Read | None = None  # the last start text, which may grow
 
     def write(self, options: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
@@ -176,14 +163,8 @@ class Sampler:
             InputError: a character of start_text is unknown.
         """
         ids, reader = self._ids_of(start_text), self.engines.reader
-        read = self._read
-        if read is None or read.prime != prime or not read.is_beginning_of(ids):
-            read = _Read(prime, ids[:0], self._before(prime))
-        begins = read.reached.then(ids[len(read.ids) :].tolist(), reader)
-        self._read = _Read(prime, ids, begins)
-        if begins.last is None:
-            return begins.then(self._newline().tolist(), reader)
-        return begins
+        begins = self._before(prime).then(ids.tolist(), reader)
+        return begins if begins.last is not None else begins.then(self._newline().tolist(), reader)
 
     def known(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
         """What `begin` takes in: the last characters (T,) of it, and the state before them."""

@@ -84,6 +84,7 @@ class Batch:
         bias: (N, V), what is added to the logits before; None where that is nothing.
         filters: those of streams that are not `greedy`.
         penalized: the streams that have a penalty.
+        needs_numpy: whether something is asked for that is written for NumPy alone.
     """
 
     def __init__(self, params: Params, streams: int, vocabulary: Vocabulary) -> None:
@@ -98,28 +99,7 @@ class Batch:
             self.bias = np.stack([logit_bias(one, vocabulary) for one in each])
         self.filters = filters.applied(each, ~self.greedy)
         self.penalized = [n for n, one in enumerate(each) if one.dry_multiplier]
-
-
-class Penalties:
-    """What the logits of streams lose by the texts so far.
-
-    Args:
-        texts: ids of each of N streams, as far as it is written.
-    """
-
-    def __init__(self, batch: Batch, texts: Sequence[Ids]) -> None:
-        self._batch = batch
-        self._texts = ["".join(map(chr, text.tolist())) for text in texts]
-
-    def subtract(self, scores: Any) -> None:
-        """From logits (N, V)."""
-        for n in self._batch.penalized:
-            for id_, penalty in filters.dry(self._texts[n], self._batch.each[n]).items():
-                scores[n, id_] -= penalty
-
-    def written(self, ids: Sequence[int]) -> None:
-        """The next character of each stream was drawn."""
-        self._texts = [text + chr(id_) for text, id_ in zip(self._texts, ids, strict=True)]
+        self.needs_numpy = bool(self.penalized or any(one.filters for one in each))
 
 
 def log_softmax(logits: npt.NDArray[Any]) -> Floats:
@@ -154,7 +134,9 @@ class TokenSampler:
         # what nothing asks for costs nothing
         self._bias, self._filters, self._exp = batch.bias, batch.filters, exp
         self._scale = batch.scale if (batch.scale != 1).any() else None
-        self._penalties = Penalties(batch, texts) if batch.penalized else None
+        self._batch, self._texts = batch, list[str]()
+        if batch.penalized:
+            self._texts = ["".join(map(chr, text.tolist())) for text in texts]
         self._all_greedy = bool(batch.greedy.all())
         self._greedy = batch.greedy if batch.greedy.any() else None
 
@@ -167,8 +149,9 @@ class TokenSampler:
         if self._bias is not None:
             logits = logits + self._bias
         scores: Floats = logits.astype(np.float64)
-        if self._penalties is not None:
-            self._penalties.subtract(scores)
+        for n in self._batch.penalized:
+            for id_, penalty in filters.dry(self._texts[n], self._batch.each[n]).items():
+                scores[n, id_] -= penalty
         highest = scores.max(1, keepdims=True)
         if not np.isfinite(highest).all():
             raise not_numbers()
@@ -176,8 +159,8 @@ class TokenSampler:
         if not self._all_greedy:
             drawn = self._drawn(scores, highest, uniforms)
             ids = drawn if self._greedy is None else np.where(self._greedy, ids, drawn)
-        if self._penalties is not None:
-            self._penalties.written(ids.tolist())
+        if self._texts:
+            self._texts = [t + chr(id_) for t, id_ in zip(self._texts, ids.tolist(), strict=True)]
         return ids
 
     def _drawn(self, scores: Floats, highest: Floats, uniforms: Floats) -> Ids:

@@ -1,9 +1,8 @@
 """The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
 
-It steps every cell and network, somebody's own too, on a CPU as well.
-
-The characters are drawn on the GPU too, so that a chunk runs without waiting for it: all but
-penalties, which go by the text, and filters of somebody's own, which are NumPy's.
+It steps every cell and network, somebody's own too, on a CPU as well. On a GPU the characters are
+drawn there, so that a chunk runs without waiting for it, unless DRY or a filter of somebody's own
+is asked for, which are NumPy's.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from charrnn.generation.token_sampler import (
     Floats,
     Ids,
     Params,
-    Penalties,
+    TokenSampler,
     not_numbers,
 )
 from charrnn.models.ensemble import Trained
@@ -64,9 +63,8 @@ class TorchEngine:
         texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
-        batch = Batch(params, len(ids), self._vocabulary)
         before = list(ids[:, None]) if texts is None else texts
-        return torch_worker().submit(self._write, ids, state, uniforms, batch, before).result()
+        return torch_worker().submit(self._write, ids, state, uniforms, params, before).result()
 
     @torch.inference_mode()
     def _read(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -76,19 +74,25 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _write(
-        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, before: Sequence[Ids]
+        self, ids: Ids, state: State, uniforms: Floats, params: Params, before: Sequence[Ids]
     ) -> tuple[Ids, State]:
-        carried = self._tensors(state)
+        carried, written = self._tensors(state), list[Tensor]()
         last, draws = self._tensor(ids), self._tensor(uniforms)
-        sampler = TorchTokenSampler(batch, before, self.device)
-        written = torch.empty(uniforms.shape, dtype=torch.int64, device=self.device)
+        batch = Batch(params, len(ids), self._vocabulary)
+        on_device = self.device != "cpu" and not batch.needs_numpy
+        sampler = TorchTokenSampler(batch, self.device) if on_device else None
+        numpy = TokenSampler(params, self._vocabulary, before)
         with _exact_float32():
             for t in range(uniforms.shape[1]):
                 logits, carried = self._network(last[:, None], carried)
-                last = written[:, t] = sampler.draw(logits[:, 0], draws[:, t])
-        if not sampler.numbers.item():
+                if sampler is None:
+                    last = self._tensor(numpy.draw(logits[:, 0].cpu().numpy(), uniforms[:, t]))
+                else:
+                    last = sampler.draw(logits[:, 0], draws[:, t])
+                written.append(last)
+        if sampler is not None and not sampler.numbers.item():
             raise not_numbers()
-        return written.cpu().numpy(), _arrays(carried)
+        return torch.stack(written, 1).cpu().numpy(), _arrays(carried)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.device)
@@ -107,7 +111,7 @@ def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
 
 
 class TorchTokenSampler:
-    """Draws as `TokenSampler` does, without waiting for the device where it need not.
+    """Draws on a device as `TokenSampler` does, without waiting for it.
 
     What some stream asks for is computed for all; for the others it changes nothing.
 
@@ -115,40 +119,26 @@ class TorchTokenSampler:
         numbers: whether there was something to choose among each time.
     """
 
-    def __init__(self, batch: Batch, texts: Sequence[Ids], device: str) -> None:
+    def __init__(self, batch: Batch, device: str) -> None:
         def tensor(array: np.ndarray) -> Tensor:
             return torch.tensor(array, device=device)
 
         self.numbers = tensor(np.array(True))
-        self._all_greedy = bool(batch.greedy.all())
         self._greedy, self._scale = tensor(batch.greedy), tensor(batch.scale)
         self._bias = None if batch.bias is None else tensor(batch.bias)
         self._filters = [
             each._replace(
-                function=each.function if each.name in filters.FILTERS else _through_numpy(each),
                 rows=each.rows if isinstance(each.rows, slice) else tensor(each.rows),
                 values=tensor(each.values),
             )
             for each in batch.filters
         ]
-        self._penalties = Penalties(batch, texts) if batch.penalized else None
-        if self._penalties is not None:
-            filters.tell_fallback("torch", "penalties", "each character waits for their function")
 
     def draw(self, logits: Tensor, uniforms: Tensor) -> Tensor:
         """The ids (N,) for logits (N, V) at uniforms (N,)."""
         scores = (logits if self._bias is None else logits + self._bias).double()
-        if self._penalties is not None:
-            lowered = scores.cpu()
-            self._penalties.subtract(lowered)
-            scores = lowered.to(scores.device)
         self.numbers &= scores.amax(-1).isfinite().all()
-        drawn = likeliest = scores.argmax(-1)
-        if not self._all_greedy:
-            drawn = torch.where(self._greedy, likeliest, self._drawn(scores, uniforms))
-        if self._penalties is not None:
-            self._penalties.written(drawn.tolist())
-        return drawn
+        return torch.where(self._greedy, scores.argmax(-1), self._drawn(scores, uniforms))
 
     def _drawn(self, scores: Tensor, uniforms: Tensor) -> Tensor:
         weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
@@ -159,14 +149,3 @@ class TorchTokenSampler:
         sums = weights.cumsum(-1)
         drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
         return drawn.clamp_(max=scores.shape[-1] - 1)  # a sum that is no number is told of later
-
-
-def _through_numpy(each: filters.Applied) -> filters.Function:
-    """A filter that is written for NumPy, on tensors."""
-    filters.tell_fallback("torch", each.name, "each character waits for its function")
-
-    def function(probabilities: Tensor, values: Tensor) -> Tensor:
-        stays = each.function(probabilities.cpu().numpy(), values.cpu().numpy())
-        return torch.from_numpy(stays).to(probabilities.device)
-
-    return function

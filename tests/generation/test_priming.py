@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.state import State
 from charrnn.model import Ensemble, Model
 from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.options.sampling import SamplingParams
@@ -57,29 +56,3 @@ def test_unknown_characters_of_the_start() -> None:
     model = Model(PRIMED)
     assert model.generate(20, "né", seed=1, unknown="skip") == model.generate(20, "n", seed=1)
     assert model.generate(20, "né", seed=1, unknown="replace") == model.generate(20, "ne", seed=1)
-
-
-def test_a_start_that_grows_is_read_on_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    sampler, read = Sampler(PRIMED), list[int]()
-    reader = sampler.engines.reader
-    advance = reader.advance
-
-    def counted(ids: np.ndarray, state: State) -> State:
-        read.append(ids.shape[1])
-        return advance(ids, state)
-
-    monkeypatch.setattr(reader, "advance", counted)
-    for start, characters in (
-        ("Hm: ", len(PRIMER) - 1 + 4),
-        ("Hm: ", 0),
-        ("Hm: more", 4),
-        ("Hm, ", 4),  # other than before: from the primer on
-        ("", 0),
-    ):
-        read.clear()
-        fresh = Sampler(PRIMED).begin(start)
-        again = sampler.begin(start)
-        assert sum(read) == characters
-        assert again.last == fresh.last
-        for layer, expected in zip(again.state, fresh.state, strict=True):
-            assert all(np.array_equal(a, b) for a, b in zip(layer, expected, strict=True))

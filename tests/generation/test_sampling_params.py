@@ -91,10 +91,11 @@ def test_no_engine_ignores_what_is_asked_for(name: str, engine: str) -> None:
 
 
 def test_a_fallback_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba", reason="the extra fast is not installed")
     filters.tell_fallback.cache_clear()
     for _ in range(2):
-        MODEL.generate(20, seed=1, typical_p=0.4, engine="torch")
-    line = "engine=torch: has no kernel for typical_p; each character waits for its function\n"
+        MODEL.generate(20, seed=1, typical_p=0.4, engine="numba")
+    line = "engine=numba: has no kernel for typical_p; NumPy writes instead\n"
     assert capsys.readouterr().err == line
 
 
@@ -122,15 +123,6 @@ def test_dry_ends_a_loop() -> None:
     assert loop[-60:] in loop[:-60]
     ended = MODEL.generate(400, temperature=0, dry_multiplier=2, dry_allowed_length=12)
     assert ended[-60:] not in ended[:-60]
-
-
-def test_dry_whatever_the_penalties() -> None:
-    """Also where every character has the largest."""
-    two = "".join(set(MODEL.vocabulary.characters) - {"a", "b"})
-    text = MODEL.generate(
-        300, temperature=0, ban=two, dry_multiplier=1e30, dry_base=1e300, dry_allowed_length=1
-    )
-    assert set(text) == {"a", "b"}
 
 
 # A filter of one's own
@@ -190,25 +182,3 @@ def test_a_filter_that_cannot_be_used() -> None:
         filters.register("top_p", typical_p)
     with pytest.raises(InputError, match=r"filters\.novel=1: there is no such filter"):
         Sampler(MODEL.trained).write(replace(SamplingParams(), filters={"novel": 1}))
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ({"length": -1}, "length=-1: must be 0 or more"),
-        ({"temperature": float("nan")}, "temperature=nan: must be 0 or more"),
-        ({"seed": 2**63}, f"seed={2**63}: must be between"),
-        ({"top_k": 0}, "top_k=0: must be 1 or more"),
-        ({"top_p": 1.5}, "top_p=1.5: must be above 0"),
-        ({"min_p": -0.1}, "min_p=-0.1: must be between 0 and 1"),
-        ({"num_samples": 0}, "num_samples=0: must be 1 or more"),
-        ({"until": ""}, "until=: must be a text"),
-        ({"engine": "abacus"}, "engine=abacus: must be one of auto, numpy, numba, torch"),
-        ({"dry_base": 0.5}, "dry_base=0.5: must be 1 or more"),
-    ],
-    ids=str,
-)
-def test_what_is_out_of_range_is_named(values: dict[str, object], line: str) -> None:
-    with pytest.raises(InputError) as refused:
-        SamplingParams(**values)  # type: ignore[arg-type]
-    assert str(refused.value).startswith(line)

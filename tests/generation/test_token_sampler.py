@@ -68,7 +68,7 @@ def with_numpy_alone(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> 
 
 
 def with_torch(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    sampler = TorchTokenSampler(Batch(choices, len(logits), LETTERS), [], "cpu")
+    sampler = TorchTokenSampler(Batch(choices, len(logits), LETTERS), "cpu")
     ids = sampler.draw(torch.from_numpy(logits), torch.from_numpy(uniforms))
     assert sampler.numbers.item()
     return ids.numpy()

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from charrnn.data import Ids
-from charrnn.generation.engines import Engines
+from charrnn.generation.numpy_engine import NumpyNetwork
 from charrnn.generation.state import State, beginning
 from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
+from charrnn.single_thread import single_blas_thread
 
 _REPORTED = 256  # characters after which progress is told
 
@@ -36,6 +37,7 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
+@single_blas_thread()
 def trace(
     model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
 ) -> Trace:
@@ -48,16 +50,15 @@ def trace(
     Raises:
         RunError: the model's scores are not numbers.
     """
-    network = replace(model, counts=None)
-    reader, state = Engines(network).reader, beginning(network, 1)
+    network, state = NumpyNetwork(fold(model)), beginning(replace(model, counts=None), 1)
     carried: State = [
         tuple(np.empty((len(ids), vector.shape[1]), np.float32) for vector in layer)
         for layer in state
     ]
     losses = np.full(len(ids), np.nan, np.float32)
     for t in range(len(ids)):
-        logits, state = reader.read(ids[None, t : t + 1], state)
-        losses[t + 1 : t + 2] = surprise(logits[0], ids[t + 1 : t + 2])
+        state = network.advance(ids[t : t + 1], state)
+        losses[t + 1 : t + 2] = surprise(network.logits(state), ids[t + 1 : t + 2])
         for kept, now in zip(carried, state, strict=True):
             for array, vector in zip(kept, now, strict=True):
                 array[t] = vector[0]
