@@ -80,23 +80,23 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
 def _accelerator(accelerator: str) -> str:
     if accelerator == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
-    if accelerator == "gpu" and not torch.cuda.is_available():
+    there = {"gpu": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if accelerator in there and not there[accelerator]():
         raise InputError(
-            "trainer.accelerator=gpu: this machine has no CUDA GPU that torch can use; "
-            "trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
+            f"trainer.accelerator={accelerator}: this machine has no such GPU that torch can use; "
+            f"trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
         )
-    if accelerator == "mps" and not torch.backends.mps.is_available():
-        raise InputError("trainer.accelerator=mps: this machine has no Apple GPU; use cpu")
     return accelerator
 
 
 def _devices(devices: Any, accelerator: str, world: World) -> Any:
-    if devices == "auto" and world.launcher:
-        devices = world.local_size
-    elif devices == "auto":
-        devices = torch.cuda.device_count() if accelerator == "gpu" else 1
+    gpus = torch.cuda.device_count()
+    if devices == "auto":
+        alone = gpus if accelerator == "gpu" else 1
+        devices = world.local_size if world.launcher else alone
     if accelerator == "gpu":
-        _check_gpus(devices)
+        if (max(devices) + 1 if isinstance(devices, list) else devices) > gpus:
+            raise InputError(f"trainer.devices={devices}: this machine has {gpus} GPU(s)")
     elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
     return devices
@@ -162,13 +162,6 @@ def make_deterministic() -> None:
 def processes(trainer: TrainerOptions) -> int:
     """How many processes train together, of resolved options."""
     return int(count_of(trainer.devices)) * trainer.num_nodes
-
-
-def _check_gpus(devices: int | list[int]) -> None:
-    there = torch.cuda.device_count()
-    wanted = max(devices) + 1 if isinstance(devices, list) else devices
-    if wanted > there:
-        raise InputError(f"trainer.devices={devices}: this machine has {there} GPU(s)")
 
 
 def _has_bf16(accelerator: str) -> bool:

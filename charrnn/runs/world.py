@@ -58,48 +58,31 @@ def world() -> World:
     """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:
-        InputError: a variable of theirs is missing or no number, or the machines do not run
-            equally many processes.
+        InputError: a variable of theirs is missing, or they contradict each other.
     """
-    env = os.environ
-    if "TORCHELASTIC_RUN_ID" in env:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
         names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-        found = World("torchrun", *(_number(name) for name in names))
-    elif "SLURM_STEP_NUM_TASKS" in env:
+        found = World("torchrun", *map(_number, names))
+    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES", 1)
-        if nodes < 1 or size % nodes:
-            raise InputError(
-                f"srun: {size} processes cannot be spread evenly over {nodes} machines; "
-                f"give --ntasks-per-node"
-            )
-        if size == 1:
-            return _alone()
         ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
-        found = World("srun", *ranks, size, size // nodes)
+        found = World("srun", *ranks, size, size // nodes if nodes and size % nodes == 0 else 0)
     else:
-        return _alone()
-    if not 0 <= found.rank < found.size or not 0 <= found.local_rank < found.local_size:
+        for name in RANKS:
+            if (text := os.environ.get(name, "0")) != "0":
+                raise InputError(
+                    f"{name}={shown(text)}: makes this one of several processes, and neither "
+                    f"torchrun nor srun started it; start charrnn with one of them, or unset {name}"
+                )
+        return SINGLE_PROCESS
+    whole = found.local_size and found.size % found.local_size == 0
+    if not whole or not 0 <= found.rank < found.size or found.local_rank >= found.local_size:
         raise InputError(
             f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
-            f"{found.size}); start charrnn with {found.launcher}, or unset them"
-        )
-    if found.size % found.local_size:
-        raise InputError(
-            f"{found.launcher}: {found.size} processes, {found.local_size} of them on this "
-            f"machine; charrnn needs equally many on each"
+            f"{found.size}, {found.local_rank} of {found.local_size} on this machine); start "
+            f"equally many processes on each machine, with --ntasks-per-node of srun's"
         )
     return found if found.size > 1 else SINGLE_PROCESS
-
-
-def _alone() -> World:
-    """SINGLE_PROCESS, once nothing says that this is not the first process."""
-    for name in RANKS:
-        if (text := os.environ.get(name)) is not None and text != "0":
-            raise InputError(
-                f"{name}={shown(text)}: makes this one of several processes, and neither torchrun "
-                f"nor srun started it; start charrnn with one of them, or unset {name}"
-            )
-    return SINGLE_PROCESS
 
 
 def _number(name: str, default: int | None = None) -> int:

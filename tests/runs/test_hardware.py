@@ -157,8 +157,8 @@ def test_a_launchers_processes_are_the_devices() -> None:
         ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
         ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
         ({"precision": "16-mixed"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
-        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no CUDA GPU"),
-        ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no Apple GPU"),
+        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
+        ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no such GPU"),
     ],
 )
 def test_what_this_machine_lacks(
