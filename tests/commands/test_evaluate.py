@@ -56,22 +56,6 @@ def test_ids_that_are_gone_are_made_again(
     assert evaluate(capfd, f"checkpoint={run}") == before
 
 
-def test_other_data_and_a_text(
-    trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = trained("trainer.max_steps=5")
-    text = "the cat saw a mat and a cat"
-    Path("other.txt").write_text(text)
-    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=other.txt")
-    assert (found["split"], found["characters"]) == ("text", len(text) - 1)
-    assert found["loss"] == pytest.approx(charrnn.load(run).score(text), abs=1e-6)
-    # another vocabulary, in another order
-    assert main(["preprocess", "input_txt=other.txt", "val_frac=0", "test_frac=0"]) == 0
-    pair = ("data.input_h5=other.h5", "data.input_json=other.json")
-    again = evaluate(capfd, f"checkpoint={run}", *pair, "split=train")
-    assert again["loss"] == pytest.approx(found["loss"], abs=1e-6)
-
-
 def test_unknown_characters_are_skipped(
     trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,15 +92,6 @@ def test_a_text_is_read_in_the_encoding_that_was_trained_on(
     assert found["characters"] == len(text) - 1
 
 
-def test_lines_for_a_person(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = trained("trainer.max_steps=5")
-    capfd.readouterr()
-    assert main(["evaluate", f"checkpoint={run}"]) == 0
-    lines = capfd.readouterr().out.splitlines()
-    assert lines[0] == "val: 104 characters"
-    assert lines[1].startswith("loss ")
-
-
 def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
     run = trained("trainer.max_steps=23", "~callbacks.counts")
     text = Path("corpus.txt").read_text("utf-8")
@@ -137,46 +112,24 @@ def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None
 
 def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ("trainer.max_steps=23", "~callbacks.counts")
-    paths = [str(trained(*words, f"seed={n}", folder=f"r{n}")) for n in (1, 2, 3)]
-    found = evaluate(capfd, f"checkpoint=[{','.join(paths)}]", "data.input_txt=corpus.txt")
-    assert found.pop("model") == "ensemble of 3"
-    text = Path("corpus.txt").read_text("utf-8")
-    each = []
-    for path in paths:
-        logits = charrnn.load(path).logits(text).astype(np.float64)
-        weights = np.exp(logits)
-        each.append(weights / weights.sum(-1, keepdims=True))
+    paths = [str(trained(*words, f"seed={n}", folder=f"r{n}")) for n in (1, 2)]
+    both, text = f"checkpoint=[{','.join(paths)}]", Path("corpus.txt").read_text("utf-8")
+    logits = [charrnn.load(path).logits(text).astype(np.float64) for path in paths]
+    each = [np.exp(row) / np.exp(row).sum(-1, keepdims=True) for row in logits]
     ids = charrnn.load(paths[0]).vocabulary.encode(text)
-    chosen = np.mean(each, 0)[np.arange(len(ids) - 1), ids[1:]]
-    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
-    assert charrnn.load(paths).score(text) == pytest.approx(found["loss"], abs=1e-6)
-    assert main(["evaluate", f"checkpoint=[{','.join(paths)}]", "window=9", "split=test"]) == 0
+    for given, weights in (((), [0.5, 0.5]), (("weights=[3.0,1.0]",), [0.75, 0.25])):
+        found = evaluate(capfd, both, "data.input_txt=corpus.txt", *given)
+        assert found["model"] == "ensemble of 2"
+        assert found.get("weights") == ([3, 1] if given else None)
+        chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
+        assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert main(["evaluate", both, "window=9", "split=test"]) == 0
     line = capfd.readouterr().out.splitlines()[0]
-    assert line == "test: 104 characters, in cold windows of 9, ensemble of 3"
-    three, weights = f"checkpoint=[{','.join(paths)}]", [0.5, 0.25, 0.25]
-    found = evaluate(capfd, three, "data.input_txt=corpus.txt", "weights=[0.5,0.25,0.25]")
-    assert found["weights"] == weights
-    chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
-    assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert line == "test: 104 characters, in cold windows of 9, ensemble of 2"
     for command in ("evaluate", "sample", "serve"):
-        assert main([command, three, "weights=[0.7,0.3]"]) == 2
-        assert "weights=[0.7, 0.3]: needs several models" in capfd.readouterr().err
-    one = evaluate(capfd, f"checkpoint=[{paths[0]}]")
-    assert one == evaluate(capfd, f"checkpoint={paths[0]}")
-
-
-def test_models_of_other_characters_are_no_ensemble(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = train("trainer.max_steps=2")
-    Path("corpus.txt").write_text("the cat sat on a mat, and so on " * 50)
-    other = train("trainer.max_steps=2", folder="other")
-    capfd.readouterr()
-    for command in ("evaluate", "sample"):
-        assert main([command, f"checkpoint=[{run},{other}]"]) == 2
-        out, err = capfd.readouterr()
-        assert (out, len(err.splitlines())) == ("", 1)
-        assert "the models of an ensemble must know the same characters" in err
+        assert main([command, both, "weights=[0.7]"]) == 2
+        assert "weights=[0.7]: needs several models" in capfd.readouterr().err
+    assert evaluate(capfd, f"checkpoint=[{paths[0]}]") == evaluate(capfd, f"checkpoint={paths[0]}")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,20 +116,3 @@ def test_a_vocabulary_of_bytes(path: Path, capfdbinary: pytest.CaptureFixture[by
     for unknown in ("error", "skip"):
         assert main(["evaluate", *words, f"unknown={unknown}"]) == 0
         assert "zwölf 東\n".encode() in capfdbinary.readouterr().out
-
-
-def test_a_terminal_is_shown_control_characters_and_obeys_none(path: Path) -> None:
-    import pty
-
-    Path("odd.txt").write_text("To be\x1b[31m, not\n")
-    leader, follower = pty.openpty()
-    try:
-        command = [sys.executable, "-m", "charrnn", "evaluate", f"checkpoint={path}", "by=line"]
-        command += ["data.input_txt=odd.txt", "unknown=skip"]
-        subprocess.run(command, stdout=follower, stderr=subprocess.DEVNULL, check=True)
-        shown = os.read(leader, 1000)
-    finally:
-        os.close(leader)
-        os.close(follower)
-    assert b"\x1b" not in shown
-    assert "␛[31m, not".encode() in shown

@@ -76,11 +76,6 @@ def test_a_model_that_knows_nothing_has_no_say():
     fitted = fit_weights(network, noise, targets, depths)
     assert fitted.counts == pytest.approx((0, 0), abs=0.03)
     assert min(fitted.counts) >= 0
-    # the network's two are then the best of their own
-    best = loss(network, noise, targets, depths, fitted)
-    for away in ((0.06, 0), (-0.06, 0), (0, 0.06), (0, -0.06)):
-        other = (np.add(fitted.network, away), fitted.counts)
-        assert loss(network, noise, targets, depths, other) > best
 
 
 @pytest.mark.parametrize("n", [5, 50, 500])
