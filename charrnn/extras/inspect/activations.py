@@ -15,7 +15,7 @@ from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 from charrnn.single_thread import single_blas_thread
 
-_REPORTED = 256  # characters after which progress is told
+_AT_ONCE = 256  # characters
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
-@single_blas_thread()
 def trace(
     model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
 ) -> Trace:
@@ -56,14 +55,19 @@ def trace(
         for layer in state
     ]
     losses = np.full(len(ids), np.nan, np.float32)
-    for t in range(len(ids)):
-        state = network.advance(ids[t : t + 1], state)
-        losses[t + 1 : t + 2] = surprise(network.logits(state), ids[t + 1 : t + 2])
-        for kept, now in zip(carried, state, strict=True):
-            for array, vector in zip(kept, now, strict=True):
-                array[t] = vector[0]
-        if report is not None and t % _REPORTED == 0:
-            report(t, len(ids))
+    for start in range(0, len(ids), _AT_ONCE):
+        end = min(start + _AT_ONCE, len(ids))
+        with single_blas_thread():
+            for t in range(start, end):
+                state = network.advance(ids[t : t + 1], state)
+                for kept, now in zip(carried, state, strict=True):
+                    for array, vector in zip(kept, now, strict=True):
+                        array[t] = vector[0]
+            read = [tuple(array[start:end] for array in layer) for layer in carried]
+            came = ids[start + 1 : end + 1]
+            losses[start + 1 : end + 1] = surprise(network.logits(read)[: len(came)], came)
+        if report is not None:
+            report(start, len(ids))
     if not np.isfinite(losses[1:]).all():
         raise not_numbers()
     return Trace(carried, losses)
@@ -71,7 +75,6 @@ def trace(
 
 def surprise(logits: Array, ids: Ids) -> Floats:
     """-ln p (...,) of the characters that came (...,), given logits (..., V)."""
-    logits = logits[: len(ids)]
     came: Floats = np.take_along_axis(log_softmax(logits), ids[..., None], -1)
     return -came[..., 0]
 
