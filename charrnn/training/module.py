@@ -36,7 +36,6 @@ from charrnn.training.datamodule import TextDataModule
 from charrnn.training.divergence import Best, NonFiniteGuard
 from charrnn.training.hyperparameters import describe, plain_hparams
 from charrnn.training.log import TrainingLog
-from charrnn.training.optimizers import MakeOptimizer, MakeSchedule
 from charrnn.training.split_scores import SplitScores, window_of
 
 ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
@@ -81,8 +80,8 @@ class LanguageModel(L.LightningModule):
         self,
         vocabulary: Vocabulary | Mapping[str, Any],
         *,
-        optimizer: MakeOptimizer | Mapping[str, Any] | None = None,
-        schedule: MakeSchedule | Mapping[str, Any] | None = None,
+        optimizer: optimizers.MakeOptimizer | Mapping[str, Any] | None = None,
+        schedule: optimizers.MakeSchedule | Mapping[str, Any] | None = None,
         **network: Any,
     ) -> None:
         super().__init__()
@@ -90,8 +89,8 @@ class LanguageModel(L.LightningModule):
             vocabulary = Vocabulary.from_plain(vocabulary)
         architecture = Architecture.of(NetworkOptions(**network), len(vocabulary))
         # what a checkpoint describes is a mapping, of which nothing is made
-        self.make_optimizer: MakeOptimizer = optimizer if callable(optimizer) else ADAM
-        self.make_schedule: MakeSchedule | None = schedule if callable(schedule) else None
+        self.make_optimizer = optimizer if callable(optimizer) else ADAM
+        self.make_schedule = schedule if callable(schedule) else None
         self.save_hyperparameters(
             {
                 "vocabulary": vocabulary.plain(),
@@ -150,13 +149,12 @@ class LanguageModel(L.LightningModule):
         self._scores.add(batch, dataloader_idx)
 
     def _shards(self) -> BatchShardedLoss:
-        sharded = self._sharded_loss
-        if sharded is None or sharded.network is not self.network:
+        if self._sharded_loss is None or self._sharded_loss.network is not self.network:
             parameters = [p for _, p in self.trained_parameters()]
-            sharded = self._sharded_loss = BatchShardedLoss(
+            self._sharded_loss = BatchShardedLoss(
                 self.network, self.num_batch_shards, self.compute_loss, parameters
             )
-        return sharded
+        return self._sharded_loss
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
@@ -165,13 +163,7 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        # as training_step returned it: Lightning divides it, and a GradScaler multiplies
-        returned = loss.detach().reshape(())
-        if self.trainer.accumulate_grad_batches != 1:
-            returned = returned * self.trainer.accumulate_grad_batches
-        if self.trainer.scaler is not None:
-            returned = returned / self.trainer.scaler.scale(torch.ones_like(returned))
-        self.last_loss = returned
+        self.last_loss = optimizers.unscaled_loss(loss.detach().reshape(()), self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import lightning as L
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -79,6 +81,15 @@ def stepped(scheduler: LRScheduler) -> dict[str, Any]:
         never = {"interval": "epoch", "frequency": sys.maxsize, "monitor": "val/loss"}
         return {"scheduler": scheduler, **never}
     return {"scheduler": scheduler, "interval": "step"}
+
+
+def unscaled_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
+    """A loss () as training_step returned it: Lightning divides it, and a GradScaler multiplies."""
+    if trainer.accumulate_grad_batches != 1:
+        loss = loss * trainer.accumulate_grad_batches
+    if trainer.scaler is not None:
+        loss = loss / trainer.scaler.scale(torch.ones_like(loss))
+    return loss
 
 
 def clip_gradients(
