@@ -1,7 +1,7 @@
 """The front door: ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
 
 Help and mistakes in the first word are answered here, without importing anything that
-takes time; the rest is for `charrnn.cli.compose`.
+takes time; the rest is for `charrnn.cli.front`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from charrnn import imports, plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.errors import STOPPING, InputError, did_you_mean, terminate
 from charrnn.plugins import Command
 from charrnn.say import lasting
 
@@ -80,20 +80,17 @@ def _answer(words: list[str], command: Command | None) -> int:
         print(help.of(command.name))
         return 0
     with imports.first_import("hydra"):
-        from charrnn.cli import compose
+        from charrnn.cli import front
 
-    return compose.main(command, rest)
+    return front.main(command, rest)
 
 
 def _no_such_command(word: str) -> str:
-    import difflib
-
     if word.startswith("-") or "=" in word:
         return f"{word}: the command comes first: charrnn COMMAND {word}"
     names = plugins.names()
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-    return f"{word}: no such command; {hint}"
+    hint = did_you_mean(word, names, f"; there are {', '.join(names)}")
+    return f"{word}: no such command{hint}"
 
 
 @contextlib.contextmanager

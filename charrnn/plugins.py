@@ -12,9 +12,6 @@ int8_engine    (trained model) -> the engine of ``engine=numpy precision=8``
 compiled_engine  (trained model, bits of a weight, NumPy's engine) -> that of ``engine=numba``;
                raises ImportError where numba is missing
 run_end        (folder of a run that has ended) -> the file that it made, or None; must not raise
-sweep_begin    (config of a sweep, its parsed overrides) -> what is known of a study,
-               `charrnn.sweeps.jobs.Sweep`, its jobs empty where it is new; None where the
-               sweeper is another's; raises InputError for what is wrong
 sweep_end      (folder of a sweep that has ended)
 """
 
@@ -45,10 +42,13 @@ class Command:
         name: which is also that of its YAML file.
         options: the dataclass of its options, or its "module:name".
         run: is called with the options, or its "module:name". In the module beside it may stand
-            `prepare_overrides(overrides)`, which changes what was typed, `go_on(overrides, flags)`,
-            which puts before it what a record says, `check(options)`, which looks before anything
-            is run, and `follow()`, which returns an exit code in a process that does not read the
-            command line.
+            `prepare_overrides(words, multirun)`, which changes what was typed;
+            `main_config(words)`, which names what they are composed over, and returns them;
+            of a sweep's jobs
+            `check_in_sweep(options)`, before the first begins, and `tell_job(folder, jobs,
+            seconds)`, as each does; and `follow()`, which returns an exit code in a process that
+            does not read the command line.
+        makes_folder: whether Hydra's folder is one that stays, the run's.
         conf: the folder of NAME.yaml, which has the defaults and their explanations.
     """
 
@@ -56,6 +56,7 @@ class Command:
     options: type | str
     run: Callable[[Any], Any] | str
     conf: Path = CONF
+    makes_folder: bool = False
 
     def beside(self, name: str) -> Callable[..., Any] | None:
         """A function in the module of `run`; None if it has none of this name."""

@@ -8,11 +8,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from hydra_plugins.charrnn_recorded import LaunchingSweeper
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
-class StudySweeper(LaunchingSweeper):
-    """Lets a study decide which jobs there are."""
+class StudySweeper(Sweeper):
+    """Lets a study decide which jobs there are.
+
+    Args:
+        settings: what the file in `conf/hydra/sweeper/` explains.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.config: DictConfig | None = None
+        self.launcher: Launcher | None = None
+        self.hydra_context: HydraContext | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has as many as it is to have."""

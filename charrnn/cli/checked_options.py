@@ -8,7 +8,6 @@ is refused, with the nearest name, and whatever exists can be used.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -22,7 +21,7 @@ from typing import Any
 
 from charrnn import errors, plugins
 from charrnn.cli import conf
-from charrnn.errors import InputError, one_line
+from charrnn.errors import InputError, did_you_mean, one_line
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
 from charrnn.runs.recorded_config import OF_HYDRA
 
@@ -392,7 +391,9 @@ def check(
     for name, value in given.items():
         if name not in names and not takes_any:
             raise BadOption(
-                f"{path}.{name}", value, f"{target} takes no {name}{_near(name, names)}"
+                f"{path}.{name}",
+                value,
+                f"{target} takes no {name}{did_you_mean(name, names)}",
             )
     if settings.get("_partial_"):
         return
@@ -429,7 +430,7 @@ def _located(option: str, target: str) -> Any:
             inner = _ABSENT if module is None else module
         if inner is _ABSENT:
             names = [n for n in dir(found) if not n.startswith("_")] + _submodules(found)
-            raise BadOption(option, target, f"no {part} in {name}{_near(part, names)}")
+            raise BadOption(option, target, f"no {part} in {name}{did_you_mean(part, names)}")
         found, name = inner, f"{name}.{part}"
     return found
 
@@ -452,8 +453,3 @@ def _imported(option: str, target: str, module: str) -> ModuleType | None:
 
 def _submodules(found: Any) -> list[str]:
     return [module.name for module in pkgutil.iter_modules(getattr(found, "__path__", []))]
-
-
-def _near(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -8,7 +8,12 @@ COMMANDS = (
         "charrnn.options.commands:PreprocessOptions",
         "charrnn.commands.preprocess:run",
     ),
-    Command("train", "charrnn.options.training:TrainOptions", "charrnn.commands.train:run"),
+    Command(
+        "train",
+        "charrnn.options.training:TrainOptions",
+        "charrnn.commands.train:run",
+        makes_folder=True,
+    ),
     Command("runs", "charrnn.options.commands:RunsOptions", "charrnn.commands.runs:run"),
     Command("sample", "charrnn.options.commands:SampleOptions", "charrnn.commands.sample:run"),
     Command(

@@ -15,7 +15,7 @@ from charrnn.say import plain, say, width_of
 SHOWN = 10  # of the runs on a text, unless all=true
 
 
-def prepare_overrides(overrides: list[str]) -> list[str]:
+def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
     """The first word may be the folder."""
     if overrides and "=" not in overrides[0] and not overrides[0].startswith("~"):
         return [f"folder={overrides[0]}", *overrides[1:]]
@@ -61,11 +61,10 @@ def _remove(named: Path, force: bool) -> None:
 
     from charrnn.files import short_path
     from charrnn.runs import folder as run_folder
-    from charrnn.sweeps.jobs import is_sweep
     from charrnn.sweeps.summary import summaries
 
     folder = Path(os.path.realpath(named))
-    if not run_folder.is_run(folder) and not is_sweep(folder):
+    if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
         raise InputError(f"remove={shown(named)}: is no folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"remove={shown(named)}: is where you are; change to another folder")
@@ -73,7 +72,7 @@ def _remove(named: Path, force: bool) -> None:
     losses = [run.loss for run in runs if run.loss is not None]
     best = f", best loss {min(losses):.4f}" if losses else ""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    what = f"{len(runs)} runs" if is_sweep(folder) else "a run"
+    what = f"{len(runs)} runs" if run_folder.is_sweep(folder) else "a run"
     line = f"{short_path(folder)}: {what}{best}, {size / 1e6:,.1f} MB"
     with contextlib.ExitStack() as held:
         for run in runs:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
-from charrnn.cli.job import Swept, current_job
+from charrnn.cli.job import Job, current_job
 from charrnn.commands.output import Write, opened, refuse_the_model_itself
 from charrnn.errors import InputError
 from charrnn.files import numbered
@@ -80,7 +80,7 @@ def run(options: SampleOptions) -> None:
     from charrnn.models.ensemble import read_models, with_counts
 
     job, output = current_job(), options.output
-    if output is not None and job is not None:
+    if output is not None and job.number is not None:
         output = numbered(output, job.number)
     refuse_the_model_itself(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
@@ -262,15 +262,15 @@ def _label(text: Text) -> str:
     return f"temperature={text.asked.temperature}"
 
 
-def _to_standard_output(texts: Iterable[Text], labels: bool, job: Swept | None) -> None:
+def _to_standard_output(texts: Iterable[Text], labels: bool, job: Job) -> None:
     """One after another, a line between two; what a list or a sweep differs in stands in it."""
     on_terminal = sys.stdout.isatty()
     with opened(None) as write:
         for number, text in enumerate(texts):
-            of_another_job = number == 0 and job is not None and job.number > 0
+            of_another_job = number == 0 and bool(job.number)
             if number or (of_another_job and not on_terminal):
                 write("\n")
-            label = job.overrides if job is not None else ""
+            label = " ".join(job.overrides) if job.number is not None else ""
             label = f"{label} {_label(text)}".strip() if labels else label
             if number or label:
                 write(f"{RULE} {label}".rstrip() + "\n")

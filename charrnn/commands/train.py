@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn import plugins
 from charrnn.errors import InputError, Interrupted
+from charrnn.options.training import TrainOptions, count_of
 from charrnn.runs import world
-from charrnn.runs.folder import is_run, refuse_run
-from charrnn.sweeps.jobs import is_sweep
+from charrnn.runs.folder import RECORDED, is_run, refuse_run
 
 if TYPE_CHECKING:
     from lightning import Trainer
 
-    from charrnn.cli.command_line import Flags
-    from charrnn.cli.job import Request
     from charrnn.runs.spec import Result
     from charrnn.training import LanguageModel, TextDataModule
 
 
-def train(*overrides: str) -> Result | None:
+def train(*overrides: str) -> Result:
     """Train as `charrnn train` does: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
 
     Returns:
-        The run's folder, its best loss and the step; None for a sweep.
+        The run's folder, its best loss and the step.
 
     Raises:
         InputError, RunError: as the command does, one line each.
     """
-    from charrnn.cli import compose
+    from charrnn.cli import front
 
-    result: Result | None = compose.call(plugins.commands()["train"], list(overrides))
+    result: Result = front.call(plugins.commands()["train"], list(overrides))
     return result
 
 
@@ -50,18 +49,22 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     Raises:
         InputError, RunError: as the command does; `resume=` goes on in `charrnn.train` only.
     """
-    from charrnn.cli import compose
+    from charrnn.cli import front
+
+    command = replace(plugins.commands()["train"], run=_build)
+    built: tuple[TextDataModule, LanguageModel, Trainer] = front.call(command, list(overrides))
+    return built
+
+
+def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Trainer]:
+    from charrnn.cli.job import current_job
     from charrnn.cli.resuming import run_of
     from charrnn.runs import hardware, preflight
     from charrnn.runs.training_run import build_parts, prepared
     from charrnn.training.signals import Signals
 
-    command = replace(plugins.commands()["train"], run=_asked)
-    asked = compose.call(command, list(overrides))
-    if asked is None:
-        raise InputError("-m: charrnn.build builds one run; charrnn.train runs a sweep")
-    if (run := run_of(asked)).source is not None:
-        raise InputError(f"resume={asked.config.resume}: charrnn.train goes on with a run")
+    if (run := run_of(options, current_job())).source is not None:
+        raise InputError(f"resume={options.resume}: charrnn.train goes on with a run")
     preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
     if run.config.trainer.accelerator == "gpu":
@@ -70,35 +73,25 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     return inputs.data, module, trainer
 
 
-def _asked(asked: Request) -> Request:
-    return asked
-
-
-def run(asked: Request) -> Result:
+def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
     from charrnn.imports import first_import
     from charrnn.say import lasting_streams, say
 
     with first_import("lightning"):
+        from charrnn.cli.job import current_job
         from charrnn.cli.resuming import run_of
         from charrnn.runs import training_run as runs
         from charrnn.training.signals import Signals
 
     with lasting_streams(), Signals() as signals:
         try:
-            return runs.train(run_of(asked), signals)
+            return runs.train(run_of(options, current_job()), signals)
         except Interrupted:
             if line := world.requeue():
                 say(line)
             raise
-
-
-def check(asked: Request) -> None:
-    """Look whether a run can begin so, or go on; nothing is written."""
-    from charrnn.cli.resuming import run_of
-
-    run_of(asked)
 
 
 def follow() -> int | None:
@@ -129,64 +122,96 @@ def follow() -> int | None:
     return 0
 
 
-def prepare_overrides(overrides: list[str]) -> list[str]:
-    """Overrides that let Hydra's folder be that of this run; ``resume=`` is the first of them."""
-    values = {name: _unquoted(v) for name, _, v in (o.partition("=") for o in overrides)}
-    resume, folder = values.get("resume"), values.get("hydra.run.dir")
-    if resume not in (None, "auto") and is_sweep(Path(resume)):
-        return overrides
-    added = []
-    if folder is None and (resume is None or not os.path.isdir(resume)):
-        folder = world.slurm_job_folder()
-        if folder is not None:
-            added.append(f"hydra.run.dir={folder}")
-        elif world.may_be_restarted_by_torchrun() and resume != "auto":
+def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
+    """Words that let Hydra's folder be that of this run."""
+    for word in words:
+        if word.lstrip("+~").startswith("hydra.output_subdir"):
             raise InputError(
-                "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted run "
-                "finds its folder: hydra.run.dir=outputs/train/NAME"
+                f"{word}: a run's config is always in its folder .hydra, from which it is resumed; "
+                f"leave it out"
             )
-    named = resume == "auto" and "hydra.run.dir" in values
-    if named:  # this very run, which may have to begin
-        overrides = _without(overrides, "resume=")
-        resume = None
-    if folder is not None and is_run(Path(folder)) and (named or world.restarted()):
+    values = {name: _unquoted(v) for name, _, v in (w.partition("=") for w in words)}
+    resume, folder = values.get("resume", "null"), values.get("hydra.run.dir")
+    goes_on = resume not in ("auto", "null")
+    if multirun:
+        if goes_on:
+            raise InputError(
+                f"resume={resume}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
+                f"on with its jobs; one run goes on without -m"
+            )
+        return [_with_real_paths(word) for word in words]
+    if goes_on and os.path.isdir(resume):
+        return [*_without(words, "hydra.run.dir="), f"hydra.run.dir={resume}"]
+    if folder is None:
+        folder = world.slurm_job_folder()
+        if folder is None:
+            if world.may_be_restarted_by_torchrun() and resume != "auto":
+                raise InputError(
+                    "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted "
+                    "run finds its folder: hydra.run.dir=outputs/train/NAME"
+                )
+            return words
+        words = [*words, f"hydra.run.dir={folder}"]
+    if is_run(Path(folder)) and world.restarted():
         # however it began, it goes on from where it was interrupted
-        overrides = _without(overrides, "resume=", "init_from=", "budget=")
-        resume = folder
-    if resume is not None and os.path.isdir(resume):
-        overrides = _without(overrides, "hydra.run.dir=")
-        added = [f"hydra.run.dir={resume}"]
-    elif folder is not None:
+        return [*_without(words, "resume="), "resume=auto"]
+    if resume != "auto":
         refuse_run(Path(folder))
-    if resume is None:
-        return overrides + added
-    return [f"resume={resume}", *_without(overrides, "resume="), *added]
+    return words
 
 
-def _without(overrides: list[str], *beginnings: str) -> list[str]:
-    return [override for override in overrides if not override.startswith(beginnings)]
+def _with_real_paths(word: str) -> str:
+    """The model that jobs begin with: outputs/latest will be another run once the first began."""
+    name, _, value = word.partition("=")
+    if name != "init_from" or value[:1] in "'\"[":
+        return word
+    return f"{name}={os.path.realpath(value)}"
 
 
-def go_on(overrides: list[str], flags: Flags) -> list[str]:
-    """The overrides with which a resume is composed: what its record chose stands before them."""
-    resume = next((o.partition("=")[2] for o in overrides if o.startswith("resume=")), "auto")
-    resume = _unquoted(resume)
-    if resume in ("auto", "null"):
-        return overrides
-    from charrnn.cli.resuming import run_words, searched_by, sweep_words
-    from charrnn.runs.folder import RECORDED, read_record
+def _without(words: list[str], *beginnings: str) -> list[str]:
+    return [word for word in words if not word.startswith(beginnings)]
 
-    if is_sweep(Path(resume)):
-        return sweep_words(Path(resume), _without(overrides, "resume="), flags)
-    if os.path.isfile(resume):
-        from charrnn.cli.resuming import checkpoint_record
 
-        record = checkpoint_record(resume)
-    elif os.path.lexists(Path(resume) / RECORDED):
-        record = read_record(Path(resume))
-    else:
-        return overrides
-    return run_words(record, overrides, searched_by(overrides, flags)) + overrides
+def main_config(words: list[str]) -> tuple[str, list[str]]:
+    """The name of the main config, of a resume its record, and the words over it."""
+    resume = _unquoted(next((w.partition("=")[2] for w in words if w.startswith("resume=")), ""))
+    if not os.path.isfile(resume) and not os.path.lexists(Path(resume) / RECORDED):
+        return "train", words  # what it is, is told when the run begins
+    if resume in ("", "auto", "null"):
+        return "train", words
+    from charrnn.cli.resuming import compose_over, read_record
+
+    name = compose_over(read_record(resume), resume, words)
+    # what was added then is there now
+    return name, [f"+{word}" if re.match(r"\+[^+]", word) else word for word in words]
+
+
+def check_in_sweep(options: TrainOptions) -> None:
+    """Refuse a run in several processes: a sweep would have to share the devices out."""
+    trainer = options.trainer
+    for name, value, single in (
+        ("devices", trainer.devices, count_of(trainer.devices) == 1),
+        ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
+        ("strategy", trainer.strategy, trainer.strategy != "ddp"),
+    ):
+        if not single:
+            raise InputError(
+                f"trainer.{name}={value}: in a sweep (-m), each job trains in one process; "
+                "start runs with several processes one by one"
+            )
+
+
+def tell_job(folder: Path, jobs: int | None, seconds: float | None) -> None:
+    """The line of the sweep, over those of the job.
+
+    Args:
+        jobs: how many there are; None where only the sweeper knows.
+        seconds: that a job took so far, on average; None for the first.
+    """
+    from charrnn.say import say
+    from charrnn.sweeps.leaderboard import progress
+
+    say(progress(folder, jobs, seconds))
 
 
 def _unquoted(value: str) -> str:

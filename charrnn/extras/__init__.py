@@ -41,7 +41,6 @@ EXTRAS = (
         choices=("train",),
         nodes=f"{_HERE}.search.pruning_options:NODES",
         calls={
-            "sweep_begin": f"{_HERE}.search.search:searched",
             "sweep_end": f"{_HERE}.search.search_end:tell",
         },
     ),

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 # What a run folder has of its model, the best first
 IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 OUTPUTS = Path("outputs")
-# of these a sweep's folder has one
-_IN_A_SWEEP = ("sweep.json", "multirun.yaml")
+_IN_A_SWEEP = "multirun.yaml"
 
 _ZIP = b"PK\x03\x04"
 # a torch object or a table, in binary and in ascii
@@ -107,7 +106,7 @@ def _newest() -> Path:
     for run in _begun():
         begins = True
         if _of_run(run) is not None:
-            in_sweep = any((run.parent / name).is_file() for name in _IN_A_SWEEP)
+            in_sweep = (run.parent / _IN_A_SWEEP).is_file()
             found = run.parent if in_sweep else run
             return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
     if begins:

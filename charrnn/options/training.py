@@ -135,6 +135,7 @@ class TrainOptions:
     budget: Annotated[str | None, DURATION, FIXED]
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
+    trust: bool
     init_from: Annotated[str | None, PATH, FIXED]
     tags: Annotated[list[str] | None, TEXT]
 
@@ -151,7 +152,7 @@ class TrainOptions:
 
     def check(self, prefix: str) -> None:
         require(
-            self.resume is None or self.init_from is None,
+            self.resume in (None, "auto") or self.init_from is None,
             "init_from",
             self.init_from,
             "resume= goes on with everything, init_from= starts anew from weights; give one",

@@ -1,7 +1,6 @@
 """A run folder: whose it is, what it records, and what leads to it.
 
 .hydra/config.yaml      the config with every choice made; what a resume goes by
-.hydra/choices.yaml     what was chosen in each group: names
 .hydra/hydra.yaml, overrides.yaml   as Hydra writes them
 .lock                   held, with its number in it, by the process that trains here
 checkpoints/ model.safetensors samples/ metrics.csv tensorboard/
@@ -21,14 +20,13 @@ import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, one_line, shown
-from charrnn.runs.recorded_config import Config, Record, plain, record_of
+from charrnn.runs.recorded_config import Config, plain
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.runs.spec import RunSpec
 
 RECORDED = Path(".hydra") / "config.yaml"
-CHOICES = Path(".hydra") / "choices.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
@@ -41,6 +39,11 @@ def is_run(folder: Path) -> bool:
     with contextlib.suppress(OSError):  # a name that is too long for a folder
         return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
     return False
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a sweep was begun in a folder."""
+    return (folder / "multirun.yaml").is_file() and not is_run(folder)
 
 
 def refuse_run(folder: Path) -> None:
@@ -96,7 +99,6 @@ def record(run: RunSpec) -> None:
     contents: dict[str, Any] = {
         "hydra": {"hydra": run.hydra},
         "overrides": list(run.overrides),
-        "choices": dict(run.choices),
         "config": run.config.plain(),
     }
     for name, content in contents.items():
@@ -136,17 +138,6 @@ def recorded(folder: Path) -> Config:
     path = folder / RECORDED
     config: Config = plain(read_config(path), str(path))
     return config
-
-
-def read_record(folder: Path) -> Record:
-    """What the run of a folder was begun with.
-
-    Raises:
-        InputError: it cannot be read, or is no record.
-    """
-    path = folder / CHOICES
-    choices = read_config(path) if os.path.lexists(path) else {}
-    return record_of(recorded(folder), choices, str(folder / RECORDED))
 
 
 def job_id(folder: Path) -> str:

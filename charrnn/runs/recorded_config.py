@@ -1,58 +1,22 @@
 """What a run was begun with, as plain data: it may be somebody else's.
 
-Nothing of it is composed, interpolated, imported or fetched. It says which choices were taken
-and which nodes and values there were; what is built comes from what is composed today.
+Nothing of it is interpolated, imported or fetched here; `charrnn.cli.resuming` says what of it may
+be built.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from charrnn.errors import InputError, shown
 
 Config = dict[str, Any]
-Choice = str | list[str]
 MISSING = object()
 # what Hydra's instantiate reads of a node itself
 OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 _DEEPEST, _MOST = 30, 100_000  # of nested values, and of values in all
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run's record.
-
-    Attributes:
-        config: every node with its ``_target_``, and every value.
-        choices: group -> the name or names chosen in it.
-        source: the file, for what is said of it.
-    """
-
-    config: Config
-    choices: Mapping[str, Choice]
-    source: str
-
-
-def record_of(config: Any, choices: Any, source: str) -> Record:
-    """A record of what a file holds; raises InputError for more than names and plain values."""
-    if not isinstance(config, dict) or not isinstance(choices, dict):
-        raise InputError(f"{source}: is no record of a run")
-    for group, choice in choices.items():
-        if not is_choice(group, choice):
-            raise InputError(f"{source}: its choice {shown(group)}={shown(choice)} is no name")
-    return Record(plain(config, source), choices, source)
-
-
-def is_choice(group: Any, choice: Any) -> bool:
-    """Whether a group of conf/ and what is chosen in it are names."""
-    names = choice if isinstance(choice, list) else [choice]
-    known = all(isinstance(name, str) and _NAME.fullmatch(name) for name in (group, *names))
-    return known and group.partition("/")[0] != "hydra"
 
 
 def plain(value: Any, source: str) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import TrainOptions
-from charrnn.runs.recorded_config import Choice
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,10 @@ class RunSpec:
         config: complete and checked; in the end with every choice made.
         folder: of the run.
         source: what it goes on from: the folder itself, a .ckpt, or None for a new run.
-        given: the options that were asked for rather than left at their defaults, dotted; a
-            choice of a group counts as the group's name.
-        choices: group -> the name or names that were chosen in it.
+        given: the options that the command line sets, dotted; a choice of a group counts as the
+            group's name.
         overrides, hydra: as `.hydra/` records them.
-        again: the words that a resume needs besides, quoted for a shell.
+        again: what a resume needs besides: " trust=true", or nothing.
         checkpoint: that it goes on from; None where it starts from its beginning.
         entry: what charrnn wrote into that checkpoint, and `step`, its number of steps.
         files: the HDF5 and JSON of the data, absolute, once they are known.
@@ -36,7 +34,6 @@ class RunSpec:
     folder: Path
     source: Path | None = None
     given: tuple[str, ...] = ()
-    choices: Mapping[str, Choice] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
     again: str = ""

@@ -233,7 +233,6 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
     config, streams = run.config, data.streams
     entry = {
         "config": config.plain(),
-        "choices": dict(run.choices),
         "fingerprint": data.encoded.fingerprint,
         "sizes": [streams.batch_size, streams.seq_length],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Callable
@@ -63,11 +62,3 @@ def tampered(folder: Path, change: Callable[[dict[str, Any]], Any], name: str = 
     content = yaml.safe_load(path.read_text("utf-8"))
     change(content)
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-
-
-def tampered_sweep(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change what a sweep records."""
-    path = folder / "sweep.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -43,13 +44,8 @@ USES = {
         "+callbacks.c._target_=own_counts.Counts",
         "+callbacks.c.path=counted",
     ],
-    "a callback that writes elsewhere": [
-        "+callbacks.c._target_=own_counts.Counts",
-        "+callbacks.c.path='work place/../counted'",
-    ],
     "accumulation": ["+trainer.accumulate_grad_batches=4"],
-    "an argument of the optimizer": ["+optimizer.amsgrad=true"],
-    "a profiler": ["+trainer.profiler=simple"],
+    "an argument that is not conf/'s": ["+optimizer.amsgrad=true", "+trainer.profiler=simple"],
     "no progress": ["~callbacks.progress"],
     "a schedule of torch's": [
         "schedule=constant",
@@ -58,9 +54,11 @@ USES = {
         "+schedule.step_size=3",
     ],
     "a recipe": ["debug=overfit"],
-    "a text by its address": ["data.input_txt=null", "data.corpus=null"],
     "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=null"],
 }
+
+# by its record alone, whoever made it
+PLAIN = ("accumulation", "no progress", "a recipe", "a budget")
 
 
 @pytest.fixture
@@ -71,7 +69,6 @@ def place(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         path = workplace / "my own" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    (workplace / "work place").mkdir()
     (workplace / "own_counts.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(str(workplace))
     return workplace
@@ -97,7 +94,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def printed(err: str, what: str = "from") -> list[str]:
     """The words that a line says go on: with a run from its checkpoint, or with a sweep."""
-    found = re.search(rf"charrnn (train resume=.*) goes on {what} it$", err.strip(), re.M)
+    found = re.search(rf"charrnn (train .*) goes on {what} it$", err.strip(), re.M)
     assert found is not None, err
     return shlex.split(found[1])
 
@@ -120,22 +117,16 @@ def test_by_the_printed_line(
     stop_at: Callable[[int], None],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = list(USES[use])
-    if "address" in use:
-        digest = __import__("hashlib").sha256(Path("corpus.txt").read_bytes()).hexdigest()
-        words += [f"data.url={(place / 'corpus.txt').as_uri()}", f"data.sha256={digest}"]
     stop_at(2)
-    assert main(["train", *LINE, *words]) == 143
+    assert main(["train", *LINE, *USES[use]]) == 143
     before = config_of(place / "run 1")
-    err = capfd.readouterr().err
-    again = printed(err)
-    # on another machine, where the text has to be fetched once more
-    if "address" in use:
-        Path("cache").rename("elsewhere")
-    if "budget" in use:
-        again.append("trainer.max_steps=6")
-    assert main(again) == 0, capfd.readouterr().err
+    again = printed(capfd.readouterr().err)
+    assert again[1] == "resume=run 1"
+    assert again[2:] == ([] if use in PLAIN else ["trust=true"])
+    assert main([*again, *["trainer.max_steps=6"] * ("budget" in use)]) == 0
     after = config_of(place / "run 1")
+    assert after.pop("trust") == (use not in PLAIN)
+    before.pop("trust")
     if "budget" in use:
         after["trainer"]["max_steps"] = before["trainer"]["max_steps"]
     assert after == before
@@ -144,29 +135,28 @@ def test_by_the_printed_line(
         assert "6" in next(place.rglob("counted")).read_text().split()
 
 
-def test_weights_and_biases(
-    place: Path, stop_at: Callable[[int], None], capfd: pytest.CaptureFixture[str]
+def test_a_text_by_its_address_is_not_asked_for_again(
+    place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("wandb")
-    stop_at(2)
-    words = ["logger=wandb", "logger.wandb.project=mine", "logger.wandb.offline=true"]
-    assert main(["train", *LINE, *words]) == 143
-    before = config_of(place / "run 1")
-    again = printed(capfd.readouterr().err)
-    assert again[-1] == "logger=wandb"
-    assert main(again) == 0, capfd.readouterr().err
-    assert config_of(place / "run 1") == before
-    assert before["logger"]["wandb"]["project"] == "mine"
+    digest = hashlib.sha256(Path("corpus.txt").read_bytes()).hexdigest()
+    words = ["data.input_txt=null", "data.corpus=null", f"data.sha256={digest}"]
+    words += [f"data.url={(place / 'corpus.txt').as_uri()}", "trainer.max_steps=3"]
+    assert main(["train", *LINE, *words]) == 0
+    assert main(["train", "resume=run 1", "trainer.max_steps=4"]) == 0
+    Path("cache").rename("elsewhere")  # as on another machine
+    assert main(["train", "resume=run 1", "trainer.max_steps=5"]) == 2
+    assert "its data.url=" in capfd.readouterr().err
+    assert main(["train", "resume=run 1", "trainer.max_steps=5", "trust=true"]) == 0
 
 
 def test_a_checkpoint_alone(place: Path) -> None:
     words = ["--config-dir", "my own", "callbacks=mine"]
     assert main(["train", *LINE, *words, "trainer.max_steps=3"]) == 0
-    resume = ["resume=run 1/checkpoints/last.ckpt", "--config-dir", "my own"]
+    resume = ["resume=run 1/checkpoints/last.ckpt", "trust=true"]
     assert main(["train", *resume, "hydra.run.dir=second", "trainer.max_steps=5"]) == 0
     assert step_of(place / "second") == 5
     # its record is whole, too
-    assert main(["train", "resume=second", "--config-dir", "my own", "trainer.max_steps=6"]) == 0
+    assert main(["train", "resume=second", "trust=true", "trainer.max_steps=6"]) == 0
 
 
 def test_the_same_command_line_once_more(
@@ -188,7 +178,7 @@ def test_the_same_command_line_once_more(
 def test_a_sweep(
     place: Path, stop_at: Callable[[int], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["-m", *LINE, "--config-dir", "my own", "callbacks=mine", "model=lstm,gru"]
+    words = ["-m", *LINE[:-1], "--config-dir", "my own", "callbacks=mine", "model=lstm,gru"]
     stop_at(2)
     assert main(["train", *words, "hydra.sweep.dir=a sweep"]) == 143
     again = printed(capfd.readouterr().err, "with")
@@ -197,25 +187,7 @@ def test_a_sweep(
     assert [run.name for run in runs] == ["0_model=lstm", "1_model=gru"]
     assert [step_of(run) for run in runs] == [6, 6]
     assert [config_of(run)["model"]["kind"] for run in runs] == ["lstm", "gru"]
-    assert [set(config_of(run)["callbacks"]) for run in runs] == [
-        {"progress", "samples", "checkpoints", "overfitting", "counts", "c"}
-    ] * 2
-
-
-@pytest.mark.slow
-def test_a_study_made_longer(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("charrnn.extras.search")
-    pytest.importorskip("optuna")
-    space = ["optimizer.lr=tag(log,interval(1e-3,1e-2))", "model=lstm,gru", "sweep=tpe"]
-    words = ["-m", *LINE, *space, "trainer.max_steps=2"]
-    more = "hydra.sweeper.n_trials=3"
-    assert main(["train", *words, "hydra.sweep.dir=whole", more]) == 0
-    assert main(["train", *words, "hydra.sweep.dir=part", "hydra.sweeper.n_trials=1"]) == 0
-    assert main(["train", "resume=part", more]) == 0, capfd.readouterr().err
-    whole, part = (sorted((place / name).glob("[0-9]_*")) for name in ("whole", "part"))
-    assert [run.name for run in whole] == [run.name for run in part]
-    assert len(part) == 3
-    for one, other in zip(whole, part, strict=True):
-        assert config_of(one) == config_of(other)
-    board, other = (place / name / "leaderboard.csv" for name in ("whole", "part"))
-    assert board.read_text().splitlines()[0] == other.read_text().splitlines()[0]
+    assert ["c" in config_of(run)["callbacks"] for run in runs] == [True, True]
+    # once more: all are finished
+    assert main(again) == 0
+    assert capfd.readouterr().err.count("this run is finished") == 2

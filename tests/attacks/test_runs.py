@@ -1,4 +1,4 @@
-"""Somebody else's run folder: what is written in it neither runs, nor is sent, nor leads away."""
+"""Somebody else's run: what is written in it neither runs, nor is sent, nor leads away."""
 
 from __future__ import annotations
 
@@ -30,100 +30,93 @@ def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+WANDB = {
+    "_target_": "lightning.pytorch.loggers.WandbLogger",
+    "project": "mine",
+    "name": None,
+    "offline": False,
+    "settings": {"base_url": "URL", "api_key": "0" * 40},
+}
+# where something is put -> what, and what the line says of it
 CONFIGS = {
-    "a callback": (("callbacks", "x"), CANARY, "+callbacks.x._target_=os.mkdir"),
-    "a logger": (("logger", "x"), CANARY, "+logger.x._target_=os.mkdir"),
-    "another optimizer": (("optimizer", "_target_"), "os.mkdir", "optimizer._target_=os.mkdir"),
-    "another kind of data": (("data", "_target_"), "os.mkdir", "data._target_=os.mkdir"),
-    "no dotted name": (("callbacks", "x"), {"_target_": "a b; rm"}, "names nothing that can be"),
-    "a node in a value": (("optimizer", "lr"), CANARY, "optimizer.lr"),
-    "a node in a list": (("optimizer", "betas"), [CANARY, 0.9], "optimizer.betas is not taken"),
-    "a node in a mapping": (("tags",), {"a": CANARY}, "tags is not taken"),
-    "arguments by their place": (("optimizer", "_args_"), ["x"], "optimizer._args_"),
-    "a Trainer's profiler": (("trainer", "profiler"), "simple", "+trainer.profiler=simple"),
-    "a Trainer's plugins": (("trainer", "plugins"), CANARY, "trainer.plugins"),
-    "a Trainer's folder": (("trainer", "default_root_dir"), "canary", "trainer.default_root_dir"),
-    "another group": (("hydra",), {"job": {"env_set": {"A": "b"}}}, "hydra is no option"),
-    "W&B": (
-        ("logger", "wandb"),
-        {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"base_url": "URL"}},
-        "+logger.wandb._target_=lightning.pytorch.loggers.WandbLogger",
-    ),
-    "an address": (("data", "url"), "URL/x.txt", "data.url="),
-    "a secret in an address": (("data", "url"), f"URL/?q={LOOKED_UP}", "data.url="),
-    "a secret for a number": (("optimizer", "lr"), LOOKED_UP, "optimizer.lr="),
-    "another text": (("data", "input_txt"), "/dev/zero", "/dev/zero"),
+    "callbacks.x": (CANARY, "its callbacks.x._target_=os.mkdir is not taken"),
+    "logger.x": (CANARY, "its logger.x._target_=os.mkdir is not taken"),
+    "logger": ("os.mkdir", "its logger._target_=os.mkdir is not taken"),
+    "optimizer._target_": ("os.mkdir", "its optimizer._target_=os.mkdir is not taken"),
+    "data._target_": ("os.mkdir", "its data._target_=os.mkdir is not taken"),
+    "callbacks.samples._target_": (["os.mkdir"], "its callbacks.samples._target_="),
+    "optimizer.lr": (CANARY, "its optimizer.lr="),
+    "optimizer.betas": ([CANARY, 0.9], "its optimizer.betas="),
+    "data.batch_size": (CANARY, "its data.batch_size="),
+    "tags": ({"a": CANARY}, "its tags is not taken"),
+    "optimizer._args_": (["x"], "its optimizer._args_="),
+    "optimizer.amsgrad": (True, "its optimizer.amsgrad=True is not taken"),
+    "trainer.profiler": ("simple", "its trainer.profiler=simple is not taken"),
+    "trainer.plugins": (CANARY, "its trainer.plugins="),
+    "trainer.default_root_dir": ("canary", "its trainer.default_root_dir=canary"),
+    "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra is no option of charrnn train"),
+    "defaults": ([{"override /callbacks": "evil"}], "is no option"),
+    "logger.wandb": (WANDB, "its logger.wandb._target_="),
+    "logger.tensorboard.name": ("/canary", "its logger.tensorboard.name=/canary"),
+    "logger.tensorboard.version": ("../../canary", "its logger.tensorboard.version="),
+    "data.url": (f"URL/{LOOKED_UP}", "its data.url="),
+    "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
+    "data.input_txt": ("/dev/zero", "/dev/zero"),
+    "trust": (CANARY, "its trust is not taken"),
 }
 
 
-@pytest.mark.parametrize("attack", CONFIGS)
-def test_a_config(attack: str, gift: Path, refused: Refused, listener: Listener) -> None:
-    keys, value, line = CONFIGS[attack]
-    addressed = yaml.safe_load(yaml.safe_dump(value).replace("URL", listener.address))
-    tampered(gift, put(*keys, value=addressed))
-    if attack in ("an address", "a secret in an address"):
+@pytest.mark.parametrize("where", CONFIGS)
+def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) -> None:
+    value, line = CONFIGS[where]
+    tampered(gift, put(*where.split("."), value=addressed(value, listener)))
+    if where == "data.url":
         tampered(gift, put("data", "input_txt", value=None))
         tampered(gift, put("data", "sha256", value="ab" * 32))
+    tampered(gift, put("trust", value=True) if where != "trust" else lambda config: None)
     assert line in refused("train", "resume=gift", LONGER)
+    if "is not taken" in line:
+        assert "if you trust it, add trust=true" in refused("train", "resume=gift", LONGER)
+    # in a sweep, and started again, too: its jobs' records are held to today's command
+    if where.startswith(("callbacks", "optimizer._", "logger.x")):
+        again = ["data.input_txt=corpus.txt", "hydra.run.dir=gift", "resume=auto"]
+        main(["train", *again])
+        assert not Path("canary").exists()
 
 
-@pytest.mark.parametrize("where", ["/canary", "../../canary", "~/canary"])
-def test_a_folder_of_tensorboard(where: str, gift: Path, refused: Refused) -> None:
-    for name in ("name", "version"):
-        tampered(gift, put("logger", "tensorboard", name, value=where))
-    assert "logger.tensorboard.name=" in refused("train", "resume=gift", LONGER)
+def addressed(value: Any, listener: Listener) -> Any:
+    return yaml.safe_load(yaml.safe_dump(value).replace("URL", listener.address))
 
 
-@pytest.mark.parametrize(
-    ("group", "choice"),
-    [
-        ("callbacks", "../../gift/evil"),
-        ("callbacks", "/gift/evil"),
-        ("callbacks", ".hidden"),
-        ("callbacks", ["default", "../evil"]),
-        ("experiment", "../../gift/evil"),
-        ("hydra/launcher", "submitit_slurm"),
-        ("hydra", {"searchpath": ["file://gift"]}),
-    ],
-)
-def test_a_choice(group: str, choice: Any, gift: Path, refused: Refused) -> None:
-    (gift / "evil.yaml").write_text(yaml.safe_dump({"x": CANARY}))
-    tampered(gift, put(group, value=choice), "choices")
-    assert "is no name" in refused("train", "resume=gift", LONGER)
+def test_a_checkpoint(gift: Path, refused: Refused) -> None:
+    path = gift / "checkpoints" / "last.ckpt"
+    content = checkpoint.read(path)
+    content[ENTRY]["config"]["callbacks"]["x"] = CANARY
+    checkpoint.write(path, content)
+    line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
+    assert "its callbacks.x._target_=os.mkdir is not taken" in line
 
 
-def test_a_file_of_the_run_itself(gift: Path, refused: Refused) -> None:
-    """--config-dir is where the run lies, and a file in the run names what it builds."""
+def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> None:
+    """None of them is a word of today's command line, nor a file that it searches."""
     (gift / "callbacks").mkdir()
-    (gift / "callbacks" / "evil.yaml").write_text(yaml.safe_dump({"x": CANARY}))
-    tampered(gift, put("callbacks", "x", value=CANARY))
-    tampered(gift, put("callbacks", value="evil"), "choices")
-    line = refused("train", "--config-dir", ".", "resume=gift", LONGER)
-    assert "--config-dir FOLDER (that has callbacks/evil.yaml)" in line
-
-
-def test_what_is_asked_for_is_all_that_a_network_logger_takes(
-    gift: Path, refused: Refused, listener: Listener
-) -> None:
-    pytest.importorskip("wandb")
-    node = {
-        "_target_": "lightning.pytorch.loggers.WandbLogger",
-        "project": "mine",
-        "name": None,
-        "offline": False,
-        "settings": {"base_url": listener.address, "api_key": "0" * 40},
-    }
-    tampered(gift, put("logger", value={"wandb": node}))
-    tampered(gift, put("logger", value="wandb"), "choices")
-    line = refused("train", "resume=gift", LONGER)
-    assert "add logger=wandb" in line
-    line = refused("train", "resume=gift", LONGER, "logger=wandb")
-    assert "+logger.wandb.settings=" in line
+    for name in ("evil", "default"):
+        (gift / "callbacks" / f"{name}.yaml").write_text(yaml.safe_dump({"x": CANARY}))
+    (gift / ".hydra" / "choices.yaml").write_text("callbacks: ../../gift/callbacks/evil\n")
+    evil = {"hydra": {"overrides": {"task": ["+callbacks.x._target_=os.mkdir"]}}}
+    for name in ("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"):
+        (gift / name).write_text(yaml.safe_dump(evil))
+    (gift / ".hydra" / "overrides.yaml").write_text("['+callbacks.x._target_=os.mkdir']\n")
+    tampered(gift, put("callbacks", value="evil"))
+    refused("train", "resume=gift", LONGER)
+    tampered(gift, put("callbacks", value={}))
+    assert main(["train", "resume=gift", LONGER]) == 0
+    assert not Path("canary").exists()
 
 
 def test_a_text_is_a_text(gift: Path, workplace: Path, listener: Listener) -> None:
     """${...} in a record stands for itself, however many backslashes are before it."""
-    texts = ["${oc.env:SECRET}", "\\${oc.env:SECRET}", LOOKED_UP]
+    texts = ["${oc.env:SECRET}", "\\${oc.env:SECRET}", LOOKED_UP, "???"]
     tampered(gift, put("tags", value=texts))
     assert main(["train", "resume=gift", LONGER]) == 0
     recorded = yaml.safe_load((gift / ".hydra" / "config.yaml").read_text())
@@ -131,7 +124,7 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: Listener) -> No
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
-LINKED = (".lock", "metrics.csv", "report.html", ".hydra/config.yaml", "samples", "tensorboard")
+LINKED = (".lock", "metrics.csv", ".hydra/config.yaml", "samples")
 
 
 def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
@@ -150,15 +143,13 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
         path.unlink()
         if kept.exists():
             kept.rename(path)
-    for name in ("metrics.csv", ".hydra/overrides.yaml"):
-        path, kept = gift / name, workplace / "kept"
-        path.rename(kept)
-        os.mkfifo(path)
-        assert "is no plain file" in refused("train", "resume=gift", LONGER)
-        # those who only read do not wait for it either
-        assert main(["runs", str(workplace)]) == 0
-        path.unlink()
-        kept.rename(path)
+    (gift / "metrics.csv").rename(workplace / "kept")
+    os.mkfifo(gift / "metrics.csv")
+    assert "is no plain file" in refused("train", "resume=gift", LONGER)
+    # those who only read do not wait for it either
+    assert main(["runs", str(workplace)]) == 0
+    (gift / "metrics.csv").unlink()
+    (workplace / "kept").rename(gift / "metrics.csv")
     assert list((workplace / "outside").iterdir()) == []
     # what the user links is the user's
     gift.rename(workplace / "real")
@@ -171,16 +162,13 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
-@pytest.mark.parametrize("name", ["config", "choices", "overrides", "hydra"])
-def test_a_billion_laughs(
-    name: str, gift: Path, refused: Refused, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = gift / ".hydra" / f"{name}.yaml"
-    path.write_text(path.read_text() + LAUGHS if name != "overrides" else LAUGHS)
-    if name in ("config", "choices"):
-        assert "it holds an alias" in refused("train", "resume=gift", LONGER)
-    assert main(["runs", "."]) == (0 if name != "config" else 2)
-    assert "Traceback" not in capfd.readouterr().err
+def test_a_billion_laughs(gift: Path, refused: Refused, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("hydra", "config"):
+        path = gift / ".hydra" / f"{name}.yaml"
+        path.write_text(path.read_text() + LAUGHS)
+        assert main(["runs", "."]) == (0 if name != "config" else 2)
+        assert "Traceback" not in capfd.readouterr().err
+    assert "it holds an alias" in refused("train", "resume=gift", LONGER)
 
 
 @pytest.mark.parametrize("kind", ["itself", "laughs"])
@@ -192,23 +180,12 @@ def test_a_checkpoint_that_swells(kind: str, gift: Path, refused: Refused) -> No
         nested = [nested] * 9
     content[ENTRY]["config"]["tags"] = content[ENTRY]["config"] if kind == "itself" else nested
     checkpoint.write(path, content)
-    line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
-    assert f"{path}: " in line
-
-
-def test_a_checkpoint(gift: Path, refused: Refused) -> None:
-    path = gift / "checkpoints" / "last.ckpt"
-    content = checkpoint.read(path)
-    content[ENTRY]["config"]["callbacks"]["x"] = CANARY
-    checkpoint.write(path, content)
-    line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
-    assert "add +callbacks.x._target_=os.mkdir" in line
+    assert f"{path}: " in refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
 
 
 def test_odd_numbers(gift: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tampered(gift, put("data", "batch_size", value=10**400))
     assert main(["runs", "."]) == 0
-    tampered(gift, put("data", "batch_size", value=4))
     metrics = gift / "metrics.csv"
     lines = metrics.read_text().splitlines()
     rows = [line.rpartition(",")[0] + ",1e-320" for line in lines[1:]]

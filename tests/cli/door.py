@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from charrnn.__main__ import main
+from charrnn.cli.job import current_job
+from charrnn.options.training import TrainOptions
 
 
 class Answer(NamedTuple):
@@ -16,11 +18,22 @@ class Answer(NamedTuple):
     err: str
 
 
+class Asked(NamedTuple):
+    """What `charrnn train` is asked for: its options, and where."""
+
+    config: TrainOptions
+    job: Any
+
+    @property
+    def folder(self) -> Any:
+        return self.job.folder
+
+
 class Door:
     """Call it with the words of a command line.
 
     Attributes:
-        asked: what reached a command, one entry a run: its options; of train, a Composed.
+        asked: what reached a command, one entry a run: its options; of train, an Asked.
         action: what the command then does, and returns.
     """
 
@@ -30,6 +43,8 @@ class Door:
         self._capsys = capsys
 
     def run(self, options: Any) -> Any:
+        if isinstance(options, TrainOptions):
+            options = Asked(options, current_job())
         self.asked.append(options)
         return self.action(options)
 

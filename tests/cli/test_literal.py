@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import command_line
 from charrnn.cli.checked_options import having
 from charrnn.cli.literal import literal, quoted
 from charrnn.cli.literal import texts as texts_of
-from charrnn.errors import InputError
 from charrnn.options.ranges import FIXED, PATH
 
 NASTY = [
@@ -130,35 +128,18 @@ def test_names_that_are_no_unicode(door: Any) -> None:
     assert name.encode("unicode_escape").decode() in door("sample", f"x={name}").err
 
 
-def test_what_is_left_to_hydra() -> None:
-    for command, override in (
-        ("sample", "start_text='What\\'s'"),
-        ("sample", 'until="${oc.env:HOME}"'),
-        ("preprocess", "input_txt=[a.txt,'b c.txt']"),
-        ("train", "data.input_txt=[a,b]"),
-        ("sample", "until=null"),
-        ("sample", "checkpoint=null"),
-        ("train", "data.url=null"),
-        ("sample", "length=3"),
-        ("train", "model=gru"),
-        ("sample", "~until"),
-        ("sample", "+note=Zür"),
-    ):
-        assert literal([override], command, multirun=False) == [override]
+@pytest.mark.parametrize(
+    "word",
+    ["start_text='What\\'s'", 'until="${oc.env:HOME}"', "until=null", "checkpoint=null", "length=3",
+     "checkpoint=[a,'b c']", "~until", "+note=Zür"],
+)  # fmt: skip
+def test_what_is_left_to_hydra(word: str) -> None:
+    assert literal([word], "sample", multirun=False) == [word]
 
 
-def test_what_only_looks_like_hydras() -> None:
-    for name, text in (
-        ("start_text", "null"),
-        ("start_text", "[a,b]"),
-        ("start_text", "'What's'"),
-        ("start_text", "'a' b"),
-        ("start_text", "'a\\'"),
-        ("start_text", "'a','b'"),
-    ):
-        [override] = literal([f"{name}={text}"], "sample", multirun=False)
-        assert read_back(override) == text
-    assert read_back(literal(["input_txt=[a.txt"], "preprocess", multirun=False)[0]) == "[a.txt"
+@pytest.mark.parametrize("text", ["null", "[a,b]", "'What's'", "'a' b", "'a\\'", "'a','b'"])
+def test_what_only_looks_like_hydras(text: str) -> None:
+    assert read_back(literal([f"start_text={text}"], "sample", multirun=False)[0]) == text
 
 
 def test_texts_are_swept_over_in_quotes_only() -> None:
@@ -191,11 +172,3 @@ def test_the_names_follow_from_the_declarations() -> None:
     assert having("convert", PATH) == {"input", "output"}
     assert "model.hidden_size" in having("train", FIXED)
     assert "model.dropout" not in having("train", FIXED)
-
-
-def test_flags_that_are_not_hydras() -> None:
-    command_line.parse_flags(["--cfg=job", "start_text=--help", "length=-1"])
-    with pytest.raises(InputError, match="start_text=VALUE"):
-        command_line.parse_flags(["--start-text", "x"])
-    with pytest.raises(InputError, match="-gpu: no such flag"):
-        command_line.parse_flags(["-gpu", "-1"])

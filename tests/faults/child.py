@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from charrnn import files
 from charrnn.__main__ import main
-from charrnn.cli import compose  # noqa: F401  (read once, for all that are forked)
+from charrnn.cli import front  # noqa: F401  (read once, for all that are forked)
 from charrnn.errors import STOPPING
 from charrnn.evaluation import losses
 from charrnn.models import checkpoint, model_file

@@ -120,7 +120,7 @@ def test_without_a_path_it_is_the_newest_run_that_has_a_model(
     for number, loss in enumerate((1.5, 1.7)):
         job = run_with_model(path, f"sweeps/day/s/{number}", 4 + number)
         (job / "metrics.csv").write_text(f"step,val/loss\n1,{loss}\n")
-    (path.parent / "outputs" / "sweeps" / "day" / "s" / "sweep.json").write_text("{}")
+    (path.parent / "outputs" / "sweeps" / "day" / "s" / "multirun.yaml").write_text("{}")
     assert find_model(None) == Path("outputs/sweeps/day/s/0/model.safetensors")
     # what is named is what is meant
     with pytest.raises(InputError, match="has no model yet"):

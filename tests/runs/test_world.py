@@ -237,27 +237,14 @@ def test_a_job_finds_its_folder_again(
     monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
     given = ["model=gru", "init_from=other.ckpt"]
-    assert train.prepare_overrides(given) == [*given, f"hydra.run.dir={folder}"]
+    assert train.prepare_overrides(given, False) == [*given, f"hydra.run.dir={folder}"]
     (tmp_path / folder / "checkpoints").mkdir(parents=True)
     with pytest.raises(InputError, match="holds a run already"):
-        train.prepare_overrides(given)
+        train.prepare_overrides(given, False)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    again = train.prepare_overrides(given)
-    assert again == [f"resume={folder}", "model=gru", f"hydra.run.dir={folder}"]
+    again = train.prepare_overrides(given, False)
+    assert again == [*given, f"hydra.run.dir={folder}", "resume=auto"]
     worlds._slurm_job.cache_clear()
-
-
-def test_auto_in_a_named_folder_begins_it_or_goes_on(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = ["resume=auto", "hydra.run.dir=run", "model=gru"]
-    assert train.prepare_overrides(given) == ["hydra.run.dir=run", "model=gru"]
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    again = train.prepare_overrides(given)
-    assert set(again) == {*("model=gru", "resume=run", "hydra.run.dir=run")}
-    # what was chosen for a budget is recorded
-    assert set(train.prepare_overrides([*given, "budget=10m"])) == set(again)
 
 
 @pytest.mark.parametrize("value", ["1", "-1", "x", ""])

@@ -116,7 +116,7 @@ sys.exit(main(sys.argv[3:]))
     ("module", "signum"),
     [
         ("charrnn.cli.conf", signal.SIGHUP),
-        ("charrnn.cli.compose", signal.SIGUSR1),
+        ("charrnn.cli.front", signal.SIGUSR1),
         ("torch", signal.SIGUSR2),
     ],
 )

@@ -25,7 +25,7 @@ def test_a_sweep_over_runs_that_stand(train: Train, capfd: pytest.CaptureFixture
     before = content(Path("sweep/0"))
     words = ["-m", "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,9e-2", "model.dropout=0.4"]
     assert main(["train", *SMALL, *words, "trainer.max_steps=3"]) == 2
-    assert "hydra.sweep.dir=sweep: holds runs already; resume=sweep" in capfd.readouterr().err
+    assert "hydra.sweep.dir=sweep: holds runs already; with resume=auto" in capfd.readouterr().err
     assert content(Path("sweep/0")) == before
     assert [path.name for path in Path("sweep").iterdir()] == ["0"]
 

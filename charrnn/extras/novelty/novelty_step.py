@@ -110,7 +110,7 @@ class NoveltyStep(SampleStep):
         folder, job = self._options.report_folder, current_job()
         if output is None and folder is None:
             return
-        if output is None and job is not None:
+        if output is None and job.number is not None:
             numbers = [job.number, *numbers]
         named = Path("sample" if output is None else output)
         place = named.parent if folder is None else Path(folder)

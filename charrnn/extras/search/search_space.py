@@ -9,17 +9,13 @@ model=choice(lstm,gru)                      one of these, which need no order; a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     FloatRange,
     IntervalSweep,
     Override,
-    QuotedString,
     RangeSweep,
 )
 
@@ -47,43 +43,6 @@ def distribution(override: Override) -> BaseDistribution:
         return made
     except (ValueError, TypeError) as error:
         raise InputError(f"{shown(override.input_line)}: {error}") from None
-
-
-def recorded(override: Override) -> dict[str, Any]:
-    """The same as plain values; "values" is what each of its choices is."""
-    found = distribution(override)
-    parse = OverridesParser.create().parse_override
-    choices = getattr(found, "choices", ())
-    values = [_plain(parse(f"x={text}").value()) for text in choices]
-    return {**json.loads(imported().distributions.distribution_to_json(found)), "values": values}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, QuotedString) else value
-
-
-def of_record(source: Path, name: str, drawn: Mapping[str, Any]) -> BaseDistribution:
-    """What Optuna draws from, of plain values; raises InputError where they are none of its."""
-    try:
-        made: BaseDistribution = imported().distributions.json_to_distribution(json.dumps(drawn))
-        if len(drawn["values"]) != len(getattr(made, "choices", ())):
-            raise ValueError("its choices and their values differ in number")
-        return made
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{source}: {shown(name)} is nothing that a study draws ({error})"
-        ) from None
-
-
-def value_of(drawn: Mapping[str, Any], param: Any) -> Any:
-    """The value of an option, of what a study calls it."""
-    if not drawn["values"]:
-        return param
-    return drawn["values"][drawn["attributes"]["choices"].index(param)]
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:

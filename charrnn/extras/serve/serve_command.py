@@ -23,7 +23,7 @@ _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def prepare_overrides(overrides: list[str]) -> list[str]:
+def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
     """`models.NAME=PATH` adds a model, and its path is taken literally."""
     models = [match for override in overrides if (match := _MODEL.fullmatch(override))]
     if models and any(o.startswith("checkpoint=") for o in overrides):

@@ -1,0 +1,144 @@
+"""What is wrong with a command line, in one plain line.
+
+Hydra's and OmegaConf's own messages speak of merging, nodes and structs over several lines; what
+a person needs is the option as it was typed, and what it should have been.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from charrnn.cli import conf
+from charrnn.cli.checked_options import Missing, Unknown
+from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, shown
+
+# what other programs call what is an option here
+_ELSEWHERE = {
+    **dict.fromkeys(("prompt", "primetext", "seed_text", "text", "prefix"), "start_text"),
+    **dict.fromkeys(
+        ("max_tokens", "n_predict", "max_new_tokens", "max_length", "num_predict", "tokens"),
+        "length",
+    ),
+    **dict.fromkeys(("stop", "stop_text"), "until"),
+    **dict.fromkeys(("n", "num", "batch"), "num_samples"),
+    **dict.fromkeys(("temp", "t"), "temperature"),
+    **dict.fromkeys(("lr", "learning_rate"), "optimizer.lr"),
+    **dict.fromkeys(("epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("steps", "max_iters", "num_steps"), "trainer.max_steps"),
+    **dict.fromkeys(("rnn_size", "units", "n_embd"), "model.hidden_size"),
+    **dict.fromkeys(("block_size", "context_length"), "data.seq_length"),
+    **dict.fromkeys(("text", "input", "file", "data_dir"), "data.input_txt"),
+    "model_path": "checkpoint",
+}
+
+
+def key_of(word: str) -> str:
+    """The option that an override sets, dotted: ``model.kind`` of ``model.kind=gru``."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
+
+
+def explained(
+    error: Exception, command: str, words: Sequence[str], multirun: bool
+) -> InputError | RunError:
+    """The line for what was raised while the words of a command were composed and checked."""
+    page = conf.page(command)
+    if isinstance(error, Unknown):
+        return _unknown(error.name, page, words, str(error), error.names)
+    if isinstance(error, Missing) and error.name in page.groups:
+        typed = next((word for word in words if key_of(word) == error.name), error.name)
+        return InputError(f"{typed}: takes one of {', '.join(page.groups[error.name])}")
+    if isinstance(error, InputError | RunError):
+        return error
+    for word in words:
+        if fault := _fault(word, page, multirun):
+            return InputError(f"{shown(word)}: {fault}")
+    causes = list(_causes(error))
+    if any(isinstance(cause, RecursionError) for cause in causes):
+        deepest = max(words, key=lambda word: sum(map(word.count, "{[")), default="")
+        return InputError(f"{shown(deepest)}: is nested too deeply")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
+            return InputError(f"{shown(max(words, key=len))}: is too long")
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return RunError(f"{cause.filename}: cannot be written ({cause.strerror})")
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
+            group, _, choice = str(cause.missing_cfg_file).rpartition("/")
+            near = did_you_mean(choice, cause.options or ())
+            there = f"; there are {', '.join(cause.options)}" if cause.options else ""
+            what = f"{group}={choice}" if group else choice
+            return InputError(f"{shown(what)}: no such choice{near}{there}")
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            if isinstance(cause, KeyError | AttributeError):
+                return _unknown(cause.full_key, page, words)
+            return InputError(f"{cause.full_key}: {one_line(str(cause).splitlines()[0])}")
+    return InputError(one_line(error, 500))
+
+
+def _unknown(
+    name: str, page: conf.Page, words: Sequence[str], said: str = "", names: Sequence[str] = ()
+) -> InputError:
+    """An option that nothing takes, as it was typed, with the nearest one."""
+    # Hydra names the first part that is not there
+    typed = [w for w in words if key_of(w) == name or key_of(w).startswith(f"{name}.")]
+    name, what = (key_of(typed[0]), shown(typed[0])) if typed else (name, said.partition(":")[0])
+    what = what or name
+    if name in conf.WITHOUT_A_NODE:
+        return InputError(f"{what}: the first line of its file must be # @package _global_")
+    for choice, options in page.further.items():
+        if name in options:
+            return InputError(f"{what}: no such option here; {choice} has it")
+    line = f"{what}: no such option{nearest(name, [*names, *page.names()])}"
+    is_slip = closest(name, [*names, *page.names()], 0.85) is not None
+    if typed and not is_slip and "." in name and name.partition(".")[0] in page.groups:
+        line += f"; what no file sets is added with a plus: +{typed[0].lstrip('+')}"
+    return InputError(line)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The hint for a misspelt name, or for one without its group (``batch_size``)."""
+    if (here := _ELSEWHERE.get(name.lower())) in names:
+        return f"; here it is {here}"
+    last = {full.rpartition(".")[2]: full for full in reversed(names)}
+    known = {**last, **{full: full for full in names}}
+    for wanted in (name, name.rpartition(".")[2]):
+        if near := closest(wanted, known):
+            return f"; did you mean {known[near]}?"
+    return "; --help lists them"
+
+
+def _fault(word: str, page: conf.Page, multirun: bool) -> str:
+    """What is wrong with an override whatever else is composed; "" for nothing."""
+    name, equals, value = word.partition("=")
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except Exception:  # Hydra's grammar, or a number that Python does not read
+        if not equals:
+            return "options are written NAME=VALUE; --help lists them"
+        if value.lstrip("+-").isdigit():
+            return "is too large a number"
+        quote = f"{shown(name)}=\"'...'\""
+        return f"cannot be read in Hydra's grammar; quote a value with special characters: {quote}"
+    if override.is_sweep_override() and not multirun:
+        # a count is no decimal, with whatever comma
+        default = page.options.get(name, conf.Option("", "")).default
+        if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", value):
+            return f"a number is written with a point: {name}={value.replace(',', '.')}"
+        return "several values are a sweep and need -m; a list is written [1,2]"
+    is_choice = override.is_sweep_override() or isinstance(override.value(), str | list | dict)
+    if name.lstrip("+~") in page.groups and not is_choice:
+        return f"takes one of {', '.join(page.groups[name.lstrip('+~')])}"
+    if override.is_add() and override.key_or_group in (*page.options, *page.groups):
+        return "is an option already; write it without the +"
+    return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

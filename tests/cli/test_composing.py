@@ -1,0 +1,325 @@
+"""From the words to the options, in the folder of a run: with Hydra's ways, and one's own files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import charrnn
+from charrnn.__main__ import main
+from charrnn.cli.conf import page
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.say import duration
+from tests import REPOSITORY
+from tests.small_runs import SMALL
+
+FILES = {
+    "optimizer/mine.yaml": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n",
+    "callbacks/mine.yaml": (
+        "defaults:\n  - default\n\ncounter:\n  _target_: own_parts.Counter\n  every: 2\n"
+    ),
+    "logger/mine.yaml": (
+        "plain:\n  _target_: lightning.pytorch.loggers.CSVLogger\n  name: plain\n"
+        "  save_dir: ${hydra:runtime.output_dir}\n"
+    ),
+    "schedule/mine.yaml": (
+        "_target_: torch.optim.lr_scheduler.StepLR\n_partial_: true\nstep_size: 10\n"
+    ),
+    "data/mine.yaml": (
+        f"defaults:\n  - /base/data@_here_\n\nurl: http://localhost/mine.txt\nsha256: {'ab' * 32}\n"
+    ),
+    "experiment/slow.yaml": (
+        "# @package _global_\ndefaults:\n  - override /schedule: step\n"
+        "schedule:\n  decay_every: 3\n"
+    ),
+    "nested.yaml": "defaults: [train, _self_]\nhydra:\n  searchpath: ['file://HERE/far']\n",
+}
+GROUPS = ("optimizer", "callbacks", "logger", "schedule", "data")
+MINE = ("--config-dir", "mine")
+
+
+@pytest.fixture
+def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The door, in a folder with a --config-dir `mine`, and a module on PYTHONPATH."""
+    for name, text in FILES.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("HERE", str(tmp_path)))
+    (tmp_path / "own_parts.py").write_text(
+        "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield door
+    sys.modules.pop("own_parts", None)
+
+
+def test_groups_and_values(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LR", "0.25")
+    words = ["model=gru", "experiment=torch_rnn", "callbacks=early_stopping", "logger=none"]
+    words += ["+trainer.accumulate_grad_batches=2", "trainer.devices=[0,1]", "data.input_txt=[a,b]"]
+    assert door("train", *words, "optimizer.lr=${oc.env:LR}", "model.dropout=0").code == 0
+    config = door.asked[0].config
+    assert (config.model.kind, config.model.dropout, config.logger) == ("gru", 0, {})
+    assert config.callbacks["early_stopping"]["patience"] == 5
+    assert config.optimizer["lr"] == 0.25
+    assert config.trainer.rest["accumulate_grad_batches"] == 2
+    assert (config.trainer.devices, config.data.input_txt) == ([0, 1], ["a", "b"])
+    assert door("sample", "+note=3", "length=${note}", "top_k=${length}").code == 0
+    assert (door.asked[1].length, door.asked[1].top_k) == (3, 3)
+
+
+@pytest.mark.parametrize("group", page("train").groups)
+def test_every_choice_composes(group: str, door: Any) -> None:
+    if group == "sweep":
+        return  # tests/extras/search
+    for choice in page("train").groups[group]:
+        answer = door("train", f"{group}={choice}")
+        if answer.code != 0:  # what needs a package that is not there says so
+            assert re.search(rf"needs the package {choice}: .*pip install", answer.err), answer
+
+
+def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
+    answer = door("train", "--cfg", "job", "-p", "model", "model=gru")
+    assert (answer.code, answer.err) == (0, "")
+    assert yaml.safe_load(answer.out)["kind"] == "gru"
+    assert "hydra:" in door("sample", "--cfg", "all").out
+    assert "model: gru" in door("train", "--info", "defaults-tree", "model=gru").out
+    assert "Hydra" in door("train", "--hydra-help").out
+    assert "top_k: 7" in door("sample", "--cfg=job", "--resolve", "length=7", "top_k=${length}").out
+    assert door.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_run(door: Any, tmp_path: Path) -> None:
+    assert door("train", "init_from=${x} y", "hydra.run.dir=my run").code == 0
+    [asked] = door.asked
+    assert (asked.folder, asked.config.init_from) == (tmp_path / "my run", "${x} y")
+    assert asked.job.overrides == (r"init_from='\${x} y'",)
+    assert asked.job.hydra["run"]["dir"] == "my run"
+    assert door("train").code == door("train").code == 0
+    first, second = (asked.folder for asked in door.asked[1:])
+    shape = r"outputs/train/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}"
+    assert re.fullmatch(shape, str(first.relative_to(tmp_path)))
+    assert first != second
+    assert list(first.iterdir()) == []  # the run records itself, under its lock
+
+
+def test_only_train_makes_a_folder(door: Any, tmp_path: Path) -> None:
+    assert door("sample").code == door("evaluate").code == 0
+    assert door("preprocess", "input_txt=a", "--config-dir=.").code == 0
+    assert door("convert", "input=a", "output=b.safetensors", "hydra.verbose=false").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -> None:
+    door.action = lambda asked: (_ for _ in ()).throw(InputError("a.txt: no such file"))
+    assert door("train") == (2, "", "charrnn train: a.txt: no such file\n")
+    assert door("train", "hydra.run.dir=new/run").code == 2
+    assert list(tmp_path.iterdir()) == []
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+    assert door("train", "hydra.run.dir=old").code == 2
+    assert door("train", "hydra.run.dir=new/run").code == 2
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "old"]
+    (tmp_path / "file").touch()
+    for words in (["hydra.run.dir=file/run"], ["-m", "hydra.sweep.dir=file/runs"]):
+        answer = door("train", *words)
+        assert answer.code == 1
+        assert re.fullmatch(r"charrnn train: .*file/runs?: .*\n", answer.err)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a: b"), 2, "a: b"),
+        (RunError("disk\x1b[31m\nfull"), 1, r"disk\x1b[31m\nfull"),
+        (Interrupted("saved", 15), 143, "saved"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (FileNotFoundError(2, "No such file", "x y"), 1, "x y: No such file"),
+        (MemoryError(), 1, "there is too little memory"),
+    ],
+)
+@pytest.mark.parametrize("words", [["sample"], ["train"]])
+def test_how_a_command_ends(
+    error: BaseException, code: int, line: str, words: list[str], door: Any
+) -> None:
+    def fail(options: Any) -> None:
+        raise error
+
+    door.action = fail
+    assert door(*words) == (code, "", f"charrnn {words[0]}: {line}\n")
+
+
+def test_a_fault_is_told_as_whose_it_is(door: Any) -> None:
+    door.action = lambda options: duration("no number")  # type: ignore[arg-type]
+    answer = door("sample")
+    assert answer.code == 1
+    assert "say.py" in answer.err
+    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
+    door.action = lambda options: 1 / 0
+    answer = door("train")
+    assert answer.code == 1
+    assert "front.py" not in answer.err
+    said = answer.err.splitlines()[-1]
+    assert "test_composing.py:" in said
+    assert "ZeroDivisionError: division by zero (in your own code, not in charrnn)" in said
+
+
+# Hydra's own
+
+
+def test_the_surroundings_are_as_they_were(door: Any) -> None:
+    def surroundings() -> tuple[Any, ...]:
+        full = "HYDRA_FULL_ERROR" in os.environ
+        return id(sys.argv), id(sys.stderr), full
+
+    seen: list[Any] = []
+    before, handlers = surroundings(), [*logging.root.handlers]
+    door.action = lambda options: seen.append(surroundings())
+    assert door("train", "seed=2").code == door("sample", "-m", "length=1,2").code == 0
+    assert {*seen, surroundings()} == {before}
+    assert logging.root.handlers == handlers
+
+
+def test_paths_are_from_the_original_folder(door: Any, tmp_path: Path) -> None:
+    standing: list[Path] = []
+    door.action = lambda options: standing.append(Path.cwd())
+    words = ["hydra.job.chdir=true", "hydra.run.dir=run", "data.input_txt=[a.txt,/b.txt]"]
+    assert door("train", *words).code == 0
+    assert standing == [tmp_path / "run"]
+    assert door.asked[0].config.data.input_txt == [str(tmp_path / "a.txt"), "/b.txt"]
+
+
+def test_a_callback_of_hydras_own(own: Any, tmp_path: Path) -> None:
+    (tmp_path / "own_parts.py").write_text(
+        "from hydra.experimental.callback import Callback\n"
+        "class Note(Callback):\n"
+        "    def on_job_end(self, config, job_return, **kwargs):\n"
+        "        with open('note', 'a') as file:\n"
+        "            file.write(f'{job_return.status.name} {job_return._return_value}\\n')\n"
+    )
+    hook = "+hydra.callbacks.note._target_=own_parts.Note"
+    assert own("train", hook).code == own("sample", hook).code == 0
+    own.action = lambda options: type("Result", (), {"objective": options.config.seed / 10})
+    assert own("train", hook, "-m", "seed=8,9").code == 0
+    own.action = lambda options: (_ for _ in ()).throw(RunError("no"))
+    assert own("train", hook) == (1, "", "charrnn train: no\n")
+    done = ["COMPLETED None", "COMPLETED None", "COMPLETED 0.8", "COMPLETED 0.9", "FAILED no"]
+    assert (tmp_path / "note").read_text().splitlines() == done
+
+
+INSIDE = """
+import logging, sys, hydra, charrnn
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+@hydra.main(version_base="1.3", config_path=None)
+def theirs(config):
+    def state():
+        return (GlobalHydra.instance().hydra, HydraConfig.get().runtime.output_dir, sys.argv,
+                logging.root.handlers[:], logging.root.level)
+    before = state()
+    result = charrnn.train(*WORDS, "hydra.run.dir=inside")
+    charrnn.build(*WORDS, "hydra.run.dir=built")
+    assert state() == before, (before, state())
+    print(result.folder, result.step)
+
+theirs()
+"""
+
+
+def test_inside_of_somebodys_own_hydra_program(workplace: Path) -> None:
+    words = [*SMALL, "trainer.max_steps=2", "logger=csv"]
+    (workplace / "theirs.py").write_text(f"WORDS = {words!r}\n{INSIDE}")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "theirs.py"],
+        cwd=workplace,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1:] == [f"{workplace / 'inside'} 2"], done.stderr
+
+
+def test_from_python_one_run_is_composed(workplace: Path) -> None:
+    with pytest.raises(InputError, match=r"^model.hidden_size=0: must be"):
+        charrnn.train("model.hidden_size=0")
+    for word in ("-m", "--cfg=job", "sweep=random"):
+        with pytest.raises(InputError, match="command line"):
+            charrnn.train(word)
+    assert [path.name for path in workplace.iterdir()] == ["corpus.txt"]
+
+
+# Files of one's own
+
+
+def test_each_is_accepted(own: Any, tmp_path: Path) -> None:
+    answer = own("train", *MINE, *(f"{group}=mine" for group in GROUPS), "hydra.run.dir=run")
+    assert answer.code == 0, answer
+    config = own.asked[0].config
+    assert config.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1}
+    assert config.callbacks["counter"] == {"_target_": "own_parts.Counter", "every": 2}
+    assert "checkpoints" in config.callbacks
+    assert config.logger["plain"]["save_dir"] == str(tmp_path / "run")
+    assert config.data.sha256 == "ab" * 32
+    assert own("train", *MINE, "experiment=slow", "data.input_txt=x").code == 0
+    assert own.asked[1].config.schedule["decay_every"] == 3
+    assert own("train", "-m", *MINE, "logger=mine", "seed=1,2", "hydra.sweep.dir=out").code == 0
+    places = [asked.config.logger["plain"]["save_dir"] for asked in own.asked[2:]]
+    assert places == [str(tmp_path / "out" / f"{n}_seed={n + 1}") for n in range(2)]
+
+
+def test_a_main_config_of_ones_own_that_searches_further(own: Any, tmp_path: Path) -> None:
+    (tmp_path / "far" / "model").mkdir(parents=True)
+    (tmp_path / "far" / "model" / "far.yaml").write_text(
+        "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9\n"
+    )
+    assert own("train", *MINE, "--config-name", "nested", "model=far").code == 0
+    assert own("train", *MINE, f"hydra.searchpath=[file://{tmp_path}/far]", "model=far").code == 0
+    assert [asked.config.model.hidden_size for asked in own.asked] == [9, 9]
+
+
+WRONG = [
+    ("optimizer", "torch.optim.SGD", "torch.optim.SDG", "no SDG in torch.optim; did you mean SGD?"),
+    ("optimizer", "lr: 0.1", "momentun: 0.9", "optimizer.momentun=0.9: torch.optim.SGD takes no"),
+    ("callbacks", "own_parts.Counter", "own_parts.Conter", "did you mean Counter?"),
+    ("callbacks", "own_parts.Counter", "ownparts.Counter", "is it installed, or on PYTHONPATH?"),
+    ("callbacks", "every: 2", "evry: 2", "own_parts.Counter takes no evry; did you mean every?"),
+    ("logger", "name: plain", "nam: plain", "takes no nam; did you mean name?"),
+    ("schedule", "step_size", "step_sise", "did you mean step_size?"),
+    ("data", "sha256", "sha265", "data.sha265"),
+    ("data", "ab" * 32, "ab" * 31, "64 hexadecimal digits"),
+    ("data", "/base/data@_here_", "base", "data=base: no such choice"),
+]
+
+
+@pytest.mark.parametrize(("group", "right", "wrong", "says"), WRONG)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    group: str, right: str, wrong: str, says: str, own: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine" / group / "mine.yaml"
+    path.write_text(path.read_text().replace(right, wrong))
+    assert says in own.refuses("train", *MINE, f"{group}=mine")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_module_that_fails_as_it_is_imported(own: Any, tmp_path: Path) -> None:
+    (tmp_path / "own_parts.py").write_text("1 / 0\n")
+    refused = own.refuses("train", *MINE, "callbacks=mine")
+    assert "own_parts cannot be imported (ZeroDivisionError: division by zero)" in refused
+
+
+def test_two_texts_that_were_both_asked_for(workplace: Path, capfd: Any) -> None:
+    assert main(["train", "data.corpus=tiny_shakespeare", "data.input_txt=corpus.txt"]) == 2
+    assert "data.input_txt says which text it is already" in capfd.readouterr().err
+    assert [path.name for path in workplace.iterdir()] == ["corpus.txt"]

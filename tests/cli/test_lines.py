@@ -1,0 +1,172 @@
+"""What a mistyped command line gets: one line that names it and helps on, and the exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.__main__ import main
+from charrnn.cells import CELLS
+from charrnn.cli.conf import page
+from charrnn.models import model_file
+from charrnn.say import fitted
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import trained_model
+
+CHOICES = ", ".join(page("train").groups["model"])
+DIGITS = "9" * 5000
+# words -> a part of the line; None: it is accepted
+LINES = {
+    # misspelt, or called as elsewhere
+    "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
+    "sample prompt=abc": "here it is start_text",
+    "sample max_tokens=5": "here it is length",
+    "train batch_size=3": "batch_size=3: no such option; did you mean data.batch_size?",
+    "train model.hiden_size=3": "model.hiden_size=3: no such option; did you mean model.hidden_s",
+    "train modle.hidden_size=3": "modle.hidden_size=3: no such option; did you mean model.hidden",
+    "train model={hidden_sise:3}": "did you mean model.hidden_size?",
+    "train modle=gru": "did you mean model?",
+    "train hydra.foo=1": "hydra.foo=1: no such option",
+    "train model=lsm": "model=lsm: no such choice; did you mean lstm?; there are ",
+    "train experiment=nope": "experiment=nope: no such choice",
+    "train hydra/launcher=jobli": "hydra/launcher=jobli: no such choice",
+    "train model=null": f"model=null: takes one of {CHOICES}",
+    "train ~model": f"~model: takes one of {CHOICES}",
+    "train +experiment=demo": "+experiment=demo: is an option already",
+    "train callbacks.early_stopping.patience=3": "callbacks=early_stopping has it",
+    "convert +inptu=x": "no such option; did you mean input?",
+    # values
+    "sample length=abc": "length=abc: takes a whole number",
+    "sample length=1.5": "length=1.5: takes a whole number",
+    "sample length=null": "length=null: takes a whole number",
+    "train model.dropout=x": "model.dropout=x: takes a number",
+    "train model.skip=all": "model.skip=all: must be one of none, ",
+    "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number or null",
+    "evaluate json=maybe": "json=maybe: takes true or false",
+    "sample temperature=0,5": "a number is written with a point: temperature=0.5",
+    "sample temperature=0.2,0.5": "several values are a sweep and need -m",
+    "sample length=range(1,3)": "length=range(1,3): several values are a sweep",
+    "sample foo": "foo: options are written NAME=VALUE",
+    "sample length=(3": "length=(3: cannot be read in Hydra's grammar",
+    "preprocess input_txt=[a": None,
+    "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: cannot be read",
+    "preprocess": "input_txt is required",
+    "convert input=x": "output is required",
+    "convert input=x output=a.html": "output=a.html: must end in .safetensors",
+    "sample ~length": "length: cannot be left out",
+    "sample seed=${nope}": "Interpolation key 'nope' not found",
+    "sample seed=${oc.env:CHARRNN_NO_SUCH}": "CHARRNN_NO_SUCH",
+    "sample start_file=x start_text=y": "start_file=x: stands in for start_text; give one",
+    "train resume=x init_from=y": "init_from=y: resume= goes on with everything",
+    "train hydra.output_subdir=null": "a run's config is always in its folder .hydra",
+    "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
+    # folders and flags
+    "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
+    "train hydra.run.dir=a${b}": "hydra.run.dir=a${b}: Hydra cannot make",
+    "train hydra.run.dir=a\0b": "holds a NUL",
+    "sample checkpoint=a\0b": "holds a NUL",
+    "train --config-dir no/such": "--config-dir no/such: is no folder",
+    "train -cn nope": "nope: no such choice",
+    "train --cfg": "--cfg",
+    "train --cfg jobs": "jobs",
+    "train -p model": "--package and --resolve go with --cfg",
+    "train -m --cfg job": "-m and --cfg: give one of them",
+    "train --experimental-rerun x": "--experimental-rerun: no such flag",
+    "train --multi seed=1": "--multi: no such flag",
+    "sample --temperature 0.5": "--temperature: no such flag",
+    # what is built
+    "train +trainer.max_stepss=2": "did you mean max_steps?",
+    "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
+    "train trainer.profiler=simple": "is added with a plus: +trainer.profiler=simple",
+    "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
+    "train optimizer._target_=torch.optim.Mon": "no Mon in torch.optim; did you mean Muon?",
+    "train optimizer._target_=trch.SGD": "there is no module trch",
+    "train optimizer._target_=3": "takes the dotted name of what is built",
+    "train +callbacks.mine.x=1": "callbacks.mine._target_ is required",
+    "train +callbacks.mine=3": "callbacks.mine",
+    "train +callbacks.es._target_=lightning.pytorch.callbacks.EarlyStopping": "es.monitor is requi",
+    # what only a hostile person writes
+    f"sample length={DIGITS}": "too large a number",
+    "sample length=" + "9" * 30: "is too large a number",
+    f"train +trainer.accumulate_grad_batches={DIGITS}": "too large a number",
+    "sample engine=" + "x" * 50_000: "must be one of auto",
+    "sample " + "x" * 50_000 + "=1": "is too long",
+    "sample length=" + "[" * 5000: "cannot be read",
+    "train model=" + "x" * 50_000: "is too long",
+    "train hydra.run.dir='${now:" + "x" * 50_000 + "}'": "is too long",
+    "train +x=" + "{a:" * 400 + "1" + "}" * 400: "",
+    "train seed=" + "[" * 400 + "]" * 400: "",
+}
+
+
+@pytest.mark.parametrize("line", LINES, ids=[line[:60] for line in LINES])
+def test_one_line_that_helps(line: str, door: Any, tmp_path: Path) -> None:
+    says, words = LINES[line], line.split(" ")
+    if says is None:
+        assert door(*words).code == 0
+        return
+    answer = door(*words)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
+    assert answer.err.startswith(f"charrnn {words[0]}: ")
+    assert says in answer.err
+    assert len(answer.err) < 1500
+    assert door.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_kinds_of_models_are_choices() -> None:
+    assert {*CELLS} <= set(CHOICES.split(", "))
+
+
+def test_the_traceback_is_there_for_who_asks(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    answer = door("train", "model.hiden_size=3")
+    assert answer.code == 2
+    assert "Traceback (most recent call last)" in answer.err
+    assert answer.err.splitlines()[-1].startswith("charrnn train: model.hiden_size=3: no such opt")
+
+
+FILES = {
+    "# @package _global_\nmodel:\n  hidden_size: many\n": "model.hidden_size=many: takes a whole",
+    "# @package _global_\nmodel:\n  hiden_size: 3\n": "no such option; did you mean model.hidden",
+    "# @package _global_\nsed: 3\n": "sed=3: no such option; did you mean seed?",
+    "model:\n  hidden_size: 3\n": "the first line of its file must be # @package _global_",
+    "# @package _global_\nmodel: [unclosed\n": "broken.yaml",
+    "# @package _global_\ndefaults:\n  - override /model: lsm\n": "did you mean lstm?",
+}
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_fault_in_a_file_of_ones_own(text: str, door: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "broken.yaml").write_text(text)
+    assert FILES[text] in door.refuses("train", "experiment=broken", "--config-dir", "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_lines_break_between_words_and_never_in_a_command() -> None:
+    command = "charrnn sample checkpoint=outputs/train/2026-11-26/12-00-00-000000"
+    lines = ["sample from the best:", f"  {command}"]
+    assert fitted(f"sample from the best: {command}", 80) == lines
+    path = "/a/" + "b-" * 60 + "c.txt"
+    assert path in [line.strip() for line in fitted(f"cannot be read: {path} is gone", 80)]
+    assert fitted("short", None) == ["short"]
+
+
+def test_marks_of_typography_are_read_as_a_keyboards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vocabulary = Vocabulary(list("ab'- \n"))
+    model_file.save(Path("model.safetensors"), trained_model(vocabulary=vocabulary))
+    words = ["sample", "checkpoint=model.safetensors", "length=20", "seed=1"]
+    assert main([*words, "start_text=a’b – a"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("reads those of a keyboard instead") == 1
+    assert main([*words, "start_text=a'b - a"]) == 0
+    assert capsys.readouterr().out.removeprefix("a'b - a") == out.removeprefix("a’b – a")
+    for character in "…語":
+        assert main([*words, f"start_text=a{character}"]) == 2
+        assert f"'{character}'" in capsys.readouterr().err
