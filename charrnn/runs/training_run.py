@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ProgressBar
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ProgressBar,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
@@ -246,6 +251,11 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
                 f"callbacks.{name}: {type(callback).__name__} changes options of a run that has "
                 f"begun, and no record would say so; sweep over them (charrnn train -m "
                 f"optimizer.lr=1e-3,3e-3), or use lightning.pytorch.tuner.Tuner in a script"
+            )
+        if isinstance(callback, StochasticWeightAveraging):
+            raise InputError(
+                f"callbacks.{name}: StochasticWeightAveraging does not resume exactly; "
+                f"callbacks=ema averages the weights and does"
             )
         callbacks.append(callback)
     if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:

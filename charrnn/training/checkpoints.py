@@ -1,8 +1,7 @@
 """What a run saves, and when.
 
 checkpoints/last.ckpt       rolling; everything that an exact resume needs
-checkpoints/best.ckpt       at the lowest validation loss; that of weights which were averaged as
-                            training ended counts too
+checkpoints/best.ckpt       at the lowest validation loss
 checkpoints/step-N.ckpt     every `keep_every` steps, kept for good
 model.safetensors           the best model, ready to sample
 
@@ -28,7 +27,6 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.training import restoring
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import TrainingLog
 from charrnn.training.restoring import validation_is_due
@@ -71,7 +69,6 @@ class RunCheckpoints(Checkpoint):
         self.folder = run.folder / "checkpoints"
         self.keep_every = keep_every
         self._step = 0
-        self._has_ended = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # between here and on_train_start Lightning puts handlers of its own in place
@@ -82,7 +79,7 @@ class RunCheckpoints(Checkpoint):
         for callback in trainer.callbacks:
             if isinstance(callback, CharacterCounts):
                 callback.goes_on = lambda: self.run.signals.received is None
-        self._step, self._has_ended = trainer.global_step, False
+        self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
 
@@ -100,43 +97,8 @@ class RunCheckpoints(Checkpoint):
         self._save(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and not self._has_ended:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._save(trainer, pl_module)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Validate once more where another callback changed the weights as training ended.
-
-        StochasticWeightAveraging does. Its weights are the model if they are better, or if
-        nothing validates; last.ckpt keeps the weights that a longer training goes on from.
-        """
-        last = self.folder / LAST
-        if trainer.fast_dev_run or not self._are_changed(trainer, pl_module, last):
-            return
-        before = pl_module.best.loss
-        if trainer.enable_validation:
-            self._has_ended = True
-            # as Lightning does it within an epoch
-            trainer.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.run()
-            trainer.training = True
-        if pl_module.best.loss < before or not trainer.enable_validation:
-            self._write(trainer, pl_module, [BEST])
-            if trainer.is_global_zero:
-                content = checkpoint.read(last)
-                content[ENTRY]["best"] = pl_module.best.plain()
-                trainer.strategy.checkpoint_io.save_checkpoint(content, last)
-
-    def _are_changed(self, trainer: L.Trainer, module: Any, last: Path) -> bool:
-        """Whether the weights are others than those that were saved after the last step."""
-        changed = False
-        if trainer.is_global_zero and last.is_file():
-            content, now = checkpoint.read(last), module.state_dict()
-            restoring.without_wrapping(now, module.network, "network.")
-            saved = content["state_dict"]
-            changed = content["global_step"] == trainer.global_step and any(
-                not torch.equal(weight.cpu(), saved[name]) for name, weight in now.items()
-            )
-        return bool(trainer.strategy.broadcast(changed))
 
     def _validation_follows(self, trainer: L.Trainer) -> bool:
         loop = trainer.fit_loop

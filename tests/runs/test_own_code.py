@@ -6,14 +6,11 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.models import checkpoint
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 MODULE = """
@@ -61,17 +58,6 @@ class Faulty(L.Callback):
 
     def count(self, batch_idx):
         return 1 / (2 - batch_idx)
-
-
-class Changes(L.Callback):
-    def __init__(self, bias):
-        self.bias = bias
-
-    def on_train_end(self, trainer, module):
-        with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.zero_()
-            module.network.decoder.bias[0] = self.bias
 """
 PLATEAU = """_target_: torch.optim.lr_scheduler.ReduceLROnPlateau
 _partial_: true
@@ -152,57 +138,6 @@ def test_a_loss_of_ones_own_under_threads(train: Train) -> None:
     assert losses[1] == pytest.approx(2 * losses[0], abs=1e-5)
 
 
-# -- what happens to the weights as training ends --------------------------------------------
-
-
-def model_of(run: Path) -> dict[str, Any]:
-    return charrnn.load(run / "model.safetensors").trained.weights
-
-
-def test_averaged_weights_are_the_model(train: Train) -> None:
-    """StochasticWeightAveraging's, without validation and where they are better."""
-    swa = (
-        "+callbacks.swa={_target_:lightning.pytorch.callbacks.StochasticWeightAveraging,"
-        "swa_lrs:0.01,swa_epoch_start:2}"
-    )
-    run = train(swa, "trainer.max_epochs=4", "validate_every=0")
-    content = checkpoint.read(run / "checkpoints" / "last.ckpt")
-    [state] = [s for s in content["callbacks"].values() if "average_model_state" in s]
-    average, last = state["average_model_state"], content["state_dict"]
-    found = model_of(run)
-    for name, weight in found.items():
-        assert weight == pytest.approx(average[f"network.{name}"].numpy())
-    assert not np.array_equal(found["decoder.weight"], last["network.decoder.weight"].numpy())
-    assert checkpoint.read(run / "checkpoints" / "best.ckpt")["global_step"] == 80
-    # last.ckpt goes on with the training
-    train(f"resume={run}", swa, "trainer.max_epochs=5", small=False)
-
-
-@pytest.mark.parametrize(("bias", "better"), [(0.0, True), (50.0, False)])
-def test_weights_that_were_changed_as_training_ended(
-    train: Train, capfd: pytest.CaptureFixture[str], bias: float, better: bool
-) -> None:
-    """All alike is better than nearly untrained weights, and certain of one character worse."""
-    words = ("optimizer=sgd", "optimizer.lr=1e-9", "trainer.max_steps=14")
-    plain = train(*words, folder="plain")
-    capfd.readouterr()
-    run = train(*words, f"+callbacks.changes={{_target_:own_code.Changes,bias:{bias}}}")
-    assert_same(tensors(run)["weights"], tensors(plain)["weights"])
-    is_changed = not model_of(run)["decoder.weight"].any()
-    assert is_changed == better
-    losses = [float(row["val/loss"]) for row in metrics(run) if row["val/loss"]]
-    before = [float(row["val/loss"]) for row in metrics(plain) if row["val/loss"]]
-    assert losses[:-1] == before
-    assert (losses[-1] < before[-1]) == better
-    assert f"best validation loss {min(losses):.4f}" in capfd.readouterr().err
-    if better:
-        best = tensors(run)["best"]
-        assert (best["loss"], best["step"]) == (pytest.approx(losses[-1]), 14)
-        assert charrnn.load(run).score("the cat", counts="none") == pytest.approx(
-            losses[-1], rel=1e-5
-        )
-
-
 def test_a_run_without_a_model_says_so(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     for number, word in enumerate(("callbacks.checkpoints=null", "+trainer.limit_train_batches=0")):
         capfd.readouterr()
@@ -262,9 +197,15 @@ def test_a_monitor_that_there_is_not(capfd: pytest.CaptureFixture[str]) -> None:
         assert "train/loss" in said
 
 
-def test_a_finder_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
-    name = "LearningRateFinder"
-    said = refused(f"+callbacks.find._target_=lightning.pytorch.callbacks.{name}", capfd=capfd)
+@pytest.mark.parametrize(
+    ("name", "more"), [("LearningRateFinder", ""), ("StochasticWeightAveraging", ",swa_lrs:0.01")]
+)
+def test_what_no_resume_could_repeat_is_refused(
+    name: str, more: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(
+        f"+callbacks.find={{_target_:lightning.pytorch.callbacks.{name}{more}}}", capfd=capfd
+    )
     assert said.startswith(f"charrnn train: callbacks.find: {name} ")
 
 
