@@ -17,6 +17,7 @@ from pathlib import Path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import open_dict, read_write
 
 from charrnn import plugins
 from charrnn.cli.explained import key_of
@@ -123,16 +124,18 @@ def _plan(line: Line) -> Plan:
         for number, words in enumerate(jobs if listed else jobs[:1]):
             differs = " ".join(word for word in words if key_of(word) not in fixed)
             with _named(f"job {number} ({differs}): " if len(jobs) > 1 else ""):
-                _check(line, words)
+                _check(line, words, number)
         folder = Path(config.hydra.sweep.dir).absolute()
     if line.command.makes_folder and not any(key_of(w) == "resume" for w in line.words):
         _refuse_runs(folder)
     return Plan(folder, len(jobs) if listed else None, fixed)
 
 
-def _check(line: Line, words: list[str]) -> None:
+def _check(line: Line, words: list[str], number: int) -> None:
     with explaining(line, words):
         config = line.compose(words)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.job.num = number
         with hydra_config(config):
             options = options_of(line, config)
     if check := line.command.beside("check_in_sweep"):

@@ -242,11 +242,13 @@ class _Injection:
             self.reach("half")
             return write_bytes(path, data)
 
-        def append_in_halves(growing: files.Growing, piece: bytes) -> None:
+        def append_in_halves(growing: files.Growing, piece: bytes, start: int | None = None) -> int:
             if self.strikes_next("half"):
+                if start is not None:
+                    growing._file.truncate(start)
                 growing._file.write(piece[: len(piece) // 2])
             self.reach("half")
-            append(growing, piece)
+            return append(growing, piece, start)
 
         checkpoints.torch.save = save_in_halves
         Path.write_bytes = write_bytes_in_halves  # type: ignore[assignment,method-assign]
