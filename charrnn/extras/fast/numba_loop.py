@@ -404,8 +404,7 @@ def step(  # type: ignore[no-untyped-def]
         for b in range(B):
             _gates(recurrent, kind, z, own, hidden, cell, layer, b)
             if skip_sum:
-                for j in range(H):
-                    outputs[layer, b, j] = hidden[layer, b, j] * scales[layer, j]
+                _layer_output(scales[layer], hidden[layer, b], outputs[layer, b])
     if skip_sum:
         for layer in range(L - 1):
             for b in range(B):
@@ -432,6 +431,13 @@ def _gates(weights, kind, z, own, hidden, cell, layer, b):  # type: ignore[no-un
     else:
         for j in range(H):
             hidden[layer, b, j] = tanh(weights, z[b, j])
+
+
+@_compiled  # and not put in its place, where it would keep the gates from whole vectors
+def _layer_output(scale, h, output):  # type: ignore[no-untyped-def]
+    """What is read of a layer's hidden vector (H,)."""
+    for j in range(len(h)):
+        output[j] = h[j] * scale[j]
 
 
 @_compiled
