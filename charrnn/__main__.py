@@ -17,7 +17,7 @@ from charrnn import imports, plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOPPING, InputError, did_you_mean, terminate
 from charrnn.plugins import Command
-from charrnn.say import lasting
+from charrnn.say import ignoring_write_errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,10 +47,10 @@ def _open_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    for name in ("stdout", "stderr"):
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    sys.stderr = lasting(sys.stderr)
+            setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115
+    sys.stderr = ignoring_write_errors(sys.stderr)
 
 
 def _command(words: list[str]) -> Command | None:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from charrnn.errors import install
-from charrnn.say import fitted
-from tests import REPOSITORY
 
 
 @pytest.fixture
@@ -72,12 +70,3 @@ def test_what_came_from_elsewhere_is_named_by_its_address(installed: Any) -> Non
 def test_by_name_it_is_the_version_that_is_here(installed: Any) -> None:
     installed(None)
     assert given_to_pip("fast") == ["charrnn-lightning[fast]==9.8"]
-
-
-def test_a_terminal_keeps_the_line_whole(installed: Any) -> None:
-    installed({"url": REPOSITORY.as_uri(), "dir_info": {"editable": True}})
-    line = install("fast")
-    assert any(
-        part.strip() == line
-        for part in fitted(f"engine=numba: needs the package numba: {line}", 60)
-    )

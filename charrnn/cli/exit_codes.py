@@ -7,7 +7,7 @@ import signal
 import sys
 
 from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError, with_short_words
-from charrnn.say import plain, say
+from charrnn.say import printable, say
 
 
 def end(label: str, error: BaseException) -> int:
@@ -56,12 +56,12 @@ def _lacks_memory(error: BaseException) -> bool:
 def message(error: BaseException) -> str:
     """Why it ended, in a line."""
     if isinstance(error, (InputError, RunError, Interrupted)):
-        return plain(str(error))
+        return printable(str(error))
     from charrnn import own_code
 
     if own := own_code.blamed(error):
-        return plain(str(own))
-    return plain(f"{type(error).__name__}: {error}")
+        return printable(str(own))
+    return printable(f"{type(error).__name__}: {error}")
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -84,7 +84,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    say(with_short_words(f"{label}: {plain(message)}"))
+    say(with_short_words(f"{label}: {printable(message)}"))
     return code
 
 

@@ -15,7 +15,7 @@ from charrnn.cli.checked_options import written
 from charrnn.commands.output import opened
 from charrnn.errors import InputError
 from charrnn.options.commands import EvaluateOptions
-from charrnn.say import BITS_PER_NAT, say, scoring_progress
+from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
@@ -89,7 +89,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
     from charrnn.network_ensemble import any_network_of
 
     network = any_network_of(trained)
-    with scoring_progress() as report:
+    with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
@@ -128,7 +128,7 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     known = np.flatnonzero(ids >= 0)
     _require_enough(split, len(known))
     _say_unknown(len(ids) - len(known), len(known), trained)
-    with scoring_progress() as report:
+    with ProgressDisplay("scoring", unit=" characters") as report:
         found = character_losses(any_network_of(trained), ids[known], report=report)
     if not np.isfinite(found).all():
         raise not_numbers()

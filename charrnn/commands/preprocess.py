@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from charrnn.options.commands import PreprocessOptions
-from charrnn.say import ProgressDisplay, plain, say
+from charrnn.say import ProgressDisplay, printable, say
 from charrnn.text.preprocessing import STAGES, preprocess
 
 
@@ -32,4 +32,4 @@ def run(options: PreprocessOptions) -> None:
         print(f"  Val size: {made.sizes['val']}")
         print(f"  Test size: {made.sizes['test']}")
         print(f"Using dtype {made.dtype}")
-        print(plain(f"Wrote {made.h5} and {made.json}"))
+        print(printable(f"Wrote {made.h5} and {made.json}"))

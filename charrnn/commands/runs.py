@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shown
 from charrnn.options.commands import RunsOptions
-from charrnn.say import plain, say, width_of
+from charrnn.say import printable, say, width_of
 
 SHOWN = 10  # of the runs on a text, unless all=true
 
@@ -43,7 +43,7 @@ def run(options: RunsOptions) -> None:
         print(json.dumps(board.rows(), indent=1))
     else:
         table = board.table(width_of(sys.stdout), None if options.all else SHOWN)
-        print("\n".join(map(plain, table.split("\n"))))
+        print("\n".join(map(printable, table.split("\n"))))
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")

@@ -77,7 +77,7 @@ def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.world()  # before Lightning is imported, which reads the same variables
     from charrnn.imports import first_import
-    from charrnn.say import lasting_streams, say
+    from charrnn.say import say, streams_that_never_fail
 
     with first_import("lightning"):
         from charrnn.cli.job import current_job
@@ -85,7 +85,7 @@ def run(options: TrainOptions) -> Result:
         from charrnn.runs import training_run as runs
         from charrnn.training.signals import Signals
 
-    with lasting_streams(), Signals() as signals:
+    with streams_that_never_fail(), Signals() as signals:
         try:
             return runs.train(run_of(options, current_job()), signals)
         except Interrupted:
@@ -106,14 +106,14 @@ def follow() -> int | None:
     from charrnn.cli import exit_codes
     from charrnn.runs import process_group, processes
     from charrnn.runs.training_run import fit
-    from charrnn.say import lasting_streams
+    from charrnn.say import streams_that_never_fail
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
         process_group.join(here)  # at once: the others are waiting
         return None
     try:
-        with lasting_streams(), Signals(speaks=False) as signals:
+        with streams_that_never_fail(), Signals(speaks=False) as signals:
             processes.follow(fit, here, signals)
     except (process_group.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it

@@ -22,10 +22,8 @@ def introduce(
     run: RunSpec, data: TextDataModule, module: LanguageModel, initial: Initial | None
 ) -> None:
     """Corpus, model, streams, device, and what it goes on from."""
-    config = run.config
-    encoded, streams = data.encoded, data.streams
+    encoded, streams, m = data.encoded, data.streams, module.network.architecture
     sizes = {name: len(ids) for name, ids in encoded.splits.items()}
-    m = module.network.architecture
     say(f"corpus: {encoded.path}")
     say(f"  vocabulary {len(data.vocabulary)}, characters {sum(sizes.values())}")
     say(f"  train {sizes['train']}, val {sizes['val']}, test {sizes['test']}")
@@ -34,10 +32,10 @@ def introduce(
         f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
     )
     if initial is not None:
-        many = "characters" if initial.common != 1 else "character"
         say(
-            f"init_from: {initial.common} {many} from {short_path(str(config.init_from))}, "
-            f"{initial.new} new, {initial.unused} of that model's not used"
+            f"init_from: {initial.common} character(s) from "
+            f"{short_path(str(run.config.init_from))}, {initial.new} new, {initial.unused} of that "
+            f"model's not used"
         )
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
@@ -49,7 +47,7 @@ def introduce(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
     )
-    say(f"device: {hardware.describe(config.trainer)}")
+    say(f"device: {hardware.describe(run.config.trainer)}")
     if run.checkpoint is not None:
         say(f"going on from {run.checkpoint}, step {run.step}")
 
@@ -80,22 +78,22 @@ def say_finished(run: RunSpec, made: Sequence[Path] = ()) -> None:
     )
 
 
-def how_to_resume(run: RunSpec) -> str:
-    """What goes on with a stopped run."""
-    shown = shlex.quote(os.path.relpath(run.folder)) + run.again
-    if not (run.folder / RECORDED).is_file():
-        return "the run's folder is gone"
-    if any((run.folder / "checkpoints").glob("*.ckpt")):
-        return f"the last good checkpoint stands: charrnn train resume={shown} goes on from it"
-    return f"there is no checkpoint yet: charrnn train resume={shown} starts it again"
-
-
 def _say_where(folder: Path, made: Sequence[Path]) -> None:
-    shown = short_path(folder)
-    say(f"run folder: {shown}")
-    for path in made:
-        say(f"{path.stem}: {short_path(path)}")
+    path = short_path(folder)
+    say(f"run folder: {path}")
+    for file in made:
+        say(f"{file.stem}: {short_path(file)}")
     if (folder / MODEL).is_file():
-        say(f"sample from it: charrnn sample checkpoint={shlex.quote(shown)}")
+        say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}")
     else:
         say("no model was saved")
+
+
+def how_to_resume(run: RunSpec) -> str:
+    """What goes on with a stopped run."""
+    if not (run.folder / RECORDED).is_file():
+        return "the run's folder is gone"
+    command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.again}"
+    if any((run.folder / "checkpoints").glob("*.ckpt")):
+        return f"the last good checkpoint stands: {command} goes on from it"
+    return f"there is no checkpoint yet: {command} starts it again"

@@ -134,7 +134,7 @@ def decided(
     if is_open:
         config = replace(config, trainer=replace(config.trainer, max_steps=steps))
         config = _with_overfitting_margin(config)
-        epochs = steps * _a_step(config, characters) / characters
+        epochs = steps / max(1, (characters - 1) // _a_step(config, characters))
         data, model = config.data, config.model
         say(
             f"{line}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "

@@ -39,7 +39,7 @@ from charrnn.runs import process_group
 from charrnn.runs.process_group import LostProcess
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
-from charrnn.say import lasting_streams
+from charrnn.say import streams_that_never_fail
 from charrnn.training.signals import Signals, handlers
 
 # once one process has ended badly, the others get this long to end by themselves (seconds)
@@ -90,7 +90,7 @@ def _rank(rank: int, start: _Start) -> None:
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     world = World("charrnn", rank, rank, start.count, start.count)
     try:
-        with lasting_streams(), Signals(speaks=rank == 0, hurries=False) as signals:
+        with streams_that_never_fail(), Signals(speaks=rank == 0, hurries=False) as signals:
             process_group.join(world, TCPStore(LOOPBACK, start.port, is_master=False))
             ending: Any = start.fit(start.run, signals, world)
             process_group.leave()

@@ -17,7 +17,7 @@ from typing import Any
 from charrnn import metrics_csv
 from charrnn.errors import RunError
 from charrnn.files import replacing, short_path
-from charrnn.say import duration, fitted, say, short_numbers, width_of
+from charrnn.say import duration, say, short_numbers, width_of
 from charrnn.sweeps.summary import Summary, summaries
 
 COLUMNS = ("val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
@@ -124,7 +124,7 @@ class Leaderboard:
             notes.append(f"{len(self.runs) - most} more: all=true shows them")
         if left_out:
             notes.append(f"left out for want of room: {', '.join(left_out)}; json=true has them")
-        return "\n".join([*lines, *(part for note in notes for part in fitted(note, width))])
+        return "\n".join([*lines, *notes])
 
     def remarks(self) -> list[str]:
         """For each text where its files are, and the command that samples from the best run."""

@@ -54,7 +54,7 @@ class Samples(L.Callback):
         log_text(trainer.loggers, "sample", self._text, step)
         for callback in trainer.callbacks:
             if isinstance(callback, Progress):
-                callback.show(self._text)
+                callback.show_sample(self._text)
 
 
 class EarlyStopping(callbacks.EarlyStopping):

@@ -97,7 +97,7 @@ class TrainingLog(L.Callback):
             "train/loss": loss,
             "lr": pl_module.last_lr,
             "characters_per_second": round(
-                self._speed(step, characters_of_step(trainer, batch)), 1
+                self._speed(step, _characters_of_step(trainer, batch)), 1
             ),
         }
         for name in ("lr", "characters_per_second"):
@@ -177,7 +177,7 @@ def is_logged(trainer: L.Trainer, step: int) -> bool:
     return step in (1, trainer.estimated_stepping_batches) or (every > 0 and step % every == 0)
 
 
-def characters_of_step(trainer: L.Trainer, batch: Any) -> int:
+def _characters_of_step(trainer: L.Trainer, batch: Any) -> int:
     """Characters that all processes train in a step, one of whose batches this is."""
     windows = trainer.world_size * trainer.accumulate_grad_batches
     return int(batch[0].numel()) * windows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -52,7 +51,7 @@ class SplitScores:
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = part_loss(
                     self.network, batch.ids, rank, world_size,
-                    threads=self.threads, report=self._report(), kept=self.logits,
+                    threads=self.threads, kept=self.logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:
@@ -62,11 +61,6 @@ class SplitScores:
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
                 count = targets.numel()
         self._sums.setdefault(loader, []).append((loss, count))
-
-    def _report(self) -> Callable[..., Any] | None:
-        """What shows how far a scoring is, of the first progress bar."""
-        bars = (getattr(callback, "validating", None) for callback in self.trainer.callbacks)
-        return next(filter(None, bars), None)
 
     def log(self, split: str) -> float | None:
         """Log each loader's mean loss (nats per character); returns the first's.

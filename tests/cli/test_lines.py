@@ -11,7 +11,6 @@ from charrnn.__main__ import main
 from charrnn.cells import CELLS
 from charrnn.cli.conf import page
 from charrnn.models import model_file
-from charrnn.say import fitted
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
@@ -144,15 +143,6 @@ def test_a_fault_in_a_file_of_ones_own(text: str, door: Any, tmp_path: Path) -> 
     (tmp_path / "mine" / "experiment" / "broken.yaml").write_text(text)
     assert FILES[text] in door.refuses("train", "experiment=broken", "--config-dir", "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_lines_break_between_words_and_never_in_a_command() -> None:
-    command = "charrnn sample checkpoint=outputs/train/2026-11-26/12-00-00-000000"
-    lines = ["sample from the best:", f"  {command}"]
-    assert fitted(f"sample from the best: {command}", 80) == lines
-    path = "/a/" + "b-" * 60 + "c.txt"
-    assert path in [line.strip() for line in fitted(f"cannot be read: {path} is gone", 80)]
-    assert fitted("short", None) == ["short"]
 
 
 def test_marks_of_typography_are_read_as_a_keyboards(

@@ -6,16 +6,9 @@ import io
 import time
 
 import pytest
+from tqdm import tqdm
 
-from charrnn import say
-from charrnn.say import ProgressDisplay, said_if_it_takes_long
-from charrnn.text.preprocessing import STAGES
-
-
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
-        monkeypatch.setattr(say.time, "monotonic", lambda: self.now)
+from charrnn.say import ProgressDisplay, said_if_it_takes_long, say
 
 
 class Terminal(io.StringIO):
@@ -23,74 +16,50 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-def pass_over(clock: Clock, seconds: float, rate: float, quiet: bool = False) -> None:
-    with ProgressDisplay(*STAGES, quiet=quiet) as report:
-        total = int(seconds * rate)
-        for _ in range(2):
-            for step in range(int(seconds * 8) + 1):
-                report(int(step * rate / 8), total)
-                clock.now += 0.125
-
-
-def test_nothing_is_said_of_what_is_over_in_two_seconds(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pass_over(clock, 0.75, 1e9)
-    pass_over(clock, 60, 1e6, quiet=True)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_elsewhere_a_line_comes_every_five_seconds(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pass_over(clock, 12, 50e6)
-    out, err = capsys.readouterr()
-    assert out == ""
-    lines = err.splitlines()
-    assert lines[0] == "reading the text: 100 MB of 600 MB, 50.0 MB/s, 10 s left"
-    assert [line.partition(":")[0] for line in lines] == (
-        ["reading the text"] * 3 + ["writing the ids"] * 2
+def read_and_write(monkeypatch: pytest.MonkeyPatch, delay: float, quiet: bool = False) -> str:
+    """What a terminal gets of two passes of 0.1 s, where a bar comes after `delay`."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(
+        "tqdm.tqdm", lambda **options: tqdm(**{**options, "delay": delay, "mininterval": 0})
     )
+    with ProgressDisplay("reading", "writing", quiet=quiet) as report:
+        for _ in range(2):
+            for done in range(5):
+                report(done, 4)
+                time.sleep(0.02)
+    return terminal.getvalue()
 
 
 def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = read_and_write(monkeypatch, 0.01)
+    assert "\n" not in text
+    assert "\rreading: " in text
+    assert "\rwriting: " in text
+    assert not text.rsplit("\r", 2)[1].strip()  # blank
+    assert text.endswith("\r")
+
+
+@pytest.mark.parametrize(("delay", "quiet"), [(2, False), (0.01, True)])
+def test_a_terminal_stays_empty_where_it_is_over_soon_or_is_to_be_quiet(
+    monkeypatch: pytest.MonkeyPatch, delay: float, quiet: bool
+) -> None:
+    assert not read_and_write(monkeypatch, delay, quiet).strip()
+
+
+def test_elsewhere_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terminal, "isatty", lambda self: False)
+    assert read_and_write(monkeypatch, 0.01) == ""
+
+
+def test_a_line_beside_a_bar_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(say, "_SILENT", 0.05)
-    with ProgressDisplay(*STAGES) as report:
-        for _ in range(2):
-            for step in range(5):
-                report(step, 4)
-                time.sleep(0.11)
-    shown = terminal.getvalue()
-    assert "\n" not in shown
-    assert "\rreading the text: " in shown
-    assert "\rwriting the ids: " in shown
-    assert not shown.rsplit("\r", 2)[1].strip()  # blank
-    assert shown.endswith("\r")
-
-
-def test_a_terminal_stays_empty_where_it_is_over_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    with ProgressDisplay(*STAGES) as report:
-        for step in range(3):
-            report(step, 2)
-            time.sleep(0.11)
-    assert not terminal.getvalue().strip()
-
-
-def test_an_unknown_total_is_left_out(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressDisplay(*STAGES) as report:
-        report(0, None)
-        clock.now += 3
-        report(6_000_000, None)
-    assert capsys.readouterr().err == "reading the text: 6 MB, 2.0 MB/s\n"
+    with tqdm(total=2, file=terminal, mininterval=0) as bar:
+        bar.update()
+        say("a file's name\x1b[2J")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in terminal.getvalue().split("\n")]
+    assert "a file's name\\x1b[2J" in lines
 
 
 def test_what_takes_long_is_said(capsys: pytest.CaptureFixture[str]) -> None:

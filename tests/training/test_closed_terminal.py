@@ -98,6 +98,15 @@ def test_nobody_hears_it(place: Path, speak: Callable[[], None]) -> None:
     assert differences(place / "whole", place / speak.__name__) == []
 
 
+def test_standard_error_that_is_closed(place: Path) -> None:
+    """As a shell's 2>&- leaves it."""
+    words = [sys.executable, "-m", "charrnn", *start("closed", *SHORT)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(words, cwd=place, env=environment, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0
+    assert differences(place / "whole", place / "closed") == []
+
+
 # sends itself a signal as it imports a module, as it would come from outside in that moment
 STARTING = """
 import os, sys

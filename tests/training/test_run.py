@@ -15,7 +15,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import charrnn
 from charrnn.models import checkpoint, model_file
 from charrnn.runs.folder import recorded
-from charrnn.training import progress_bar
 from tests.small_runs import Train, assert_same, metrics, tensors
 
 
@@ -141,17 +140,6 @@ def test_without_validation_the_last_weights_are_exported(train: Train) -> None:
     decoder = last["weights"]["network.decoder.weight"].numpy()
     assert (exported["decoder.weight"] == decoder).all()
     assert not any(row["val/loss"] for row in metrics(run))
-
-
-def test_a_long_validation_says_how_far_it_is(
-    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress_bar, "TELL_EVERY", 0)
-    train("trainer.max_steps=1")
-    found = re.findall(r"validating after step 1: (\d+)% of \d+ characters", capfd.readouterr().err)
-    assert found
-    assert found[-1] == "100"
-    assert sorted(found, key=int) == found
 
 
 @pytest.mark.parametrize("overrides", [(), ("optimizer.lr=1e38",)])

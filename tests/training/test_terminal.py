@@ -41,36 +41,34 @@ def on_a_terminal(*words: str) -> str:
     return read.decode("utf-8")
 
 
-def test_what_matters_is_in_the_bar_and_a_sample_now_and_then(workplace: Path) -> None:
+def test_a_bar_each_validation_and_a_sample_now_and_then(workplace: Path) -> None:
     # a rate at which the loss soon gets worse again
-    words = ["trainer.max_steps=60", "print_every=1", "optimizer.lr=0.3", "schedule=constant"]
-    said = on_a_terminal("hydra.run.dir=run", "callbacks.samples.length=300", *words)
+    words = ["print_every=1", "optimizer.lr=0.3", "schedule=constant", "trainer.max_steps=60"]
+    words += ["callbacks=early_stopping", "callbacks.early_stopping.patience=2"]
+    output = on_a_terminal("hydra.run.dir=run", "callbacks.samples.length=300", *words)
+    bar = re.compile(
+        r"epoch \d\.\d\d / 3 \|.+\| +\d+/60, [\d:?]+ left(, loss \d\.\d{3}, \S+k/s|, validating)?"
+    )
+    bars = [line for line in re.split(r"[\r\n]+", output) if line.startswith("epoch")]
+    assert any("k/s" in line for line in bars)
+    assert all(bar.fullmatch(line.strip()) and len(line) < COLUMNS for line in bars), bars
+
+    # what the bar left on a line is wiped before another stands there
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
     rows = metrics(workplace / "run")
     losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
-    bars = [bar for bar in re.split(r"[\r\n]", said) if "k/s" in bar]
-    assert bars
-    bar = re.compile(
-        r"epoch \d\.\d\d / 3 \|.+\| \d+/60, [\d:]+ left, loss \d\.\d{3}(, .+)?, \S+k/s"
-    )
-    assert all(bar.fullmatch(line.strip()) for line in bars), bars
-    assert any("best val" in line for line in bars)
-    told = re.findall(r", val (\d+\.\d+), best (\d+\.\d+)", said)
-    shown = {tuple(map(float, pair)) for pair in told}
-    ran = [losses[step] for step in sorted(losses)]
-    possible = {
-        (round(loss, 3), round(min(ran[:number]), 3))
-        for number, loss in enumerate(ran, 1)
-        if loss > min(ran[:number])
-    }
-    assert shown
-    assert shown <= possible
-    step, best = min(losses.items(), key=lambda item: item[1])
-    assert f", the best is {best:.4f} after step {step}" in said
-
-    # what the bar left on a line is wiped before
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in said.split("\n")]
-    lines = [line for line in lines if line.startswith("    ")]
+    best = min(losses, key=losses.__getitem__)
+    last = max(losses)
+    assert best < last < 60
+    assert f"validation after step {best}: loss {losses[best]:.4f}, the best so far" in lines
+    assert (
+        f"validation after step {last}: loss {losses[last]:.4f}, the best is {losses[best]:.4f} "
+        f"after step {best}"
+    ) in lines
+    assert "stopping: val/loss has not got lower for 2 validations" in lines
     [first, *_] = sorted((workplace / "run" / "samples").glob("*.txt"))
-    written = [line for line in first.read_text("utf-8").split("\n") if line.strip()]
+    sample = [line for line in first.read_text("utf-8").split("\n") if line.strip()]
     # of the first alone: the others came within the same minute
-    assert lines == [f"    {line[: COLUMNS - 6]}" for line in written[:3]]
+    assert [line for line in lines if line.startswith("    ")] == [
+        f"    {line[: COLUMNS - 6]}" for line in sample[:3]
+    ]

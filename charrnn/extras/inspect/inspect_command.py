@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import PATH, UNKNOWN, Range
-from charrnn.say import say, scoring_progress
+from charrnn.say import ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import Ids
@@ -48,7 +48,7 @@ def run(options: InspectOptions) -> None:
     require_steps(model)
     ids, source = _passage(options, model)
     chosen = in_precision(replace(model, counts=None))
-    with scoring_progress() as progress:
+    with ProgressDisplay("scoring", unit=" characters") as progress:
         seen = report(chosen.model, ids, model.counts, progress=progress)
     seen["passage"]["source"] = source
     content = page(chosen, seen | training(found)).encode("utf-8")
