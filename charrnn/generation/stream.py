@@ -58,12 +58,10 @@ class Stops:
 
     Args:
         texts: each of one character or more; none: the text goes on to its end.
-        keep: whether the text that stops is itself still shown.
     """
 
-    def __init__(self, texts: Sequence[str], *, keep: bool = False) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
-        self._keep = keep
         self._held = ""
 
     def take(self, text: str) -> tuple[str, bool]:
@@ -71,8 +69,8 @@ class Stops:
         text = self._held + text
         found = [(at + len(t), at) for t in self._texts if (at := text.find(t)) >= 0]
         if found:
-            end, start = min(found)
-            return text[: end if self._keep else start], True
+            _, start = min(found)
+            return text[:start], True
         shown = len(text) - max((_overlap(text, t) for t in self._texts), default=0)
         self._held = text[shown:]
         return text[:shown], False
@@ -97,7 +95,6 @@ class Stream:
         last: id of the character that it goes on from, not yet taken in; None: there is none.
         start: ids of what the penalties see before the new text.
         stops: texts, in the vocabulary's characters, before which it ends.
-        keep_stop: whether what stops it is part of it.
 
     Attributes:
         last: as above, always of the newest character.
@@ -115,14 +112,13 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
-        keep_stop: bool = False,
     ) -> None:
         self.params, self.vocabulary, self.sample = params, vocabulary, sample
         self.uniforms = uniforms_of(seed, sample)
         self.last, self.written = last, 0
         self._penalized = params.dry_multiplier > 0
         self.text = list(start) if self._penalized else []
-        self.stops = Stops(stops, keep=keep_stop)
+        self.stops = Stops(stops)
         self._temperature = TemperatureSchedule.of(
             params.temperature if params.sample else 0, params.length
         )

@@ -4,7 +4,6 @@ serve_options       what the server may be told
 server              the listening socket, and the server's life on it
 connections         how many connections there are, and how long each may take
 app                 the routes
-sites               which web pages may ask, and under which names the server answers
 protocol            what is asked and answered, as pydantic models
 completions         from a request to jobs for a scheduler, and from its events to the answer
 completion_job      a job: what is asked, read, written and handed on

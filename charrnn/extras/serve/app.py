@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import anyio
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
@@ -29,7 +29,6 @@ from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.connections import Phases
 from charrnn.extras.serve.protocol import (
     CompletionRequest,
-    CopiedRequest,
     JSONAnswer,
     Refusal,
     TextRequest,
@@ -38,7 +37,6 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
-from charrnn.extras.serve.sites import allowed_hosts, comes_from_elsewhere
 from charrnn.text.unknown_characters import read_as
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
@@ -54,7 +52,6 @@ _PAGE_HEADERS = {
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error as OpenAI tells it"}}
 _BEARER = HTTPBearer(auto_error=False, description="needed where the server has a token")
-_SENTENCE_ENDS = [".", "!", "?"]
 
 
 class Server(NamedTuple):
@@ -92,30 +89,30 @@ async def _authorize(
         raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
 
-async def _from_own_pages(server: CurrentServer, request: Request) -> None:
-    if comes_from_elsewhere(request.headers, server.options.cors or ()):
-        raise Refusal(403, "pages from elsewhere may not ask here; cors=[ORIGIN] lets them")
+async def _require_json(request: Request) -> None:
+    # the page of another site may send any other type without asking whether it may (CORS)
+    if not request.headers.get("content-type", "").lower().startswith("application/json"):
+        raise Refusal(400, "body: send JSON, with Content-Type: application/json")
 
 
-routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS)
-# what costs something, so that no page from elsewhere may start it
-own_pages_only = APIRouter(dependencies=[Depends(_from_own_pages)], tags=["completions"])
+routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS, tags=["completions"])
+_JSON = [Depends(_require_json)]
 
 
-@routes.get("/v1/models", tags=["completions"])
+@routes.get("/v1/models")
 async def list_models(server: CurrentServer) -> Response:
     """The models that write here."""
     cards = [served.card() for served in server.models.values()]
     return JSONAnswer({"object": "list", "data": cards})
 
 
-@routes.get("/v1/models/{name:path}", tags=["completions"])
+@routes.get("/v1/models/{name:path}")
 async def one_model(server: CurrentServer, name: str) -> Response:
     """One of the models."""
     return JSONAnswer(server.named(name).card())
 
 
-@own_pages_only.post("/v1/completions")
+@routes.post("/v1/completions", dependencies=_JSON)
 async def completions(server: CurrentServer, body: CompletionRequest, request: Request) -> Response:
     """Go on from a prompt, or from several.
 
@@ -125,33 +122,6 @@ async def completions(server: CurrentServer, body: CompletionRequest, request: R
     if body.stream:
         return _EventStream(answer)
     return JSONAnswer(await _whole(answer, request))
-
-
-@own_pages_only.get("/generate")
-async def generate(
-    server: CurrentServer,
-    request: Request,
-    start_text: Annotated[str, Query(description="what is gone on from")] = "",
-    n: Annotated[int, Query(ge=1, description="completions")] = 1,
-    length: Annotated[int, Query(ge=0, description="characters of each, at most")] = 200,
-    temperature: float = 0.8,
-    seed: int | None = None,
-    model: str | None = None,
-) -> Response:
-    """As torch-rnn-server: `n` ways to end the sentence that `start_text` begins."""
-    began = time.monotonic()
-    body = CompletionRequest(
-        model=model, prompt=start_text, n=n, max_tokens=length, temperature=temperature,
-        seed=seed, stop=_SENTENCE_ENDS, include_stop_str_in_output=True,
-    )  # fmt: skip
-    whole = await _whole(Answer(body, server.named(model), server.options), request)
-    return JSONAnswer(
-        {
-            "start_text": start_text,
-            "time": round(time.monotonic() - began, 3),
-            "completions": [choice["text"] for choice in whole["choices"]],
-        }
-    )
 
 
 async def _whole(answer: Answer, request: Request) -> dict[str, Any]:
@@ -188,8 +158,8 @@ class _EventStream(StreamingResponse):
             self._answer.close()
 
 
-@own_pages_only.post("/v1/copied")
-async def copied(server: CurrentServer, body: CopiedRequest) -> Response:
+@routes.post("/v1/copied", dependencies=_JSON)
+async def copied(server: CurrentServer, body: TextRequest) -> Response:
     """Which passages of a text stand in the training text, as ranges of its characters.
 
     404 where the training text is not at hand.
@@ -199,18 +169,15 @@ async def copied(server: CurrentServer, body: CopiedRequest) -> Response:
         message = f"text: has more than the {most:,} characters that are looked at"
         raise Refusal(400, message, param="text")
     served = server.named(body.model)
-    ranges = await anyio.to_thread.run_sync(served.copied, body.text, body.min_length)
+    ranges = await anyio.to_thread.run_sync(served.copied, body.text)
     return JSONAnswer({"ranges": ranges})
 
 
-@own_pages_only.post("/v1/read_as")
+@routes.post("/v1/read_as", dependencies=_JSON)
 async def characters_read_as(server: CurrentServer, body: TextRequest) -> Response:
     """What is read in place of the characters of a text that a model does not know."""
     served = server.named(body.model)
     return JSONAnswer({"read_as": read_as(body.text, served.vocabulary, served.unknown)})
-
-
-routes.include_router(own_pages_only)
 
 
 def make_app(
@@ -227,7 +194,7 @@ def make_app(
         is_local: only this machine reaches it, so that it needs no name that others could have.
         started: called when requests can be answered.
     """
-    cors: Sequence[str] = options.cors or ()
+    cors = options.cors or []
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -269,8 +236,13 @@ def make_app(
             allow_methods=["GET", "POST"],
             allow_headers=["*"],  # OpenAI's client in a browser sends a dozen of its own
         )
-    if is_local:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(options.host, cors))
+    if is_local and "*" not in cors:
+        # A page from elsewhere whose name was made to mean 127.0.0.1 after it was loaded (DNS
+        # rebinding) is this server's own to a browser; only `Host` shows it.
+        own = [urlsplit(origin).hostname or "" for origin in cors if origin.startswith("http")]
+        own = [f"[{name}]" if ":" in name else name for name in (options.host, *own)]
+        hosts = ["localhost", "127.0.0.1", "[::1]", *own]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_middleware(Phases, options=options)
     if PAGE.is_dir():  # it is another extra's
         # in a folder of its own: what is mounted at / would answer every wrong method of a route
@@ -313,8 +285,6 @@ async def _refuse(request: Request, error: Any) -> Response:
 
 
 async def _refuse_values(request: Request, error: Any) -> Response:
-    if "json" not in request.headers.get("content-type", "json"):
-        return error_answer(Refusal(400, "body: send JSON, with Content-Type: application/json"))
     first = error.errors()[0]
     # after the place of the whole stands the option, or the byte at which JSON breaks off;
     # what follows names types of pydantic's

@@ -108,8 +108,8 @@ class Reading:
     def begin(self, cache: StateCache) -> None:
         """Go on from what this has in common with a prompt before it."""
         self._keys, self._cache = keys_of(self.prompt.read[:-1]), cache
-        if not self.wants_scores and (states := cache.prefix(self._keys)):
-            self.position, self.state = len(states) * BLOCK, states[-1]
+        if not self.wants_scores and (found := cache.longest(self._keys)) is not None:
+            self.position, self.state = found[0] * BLOCK, found[1]
 
     @property
     def left(self) -> int:
@@ -149,7 +149,6 @@ class Writing:
             last=int(prompt.read[-1]) if len(prompt.read) else None,
             start=prompt.ids,
             stops=self.job.stops,
-            keep_stop=self.job.request.include_stop_str_in_output,
         )
         self.left = self.stream.left  # characters to write; 0 when the completion has ended
         # what is not handed on yet

@@ -4,8 +4,8 @@ uvicorn turns away requests beyond its limit of connections, and waits without e
 one, so that a few hundred clients who send nothing would keep everybody else out. Here a
 connection without a whole request makes room for a new one, and every phase of it has its time.
 
-`Connection` stands between the event loop and uvicorn's protocol, and knows both as
-`asyncio.Protocol` alone; `Phases`, around the application, tells it what has arrived.
+`Connection` stands between the event loop and uvicorn's protocol; `Phases`, around the
+application, tells it what has arrived.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import asyncio
 from typing import Any
 
 import anyio
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,7 +25,7 @@ HEAD_BYTES = 64 << 10  # of a request's head, at most
 _SLACK = 5.0  # seconds after which what was given up in an answer is cut off
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One connection: uvicorn's protocol with a clock. It is what uvicorn takes as `http`.
 
     The application's state has `options` and `connections`: all that are open, in the order of
@@ -52,7 +51,7 @@ class Connection(asyncio.Protocol):
         if self._all.pop(self, None) is not None:
             self._alarm.cancel()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         idle = [connection for connection, makes_room in self._all.items() if makes_room]
         if idle and len(self._all) >= self._options.max_connections:
             idle[0]._end_phase()
@@ -65,17 +64,8 @@ class Connection(asyncio.Protocol):
         self._end_phase()
         self._http.connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        self._http.data_received(data)
-
-    def eof_received(self) -> None:
-        self._http.eof_received()
-
-    def pause_writing(self) -> None:
-        self._http.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._http.resume_writing()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._http, name)  # what else the event loop tells a protocol
 
 
 class Phases:
@@ -96,7 +86,7 @@ class Phases:
             return
         deadline = anyio.current_time() + self._seconds
         connection.begin_phase(self._seconds + _SLACK, makes_room=True)
-        announced, size, complete = int(Headers(scope=scope).get("content-length", "0")), 0, False
+        size, complete = 0, False
 
         async def receive_within_limits() -> Message:
             nonlocal size, complete
@@ -104,12 +94,12 @@ class Phases:
                 return await receive()
             message: Message = {}
             with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
-                message = await receive() if announced <= self._max_body else {}
+                message = await receive()
             if waiting.cancelled_caught:
                 late = f"the request did not arrive within {self._seconds:g} seconds"
                 raise HTTPException(408, late)
             size += len(message.get("body", b""))
-            if max(size, announced) > self._max_body:
+            if size > self._max_body:
                 large = f"the request has more than the {self._max_body:,} bytes that are read"
                 raise HTTPException(413, large)
             if not message.get("more_body"):

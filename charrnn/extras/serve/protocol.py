@@ -29,21 +29,10 @@ from charrnn.options.sampling import SamplingParams
 
 _LARGEST = 2**63  # all numbers of a request are below
 
-# OpenAI's fields that mean nothing to such a model, each with the value that asks for nothing;
-# None: no value asks for anything. Other values are refused, so that nobody waits for an effect
-# that never comes.
-WITHOUT_EFFECT: dict[str, Any] = {
-    "suffix": "",
-    "best_of": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "user": None,
-    "metadata": None,
-    "prompt_cache_key": None,
-    "safety_identifier": None,
-    "service_tier": None,
-    "store": None,
-}
+# OpenAI's fields that mean nothing to such a model: those that change nothing anyway, and the
+# values of others that ask for nothing. More is refused, so that nobody waits for an effect.
+IGNORED = ("user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store")
+NEUTRAL = {"suffix": "", "best_of": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 class Refusal(HTTPException):
@@ -71,15 +60,16 @@ class RequestBody(BaseModel):
     def _only_its_fields(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
-        given = {name: value for name, value in body.items() if value is not None}
+        given = {
+            name: value for name, value in body.items() if value is not None and name not in IGNORED
+        }
         for name, value in given.items():
-            if name not in cls.model_fields and name not in WITHOUT_EFFECT:
+            if name in NEUTRAL and value != NEUTRAL[name]:
+                raise Refusal(400, f"{name}: is not supported here; leave it out", param=name)
+            if name not in cls.model_fields and name not in NEUTRAL:
                 hint = did_you_mean(name, cls.model_fields, "; /docs lists them")
                 raise Refusal(400, f"{shown(name)}: there is no such field{hint}", param=name)
-            nothing = WITHOUT_EFFECT.get(name)
-            if nothing is not None and value != nothing:
-                raise Refusal(400, f"{name}: is not supported here; leave it out", param=name)
-        return {name: value for name, value in given.items() if name in cls.model_fields}
+        return {name: value for name, value in given.items() if name not in NEUTRAL}
 
     @field_validator("*")
     @classmethod
@@ -129,9 +119,6 @@ class CompletionRequest(_SamplingRequest):
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] = Field(
         default_factory=list, description="end before the first of these texts"
     )
-    include_stop_str_in_output: bool = Field(
-        default=False, description="end behind the text that stops, not before it (as in vLLM)"
-    )
     echo: bool = Field(default=False, description="begin the text with the prompt")
     logprobs: int | None = Field(
         default=None, ge=0, le=20, description="how likely each character was, at temperature 1"
@@ -157,16 +144,10 @@ class CompletionRequest(_SamplingRequest):
 
 
 class TextRequest(RequestBody):
-    """The body of `POST /v1/read_as`."""
+    """The body of `POST /v1/read_as` and `/v1/copied`."""
 
     text: str
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
-
-
-class CopiedRequest(TextRequest):
-    """The body of `POST /v1/copied`."""
-
-    min_length: int = Field(default=20, ge=1, description="a shorter passage is no copy")
 
 
 # What kind of error a status is; others below 500 are invalid requests

@@ -46,12 +46,9 @@ class Scheduler:
         engine: what writes.
         streams: completions side by side, at most.
         queue: completions that may wait for a place.
-        cache_bytes: for the states along prompts.
     """
 
-    def __init__(
-        self, sampler: Sampler, engine: Engine, *, streams: int, queue: int, cache_bytes: int
-    ) -> None:
+    def __init__(self, sampler: Sampler, engine: Engine, *, streams: int, queue: int) -> None:
         self._streams, self._queue = streams, queue
         self._vocabulary, self._engine = sampler.model.vocabulary, engine
         self._reader = sampler.engines.reader
@@ -62,7 +59,7 @@ class Scheduler:
         self._places = streams  # that are free
         self._stopped = False
         # what this object's thread alone touches
-        self._cache = StateCache(cache_bytes)
+        self._cache = StateCache()
         self._reading: list[Reading] = []
         self._writing: list[Writing] = []
         self._outbox: Outbox = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import re
 import signal
 from typing import TYPE_CHECKING
 
 from charrnn.cli.literal import quoted
-from charrnn.errors import STOPPING, InputError, Interrupted, install, shown, terminate
+from charrnn.errors import STOPPING, InputError, Interrupted, install, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.imports import first_import
 from charrnn.say import say
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 
 _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
@@ -28,16 +26,10 @@ def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
     models = [match for override in overrides if (match := _MODEL.fullmatch(override))]
     if models and any(o.startswith("checkpoint=") for o in overrides):
         raise InputError("checkpoint: give one model with it, or all with models.NAME=PATH")
-    return [_model(match) if (match := _MODEL.fullmatch(o)) else o for o in overrides]
+    return [_model(*match.groups()) if (match := _MODEL.fullmatch(o)) else o for o in overrides]
 
 
-def _model(match: re.Match[str]) -> str:
-    name, path = match.groups()
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"models.{shown(name)}: a name begins with a letter, and has letters, digits, _ and - "
-            f"only"
-        )
+def _model(name: str, path: str) -> str:
     is_hydras = path[:1] in ("'", '"', "[")
     return f"+models.{name}={path if is_hydras else quoted(path)}"
 
@@ -79,26 +71,11 @@ def _serve(options: ServeOptions) -> None:
 
 def _models(options: ServeOptions) -> dict[str, Trained]:
     from charrnn.models.ensemble import read_models, with_counts
+    from charrnn.training_text import corpus_name
 
     if options.models:
         models = {name: read_models(path) for name, path in options.models.items()}
     else:
         model = read_models(options.checkpoint, options.weights)
-        models = {_name(options.checkpoint, model): model}
+        models = {corpus_name(model) or "charrnn": model}
     return {name: with_counts(model, options.counts) for name, model in models.items()}
-
-
-def _name(checkpoint: str | list[str] | None, model: Trained) -> str:
-    """What a model is called that was given no name: its file or folder, without an ending.
-
-    A folder named by the time of its run, and the file that every run writes, have no name to
-    give; the model is then called as its training text.
-    """
-    from charrnn.training_text import corpus_name
-
-    if checkpoint is None:
-        return corpus_name(model) or "latest"
-    first = checkpoint if isinstance(checkpoint, str) else checkpoint[0]
-    stem = os.path.splitext(os.path.basename(os.path.realpath(first)))[0]
-    is_name = re.search("[A-Za-z]", stem) and stem != "model"
-    return stem if is_name else corpus_name(model) or stem

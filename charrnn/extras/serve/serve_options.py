@@ -41,7 +41,6 @@ class ServeOptions:
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]
     precision: Annotated[int, PRECISION]
-    cache_mb: Annotated[int, NOT_NEGATIVE]
     streams: Annotated[int, AT_LEAST_1]
     max_length: Annotated[int, AT_LEAST_1]
     max_prompt: Annotated[int, AT_LEAST_1]

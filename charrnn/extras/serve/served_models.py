@@ -22,6 +22,7 @@ from charrnn.training_text import TrainingText, find_training_text
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.
 _ENDLESS = SamplingParams(1 << 20)
+SHORTEST_COPY = 20  # characters in a row that count as copied
 
 
 def _token(character: str) -> str:
@@ -54,11 +55,7 @@ class Served:
         # what is compiled at the first call is compiled now
         engine.write(np.zeros(1, np.int64), beginning(model, 1), np.zeros((1, 1)), [_ENDLESS])
         self.scheduler = Scheduler(
-            self._sampler,
-            engine,
-            streams=options.streams,
-            queue=options.max_queue,
-            cache_bytes=options.cache_mb << 20,
+            self._sampler, engine, streams=options.streams, queue=options.max_queue
         )
         self._created = int(time.time())
 
@@ -83,8 +80,8 @@ class Served:
         except InputError as error:
             raise Refusal(404, str(error)) from None
 
-    def copied(self, text: str, least: int) -> list[tuple[int, int]]:
-        """The passages of a text, `least` characters or more, that stand in the training text.
+    def copied(self, text: str) -> list[list[int]]:
+        """The passages of a text that stand in the training text, of `SHORTEST_COPY` or more.
 
         Returns:
             ranges of characters that do not touch.
@@ -92,19 +89,17 @@ class Served:
         Raises:
             Refusal: there is no training text to look in.
         """
-        characters = in_characters_of(self.vocabulary, text)
-        ranges: list[tuple[int, int]] = []
-        lengths = self._training_text.longest_matches(characters).tolist()
-        for end, length in enumerate(lengths, start=1):
-            if length < least:
-                continue
-            start = end - length
-            while ranges and ranges[-1][1] >= start:
-                start = min(start, ranges.pop()[0])
-            ranges.append((start, end))
-        # in a model of bytes a character of the text has several
-        place = [at for at, c in enumerate(text) for _ in in_characters_of(self.vocabulary, c)]
-        return [(place[start], place[end - 1] + 1) for start, end in ranges]
+        each = [in_characters_of(self.vocabulary, character) for character in text]
+        lengths = self._training_text.longest_matches("".join(each)).tolist()
+        # of each of the model's characters, of which one of the text has several in a model of
+        # bytes, the place in the text
+        places = np.repeat(np.arange(len(text)), list(map(len, each)))
+        is_copied = np.zeros(len(text) + 2, bool)
+        for last, length in enumerate(lengths):
+            if length >= SHORTEST_COPY:
+                is_copied[places[last + 1 - length] + 1 : places[last] + 2] = True
+        ranges: list[list[int]] = np.flatnonzero(np.diff(is_copied)).reshape(-1, 2).tolist()
+        return ranges
 
     def card(self) -> dict[str, Any]:
         """As /v1/models lists it."""

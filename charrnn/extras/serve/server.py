@@ -27,23 +27,19 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no name of a host"
-        raise InputError(
-            f"host={shown(host)}: {reason}; give a name or an address of this machine, without "
-            f"brackets, and the port as port="
-        ) from None
-    # of a name that means both, such as localhost, what older clients try first
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    try:
+        # of a name that means both, such as localhost, what older clients try first
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(
-                f"host={shown(host)}: is no address of this machine; 0.0.0.0 stands for all"
+    except (OSError, UnicodeError) as error:
+        is_host = isinstance(error, UnicodeError | socket.gaierror)
+        reason = "is no name of a host" if isinstance(error, UnicodeError) else error.strerror
+        if not is_host and error.errno != errno.EADDRNOTAVAIL:  # type: ignore[union-attr]
+            raise RunError(
+                f"port={port}: cannot listen on {host}:{port} ({reason}); give another"
             ) from None
-        raise RunError(
-            f"port={port}: cannot listen on {host}:{port} ({error.strerror}); give another"
+        raise InputError(
+            f"host={shown(host)}: {reason}; give a name or an address of this machine without "
+            f"brackets, or 0.0.0.0 for all, and the port as port="
         ) from None
 
 
@@ -60,7 +56,7 @@ def serve(app: FastAPI, listening: socket.socket, options: ServeOptions) -> None
     """
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=Connection,  # type: ignore[arg-type]  # has what a protocol has by __getattr__
         h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
         log_level="critical",  # what clients do wrong fills no log; faults are the app's to tell

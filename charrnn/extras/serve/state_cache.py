@@ -14,6 +14,7 @@ from charrnn.generation.state import State, rows_of
 from charrnn.generation.token_sampler import Ids
 
 BLOCK = 64  # characters; a state of 2 x 256 has 4 kB, and so many are read in 2 ms
+_STATES = 8000  # at most; those that were not used longest go first
 
 
 def keys_of(ids: Ids) -> list[bytes]:
@@ -26,34 +27,20 @@ def keys_of(ids: Ids) -> list[bytes]:
 
 
 class StateCache:
-    """States of one stream by the key of the last block that they have taken in.
+    """States of one stream by the key of the last block that they have taken in."""
 
-    Args:
-        limit: bytes of all states together, about; those that were not used longest go first.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
+    def __init__(self) -> None:
         self._states: OrderedDict[bytes, State] = OrderedDict()
 
-    def prefix(self, keys: list[bytes]) -> list[State]:
-        """The states after the first blocks, as far as they are there."""
-        states = []
-        for key in keys:
-            if key not in self._states:
-                break
-            self._states.move_to_end(key)
-            states.append(self._states[key])
-        return states
+    def longest(self, keys: list[bytes]) -> tuple[int, State] | None:
+        """The number of blocks after which a state is there, and the state, for the most blocks."""
+        for blocks in range(len(keys), 0, -1):
+            if (state := self._states.get(keys[blocks - 1])) is not None:
+                self._states.move_to_end(keys[blocks - 1])
+                return blocks, state
+        return None
 
     def keep(self, key: bytes, state: State) -> None:
-        if key in self._states:
-            return
         self._states[key] = rows_of(state, [0])
-        self._size += _bytes(state)
-        while self._size > self._limit:
-            self._size -= _bytes(self._states.popitem(last=False)[1])
-
-
-def _bytes(state: State) -> int:
-    return 512 + sum(vectors.nbytes for layer in state for vectors in layer)
+        if len(self._states) > _STATES:
+            self._states.popitem(last=False)

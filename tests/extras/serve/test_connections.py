@@ -105,7 +105,6 @@ def test_clients_that_leave_leave_nothing_in_the_log(models: Path) -> None:
         *UNFINISHED,
         request_of(whole),
         request_of({**whole, "stream": True}),
-        get.format("/generate?n=4").encode() * 3,
         get.format("/").encode(),
         get.format("/page/none").encode() + get.format("/docs").encode(),
     ]

@@ -14,7 +14,7 @@ from tests.extras.serve.servers import Server
 
 FIELDS = [
     "model", "prompt", "max_tokens", "n", "stop", "echo", "logprobs", "stream", "stream_options",
-    "suffix", "best_of", "user", "include_stop_str_in_output", "other",
+    "suffix", "best_of", "user", "other",
     *SamplingParams.__dataclass_fields__,
 ]  # fmt: skip
 VALUES: list[Any] = [

@@ -2,7 +2,6 @@
 
 import { WriterError } from "./writer.js";
 
-const SHORTEST_COPY = 20; // characters in a row that count as copied
 const LIKELIEST = 20; // characters that are asked for at a place
 const TOKEN = "charrnn.token";
 
@@ -48,8 +47,7 @@ export function httpWriter() {
 
     async copied(model, text) {
       if (tellsNoCopies.has(model)) return null;
-      const body = { model, text, min_length: SHORTEST_COPY };
-      const response = await request("v1/copied", { body });
+      const response = await request("v1/copied", { body: { model, text } });
       if ([404, 405, 501].includes(response.status)) {
         tellsNoCopies.add(model);
         return null;
@@ -78,7 +76,6 @@ export function httpWriter() {
 
     async readAs(model, characters) {
       const response = await request("v1/read_as", { body: { model, text: characters.join("") } });
-      if (response.status === 404) return {}; // an older server
       if (!response.ok) throw await refusal(response);
       return (await response.json()).read_as;
     },
