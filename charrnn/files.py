@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
-import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -31,55 +29,25 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a new file's path beside `path`; on leaving, it takes `path`'s place at once.
 
     The content is on the disk before the name points to it, so that neither a kill nor
-    a power cut leaves a torn file; when the block raises, nothing is left behind. What a killed
-    writer of the same path left behind is removed.
+    a power cut leaves a torn file; when the block raises, nothing is left behind.
 
     Raises:
         RunError: names `path` when it cannot be written (full disk, no permission).
     """
-    if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
-        raise RunError(f"{path}: is a stream that is open already, not a file to replace")
     path = Path(os.path.realpath(path))  # a link stays a link
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary_beside(path) as temporary:
+        try:
             yield temporary
             _sync(temporary)
             os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not every file system syncs a folder
             _sync(path.parent)
-
-
-@contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    """A new file that its writer holds a lock of as long as it lives.
-
-    Those of the same path whose locks are free are of dead writers, and are removed.
-    """
-    for abandoned in path.parent.glob(f".{glob.escape(path.name)}.????????{_UNFINISHED}"):
-        with contextlib.suppress(OSError):
-            handle = os.open(abandoned, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                abandoned.unlink()
-            finally:
-                os.close(handle)
-    while True:
-        new = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
-        handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-        # shared, so that the finished file can be read by whom asks for such a lock (HDF5)
-        with contextlib.suppress(OSError):  # not every file system has locks
-            fcntl.flock(handle, fcntl.LOCK_SH)
-        if os.fstat(handle).st_nlink:  # nobody took it for abandoned before it was locked
-            break
-        os.close(handle)
-    try:
-        yield new
-    finally:
-        new.unlink(missing_ok=True)
-        os.close(handle)
 
 
 def _sync(path: Path) -> None:
@@ -107,24 +75,6 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing; RunError where it cannot be."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-
-
-def make_new_folder(path: Path) -> Path:
-    """Make a folder that was not there; where one stands, beside it, with a number.
-
-    However many processes ask at once, each gets a folder of its own.
-
-    Raises:
-        RunError: names it when it cannot be made.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            made = path if number == 1 else path.with_name(f"{path.name}-{number}")
-            with contextlib.suppress(FileExistsError):
-                made.mkdir()
-                return made
-    raise AssertionError("there is always another number")
 
 
 class Growing:

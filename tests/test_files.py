@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,6 @@ from charrnn.errors import InputError, RunError
 from charrnn.files import (
     Growing,
     lock,
-    make_new_folder,
     numbered,
     remove_unfinished,
     replacing,
@@ -47,7 +43,6 @@ def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
     [
         ("file/x", "file/x: cannot be written"),
         ("/dev/null", "is no regular file"),
-        ("/dev/stdout", "is a stream"),
     ],
 )
 def test_a_place_that_cannot_be_replaced(
@@ -57,9 +52,6 @@ def test_a_place_that_cannot_be_replaced(
     Path("file").touch()
     with pytest.raises(RunError, match=what), replacing(Path(path)):
         pass
-    if path == "file/x":
-        with pytest.raises(RunError, match=what):
-            make_new_folder(Path(path))
     assert names(tmp_path) == ["file"]
 
 
@@ -136,50 +128,3 @@ def test_numbers_stand_before_the_ending() -> None:
     assert numbered("a.b/new.tar.gz", 3, 0) == "a.b/new.tar-3-0.gz"
     assert numbered("a.b/new", 1) == "a.b/new-1"
     assert numbered("a/.hidden", 1) == "a/.hidden-1"
-
-
-def test_each_of_many_that_ask_at_once_gets_a_folder_of_its_own(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(50) as pool:
-        made = list(pool.map(make_new_folder, [tmp_path / "a" / "12-00-00"] * 50))
-    assert len(set(made)) == 50
-    assert set(made) == set((tmp_path / "a").iterdir())
-    assert tmp_path / "a" / "12-00-00" in made
-
-
-WRITER = """
-import sys, time
-from pathlib import Path
-from charrnn.files import replacing
-with replacing(Path("result")) as path:
-    path.write_text("half")
-    print("begun", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    living, dead = (
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER],
-            cwd=tmp_path,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    )
-    with living, dead:
-        for process in (living, dead):
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-        dead.kill()
-        dead.wait()
-        (tmp_path / ".other.txt.12345678.charrnn.part").touch()
-        assert len(list(tmp_path.glob(".result.*"))) == 2
-        with replacing(tmp_path / "result") as temporary:
-            temporary.write_text("whole")
-        assert len(list(tmp_path.glob(".result.*"))) == 1
-        living.communicate()
-    assert living.returncode == 0
-    assert (tmp_path / "result").read_text() == "half"
-    assert names(tmp_path) == [".other.txt.12345678.charrnn.part", "result"]
