@@ -12,7 +12,7 @@ from charrnn.errors import InputError
 from charrnn.files import replacing
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
-from charrnn.training.loggers import log_text
+from charrnn.training.log import log_text
 from charrnn.training.progress_bar import Progress
 
 

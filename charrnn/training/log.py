@@ -1,21 +1,27 @@
-"""What a run reports on its logged steps: loss, learning rate, speed."""
+"""What a run reports to its loggers: its options, losses, learning rate and speed, and texts."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lightning as L
 import torch
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import grad_norm
 from torch import Tensor
+from torch.utils.tensorboard.summary import hparams
 
-from charrnn.training import loggers
 from charrnn.training.hyperparameters import plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
+
+# the lowest validation loss so far, which is what TensorBoard's HParams compares runs by
+BEST_LOSS = "best/val_loss"
+LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
 class TrainingLog(L.Callback):
@@ -30,17 +36,16 @@ class TrainingLog(L.Callback):
     What callbacks read there is saved with a checkpoint, and is there again from a resume on.
 
     Args:
-        hyperparameters: nested plain values that the loggers are told beside the losses;
-            those of the module by default.
+        hyperparameters: nested plain values that the loggers get beside the losses; those of the
+            module by default.
     """
 
     def __init__(self, hyperparameters: dict[str, Any] | None = None) -> None:
         self.hyperparameters = hyperparameters
         self._metrics: dict[str, Any] = {}
         self._logged_step = 0
-        self._since = 0.0
-        self._paused = 0.0
-        self._validation_began: float | None = None
+        self._since = 0.0  # when the step after the last logged one began, later by all pauses
+        self._at_validation = (0.0, 0.0)  # when it began, and `_since` then
         self._names_by_step = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -53,19 +58,18 @@ class TrainingLog(L.Callback):
         metrics = trainer.callback_metrics
         metrics.update(self._metrics)
         self._metrics = metrics
-        self._logged_step = trainer.global_step
+        self._logged_step, self._since = trainer.global_step, time.perf_counter()
         # Lightning's ModelCheckpoint names its files by the value `step`, which a step then costs
         self._names_by_step = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
-        self._paused, self._since, self._validation_began = 0.0, time.perf_counter(), None
-        hyperparameters = self._hyperparameters(pl_module)
+        values = self.hyperparameters
+        if values is None:
+            vocabulary_size = len(pl_module.vocabulary)
+            values = {**plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(hyperparameters)
+                logger.log_hyperparams(encodable(values))
             elif trainer.is_global_zero:
-                is_new = not any(Path(logger.log_dir).glob("events.out.tfevents.*"))
-                loggers.introduce(logger, hyperparameters, trainer.global_step + 1)
-                if is_new and pl_module.best.step:
-                    _log_best(logger, pl_module)
+                _introduce(logger, encodable(values), trainer.global_step + 1)
 
     def on_after_backward(self, trainer: L.Trainer, pl_module: Any) -> None:
         # before any callback looks at the step, and by reference: it is not waited for, unless
@@ -93,13 +97,11 @@ class TrainingLog(L.Callback):
             return
         pl_module.check_finite()
         loss = self._reduce_loss(trainer).item()
-        values = {
-            "train/loss": loss,
-            "lr": pl_module.last_lr,
-            "characters_per_second": round(
-                self._speed(step, _characters_of_step(trainer, batch)), 1
-            ),
-        }
+        characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
+        now, steps = time.perf_counter(), step - self._logged_step
+        speed = round(steps * characters / max(now - self._since, 1e-9), 1)
+        self._since, self._logged_step = now, step
+        values = {"train/loss": loss, "lr": pl_module.last_lr, "characters_per_second": speed}
         for name in ("lr", "characters_per_second"):
             self.log(name, values[name], logger=False)
         # one that was logged in Lightning's way would stay until the next is
@@ -114,17 +116,6 @@ class TrainingLog(L.Callback):
         """
         self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
-            return
-        self._log_step(trainer)
-        if (step := trainer.global_step) != self._logged_step:
-            for logger in trainer.loggers:
-                logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._log_step(trainer)
-
     def _reduce_loss(self, trainer: L.Trainer) -> Tensor:
         """The mean loss () of all processes in the last step, from now on the one to be read."""
         loss: Tensor = self._metrics["train/loss"]
@@ -133,38 +124,35 @@ class TrainingLog(L.Callback):
             self._metrics["train/loss"] = loss
         return loss
 
-    def _speed(self, step: int, characters: int) -> float:
-        """Characters a second since the last logged step, without what was no training."""
-        now = time.perf_counter()
-        seconds = now - self._since - self._paused
-        steps = step - self._logged_step
-        self._since, self._paused, self._logged_step = now, 0.0, step
-        return steps * characters / max(seconds, 1e-9)
-
     def pause(self, seconds: float) -> None:
-        """These were no training time; within a validation, which is none as a whole, no matter."""
-        if self._validation_began is None:
-            self._paused += seconds
+        """Leave the last seconds out of the speed: they were no training."""
+        self._since += seconds
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._validation_began = time.perf_counter()
+        self._at_validation = time.perf_counter(), self._since
         if trainer.state.fn == "fit" and "train/loss" in self._metrics:
             self._reduce_loss(trainer)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        began, self._validation_began = self._validation_began, None
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and began is not None:
-            self.pause(time.perf_counter() - began)
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._log_step(trainer)
+        if (step := trainer.global_step) != self._logged_step:
             for logger in trainer.loggers:
-                is_best = pl_module.best.step == trainer.global_step
-                if is_best and isinstance(logger, TensorBoardLogger):
-                    _log_best(logger, pl_module)
+                logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
 
-    def _hyperparameters(self, module: Any) -> dict[str, Any]:
-        own = self.hyperparameters
-        known = {**plain_hparams(module.hparams), "vocabulary": len(module.vocabulary)}
-        encodable: dict[str, Any] = loggers.encodable(known if own is None else own)
-        return encodable
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        began, since = self._at_validation
+        self._since = since + time.perf_counter() - began  # with any pause in it
+        if pl_module.best.step == trainer.global_step:
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.log_metrics({BEST_LOSS: pl_module.best.loss}, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._log_step(trainer)
 
 
 def is_logged(trainer: L.Trainer, step: int) -> bool:
@@ -177,12 +165,55 @@ def is_logged(trainer: L.Trainer, step: int) -> bool:
     return step in (1, trainer.estimated_stepping_batches) or (every > 0 and step % every == 0)
 
 
-def _characters_of_step(trainer: L.Trainer, batch: Any) -> int:
-    """Characters that all processes train in a step, one of whose batches this is."""
-    windows = trainer.world_size * trainer.accumulate_grad_batches
-    return int(batch[0].numel()) * windows
+def _introduce(logger: TensorBoardLogger, hyperparameters: dict[str, Any], step: int) -> None:
+    """Let TensorBoard have the options of a run that begins, or goes on, with this step.
+
+    Its HParams page puts the options that differ between the runs it shows before all others, and
+    takes every curve for a metric, as long as no run says which options and metrics there are. So
+    none does: Lightning's `log_hyperparams` would, and the page of a sweep would then list what
+    the first run names, by the alphabet.
+    """
+    writer = logger.experiment
+    text = yaml.safe_dump(hyperparameters, sort_keys=False)
+    writer.add_text("config", as_markdown(text), step)
+    writer.add_custom_scalars(LAYOUT)
+    _, start, end = hparams(dict(_options(hyperparameters)), {})
+    for summary in (start, end):
+        writer.file_writer.add_summary(summary)
 
 
-def _log_best(logger: TensorBoardLogger, module: Any) -> None:
-    """Let TensorBoard's HParams page show the best validation loss beside the options."""
-    logger.log_metrics({loggers.BEST_LOSS: module.best.loss}, module.best.step)
+def _options(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float | str]]:
+    """Options under the names that the command line has for them; without those that are null."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _options(value, f"{prefix}{name}.")
+        elif value is not None:
+            if type(value) not in (int, float):
+                value = str(value).lower() if isinstance(value, bool) else str(value)
+            yield prefix + name, value
+
+
+def log_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None:
+    """Let every logger that keeps texts have one."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(name, as_markdown(text), step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_text(name, columns=["text"], data=[[encodable(text)]], step=step)
+        elif isinstance(logger, MLFlowLogger):
+            file = f"{name}/step-{step:07d}.txt"
+            logger.experiment.log_text(logger.run_id, encodable(text), file)
+
+
+def as_markdown(text: str) -> str:
+    """The text, indented, so that TensorBoard's Markdown leaves it as it is."""
+    return "\n".join("    " + line for line in encodable(text).split("\n"))
+
+
+def encodable(value: Any) -> Any:
+    """The same values, without what stands for bytes that are no UTF-8 (in names of files, say)."""
+    if isinstance(value, dict):
+        return {name: encodable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [encodable(inner) for inner in value]
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
