@@ -19,17 +19,11 @@ from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, 
 from charrnn.processor import cpu_has_bf16
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
-# Up to so many units threads share out the streams, if each gets so many, and never a product:
-# they would meet some hundred times a step, each time for little. Two layers of 128 units in
-# float32 on two cores that are shared with other programs, median milliseconds of a step with
-# one thread, with two that share out each product, and with two that share out the streams:
-#     1 stream    11     34      -        8 streams    31    269     31
-#     2 streams   16    101     19       16 streams    45   1614     51
-#     4 streams   17    134     25       24 streams    74    662     81
-# and in bf16 50 streams take 38, 190 and 37. The fastest of those steps, when the others happened
-# to rest, were 1.3 to 11 times as long with shared products, too (docs/performance.md). On two
-# quiet cores 16 streams take 11 and 7 ms with one and two threads, and 256 units in bf16 29 and 16.
-SHARED_HIDDEN, SHARED_STREAMS = 256, 8
+# Up to so many units the batch is split over the threads, where each gets so many streams, and
+# never a product: its threads would synchronise some hundred times a step, each time for little
+# (docs/performance.md). Two layers of 128 units, 16 streams on two cores that other programs use
+# too: 45 ms a step with one thread, 51 with the batch split, 1,614 with the products.
+SHARDED_HIDDEN, SHARD_STREAMS = 256, 8
 # above, multiplications of a time step's product that a thread needs to have
 PRODUCT = 32_000
 
@@ -61,12 +55,12 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
         )
     streams = definite(config.data.batch_size) // count
     if precision == "auto":
-        precision = chosen_precision(accelerator, model, streams)
-    threads = trainer.threads or _threads_asked_for(here, world)
+        precision = _precision(accelerator, model, streams)
+    threads = trainer.threads or _threads_of_environment(here, world)
     if not threads:
         threads = max(1, torch.get_num_threads() // here)
         if accelerator == "cpu":
-            threads = chosen_threads(model, streams, threads)
+            threads = _threads(model, streams, threads)
     return replace(
         trainer,
         accelerator=accelerator,
@@ -80,8 +74,8 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
 def _accelerator(accelerator: str) -> str:
     if accelerator == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
-    there = {"gpu": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if accelerator in there and not there[accelerator]():
+    lacks_gpu = accelerator == "gpu" and not torch.cuda.is_available()
+    if lacks_gpu or (accelerator == "mps" and not torch.backends.mps.is_available()):
         raise InputError(
             f"trainer.accelerator={accelerator}: this machine has no such GPU that torch can use; "
             f"trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
@@ -102,36 +96,40 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
     return devices
 
 
-def chosen_precision(accelerator: str, model: NetworkOptions, streams: int) -> str:
+def _precision(accelerator: str, model: NetworkOptions, streams: int) -> str:
     """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
+    if accelerator == "gpu":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "32-true"
     cell = registry.cell_of(model.kind)
     worth = CpuThresholds() if cell is None else cell.cpu
-    large = (
-        streams >= worth.bf16_streams and streams * definite(model.hidden_size) ** 2 >= worth.bf16
-    )
-    pays = accelerator == "gpu" or large
-    has = _has_bf16(accelerator) and (accelerator == "gpu" or cpu_runs_bf16(model.kind))
-    return "bf16-mixed" if pays and has else "32-true"
+    pays = streams >= worth.bf16_streams and _product(model, streams) >= worth.bf16
+    native = accelerator == "cpu" and cpu_has_bf16()
+    return "bf16-mixed" if pays and native and cpu_runs_bf16(model.kind) else "32-true"
 
 
-def chosen_threads(model: NetworkOptions, streams: int, available: int) -> int:
+def _product(model: NetworkOptions, streams: int) -> int:
+    """Multiplications in the product of a time step."""
+    return streams * definite(model.hidden_size) ** 2
+
+
+def _threads(model: NetworkOptions, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
-    size = definite(model.hidden_size)
-    if size <= SHARED_HIDDEN:
-        return chosen_shares(model, streams, available)
-    return max(1, min(available, streams * size**2 // PRODUCT))
+    if definite(model.hidden_size) <= SHARDED_HIDDEN:
+        return num_batch_shards(model, streams, available)
+    return max(1, min(available, _product(model, streams) // PRODUCT))
 
 
-def chosen_shares(model: NetworkOptions, streams: int, threads: int) -> int:
-    """Into how many shares a CPU's threads divide the streams; 1: they share out products."""
-    if model.batchnorm or definite(model.hidden_size) > SHARED_HIDDEN:
+def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
+    """Into how many shards a CPU's threads divide the streams; 1: they share out products."""
+    if model.batchnorm or definite(model.hidden_size) > SHARDED_HIDDEN:
         return 1
     if registry.cell_of(model.kind) is None:
-        return 1  # it may draw random numbers, and takes no generator to share out
-    return max(1, min(threads, streams // SHARED_STREAMS))
+        return 1  # it may draw random numbers, and takes no generator for each shard
+    return max(1, min(threads, streams // SHARD_STREAMS))
 
 
-def _threads_asked_for(here: int, world: World) -> int:
+def _threads_of_environment(here: int, world: World) -> int:
     """What the environment gives each of `here` processes on this machine; 0: nothing."""
     if (threads := _count("OMP_NUM_THREADS")) is not None:
         return max(1, threads)
@@ -164,12 +162,6 @@ def processes(trainer: TrainerOptions) -> int:
     return int(count_of(trainer.devices)) * trainer.num_nodes
 
 
-def _has_bf16(accelerator: str) -> bool:
-    if accelerator == "gpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return accelerator == "cpu" and cpu_has_bf16()
-
-
 @functools.cache
 def cpu_runs_bf16(kind: str) -> bool:
     """Whether a recurrent layer runs under bf16 autocast at all.
@@ -190,19 +182,12 @@ def cpu_runs_bf16(kind: str) -> bool:
 
 def describe(trainer: TrainerOptions) -> str:
     """One line about resolved options."""
-    devices, threads, precision = trainer.devices, trainer.threads, trainer.precision
-    if trainer.accelerator == "gpu":
-        first = devices[0] if isinstance(devices, list) else 0
-        device = torch.cuda.get_device_name(first)
-    elif trainer.accelerator == "mps":
-        device = "Apple GPU"
-    else:
-        device = f"CPU, {threads} thread" + ("s" if threads != 1 else "")
-    count = processes(trainer)
+    count, threads = processes(trainer), definite(trainer.threads)
+    cpu = f"CPU, {threads} thread" + "s" * (threads != 1)
+    name = {"cpu": cpu, "mps": "Apple GPU"}.get(trainer.accelerator)
+    name = name or torch.cuda.get_device_name(device(trainer))
     several = f", {count} processes" if count > 1 else ""
-    emulated = precision == "bf16-mixed" and not _has_bf16(trainer.accelerator)
-    note = " (emulated here: slow, and with other bits than where it is native)" if emulated else ""
-    return f"{device}{several}, precision {precision}{note}"
+    return f"{name}{several}, precision {trainer.precision}"
 
 
 def device(trainer: TrainerOptions) -> torch.device:
@@ -213,17 +198,9 @@ def device(trainer: TrainerOptions) -> torch.device:
     return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until a device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 @contextlib.contextmanager
 def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
-    """Let torch use the threads that were chosen; yields how many share out the streams.
+    """Let torch use the threads that were chosen; yields the number of batch shards.
 
     Args:
         streams: of this process, fewer than `data.batch_size` where the text is short.
@@ -237,7 +214,7 @@ def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
         os.environ["OMP_NUM_THREADS"] = str(count)
     if trainer.accelerator == "cpu":
         each = definite(config.data.batch_size) // world.size
-        num_shards = min(chosen_shares(config.model, each, count), streams)
+        num_shards = min(num_batch_shards(config.model, each, count), streams)
     before = torch.get_num_threads()
     torch.set_num_threads(count // num_shards)
     try:

@@ -53,7 +53,8 @@ def measure(config: TrainOptions, vocabulary: Vocabulary, world: World) -> float
             began = time.perf_counter()
             for _ in range(count):
                 step(ids)
-            hardware.synchronize(device)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
             return time.perf_counter() - began
 
         at_once = STEPS_BETWEEN_WAITS.get(device.type, 1)

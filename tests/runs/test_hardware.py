@@ -31,10 +31,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
-    asked = config(batch_size, model)
-    resolved = hardware.resolve(asked)
+    given = config(batch_size, model)
+    resolved = hardware.resolve(given)
     # what is recorded is what a resume takes
-    assert hardware.resolve(replace(asked, trainer=resolved)) == resolved
+    assert hardware.resolve(replace(given, trainer=resolved)) == resolved
     return resolved.precision, resolved.threads
 
 
@@ -46,27 +46,19 @@ def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyP
     assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
 
 
-def test_the_default_recipe() -> None:
-    assert chosen() == ("bf16-mixed", 2)
-
-
 @pytest.mark.parametrize(
     ("batch_size", "model", "expected"),
     [
+        (50, {}, ("bf16-mixed", 2)),
         (1, {}, ("32-true", 1)),
         (5, {}, ("32-true", 1)),
         (15, {}, ("bf16-mixed", 1)),
-        (5, {"hidden_size": 256}, ("32-true", 1)),
         (5, {"hidden_size": 512}, ("32-true", 2)),
         (50, {"batchnorm": True}, ("bf16-mixed", 1)),
-        (10, {"hidden_size": 32}, ("bf16-mixed", 1)),
         (16, {"hidden_size": 32}, ("bf16-mixed", 2)),
-        (50, {"kind": "gru"}, ("bf16-mixed", 2)),
         (10, {"kind": "gru"}, ("32-true", 1)),
         (10, {"kind": "gru", "hidden_size": 512}, ("bf16-mixed", 2)),
-        (50, {"kind": "rnn"}, ("32-true", 2)),
         (100, {"kind": "rnn"}, ("bf16-mixed", 2)),
-        (15, {"kind": "rnn"}, ("32-true", 1)),
     ],
 )
 def test_what_is_small_is_left_on_one_thread_in_float32(
@@ -81,7 +73,6 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
         (50, {}, 2, 2),
         (50, {}, 8, 6),
         (15, {}, 2, 1),
-        (50, {}, 1, 1),
         (50, {"hidden_size": 512}, 2, 1),
         (50, {"batchnorm": True}, 2, 1),
     ],
@@ -89,15 +80,13 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
 def test_streams_are_shared_out_where_each_thread_gets_enough(
     streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    assert hardware.chosen_shares(config(model=model).model, streams, threads) == shares
+    assert hardware.num_batch_shards(config(model=model).model, streams, threads) == shares
 
 
-def test_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
-    assert chosen() == ("32-true", 2)
-
-
-def test_a_cpu_that_cannot_run_an_lstm_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(hardware, "cpu_has_bf16", lambda: False)
+        assert chosen() == ("32-true", 2)
     monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: kind != "lstm")
     assert chosen() == ("32-true", 2)
     assert chosen(kind="gru")[0] == "bf16-mixed"
@@ -112,16 +101,11 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
     assert chosen(500, hidden_size=1024)[1] == 128
 
 
-def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = hardware.resolve(config(precision="32-true", threads=7))
     assert (resolved.precision, resolved.threads) == ("32-true", 7)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert chosen(1) == ("32-true", 5)
-
-
-def test_what_else_is_an_option_stays() -> None:
-    resolved = hardware.resolve(config(max_epochs=3, max_time="1:0"))
-    assert (resolved.max_epochs, resolved.rest["max_time"]) == (3, "1:0")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +113,7 @@ def test_what_else_is_an_option_stays() -> None:
     [
         ("OMP_NUM_THREADS", "3", "", 3),
         ("OMP_NUM_THREADS", "0", "", 1),
-        ("OMP_NUM_THREADS", "x", "", 1),
         ("OMP_NUM_THREADS", "9" * 5000, "", 1),
-        ("SLURM_CPUS_PER_TASK", "9" * 5000, "", 1),
         ("SLURM_CPUS_PER_TASK", "6", "", 3),
         ("SLURM_CPUS_PER_TASK", "6", "srun", 6),
     ],
@@ -152,7 +134,7 @@ def test_a_launchers_processes_are_the_devices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "line"),
+    ("given", "line"),
     [
         ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
         ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
@@ -162,9 +144,9 @@ def test_a_launchers_processes_are_the_devices() -> None:
     ],
 )
 def test_what_this_machine_lacks(
-    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], line: str
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], line: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=line):
-        hardware.resolve(config(**asked))
+        hardware.resolve(config(**given))
