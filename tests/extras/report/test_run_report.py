@@ -78,26 +78,19 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
     assert not re.search(r"https?:|@import|url\(", page.content)
 
 
-def test_an_old_runs_is_made_again(train: Train) -> None:
-    run = train("trainer.max_steps=7")
+def test_it_is_made_again_without_validation_and_samples(train: Train) -> None:
+    run = train("trainer.max_steps=5", "validate_every=0")
     first = (run / "report.html").read_bytes()
     (run / "report.html").unlink()
     assert main(["train", f"resume={run}"]) == 0
     assert (run / "report.html").read_bytes() == first
-    assert write_report(run).read_bytes() == first
-    train(f"resume={run}", "trainer.max_steps=9", small=False)
-    assert "of 9" in Page(run / "report.html").text
-
-
-def test_without_validation_and_samples(train: Train) -> None:
-    page = Page(train("trainer.max_steps=5", "validate_every=0") / "report.html")
+    page = Page(run / "report.html")
     assert "5 steps, without validation." in page.text
     assert set(page.curves) == {"grid", "train"}
     assert "What it wrote" not in page.text
 
 
-def test_nothing_of_a_trial_and_without_a_log(train: Train) -> None:
-    assert not (train("debug=fast", folder="fast") / "report.html").exists()
+def test_nothing_without_a_log(train: Train) -> None:
     run = train("trainer.max_steps=7", "logger=none", folder="none")
     assert not (run / "report.html").exists()
 
@@ -121,7 +114,7 @@ def test_whatever_stands_in_metrics_csv(trained: Train, rows: str) -> None:
 def test_only_the_config_is_needed(trained: Train) -> None:
     run = trained("trainer.max_steps=7")
     for name in ("checkpoints", "samples", "tensorboard"):
-        shutil.rmtree(run / name)
+        shutil.rmtree(run / name, ignore_errors=True)
     for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):
         (run / name).unlink()
     assert "2 x 16 lstm" in Page(write_report(run)).text
@@ -135,25 +128,26 @@ def test_a_run_does_not_fail_by_it(
 ) -> None:
     monkeypatch.setattr(reports, "write_report", lambda folder: 1 / 0)
     run = train("trainer.max_steps=7")
-    said = capfd.readouterr().err
-    assert "report.html cannot be made (division by zero)\n" in said
-    assert "report: " not in said
+    output = capfd.readouterr().err
+    assert "report.html cannot be made (division by zero)\n" in output
     assert (run / "model.safetensors").is_file()
 
 
-def test_ticks_are_round_and_inside() -> None:
-    assert ticks(1.21, 3.4, 5) == [1.5, 2.0, 2.5, 3.0]
-    assert ticks(0, 500, 4) == [0, 200, 400]
-    assert ticks(0, 3, 4) == [0, 1, 2, 3]
+@pytest.mark.parametrize(
+    ("low", "high", "about", "found"),
+    [(1.21, 3.4, 5, [1.5, 2.0, 2.5, 3.0]), (0, 500, 4, [0, 200, 400]), (0, 3, 4, [0, 1, 2, 3])],
+)
+def test_ticks_are_round_and_inside(
+    low: float, high: float, about: int, found: list[float]
+) -> None:
+    assert ticks(low, high, about) == found
 
 
-def test_a_long_curve_is_averaged() -> None:
-    train = [(float(step), 2.0 + step % 2) for step in range(1, 4001)]
-    drawn = chart(train, [(4000.0, 2.0)], None)
+def test_a_long_curve_has_few_points_and_ends_where_it_ends() -> None:
+    drawn = chart([(step, 2.0 + step % 2) for step in range(1, 4001)], [(4000, 2.0)], None)
     curve = re.search(r'class="train" d="M([^"]+)"', drawn)
     assert curve is not None
     points = [tuple(map(float, point.split(","))) for point in curve[1].split("L")]
     assert len(points) == 400
     assert points[-1][0] == 1000
-    assert len({y for _, y in points}) == 1  # 2.5, all along
-    assert chart([(1.0, 2.0)], [], None) == ""
+    assert chart([(1, 2.0)], [], None) == ""
