@@ -106,8 +106,7 @@ def door(
     """The door, standing in an empty folder."""
     result = Door(capsys)
     for command in plugins.commands().values():
-        name, _, function = str(command.run).partition(":")
-        monkeypatch.setattr(import_module(name), function, result.run)
+        monkeypatch.setattr(import_module(command.module), "run", result.run)
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.root.handlers[:], logging.root.level
     yield result

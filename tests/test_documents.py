@@ -150,7 +150,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
     for page in PAGES:
         write_yaml(page, folder)
     failed, composed = [], set()
-    here = {extra.name for extra in plugins.extras()}
+    here = plugins.extras()
     for page in PAGES:
         for command in printed(page, "sh"):
             program, *words = shlex.split(command, comments=True)

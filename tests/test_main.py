@@ -20,7 +20,7 @@ HEAVY = {"numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "h5py"}
 
 # a command that says how far it is, and then waits
 WAITING = """
-import signal, sys, time, types
+import signal, sys, time
 from pathlib import Path
 from charrnn.files import replacing
 # what starts the tests in the background may have it ignored
@@ -29,9 +29,8 @@ def run(options):
     with replacing(Path("result")) as path:
         print("begun", flush=True)
         time.sleep(60)
-module = types.ModuleType("charrnn.commands.sample")
-module.run = run
-sys.modules[module.__name__] = module
+import charrnn.commands.sample
+charrnn.commands.sample.run = run
 from charrnn.__main__ import main
 sys.exit(main())
 """

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -56,20 +56,20 @@ class Line:
     def is_simple(self) -> bool:
         """Whether Hydra has nothing to do but to compose."""
         asks = any(word.lstrip("+~").startswith("hydra") for word in self.words)
-        return self.flags == Flags() and not self.command.makes_folder and not asks
+        return self.flags == Flags() and not self.command.get("MAKES_FOLDER") and not asks
 
     @classmethod
     def of(cls, command: Command, words: list[str]) -> Line:
         """Read the words that follow a command; what they are composed over is put in its place."""
         flags, words = parse_flags(words)
         multirun = flags.multirun or any(w.startswith(("sweep=", "hydra.mode=M")) for w in words)
-        if prepare := command.beside("prepare_overrides"):
+        if prepare := command.get("prepare_overrides"):
             words = prepare(words, multirun)
         for word in words:
             _require_folder(word)
         words, name = literal(words, command.name, multirun), command.name
         _store(command)
-        if over := command.beside("main_config"):
+        if over := command.get("main_config"):
             name, words = over(words)
         return cls(command, flags, words, flags.config_name or name, multirun)
 
@@ -90,7 +90,7 @@ class Line:
 
 def main(command: Command, words: list[str]) -> int:
     """Run a command with the words that follow it, and return the exit code."""
-    if (follow := command.beside("follow")) and (code := follow()) is not None:
+    if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
     line = Line.of(command, words)
     if line.flags.show_only:
@@ -108,8 +108,8 @@ def main(command: Command, words: list[str]) -> int:
     return 0
 
 
-def call(command: Command, words: list[str]) -> Any:
-    """Run a command from Python; what it returns.
+def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = None) -> Any:
+    """Run a command, or something else with its options, from Python; what it returns.
 
     Raises:
         InputError, RunError: as the command does, or the words do not fit.
@@ -117,10 +117,10 @@ def call(command: Command, words: list[str]) -> Any:
     line = Line.of(command, words)
     if line.multirun or line.flags.show_only:
         raise InputError("-m, --cfg and the like are for the command line; here is one run")
-    return _call(line)
+    return _call(line, run)
 
 
-def _call(line: Line) -> Any:
+def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
     standing = _standing(line)
     with composing(line):
         with explaining(line):
@@ -134,13 +134,13 @@ def _call(line: Line) -> Any:
             job = job_of(config.hydra)
             job.folder.mkdir(parents=True, exist_ok=True)
             with _taking_back(job.folder, standing):
-                return execute(line.command, options, job)
+                return execute(run or line.command.get("run"), options, job)
 
 
-def execute(command: Command, options: Any, job: Job) -> Any:
+def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
     """Run a command with its options, as a job."""
     with as_current(job):
-        return plugins.resolved(command)(options)
+        return run(options)
 
 
 @dataclass
@@ -176,10 +176,10 @@ class Task:
                 with _taking_back(job.folder, self.standing):
                     with explaining(self.line):
                         options = options_of(self.line, config)
-                    if job.number is not None and (tell := self.line.command.beside("tell_job")):
+                    if job.number is not None and (tell := self.line.command.get("tell_job")):
                         seconds = (time.monotonic() - self.since) / max(self.begun - 1, 1)
                         tell(job.folder, self.jobs, seconds if self.begun > 1 else None)
-                    result = execute(self.line.command, options, job)
+                    result = execute(self.line.command.get("run"), options, job)
                 # a result says itself what of it a sweeper minimises
                 return getattr(result, "objective", result)
             except Interrupted as error:

@@ -189,4 +189,5 @@ TARGETS: dict[str, type] = {
     "lightning.pytorch.loggers.WandbLogger": WandbOptions,
     "lightning.pytorch.loggers.MLFlowLogger": MLFlowOptions,
 }
-TARGETS |= plugins.nodes()
+for part in plugins.parts("nodes"):
+    TARGETS |= part.NODES

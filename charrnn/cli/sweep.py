@@ -57,7 +57,7 @@ def run(line: Line) -> None:
     """
     plan = _plan(line)
     task = Task(line, jobs=plan.jobs)
-    if not line.command.makes_folder:
+    if not line.command.get("MAKES_FOLDER"):
         with tempfile.TemporaryDirectory(prefix="charrnn-") as folder:  # for what Hydra writes
             _run(line, task, plan.naming(), f"hydra.sweep.dir='{folder}'")
         return
@@ -94,8 +94,8 @@ def _tell_end(line: Line, folder: Path, whole: bool) -> None:
     own = [word for word in own if key_of(word) not in ("hydra.sweep.dir", "resume")]
     again = [*line.flags.words(), *own, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
     leaderboard.tell_end(folder, "" if whole else f"charrnn train {shlex.join(again)}")
-    for tell in plugins.calls("sweep_end"):
-        tell(folder)
+    for part in plugins.parts("sweep_end"):
+        part.at_end(folder)
 
 
 def _plan(line: Line) -> Plan:
@@ -126,7 +126,7 @@ def _plan(line: Line) -> Plan:
             with _named(f"job {number} ({differs}): " if len(jobs) > 1 else ""):
                 _check(line, words, number)
         folder = Path(config.hydra.sweep.dir).absolute()
-    if line.command.makes_folder and not any(key_of(w) == "resume" for w in line.words):
+    if line.command.get("MAKES_FOLDER") and not any(key_of(w) == "resume" for w in line.words):
         _refuse_runs(folder)
     return Plan(folder, len(jobs) if listed else None, fixed)
 
@@ -138,7 +138,7 @@ def _check(line: Line, words: list[str], number: int) -> None:
             config.hydra.job.num = number
         with hydra_config(config):
             options = options_of(line, config)
-    if check := line.command.beside("check_in_sweep"):
+    if check := line.command.get("check_in_sweep"):
         check(options)
 
 

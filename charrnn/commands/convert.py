@@ -8,6 +8,8 @@ from charrnn.errors import InputError
 from charrnn.options.commands import ConvertOptions
 from charrnn.say import say
 
+OPTIONS = ConvertOptions
+
 
 def run(options: ConvertOptions) -> None:
     """Write the model of `input` to the model file `output`."""

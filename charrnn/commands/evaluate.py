@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from charrnn.evaluation import Score
     from charrnn.models.ensemble import Trained
 
+OPTIONS = EvaluateOptions
+
 Losses = npt.NDArray[np.float32]
 
 

@@ -8,6 +8,8 @@ from charrnn.options.commands import PreprocessOptions
 from charrnn.say import ProgressDisplay, printable, say
 from charrnn.text.preprocessing import STAGES, preprocess
 
+OPTIONS = PreprocessOptions
+
 
 def run(options: PreprocessOptions) -> None:
     """Preprocess, and print what torch-rnn's script prints.

@@ -12,6 +12,8 @@ from charrnn.errors import InputError, RunError, shown
 from charrnn.options.commands import RunsOptions
 from charrnn.say import printable, say, width_of
 
+OPTIONS = RunsOptions
+
 SHOWN = 10  # of the runs on a text, unless all=true
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from charrnn.models.ensemble import Trained
     from charrnn.options.sampling import SamplingParams
 
+OPTIONS = SampleOptions
+
 RULE = "----------"
 _SILENT_SECONDS = 2.0
 _REPEAT_SECONDS = 5.0
@@ -85,9 +87,8 @@ def run(options: SampleOptions) -> None:
     refuse_the_model_itself(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
-    steps: list[SampleStep] = [
-        step for make in plugins.calls("sample") if (step := make(options, sampler)) is not None
-    ]
+    made = [part.step(options, sampler) for part in plugins.parts("sample")]
+    steps: list[SampleStep] = [step for step in made if step is not None]
     seed = drawn_seed() if options.seed is None else options.seed
     each = _asked(options, _start_text(options, sampler.model), seed)
     if options.mode == "lines":

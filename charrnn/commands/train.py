@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
     from charrnn.runs.spec import Result
     from charrnn.training import LanguageModel, TextDataModule
+
+OPTIONS = TrainOptions
+MAKES_FOLDER = True
 
 
 def train(*overrides: str) -> Result:
@@ -51,8 +53,8 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
     """
     from charrnn.cli import front
 
-    command = replace(plugins.commands()["train"], run=_build)
-    built: tuple[TextDataModule, LanguageModel, Trainer] = front.call(command, list(overrides))
+    words, command = list(overrides), plugins.commands()["train"]
+    built: tuple[TextDataModule, LanguageModel, Trainer] = front.call(command, words, _build)
     return built
 
 

@@ -172,7 +172,8 @@ def _fast(name: str, asked: str) -> Callable[..., Engine]:
     Raises:
         InputError: the extra is not there.
     """
-    for function in plugins.calls(name):
+    for part in plugins.parts("engines"):
+        function: Callable[..., Engine] = getattr(part, name)
         return function
     raise InputError(f"{asked}: needs the extra fast, which is not here; leave the option out")
 
@@ -211,7 +212,7 @@ def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str
 
 
 def _can_compile() -> bool:
-    return find_spec("numba") is not None and bool(plugins.calls("compiled_engine"))
+    return find_spec("numba") is not None and bool(plugins.parts("engines"))
 
 
 def _has_gpu() -> bool:

@@ -374,7 +374,7 @@ def _finished(run: RunSpec, here: World) -> Result:
 
 def _call_extras(run: RunSpec) -> list[Path]:
     """The files that extras make of a run that has ended."""
-    made = [call(run.folder) for call in plugins.calls("run_end")]
+    made = [part.at_end(run.folder) for part in plugins.parts("run_end")]
     return [path for path in made if path is not None]
 
 

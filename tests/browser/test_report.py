@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.report.run_report import write_report
+from charrnn.extras.report.report_run_end import write_report
 from tests.browser.steps import looks_right
 
 pytestmark = pytest.mark.browser

@@ -10,12 +10,10 @@ from charrnn.__main__ import main
 
 MODULE = """
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from charrnn.options.ranges import TEXT
 from charrnn.options.ranges import AT_LEAST_1
-from charrnn.plugins import Command
 
 
 @dataclass
@@ -24,11 +22,11 @@ class Options:
     times: Annotated[int, AT_LEAST_1]
 
 
+OPTIONS = Options
+
+
 def run(options):
     print(*[f"Good day, {options.name}!"] * options.times)
-
-
-COMMAND = Command("greet", Options, run, conf=Path(__file__).parent)
 """
 CONF = """\
 # charrnn greet: say good day
@@ -52,8 +50,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
-        "[charrnn.commands]\ngreet = greeting:COMMAND\nbroken = no_such_module:COMMAND\n"
-        "other = greeting:Options\n"
+        "[charrnn.commands]\ngreet = greeting\nbroken = no_such_module\nother = greeting:Options\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -77,8 +74,8 @@ def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> No
         (["greet", "times=0"], 2, "charrnn greet: times=0: must be 1 or more\n"),
         (["greet", "nme=x"], 2, "charrnn greet: nme=x: no such option; did you mean name?\n"),
         (["gret"], 2, "charrnn: gret: no such command; did you mean greet?\n"),
-        (["broken"], 1, "charrnn: broken: no_such_module:COMMAND cannot be imported (No module"),
-        (["other"], 1, "charrnn: other: greeting:Options is no charrnn.plugins.Command\n"),
+        (["broken"], 1, "charrnn: broken: no_such_module cannot be imported (No module"),
+        (["other"], 1, "charrnn: other: greeting:Options is no module with OPTIONS and run\n"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -30,6 +30,9 @@ class InspectOptions:
     output: Annotated[str, PATH, HTML]
 
 
+OPTIONS = InspectOptions
+
+
 def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
     if find_spec("charrnn.extras.page") is None:

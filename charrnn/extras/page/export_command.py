@@ -31,6 +31,9 @@ class ExportOptions:
     licence: Annotated[str, TEXT]
 
 
+OPTIONS = ExportOptions
+
+
 def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, as its ending says."""
     from charrnn.extras.page.packing import in_precision, require_steps

@@ -34,6 +34,9 @@ def _model(name: str, path: str) -> str:
     return f"+models.{name}={path if is_hydras else quoted(path)}"
 
 
+OPTIONS = ServeOptions
+
+
 def run(options: ServeOptions) -> None:
     """Listen until SIGTERM, and then answer what was asked before."""
     for signum in STOPPING:  # the server drains at SIGTERM, and Ctrl-C stays what it is

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import charrnn.extras.report.run_report as reports
+import charrnn.extras.report.report_run_end as reports
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.extras.report.run_report import chart, ticks, write_report
+from charrnn.extras.report.report_run_end import chart, ticks, write_report
 from tests.small_runs import Train, metrics
 
 

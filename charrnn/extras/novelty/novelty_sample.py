@@ -5,18 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli.job import current_job
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
-from charrnn.extras.novelty.novelty_options import NoveltyOptions
 from charrnn.files import replacing
 from charrnn.options.commands import SampleOptions
 from charrnn.options.datasets import SPLITS
+from charrnn.options.ranges import PATH, Range, require
 from charrnn.say import BITS_PER_NAT, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,52 @@ if TYPE_CHECKING:
     from charrnn.options.sampling import SamplingParams
 
 
-def novelty_step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
+NOVEL = Range(
+    lambda value: isinstance(value, bool) or value >= 1,
+    "must be the longest run of characters that may be copied, 1 or more",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoveltyOptions(SampleOptions):
+    novel: Annotated[bool | int, NOVEL]
+    report: bool
+    report_folder: Annotated[str | None, PATH]
+    corpus: Annotated[str | None, PATH]
+
+    def check(self, prefix: str) -> None:
+        super().check(prefix)
+        lines = self.mode == "lines"
+        require(
+            self.novel is not True or lines,
+            "novel",
+            "true",
+            "needs mode=lines; for a text give the longest run that may be copied: novel=40",
+        )
+        require(
+            isinstance(self.novel, bool) or not lines,
+            "novel",
+            self.novel,
+            "is for a text; novel=true writes no line of the training text",
+        )
+        require(
+            self.report or self.report_folder is None,
+            "report_folder",
+            self.report_folder,
+            "needs report=true",
+        )
+        require(
+            self.report or self.novel is not False or self.corpus is None,
+            "corpus",
+            self.corpus,
+            "needs report=true or novel=",
+        )
+
+
+OPTIONS = NoveltyOptions
+
+
+def step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
     """The step, if it has anything to do."""
     assert isinstance(options, NoveltyOptions)
     return NoveltyStep(options, sampler) if options.report or options.novel is not False else None

@@ -59,7 +59,7 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def report(folder: Path) -> Path | None:
+def at_end(folder: Path) -> Path | None:
     """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
     if not (folder / folders.RECORDED).is_file() or not (folder / metrics_csv.NAME).is_file():
         return None

@@ -127,7 +127,7 @@ def _put(options: dict[str, Any], parts: Sequence[str], value: Any) -> None:
 EXPERIMENT = Path("experiment") / "best.yaml"
 
 
-def tell(folder: Path) -> None:
+def at_end(folder: Path) -> None:
     """Of the study in a sweep's folder, if there is one."""
     if not (folder / FILE).is_file():
         return
