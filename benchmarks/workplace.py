@@ -36,7 +36,7 @@ class Workplace:
             return "tiny-shakespeare", beside
         from charrnn.text.corpora import corpus_text
 
-        return "shakespeare", corpus_text("shakespeare", None, _say)
+        return "shakespeare", corpus_text("shakespeare", _say)
 
     @property
     def text(self) -> Path:

@@ -1,16 +1,21 @@
-"""Encoded text: the ids of its splits and their vocabulary; NumPy and h5py only.
+"""Encoded text: the ids of its splits, their vocabulary, and the streams that are trained on.
 
 The HDF5 file is mapped, not read: what is asked for is copied when it is asked for, and a
-corpus larger than the memory is no different from a small one. `charrnn.streams` cuts a split
-into what is trained on.
+corpus larger than the memory is no different from a small one. NumPy and h5py only.
+
+    split (n,)  ->  N rows of L = (n - 1) // N  ->  window k: columns kT .. (k+1)T
+
+Row r of the streams is ``ids[r * L : (r + 1) * L]`` and its targets are the same one
+character on, so each window continues the one before it, and the state of the network
+can be carried from one to the next (torch-rnn's DataLoader.lua cuts the text so too).
+`Streams.shuffled` begins at another place of the text, and changes the order of the rows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import mmap
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,23 +44,12 @@ class EncodedText:
 
     Attributes:
         splits: for train, val and test an array (n,), counted from 1, mapped where it can be.
-        mapping: the mapped file, for `release`; None where the splits were read.
     """
 
     path: Path
     json_path: Path
     vocabulary: Vocabulary
     splits: dict[str, FileIds]
-    mapping: mmap.mmap | None = None
-
-    def release(self) -> None:
-        """Let go of the pages read so far, if there are any and the system can.
-
-        They stay in the system's cache, but no longer count as this process's memory, which
-        would otherwise seem to grow to the size of the file.
-        """
-        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self.mapping.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,10 +61,11 @@ class EncodedText:
         for name in SPLITS:
             ids = self.splits[name]
             digest.update(f"{name} {len(ids)}\n".encode())
-            for start in _block_starts(len(ids)):
-                block = ids[start : start + BLOCK]
-                digest.update(block.astype(np.uint32).data)
-                self.release()
+            starts = range(0, len(ids), BLOCK)
+            if len(starts) > FINGERPRINT_BLOCKS:
+                starts = np.linspace(0, len(ids) - BLOCK, FINGERPRINT_BLOCKS, dtype=int).tolist()
+            for start in starts:
+                digest.update(ids[start : start + BLOCK].astype(np.uint32).data)
         return digest.hexdigest()
 
     def unread(self, split: str) -> SplitIds:
@@ -79,17 +74,11 @@ class EncodedText:
         An id that is not one of the vocabulary's is an InputError when it is reached.
         """
         size, path = len(self.vocabulary), self.path
-        return SplitIds(
-            self.splits[split], lambda part: from_file_ids(part, size, path), self.release
-        )
+        return SplitIds(self.splits[split], lambda part: from_file_ids(part, size, path))
 
 
 def _as_they_are(ids: FileIds) -> Ids:
     return ids.astype(np.int64)
-
-
-def do_nothing() -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -99,13 +88,11 @@ class SplitIds:
     Attributes:
         stored: (n,), as they lie in a file or in memory.
         convert: makes ids from 0 of a part of them, of any shape.
-        release: lets go of what was read of the file.
         unknown: characters of the text that are left out, since the vocabulary lacks them.
     """
 
     stored: FileIds
     convert: Callable[[FileIds], Ids] = _as_they_are
-    release: Callable[[], None] = do_nothing
     unknown: int = 0
 
     @classmethod
@@ -123,15 +110,6 @@ class SplitIds:
 
     def __getitem__(self, part: slice) -> Ids:
         return self.convert(self.stored[part])
-
-
-def _block_starts(size: int) -> Iterator[int]:
-    whole = FINGERPRINT_BLOCKS * BLOCK
-    if size <= whole:
-        yield from range(0, size, BLOCK)
-    else:
-        last = size - BLOCK
-        yield from (last * i // (FINGERPRINT_BLOCKS - 1) for i in range(FINGERPRINT_BLOCKS))
 
 
 def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
@@ -160,7 +138,8 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     vocabulary = Vocabulary.read_json(json)
     require_regular_file(h5, "`charrnn preprocess` makes it of a text")
     try:
-        splits, mapping = _read_splits(h5)
+        with h5py.File(h5, "r") as file:
+            splits = {name: _split(file, name, h5) for name in SPLITS}
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         what = reason_of(error)
         raise InputError(
@@ -170,7 +149,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         for ids in splits.values():
             for start in range(0, len(ids), BLOCK):
                 from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
-    return EncodedText(h5, json, vocabulary, splits, mapping)
+    return EncodedText(h5, json, vocabulary, splits)
 
 
 def training_data(facts: Mapping[str, Any]) -> EncodedText:
@@ -185,50 +164,28 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
     return open_data(Path(h5), Path(json))
 
 
-def _read_splits(h5: Path) -> tuple[dict[str, FileIds], mmap.mmap | None]:
-    mapping: mmap.mmap | None = None
-    splits: dict[str, FileIds] = {}
-    with h5py.File(h5, "r") as file:
-        for name in SPLITS:
-            dataset = _dataset(file, name)
-            if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
-                raise ValueError(f"/{name} is no row of whole numbers")
-            offset = dataset.id.get_offset()
-            if len(dataset) == 0:
-                splits[name] = np.zeros(0, dataset.dtype)
-            elif offset is None or dataset.id.get_storage_size() != dataset.nbytes:
-                splits[name] = _read_plainly(dataset, h5)
-            else:
-                if mapping is None:
-                    with open(h5, "rb") as handle:
-                        mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-                splits[name] = np.frombuffer(mapping, dataset.dtype, len(dataset), offset)
-    return splits, mapping
+def _split(file: h5py.File, name: str, h5: Path) -> FileIds:
+    """The ids (n,) of a split: mapped, or read where they are chunked or compressed.
 
-
-def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A split whose ids lie in this very file.
-
-    HDF5 can also point to any other file of the machine; whoever made this file would then
-    choose what is read and learnt from.
+    They must lie in this very file. HDF5 can also point to any other file of the machine; whoever
+    made this file would then choose what is read and learnt from.
     """
     if isinstance(file.get(name, getlink=True), (h5py.ExternalLink, h5py.SoftLink)):
         raise ValueError(f"/{name} is a link; the ids must lie in the file itself")
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"it has no dataset /{name}")
-    if dataset.external:
-        raise ValueError(f"/{name} lies in external storage; the ids must lie in the file itself")
-    if dataset.is_virtual:
-        raise ValueError(f"/{name} is a virtual dataset; the ids must lie in the file itself")
-    return dataset
-
-
-def _read_plainly(dataset: h5py.Dataset, h5: Path) -> FileIds:
-    """The ids of a chunked or compressed dataset, which cannot be mapped."""
+    if dataset.external or dataset.is_virtual:
+        kind = "a virtual dataset" if dataset.is_virtual else "in external storage"
+        raise ValueError(f"/{name} is {kind}; the ids must lie in the file itself")
+    if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
+        raise ValueError(f"/{name} is no row of whole numbers")
+    offset = dataset.id.get_offset()
+    if offset is not None and dataset.id.get_storage_size() == dataset.nbytes > 0:
+        return np.asarray(np.memmap(h5, dataset.dtype, "r", offset, (len(dataset),)))
     # deflate packs at most about 1000 to 1, so a size beyond that is a damaged header
     if dataset.nbytes > 2000 * h5.stat().st_size:
-        raise ValueError(f"{dataset.name} claims {len(dataset)} ids, more than the file can hold")
+        raise ValueError(f"/{name} claims {len(dataset)} ids, more than the file can hold")
     ids: FileIds = dataset[:]
     return ids
 
@@ -238,34 +195,33 @@ def translated(
 ) -> SplitIds:
     """The ids (n,) of a split in another vocabulary.
 
-    Args:
-        skip: leave out the characters that the other vocabulary lacks, rather than refuse them.
+    A character that the other vocabulary lacks is an InputError when it is reached.
 
-    Raises:
-        InputError: the split holds such a character.
+    Args:
+        skip: leave out such characters, rather than refuse them.
     """
     ids = data.unread(split)
     if data.vocabulary == vocabulary:
         return ids
+    characters = data.vocabulary.characters
     theirs = {c: i for i, c in enumerate(vocabulary.characters)}
-    table = np.array([theirs.get(c, -1) for c in data.vocabulary.characters])
-    if (table < 0).any():
+    table = np.array([theirs.get(c, -1) for c in characters])
 
-        def pieces() -> Iterator[Ids]:
-            for start in range(0, len(ids), BLOCK):
-                part = ids[start : start + BLOCK]
-                lacking = part[table[part] < 0]
-                if lacking.size and not skip:
-                    raise InputError(
-                        f"{data.path}: its {split} split holds "
-                        f"{data.vocabulary.characters[lacking[0]]!r}, which is not among the "
-                        f"{len(vocabulary)} characters of the model; unknown=skip leaves it out"
-                    )
-                data.release()
-                yield table[part]
+    def convert(stored: FileIds) -> Ids:
+        own = ids.convert(stored)
+        found: Ids = table[own]
+        if (found < 0).any():
+            raise InputError(
+                f"{data.path}: its {split} split holds {characters[own[found < 0][0]]!r}, which is "
+                f"not among the {len(vocabulary)} characters of the model; unknown=skip leaves it "
+                "out"
+            )
+        return found
 
-        return SplitIds.known(pieces(), len(vocabulary))
-    return SplitIds(ids.stored, lambda part: table[ids.convert(part)], data.release)
+    if skip and (table < 0).any():
+        blocks = (table[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
+        return SplitIds.known(blocks, len(vocabulary))
+    return SplitIds(ids.stored, convert)
 
 
 def encoded_text(
@@ -289,3 +245,86 @@ def encoded_text(
 
     pieces = read_pieces(input_txt, encoding)
     return SplitIds.known(map(vocabulary.look_up if skip else encode, pieces), len(vocabulary))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """A split as N parallel streams, and the windows that they are trained in.
+
+    The split is a ring: a stream that reaches its end goes on at its beginning.
+
+    Attributes:
+        ids: (n,) as files hold them; nothing is copied before a window is asked for.
+        starts: (N,) where in them each stream begins.
+        length: L, the characters that a stream is trained on; its last target is one further.
+        seq_length: T, the columns of a window.
+    """
+
+    ids: FileIds
+    starts: Ids
+    length: int
+    seq_length: int
+    vocabulary_size: int
+    path: Path
+
+    @property
+    def batch_size(self) -> int:
+        return len(self.starts)
+
+    @property
+    def windows(self) -> int:
+        """Whole windows in an epoch; a last partial one is not trained on."""
+        return self.length // self.seq_length
+
+    def block(self, first: int, last: int) -> Ids:
+        """Windows `first` to `last` of an epoch, from 0: (N, (last - first) * T + 1)."""
+        start, width = first * self.seq_length, (last - first) * self.seq_length + 1
+        block = np.empty((self.batch_size, width), self.ids.dtype)
+        for row, begin in zip(block, self.starts, strict=True):
+            at = (begin + start) % len(self.ids)
+            before_end = self.ids[at : at + width]
+            row[: len(before_end)] = before_end
+            row[len(before_end) :] = self.ids[: width - len(before_end)]
+        return from_file_ids(block, self.vocabulary_size, self.path)
+
+    def window(self, index: int) -> tuple[Ids, Ids]:
+        """Inputs and targets (N, T), from 0, of window `index` of an epoch."""
+        ids = self.block(index, index + 1)
+        return ids[:, :-1], ids[:, 1:]
+
+    def shuffled(self, seed: int, epoch: int) -> Streams:
+        """The same text as other streams: cut from a random place on, in a random order.
+
+        Windows of one epoch then begin and end elsewhere than those of another.
+        """
+        random = np.random.default_rng([seed, epoch])
+        offset = random.integers(len(self.ids))
+        return replace(self, starts=random.permutation((self.starts + offset) % len(self.ids)))
+
+    def share(self, rank: int, world_size: int) -> Streams:
+        """The streams of one process out of several: N / world_size neighbouring rows."""
+        each = self.batch_size // world_size
+        return replace(self, starts=self.starts[rank * each : (rank + 1) * each])
+
+
+def fitting_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
+    """Batch size and window length that `size` characters suffice for.
+
+    They are what was asked for wherever one window of it can be cut; else the number
+    of streams shrinks first, then the window.
+
+    Raises:
+        ValueError: there is no pair of characters to learn from.
+    """
+    if size < 2:
+        raise ValueError("a training split needs at least 2 characters")
+    batch_size = min(batch_size, max(1, (size - 1) // seq_length))
+    return batch_size, min(seq_length, (size - 1) // batch_size)
+
+
+def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int) -> Streams:
+    """Cut a split into `batch_size` streams with windows of `seq_length` characters."""
+    ids = data.splits[split]
+    length = (len(ids) - 1) // batch_size
+    starts = np.arange(batch_size) * length
+    return Streams(ids, starts, length, seq_length, len(data.vocabulary), data.path)

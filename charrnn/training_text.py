@@ -126,7 +126,6 @@ def _decoded(data: EncodedText, splits: Sequence[str]) -> str:
         for start in range(0, len(ids), BLOCK):
             points = code_points[ids[start : start + BLOCK]]
             pieces.append(points.tobytes().decode("utf-32-le", "surrogatepass"))
-    data.release()
     return "".join(pieces)
 
 

@@ -68,10 +68,7 @@ BAD = {
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
     "preprocess input_txt=utf-16.txt": "encoding=utf-16",
-    "train data.url=http://[ data.corpus=tiny_shakespeare": "data.url=http://[: must be",
-    "train data.url=nowhere data.corpus=tiny_shakespeare": "nowhere: no such file",
-    "train 'data.url=http://a b' data.corpus=tiny_shakespeare": "%20",
-    "train data.url=http://a:b/ data.corpus=tiny_shakespeare": "http://a:b/",
+    "train data.corpus=tinyshakespeare": "did you mean tiny_shakespeare?",
     # HDF5 and JSON
     "train data.input_h5=pipe data.input_json=good.json": "pipe: is no regular file",
     "train data.input_h5=good.h5 data.input_json=pipe": "pipe: is no regular file",

@@ -40,7 +40,6 @@ from charrnn.options.training import DataNode, TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs.recorded_config import MISSING, Config, found, leaves, plain, put
 from charrnn.runs.spec import RunSpec
-from charrnn.text.corpora import cached_text
 from charrnn.training.checkpoints import LAST
 
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
@@ -94,14 +93,11 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     record = {name: node for name, node in record.items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {shown(unknown[0])} is no option of charrnn train")
-    if "trust=true" not in words:
-        if refused := next(not_for_strangers(record), None):
-            raise InputError(
-                f"{source}: its {shown(refused)} is not taken from a record; if you trust it, "
-                f"add trust=true"
-            )
-        if isinstance(data := record.get("data"), dict) and data.get("sha256") is None:
-            record["data"] = {**data, "url": None}  # a named corpus has an address of its own
+    if "trust=true" not in words and (refused := next(not_for_strangers(record), None)):
+        raise InputError(
+            f"{source}: its {shown(refused)} is not taken from a record; if you trust it, "
+            f"add trust=true"
+        )
     ours["defaults"] = [
         "base/run_folder",
         *(f"/base/{name}@{name}" for name in _COMPLETE),
@@ -137,11 +133,6 @@ def not_for_strangers(record: Config) -> Iterator[str]:
                 away = _leads_away(value) if group != "data" else isinstance(value, dict)
                 if key not in known or away:
                     yield f"{path}.{key}={value}"
-    data = record.get("data")
-    if isinstance(data, dict) and data.get("url") is not None:
-        sha256 = data.get("sha256")
-        if (sha256 or data.get("corpus") is None) and not cached_text(str(sha256)):
-            yield f"data.url={data['url']}"
     for name, value in record.items():
         if name not in _NODES and isinstance(value, dict):
             yield name

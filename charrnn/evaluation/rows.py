@@ -26,7 +26,6 @@ from charrnn.network_ensemble import AnyNetwork, is_normalized
 
 CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21
-RELEASE_EVERY = 64  # chunks
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def read_rows(
         scored: the places of the characters that are, as far as the rows predict them.
     """
     device, state = next(network.parameters()).device, None
-    for number, column in enumerate(columns):
+    for column in columns:
         stop = min(column + columns.step, columns.stop)
         places = starts[:, None] + np.arange(column, stop + 1)
         block = torch.from_numpy(ids.convert(ids.stored[places.clip(0, scored[-1])])).to(device)
@@ -76,8 +75,6 @@ def read_rows(
         is_scored = (predicted >= scored.start) & (predicted < scored.stop)
         is_scored[:, : max(0, -column)] = False
         yield Block(column, predicted, losses.cpu().numpy(), is_scored, logits)
-        if number % RELEASE_EVERY == 0:
-            ids.release()
 
 
 def _first_at_zero(state: State) -> State:

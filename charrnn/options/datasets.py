@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import (
@@ -14,10 +13,7 @@ from charrnn.options.ranges import (
     ENCODING,
     FIXED,
     PATH,
-    SHA256,
-    TEXT,
     Paths,
-    Range,
     check_ranges,
     one_of,
     require,
@@ -26,25 +22,6 @@ from charrnn.options.ranges import (
 
 SPLITS = ("train", "val", "test")
 LINES = one_of("auto", "keep", "shuffle")
-LINE_ENDS = one_of("keep", "unix")
-
-
-def is_http(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
-
-
-def _is_address(url: str) -> bool:
-    """Whether it may be asked for, as far as can be told without doing so."""
-    if not is_http(url):
-        return url != "" and "\0" not in url
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname and parts.port != 0 and all("!" <= c <= "~" for c in url))
-    except ValueError:
-        return False
-
-
-ADDRESS = Range(_is_address, "must be a path, or an http(s) address in ASCII (a space is %20)")
 
 
 @dataclass(frozen=True)
@@ -84,7 +61,6 @@ class SplitOptions:
     val_frac: Annotated[float, BELOW_1, FIXED] = 0.1
     test_frac: Annotated[float, BELOW_1, FIXED] = 0.1
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
-    line_ends: Annotated[str, LINE_ENDS, FIXED] = "keep"
     lines: Annotated[str, LINES, FIXED] = "auto"
 
     def __post_init__(self) -> None:
@@ -111,8 +87,6 @@ class DataOptions(SplitOptions, SourceOptions):
     PREFIX: ClassVar[str] = "data."
 
     corpus: Annotated[str | None, FIXED] = None
-    url: Annotated[str | None, TEXT, ADDRESS] = None
-    sha256: Annotated[str | None, TEXT, SHA256] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
     shuffle: Annotated[bool, FIXED] = True
@@ -127,34 +101,6 @@ class DataOptions(SplitOptions, SourceOptions):
         )
         SourceOptions.__post_init__(self)
         super().__post_init__()
-
-    def require_one_text(self) -> None:
-        """Raise InputError unless there is one text: a path, a corpus, or an address and checksum.
-
-        It is no condition of the options: of a default corpus and a text that is given, the
-        command line takes the text (`without_default_corpus`).
-        """
-        corpus, url, sha256 = self.corpus, self.url, self.sha256
-        named = {"corpus": corpus, "url": url, "sha256": sha256}
-        first = next((name for name, value in named.items() if value is not None), None)
-        if first is None:
-            return
-        for name in ("input_txt", "input_h5"):
-            if getattr(self, name) is not None:
-                raise InputError(
-                    f"data.{first}={shown(named[first])}: data.{name} says where the text is "
-                    "already; give one of the two"
-                )
-        if sha256 is None and corpus is None:
-            raise InputError(
-                f"data.url={shown(url)}: give data.sha256= too, the checksum of what is there "
-                f"(`sha256sum FILE` says it), or data.corpus=, the named corpus that it is"
-            )
-        if sha256 is not None and corpus is not None:
-            raise InputError(
-                f"data.sha256={shown(sha256)}: the corpus {shown(corpus)} has a checksum of its "
-                f"own; leave data.sha256 or data.corpus out"
-            )
 
 
 def _require_paths(option: str, value: Any) -> None:
@@ -186,23 +132,20 @@ def without_default_corpus(
 ) -> dict[str, Any]:
     """Options of the data without the corpus that a default names, where another text is given.
 
-    ``data.input_txt=my.txt`` alone means that text, whatever corpus the config names; together
-    with ``data.corpus=`` on the command line it would be ambiguous, and is refused.
-
     Args:
-        options: corpus, url, sha256, input_txt and input_h5, and others that are left alone.
+        options: corpus, input_txt and input_h5, and others that are left alone.
         given: the options, with their prefix, that were asked for rather than set by default.
+
+    Raises:
+        InputError: the corpus and another text were both asked for.
     """
-    options = dict(options)
-    others = [name for name in ("input_txt", "input_h5") if options.get(name) is not None]
-    replaced = ["corpus", "url", "sha256"] if others else []
-    if not others and options.get("sha256") is not None:
-        replaced = ["corpus"]
-    for name in replaced:
-        if options.get(name) is not None and f"{prefix}{name}" in given:
-            second = others[0] if others else "sha256"
-            raise InputError(
-                f"{prefix}{name}={shown(options[name])}: {prefix}{second} says which text it is "
-                "already; give one of the two"
-            )
-    return {**options, **{name: None for name in replaced if name in options}}
+    corpus = options["corpus"]
+    other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)
+    if other is None or corpus is None:
+        return dict(options)
+    if f"{prefix}corpus" in given:
+        raise InputError(
+            f"{prefix}corpus={shown(corpus)}: {prefix}{other} says which text it is already; give "
+            "one of the two"
+        )
+    return {**options, "corpus": None}

@@ -187,7 +187,3 @@ BETAS = Range(
     lambda value: len(value) == 2 and all(map(BELOW_1.admits, value)),
     "must be two numbers, each at least 0 and below 1: [0.9,0.999]",
 )
-SHA256 = Range(
-    lambda value: len(value) == 64 and not value.lower().strip("0123456789abcdef"),
-    "must be the 64 hexadecimal digits that `sha256sum FILE` prints",
-)

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
+from charrnn.data import fitting_sizes
 from charrnn.errors import InputError
 from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainOptions, definite
 from charrnn.plugins import CONF
 from charrnn.say import duration, say
-from charrnn.streams import fitting_sizes
 
 BY_LENGTH = CONF / "by_length.yaml"
 # of a budget, what is trained and validated in; the rest is for measuring, checkpoints, samples

@@ -43,7 +43,7 @@ def text(config: dict[str, Any]) -> str:
         names = [Path(str(name)).name for name in (given if isinstance(given, list) else [given])]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
-    return Path(str(data.get("corpus") or data.get("url") or data.get("input_h5") or "?")).name
+    return Path(str(data.get("corpus") or data.get("input_h5") or "?")).name
 
 
 def trained(

@@ -3,11 +3,17 @@
 The text is read once, in pieces. How large the splits are, and whether an id takes one byte or
 four, is known at its end only, so the ids wait in a temporary file. The whole process stays at some
 65 MB for any size; only a text whose lines are shuffled is held in memory.
+
+`prepare` makes the two files where there is need. It looks beside the text, where `preprocess`
+puts them, and in the cache, where their name says what they were made from. What was made from
+this very text with these very options is used. Nothing that stands beside a text is ever replaced:
+somebody may have made it, and other runs may read it.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -23,21 +29,22 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, shown
-from charrnn.files import replacing, writing
-from charrnn.options.datasets import SPLITS, SplitOptions
+from charrnn.errors import InputError, RunError, shown
+from charrnn.files import locked, replacing, require_regular_file, writing
+from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.options.ranges import require_path
+from charrnn.say import ProgressDisplay
 from charrnn.text import sorted_lists
+from charrnn.text.corpora import CORPORA, Say, cache_folder, corpus_text
 from charrnn.text.sources import (
     STDIN,
     Report,
     as_text,
-    content_digest,
     decoded,
     find_files,
     is_empty_text,
     is_packed,
-    names_of,
+    sha256_of,
 )
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -77,8 +84,7 @@ def preprocess(
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
     Both files appear whole, the JSON just before the HDF5, in place of what had these names.
-    The HDF5's attribute ``vocabulary`` identifies the JSON file that belongs to it (its sha256),
-    and ``source`` says what it was made from.
+    The HDF5's attribute ``source`` says what it was made from.
 
     Args:
         input_txt: see `charrnn.text.sources.find_files`.
@@ -100,13 +106,13 @@ def preprocess(
     files = find_files(input_txt)
     h5, json_path = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json_path, files)
-    source = origin(input_txt, files, split)  # before it is read: what changes later is done again
+    source = origin(files, split)  # before it is read: what changes later is done again
     option = f"{split.PREFIX}encoding="
     advice = (
         f"give its encoding ({option}utf-16 or {option}latin-1, say), or {option}bytes to take "
         "each byte as a character"
     )
-    text = decoded(files, split.encoding, advice, split.line_ends, report)
+    text = decoded(files, split.encoding, advice, report)
     lines, text = sorted_lists.decided(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (whole := "".join(text)):
@@ -129,7 +135,6 @@ def preprocess(
             with writing(h5), _Output(new_h5, "w+") as output:
                 with h5py.File(output, "w") as made:
                     made.attrs["source"] = json.dumps(source)
-                    made.attrs["vocabulary"] = hashlib.sha256(new_json.read_bytes()).hexdigest()
                     spool.write(made, sizes, dtype, report)
                 if output.error is not None:
                     raise output.error
@@ -228,15 +233,10 @@ def _remarks(vocabulary: Vocabulary, found_list: bool, prefix: str) -> list[str]
             "the lines are short and sorted, as a list's are, so they were shuffled before the "
             f"splits were cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
         )
-    if "\0" in vocabulary and not vocabulary.is_bytes:
-        remarks.append(
-            "the text holds NUL characters, as UTF-16 read in another encoding does; if that "
-            f"is what it is, give {prefix}encoding=utf-16-le (or utf-16-be)"
-        )
-    elif "\r" in vocabulary and not vocabulary.is_bytes:
+    if "\r" in vocabulary and not vocabulary.is_bytes:
         remarks.append(
             "the text has line ends of Windows (\\r\\n), so \\r is a character to learn; "
-            f"{prefix}line_ends=unix leaves it out"
+            "`tr -d '\\r'` takes it out of a file"
         )
     return remarks
 
@@ -275,22 +275,14 @@ def split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def origin(input_txt: str | list[str], files: list[Path], split: SplitOptions) -> dict[str, Any]:
+def origin(files: list[Path], split: SplitOptions) -> dict[str, Any]:
     """What a preprocessed file depends on, as it records it: a text and how it is read."""
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
-    return {
-        "name": source_name(input_txt),
-        "options": options,
-        "content": None if STDIN in files else content_digest(files),
-    }
-
-
-def source_name(input_txt: str | list[str]) -> str:
-    """What to call a text, wherever it lies."""
-    # an attribute of an HDF5 file holds 64 KB at most
-    return ", ".join(os.path.basename(os.path.abspath(n)) for n in names_of(input_txt))[:1000]
+    hashes = None if STDIN in files else "".join(map(sha256_of, files))
+    content = hashes and hashlib.sha256(hashes.encode()).hexdigest()
+    return {"options": options, "content": content}
 
 
 def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
@@ -305,3 +297,72 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
             raise InputError(f"{option}={shown(path)}: would overwrite the text; give another name")
         if path.exists() and not path.is_file():
             raise InputError(f"{option}={shown(path)}: exists and is no file; give another name")
+
+
+def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
+    """The HDF5 and JSON files of a text.
+
+    The text is fetched and preprocessed if that was not done yet, or if its content or the
+    options have changed since. Jobs started together do that once: one works, the others wait.
+
+    Args:
+        say: told in a line what is made.
+        beside: whether files may be made beside the text; those that are there are used.
+
+    Raises:
+        InputError, RunError: as `corpus_text` and `preprocess` do.
+    """
+    input_txt = data.input_txt
+    if data.corpus is not None:
+        input_txt = str(corpus_text(data.corpus, say))
+    if input_txt is None:
+        raise InputError(
+            "data.input_txt=null: give a text, or a corpus by its name: "
+            + ", ".join(f"data={name}" for name in CORPORA)
+        )
+    source = origin(find_files(input_txt), data)
+    places = _places(input_txt, source)
+    for place in places:
+        if _is_made_from(source, *place):
+            return place
+    in_cache = places[-1]
+    for place in places if beside else [in_cache]:
+        h5, json_path = place
+        try:
+            with locked(h5.with_name(f".{h5.name}.lock")):
+                # meanwhile another job may have made it
+                if _is_made_from(source, *place):
+                    return place
+                if place == in_cache or not any(map(os.path.lexists, place)):
+                    with ProgressDisplay(*STAGES) as report:
+                        made = preprocess(input_txt, h5, json_path, data, report)
+                    # afterwards, so that a text that is refused has its line alone
+                    for line in (f"{h5}: preprocessed from {shown(input_txt)}", *made.remarks):
+                        say(line)
+                    return place
+        except RunError:  # a folder that cannot be written; the cache is the last resort
+            if place == in_cache:
+                raise
+    raise AssertionError("the cache is the last place, and returns or raises")
+
+
+def _places(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Path, Path]]:
+    """Where its HDF5 and JSON may be: beside it, if it is in one place, and in the cache."""
+    places, name = [], "texts"
+    with contextlib.suppress(InputError):  # nothing stands beside a list or a glob
+        places.append(output_paths(input_txt, None, None))
+        name = places[0][0].stem
+    key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
+    h5 = cache_folder() / "prepared" / f"{name}-{key}.h5"
+    return [*places, (h5, h5.with_suffix(".json"))]
+
+
+def _is_made_from(source: dict[str, Any], h5: Path, json_path: Path) -> bool:
+    try:
+        require_regular_file(h5, "")
+        require_regular_file(json_path, "")
+        with h5py.File(h5, "r") as file:
+            return bool(json.loads(file.attrs["source"]) == source)
+    # whatever stands under these names may be of any kind and hold anything
+    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
+        return False

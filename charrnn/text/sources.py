@@ -14,14 +14,13 @@ import contextlib
 import glob
 import gzip
 import hashlib
-import io
 import lzma
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from charrnn.errors import InputError, reason_of, shown
 from charrnn.files import require_regular_file
@@ -35,16 +34,11 @@ _UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".
 
 # how files begin that are no text in the encoding, and what to do; None: to give theirs
 _SIGNATURES = (
-    (b"\xff\xfe\0\0", "UTF-32", None),
     (b"\xff\xfe", "UTF-16", None),
     (b"\xfe\xff", "UTF-16", None),
     (b"%PDF-", "a PDF", "save its text (pdftotext makes a .txt of it) and give that"),
     (b"PK\x03\x04", "a zip archive, as .docx, .odt and .epub are", "save it as plain text"),
-    (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office", "save it as plain text"),
-    (b"\x89HDF", "HDF5", "if charrnn preprocessed it, give it as input_h5"),
     (b"\x1f\x8b", "packed by gzip", "let its name end in .gz"),
-    (b"BZh", "packed by bzip2", "let its name end in .bz2"),
-    (b"\xfd7zXZ", "packed by xz", "let its name end in .xz"),
 )
 
 
@@ -69,8 +63,6 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
     """
     if input_txt == "-":
         return [STDIN]
-    if "-" in names_of(input_txt):
-        raise InputError("-: standard input cannot be one of a list; name files, or - alone")
     files = [path for name in names_of(input_txt) for path in _find(name)]
     for path in files:
         require_regular_file(path, "name a file, a folder or a glob")
@@ -79,10 +71,10 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
 
 def _find(name: str) -> list[Path]:
     if os.path.isdir(name):
-        found = _texts_below(name)
+        below = Path(name).rglob("*.txt")
+        found = [p for p in below if not any(q[0] == "." for q in p.relative_to(name).parts)]
     elif glob.has_magic(name) and not os.path.lexists(name):
-        matches = map(Path, glob.glob(name, recursive=True))
-        found = [path for path in matches if not path.is_dir()]
+        found = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
     else:
         return [Path(name)]
     if not found:
@@ -90,22 +82,10 @@ def _find(name: str) -> list[Path]:
     return sorted(found, key=lambda path: path.parts)
 
 
-def _texts_below(folder: str) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({reason_of(error)})")
-
-    found: list[Path] = []
-    for below, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(below, name) for name in names if name.endswith(".txt") and name[0] != "."]
-    return found
-
-
 def decoded(
     files: list[Path],
     encoding: str,
     advice: str,
-    line_ends: str = "keep",
     report: Report = lambda done, total: None,
 ) -> Iterator[str]:
     """The text of some files, one after the other, in pieces of some size.
@@ -113,20 +93,15 @@ def decoded(
     Args:
         encoding: a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
         advice: what to do about a text that is in another one.
-        line_ends: unix: ``\\r\\n`` and ``\\r`` become ``\\n``; keep: they stay.
-        report: called with the bytes read and the bytes in all (None: unknown); packed files
-            count as they are.
+        report: called with the bytes read and the bytes in all (None: unknown, as of what is
+            packed).
 
     Raises:
         InputError: names the file that cannot be read or unpacked, or the file and the
             offset of the byte that is not in the encoding.
     """
-    pieces = _decoded(files, encoding, advice, report)
-    return pieces if line_ends == "keep" else _with_unix_line_ends(pieces)
-
-
-def _decoded(files: list[Path], encoding: str, advice: str, report: Report) -> Iterator[str]:
-    total = None if STDIN in files else sum(path.stat().st_size for path in files)
+    is_known = STDIN not in files and not any(map(is_packed, files))
+    total = sum(path.stat().st_size for path in files) if is_known else None
     before = done = 0
     for path in files:
         for piece, done in _decoded_file(path, encoding, advice):
@@ -135,30 +110,23 @@ def _decoded(files: list[Path], encoding: str, advice: str, report: Report) -> I
         before += done
 
 
-def _with_unix_line_ends(pieces: Iterable[str]) -> Iterator[str]:
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    for piece in pieces:
-        yield newlines.decode(piece)
-    yield newlines.decode("", final=True)
-
-
 def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, int]]:
-    """The pieces of a file, each with the number of its bytes that were read by then."""
+    """The pieces of a file, each with the number of its bytes that were decoded by then."""
     name = "standard input" if path is STDIN else str(path)
     codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)()
     fed, head = 0, b""
     try:
-        with _opened(path) as (file, unpacked):
-            while data := unpacked.read(PIECE):
+        with _opened(path) as file:
+            while data := file.read(PIECE):
                 head += data[: 8 - len(head)]
                 fed += len(data)
-                yield decoder.decode(data), fed if path is STDIN else file.tell()
-            yield decoder.decode(b"", True), fed if path is STDIN else file.tell()
+                yield decoder.decode(data), fed
+            yield decoder.decode(b"", True), fed
     except UnicodeError as error:
         for start, what, instead in _SIGNATURES:
             # what has the mark of UTF-16 and was read as such is merely damaged
-            if head.startswith(start) and not codec.startswith(("utf-16", "utf-32")):
+            if head.startswith(start) and not codec.startswith("utf-16"):
                 raise InputError(f"{name}: is {what}; {instead or advice}") from None
         where, why = "", str(error)
         if isinstance(error, UnicodeDecodeError):
@@ -174,20 +142,12 @@ def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str,
         raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """A file, and what is read of it: the same, or what is packed in it."""
-    if path is STDIN:
-        if sys.stdin is None:
-            raise InputError("-: there is no standard input to read from")
-        yield sys.stdin.buffer, sys.stdin.buffer
-        return
-    with open(path, "rb") as file:
-        if is_packed(path):
-            with _UNPACK[path.suffix](file) as unpacked:
-                yield file, unpacked
-        else:
-            yield file, file
+def _opened(path: Path) -> contextlib.AbstractContextManager[Any]:
+    if path is not STDIN:
+        return _UNPACK.get(path.suffix, open)(path, "rb")
+    if sys.stdin is None:
+        raise InputError("-: there is no standard input to read from")
+    return contextlib.nullcontext(sys.stdin.buffer)
 
 
 def as_text(data: bytes) -> str:
@@ -233,8 +193,3 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason_of(error)})") from None
     return digest.hexdigest()
-
-
-def content_digest(files: Iterable[Path]) -> str:
-    """Identifies the content of files, whatever their names and times."""
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()

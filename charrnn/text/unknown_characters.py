@@ -14,19 +14,6 @@ MARKS = {
     **dict.fromkeys("‐‑‒–—―−", "-"),
     "…": "...",
 }
-PLAIN = {
-    **MARKS,
-    "ß": "ss",
-    "æ": "ae",
-    "Æ": "AE",
-    "œ": "oe",
-    "Œ": "OE",
-    "ø": "o",
-    "Ø": "O",
-    "ł": "l",
-    "Ł": "L",
-    "\t": "    ",
-}
 
 
 class Fitted(NamedTuple):
@@ -41,11 +28,11 @@ def fitted(text: str, vocabulary: Vocabulary, unknown: str) -> Fitted:
 
     Args:
         unknown: error: only marks of typography are replaced, by those of a keyboard; skip: what
-            is unknown is left out; replace: it is the nearest known (without its accent, as a
-            keyboard writes it, in the other case), a space where white space is unknown, or
+            is unknown is left out; replace: it is the nearest known (as a keyboard writes it,
+            without its accent, in the other case), a space where white space is unknown, or
             left out.
     """
-    instead = _instead(text, vocabulary, unknown)
+    instead = _replacements(text, vocabulary, unknown)
     lacking = dict.fromkeys(c for c in text if ord(c) in instead) if instead else ()
     return Fitted(text.translate(instead), "".join(lacking))
 
@@ -56,7 +43,7 @@ def read_as(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | 
     Args:
         unknown: as for `fitted`; with error it is None, as a text with it is refused.
     """
-    instead = _instead(text, vocabulary, unknown)
+    instead = _replacements(text, vocabulary, unknown)
     return {chr(code): None if unknown == "error" else new for code, new in instead.items()}
 
 
@@ -66,12 +53,12 @@ def places_of(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
     Args:
         unknown: as for `fitted`.
     """
-    instead = _instead(text, vocabulary, unknown)
+    instead = _replacements(text, vocabulary, unknown)
     ids = {c: len(vocabulary.look_up(instead.get(ord(c), c))) for c in set(text)}
     return [place for place, c in enumerate(text) for _ in range(ids[c])]
 
 
-def _instead(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
+def _replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
     """What the characters of a text that a vocabulary lacks are read as, by code point."""
     if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
         return {}
@@ -83,16 +70,15 @@ def _instead(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
 
 
 def _nearest(character: str, vocabulary: Vocabulary) -> str:
-    plain = PLAIN.get(character, character)
-    without_marks = "".join(
-        c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c)
+    keyboard = MARKS.get(character, character)
+    without_accents = "".join(
+        c for c in unicodedata.normalize("NFKD", keyboard) if not unicodedata.combining(c)
     )
     space = " " if character.isspace() and character != "\r" else ""
-    for text in (plain, without_marks, *map(_other_case, (plain, without_marks)), space):
+    texts = (keyboard, without_accents)
+    # the lower case of ß in upper case is ss
+    cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
+    for text in (*texts, *cases, space):
         if text and (vocabulary.look_up(text) >= 0).all():
             return text
     return ""
-
-
-def _other_case(text: str) -> str:
-    return text.lower() if text.isupper() else text.upper()

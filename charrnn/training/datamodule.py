@@ -20,13 +20,12 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import EncodedText, SplitIds, open_data
+from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_sizes, open_data
 from charrnn.errors import InputError
-from charrnn.options.datasets import DataOptions
+from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
-from charrnn.streams import Streams, cut_streams, fitting_sizes
 from charrnn.text import primer
-from charrnn.text.prepare import prepare
+from charrnn.text.preprocessing import prepare
 from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
@@ -67,7 +66,7 @@ class TextDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.options = DataOptions(input_txt, **options)
-        self.options.require_one_text()
+        without_default_corpus(vars(self.options), ["data.corpus"])
         h5, json = self.options.input_h5, self.options.input_json
         self.files = (Path(h5), Path(json)) if h5 and json else None
         self.batch_size = self.options.batch_size or 32

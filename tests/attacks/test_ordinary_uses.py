@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -133,20 +132,6 @@ def test_by_the_printed_line(
     assert step_of(place / "run 1") >= 6
     if "callback" in use or "experiments" in use:
         assert "6" in next(place.rglob("counted")).read_text().split()
-
-
-def test_a_text_by_its_address_is_not_asked_for_again(
-    place: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    digest = hashlib.sha256(Path("corpus.txt").read_bytes()).hexdigest()
-    words = ["data.input_txt=null", "data.corpus=null", f"data.sha256={digest}"]
-    words += [f"data.url={place / 'corpus.txt'}", "trainer.max_steps=3"]
-    assert main(["train", *LINE, *words]) == 0
-    assert main(["train", "resume=run 1", "trainer.max_steps=4"]) == 0
-    Path("cache").rename("elsewhere")  # as on another machine
-    assert main(["train", "resume=run 1", "trainer.max_steps=5"]) == 2
-    assert "its data.url=" in capfd.readouterr().err
-    assert main(["train", "resume=run 1", "trainer.max_steps=5", "trust=true"]) == 0
 
 
 def test_a_checkpoint_alone(place: Path) -> None:

@@ -72,7 +72,6 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) 
     tampered(gift, put(*where.split("."), value=addressed(value, listener)))
     if where == "data.url":
         tampered(gift, put("data", "input_txt", value=None))
-        tampered(gift, put("data", "sha256", value="ab" * 32))
     tampered(gift, put("trust", value=True) if where != "trust" else lambda config: None)
     assert line in refused("train", "resume=gift", LONGER)
     if "is not taken" in line:

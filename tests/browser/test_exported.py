@@ -146,8 +146,8 @@ def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
     model = trained_model(vocabulary=Vocabulary(list(string.ascii_lowercase + ' "')))
     with opened(chromium, written(tmp_path, model)) as page:
         page.locator("#seed").evaluate("(field) => { field.value = 5; }")
-        page.locator("#text").fill("“É漢 Ærø” ")
-        expected = Model(model).generate(200, '"e aero" ', seed=5, num_samples=3, prime="text")
+        page.locator("#text").fill("“É漢 Zoë” ")
+        expected = Model(model).generate(200, '"e zoe" ', seed=5, num_samples=3, prime="text")
         until(lambda: cards(page) == expected)
 
 

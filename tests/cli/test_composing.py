@@ -34,9 +34,7 @@ FILES = {
     "schedule/mine.yaml": (
         "_target_: torch.optim.lr_scheduler.StepLR\n_partial_: true\nstep_size: 10\n"
     ),
-    "data/mine.yaml": (
-        f"defaults:\n  - /base/data@_here_\n\nurl: http://localhost/mine.txt\nsha256: {'ab' * 32}\n"
-    ),
+    "data/mine.yaml": ("defaults:\n  - /base/data@_here_\n\ninput_txt: mine.txt\nval_frac: 0.2\n"),
     "experiment/slow.yaml": (
         "# @package _global_\ndefaults:\n  - override /schedule: step\n"
         "schedule:\n  decay_every: 3\n"
@@ -271,7 +269,7 @@ def test_each_is_accepted(own: Any, tmp_path: Path) -> None:
     assert config.callbacks["counter"] == {"_target_": "own_parts.Counter", "every": 2}
     assert "checkpoints" in config.callbacks
     assert config.logger["plain"]["save_dir"] == str(tmp_path / "run")
-    assert config.data.sha256 == "ab" * 32
+    assert config.data.input_txt == "mine.txt"
     assert own("train", *MINE, "experiment=slow", "data.input_txt=x").code == 0
     assert own.asked[1].config.schedule["decay_every"] == 3
     assert own("train", "-m", *MINE, "logger=mine", "seed=1,2", "hydra.sweep.dir=out").code == 0
@@ -297,8 +295,8 @@ WRONG = [
     ("callbacks", "every: 2", "evry: 2", "own_parts.Counter takes no evry; did you mean every?"),
     ("logger", "name: plain", "nam: plain", "takes no nam; did you mean name?"),
     ("schedule", "step_size", "step_sise", "did you mean step_size?"),
-    ("data", "sha256", "sha265", "data.sha265"),
-    ("data", "ab" * 32, "ab" * 31, "64 hexadecimal digits"),
+    ("data", "val_frac", "val_frak", "data.val_frak"),
+    ("data", "0.2", "2", "data.val_frac=2"),
     ("data", "/base/data@_here_", "base", "data=base: no such choice"),
 ]
 

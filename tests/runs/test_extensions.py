@@ -78,7 +78,7 @@ def test_a_resume_builds_nothing_that_is_not_named_today(
     assert not (own / "counted").exists()
 
 
-@pytest.mark.parametrize("where", ["data.url", "optimizer.lr", "trainer.accelerator", "seed"])
+@pytest.mark.parametrize("where", ["data.encoding", "optimizer.lr", "trainer.accelerator", "seed"])
 def test_nothing_is_looked_up_in_a_strangers_run(
     own: Path,
     trained: Train,

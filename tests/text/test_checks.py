@@ -13,8 +13,6 @@ from charrnn import TextDataModule
 from charrnn.errors import InputError, shown
 from charrnn.options.datasets import DataOptions, SplitOptions, without_default_corpus
 
-SHA256 = "0f" * 32
-
 
 def refusal(check: Callable[[], Any]) -> str:
     with pytest.raises(InputError) as refused:
@@ -32,7 +30,6 @@ def test_encodings(name: str) -> None:
 BAD_ENCODINGS = ["utf-9", "", "hex", "rot13", "zip", "undefined", "utf-8\0", "x" * 10_000, None, 8]
 BAD_FRACTIONS = [-0.1, 1, float("nan"), float("inf"), "0.1", None]
 BAD_PATHS = ["", [], [""], ["a", 3], 5, ["a\0b"], "a\0b", "\0" * 10_000]
-BAD_ADDRESSES = ["", "a\0b", "http://[", "http://x:y/", "http://x/a b", "https://", "http://x/ü"]
 
 
 @pytest.mark.parametrize(
@@ -42,10 +39,7 @@ BAD_ADDRESSES = ["", "a\0b", "http://[", "http://x:y/", "http://x/a b", "https:/
         *(("val_frac", value, "must be at least 0 and below 1") for value in BAD_FRACTIONS),
         *(("test_frac", value, "must be at least 0 and below 1") for value in BAD_FRACTIONS),
         *(("input_txt", value, "") for value in BAD_PATHS),
-        *(("url", value, "must be a path, or an http(s) address") for value in BAD_ADDRESSES),
-        ("sha256", "abc", "must be the 64 hexadecimal digits"),
-        ("sha256", SHA256 + "0", "must be the 64 hexadecimal digits"),
-        ("line_ends", "dos", "must be one of keep, unix"),
+        ("lines", "sort", "must be one of auto, keep, shuffle"),
         ("batch_size", 0, "must be 1 or more"),
         ("seq_length", -1, "must be 1 or more"),
         ("input_txt", "-", "charrnn preprocess input_txt=-"),
@@ -64,11 +58,7 @@ def test_fractions_that_leave_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"url": "http://x/y"}, "data.url=http://x/y: give data.sha256= too"),
-        ({"url": "x", "sha256": SHA256, "corpus": "other"}, "has a checksum of its own"),
         ({"corpus": "other", "input_txt": "x.txt"}, "data.corpus=other: data.input_txt says"),
-        ({"url": "x", "input_txt": "x.txt"}, "data.url=x: data.input_txt says"),
-        ({"url": "x", "sha256": SHA256, "input_txt": "x.txt"}, "give one of the two"),
         ({"input_h5": "x.h5"}, "data.input_h5 and data.input_json belong together"),
         ({"input_json": "x.json"}, "data.input_h5 and data.input_json belong together"),
         ({"input_h5": "x", "input_json": "x", "input_txt": "x"}, "not both"),
@@ -79,18 +69,13 @@ def test_sources_that_contradict(options: dict[str, Any], line: str) -> None:
 
 
 def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
-    data = {"corpus": "other", "url": None, "sha256": None, "input_txt": None, "x": 1}
+    data = {"corpus": "other", "input_txt": None, "input_h5": None, "x": 1}
     chosen = without_default_corpus
     assert chosen(data, ()) == data
-    assert chosen({**data, "input_txt": "a"}, ["data.input_txt"])["corpus"] is None
-    assert chosen({**data, "input_h5": "a"}, [])["corpus"] is None
-    own = {**data, "url": "u", "sha256": SHA256}
-    assert chosen(own, ["data.url", "data.sha256"]) == {**own, "corpus": None}
-    assert chosen({**data, "url": "u"}, ["data.url"]) == {**data, "url": "u"}
     for other in ("input_txt", "input_h5"):
+        assert chosen({**data, other: "a"}, [])["corpus"] is None
         line = refusal(lambda other=other: chosen({**data, other: "a"}, ["data.corpus"]))
         assert line.startswith(f"data.corpus=other: data.{other} says")
-    assert "data.sha256 says" in refusal(lambda: chosen(own, ["data.corpus"]))
 
 
 def test_long_values_are_cut() -> None:

@@ -1,4 +1,4 @@
-"""`charrnn preprocess`, against a plain statement of what torch-rnn's script does."""
+"""`charrnn preprocess`, against a short statement of what torch-rnn's script does."""
 
 from __future__ import annotations
 
@@ -208,12 +208,11 @@ class TestFiles:
         Path(f"a{suffix}").write_bytes(b"plain" if damage == "another format" else truncated)
         assert f"a{suffix}: damaged, or no {suffix}" in refusal(f"a{suffix}", "encoding=bytes")
 
-    def test_each_has_its_mark_and_its_line_ends(self, folder: Path) -> None:
+    def test_each_has_its_mark(self, folder: Path) -> None:
         Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")
         Path("b.txt").write_bytes(b"\xef\xbb\xbf\nthree\x00\r\r\n")
         for words, expected in {
             (): "one\r\ntwo\ufeff\r\nthree\0\r\r\n",
-            ("line_ends=unix",): "one\ntwo\ufeff\nthree\0\n\n",
             ("encoding=latin-1",): "ï»¿one\r\ntwoï»¿\rï»¿\nthree\0\r\r\n",
         }.items():
             assert run("[a.txt,b.txt]", "output_h5=x.h5", *words) == 0
@@ -282,33 +281,24 @@ class TestOutputs:
         ("words", "line"),
         [
             (["-"], "output_h5=null: "),
-            (["[y.txt]"], "output_h5=null: "),
             (["*.txt"], "output_h5=null: "),
             (["x.h5"], "output_h5=x.h5: would overwrite the text"),
             (["x.json"], "output_json=x.json: would overwrite the text"),
             (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
-            (["y.txt", "output_h5=link"], "output_h5=link: would overwrite the text"),
             (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
             (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: exists and is no file"),
             (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-            (["y.txt", "output_json=."], "output_json=.: exists and is no file"),
             (["y.txt", "output_json=a\0b"], "holds a NUL"),
             (["missing.txt"], "missing.txt: no such file"),
-            (["y.txt/below"], "y.txt/below: no such file"),
             (["*.md"], "*.md: no *.txt below this folder, or no file of this glob"),
-            (["empty"], "empty: no *.txt below this folder"),
             (["broken"], "broken: no such file"),
-            (["pipe"], "pipe: is no regular file"),
             (["pipes"], "pipes/pipe.txt: is no regular file"),
-            (["/dev/zero", "output_h5=z.h5"], "/dev/zero: is no regular file"),
-            (["[y.txt,-]"], "-: standard input cannot be one of a list"),
+            (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
             (["x" * 5000], "cannot be read"),
             (["void.txt"], "void.txt: the text is empty"),
-            (["mark.txt"], "mark.txt: the text is empty"),
             (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
             (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
             (["y.txt", "encoding=utf-16"], "y.txt: not utf-16"),
-            (["puny", "encoding=idna"], "puny: not idna"),
         ],
     )
     def test_what_is_refused(
@@ -317,16 +307,12 @@ class TestOutputs:
         for name in ("x.h5", "x.json", "y.txt"):
             Path(name).write_text("tex")
         Path("void.txt").touch()
-        Path("mark.txt").write_bytes(codecs.BOM_UTF8)
         Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
         Path("cut.txt").write_bytes("aé".encode()[:-1])
-        Path("puny").write_bytes(b"xn--\xff")
         Path("link").symlink_to("y.txt")
         Path("broken").symlink_to("nowhere")
-        Path("empty").mkdir()
         Path("pipes").mkdir()
-        for name in ("pipe", "pipes/pipe.txt"):
-            os.mkfifo(name)
+        os.mkfifo("pipes/pipe.txt")
         assert line in refusal(*words)
 
     @pytest.mark.parametrize(
@@ -334,11 +320,8 @@ class TestOutputs:
         [
             ("text".encode("utf-16"), "is UTF-16; give its encoding (encoding=utf-16"),
             (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
-            ("text".encode("utf-32"), "is UTF-32; "),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
             (gzip.compress(b"text", mtime=0), "is packed by gzip; let its name end in .gz"),
-            (lzma.compress(b"text"), "is packed by xz; let its name end in .xz"),
-            (b"\x89HDF\r\n\x1a\n", "is HDF5"),
             (b"PK\x03\x04\xff", "is a zip archive, as .docx"),
             (b"Zo\xeb", "not utf-8 at byte 2 (0xeb): "),
         ],
@@ -377,18 +360,3 @@ class TestOutputs:
         assert result.returncode == 1
         assert result.stderr == "charrnn preprocess: x.h5: cannot be written (File too large)\n"
         assert listing() == before
-
-
-def test_characters_that_few_want_are_told(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for content, encoding, remark in (
-        (b"one\ntwo", "utf-8", None),
-        (b"one\r\ntwo", "utf-8", "line ends of Windows"),
-        (b"one\r\ntwo\0", "bytes", None),
-        ("one".encode("utf-16-le"), "utf-8", "encoding=utf-16-le"),
-    ):
-        Path("x.txt").write_bytes(content)
-        assert main(["preprocess", "input_txt=x.txt", f"encoding={encoding}"]) == 0
-        err = capsys.readouterr().err
-        assert err == "" if remark is None else err.count("\n") == 1 and remark in err

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.__main__ import main
-from charrnn.errors import InputError
-from charrnn.options.datasets import DataOptions, SplitOptions
+from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import split_sizes
 from charrnn.text.sorted_lists import HEAD, decided, shuffled
 from charrnn.text.vocabulary import Vocabulary
@@ -103,9 +102,3 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
     assert sum(map(len, found["auto"].values())) == total
     assert 0 <= 0.2 * total - len(found["auto"]["val"]) < 5
     assert len({line[0] for line in found["auto"]["val"].split("\n")[:-1]}) > 6
-
-
-@pytest.mark.parametrize("lines", ["sort", None])
-def test_what_cannot_be(lines: object) -> None:
-    with pytest.raises(InputError, match=f"data.lines={lines}: must be one of auto, keep, shuffle"):
-        DataOptions("x.txt", lines=lines)  # type: ignore[arg-type]

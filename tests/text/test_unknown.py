@@ -18,7 +18,7 @@ ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
         ("Zoë", "Zo", "Zoe"),
         ("don’t “go”", "dont go", 'don\'t "go"'),
         ("a—b…", "ab", "a-b..."),
-        ("a\tb\u00a0c", "abc", "a    b c"),
+        ("a\tb\u00a0c", "abc", "a b c"),
         ("ﬁn Straße", "n Strae", "fin Strasse"),
         ("a\r\nb", "a\nb", "a\nb"),
         ("smile 😀שלום\ud800", "smile ", "smile "),

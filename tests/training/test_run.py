@@ -106,9 +106,8 @@ def test_the_state_is_zero_at_the_start_of_an_epoch_and_carried_between(train: T
         "trainer.max_steps=40", "checkpoint_every=1000", "callbacks.checkpoints.keep_every=1"
     )
     config = checkpoint.read(run / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["facts"]
-    from charrnn.data import open_data
+    from charrnn.data import cut_streams, open_data
     from charrnn.network import network_of
-    from charrnn.streams import cut_streams
 
     data = open_data(Path(config["input_h5"]), Path(config["input_json"]))
     streams = cut_streams(data, "train", 4, 10)

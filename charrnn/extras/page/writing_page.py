@@ -8,7 +8,7 @@ from html import escape
 
 from charrnn.extras.page.packing import Chosen, packed, packed_counts
 from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
-from charrnn.text.unknown_characters import PLAIN
+from charrnn.text.unknown_characters import MARKS
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class About:
 
 def writing_page(chosen: Chosen, about: About) -> str:
     """The page as HTML, of the network with its counts."""
-    facts = {"about": asdict(about), "written": PLAIN}
+    facts = {"about": asdict(about), "written": MARKS}
     model, counts = packed(chosen.model, chosen.precision, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]

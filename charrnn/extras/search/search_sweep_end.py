@@ -166,7 +166,7 @@ def _of_the_run(run: Path) -> list[str]:
     for override in run_history.overrides(run):
         key, _, value = override.partition("=")
         names = conf.page("train").names()
-        kept = key in names and key not in ("sweep", "resume", "data.url")
+        kept = key in names and key not in ("sweep", "resume")
         if kept and "_target_" not in override and "${" not in override and ".." not in value:
             found.append(override)
     return found

@@ -40,7 +40,7 @@ export class Vocabulary {
 
   /**
    * The characters of a text, each with the ids of what it is in known characters: itself, or the
-   * nearest that is known, or nothing. As charrnn/text/unknown.py replaces them.
+   * nearest that is known, or nothing. As charrnn/text/unknown_characters.py replaces them.
    *
    * @returns {{text: string, ids: number[]}[]}
    */
@@ -52,12 +52,12 @@ export class Vocabulary {
   }
 
   #nearest(character) {
-    const plain = this.written.get(character) ?? character;
-    const unmarked = plain.normalize("NFKD").replace(/\p{M}/gu, "");
+    const keyboard = this.written.get(character) ?? character;
+    const withoutAccents = keyboard.normalize("NFKD").replace(/\p{M}/gu, "");
+    const texts = [keyboard, withoutAccents];
+    const cases = texts.flatMap((text) => [text.toUpperCase().toLowerCase(), text.toUpperCase()]);
     const space = /\s/u.test(character) && character !== "\r" ? " " : "";
-    const otherCase = (text) =>
-      text === text.toUpperCase() ? text.toLowerCase() : text.toUpperCase();
-    for (const text of [plain, unmarked, otherCase(plain), otherCase(unmarked), space]) {
+    for (const text of [...texts, ...cases, space]) {
       const ids = this.lookUp(text);
       if (text && !ids.includes(-1)) return ids;
     }
