@@ -60,12 +60,10 @@ def read(path: Path, classes: Collection[str]) -> Table:
         ValueError: why the file is not read, after the keys that lead to the reason.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        data = file.read(len(_BINARY_START))
-        is_binary = data == _BINARY_START
-        if not is_binary and not _ASCII_START.match(data):
-            raise ValueError("not a checkpoint of torch-rnn, nor any table of Torch7's")
-        data += file.read()
+    data = path.read_bytes()
+    is_binary = data.startswith(_BINARY_START)
+    if not is_binary and not _ASCII_START.match(data):
+        raise ValueError("not a checkpoint of torch-rnn, nor any table of Torch7's")
     reader = _Reader(_Binary(data) if is_binary else _Ascii(data), classes)
     try:
         table: Table = reader.value()
@@ -173,9 +171,10 @@ class _Reader:
             self.path.pop()
 
     def _read_object(self, index: int) -> None:
+        version = self.source.text(self._int())
+        if not re.fullmatch(rb"V \d+", version):
+            raise damaged("an object has no version")
         name = self.source.text(self._int())
-        if re.fullmatch(rb"V \d+", name):  # very old files have the class's name at once
-            name = self.source.text(self._int())
         class_name = name.decode("latin-1")
         if class_name in self.classes:
             made = self.objects[index] = Object(class_name)
@@ -198,14 +197,11 @@ class _Reader:
 def _view(storage: Any, sizes: Sequence[int], strides: Sequence[int], offset: int) -> Array | None:
     """The numbers of a tensor, not copied.
 
-    None if it is empty, reaches beyond its storage, or has holes or numbers that it holds twice:
-    no weight that Torch saves is so.
+    None if it is empty, reaches beyond its storage, or is not laid out in rows as Torch saves it.
     """
-    if not isinstance(storage, np.ndarray) or not sizes or min(*sizes, *strides) < 1:
+    size = math.prod(sizes)
+    rows = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
+    if not isinstance(storage, np.ndarray) or not sizes or min(sizes) < 1 or strides != rows:
         return None
-    size = 1 + sum((n - 1) * stride for n, stride in zip(sizes, strides, strict=True))
-    if not 0 <= offset <= storage.size - size or math.prod(sizes) != size:
-        return None
-    numbers = storage[offset : offset + size]
-    steps = [stride * numbers.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(numbers, sizes, steps, writeable=False)
+    numbers = storage[offset : offset + size] if offset >= 0 else storage[:0]
+    return numbers.reshape(sizes) if numbers.size == size else None

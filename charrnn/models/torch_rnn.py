@@ -6,9 +6,7 @@ nn.View where shapes change. Turned here into what `charrnn.network` expects:
 
 - a recurrent weight is (D + H, gates * H), inputs first; ours are two, each transposed,
 - an LSTM's gates are in the order i, f, o, g; PyTorch's are i, f, g, o,
-- there is one bias a layer; PyTorch's second is zero,
-- old batch normalization has running_std, 1 / sqrt(variance + eps), for running_var, and an eps
-  other than PyTorch's goes into the variance.
+- there is one bias a layer; PyTorch's second is zero.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ import numpy.typing as npt
 
 from charrnn.cells import CELLS
 from charrnn.errors import InputError, one_line
-from charrnn.models.torch7 import Object, Table, damaged, read, shown
+from charrnn.models.torch7 import Object, Table, read, shown
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
@@ -41,7 +39,6 @@ LETTERS = {
 NETWORK = re.compile(r"E(RB?D?)\1*L")
 # what we call its layers, and the order of their gates
 LAYERS = {"nn.LSTM": ("lstm", "ifog"), "nn.VanillaRNN": ("rnn", "h")}
-WEIGHTS = (b"weight", b"bias", b"running_mean", b"running_var", b"running_std")
 CHAR_RNN = (
     "a checkpoint of char-rnn, not of torch-rnn; its network is an nngraph program, "
     "which charrnn does not run: train it anew with `charrnn train`"
@@ -102,12 +99,6 @@ def _vocabulary(fields: Table) -> Vocabulary:
 def _network(
     modules: dict[str, list[Object]], vocabulary_size: int
 ) -> tuple[Architecture, Weights]:
-    everything = itertools.product(itertools.chain(*modules.values()), WEIGHTS)
-    parameters = [module.fields.get(name) for module, name in everything]
-    arrays = [parameter for parameter in parameters if isinstance(parameter, np.ndarray)]
-    # torch-rnn lays all parameters one after the other in one storage
-    if any(np.may_share_memory(one, other) for one, other in itertools.combinations(arrays, 2)):
-        raise damaged("its weights overlap")
     (embedding,), (decoder,), layers = modules["E"], modules["L"], modules["R"]
     kind, gates = LAYERS[layers[0].class_name]
     weights = {
@@ -123,15 +114,15 @@ def _network(
             weights[f"norms.{i}.{name}"] = weight
     if any(module.fields.get(b"v2") is False for module in modules["D"]):
         raise ValueError("nn.Dropout: of a form older than torch-rnn, which scales otherwise")
-    shares = {_number(module, "p") for module in modules["D"]} or {0.0}
-    if len(shares) > 1:
-        raise ValueError("nn.Dropout: its layers drop different shares")
+    shares = {module.fields.get(b"p") for module in modules["D"]} or {0.0}
+    if len(shares) > 1 or not all(isinstance(share, float) for share in shares):
+        raise ValueError("nn.Dropout: its layers do not drop one share")
     architecture = Architecture(
         kind=kind,
         embedding_size=weights["embedding.weight"].shape[1],
         hidden_size=weights["decoder.weight"].shape[1],
         num_layers=len(layers),
-        dropout=shares.pop(),
+        dropout=float(shares.pop()),
         batchnorm=bool(modules["B"]),
         vocabulary_size=vocabulary_size,
     )
@@ -156,19 +147,10 @@ def _recurrent(layer: Object, order: list[int]) -> Weights:
 
 
 def _norm(norm: Object) -> Weights:
-    names = ["weight", "bias", "running_mean"]
-    is_old = b"running_std" in norm.fields
-    found = {name: _weight(norm, name, 1) for name in names}
-    spread = _weight(norm, "running_std" if is_old else "running_var", 1).astype(np.float64)
-    with np.errstate(all="ignore"):
-        under_root = spread**-2 if is_old else spread + _number(norm, "eps")
-        # where even a variance of 0 is too much beside the network's eps, the weight makes it up
-        lacking = np.sqrt(BATCHNORM_EPS / np.minimum(under_root, BATCHNORM_EPS))
-        found["running_var"] = np.maximum(under_root - BATCHNORM_EPS, 0).astype(np.float32)
-    if lacking.shape != found["weight"].shape:
-        raise ValueError("nn.BatchNormalization: its tensors differ in size")
-    found["weight"] *= lacking.astype(np.float32)
-    return found
+    if norm.fields.get(b"eps") != BATCHNORM_EPS:
+        raise ValueError(f"nn.BatchNormalization: its eps is not {BATCHNORM_EPS}, torch-rnn's")
+    names = ("weight", "bias", "running_mean", "running_var")
+    return {name: _weight(norm, name, 1) for name in names}
 
 
 def _weight(module: Object, name: str, dimensions: int) -> npt.NDArray[np.float32]:
@@ -180,27 +162,19 @@ def _weight(module: Object, name: str, dimensions: int) -> npt.NDArray[np.float3
         return np.array(numbers, np.float32, order="C")
 
 
-def _number(module: Object, name: str) -> float:
-    value = module.fields.get(name.encode())
-    if not isinstance(value, float):
-        raise ValueError(f"{module.class_name}.{name}: missing")
-    return value
-
-
 def _facts(root: Table) -> dict[str, Any]:
     """What the file tells about its training, as plain values."""
-    options = root.get(b"opt")
-    texts = options if isinstance(options, dict) else {}
-    steps, train, val = (
+    train, val = (
         (_sequence(root.get(name)) or [None])[-1]
-        for name in (b"val_loss_history_it", b"train_loss_history", b"val_loss_history")
+        for name in (b"train_loss_history", b"val_loss_history")
     )
-    step = root.get(b"i", steps)  # older versions did not write i
-    facts = {"step": step, "train_loss": train, "val_loss": val}
+    facts: dict[str, Any] = {"step": root.get(b"i"), "train_loss": train, "val_loss": val}
     facts = {n: v for n, v in facts.items() if isinstance(v, float) and math.isfinite(v)}
     if "step" in facts:
         facts["step"] = int(facts["step"])
+    options = root.get(b"opt")
     for name in ("input_h5", "input_json"):
-        if isinstance(text := texts.get(name.encode()), bytes):
+        text = options.get(name.encode()) if isinstance(options, dict) else None
+        if isinstance(text, bytes):
             facts[name] = text.decode("utf-8", "replace")
     return {"source": "torch-rnn", **facts}

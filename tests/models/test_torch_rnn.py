@@ -128,19 +128,17 @@ FORMS: list[dict[str, Any]] = [
     {"kind": "rnn", "num_layers": 1},
     {"num_layers": 3, "sizes": (7, 4), "dtype": "f8"},
     {"batchnorm": True, "dropout": 0.5, "num_layers": 3},
-    {"batchnorm": True, "kind": "rnn", "eps": 1e-3},
-    {"batchnorm": True, "old_batchnorm": True, "eps": 1e-2},
+    {"batchnorm": True, "kind": "rnn"},
     {"dropout": 0.25, "one_storage": False},
 ]
 
 
 @BOTH
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("versions", [True, False], ids=["", "very old"])
-def test_every_form(form: dict[str, Any], ascii: bool, versions: bool, tmp_path: Path) -> None:
+def test_every_form(form: dict[str, Any], ascii: bool, tmp_path: Path) -> None:
     """One computed as torch-rnn's source says, in torch-rnn's layout, equals the network."""
     saved, reference = t7.checkpoint(TOKENS, **form)
-    model = read_model(written(tmp_path, saved, ascii=ascii, versions=versions))
+    model = read_model(written(tmp_path, saved, ascii=ascii))
     ids = np.random.default_rng(1).integers(0, len(TOKENS), 30)
     np.testing.assert_allclose(logits(model, ids), reference.logits(ids), **CLOSE)
     assert model.architecture.dropout == form.get("dropout", 0)
@@ -154,40 +152,14 @@ def test_every_form(form: dict[str, Any], ascii: bool, versions: bool, tmp_path:
     }
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["running_var", "running_std"])
-@pytest.mark.parametrize("eps", [1e-6, 1e-5, 1e-4])
-def test_units_that_never_varied(eps: float, old: bool, tmp_path: Path) -> None:
-    """An eps below PyTorch's is met too where the variance is smaller still."""
-    saved, reference = t7.checkpoint(TOKENS, batchnorm=True, eps=eps)
-    norms = t7.modules_of(saved, "nn.BatchNormalization")
-    for norm, expected in zip(norms, reference.norms, strict=True):
-        expected["running_var"][::2] = 0
-        variance = expected["running_var"].astype(np.float64)
-        del norm.fields["running_var"]
-        norm.fields["running_std" if old else "running_var"] = t7.tensor(
-            ((variance + eps) ** -0.5 if old else variance).astype(np.float32)
-        )
-    model = read_model(written(tmp_path, saved))
-    ids = np.arange(len(TOKENS))
-    np.testing.assert_allclose(logits(model, ids), reference.logits(ids), rtol=1e-4, atol=1e-4)
-
-
 @BOTH
-def test_vocabularies_strides_and_missing_facts(ascii: bool, tmp_path: Path) -> None:
+def test_vocabularies(ascii: bool, tmp_path: Path) -> None:
     tokens = [*"Zür ichß東京😀\n\0'\"", "\u2028", "\u0301"]
     saved, reference = t7.checkpoint(tokens, one_storage=False)
-    (linear,) = t7.modules_of(saved, "nn.Linear")
-    V, H = (weight := reference.decoder[0]).shape
-    transposed = t7.Storage(np.ascontiguousarray(weight.T).ravel())
-    linear.fields["weight"] = t7.Tensor(transposed, (V, H), (1, V))
-    del saved["i"], saved["opt"]
-    saved["train_loss_history"] = {}
     model = read_model(written(tmp_path, saved, ascii=ascii))
     assert model.vocabulary.characters == tokens
     ids = model.vocabulary.encode("Zürich 東京😀")
     np.testing.assert_allclose(logits(model, ids), reference.logits(ids), **CLOSE)
-    assert model.facts == {"source": "torch-rnn", "step": 3, "val_loss": 2.5}
-
     saved, _ = t7.checkpoint(["a", "[", "[200]", "[255]", "]"])
     vocabulary = read_model(written(tmp_path, saved, ascii=ascii)).vocabulary
     assert vocabulary.is_bytes
@@ -255,42 +227,42 @@ def net(change: Callable[[Any], Any]) -> Callable[[Any], None]:
 HUGE = 2**62
 CHANGES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda s: s.pop("model"), "not a checkpoint of torch-rnn .it holds val_loss_history, "),
-    (lambda s: s.update(model=t7.Function(b"\x1bLJ\x01os.exit()", tag=6)), "^model: a Lua func"),
-    (net(lambda f: f.update(x=t7.Function(b"\x1bLJ", tag=7))), "^model.x: a Lua function"),
-    (net(lambda f: f.update(x={1: t7.Function(b"\x1bLJ")})), "^model.x.1: a Lua function"),
-    (renamed("nn.LSTM", "nn.GRU", 1), r"^model\.net\.modules\.7: an object of nn\.GRU"),
-    (renamed("nn.LSTM", "nn.G\n\x1b[31mRU", 1), "no class of torch-rnn"),
+    *(
+        (
+            net(lambda f, tag=tag: f.update(x={1: t7.Function(b"\x1bLJ", tag=tag)})),
+            "^model.x.1: a Lua",
+        )
+        for tag in (6, 7, 8)
+    ),
+    (
+        renamed("nn.LSTM", "nn.G\n\x1b[31mRU", 1),
+        r"^model\.net\.modules\.7: .*no class of torch-rnn",
+    ),
     (renamed("nn.LSTM", "nn.VanillaRNN", 1), "not a network of torch-rnn"),
     (renamed("nn.Dropout", "nn.View", 1), "not a network of torch-rnn"),
     (view(kind="Cuda"), "torch.CudaTensor, which is no class"),
     (lambda s: s.update(protos={"rnn": t7.Torch("nn.gModule", {})}), "char-rnn"),
     (lambda s: s.update(model=s), "not a checkpoint of torch-rnn"),
     (net(lambda f: f.update(net=f)), "not a network"),
-    (net(lambda f: f["net"].fields.update(modules={})), "not a network"),
     (net(lambda f: f["net"].fields["modules"].pop(2)), "not a network"),
     (net(lambda f: f["idx_to_token"].pop(1)), "idx_to_token"),
     (net(lambda f: f["idx_to_token"].update({1: "word"})), "not one character"),
-    (net(lambda f: f["idx_to_token"].update({1: 5})), "idx_to_token"),
     (net(lambda f: f["idx_to_token"].update({1: b"\xfc"})), "utf-8"),
     (net(lambda f: f["idx_to_token"].popitem()), r"\(26, 3\), not \(25, 3\)"),
     (field("nn.Dropout", "v2", False), "scales otherwise"),
-    (field("nn.Dropout", "p", 0.25), "different shares"),
-    (field("nn.Dropout", "p", ""), "nn.Dropout.p: missing"),
-    (field("nn.BatchNormalization", "eps", ""), "eps: missing"),
+    *((field("nn.Dropout", "p", value), "one share") for value in (0.25, "")),
+    (field("nn.BatchNormalization", "eps", 1e-3), "its eps"),
     (field("nn.BatchNormalization", "running_var", t7.tensor(np.ones(3, "f4"))), "."),
-    (field("nn.Linear", "weight", ""), "nn.Linear.weight: no tensor of floats"),
-    (field("nn.Linear", "weight", t7.empty()), "nn.Linear.weight: no tensor of floats"),
-    (field("nn.Linear", "weight", t7.tensor(np.ones((26, 5), np.int64))), "no tensor of floats"),
+    *(
+        (field("nn.Linear", "weight", value), "nn.Linear.weight: no tensor of floats")
+        for value in ("", t7.empty(), t7.tensor(np.ones((26, 5), np.int64)))
+    ),
     (field("nn.LSTM", "bias", t7.tensor(np.ones(21, "f4"))), "does not fit"),
     (field("nn.Linear", "bias", t7.tensor(np.full(26, np.nan, "f4"))), "not finite"),
-    *((view(sizes=sizes), "no tensor") for sizes in ((HUGE, 5), (2, HUGE), (-1, 5), (0, 5))),
-    *((view(strides=strides), "no tensor") for strides in ((HUGE, 1), (0, 0), (-5, 1), (7, 1))),
+    *((view(sizes=sizes), "no tensor") for sizes in ((HUGE, 5), (-1, 5), (0, 5))),
+    *((view(strides=strides), "no tensor") for strides in ((HUGE, 1), (0, 0), (1, 26))),
     *((view(offset=offset), "no tensor") for offset in (HUGE, -2, 10**4)),
-    (
-        lambda s: view(offset=t7.modules_of(s, "nn.Linear")[0].fields["weight"].offset - 1)(s),
-        "over",
-    ),
-    *((view(size=size), "damaged") for size in (HUGE, -1, 10**9)),
+    *((view(size=size), "damaged") for size in (HUGE, -1)),
 ]
 
 
@@ -323,49 +295,31 @@ def test_other_files(content: bytes, tmp_path: Path) -> None:
 
 # -- damaged ---------------------------------------------------------------------------
 
-CLASS_NAME = re.compile(rb"(?:nn|torch)\.[A-Za-z]+")
-SIZES = [2**62, 2**63 - 1, -1, 0, 1, 2, 3, 2**31 - 1, -(2**31), 2**40, 10**5000]
-CLASSES = b"torch.CudaTensor torch.FloatStorage torch.LongTensor nn.LSTM nn.View os.execute".split()
+NAME = re.compile(rb"(?:nn|torch)\.[A-Za-z]+")
 
 
 def damage(dice: random.Random, data: bytes) -> bytes:
-    """A change: anywhere, or where tags, names and sizes are."""
-    ascii = data[:1] == b"3"
-    at, size = dice.randrange(len(data)), dice.randrange(1, 100)
-    names = list(CLASS_NAME.finditer(data))
-    name = dice.choice(names)
-    kind = dice.randrange(8)
+    """A change anywhere, or in the tags, names, sizes and numbers around a class's name."""
+    at, size, kind = dice.randrange(len(data)), dice.randrange(1, 100), dice.randrange(6)
+    if kind > 3:
+        name = dice.choice(list(NAME.finditer(data)))
+        at = min(len(data) - 1, max(0, dice.choice([name.start(), name.end()]) + size // 2 - 25))
     if kind == 0:
         return data[:at]
-    if kind < 3:
-        at = at if kind == 1 else min(len(data) - 1, max(0, name.start() + dice.randrange(-40, 99)))
-        return data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :]
-    if kind == 3:
+    if kind == 1:
         return data[:at] + data[at + size :]
-    if kind == 4:
+    if kind == 2:
         return data[: at + size] + data[at:]
-    if kind == 5:  # another class, with the length before it
-        old, new = (
-            (b"%d\n%s" if ascii else struct.pack("<i", len(n)) + b"%.0d%s") % (len(n) * ascii, n)
-            for n in (name[0], dice.choice(CLASSES))
-        )
-        return data[: name.end() - len(old)] + new + data[name.end() :]
-    if kind == 6:  # a function
-        tag = dice.choice(list(re.finditer(rb"\n[1-5]\n" if ascii else rb"[\1-\5]\0\0\0", data)))
-        new = b"\n8\n" if ascii else struct.pack("<i", 8)
-        return data[: tag.start()] + new + data[tag.end() :]
-    value = dice.choice([*SIZES, dice.randrange(40)])  # a size, an index or a tag
-    if ascii:
-        number = dice.choice(list(re.finditer(rb"(?<=\n)-?\d+(?=[ \n])", data)))
-        digits = b"1" + b"0" * 5000 if value > 2**64 else b"%d" % value
-        return data[: number.start()] + digits + data[number.end() :]
-    at = dice.choice([name.start() - 4, name.start() - 15, name.end(), name.end() + 4])
-    new = struct.pack("<q", min(value, 2**63 - 1))[: dice.choice([4, 8])]
-    return data[:at] + new + data[at + len(new) :]
+    if kind == 3:
+        return data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :]
+    if kind == 4 and data[:1] != b"3":  # a size, an index or a tag
+        new = struct.pack("<q", dice.choice([2**62, -1, 0, 2**31 - 1, 2**40, dice.randrange(9)]))
+        return data[:at] + new + data[at + len(new) :]
+    return data[:at] + dice.choice([b"\n8\n", b"9" * 5000, b"-", b"torch.Cuda"]) + data[at:]
 
 
 def run(path: Path, content: bytes, seeds: range) -> set[str]:
-    """Each damaged file is refused in a line, or the model but for a number; memory is bounded."""
+    """Each damaged file is refused in a line, or the model but for a number; in little memory."""
     path.write_bytes(content)
     original = read_model(path)
     outcomes = set()
@@ -379,17 +333,10 @@ def run(path: Path, content: bytes, seeds: range) -> set[str]:
             refusal(path)
             outcomes.add("refused")
         else:
-            dropout = original.architecture.dropout
-            assert {**vars(model.architecture), "dropout": dropout} == vars(original.architecture)
-            pairs = zip(model.vocabulary.characters, original.vocabulary.characters, strict=True)
-            assert sum(one != other for one, other in pairs) <= 1
-            changed = {
-                name: np.count_nonzero(model.weights[name] != weight)
-                for name, weight in original.weights.items()
-                if not np.array_equal(model.weights[name], weight)
-            }
-            assert len(changed) <= 1, (seed, changed)  # eps is one number, and stands in them all
-            assert all(n == 1 or "running_var" in name for name, n in changed.items()), seed
+            assert model.architecture.shapes() == original.architecture.shapes()
+            pairs = [(model.weights[name], weight) for name, weight in original.weights.items()]
+            changed = sum(np.count_nonzero(one != other) for one, other in pairs)
+            assert changed <= 1, (seed, changed)
             outcomes.add("read" if changed else "unchanged")
         assert tracemalloc.get_traced_memory()[1] - before < 20_000_000, seed
     return outcomes

@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+EPS = 1e-5  # of torch-rnn's batch normalization
 NIL, NUMBER, STRING, TABLE, OBJECT, BOOLEAN, _, _, FUNCTION = range(9)
 
 
 @dataclass(eq=False)
 class Torch:
-    """An object of a class; version None writes no version, as very old Torch did."""
+    """An object of a class."""
 
     class_name: str
     fields: Any
-    version: int | None = 1
+    version: int = 1
 
 
 @dataclass(eq=False)
@@ -72,9 +73,8 @@ def table(*values: Any) -> dict[Any, Any]:
 
 
 class _Writer:
-    def __init__(self, ascii: bool, versions: bool) -> None:
+    def __init__(self, ascii: bool) -> None:
         self.ascii = ascii
-        self.versions = versions
         self.out: list[bytes] = []
         self.numbers_of: dict[int, int] = {}
         self.kept: list[Any] = []  # so that no id is used twice
@@ -146,15 +146,14 @@ class _Writer:
             self.longs([value.offset + 1])
             self.value(value.storage)
 
-    def header(self, class_name: str, version: int | None) -> None:
-        if version is not None and self.versions:
-            self.string(f"V {version}".encode())
+    def header(self, class_name: str, version: int) -> None:
+        self.string(f"V {version}".encode())
         self.string(class_name.encode())
 
 
-def dumps(value: Any, *, ascii: bool = False, versions: bool = True) -> bytes:
-    """A Torch7 file of `value`; without `versions` as from before classes had any."""
-    writer = _Writer(ascii, versions)
+def dumps(value: Any, *, ascii: bool = False) -> bytes:
+    """A Torch7 file of `value`."""
+    writer = _Writer(ascii)
     writer.value(value)
     return b"".join(writer.out)
 
@@ -169,7 +168,6 @@ class Reference:
     recurrent: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # (D + H, G), (G,)
     norms: list[dict[str, npt.NDArray[Any]]]
     decoder: tuple[npt.NDArray[Any], npt.NDArray[Any]]  # (V, H), (V,)
-    eps: float
 
     def logits(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """ids (T,) from 0 -> logits (T, V), from the zero state."""
@@ -178,7 +176,7 @@ class Reference:
             x = np.stack(list(self._steps(x, weight.astype(np.float64), bias)))
             if self.norms:
                 norm = self.norms[i]
-                x = (x - norm["running_mean"]) / np.sqrt(norm["running_var"] + self.eps)
+                x = (x - norm["running_mean"]) / np.sqrt(norm["running_var"] + EPS)
                 x = x * norm["weight"] + norm["bias"]
         return x @ self.decoder[0].T + self.decoder[1]
 
@@ -203,9 +201,7 @@ def checkpoint(
     sizes: tuple[int, int] = (3, 5),
     num_layers: int = 2,
     batchnorm: bool = False,
-    old_batchnorm: bool = False,
     dropout: float = 0.0,
-    eps: float = 1e-5,
     dtype: str = "f4",
     one_storage: bool = True,
     seed: int = 0,
@@ -214,7 +210,6 @@ def checkpoint(
 
     Args:
         sizes: D and H.
-        old_batchnorm: with running_std, as version 1 of the class had it.
         one_storage: all parameters are views of one storage, as after getParameters().
     """
     rng = np.random.default_rng(seed)
@@ -239,7 +234,6 @@ def checkpoint(
             for _ in range(num_layers if batchnorm else 0)
         ],
         decoder=(draw(V, H), draw(V)),
-        eps=eps,
     )
 
     parameters: list[Tensor] = []
@@ -276,12 +270,7 @@ def checkpoint(
             norm = {name: tensor(n) for name, n in reference.norms[i].items()}
             norm["weight"] = parameter(reference.norms[i]["weight"])
             norm["bias"] = parameter(reference.norms[i]["bias"])
-            if old_batchnorm:
-                std = (reference.norms[i]["running_var"] + eps) ** -0.5
-                del norm["running_var"]
-                norm["running_std"] = tensor(std.astype(dtype))
-            version = 1 if old_batchnorm else 2
-            made = module("nn.BatchNormalization", version, eps=eps, momentum=0.1, **norm)
+            made = module("nn.BatchNormalization", 2, eps=EPS, momentum=0.1, **norm)
             modules += [view(3), made, view(2)]
         if dropout:
             modules.append(module("nn.Dropout", p=dropout, v2=True, noise=empty()))
