@@ -1,8 +1,9 @@
-"""Networks whose probabilities are averaged, with the face of one network.
+"""Networks whose probabilities are averaged, or mixed with counts, with the face of one network.
 
 The logits of an ensemble are ln(weighted mean of the members' softmaxes), whose own softmax that
-mean is; its state is the members' layers, one member after the other. So whatever takes a network
-takes an ensemble: evaluation, the torch engine.
+mean is; its state is the members' layers, one member after the other. Those of a mix with counts
+are its ln p, and the nodes (N, K) of the table's contexts are the last entry of its state. So
+whatever takes a network takes these: evaluation, the torch engine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts.counted_network import CountedNetwork
+from charrnn.counts import Counts
 from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.network import Network, State, network_of
 
@@ -52,6 +53,31 @@ class NetworkEnsemble(nn.Module):
             carried += after
             first += layers
         return torch.stack(logs).logsumexp(0), carried
+
+
+class CountedNetwork(nn.Module):
+    """A network, or an ensemble, mixed with counts.
+
+    It is not called where the counts' weights leave it no say.
+    """
+
+    def __init__(self, network: Network | NetworkEnsemble, counts: Counts) -> None:
+        super().__init__()
+        self.network = network
+        self.counts = counts
+        self.architecture = network.architecture
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        table = self.counts.table
+        nodes = table.beginning(len(ids)) if state is None else state[-1][0].cpu().numpy()
+        p, lengths, nodes = table.read(ids.cpu().numpy(), nodes)
+        weights = torch.from_numpy(self.counts.by_length[lengths]).to(ids.device)
+        scores = weights[..., 1:] * torch.from_numpy(p).to(ids.device).log_()
+        carried: State = [] if state is None else state[:-1]
+        if self.counts.needs_network:
+            logits, carried = self.network(ids, carried or None)
+            scores = scores + weights[..., :1] * logits.float()
+        return F.log_softmax(scores, -1), [*carried, (torch.from_numpy(nodes).to(ids.device),)]
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork

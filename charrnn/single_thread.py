@@ -7,6 +7,7 @@ for any that another program keeps from its core: with both cores busy, 4 stream
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,6 @@ _controller = ThreadpoolController()
 _lock = threading.Lock()
 _inside = 0  # threads of this process
 _limits: Any = None
-_torch_worker: ThreadPoolExecutor | None = None
 
 
 @contextmanager
@@ -43,20 +43,27 @@ def single_blas_thread() -> Iterator[None]:
                 _limits.restore_original_limits()
 
 
-def torch_worker() -> ThreadPoolExecutor:
-    """A thread in which torch uses one core for each operation.
+def torch_threads(count: int) -> ThreadPoolExecutor:
+    """So many threads, in each of which torch uses one core for each operation.
 
     torch and its libraries keep that number for each thread, so no other's changes.
     """
-    global _torch_worker
     import torch
 
+    pool = ThreadPoolExecutor(
+        count, "charrnn-torch", initializer=torch.set_num_threads, initargs=(1,)
+    )
+    started = threading.Barrier(count + 1)
     with _lock:
-        if _torch_worker is None:
-            before = torch.get_num_threads()
-            _torch_worker = ThreadPoolExecutor(
-                1, "charrnn-torch", initializer=torch.set_num_threads, initargs=(1,)
-            )
-            _torch_worker.submit(int).result()
-            torch.set_num_threads(before)  # which threads that are yet to come begin with
-        return _torch_worker
+        before = torch.get_num_threads()
+        for _ in range(count):
+            pool.submit(started.wait)
+        started.wait()
+        torch.set_num_threads(before)  # which threads that are yet to come begin with
+    return pool
+
+
+@functools.cache
+def torch_worker() -> ThreadPoolExecutor:
+    """One such thread, which stays."""
+    return torch_threads(1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,52 +101,30 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
     return _table(list(_levels(ids, vocabulary_size, context)), vocabulary_size, context)
 
 
-class Counted(NamedTuple):
-    """A text counted with the context that predicts another one best.
-
-    Attributes:
-        loss: of the other text, in nats per character, as one stream.
-        is_cut: a longer context might be better, but would have more than `MAX_NODES` nodes.
-    """
-
-    table: CountTable
-    loss: float
-    is_cut: bool
-
-
 def best_context(
-    ids: Ids,
-    held_out: Ids,
-    vocabulary_size: int,
-    most: int = MAX_CONTEXT,
-    goes_on: Callable[[], bool] = lambda: True,
-) -> Counted | None:
+    ids: Ids, held_out: Ids, vocabulary_size: int, most: int = MAX_CONTEXT
+) -> tuple[CountTable, float]:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.
 
-    Of a long one its beginning says so; the loss is that of all of it.
+    Of a long one its beginning says so. A longer context than 1 is not tried where its table would
+    have more than `MAX_NODES` nodes.
 
     Args:
         ids, held_out: (n,) and (m,) with m >= 2, from 0.
-        goes_on: asked several times a second; when it says no, there is no table.
+
+    Returns:
+        The table, and the loss of all of the other text, in nats per character, as one stream.
     """
     levels: list[_Level] = []
-    is_cut = False
     for level in _levels(ids, vocabulary_size, max(1, min(most, len(ids) - 1))):
-        if not goes_on():
-            return None
         levels.append(level)
-        if is_cut := len(levels) > 2 and _nodes(levels) > MAX_NODES:
+        if len(levels) > 2 and _nodes(levels) > MAX_NODES:
+            levels.pop()
             break
-    tried: list[tuple[float, CountTable]] = []
-    for context in range(1, len(levels) - is_cut):
-        if not goes_on():
-            return None
-        table = _table(levels, vocabulary_size, context)
-        tried.append((_loss(table, held_out[: TRIED + 1]), table))
+    tables = (_table(levels, vocabulary_size, context) for context in range(1, len(levels)))
+    tried = [(_loss(table, held_out[: TRIED + 1]), table) for table in tables]
     loss, best = min(tried, key=lambda pair: pair[0])
-    if len(held_out) > TRIED + 1:
-        loss = _loss(best, held_out)
-    return Counted(best, loss, is_cut and best is tried[-1][1])
+    return best, loss if len(held_out) <= TRIED + 1 else _loss(best, held_out)
 
 
 def _loss(table: CountTable, ids: Ids) -> float:

@@ -20,6 +20,7 @@ Nodes are numbered level by level, children of one node in a row, by their ids.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,35 +105,31 @@ class CountTable:
         Raises:
             ValueError, KeyError: it is none.
         """
-        for name in _ARRAYS:
-            values = arrays[name]
-            if values.ndim != 1 or values.dtype.kind != "u" or values.max(initial=0) > _LARGEST:
-                raise ValueError(f"its {name} of counts are no row of whole numbers")
-        characters, counts, many, children, dropped = (
-            np.ascontiguousarray(arrays[name], np.int32) for name in _ARRAYS
-        )
-        stands_apart = counts >= _MANY
-        if stands_apart.sum() != len(many) or many.min(initial=_MANY) < _MANY:
-            raise ValueError("its large counts are not those of its counts")
-        counts[stands_apart] = many
-        nodes, inner = len(characters), len(children)
+        given = [arrays[name] for name in _ARRAYS]
+        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in given):
+            raise ValueError("its counts are no rows of whole numbers")
+        characters, counts, many, children, dropped = (np.array(v, np.int32) for v in given)
+        nodes, inner, stands_apart = len(characters), len(children), counts >= _MANY
         if not (
             1 <= context <= LONGEST_CONTEXT
-            and 1 <= inner <= nodes
             and len(counts) == nodes == 1 + children.sum(dtype=np.int64)
-            and len(dropped) == inner
+            and 1 <= inner == len(dropped) <= nodes
+            and len(many) == stands_apart.sum()
         ):
             raise ValueError("its counts are not those of a text")
+        counts[stands_apart] = many
         table = cls(vocabulary_size, context, characters, counts, children, dropped)
-        if nodes > 1:
-            if characters.max() >= vocabulary_size or counts[1:].min() < 1:
-                raise ValueError("its counts are not those of this vocabulary")
-            # children are in order and different, and there are as many levels as are said
-            is_first = np.zeros(nodes + 1, bool)
-            is_first[table.starts] = True
-            in_order = (characters[2:] > characters[1:-1]) | is_first[2:-1]
-            if not in_order.all() or len(table.levels) != context + 3 or table.levels[-2] != inner:
-                raise ValueError("its counts are not in order")
+        # children are in order and different, and there are as many levels as are said
+        is_first = np.zeros(nodes + 1, bool)
+        is_first[table.starts] = True
+        if nodes > 1 and not (
+            characters.max() < vocabulary_size
+            and counts[1:].min() > 0
+            and ((characters[2:] > characters[1:-1]) | is_first[2:-1]).all()
+            and len(table.levels) == context + 3
+            and table.levels[-2] == inner
+        ):
+            raise ValueError("its counts are not those of a text of this vocabulary")
         return table
 
     @cached_property
@@ -143,7 +140,10 @@ class CountTable:
     @cached_property
     def discounts(self) -> npt.NDArray[np.float64]:
         """(K + 1, 3), what is taken from counts of 1, 2, and more, by the context's length."""
-        return np.array([discounts_of(k, self.context) for k in range(self.context + 1)])
+        below = [DISCOUNTS] * self.context
+        if self.context > 1:
+            below[-1] = DISCOUNTS_BELOW_TOP
+        return np.array([*below, DISCOUNTS_TOP])
 
     @cached_property
     def levels(self) -> list[int]:
@@ -248,6 +248,37 @@ class CountTable:
         found[:, 1:] *= shorter[:, 1:] > 0
         return found.astype(np.int32)
 
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview]:
+        """Characters and starts, whose numbers are faster taken one by one."""
+        return self.characters.data, self.starts.data
+
+    def after_one(self, id_: int, state: Nodes) -> Nodes:
+        """The same of one stream (K,)."""
+        characters, starts = self._views
+        after: list[int] = []
+        for node in [0, *state.tolist()][: self.context]:
+            if after and not node:
+                break
+            end = starts[node + 1]
+            child = bisect_left(characters, id_, starts[node], end)
+            if child == end or characters[child] != id_:
+                break
+            after.append(child)
+        return np.array(after + [0] * (self.context - len(after)), np.int32)
+
+    def predicted_one(self, state: Nodes) -> Floats:
+        """p (V,) of the next character of one stream (K,).
+
+        The compiled loop adds up in the same order, and rounds to float32 at the same places.
+        """
+        p = self.unigram.copy()
+        for node in state[: np.count_nonzero(state)].tolist():
+            children = slice(self.starts[node], self.starts[node + 1])
+            p *= self.left[node]
+            p[self.characters[children]] += self.mass[children]
+        return p
+
     def predicted(self, nodes: npt.NDArray[Any]) -> Floats:
         """p (P, V) of the character after contexts (P, K), as states have them."""
         p = np.empty((len(nodes), self.vocabulary_size), np.float32)
@@ -292,10 +323,3 @@ class CountTable:
             is_known = (at > 0) & (self.children[at] > 0)
             p = np.where(is_known, self.left[at] * p + self.mass[longer], p)
         return -float(np.log(p).sum()), nodes[-2:-1]
-
-
-def discounts_of(length: int, context: int) -> tuple[float, float, float]:
-    """What is taken from counts of 1, 2, and more after contexts of a length, of K at most."""
-    if length == context:
-        return DISCOUNTS_TOP
-    return DISCOUNTS_BELOW_TOP if length == context - 1 and length else DISCOUNTS

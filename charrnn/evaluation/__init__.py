@@ -1,14 +1,18 @@
 """How well a network predicts a text.
 
-losses   a loss and its units; the lines of a text by how badly they were predicted
-rows     rows of a text, run side by side
-stream   the loss of a text as one stream: validation, `evaluate`, Python alike
-windows  that of windows which each begin at the zero state
+losses  a loss and its units; the lines of a text by how badly they were predicted
+rows    rows of a text, run side by side
+stream  the loss of a text, as one stream or in windows: validation, `evaluate`, Python alike
 """
 
 from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
-from charrnn.evaluation.stream import character_losses, part_loss, score_ids, stream_loss
-from charrnn.evaluation.windows import windows_loss
+from charrnn.evaluation.stream import (
+    character_losses,
+    part_loss,
+    score_ids,
+    stream_loss,
+    windows_loss,
+)
 
 __all__ = [
     "Line",

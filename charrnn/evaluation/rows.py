@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from charrnn.data import SplitIds
 from charrnn.evaluation.losses import losses_of
 from charrnn.network import State
 from charrnn.network_ensemble import AnyNetwork, is_normalized
+from charrnn.single_thread import torch_threads
 
 CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21
@@ -90,8 +90,8 @@ def columns_at_once(rows: int, vocabulary_size: int) -> int:
 def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
     """Run through iterators, each in one thread of its own; the sum of all that they yield.
 
-    A single one has one, too: it is short, and torch's threads would wait for one another at
-    each of its small products, on a machine with other work for minutes.
+    A single one has one, too: torch's threads would wait for one another at each of its small
+    products, on a machine with other work for minutes.
     """
     stopped = threading.Event()
 
@@ -104,12 +104,11 @@ def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
                     break
         return total
 
-    with one_thread(), ThreadPoolExecutor(max(1, len(tasks) - 1), "evaluation") as pool:
-        others = [pool.submit(run, task) for task in tasks[1:]]
+    with torch_threads(len(tasks)) as pool:
         try:
-            return run(tasks[0]) + sum(other.result() for other in others)
+            return sum(pool.map(run, tasks))
         finally:
-            stopped.set()  # an interrupt reaches one thread only
+            stopped.set()  # an interrupt reaches the main thread only
 
 
 @contextmanager
@@ -121,14 +120,3 @@ def evaluating(network: AnyNetwork) -> Iterator[None]:
         yield
     finally:
         network.train(was_training)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread for each operation."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

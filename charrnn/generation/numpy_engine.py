@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from charrnn.counts import Counts, Walk
+from charrnn.counts import Counts
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded
@@ -288,7 +288,7 @@ class NumpyCounts:
     ) -> None:
         self._network = network if counts.needs_network else None
         self._table, self._by_length = counts.table, counts.by_length
-        self._walk, self._log, self._walks = Walk(counts.table), log, walks
+        self._log, self._walks = log, walks
 
     def advance(self, ids: Ids, state: State) -> State:
         *carried, (nodes,) = state
@@ -296,16 +296,15 @@ class NumpyCounts:
             carried = self._network.advance(ids, carried)
         if len(ids) > _FEW:
             return [*carried, (self._table.after_each(ids, nodes),)]
-        walk = self._walk
-        each = zip(nodes, ids.tolist(), strict=True)
-        return [*carried, (np.stack([walk.state(walk.after(walk.nodes(n), i)) for n, i in each]),)]
+        each = zip(ids.tolist(), nodes, strict=True)
+        return [*carried, (np.stack([self._table.after_one(id_, own) for id_, own in each]),)]
 
     def logits(self, state: State) -> Array | Floats:
         *carried, (nodes,) = state
         if len(nodes) > _FEW and not self._walks:
             p = self._table.predicted(nodes)
         else:
-            p = np.stack([self._walk.predicted(self._walk.nodes(each)) for each in nodes])
+            p = np.stack([self._table.predicted_one(own) for own in nodes])
         of_network, of_counts = self._by_length[np.count_nonzero(nodes, 1)].T[..., None]
         scores: Array | Floats = of_counts * self._log(p)
         if self._network is not None:

@@ -114,15 +114,15 @@ def _network(
             weights[f"norms.{i}.{name}"] = weight
     if any(module.fields.get(b"v2") is False for module in modules["D"]):
         raise ValueError("nn.Dropout: of a form older than torch-rnn, which scales otherwise")
-    shares = {module.fields.get(b"p") for module in modules["D"]} or {0.0}
-    if len(shares) > 1 or not all(isinstance(share, float) for share in shares):
+    dropout, *others = {module.fields.get(b"p") for module in modules["D"]} or {0.0}
+    if others or not isinstance(dropout, float):
         raise ValueError("nn.Dropout: its layers do not drop one share")
     architecture = Architecture(
         kind=kind,
         embedding_size=weights["embedding.weight"].shape[1],
         hidden_size=weights["decoder.weight"].shape[1],
         num_layers=len(layers),
-        dropout=float(shares.pop()),
+        dropout=dropout,
         batchnorm=bool(modules["B"]),
         vocabulary_size=vocabulary_size,
     )

@@ -76,9 +76,6 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.run.signals.defer()
-        for callback in trainer.callbacks:
-            if isinstance(callback, CharacterCounts):
-                callback.goes_on = lambda: self.run.signals.received is None
         self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.parsing import AttributeDict
@@ -23,7 +25,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from charrnn.errors import InputError
-from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
@@ -108,7 +109,7 @@ class LanguageModel(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.last_lr = 0.0
         self.non_finite = NonFiniteGuard()
-        self.validation_logits: KeptLogits | None = None
+        self.validation_logits: npt.NDArray[np.float16] | None = None
         self._sharded_loss: BatchShardedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._loaded_facts: dict[str, Any] = {}

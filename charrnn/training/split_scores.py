@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.evaluation import part_loss
-from charrnn.evaluation.kept_logits import KeptLogits
 from charrnn.network import Network, State
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText
@@ -32,10 +33,10 @@ class SplitScores:
 
     Args:
         module: a `LanguageModel` with a trainer.
-        logits: are filled with those of the text, if they are given.
+        logits: (P, V), are filled with those of the first loader's text; see `part_loss`.
     """
 
-    def __init__(self, module: Any, logits: KeptLogits | None = None) -> None:
+    def __init__(self, module: Any, logits: npt.NDArray[np.float16] | None = None) -> None:
         self.module = module
         self.trainer: L.Trainer = module.trainer
         self.network: Network = module.network
@@ -51,7 +52,7 @@ class SplitScores:
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = part_loss(
                     self.network, batch.ids, rank, world_size,
-                    threads=self.threads, kept=self.logits,
+                    threads=self.threads, logits=None if loader else self.logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
             else:

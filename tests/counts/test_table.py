@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
-from charrnn.counts import CountTable, Walk, best_context, count, passages
-from charrnn.counts.table import discounts_of
+from charrnn.counts import CountTable, best_context, count, passages
 
 RNG = np.random.default_rng(0)
 TEXTS = {
@@ -44,7 +42,8 @@ def plain(text, size, context, before):
         total = sum(after.values())
         if not total:
             break
-        discounts = discounts_of(k, context)
+        near = k == context - 1 and k > 0
+        discounts = (1, 1.5, 2) if k == context else (0.9, 1.4, 1.65) if near else (0.8, 1.15, 1.4)
         taken = {c: min(times, discounts[min(times, 3) - 1]) for c, times in after.items()}
         left = sum(taken.values()) / total
         p = [left * p[c] + (after[c] - taken.get(c, 0)) / total for c in range(size)]
@@ -86,13 +85,12 @@ def test_every_way_of_reading_is_the_same():
         parts.append(p)
     np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
     np.testing.assert_array_equal(state, end)
-    walk, nodes, state = Walk(table), [0], table.beginning(2)
+    one, state = table.beginning(1)[0], table.beginning(2)
     for t in range(200):
-        nodes, state = walk.after(nodes, int(ids[0, t])), table.after_each(ids[:, t], state)
-        np.testing.assert_allclose(walk.predicted(nodes), whole[0, t], atol=1e-6)
-        np.testing.assert_array_equal(walk.state(nodes), state[0])
-        assert walk.nodes(state[0]) == nodes
-        assert len(nodes) - 1 == lengths[0, t]
+        one, state = table.after_one(int(ids[0, t]), one), table.after_each(ids[:, t], state)
+        np.testing.assert_allclose(table.predicted_one(one), whole[0, t], atol=1e-6)
+        np.testing.assert_array_equal(one, state[0])
+        assert np.count_nonzero(one) == lengths[0, t]
     np.testing.assert_array_equal(state, end)
 
 
@@ -152,21 +150,9 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
     monkeypatch.setattr(passages, "TRIED", tried)
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
-    table, loss, _ = best_context(text[:2400], text[2400:], 4)
+    table, loss = best_context(text[:2400], text[2400:], 4)
     p, _, _ = table.read(text[None, 2400:-1], table.beginning(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)
     assert table.context >= 2
     assert loss < math.log(4) - 0.1
-
-
-def test_counting_ends_when_it_shall_not_go_on():
-    text, times = TEXTS["words"], 0
-
-    def found():
-        answers = itertools.repeat(True, times)
-        return best_context(text, text[:50], 29, goes_on=lambda: next(answers, False))
-
-    while found() is None:
-        times += 1
-    assert times == 9 + 8  # once for each level, and for each context

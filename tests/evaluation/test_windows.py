@@ -8,7 +8,7 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds
-from charrnn.evaluation import windows, windows_loss
+from charrnn.evaluation import stream, windows_loss
 from tests.evaluation.networks import network, one_stream
 
 
@@ -37,7 +37,7 @@ def test_agrees_with_windows_read_alone(kind: str, size: int, window: int) -> No
 def test_any_number_of_threads_and_small_pieces(
     monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr(windows, "WINDOWS_TOGETHER", 3)
+    monkeypatch.setattr(stream, "WINDOWS_TOGETHER", 3)
     monkeypatch.setattr("charrnn.evaluation.rows.LOGITS_AT_ONCE", 300)
     stored = np.random.default_rng(5).integers(1, 12, 2000).astype("u1")
     released: list[int] = []
