@@ -102,21 +102,13 @@ def _of_run(folder: Path) -> Path | None:
 
 def _newest() -> Path:
     """The run that began last of those that have a model; of a sweep's run the sweep."""
-    begins = False
     for run in _begun():
-        begins = True
         if _of_run(run) is not None:
-            in_sweep = (run.parent / _IN_A_SWEEP).is_file()
-            found = run.parent if in_sweep else run
+            found = run.parent if (run.parent / _IN_A_SWEEP).is_file() else run
             return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
-    if begins:
-        raise InputError(
-            f"checkpoint=null: no run below {OUTPUTS}/ has a model yet; a run writes one at its "
-            f"first validation or when it ends"
-        )
     raise InputError(
-        f"checkpoint=null: no run lies below {OUTPUTS}/; `charrnn train` makes one, or name a "
-        f"model with checkpoint="
+        f"checkpoint=null: no run below {OUTPUTS}/ has a model; `charrnn train` makes one, which "
+        f"has a model from its first validation or its end on, or name one with checkpoint="
     )
 
 
@@ -137,12 +129,9 @@ def _winner(sweep: Path) -> Path | None:
     """The run with the lowest validation loss among those in a folder that have a model."""
     from charrnn import metrics_csv
 
-    try:
-        folders = sorted(sweep.iterdir())
-    except OSError:
-        return None
-    rows = {f: metrics_csv.best(metrics_csv.read(f)) for f in folders if _of_run(f) is not None}
-    losses = {folder: row["val/loss"] for folder, row in rows.items() if row is not None}
+    folders = [folder for folder in sorted(sweep.iterdir()) if _of_run(folder) is not None]
+    best = {folder: metrics_csv.best(metrics_csv.read(folder)) for folder in folders}
+    losses = {folder: row["val/loss"] for folder, row in best.items() if row is not None}
     return min(losses, key=losses.__getitem__, default=None)
 
 

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from charrnn.errors import InputError, one_line, shown
-from charrnn.files import replacing
+from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
@@ -81,14 +81,18 @@ def read(path: Path) -> dict[str, Any]:
         Damaged: it is not whole; the line names the file and what is wrong with it.
         InputError: it cannot be read here, or is another program's or version's.
     """
+    require_regular_file(path, "a checkpoint is expected here")
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is no regular file")
         with path.open("rb") as file:
             _check_whole(file)
-            content = _load(file)
-    except InputError:
-        raise
+            file.seek(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a pickle's protocol
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # torch's message advises to load it without weights_only
+        why = "it holds more than tensors and plain values"
+        raise Damaged(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
     except Exception as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise InputError(f"{path}: cannot be read (there is too little memory)") from None
@@ -106,17 +110,6 @@ def read(path: Path) -> dict[str, Any]:
             f"{path}: a checkpoint of version {other}, and this charrnn reads {FORMAT_VERSION}"
         )
     return {**content, "state_dict": dict(content["state_dict"])}
-
-
-def _load(file: IO[bytes]) -> Any:
-    file.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a pickle's protocol
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            # torch's message advises to load it without weights_only
-            raise ValueError("it holds more than tensors and plain values") from None
 
 
 def _check_whole(file: IO[bytes]) -> None:

@@ -126,13 +126,14 @@ def with_counts(trained: Trained, counts: str) -> Trained:
             "counts=only: the model has none; a training writes them into its run's "
             "model.safetensors, where they help"
         )
-    if isinstance(trained, TrainedEnsemble):
-        return replace(trained, members=tuple(_with_counts(m, counts) for m in trained.members))
-    return _with_counts(trained, counts)
 
+    def used(model: TrainedModel) -> TrainedModel:
+        only = model.counts.only if model.counts and counts == "only" else None
+        return replace(model, counts=only)
 
-def _with_counts(model: TrainedModel, counts: str) -> TrainedModel:
-    return replace(model, counts=model.counts.only if model.counts and counts == "only" else None)
+    if isinstance(trained, TrainedModel):
+        return used(trained)
+    return replace(trained, members=tuple(map(used, trained.members)))
 
 
 def other_characters(one: Vocabulary, other: Vocabulary) -> str:
@@ -140,10 +141,10 @@ def other_characters(one: Vocabulary, other: Vocabulary) -> str:
     if one.is_bytes != other.is_bytes:
         return f"knows {'bytes' if one.is_bytes else 'characters'}, and not so"
     ours, theirs = set(one.characters), set(other.characters)
-    for has, characters in (("knows", ours - theirs), ("lacks", theirs - ours)):
-        if characters:
-            return f"{has} the character {min(characters)!r}, other than"
-    return ""
+    if ours == theirs:
+        return ""
+    has = "knows" if ours - theirs else "lacks"
+    return f"{has} the character {min(ours - theirs or theirs - ours)!r}, other than"
 
 
 def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
@@ -156,10 +157,9 @@ def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
         return model
     require_same_order(model, vocabulary)
     ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
-    rows = np.array([ids[character] for character in vocabulary.characters])
-    weights = {
-        name: weight[rows] if name in BY_CHARACTER else weight
-        for name, weight in model.weights.items()
-    }
+    rows = [ids[character] for character in vocabulary.characters]
+    by_character = {name: model.weights[name][rows] for name in BY_CHARACTER}
     # counts know characters by their ids, too
-    return replace(model, vocabulary=vocabulary, weights=weights, counts=None)
+    return replace(
+        model, vocabulary=vocabulary, weights={**model.weights, **by_character}, counts=None
+    )

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from charrnn.counts import Counts, CountTable, Weights
 from charrnn.errors import InputError, RunError, one_line
-from charrnn.files import replacing
+from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
 from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
@@ -116,9 +116,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A model file and its description; whatever is raised inside becomes an InputError."""
     from safetensors import safe_open
 
+    require_regular_file(path, "a model file is expected here")
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no regular file")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if length > MAX_HEADER_BYTES:  # it could take long only to be parsed

@@ -7,13 +7,12 @@ and what only the model has is left behind. All else is the model's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 import torch
 
 from charrnn.errors import InputError, shown
-from charrnn.models import read_model
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
 from charrnn.options.networks import LayerOptions
 from charrnn.options.training import ModelNode, TrainOptions
@@ -22,11 +21,6 @@ from charrnn.training import LanguageModel
 
 # what of a trained model's architecture a fresh run may choose for itself
 NOT_ADOPTED = ("dropout",)
-
-
-def read_initial(init_from: str) -> TrainedModel:
-    """The model that a new run starts from."""
-    return read_model(init_from)
 
 
 def adopt_architecture(
@@ -67,31 +61,19 @@ def require_same_tokens(
     Raises:
         InputError: says which encoding to give.
     """
-    theirs = _is_bytes(trained.vocabulary, trained.facts.get("encoding"))
-    if theirs == _is_bytes(vocabulary, encoding):
+    theirs = trained.vocabulary.is_bytes or trained.facts.get("encoding") == "bytes"
+    if theirs == (vocabulary.is_bytes or encoding == "bytes"):
         return
+    was, now = ("bytes", "characters") if theirs else ("characters", "bytes")
+    better = "bytes" if theirs else "utf-8 or what else the text has"
     raise InputError(
-        f"init_from={shown(init_from)}: was trained on bytes, and the text is read as characters; "
-        f"give data.encoding=bytes"
-        if theirs
-        else f"init_from={shown(init_from)}: was trained on characters, and the text is read as "
-        f"bytes; give the text's own data.encoding= (utf-8, say) instead of bytes"
+        f"init_from={shown(init_from)}: was trained on {was}, and the text is read as {now}; "
+        f"give data.encoding={better}"
     )
 
 
-def _is_bytes(vocabulary: Vocabulary, encoding: Any) -> bool:
-    return vocabulary.is_bytes or encoding == "bytes"
-
-
-@dataclass(frozen=True)
-class Initial:
-    """What a network took over from the model that it starts from.
-
-    Attributes:
-        common: characters that the text and the model have.
-        new: characters that only the text has.
-        unused: characters that only the model has.
-    """
+class Initial(NamedTuple):
+    """How many characters a text and the model have in common, and each alone."""
 
     common: int
     new: int

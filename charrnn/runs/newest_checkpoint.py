@@ -1,19 +1,19 @@
 """The checkpoint that a run goes on from, and the files of its best model.
 
-A damaged file is named and set aside as *.damaged, never deleted.
+A damaged file is named and set aside as *.damaged, in place of one that was there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
+from charrnn.files import writing
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import Damaged
 from charrnn.runs.recorded_config import Config, found
@@ -79,8 +79,8 @@ def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
 def restore_best(folder: Path, best: Best, start: Path) -> bool:
     """Make sure that a run which goes on has the files of its best model so far.
 
-    They are missing in the new folder of a ``resume=X.ckpt``, and when they were damaged or
-    deleted.
+    A new folder of a ``resume=X.ckpt`` takes them from `start` or beside it; a model file that is
+    gone or damaged is made of best.ckpt again.
 
     Args:
         best: as the checkpoint `start` has it; step 0 for none so far.
@@ -94,7 +94,7 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
     # a kill may have left the best of a later step, which this run will come to again
     content = _whole(path, checkpoint.read)
     for source in (start, start.parent / BEST):
-        if content is None:
+        if content is None and source.exists():
             with contextlib.suppress(InputError):
                 other = checkpoint.read(source)
                 if other["global_step"] == best.step:
@@ -115,20 +115,15 @@ def _whole(
     path: Path, read: Callable[[Path], dict[str, Any]] = checkpoint.read_run
 ) -> dict[str, Any] | None:
     """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
-    if not path.exists():
-        return None
     try:
-        return read(path)
+        return read(path) if path.exists() else None
     except Damaged as error:
         _set_aside(path, error)
         return None
 
 
 def _set_aside(path: Path, why: InputError) -> None:
-    names = (f"{path.name}.damaged{f'-{n}' if n > 1 else ''}" for n in itertools.count(1))
-    aside = next(made for name in names if not (made := path.with_name(name)).exists())
-    try:
-        os.rename(path, aside)
-    except OSError as error:
-        raise RunError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
+    aside = path.with_name(f"{path.name}.damaged")
+    with writing(aside):
+        os.replace(path, aside)
     say(f"{why}; it is set aside as {aside.name}")

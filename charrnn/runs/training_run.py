@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, definite
 from charrnn.processor import keep_freed_memory
@@ -43,7 +44,6 @@ from charrnn.runs.initial_model import (
     Initial,
     adopt_architecture,
     load_initial,
-    read_initial,
     require_same_tokens,
 )
 from charrnn.runs.library_errors import explained, is_out_of_memory, quiet_libraries
@@ -160,7 +160,7 @@ def read_inputs(run: RunSpec) -> Inputs:
     data.setup()
     initial = None
     if config.init_from is not None and run.checkpoint is None:
-        initial = read_initial(config.init_from)
+        initial = read_model(config.init_from)
         require_same_tokens(config.init_from, initial, data.vocabulary, data.options.encoding)
     return Inputs(data, initial)
 

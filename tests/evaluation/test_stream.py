@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import character_losses, part_loss, rows, stream, stream_loss
+from charrnn.models.trained import Architecture
 from charrnn.network import Network
-from tests.evaluation.networks import losses_of_one_stream, network, one_stream
 
 
 @pytest.fixture
@@ -27,6 +29,29 @@ def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def text(size: int) -> np.ndarray:
     return np.random.default_rng(size).integers(0, 11, size)
+
+
+def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network:
+    torch.manual_seed(3)
+    return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, vocabulary_size=11))
+
+
+def in_float64(net: Network) -> Network:
+    weights = net.state_dict()
+    net = Network(net.architecture).double().eval()
+    net.load_state_dict(weights)
+    return net
+
+
+def losses_of_one_stream(net: Network, ids: np.ndarray) -> np.ndarray:
+    """The definition: character by character in float64, from the zero state."""
+    with torch.no_grad():
+        logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
+    return -torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]].numpy()
+
+
+def one_stream(net: Network, ids: np.ndarray) -> float:
+    return float(losses_of_one_stream(net, ids).mean())
 
 
 @pytest.fixture
@@ -44,7 +69,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("size", [2, 3, 100, 4097])
+@pytest.mark.parametrize("size", [2, 100, 4097])
 def test_agrees_with_one_stream(kind: str, size: int) -> None:
     ids, net = text(size), network(kind)
     score = stream_loss(net, ids)
@@ -53,7 +78,7 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize(("most", "at_once"), [(1, 1 << 21), (7, 3000), (40, 100), (40, 1 << 21)])
+@pytest.mark.parametrize(("most", "at_once"), [(1, 1 << 21), (7, 3000), (40, 100)])
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
@@ -136,16 +161,8 @@ def test_a_network_that_forgets_nothing(short_rows: None, runs: list[int]) -> No
     assert runs[-1] == 1
 
 
-def test_losses_that_are_no_numbers_are_not_run_again(short_rows: None, runs: list[int]) -> None:
-    net = network("gru")
-    with torch.no_grad():
-        net.decoder.bias[3] = torch.nan
-    assert np.isnan(stream_loss(net, text(4000)).loss)
-    assert len(runs) == 1
-
-
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize(("size", "world_size"), [(6_011, 2), (6_011, 3), (40, 50)])
+@pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
 def test_parts_of_several_processes_are_the_whole(
     short_rows: None, kind: str, size: int, world_size: int
 ) -> None:
@@ -167,24 +184,27 @@ def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
     assert released
     assert reports == sorted(reports)
     assert reports[-1] == (40_002, 40_002)
-
-
-@pytest.mark.parametrize("where", [100, 25_000, 39_999])
-def test_an_id_that_is_none_of_the_vocabulary(where: int) -> None:
-    stored = np.ones(40_000, "u1")
-    stored[where] = 12
-    unread = SplitIds(stored, lambda part: from_file_ids(part, 11, Path("x.h5")))
+    stored[39_999] = 12
     before = torch.get_num_threads()
-    with pytest.raises(InputError, match=r"x\.h5: holds the id 12"):
-        stream_loss(network("gru"), unread)
+    with pytest.raises(InputError, match="holds the id 12"):
+        stream_loss(net, unread)
     assert torch.get_num_threads() == before
 
 
 def test_disturbs_nothing() -> None:
-    net = network("lstm", dropout=0.5, batchnorm=True)
+    """Not the network, no random number, and no thread's number of threads."""
+    net, ids, threads = network("lstm", dropout=0.5, batchnorm=True), text(3000), []
     before = {name: w.clone() for name, w in net.state_dict().items()}
-    random = torch.get_rng_state()
-    assert stream_loss(net, text(3000)) == stream_loss(net, text(3000))
+    random, number = torch.get_rng_state(), torch.get_num_threads()
+
+    def score(_: int) -> float:
+        loss = stream_loss(copy.deepcopy(net), ids).loss
+        threads.append(torch.get_num_threads())
+        return loss
+
+    with ThreadPoolExecutor(3) as pool:  # side by side
+        assert len({*pool.map(score, range(6)), stream_loss(net, ids).loss}) == 1
+    assert {*threads, torch.get_num_threads()} == {number}
     assert net.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())

@@ -26,15 +26,6 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_last_is_the_one(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    capfd.readouterr()
-    path, content = newest_usable(run)
-    assert path == run / "checkpoints" / "last.ckpt"
-    assert content is not None
-    assert content["global_step"] == 20
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.parametrize("best_step", [8, 20])
 def test_of_the_others_the_newest(
     run: Path, best_step: int, capfd: pytest.CaptureFixture[str]
@@ -52,16 +43,6 @@ def test_of_the_others_the_newest(
     assert note.endswith("it is set aside as last.ckpt.damaged")
     assert not (checkpoints / "last.ckpt").exists()
     assert (checkpoints / "last.ckpt.damaged").exists()
-
-
-def test_older_damaged_ones_stay_aside(run: Path) -> None:
-    checkpoints = run / "checkpoints"
-    for _ in range(3):
-        shutil.copy(checkpoints / "step-8.ckpt", checkpoints / "last.ckpt")
-        damage(checkpoints / "last.ckpt")
-        newest_usable(run)
-    names = {path.name for path in checkpoints.glob("*.damaged*")}
-    assert names == {"last.ckpt.damaged", "last.ckpt.damaged-2", "last.ckpt.damaged-3"}
 
 
 def test_nothing_whole(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -109,16 +90,6 @@ def test_a_damaged_model_file_is_made_again(run: Path, capfd: pytest.CaptureFixt
     assert files_of_the_best(run) == (best.step, best.step)
 
 
-def test_a_lost_best_is_forgotten(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    damage(run / "checkpoints" / "best.ckpt")
-    best = best_of(run)
-    best.step = 7  # of which no file is left
-    capfd.readouterr()
-    assert not restore_best(run, best, run / "checkpoints" / "last.ckpt")
-    notes = capfd.readouterr().err.splitlines()
-    assert [note.rpartition(" ")[2] for note in notes] == ["best.ckpt.damaged", "counts"]
-
-
 def test_the_next_one_counts_when_the_best_is_lost(
     train: Train, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,18 +118,6 @@ def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
     assert files_of_the_best(new) == (best.step, best.step)
     assert (best_of(new).loss, best_of(new).step) == (best.loss, best.step)
     assert_same(tensors(new, "best.ckpt"), tensors(run, "best.ckpt"))
-
-
-def test_early_stopping_counts_on_when_the_best_is_lost(train: Train) -> None:
-    """Its patience has a memory of its own."""
-    words = ["callbacks=early_stopping", "callbacks.early_stopping.patience=4", "optimizer.lr=1"]
-    stops = "trainer.max_steps=200"
-    whole = train(*words, stops, folder="whole")
-    parts = train(*words, "trainer.max_steps=21", folder="parts")
-    for path in ("checkpoints/best.ckpt", "model.safetensors"):
-        damage(parts / path)
-    train(f"resume={parts}", stops, small=False)
-    assert tensors(parts)["step"] == tensors(whole)["step"] < 200
 
 
 def test_a_run_that_may_not_stop_yet_saves_as_before(train: Train) -> None:

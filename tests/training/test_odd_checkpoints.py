@@ -33,34 +33,32 @@ def doubling() -> list[Any]:
     return value
 
 
-# where something odd stands, what stands there, and whether every run asks for it
+# where something odd stands, and what: the first is always tried
 ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
-    (("global_step",), [None, ABSENT, "x", -1, 0.5, 2**70, True]),
-    (("loops",), [None, ABSENT, [], {}]),
-    ((*LOOPS, "epoch_progress"), [{}, ABSENT, None]),
-    ((*LOOPS, "epoch_progress", "total", "started"), ["x", None, math.nan]),
-    ((*LOOPS, "epoch_loop.batch_progress", "current"), [{"ready": 1}, []]),
-    (("optimizer_states",), [[{"state": {}}], ABSENT, [], [None], [{}], {}]),
-    ((*STATE, "exp_avg"), [torch.zeros(3), ABSENT, None, "x"]),
-    ((ENTRY, "best"), [{}, ABSENT, None, []]),
-    ((ENTRY, "best", "loss"), ["x", ABSENT, None, torch.zeros(3)]),
-    ((ENTRY, "ranks"), [[{}], ABSENT, None, [], [None], {}]),
-    ((*RANK, "cpu"), [torch.zeros(3, dtype=torch.uint8), ABSENT, None, "x", torch.zeros(3)]),
-    ((*RANK, "state"), [[[torch.zeros(4, 16)]], None, {}, [None], [[None]], endless()]),
-    ((*RANK, "state", 0, 0), [torch.zeros(3, 16), torch.zeros(4, 5), torch.zeros(())]),
-    ((ENTRY, "sizes"), [[4], ABSENT, None, [], [4, "x"], [4, 10, 3], [5, 10]]),
-    ((ENTRY, "fingerprint"), ["x", ABSENT, None, 5]),
-    ((ENTRY, "finished"), ["x", None, 5]),
-    ((ENTRY, "config"), [{"data": endless()}, ABSENT, None, [], {}, endless(), torch.zeros(3)]),
-    ((ENTRY, "config", "model"), [doubling(), ABSENT, None, [], endless(), {5: 5}]),
+    (("global_step",), [None, -1, 2**70, True]),
+    (("loops",), [None, {}]),
+    ((*LOOPS, "epoch_progress"), [{}, ABSENT]),
+    ((*LOOPS, "epoch_progress", "total", "started"), ["x", math.nan]),
+    (("optimizer_states",), [[{"state": {}}], [], [None], {}]),
+    ((*STATE, "exp_avg"), [torch.zeros(3), ABSENT, "x"]),
+    ((ENTRY, "best"), [{}, ABSENT]),
+    ((ENTRY, "best", "loss"), ["x", torch.zeros(3)]),
+    ((ENTRY, "ranks"), [[{}], [], [None]]),
+    ((*RANK, "cpu"), [torch.zeros(3, dtype=torch.uint8), ABSENT, "x"]),
+    ((*RANK, "state"), [[[torch.zeros(4, 16)]], None, [[None]], endless()]),
+    ((*RANK, "state", 0, 0), [torch.zeros(3, 16), torch.zeros(())]),
+    ((ENTRY, "sizes"), [[4], [4, "x"], [5, 10]]),
+    ((ENTRY, "fingerprint"), ["x", ABSENT]),
+    ((ENTRY, "finished"), ["x", None]),
+    ((ENTRY, "config"), [{"data": endless()}, ABSENT, torch.zeros(3)]),
+    ((ENTRY, "config", "model"), [doubling(), ABSENT, endless(), {5: 5}]),
     ((ENTRY, "config", "trainer", "max_steps"), [torch.zeros(3), endless(), {1: 2}]),
 ]
 # a network writes and is scored whatever these are
 FACTS = {
-    "encoding": ["no-encoding", None, 5, "x\ny"],
-    "primer": ["Ω", None, 5, 0.5, "", "x" * 100_000],
-    "input_h5": ["x\0y", None, 5, "", "/dev/null"],
-    "source": ["torch-rnn", 5],
+    "encoding": ["no-encoding", None, "x\ny"],
+    "primer": ["Ω", 5, "x" * 100_000],
+    "input_h5": ["x\0y", 5, "/dev/null"],
     "val_loss": ["x", math.nan],
 }
 

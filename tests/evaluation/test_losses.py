@@ -1,0 +1,120 @@
+"""What is scored is a distribution, or it is said aloud; units, lines, cold windows, ensembles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.cells import CELLS
+from charrnn.errors import RunError
+from charrnn.evaluation import (
+    Line,
+    Score,
+    losses,
+    part_loss,
+    require_numbers,
+    strangest_first,
+    stream_loss,
+    windows_loss,
+)
+from charrnn.network import Network
+from charrnn.network_ensemble import NetworkEnsemble
+from tests.evaluation.test_stream import in_float64, network, one_stream, text
+
+SHARES = [0.5, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("size", [1, 65, 50_000])
+@pytest.mark.parametrize("heat", [0.0, 1.0, 1e5])
+def test_losses_are_those_of_softmax(size: int, heat: float) -> None:
+    generator = torch.Generator().manual_seed(size)
+    logits = torch.randn(2, 3, size, generator=generator) * heat
+    targets = torch.randint(size, (2, 3), generator=generator)
+    found = losses.losses_of(logits, targets)
+    expected = -torch.log_softmax(logits.double(), -1).gather(-1, targets[..., None])[..., 0]
+    assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_units_and_what_has_no_loss() -> None:
+    net = network("rnn")
+    with torch.no_grad():
+        net.decoder.weight.zero_()
+        net.decoder.bias.zero_()
+    for score in (stream_loss, lambda *both: windows_loss(*both, 7)):
+        found = score(net, np.zeros(50, int))
+        assert found.loss == pytest.approx(np.log(11), rel=1e-6)
+        assert found.bits_per_character == pytest.approx(np.log2(11), rel=1e-6)
+        assert found.perplexity == pytest.approx(11, rel=1e-5)
+        with pytest.raises(ValueError, match="2 characters"):
+            score(net, np.zeros(1, int))
+    with pytest.raises(RunError, match="not numbers"):
+        require_numbers(Score(math.nan, 10))
+
+
+def test_the_worst_predicted_line_comes_first_each_character_once() -> None:
+    each = np.log(2) * np.array([np.nan, 1, 3, 9, 5, np.nan, 4])
+    assert strangest_first("ab\n\nc?d", each) == [
+        Line(3, 2, pytest.approx(4.5), "c?d"),
+        Line(1, 2, pytest.approx(2), "ab"),
+    ]
+    assert [line.line for line in strangest_first("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
+    found = strangest_first("abc\na\n\nab", each := np.arange(9.0))
+    total = sum(line.bits_per_character * line.characters for line in found) * np.log(2)
+    assert total == pytest.approx(each.sum() - 6)  # but for the empty line
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(("size", "window"), [(2, 5), (1000, 7), (4001, 64), (999, 10**9)])
+def test_windows_are_each_read_alone(kind: str, size: int, window: int) -> None:
+    net, ids, total = network(kind, dropout=0.5, batchnorm=True), text(size), 0.0
+    for start in range(0, size - 1, window):
+        part = ids[start : start + window + 1]
+        total += one_stream(net, part) * (len(part) - 1)
+    reports: list[tuple[int, int]] = []
+    score = windows_loss(net, ids, window, report=lambda *both: reports.append(both))
+    assert score.characters == size - 1
+    assert score.loss == pytest.approx(total / (size - 1), abs=1e-5)
+    assert reports[-1] == (size - 1, size - 1)
+    assert net.training
+
+
+def networks() -> list[Network]:
+    return [network("lstm", 0.5, True), network("rnn"), network("gru")]
+
+
+def mean_loss(nets: list[Network], ids: np.ndarray) -> float:
+    """The definition, in float64."""
+    with torch.no_grad():
+        each = [in_float64(net)(torch.from_numpy(ids[None, :-1]))[0][0] for net in nets]
+    mean = sum(share * logits.softmax(-1) for share, logits in zip(SHARES, each, strict=True))
+    return -mean[torch.arange(len(ids) - 1), ids[1:]].log().mean().item()
+
+
+def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
+    nets, ids = networks(), text(12_001)
+    ensemble = NetworkEnsemble(nets, SHARES).train()
+    assert not any(module.training for module in ensemble.modules())
+    expected = mean_loss(nets, ids)
+    assert stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
+    parts = [part_loss(ensemble, ids, rank, 3) for rank in range(3)]
+    assert sum(parts) / 12_000 == pytest.approx(expected, abs=1e-5)
+    cold = [mean_loss(nets, ids[start : start + 101]) for start in range(0, 12_000, 100)]
+    assert windows_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
+
+
+def test_a_mean_that_is_none_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked is the mean itself, before anything makes it sum to 1."""
+    whole = NetworkEnsemble.forward
+
+    def forward(*given: object) -> object:
+        logs, state = whole(*given)
+        return logs + 0.01, state
+
+    monkeypatch.setattr(NetworkEnsemble, "forward", forward)
+    ensemble = NetworkEnsemble(networks(), SHARES)
+    for score in (stream_loss, lambda *both: windows_loss(*both, 50)):
+        with pytest.raises(AssertionError, match=r"off from a sum of 1 by 0\.01"):
+            score(ensemble, text(801))
