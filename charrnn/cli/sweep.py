@@ -59,20 +59,20 @@ def run(line: Line) -> None:
     task = Task(line, jobs=plan.jobs)
     if not line.command.get("MAKES_FOLDER"):
         with tempfile.TemporaryDirectory(prefix="charrnn-") as folder:  # for what Hydra writes
-            _run(line, task, plan.naming(), f"hydra.sweep.dir='{folder}'")
+            _run(line, task, Path(folder), plan.naming())
         return
     whole = False
     try:
-        _run(line, task, plan.naming(), f"hydra.sweep.dir={quoted(str(plan.folder))}")
+        _run(line, task, plan.folder, plan.naming())
         whole = True
     finally:
         _tell_end(line, plan.folder, whole)
 
 
-def _run(line: Line, task: Task, *words: str) -> None:
+def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
     raised: Exception | None = None
     try:
-        by_hydra(line, task, *words)
+        by_hydra(line, task, naming, f"hydra.sweep.dir={quoted(str(folder))}")
     except Exception as error:  # of the first job that failed
         raised = error
     for failure in task.failed:
@@ -80,6 +80,8 @@ def _run(line: Line, task: Task, *words: str) -> None:
     if task.failed:
         raise RunError(f"{len(task.failed)} of {task.jobs or task.begun} jobs failed") from raised
     if isinstance(raised, RunError):
+        raise raised
+    if isinstance(raised, InputError) and not any(folder.glob("*/")):  # of the sweeper
         raise raised
     if isinstance(raised, InputError):  # of a job in another process
         raise RunError(f"a job failed: {raised}") from raised

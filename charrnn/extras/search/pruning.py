@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
-from charrnn.extras.search.study import FILE, Report
+from charrnn.extras.search.search import FILE, PRUNED, StudyFile
 from charrnn.say import say
 from charrnn.training.checkpoints import Run
 
 if TYPE_CHECKING:
-    from optuna.pruners import BasePruner
+    import optuna
 
 
 class Pruning(L.Callback):
@@ -26,18 +26,23 @@ class Pruning(L.Callback):
         pruner: decides, by the losses of the other trials.
     """
 
-    def __init__(self, run: Run, trial: int, pruner: BasePruner) -> None:
+    def __init__(self, run: Run, trial: int, pruner: optuna.pruners.BasePruner) -> None:
         self.run = run
-        self.trial = trial
+        self.number = trial
         self.pruner = pruner
         self.validations = 0
         self.has_stopped = False
-        self._report: Report | None = None
+        self._trial: optuna.Trial | None = None
+        self._reported: set[int] = set()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         folder = self.run.folder.parent
         if trainer.is_global_zero and (folder / FILE).is_file():
-            self._report = Report(folder, self.trial, self.pruner)
+            study = StudyFile(folder, self.pruner)
+            known = study.study.get_trials(deepcopy=False)[self.number]
+            if not known.state.is_finished():
+                self._trial = study.trial(self.number)
+                self._reported = set(known.intermediate_values)
 
     def state_dict(self) -> dict[str, Any]:
         return {"validations": self.validations, "has_stopped": self.has_stopped}
@@ -50,12 +55,15 @@ class Pruning(L.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
             return
         self.validations += 1
-        if self._report is None or not self._report.is_open:
+        if self._trial is None:
             return
-        loss = float(trainer.callback_metrics["val/loss"])
-        is_pruned = self._report.validated(loss, self.validations)
+        # one that is repeated after a kill was reported before
+        if self.validations not in self._reported:
+            loss = float(trainer.callback_metrics["val/loss"])
+            self._trial.report(loss, self.validations)
         # at the end there is nothing left to save
-        if is_pruned and trainer.global_step < trainer.estimated_stepping_batches:
-            self._report.prune()
+        left = trainer.global_step < trainer.estimated_stepping_batches
+        if left and self._trial.should_prune():
+            self._trial.set_user_attr(PRUNED, True)
             self.has_stopped = trainer.should_stop = True
             say(f"pruned after step {trainer.global_step}: others were better by then")

@@ -9,7 +9,6 @@ model=choice(lstm,gru)                      one of these, which need no order; a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import (
@@ -19,11 +18,18 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 
-from charrnn.errors import InputError, shown
-from charrnn.extras.search.study import imported
+from charrnn.errors import InputError, needing, shown
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+
+def optuna_module() -> Any:
+    """Optuna, which says what is wrong and not what goes on; InputError if it is not installed."""
+    with needing("a search (sweep=tpe and the like) needs optuna", "sweep"):
+        import optuna
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
 
 
 def distribution(override: Override) -> BaseDistribution:
@@ -39,19 +45,14 @@ def distribution(override: Override) -> BaseDistribution:
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _in_steps(value)
         choices = list(override.sweep_string_iterator())
-        made: BaseDistribution = imported().distributions.CategoricalDistribution(choices)
+        made: BaseDistribution = optuna_module().distributions.CategoricalDistribution(choices)
         return made
     except (ValueError, TypeError) as error:
         raise InputError(f"{shown(override.input_line)}: {error}") from None
 
 
-def overrides(params: Mapping[str, Any]) -> list[str]:
-    """The overrides of a trial; a choice is written already."""
-    return [f"{name}={value}" for name, value in params.items()]
-
-
 def _between(low: Any, high: Any, log: bool) -> BaseDistribution:
-    distributions = imported().distributions
+    distributions = optuna_module().distributions
     if isinstance(low, int) and isinstance(high, int):
         made: BaseDistribution = distributions.IntDistribution(low, high, log=log)
     else:
@@ -67,7 +68,7 @@ def _in_steps(sweep: RangeSweep) -> BaseDistribution:
     if not all_values:
         raise ValueError("is a range without values")
     low, high = min(all_values), max(all_values)
-    distributions, log = imported().distributions, "log" in sweep.tags
+    distributions, log = optuna_module().distributions, "log" in sweep.tags
     if log:  # a logarithm has no even steps
         return _between(low, high, log)
     step = abs(sweep.step)
