@@ -299,13 +299,7 @@ def _validation(config: TrainOptions, data: TextDataModule) -> dict[str, Any]:
     if not every or data.split("val") is None:
         return {"limit_val_batches": 0}
     batches = every * config.trainer.windows_a_step
-    found: dict[str, Any] = {"val_check_interval": batches, "check_val_every_n_epoch": None}
-    share = config.trainer.rest.get("limit_val_batches", 1.0)
-    if isinstance(share, float):
-        # the text is one batch, which Lightning cannot take a part of
-        data.val_share = share
-        found["limit_val_batches"] = 1.0 if share else 0
-    return found
+    return {"val_check_interval": batches, "check_val_every_n_epoch": None}
 
 
 # -- fit -----------------------------------------------------------------------------------

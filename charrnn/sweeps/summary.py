@@ -24,7 +24,7 @@ from charrnn.say import say
 
 # what decides which characters a validation loss is of
 _SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
-              "data.encoding", "data.lines", "trainer.limit_val_batches")  # fmt: skip
+              "data.encoding", "data.lines")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ saves the count, and the loader asks for it. A checkpoint thus cannot disagree w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,6 @@ class TextDataModule(L.LightningDataModule):
         TypeError: there is no option of a name.
 
     Attributes:
-        val_share: how much of the validation text is validated on, from its beginning.
         beside_the_text: whether it may be preprocessed beside the text, or in the cache only.
     """
 
@@ -73,7 +71,6 @@ class TextDataModule(L.LightningDataModule):
         self.seq_length = self.options.seq_length
         self.shuffle = self.options.shuffle
         self.seed = seed
-        self.val_share = 1.0
         self.beside_the_text = True
         self._encoded: EncodedText | None = None
 
@@ -154,18 +151,12 @@ class TextDataModule(L.LightningDataModule):
                 if isinstance(share, float) and 0 < share < 1:
                     raise InputError(
                         f"{name}={share:g}: the validation text is one batch and has no share; "
-                        f"give a whole number, and set TextDataModule.val_share for less of it"
+                        f"give a whole number"
                     )
         return self._whole("val")
 
     def test_dataloader(self) -> WholeText | list[Any]:
         return self._whole("test")
-
-    def predict_dataloader(self) -> Any:
-        raise InputError(
-            "a text has nothing for Trainer.predict; module.to_model() generates, scores and has "
-            "the logits"
-        )
 
     def __getstate__(self) -> dict[str, Any]:
         # an open file does not go to another process, which opens it again in `setup`
@@ -173,11 +164,7 @@ class TextDataModule(L.LightningDataModule):
 
     def _whole(self, name: str) -> WholeText | list[Any]:
         ids = self.split(name)
-        if ids is None:
-            return []
-        if name == "val":
-            ids = replace(ids, stored=ids.stored[: max(2, int(len(ids) * self.val_share))])
-        return WholeText(ids)
+        return [] if ids is None else WholeText(ids)
 
 
 class WholeText:
