@@ -152,12 +152,12 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
 
     text, name = options.start_text, "start_text"
     if options.start_file is not None:
-        from charrnn.text.sources import read_text
+        from charrnn.text.sources import read_pieces
 
         name = f"start_file={options.start_file}"
         if os.path.isdir(options.start_file):
             raise InputError(f"{name}: is a folder; name a file with the text")
-        text = read_text(options.start_file, model.encoding)
+        text = "".join(read_pieces(options.start_file, model.encoding))
     known, unknown = fitted(text, model.vocabulary, options.unknown)
     if options.unknown == "error":
         try:

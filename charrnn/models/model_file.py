@@ -53,7 +53,7 @@ def save(path: Path, model: TrainedModel) -> None:
         "format": FORMAT,
         "version": FORMAT_VERSIONS[model.counts is not None],
         "architecture": model.architecture.plain(),
-        "vocabulary": model.vocabulary.plain(),
+        "vocabulary": model.vocabulary.to_dict(),
         "facts": model.facts,
     }
     arrays: Arrays = {n: np.ascontiguousarray(w, np.float32) for n, w in model.weights.items()}
@@ -89,7 +89,7 @@ def load(path: Path) -> TrainedModel:
         arrays = {name: file.get_tensor(name) for name in names}
         if description[_CHECKSUM] != _checksum(description, arrays):
             raise ValueError("its checksum does not fit its content: it is damaged")
-        vocabulary = Vocabulary.from_plain(_object(description, "vocabulary"))
+        vocabulary = Vocabulary.from_dict(_object(description, "vocabulary"))
         counts = None
         if "counts" in description:
             table = {name.removeprefix(_COUNTS): arrays.pop(name) for name in counted}

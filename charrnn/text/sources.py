@@ -173,11 +173,6 @@ def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
         raise is_empty_text(input_txt)
 
 
-def read_text(input_txt: str | list[str], encoding: str) -> str:
-    """The same as a whole, in memory."""
-    return "".join(read_pieces(input_txt, encoding))
-
-
 def is_empty_text(input_txt: str | list[str]) -> InputError:
     name = shown(", ".join(names_of(input_txt)))
     return InputError(f"{name}: the text is empty; give one with characters in it")

@@ -104,13 +104,13 @@ class Vocabulary:
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
         return cls([_character(t) for t in tokens], is_bytes)
 
-    def plain(self) -> dict[str, Any]:
-        """As files of models hold it: plain values, from which `from_plain` makes it again."""
+    def to_dict(self) -> dict[str, Any]:
+        """As files of models hold it: plain values, from which `from_dict` makes it again."""
         return {"tokens": self.tokens(), "bytes": self.is_bytes}
 
     @classmethod
-    def from_plain(cls, content: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of `plain`.
+    def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of `to_dict`.
 
         Raises:
             KeyError, ValueError, InputError: it is no vocabulary.

@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Vocabulary):
-        return value.plain()
+        return value.to_dict()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

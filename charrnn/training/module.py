@@ -87,14 +87,14 @@ class LanguageModel(L.LightningModule):
     ) -> None:
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
-            vocabulary = Vocabulary.from_plain(vocabulary)
+            vocabulary = Vocabulary.from_dict(vocabulary)
         architecture = Architecture.of(NetworkOptions(**network), len(vocabulary))
         # what a checkpoint describes is a mapping, of which nothing is made
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
         self.save_hyperparameters(
             {
-                "vocabulary": vocabulary.plain(),
+                "vocabulary": vocabulary.to_dict(),
                 **{n: v for n, v in asdict(architecture).items() if n != "vocabulary_size"},
                 "optimizer": describe(self.make_optimizer),
                 "schedule": self.make_schedule and describe(self.make_schedule),

@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import lzma
-import mmap
 import os
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing, sources
-from charrnn.text.sources import read_text
+from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 from tests import REPOSITORY
 
@@ -134,21 +133,23 @@ class TestIds:
         assert contents() == by_torch_rnn("a" * 9000 + text)
         assert contents()["dtype"] == ("uint8" if count < 255 else "uint32")
 
-    def test_of_tiny_shakespeare(
-        self, folder: Path, tiny_shakespeare: Path, capsys: pytest.CaptureFixture[str]
+    def test_are_told_as_torch_rnns_script_does(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["preprocess", f"input_txt={tiny_shakespeare}", "output_h5=x.h5"]) == 0
-        assert contents() == by_torch_rnn(tiny_shakespeare.read_text())
-        assert capsys.readouterr() == (
-            "Total vocabulary size: 65\n"
-            "Total tokens in file: 1115394\n"
-            "  Training size: 892316\n"
-            "  Val size: 111539\n"
-            "  Test size: 111539\n"
+        Path("x.txt").write_bytes(b"to be or not\r\n" * 50)
+        assert main(["preprocess", "input_txt=x.txt"]) == 0
+        out, err = capsys.readouterr()
+        assert out == (
+            "Total vocabulary size: 9\n"
+            "Total tokens in file: 700\n"
+            "  Training size: 560\n"
+            "  Val size: 70\n"
+            "  Test size: 70\n"
             "Using dtype uint8\n"
-            "Wrote x.h5 and x.json\n",
-            "",
+            "Wrote x.h5 and x.json\n"
         )
+        assert err.startswith("the text has line ends of Windows")
+        assert err.count("\n") == 1
 
 
 def from_stdin(
@@ -232,10 +233,10 @@ class TestFiles:
 
     def test_a_model_reads_the_same(self, folder: Path) -> None:
         Path("x.txt").write_bytes("Zoë\r\n".encode())
-        assert read_text("x.txt", "utf-8") == "Zoë\r\n"
-        assert read_text("x.txt", "bytes") == "Zo\udcc3\udcab\r\n"
+        assert "".join(read_pieces("x.txt", "utf-8")) == "Zoë\r\n"
+        assert "".join(read_pieces("x.txt", "bytes")) == "Zo\udcc3\udcab\r\n"
         with pytest.raises(InputError, match="the model reads ascii"):
-            read_text("x.txt", "ascii")
+            list(read_pieces("x.txt", "ascii"))
 
 
 class TestOutputs:
@@ -265,17 +266,6 @@ class TestOutputs:
         assert Path("link.h5").is_symlink()
         assert Path("new/below/x.json").is_file()
         assert Path("far/x.h5").is_file()
-
-    def test_replace_what_a_reader_has_open(self, folder: Path) -> None:
-        Path("x.txt").write_text("first text")
-        run("x.txt")
-        with open("x.h5", "rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        before = mapped[:]
-        Path("x.txt").write_text("another text, longer")
-        run("x.txt")
-        assert mapped[:] == before
-        assert text_of() == "another text, longer"
 
     @pytest.mark.parametrize(
         ("words", "line"),

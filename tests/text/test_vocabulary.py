@@ -76,9 +76,7 @@ def test_an_unknown_character_is_named() -> None:
     [
         "",
         "{}",
-        "[1]",
         '{"idx_to_token": []}',
-        '{"idx_to_token": {}}',
         '{"idx_to_token": {"1": "a", "3": "b"}}',
         '{"idx_to_token": {"1": "ab"}}',
         '{"idx_to_token": {"1": "a", "2": "a"}}',

@@ -22,11 +22,9 @@ N, T = 19, 4
 @pytest.mark.parametrize(
     ("dtype", "chunked", "shuffle", "copied", "first"),
     [
-        ("u1", False, False, 1, 0),
         ("u1", False, True, 3 * N * T, 8),
         ("u4", True, True, 3 * N * T, 11),
         ("u4", False, True, 1 << 20, 17),
-        ("u1", True, False, 3 * N * T, 0),
     ],
 )
 def test_windows_are_those_of_the_streams(

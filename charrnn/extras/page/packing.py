@@ -122,7 +122,7 @@ def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | No
             "carried": cell.carried,
             "apart": cell.apart,
         },
-        "vocabulary": model.vocabulary.plain(),
+        "vocabulary": model.vocabulary.to_dict(),
         "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),

@@ -184,9 +184,9 @@ def test_each_character_or_byte_is_a_place() -> None:
     """
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
     given = [
-        (Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]).plain(), "a\0\r🚀b\u2028\n"),
-        (Vocabulary(["\0", "␀"]).plain(), "␀"),  # a picture that the vocabulary has is itself
-        (Vocabulary(tokens, is_bytes=True).plain(), "aé\udcff漢"),
+        (Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]).to_dict(), "a\0\r🚀b\u2028\n"),
+        (Vocabulary(["\0", "␀"]).to_dict(), "␀"),  # a picture that the vocabulary has is itself
+        (Vocabulary(tokens, is_bytes=True).to_dict(), "aé\udcff漢"),
     ]
     found = run(script, NETWORK / "vocabulary.js", INSPECT / "places.js", given=given)
     assert found[0] == ["a␀␍🚀b\u2028\n", [0, 1, 2, 3, -1, 4, 5], [1, 1, 1, 2, 1, 1, 1]]
