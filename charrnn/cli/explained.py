@@ -88,7 +88,7 @@ def _unknown(
     typed = [w for w in words if key_of(w) == name or key_of(w).startswith(f"{name}.")]
     name, what = (key_of(typed[0]), shown(typed[0])) if typed else (name, said.partition(":")[0])
     what = what or name
-    if name in conf.WITHOUT_A_NODE:
+    if name in conf.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{what}: the first line of its file must be # @package _global_")
     for choice, options in page.further.items():
         if name in options:
