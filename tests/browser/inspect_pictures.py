@@ -26,7 +26,6 @@ PICTURES = (
     ("inspect-held", 0, 1280, 820, "light", 1800, "position in the line", True, "#reader"),
     ("inspect-writing", 0, 1280, 420, "light", 0, "position in the line", True, "#writing"),
     ("inspect-code", 1, 768, 1000, "dark", 800, "inside single quotes", False, "#reader"),
-    ("inspect-measured", 1, 1280, 900, "dark", 0, "inside brackets", False, "#measured-title"),
     ("inspect-phone", 1, 360, 740, "light", 300, "inside an indentation", False, "#reader"),
 )
 

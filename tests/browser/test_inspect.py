@@ -23,21 +23,15 @@ from tests.generation.models import TEXT as COUNTED
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\r\n"
-RUN = {
-    "curves": {"train": [(1, 4.0), (50, 2.0)], "val": [(25, 2.5), (50, 2.1)]},
-    "samples": [(25, "aa bb"), (50, "better")],
-}
 TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 
 
-def written(
-    folder: Path, model: TrainedModel, text: str = TEXT, run: dict[str, Any] | None = None
-) -> Path:
+def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     alone = replace(model, counts=None)
     seen = report(alone, model.vocabulary.encode(text), model.counts)
     seen["passage"]["source"] = "the text given"
     path = folder / "inspect.html"
-    content = page_of(in_precision(alone, 32), seen | (run or RUN))
+    content = page_of(in_precision(alone, 32), seen)
     path.write_text(content, encoding="utf-8", newline="")
     return path
 
@@ -159,13 +153,11 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE, "input_h5": HOSTILE}
     )
     text = HOSTILE * 5
-    run = {**RUN, "samples": [(1, HOSTILE)]}
-    with opened(chromium, written(tmp_path, model, text, run)) as page:
+    with opened(chromium, written(tmp_path, model, text)) as page:
         settled(page)
         expected = Model(model).losses(text) / np.log(2)
         np.testing.assert_allclose(bits(page), expected, atol=1e-3)
         assert page.evaluate("charrnn.reading.ids.length") == len(text)
-        assert page.locator("#history .text").text_content() == HOSTILE
         page.locator("textarea").press_sequentially("</script>")
         page.get_by_role("button", name="Switch off").click()
         settled(page)
@@ -175,27 +167,15 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["gru", "rnn"])
 def test_a_passage_of_a_few_characters(chromium: Any, tmp_path: Path, kind: str) -> None:
-    nothing: dict[str, Any] = {"curves": {}, "samples": []}
     model = trained_model(kind, num_layers=1, hidden_size=5)
-    with opened(chromium, written(tmp_path, model, "ab", nothing)) as page:
+    with opened(chromium, written(tmp_path, model, "ab")) as page:
         settled(page)
         assert bits(page) == pytest.approx([Model(model).losses("ab")[0] / np.log(2)], abs=1e-3)
         assert page.locator("#features details").count() == 0
-        assert not page.locator("#history").is_visible()
         assert page.locator("#gates svg").count() == len(model.architecture.cell.sigmoids)
         page.get_by_role("button", name="Switch off").click()
         settled(page)
         assert len(page.locator("#writing .text").nth(1).text_content()) > 300
-
-
-def test_the_samples_go_by_steps(chromium: Any, tmp_path: Path) -> None:
-    with opened(chromium, written(tmp_path, trained_model())) as page:
-        settled(page)
-        history = page.locator("#history")
-        assert history.locator(".text").text_content() == "better"
-        assert history.locator("output").text_content() == "step 50, validation loss 2.100"
-        history.locator("input").press("ArrowLeft")
-        assert history.locator(".text").text_content() == "aa bb"
 
 
 def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None:

@@ -5,5 +5,5 @@ features          what can be said of each character of a text: inside quotes, u
 correlation       which unit follows which feature, and how closely a unit would by chance
 distance          the loss by how much of the text was read before
 passage_report    all of it as plain values
-inspect_page      the page, with the training's curves and samples
+inspect_page      the page
 """

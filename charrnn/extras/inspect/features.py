@@ -26,8 +26,6 @@ WIDEST = 100  # columns: a longer line says no more
 _LETTER = r"[^\W\d_]"
 # a quote that one types stands for both ends; typographers' have two
 _QUOTES = "|".join(rf"{one}(?:(?<!\n)\n|[^{end}\n])*" for one, end in ('""', "“”", "„“", "«»"))
-_NAME = re.compile(r"\b[A-Z][\w']*")
-_ENDS_SENTENCE = re.compile(r"(?:^|[.!?:;\n]['\")\]]*\s*|\n\s*)$")
 
 
 class Feature(NamedTuple):
@@ -91,22 +89,6 @@ def _indentation(text: str) -> npt.NDArray[np.int64]:
     return total - np.maximum.accumulate(np.where(begins, total, 0))
 
 
-def _after_a_name(text: str) -> Values:
-    """From the end of a capitalized word that begins no sentence to the end of the next word.
-
-    One in capitals only counts at the start of a line as well, as speakers of a play stand.
-    """
-    values = np.zeros(len(text), np.float32)
-    for name in _NAME.finditer(text):
-        word, before = name.group(), text[max(0, name.start() - 4) : name.start()]
-        begins = not before or _ENDS_SENTENCE.search(before) is not None
-        if word == "I" or (begins and not (word.isupper() and len(word) > 1)):
-            continue
-        rest = re.compile(r"[^\w\n]+\w*").match(text, name.end())
-        values[name.end() - 1 : rest.end() if rest else name.end()] = 1
-    return values
-
-
 FEATURES: dict[str, Feature] = {
     "inside quotes": Feature('between " and ", or “ and ”', _within(f'({_QUOTES})["”“»]?')),
     "inside single quotes": Feature(
@@ -128,7 +110,6 @@ FEATURES: dict[str, Feature] = {
     "vowel": Feature("a, e, i, o or u", _each("aeiouAEIOU".__contains__)),
     "indentation": Feature("how far the line is indented", _indentation),
     "inside an indentation": Feature("the blanks that a line begins with", _leading_blanks),
-    "after a name": Feature("a capitalized word within a sentence, and the next", _after_a_name),
     "after a colon": Feature("from a colon to the end of its line", _within("(:[^\n]*)")),
     "inside a comment": Feature("from # to the end of its line", _within("(#[^\n]*)")),
     "position in the paragraph": Feature(

@@ -37,7 +37,7 @@ def run(options: InspectOptions) -> None:
     """Write the page of `checkpoint` and a passage to `output`."""
     if find_spec("charrnn.extras.page") is None:
         raise InputError("inspect: needs charrnn.extras.page, which is not there")
-    from charrnn.extras.inspect.inspect_page import page, training
+    from charrnn.extras.inspect.inspect_page import page
     from charrnn.extras.inspect.passage_report import report
     from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.files import replacing
@@ -54,7 +54,7 @@ def run(options: InspectOptions) -> None:
     with ProgressDisplay("scoring", unit=" characters") as progress:
         seen = report(chosen.model, ids, model.counts, progress=progress)
     seen["passage"]["source"] = source
-    content = page(chosen, seen | training(found)).encode("utf-8")
+    content = page(chosen, seen).encode("utf-8")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
     say(

@@ -26,7 +26,6 @@ from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import readable
 
 _MOST_GATES = 5000  # characters at which gates are looked at
-_LARGEST_EMBEDDING = 2000  # characters that are drawn
 # what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
 _STEPS_A_BIT = 16
 _MOST_STEPS = 127
@@ -76,7 +75,6 @@ def report(
         "correlations": _base64(np.rint(r * 32767).astype("<i2")),
         "gates": _gates(model, ids, trace),
         "distance": _distance(model, ids, counts),
-        "embedding": _embedding(model.weights["embedding.weight"]),
         "counts": None if counts is None else _counts(model, counts, ids, trace.losses[1:]),
     }
 
@@ -146,25 +144,6 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> di
         "both": float(both.mean()),
         "steps": _STEPS_A_BIT,
         "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
-    }
-
-
-def _embedding(vectors: npt.NDArray[np.float32]) -> dict[str, Any]:
-    """The characters in the plane in which their vectors (V, D) differ most.
-
-    Places of those that come first in the vocabulary, in the order of their ids, and the share of
-    the variance that each of the two directions has.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    places, variances = np.zeros((len(vectors), 2)), np.zeros(2)
-    kept = min(2, len(sizes))
-    places[:, :kept] = left[:, :kept] * sizes[:kept]
-    variances[:kept] = sizes[:kept] ** 2 / max(1e-18, float((sizes**2).sum()))
-    places /= max(1e-9, float(np.abs(places).max()))
-    return {
-        "places": places[:_LARGEST_EMBEDDING].round(4).tolist(),
-        "shares": variances.tolist(),
     }
 
 

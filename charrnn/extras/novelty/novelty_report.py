@@ -1,18 +1,15 @@
-"""How much of a text is copied from the training text, in numbers that can be told and drawn."""
+"""How much of a text is copied from the training text, in numbers."""
 
 from __future__ import annotations
 
 import functools
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import needing
-from charrnn.files import replacing
 from charrnn.text.vocabulary import readable
 from charrnn.training_text import TrainingText
 
@@ -143,28 +140,3 @@ def _words_of(training: TrainingText) -> frozenset[str]:
 def _words(text: str) -> list[str]:
     """Letters, and apostrophes between them."""
     return _WORD.findall(readable(text))
-
-
-def draw(report: Report, path: Path) -> None:
-    """Write the curve as a PNG.
-
-    Raises:
-        InputError: matplotlib is not installed.
-        RunError: the file cannot be written.
-    """
-    with needing("report: its plot needs matplotlib", "novelty"):
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(range(1, len(report.copied) + 1), [100 * share for share in report.copied])
-    axes.set(
-        title=f"{report.characters:,} characters beside {report.training_characters:,} "
-        "of the training text",
-        xlabel="length of a passage, in characters",
-        ylabel="stand in the training text, %",
-        xlim=(1, LONGEST),
-        ylim=(0, 101),
-    )
-    axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.cli.job import current_job
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
 from charrnn.files import replacing
@@ -21,7 +20,6 @@ from charrnn.say import BITS_PER_NAT, say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
-    from charrnn.extras.novelty.novelty_report import Report
     from charrnn.generation.lines import Line
     from charrnn.generation.sampler import Piece, Sampler
     from charrnn.options.sampling import SamplingParams
@@ -37,7 +35,6 @@ NOVEL = Range(
 class NoveltyOptions(SampleOptions):
     novel: Annotated[bool | int, NOVEL]
     report: bool
-    report_folder: Annotated[str | None, PATH]
     corpus: Annotated[str | None, PATH]
 
     def check(self, prefix: str) -> None:
@@ -54,12 +51,6 @@ class NoveltyOptions(SampleOptions):
             "novel",
             self.novel,
             "is for a text; novel=true writes no line of the training text",
-        )
-        require(
-            self.report or self.report_folder is None,
-            "report_folder",
-            self.report_folder,
-            "needs report=true",
         )
         require(
             self.report or self.novel is not False or self.corpus is None,
@@ -88,11 +79,9 @@ class NoveltyStep(SampleStep):
     def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
         from charrnn.training_text import find_training_text
 
-        needed = ["pydivsufsort"] * (options.report or options.novel is not True)
-        for package in [*needed, *["matplotlib"] * options.report]:
-            if find_spec(package) is None:
-                name = "report" if options.report else "novel"
-                raise InputError(f"{name}: needs {package}; {install('novelty')}")
+        if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
+            name = "report" if options.report else "novel"
+            raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
         self._options, self._sampler = options, sampler
         self._texts: list[tuple[SamplingParams, list[str]]] = []
         # a line of one's own is no new one, whichever split it stands in
@@ -124,10 +113,10 @@ class NoveltyStep(SampleStep):
             yield replace(text, pieces=_noted(text.pieces, pieces))
 
     def end(self, output: str | None) -> None:
-        """Tell how much was copied, if that is asked for; as files too, where there is a place.
+        """Tell how much was copied, if that is asked for.
 
         Args:
-            output: the file that was written; the report's lie beside it.
+            output: the file that was written; the report as JSON lies beside it.
         """
         if not self._options.report:
             return
@@ -146,24 +135,12 @@ class NoveltyStep(SampleStep):
             report = report_on(text, self._training, bits)
             several = len(texts) > 1
             say(f"{number}, temperature={asked.temperature}: {report}" if several else str(report))
-            self._write_files(report, output, [number] if several else [])
-
-    def _write_files(self, report: Report, output: str | None, numbers: list[int]) -> None:
-        """The report's JSON and plot, under the name of the text that it is on."""
-        from charrnn.extras.novelty.novelty_report import draw
-
-        folder, job = self._options.report_folder, current_job()
-        if output is None and folder is None:
-            return
-        if output is None and job.number is not None:
-            numbers = [job.number, *numbers]
-        named = Path("sample" if output is None else output)
-        place = named.parent if folder is None else Path(folder)
-        stem = str(place / "-".join([named.stem, *map(str, numbers)]))
-        with replacing(Path(f"{stem}.report.json")) as temporary:
-            temporary.write_text(json.dumps(report.as_json(), indent=1) + "\n")
-        draw(report, Path(f"{stem}.report.png"))
-        say(f"{stem}.report.json and .png")
+            if output is not None:
+                place, name = Path(output), f"-{number}.report.json" if several else ".report.json"
+                path = place.with_name(place.stem + name)
+                with replacing(path) as temporary:
+                    temporary.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+                say(str(path))
 
 
 def _noted(pieces: Iterable[str], notes: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`charrnn export`: a model as a page that writes by itself, or as a model file."""
+"""`charrnn export`: a model as a page that writes by itself."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ if TYPE_CHECKING:
     from charrnn.extras.page.packing import Chosen
 
 LARGEST_PAGE = 3_000_000  # bytes of one with counts
-BITS = Range(lambda value: value in (8, 16, 32), "must be 8, 16 or 32 bits")
-EXPORTED = Range(
-    lambda value: value.endswith((".html", ".safetensors")),
-    "must end in .html (a page) or .safetensors (a model file)",
-)
+BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
+HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 
 
 @dataclass
 class ExportOptions:
     checkpoint: Annotated[str | None, PATH]
-    output: Annotated[str, PATH, EXPORTED]
+    output: Annotated[str, PATH, HTML]
     precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
     licence: Annotated[str, TEXT]
@@ -35,30 +32,25 @@ OPTIONS = ExportOptions
 
 
 def run(options: ExportOptions) -> None:
-    """Write the model of `checkpoint` to `output`, as its ending says."""
+    """Write the model of `checkpoint` to `output`, a page."""
     from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.files import replacing
-    from charrnn.models import find_model, model_file, read_model
+    from charrnn.models import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
     refuse_the_model_itself(options.output, source)
     if output.is_dir():
         raise InputError(f"output={options.output}: is a folder; name a file")
-    model, is_page = read_model(source), output.suffix == ".html"
-    if is_page:
-        require_steps(model)
-    chosen = in_precision(model, options.precision or (None if is_page else 32))
-    if is_page:
-        page = _page(options, chosen)
-        with replacing(output) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    else:
-        model_file.save(output, chosen.model)
-    weights = "rounded to" if not is_page and chosen.cost else "of"
+    model = read_model(source)
+    require_steps(model)
+    chosen = in_precision(model, options.precision)
+    page = _page(options, chosen)
+    with replacing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
     say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
-        f"weights {weights} {chosen.precision.bits} bits{cost}"
+        f"weights of {chosen.precision.bits} bits{cost}"
     )
 
 

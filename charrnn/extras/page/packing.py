@@ -1,8 +1,8 @@
 """A model in a page: its card, and its weights in few bytes, as text that the page carries.
 
 What is packed is JSON: the architecture, the vocabulary, what the page tells of the model, and all
-weights in base64. `site/network/packed.js` reads it. Matrices are float32, float16, or
-int8 with a scale for each row; vectors, of which there are few numbers, are always float32.
+weights in base64. `site/network/packed.js` reads it. Matrices are float32, or int8 with a scale
+for each row; vectors, of which there are few numbers, are always float32.
 """
 
 from __future__ import annotations
@@ -52,12 +52,6 @@ def _float32(matrix: Array) -> Stored:
     return Stored(matrix.astype("<f4").tobytes(), matrix)
 
 
-def _float16(matrix: Array) -> Stored:
-    largest = np.finfo(np.float16).max  # and no number becomes infinite
-    half = matrix.clip(-largest, largest).astype("<f2")
-    return Stored(half.tobytes(), half.astype(np.float32))
-
-
 def _int8(matrix: Array) -> Stored:
     """Each row in 255 even steps; the rows' scales come before the rows."""
     rows = quantize_rows(matrix)
@@ -73,7 +67,7 @@ class Precision(NamedTuple):
 
 
 EXACT = Precision(32, "float32", _float32)
-PRECISIONS = (Precision(8, "int8", _int8), Precision(16, "float16", _float16), EXACT)
+INT8 = Precision(8, "int8", _int8)
 
 
 def page_kinds() -> list[str]:
@@ -85,8 +79,7 @@ def require_steps(model: TrainedModel) -> None:
     """Raise InputError if a page could not step a model of this kind."""
     if (kind := model.architecture.kind) not in page_kinds():
         raise InputError(
-            f"output: a page has no network of kind {kind}; it has {', '.join(page_kinds())}. "
-            f"output=model.safetensors is a model file"
+            f"output: a page has no network of kind {kind}; it has {', '.join(page_kinds())}"
         )
 
 
@@ -165,18 +158,16 @@ class Chosen(NamedTuple):
 
 
 def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
-    """The model with its weights in so many bits, or in the fewest that keep its loss.
+    """The model with its weights in so many bits, or in 8 if that keeps its loss.
 
     The cost is measured on text that the model itself writes: over such text, the loss grows by
     the mean Kullback-Leibler divergence of the new predictions from the old.
     """
-    for precision in PRECISIONS:
-        if precision == EXACT or bits not in (None, precision.bits):
-            continue
-        other = rounded(model, precision)
+    if bits != EXACT.bits:
+        other = rounded(model, INT8)
         cost = divergence(model, other)
         if bits or cost <= TOLERANCE:
-            return Chosen(precision, other, cost)
+            return Chosen(INT8, other, cost)
     return Chosen(EXACT, model, 0.0)
 
 

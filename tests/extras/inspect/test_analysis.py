@@ -117,16 +117,3 @@ def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int
         np.testing.assert_allclose(found[counts], expected, atol=1e-3)
         assert [b[0] for b in expected[1:]] == [b[1] + 1 for b in expected[:-1]]
         assert (expected[0][0], expected[-1][1]) == (1, len(alone[0]))
-
-
-def test_the_plane_keeps_distances_of_what_lies_in_one() -> None:
-    numbers = np.random.default_rng(0)
-    flat = numbers.normal(size=(65, 2)) * [3, 1]
-    model = trained_model(embedding_size=6)
-    basis = np.linalg.qr(numbers.normal(size=(6, 2)))[0]
-    model.weights["embedding.weight"][:] = flat @ basis.T + 5
-    seen = report(model, ids_of(model))["embedding"]
-    assert sum(seen["shares"]) == pytest.approx(1)
-    places = np.array(seen["places"])
-    between, drawn = (np.linalg.norm(p[:, None] - p, axis=-1) for p in (flat, places))
-    np.testing.assert_allclose(drawn / drawn.max(), between / between.max(), atol=1e-3)

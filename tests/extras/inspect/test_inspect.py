@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.extras.inspect import inspect_page
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
@@ -27,13 +26,13 @@ TEXT = "To be, or not to be: that is the question.\n" * 100 + VALIDATION
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run folder with a model, metrics and samples, and its text."""
+    """A run folder with a model, and its text."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "verse.txt").write_text(TEXT, encoding="utf-8")
     share = len(VALIDATION) / len(TEXT)
     encoded = preprocess("verse.txt", None, None, SplitOptions(val_frac=share + 1e-9, test_frac=0))
     folder = tmp_path / "run"
-    (folder / "samples").mkdir(parents=True)
+    folder.mkdir()
     facts: dict[str, Any] = {
         "input_h5": str(tmp_path / encoded.h5),
         "input_json": str(tmp_path / encoded.json),
@@ -41,12 +40,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     model = replace(trained_model(vocabulary=Vocabulary([*CHARACTERS, '"'])), facts=facts)
     Model(model).save(folder / "model.safetensors")
-    (folder / "metrics.csv").write_text(
-        "step,epoch,train/loss,val/loss\n1,0.1,4.5,\n30,3,2.5,3.0\n60,6,,2.75\n"
-    )
-    for step in (30, 60):
-        (folder / "samples" / f"step-{step:07}.txt").write_text(f"sample of {step}")
-    (folder / "samples" / "notes.txt").write_text("none")
     return folder
 
 
@@ -73,8 +66,6 @@ def test_a_run_is_shown_with_its_own_validation_text(run: Path, capfd: Capture) 
     seen = inspect(capfd, f"checkpoint={run}")
     assert seen["passage"]["text"] == VALIDATION
     assert seen["passage"]["loss"] == pytest.approx(load(run).score(VALIDATION), abs=2e-3)
-    assert seen["curves"] == {"train": [[1, 4.5], [30, 2.5]], "val": [[30, 3.0], [60, 2.75]]}
-    assert seen["samples"] == [[30, "sample of 30"], [60, "sample of 60"]]
     assert ["Learnt from", "verse"] in seen["card"]
     assert seen["distance"]["network"][0][:2] == [1, 1]
     names = [feature["name"] for feature in seen["features"]]
@@ -101,7 +92,6 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     assert not Path("inspect.html").exists()
     seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")
     assert "counts" not in seen["distance"]
-    assert (seen["curves"], seen["samples"]) == ({}, [])
 
 
 def test_what_the_model_does_not_know(run: Path, capfd: Capture) -> None:
@@ -135,18 +125,3 @@ def test_what_is_refused_writes_nothing(
     assert line in capfd.readouterr().err
     assert not Path("inspect.html").exists()
     assert (run / "model.safetensors").read_bytes() == before
-
-
-def test_of_a_run_what_can_be_read_is_shown_and_thinned(run: Path, capfd: Capture) -> None:
-    (run / "metrics.csv").write_text("step,train/loss,val/loss\nx,1,2\n")
-    assert inspect(capfd, f"checkpoint={run}")["curves"] == {"train": [], "val": []}
-    rows = "".join(f"{step},{step / 10},\n" for step in range(1, 2000))
-    (run / "metrics.csv").write_text(f"step,train/loss,val/loss\n{rows}5000,nan,\n")
-    for step in range(100):
-        (run / "samples" / f"step-{step}.txt").write_text("x" * 5000)
-    found = inspect_page.training(run / "model.safetensors")
-    curve, samples = found["curves"]["train"], found["samples"]
-    assert len(curve) == inspect_page.MOST_POINTS
-    assert (curve[0], curve[-1]) == ((1, 0.1), (1999, 199.9))
-    assert [len(samples), samples[0][0], samples[-1][0]] == [inspect_page.MOST_SAMPLES, 0, 99]
-    assert max(len(text) for _, text in samples) == inspect_page.LONGEST_SAMPLE

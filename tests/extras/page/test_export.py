@@ -14,8 +14,8 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.page import export_command as export
 from charrnn.extras.page.export_command import ExportOptions
-from charrnn.extras.page.packing import PRECISIONS, TOLERANCE, divergence, rounded
-from charrnn.model import Model, load
+from charrnn.extras.page.packing import INT8, TOLERANCE, divergence, rounded
+from charrnn.model import Model
 from tests.generation.models import trained_model
 
 DEFAULTS = ExportOptions(
@@ -92,34 +92,14 @@ def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-def test_a_model_file_of_rounded_weights_writes_what_a_page_does(
-    path: Path, tmp_path: Path
-) -> None:
-    run(path, tmp_path / "same.safetensors")
-    assert (tmp_path / "same.safetensors").read_bytes() == path.read_bytes()
-    run(path, tmp_path / "rounded.safetensors", precision=8)
-    expected = rounded(load(path).trained, PRECISIONS[0])
-    assert load(tmp_path / "rounded.safetensors").generate(200, seed=1) == Model(expected).generate(
-        200, seed=1
-    )
-
-
-def test_weights_that_eight_bits_would_spoil_get_sixteen(tmp_path: Path) -> None:
+def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:
     """One large number in a row, which all characters have in common, takes all the steps."""
     model = trained_model()
     model.weights["decoder.weight"][:, 0] = 100
-    assert divergence(model, rounded(model, PRECISIONS[0])) > TOLERANCE
+    assert divergence(model, rounded(model, INT8)) > TOLERANCE
     Model(model).save(tmp_path / "model.safetensors")
     run(tmp_path / "model.safetensors", tmp_path / "page.html")
-    assert "int8" not in types_of(tmp_path / "page.html")
-
-
-def test_numbers_beyond_sixteen_bits_do_not_become_infinite(tmp_path: Path) -> None:
-    model = trained_model()
-    model.weights["decoder.weight"][:, 0] = 1e6
-    Model(model).save(tmp_path / "model.safetensors")
-    run(tmp_path / "model.safetensors", tmp_path / "page.html")
-    assert types_of(tmp_path / "page.html") == {"float16", "float32"}
+    assert types_of(tmp_path / "page.html") == {"float32"}
 
 
 def types_of(path: Path) -> set[str]:
@@ -142,7 +122,7 @@ def test_neither_the_model_nor_a_folder_is_overwritten(path: Path, tmp_path: Pat
     [
         ("", "output is required"),
         ("output=x.htm", "output=x.htm: must end in .html (a page)"),
-        ("output=x.html precision=4", "precision=4: must be 8, 16 or 32 bits"),
+        ("output=x.html precision=4", "precision=4: must be 8 or 32 bits"),
     ],
 )
 def test_it_is_refused_in_a_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,11 +42,6 @@ export class Chart {
     return dot;
   }
 
-  text([x, y], text, name) {
-    this.element.append(svg("text", { x: this.x(x).toFixed(1), y: (this.y(y) + 4).toFixed(1),
-      class: name }, text));
-  }
-
   #axes(x, y) {
     const bottom = this.height - MARGIN.bottom;
     const axes = svg("g", { class: "axes" });

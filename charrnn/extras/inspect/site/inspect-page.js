@@ -3,9 +3,8 @@
 import { difference, spliced } from "../../page/site/draft.js";
 import { levelOf } from "../../page/site/tint.js";
 import { CursorCard } from "./cursor.js";
-import { History } from "./history.js";
 import { UnitMap } from "./map.js";
-import { drawCurves, drawDistance, drawEmbedding, drawGates } from "./measurements.js";
+import { drawDistance, drawGates } from "./measurements.js";
 import { placesOf, shown } from "./places.js";
 import { Reading } from "./reading.js";
 import { firstFrom, Sheet } from "./sheet.js";
@@ -251,9 +250,6 @@ export class InspectPage {
     if (report.counts) tellCounts(report.counts);
     drawGates(find("#gates"), report.gates, (layer, unit) => this.pick(output(layer, unit)));
     drawDistance(find("#distance"), report.distance);
-    drawEmbedding(find("#embedding"), report.embedding, vocabulary.characters);
-    drawCurves(find("#curves"), report.curves);
-    new History(find("#history"), report);
     find("#card").replaceChildren(...report.card.flatMap(([name, value]) => {
       const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
       [term.textContent, description.textContent] = [name, value];

@@ -1,7 +1,6 @@
-/** The charts: gates, the loss by distance, the characters in a plane, the curves of training. */
+/** The charts: gates and the loss by distance. */
 
 import { Chart, legend } from "./charts.js";
-import { named } from "./places.js";
 
 const GATES = {
   i: ["input gate", "lets in what is new"],
@@ -10,7 +9,6 @@ const GATES = {
   r: ["reset gate", "looks at the past"],
   z: ["update gate", "keeps what was there"],
 };
-const ENOUGH = 0.25; // of the variance: a plane with less says little of who is near whom
 const SHARE = { from: 0, to: 1, ticks: [0, 0.5, 1], tell: (share) => `${100 * share}%` };
 
 /**
@@ -59,51 +57,6 @@ export function drawDistance(element, { network, counts, context }) {
   element.replaceChildren(chart.element, legend(entries));
 }
 
-/** The characters where their embeddings lie. */
-export function drawEmbedding(element, { places, shares }, characters) {
-  const shown = shares[0] + shares[1];
-  if (shown < ENOUGH) {
-    const note = document.createElement("p");
-    note.className = "note";
-    note.textContent = `It is not drawn: a plane holds ${percent(shown)} of the differences between `
-      + "this model's characters, too little to say which are alike.";
-    element.replaceChildren(note);
-    return;
-  }
-  const [across, up] = [0, 1].map((axis) => places.map((place) => place[axis]));
-  const ends = (values) => ({ from: Math.min(...values) - 0.06, to: Math.max(...values) + 0.06,
-    ticks: [] });
-  const title = (share, which) => `${which} component, ${percent(share)} of the variance`;
-  const chart = new Chart({
-    label: "The characters in the plane in which their embeddings differ most",
-    x: { ...ends(across), title: title(shares[0], "first") },
-    y: { ...ends(up), title: title(shares[1], "second") },
-    height: 360,
-  });
-  places.forEach((place, id) => {
-    const character = characters[id];
-    chart.text(place, sign(character), `character ${groupOf(character)}`);
-  });
-  const groups = new Set(characters.slice(0, places.length).map(groupOf));
-  element.replaceChildren(chart.element, legend([...groups].map((group) => [group, group])));
-}
-
-/** The losses along the training. */
-export function drawCurves(element, { train = [], val = [] }) {
-  const points = [...train, ...val];
-  element.closest("figure").hidden = points.length === 0;
-  if (!points.length) return;
-  const losses = points.map(([, loss]) => loss);
-  const chart = new Chart({
-    label: "The losses along the training",
-    x: { from: 0, to: Math.max(...points.map(([step]) => step)), title: "step" },
-    y: { from: Math.min(...losses) * 0.95, to: Math.max(...losses), title: "loss, in nats per character" },
-  });
-  chart.line(train, "train");
-  chart.line(val, "val");
-  element.replaceChildren(chart.element, legend([["train", "training"], ["val", "validation"]]));
-}
-
 export function percent(share) {
   return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 }
@@ -116,16 +69,4 @@ function figure(title, what, chart) {
   caption.append(strong, ` ${what}`);
   element.append(caption, chart);
   return element;
-}
-
-function sign(character) {
-  const signs = { " ": "␣", "\n": "↵", "\t": "⇥" };
-  return signs[character] ?? named(character);
-}
-
-function groupOf(character) {
-  if (/^[aeiouAEIOU]$/.test(character)) return "vowel";
-  if (/^\p{L}$/u.test(character)) return /^\p{Lu}$/u.test(character) ? "capital" : "letter";
-  if (/^\p{N}$/u.test(character)) return "digit";
-  return /^\s$/.test(character) ? "blank" : "sign";
 }

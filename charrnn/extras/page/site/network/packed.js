@@ -30,9 +30,6 @@ export function unpacked(text) {
 /** How the numbers of each type lie in the bytes. */
 const DECODERS = {
   float32: (bytes, at, rows, columns) => new Float32Array(bytes, at, rows * columns),
-  float16(bytes, at, rows, columns) {
-    return Float32Array.from(new Uint16Array(bytes, at, rows * columns), fromHalf);
-  },
   /** Each row's scale, a float32, and then the rows in eighths of a word. */
   int8(bytes, at, rows, columns) {
     const scales = new Float32Array(bytes, at, rows);
@@ -44,12 +41,3 @@ const DECODERS = {
     return values;
   },
 };
-
-/** The number that the 16 bits of an IEEE half are. */
-function fromHalf(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
