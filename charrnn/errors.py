@@ -98,22 +98,9 @@ def needing(what: str, extra: str) -> Iterator[None]:
 def install(extra: str) -> str:
     """The command that adds an extra to the charrnn that runs, for this Python.
 
-    It names the checkout or the file that charrnn came from, never the distribution alone: an
-    index may have another one of that name.
+    It names what charrnn was installed from, as pip has recorded it (PEP 610), never the
+    distribution alone: an index may have another one of that name.
     """
-    from importlib.util import find_spec
-
-    python, here = Path(sys.executable), Path.cwd()
-    pip = "pip"
-    if str(python.parent) not in os.environ.get("PATH", "").split(os.pathsep):
-        pip = f"{python.relative_to(here) if python.is_relative_to(here) else python} -m pip"
-    if find_spec("pip") is None:
-        pip = "uv pip"
-    return f"{pip} install {_where_from(extra)}"
-
-
-def _where_from(extra: str) -> str:
-    """What pip is to be given, by what it has recorded of the installation (PEP 610)."""
     import json
     import shlex
     from importlib import metadata
@@ -124,28 +111,21 @@ def _where_from(extra: str) -> str:
 
     try:
         installed = metadata.distribution(DISTRIBUTION)
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "-e " + shlex.quote(f"{_from_here(Path(__file__).parents[1])}[{extra}]")
-    origin = json.loads(installed.read_text("direct_url.json") or "{}")
-    url = str(origin.get("url", ""))
-    if vcs := origin.get("vcs_info"):
-        return f"'{DISTRIBUTION}[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}'"
-    path = Path(url2pathname(urlsplit(url).path))
-    if url.startswith("file:") and path.exists():
-        editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
-        return editable + shlex.quote(f"{_from_here(path)}[{extra}]")
-    if url.startswith("http"):
-        return f"'{DISTRIBUTION}[{extra}] @ {url}'"
-    # by its name from an index, or from a file that is gone: this version is here, so pip keeps it
-    # and fetches only what the extra needs
-    return f"'{DISTRIBUTION}[{extra}]=={installed.version}'"
-
-
-def _from_here(path: Path) -> str:
-    """A path as it is typed from the working folder."""
-    if path == Path.cwd():
-        return "."
-    return f"./{path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else str(path)
+        origin = json.loads(installed.read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        origin = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
+    what = f"{DISTRIBUTION}[{extra}]"
+    if origin.get("dir_info", {}).get("editable"):
+        path = os.path.relpath(url2pathname(urlsplit(origin["url"]).path))
+        pip = ["-e", f"{path}[{extra}]"]
+    elif vcs := origin.get("vcs_info"):
+        pip = [f"{what} @ {vcs['vcs']}+{origin['url']}@{vcs['commit_id']}"]
+    else:
+        pip = [f"{what} @ {origin['url']}" if origin else f"{what}=={installed.version}"]
+    python = sys.executable
+    if Path(python).is_relative_to(Path.cwd()):
+        python = os.path.relpath(python)
+    return shlex.join([python, "-m", "pip", "install", *pip])
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:

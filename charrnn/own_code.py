@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import site
 import sysconfig
 import traceback
 from pathlib import Path
@@ -11,6 +10,9 @@ from pathlib import Path
 from charrnn.errors import OwnCodeError
 
 PACKAGE = Path(__file__).resolve().parent
+# Hydra finds its plugins beside the package
+CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
+PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
 
 def blamed(error: BaseException) -> OwnCodeError | None:
@@ -20,7 +22,7 @@ def blamed(error: BaseException) -> OwnCodeError | None:
     and Hydra. The innermost frame that is neither Python's nor an installed package's decides.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    deciding = [frame for frame in frames if not _is_installed(frame.filename)]
+    deciding = [f for f in frames if _is_charrnn(f.filename) or not _is_installed(f.filename)]
     if not deciding or _is_charrnn(deciding[-1].filename):
         return None
     own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
@@ -36,31 +38,14 @@ def blamed(error: BaseException) -> OwnCodeError | None:
 
 
 def _is_charrnn(filename: str) -> bool:
-    path = Path(filename).resolve()
-    # Hydra finds its plugins beside the package
-    return path.is_relative_to(PACKAGE) or path.is_relative_to(PACKAGE.parent / "hydra_plugins")
+    return any(Path(filename).resolve().is_relative_to(folder) for folder in CHARRNN)
 
 
 def _is_installed(filename: str) -> bool:
-    """Whether a file is Python's, or of an installed package that is not charrnn."""
-    if filename.startswith("<"):  # made at run time
-        return True
-    names = ("purelib", "platlib", "stdlib", "platstdlib")
-    folders = [*map(sysconfig.get_path, names), *site.getsitepackages()]
-    folders += [site.getusersitepackages(), *_TORCH]
+    """Whether a file is Python's, of an installed package, or was made at run time."""
     path = Path(filename).resolve()
-    is_inside = any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
-    return is_inside and not _is_charrnn(filename)
-
-
-def _place_of_torch() -> list[str]:
-    """Where torch lies, which every frame of a training passes: elsewhere, by a .pth file."""
-    from importlib import metadata
-
-    try:
-        return [str(metadata.distribution("torch").locate_file(""))]
-    except metadata.PackageNotFoundError:
-        return []
-
-
-_TORCH = _place_of_torch()
+    return (
+        filename.startswith("<")
+        or bool({"site-packages", "dist-packages"} & {*path.parts})
+        or any(path.is_relative_to(folder) for folder in PYTHON)
+    )

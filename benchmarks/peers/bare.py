@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from charrnn.cpu import keep_freed_memory
 from charrnn.data import cut_streams, open_data
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, State
-from charrnn.processor import keep_freed_memory
 
 Loss = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]
 

@@ -13,11 +13,11 @@ from benchmarks.workplace import LENGTH, STREAMS, Workplace
 def measure(place: Workplace) -> Part:
     import torch
 
+    from charrnn.cpu import keep_freed_memory
     from charrnn.data import open_data
     from charrnn.evaluation import stream_loss
     from charrnn.model import load
     from charrnn.network import network_of
-    from charrnn.processor import keep_freed_memory
 
     keep_freed_memory()  # as `charrnn train` and `charrnn evaluate` do
     ids = open_data(*place.data).unread("val")

@@ -22,9 +22,9 @@ RECIPE = "two_minutes"
 def measure(place: Workplace) -> Part:
     import torch
 
+    from charrnn.cpu import cpu_has_bf16, keep_freed_memory
     from charrnn.models.trained import Architecture
     from charrnn.network import Network
-    from charrnn.processor import cpu_has_bf16, keep_freed_memory
     from charrnn.training import Muon
     from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 

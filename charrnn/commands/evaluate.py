@@ -29,8 +29,8 @@ Losses = npt.NDArray[np.float32]
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
+    from charrnn.cpu import keep_freed_memory
     from charrnn.models.ensemble import read_models, with_counts
-    from charrnn.processor import keep_freed_memory
 
     keep_freed_memory()
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from charrnn.cpu import torch_threads
 from charrnn.data import SplitIds
 from charrnn.evaluation.losses import losses_of
 from charrnn.network import State
 from charrnn.network_ensemble import AnyNetwork, is_normalized
-from charrnn.single_thread import torch_threads
 
 CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21

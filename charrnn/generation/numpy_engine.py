@@ -18,10 +18,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from charrnn.counts import Counts
+from charrnn.cpu import single_blas_thread
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded
-from charrnn.single_thread import single_blas_thread
 from charrnn.text.vocabulary import Vocabulary
 
 # as arrays: NumPy takes twice as long over a Python number

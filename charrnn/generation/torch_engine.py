@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charrnn.cpu import torch_worker
 from charrnn.generation import filters
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import (
@@ -28,7 +29,6 @@ from charrnn.generation.token_sampler import (
 )
 from charrnn.models.ensemble import Trained
 from charrnn.network_ensemble import any_network_of
-from charrnn.single_thread import torch_worker
 
 
 class TorchEngine:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -61,37 +60,26 @@ def lock(folder: Path) -> IO[str]:
     Raises:
         InputError: another process trains in it.
     """
-    held = files.lock(folder / ".lock", wait=False)
-    if held is None:
+    lock = files.lock(folder / ".lock", wait=False)
+    if lock is None:
         owner = (folder / ".lock").read_text().strip()
         raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
-    return held
+    return lock
 
 
-def require_plain_files(folder: Path) -> None:
+def require_no_links(folder: Path) -> None:
     """Raise InputError if a folder that is to be written in holds a link, a pipe or a device.
 
     Whoever made the folder could have put it there, for what is written to end elsewhere. The
     folder itself may be a link: the user names it.
     """
-    for entry in _entries(folder):
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            what = "a link" if stat.S_ISLNK(mode) else "no plain file"
-            raise InputError(f"{entry.path}: is {what}, and is not written through; remove it")
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        found = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
-    for entry in found:
-        yield entry
-        if entry.is_dir(follow_symlinks=False) and entry.name not in _OTHERS:
-            yield from _entries(Path(entry.path))
+    for place, folders, names in os.walk(folder):
+        for path in (os.path.join(place, name) for name in (*folders, *names)):
+            mode = os.lstat(path).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+                raise InputError(f"{path}: is {what}, and is not written through; remove it")
+        folders[:] = [name for name in folders if name not in _OTHERS]
 
 
 def record(run: RunSpec) -> None:

@@ -13,10 +13,10 @@ import torch
 
 from charrnn import registry
 from charrnn.cells import CpuThresholds
+from charrnn.cpu import cpu_has_bf16
 from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, definite
-from charrnn.processor import cpu_has_bf16
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
 # Up to so many units the batch is split over the threads, where each gets so many streams, and

@@ -22,7 +22,7 @@ from charrnn.runs.recorded_config import MISSING, found
 T = TypeVar("T")
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
-_FOREVER = 1e12  # seconds
+FOREVER, LARGEST_SIZE = 1e12, 1 << 40  # seconds, and an option of a batch, that no run has
 # of a model's weights: PyTorch's second bias is frozen at zero
 _NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
@@ -54,24 +54,23 @@ def trained(
     Args:
         facts: of the model file, which know how many streams a short text had.
     """
-    windows = found(config, "trainer.accumulate_grad_batches")
-    sizes: list[Any] = [facts.get("streams"), facts.get("window")]
+    sizes: list[Any] = [facts.get("streams"), facts.get("window"), 1]
     if None in sizes:
-        sizes = [found(config, "data.batch_size"), found(config, "data.seq_length")]
+        names = ("data.batch_size", "data.seq_length")
+        sizes = [*(found(config, name) for name in names), 1]
         if rows and 0 < rows[-1]["step"] < 2.5 * rows[-1].get("epoch", 0.0):
             return 0.0, 0.0  # a text for fewer streams, and nothing says how many
-    sizes = [*sizes, 1 if windows is MISSING else windows]
-    if not all(isinstance(size, int) for size in sizes):
+    if (windows := found(config, "trainer.accumulate_grad_batches")) is not MISSING:
+        sizes[2] = windows
+    if not all(isinstance(size, int) and 0 < size < LARGEST_SIZE for size in sizes):
         return 0.0, 0.0
-    a_step, before = math.prod(sizes), 0.0
-    characters = seconds = 0.0
-    with contextlib.suppress(OverflowError):  # sizes that no run has
-        for row in rows:
-            if speed := row.get("characters_per_second"):
-                new = (row["step"] - before) * a_step
-                characters, seconds = characters + new, seconds + new / speed
-                before = row["step"]
-    return (characters, seconds) if seconds < _FOREVER else (0.0, 0.0)
+    before = characters = seconds = 0.0
+    for row in rows:
+        if speed := row.get("characters_per_second"):
+            new = (row["step"] - before) * math.prod(sizes)
+            characters, seconds = characters + new, seconds + new / speed
+            before = row["step"]
+    return (characters, seconds) if seconds < FOREVER else (0.0, 0.0)
 
 
 def parameters(folder: Path, config: dict[str, Any]) -> int | None:
@@ -88,7 +87,7 @@ def parameters(folder: Path, config: dict[str, Any]) -> int | None:
 
 
 def overrides(folder: Path) -> list[str]:
-    """What the run was asked for, as it was written."""
+    """The overrides of the run, as they were written."""
     with contextlib.suppress(InputError):
         lines = read_yaml(folder / _OVERRIDES)
         if isinstance(lines, list):
@@ -96,8 +95,8 @@ def overrides(folder: Path) -> list[str]:
     return []
 
 
-def asked(folder: Path) -> dict[str, str]:
-    """The same, option -> value."""
+def options_given(folder: Path) -> dict[str, str]:
+    """The overrides of the run, option -> value."""
     pairs = (line.lstrip("+~").partition("=") for line in overrides(folder))
     # a sweep writes True where a person wrote true
     return {name: {"True": "true", "False": "false"}.get(value, value) for name, _, value in pairs}

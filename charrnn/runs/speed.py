@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import torch
 
+from charrnn.cpu import keep_freed_memory
 from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainerOptions, TrainOptions, definite
-from charrnn.processor import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.training_run import build_module
 from charrnn.runs.world import World

@@ -22,11 +22,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
+from charrnn.cpu import keep_freed_memory
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, definite
-from charrnn.processor import keep_freed_memory
 from charrnn.runs import (
     budget,
     hardware,
@@ -67,7 +67,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
     """
     here = world.world()
     preflight.check_options(run, here)
-    folders.require_plain_files(run.folder)
+    folders.require_no_links(run.folder)
     with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())

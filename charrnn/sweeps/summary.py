@@ -138,7 +138,7 @@ def _options(folder: Path) -> dict[str, str]:
             for group, choice in choices.items()
             if choice is not None and not str(group).startswith("hydra")
         }
-    return {**options, **run_history.asked(folder)}
+    return {**options, **run_history.options_given(folder)}
 
 
 def require_known(option: str, name: str, runs: Sequence[Summary]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charrnn.processor import multiplies_bf16
+from charrnn.cpu import multiplies_bf16
 
 # a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
 # from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves

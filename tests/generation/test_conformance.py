@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from charrnn.counts import ALONE
+from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engines
 from charrnn.generation.state import beginning, rows_of
@@ -24,7 +25,6 @@ from charrnn.model import Model
 from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.network import network_of
 from charrnn.options.sampling import SamplingParams
-from charrnn.single_thread import single_blas_thread
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities
 from tests.generation.models import counted, params, trained_model

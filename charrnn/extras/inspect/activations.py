@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
 from charrnn.generation.numpy_engine import NumpyNetwork
 from charrnn.generation.state import State, beginning
 from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
-from charrnn.single_thread import single_blas_thread
 
 _AT_ONCE = 256  # characters
 
