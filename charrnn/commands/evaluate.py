@@ -42,10 +42,7 @@ def run(options: EvaluateOptions) -> None:
     split, ids = _ids(options, trained)
     _require_enough(split, len(ids))
     _say_unknown(ids.unknown, len(ids), trained)
-    if trained.counts is not None and split == "train":
-        say("split=train: is the text that was counted; of it the counts know every character")
     score = _scored(options, trained, ids)
-    losses = _losses(options, trained, ids, score)
     count = len(trained.members)
     name = "" if count == 1 else f"ensemble of {count}"
     if options.json:
@@ -57,7 +54,6 @@ def run(options: EvaluateOptions) -> None:
             **({} if options.weights is None else {"weights": options.weights}),
             **({} if options.window is None else {"window": options.window}),
             **score.plain(),
-            **({"loss_of": _loss_of(trained), "losses": losses} if losses else {}),
         }
         print(json.dumps(values))
         return
@@ -65,9 +61,7 @@ def run(options: EvaluateOptions) -> None:
     how += f", {name}" if name else ""
     how += "" if options.weights is None else f", weights {written(options.weights)}"
     print(f"{split}: {score.characters} characters{how}")
-    loss, *others = score.lines()
-    each = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-    print("\n".join([loss, *([each] if each else []), *others]))
+    print("\n".join(score.lines()))
 
 
 def _require_enough(split: str, characters: int) -> None:
@@ -95,26 +89,6 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
         if options.window is None:
             return require_numbers(stream_loss(network, ids, report=report))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
-
-
-def _loss_of(trained: Trained) -> str:
-    """Which of `_losses` a model's loss is."""
-    assert trained.counts is not None
-    return "both" if trained.counts.needs_network else "counts"
-
-
-def _losses(
-    options: EvaluateOptions, trained: Trained, ids: SplitIds, score: Score
-) -> dict[str, float]:
-    """That of the network, of the counts, and of both; nothing where there are no counts."""
-    from charrnn.models.ensemble import with_counts
-
-    if trained.counts is None:
-        return {}
-    if not trained.counts.needs_network:
-        return {"counts": score.loss}
-    network, counts = (_scored(options, with_counts(trained, c), ids) for c in ("none", "only"))
-    return {"network": network.loss, "counts": counts.loss, "both": score.loss}
 
 
 # -- by line and by character --------------------------------------------------------
@@ -197,14 +171,10 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
                 f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
                 f"give data.input_txt=, or data.input_h5= and data.input_json="
             )
-        for path in (Path(h5), Path(json)):
-            if not path.exists():
-                text = Path(h5).with_suffix(".txt")
-                raise InputError(
-                    f"split={options.split}: {path} is gone, where the text of the model was; "
-                    f"`charrnn preprocess input_txt={text if text.exists() else 'TEXT'} "
-                    f"output_h5={h5}` makes it again (with the val_frac= and the like of the "
-                    f"training), or data.input_txt= scores a text"
-                )
+        if not Path(h5).exists():
+            raise InputError(
+                f"split={options.split}: {h5} is gone, where the text of the model was; preprocess "
+                f"the text again with output_h5={h5}, or give data.input_txt="
+            )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

@@ -76,11 +76,6 @@ def find_model(path: str | os.PathLike[str] | None) -> Path:
         path = _newest()
         _tell(f"the newest model: {path}")
     path = Path(path)
-    if os.path.islink(path) and not os.path.exists(path):  # which take any name
-        target = os.readlink(path)
-        raise InputError(
-            f"{path}: leads to {target}, which is gone; name another run with checkpoint="
-        )
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn train` makes a run and links outputs/latest to it")
         return path

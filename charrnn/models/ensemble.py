@@ -15,7 +15,7 @@ import numpy as np
 from charrnn.counts import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
-from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
+from charrnn.models.trained import TrainedModel
 from charrnn.options.ranges import COUNTS, POSITIVE, require
 from charrnn.text.vocabulary import Vocabulary
 
@@ -27,7 +27,6 @@ class TrainedEnsemble:
     """Two or more models with one vocabulary.
 
     Attributes:
-        members: their characters all in the order of the first one's.
         weights: of the members' probabilities, in proportion; None: all the same.
     """
 
@@ -95,18 +94,16 @@ def read_models(
         return read_model(paths)
     if not paths:
         raise InputError("an ensemble needs one path or more")
-    models = [read_model(path) for path in paths]
-    first = models[0].vocabulary
+    models = tuple(read_model(path) for path in paths)
     for path, model in zip(paths, models, strict=True):
-        if difference := other_characters(model.vocabulary, first):
+        if model.vocabulary != models[0].vocabulary:
             raise InputError(
-                f"{path}: {difference} {paths[0]}; the models of an ensemble must know the "
-                f"same characters, as those that were trained on one text do"
+                f"{path}: knows other characters than {paths[0]}, or in another order; the models "
+                f"of an ensemble are trained on one text"
             )
     if len(models) == 1:
         return models[0]
-    ordered = tuple(in_order_of(model, first) for model in models)
-    return TrainedEnsemble(ordered, None if weights is None else tuple(weights))
+    return TrainedEnsemble(models, None if weights is None else tuple(weights))
 
 
 def with_counts(trained: Trained, counts: str) -> Trained:
@@ -134,32 +131,3 @@ def with_counts(trained: Trained, counts: str) -> Trained:
     if isinstance(trained, TrainedModel):
         return used(trained)
     return replace(trained, members=tuple(map(used, trained.members)))
-
-
-def other_characters(one: Vocabulary, other: Vocabulary) -> str:
-    """How a vocabulary differs from another, as "... than"; "" if only in the order."""
-    if one.is_bytes != other.is_bytes:
-        return f"knows {'bytes' if one.is_bytes else 'characters'}, and not so"
-    ours, theirs = set(one.characters), set(other.characters)
-    if ours == theirs:
-        return ""
-    has = "knows" if ours - theirs else "lacks"
-    return f"{has} the character {min(ours - theirs or theirs - ours)!r}, other than"
-
-
-def in_order_of(model: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
-    """The same model with its characters in the order of a vocabulary of the same ones.
-
-    Raises:
-        InputError: it is a network of somebody's own, and they stand in another order.
-    """
-    if model.vocabulary == vocabulary:
-        return model
-    require_same_order(model, vocabulary)
-    ids = {character: i for i, character in enumerate(model.vocabulary.characters)}
-    rows = [ids[character] for character in vocabulary.characters]
-    by_character = {name: model.weights[name][rows] for name in BY_CHARACTER}
-    # counts know characters by their ids, too
-    return replace(
-        model, vocabulary=vocabulary, weights={**model.weights, **by_character}, counts=None
-    )

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import torch
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError
 from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
 from charrnn.options.networks import LayerOptions
 from charrnn.options.training import ModelNode, TrainOptions
-from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
 
 # what of a trained model's architecture a fresh run may choose for itself
@@ -46,30 +45,6 @@ def adopt_architecture(
                 f"leave the option out to start from its weights"
             )
     return replace(options, **values)
-
-
-def require_same_tokens(
-    init_from: str, trained: TrainedModel, vocabulary: Vocabulary, encoding: str
-) -> None:
-    """Refuse a model of bytes for a text of characters, and the other way round.
-
-    A byte above 127 is no character, so nothing learnt of it would be true of one.
-
-    Args:
-        encoding: of the text; ASCII alone does not show that it was read as bytes.
-
-    Raises:
-        InputError: says which encoding to give.
-    """
-    theirs = trained.vocabulary.is_bytes or trained.facts.get("encoding") == "bytes"
-    if theirs == (vocabulary.is_bytes or encoding == "bytes"):
-        return
-    was, now = ("bytes", "characters") if theirs else ("characters", "bytes")
-    better = "bytes" if theirs else "utf-8 or what else the text has"
-    raise InputError(
-        f"init_from={shown(init_from)}: was trained on {was}, and the text is read as {now}; "
-        f"give data.encoding={better}"
-    )
 
 
 class Initial(NamedTuple):

@@ -44,7 +44,6 @@ from charrnn.runs.initial_model import (
     Initial,
     adopt_architecture,
     load_initial,
-    require_same_tokens,
 )
 from charrnn.runs.library_errors import explained, is_out_of_memory, quiet_libraries
 from charrnn.runs.spec import Result, RunSpec
@@ -161,7 +160,6 @@ def read_inputs(run: RunSpec) -> Inputs:
     initial = None
     if config.init_from is not None and run.checkpoint is None:
         initial = read_model(config.init_from)
-        require_same_tokens(config.init_from, initial, data.vocabulary, data.options.encoding)
     return Inputs(data, initial)
 
 

@@ -6,8 +6,6 @@ import json
 import random
 import re
 import struct
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 import charrnn
 from charrnn.errors import InputError
@@ -24,7 +21,6 @@ from charrnn.models.torch_rnn import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.network import Network, network_of, num_parameters
 from tests.models import torch7_writer as t7
-from tests.small_runs import Train, metrics
 
 TOKENS = list("First Czen:\nBfowpcdayuh,mk")
 BOTH = pytest.mark.parametrize("ascii", [False, True], ids=["binary", "ascii"])
@@ -58,7 +54,7 @@ def t7_of(shared: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["lstm", "lstm.ascii", "lstm_bn", "rnn"])
-def test_torchs_own_scores(name: str, shared: Path, tiny_shakespeare: Path) -> None:
+def test_torchs_own_scores(name: str, shared: Path) -> None:
     path = t7_of(shared, name)
     expected = json.loads(path.with_suffix(".ref.json").read_text())
     model = read_model(path)
@@ -79,9 +75,6 @@ def test_torchs_own_scores(name: str, shared: Path, tiny_shakespeare: Path) -> N
 
     architecture = model.architecture
     assert architecture.kind == expected["model_type"]
-    assert architecture.embedding_size == expected["wordvec_size"]
-    assert architecture.hidden_size == expected["rnn_size"]
-    assert architecture.num_layers == expected["num_layers"]
     assert architecture.dropout == expected["dropout"]
     assert architecture.batchnorm == bool(expected["batchnorm"])
     assert num_parameters(network) == expected["num_parameters"]
@@ -98,27 +91,6 @@ def test_torchs_own_scores(name: str, shared: Path, tiny_shakespeare: Path) -> N
     first_character = model.vocabulary.decode([0])  # with which torch-rnn begins without a start
     text = loaded.generate(expected["length"] - 1, first_character, temperature=0)
     assert first_character + text == expected["argmax_sample_no_start_text"]
-
-    # its own validation loss, over the windows that it scored
-    everything = torch.from_numpy(model.vocabulary.encode(tiny_shakespeare.read_text()))
-    size = int(0.1 * len(everything))
-    val = everything[len(everything) - 2 * size : len(everything) - size]
-    used = len(val) - len(val) % 2500
-    inputs, targets = val[:used].view(50, -1), val[1 : used + 1].view(50, -1)
-    state, losses = None, []
-    with torch.no_grad():
-        for columns in torch.arange(inputs.shape[1]).split(50):
-            window, state = network(inputs[:, columns], state)
-            losses.append(F.cross_entropy(window.flatten(0, 1), targets[:, columns].flatten()))
-    assert abs(np.mean(losses) - expected["val_loss_history"][-1]) < 1e-5
-
-
-def test_training_goes_on_from_its_loss(train: Train, shared: Path, tiny_shakespeare: Path) -> None:
-    Path("corpus.txt").write_text(tiny_shakespeare.read_text()[:20_000])
-    words = [f"init_from={t7_of(shared, 'rnn')}", "trainer.max_steps=1", "print_every=1"]
-    words += ["trainer=cpu", "data.input_txt=corpus.txt", "data.batch_size=4", "validate_every=0"]
-    rows = metrics(train(*words, "model.dropout=0", "data.shuffle=false", small=False))
-    assert float(rows[0]["train/loss"]) < 2.5  # as it was, where guessing has 4.2
 
 
 # -- forms -----------------------------------------------------------------------------
@@ -164,16 +136,6 @@ def test_vocabularies(ascii: bool, tmp_path: Path) -> None:
     vocabulary = read_model(written(tmp_path, saved, ascii=ascii)).vocabulary
     assert vocabulary.is_bytes
     assert vocabulary.decode(range(5)).encode("ascii", "surrogateescape") == b"a[\xc8\xff]"
-
-
-def test_needs_numpy_alone(tmp_path: Path) -> None:
-    """A sample of a .t7 does not wait for torch."""
-    code = (
-        "import sys; from pathlib import Path; from charrnn.models.torch_rnn import read_model; "
-        "read_model(Path(sys.argv[1])); assert 'torch' not in sys.modules"
-    )
-    path = written(tmp_path, t7.checkpoint(TOKENS)[0])
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 # -- refused ---------------------------------------------------------------------------
@@ -355,8 +317,3 @@ def test_damaged(ascii: bool, seeds: range, tmp_path: Path) -> None:
     outcomes = run(tmp_path / "x.t7", t7.dumps(saved, ascii=ascii), seeds)
     assert "refused" in outcomes
     assert "read" in outcomes
-
-
-def test_damaged_real_files(shared: Path, seeds: range, tmp_path: Path) -> None:
-    for name in ("lstm", "lstm.ascii", "lstm_bn", "rnn"):
-        assert "refused" in run(tmp_path / "x.t7", t7_of(shared, name).read_bytes(), seeds[::4])

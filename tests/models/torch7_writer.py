@@ -8,14 +8,14 @@ with the reader under test.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 EPS = 1e-5  # of torch-rnn's batch normalization
-NIL, NUMBER, STRING, TABLE, OBJECT, BOOLEAN, _, _, FUNCTION = range(9)
+NIL, NUMBER, STRING, TABLE, OBJECT, BOOLEAN = range(6)
 
 
 @dataclass(eq=False)
@@ -30,8 +30,7 @@ class Torch:
 @dataclass(eq=False)
 class Function:
     bytecode: bytes
-    upvalues: Any = field(default_factory=dict)
-    tag: int = FUNCTION
+    tag: int
 
 
 @dataclass(eq=False)
@@ -125,7 +124,6 @@ class _Writer:
                 self.value(item)
         elif isinstance(value, Function):
             self.string(value.bytecode)
-            self.value(value.upvalues)
         elif isinstance(value, Torch):
             self.header(value.class_name, value.version)
             self.value(value.fields)
@@ -261,9 +259,6 @@ def checkpoint(
             weight=parameter(weight),
             bias=parameter(bias),
             gradWeight=tensor(np.zeros_like(weight)),
-            remember_states=True,
-            input_dim=inputs[i],
-            hidden_dim=H,
         )
         modules.append(layer)
         if batchnorm:
@@ -282,26 +277,13 @@ def checkpoint(
     model = module(
         "nn.LanguageModel",
         net=module("nn.Sequential", modules=table(*modules)),
-        rnns=table(*(m for m in modules if m.class_name in ("nn.LSTM", "nn.VanillaRNN"))),
-        view1=modules[-3],
-        view2=modules[-1],
         idx_to_token=table(*tokens),
-        token_to_idx={token: i for i, token in enumerate(tokens, start=1)},
-        vocab_size=V,
-        model_type=kind,
-        wordvec_dim=D,
-        rnn_size=H,
-        num_layers=num_layers,
-        dropout=dropout,
-        batchnorm=int(batchnorm),
     )
     saved = {
         "val_loss_history": table(2.5),
         "val_loss_history_it": table(3),
         "model": model,
         "train_loss_history": table(3.0, 2.75, 2.625),
-        "forward_backward_times": {},
-        "memory_usage": {},
         "opt": {"input_h5": "tiny.h5", "input_json": "tiny.json", "gpu": -1, "init_from": ""},
         "i": 3,
     }

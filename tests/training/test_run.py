@@ -333,26 +333,6 @@ def test_a_small_text_on_top_of_a_model_of_any_kind(train: Train, workplace: Pat
     assert recorded(run)["optimizer"]["lr"] == 3e-3
 
 
-def test_init_from_refuses_bytes_for_characters(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    characters = train("trainer.max_steps=2", folder="characters")
-    of_bytes = train("trainer.max_steps=2", "data.encoding=bytes", folder="bytes")
-    # ASCII alone is the same in both, and is told apart by what was asked for
-    (workplace / "corpus.txt").write_text("the cat sat on a mat " * 60)
-    for base, encoding, advice in (
-        (of_bytes, "utf-8", "give data.encoding=bytes"),
-        (characters, "bytes", "instead of bytes"),
-    ):
-        capfd.readouterr()
-        train(f"init_from={base}", f"data.encoding={encoding}", folder="second", code=2)
-        err = capfd.readouterr().err
-        assert f"init_from={base}" in err
-        assert advice in err.splitlines()[-1]
-        assert not (workplace / "second" / ".hydra").exists()
-    train(f"init_from={of_bytes}", "data.encoding=bytes", "trainer.max_steps=2", folder="second")
-
-
 def test_init_from_refuses_other_shapes(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     first = train("trainer.max_steps=2", folder="first")
     train(f"init_from={first}", "model.hidden_size=17", folder="second", code=2)
