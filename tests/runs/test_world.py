@@ -36,90 +36,63 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     return set_all
 
 
-def test_alone(environment: Any) -> None:
-    assert world() == SINGLE_PROCESS
-    # what a batch script without srun has
-    environment({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"})
-    assert world() == SINGLE_PROCESS
+EIGHT = {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
+FOUR_TASKS = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
+ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": "0"}
 
 
-def test_torchrun(environment: Any) -> None:
-    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
-    found = world()
-    assert found == World("torchrun", 5, 1, 8, 4)
-    assert found.nodes == 2
-
-
-def test_srun(environment: Any) -> None:
-    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
-    assert world() == World("srun", 3, 1, 4, 2)
-
-
-def test_one_task_is_alone(environment: Any) -> None:
-    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
-    environment({"SLURM_PROCID": "0"})
-    assert world() == SINGLE_PROCESS
-
-
-@pytest.mark.parametrize("broken", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
-@pytest.mark.parametrize("name", [*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"])
-def test_torchruns_variables_half_set_or_broken(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, SINGLE_PROCESS),
+        # what a batch script without srun has
+        ({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, SINGLE_PROCESS),
+        ({**SRUN, **ONE_TASK}, SINGLE_PROCESS),
+        (EIGHT, World("torchrun", 5, 1, 8, 4)),
+        (FOUR_TASKS, World("srun", 3, 1, 4, 2)),
+    ],
+)
+def test_where_a_process_stands(
+    environment: Any, variables: dict[str, str], expected: World
 ) -> None:
-    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"})
-    refused(monkeypatch, name, broken, "torchrun")
+    environment(variables)
+    assert world() == expected
+    assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
-@pytest.mark.parametrize("broken", [None, "", "x", "-1", "9" * 5000])
-@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_LOCALID"])
-def test_sruns_variables_half_set_or_broken(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None
+@pytest.mark.parametrize("value", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        *((EIGHT, name) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")),
+        *((FOUR_TASKS, name) for name in ("SLURM_PROCID", "SLURM_LOCALID")),
+    ],
+)
+def test_variables_half_set_or_broken(
+    environment: Any, variables: dict[str, str], name: str, value: str | None
 ) -> None:
-    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4"})
-    refused(monkeypatch, name, broken, "srun")
-
-
-def refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, launcher: str) -> None:
-    if value is None:
-        monkeypatch.delenv(name)
-    else:
-        monkeypatch.setenv(name, value)
+    environment({n: v for n, v in variables.items() if n != name})
+    environment({} if value is None else {name: value})
+    launcher = "torchrun" if variables is EIGHT else "srun"
     with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}") as caught:
         world()
     assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("name", "value"),
     [
-        {"RANK": "8"},
-        {"LOCAL_RANK": "4"},
-        {"WORLD_SIZE": "0"},
-        {"LOCAL_WORLD_SIZE": "0"},
-        {"LOCAL_WORLD_SIZE": "16"},
-        {"LOCAL_WORLD_SIZE": "3"},
+        *(("RANK", "8"), ("LOCAL_RANK", "4"), ("WORLD_SIZE", "0"), ("LOCAL_WORLD_SIZE", "0")),
+        *(("LOCAL_WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "3")),
+        *(("SLURM_PROCID", "4"), ("SLURM_LOCALID", "2"), ("SLURM_STEP_NUM_TASKS", "0")),
+        *(("SLURM_STEP_NUM_NODES", "0"), ("SLURM_STEP_NUM_TASKS", "3")),
     ],
 )
-def test_torchruns_variables_contradict_each_other(
-    environment: Any, values: dict[str, str]
-) -> None:
-    environment({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", **values})
-    with pytest.raises(InputError, match=r"^torchrun: "):
-        world()
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"SLURM_PROCID": "4"},
-        {"SLURM_LOCALID": "2"},
-        {"SLURM_STEP_NUM_TASKS": "0"},
-        {"SLURM_STEP_NUM_NODES": "0"},
-    ],
-)
-def test_sruns_variables_contradict_each_other(environment: Any, values: dict[str, str]) -> None:
-    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "4", **values})
-    with pytest.raises(InputError, match=r"^srun: "):
+def test_variables_that_contradict_each_other(environment: Any, name: str, value: str) -> None:
+    is_slurm = name.startswith("SLURM")
+    environment({**(FOUR_TASKS if is_slurm else EIGHT), name: value})
+    line = "^srun: .*--ntasks-per-node" if is_slurm else "^torchrun: "
+    with pytest.raises(InputError, match=line):
         world()
 
 
@@ -127,24 +100,12 @@ def test_variables_of_a_restart_that_are_no_numbers(environment: Any) -> None:
     environment({"SLURM_RESTART_COUNT": "often"})
     with pytest.raises(InputError, match=r"^SLURM_RESTART_COUNT: is no number"):
         worlds.restarted()
-    environment({"TORCHELASTIC_MAX_RESTARTS": "x", "SLURM_RESTART_COUNT": "0"})
-    with pytest.raises(InputError, match=r"^TORCHELASTIC_MAX_RESTARTS: is no number"):
-        worlds.may_be_restarted_by_torchrun()
 
 
-def test_what_torch_is_told(monkeypatch: pytest.MonkeyPatch, environment: Any) -> None:
-    environment({**dict.fromkeys((*list(TORCHRUN)[1:], "WORLD_SIZE", "LOCAL_WORLD_SIZE"), ""),
-                 "GROUP_RANK": ""})  # fmt: skip
-    here = World("srun", 5, 1, 8, 4)
-    here.export()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+def test_what_torch_is_told(environment: Any) -> None:
+    environment({**dict.fromkeys(EIGHT, ""), "GROUP_RANK": ""})
+    World("srun", 5, 1, 8, 4).export()
     assert world() == World("torchrun", 5, 1, 8, 4)
-
-
-def test_uneven_tasks(environment: Any) -> None:
-    environment({**SRUN, "SLURM_STEP_NUM_TASKS": "3"})
-    with pytest.raises(InputError, match="--ntasks-per-node"):
-        world()
 
 
 def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
@@ -156,58 +117,46 @@ FOUR = World("torchrun", 0, 0, 4, 2)
 
 
 @pytest.mark.parametrize(
-    ("trainer", "place"),
-    [
-        ({}, SINGLE_PROCESS),
-        ({"devices": 3}, SINGLE_PROCESS),
-        ({"devices": [0, 2]}, SINGLE_PROCESS),
-        ({"devices": "auto"}, SINGLE_PROCESS),
-        ({"devices": 2, "num_nodes": 2}, FOUR),
-        ({"devices": "auto", "num_nodes": 2}, FOUR),
-    ],
-)
-def test_what_can_be(trainer: dict[str, Any], place: World) -> None:
-    check(options(**trainer), place)
-
-
-@pytest.mark.parametrize(
     ("trainer", "place", "line"),
     [
-        (
-            {"devices": 5},
-            SINGLE_PROCESS,
-            "data.batch_size=12: .* over 5 processes; make it a multiple of 5",
-        ),
+        ({}, SINGLE_PROCESS, None),
+        ({"devices": 3}, SINGLE_PROCESS, None),
+        ({"devices": [0, 2]}, SINGLE_PROCESS, None),
+        ({"devices": "auto"}, SINGLE_PROCESS, None),
+        ({"devices": 2, "num_nodes": 2}, FOUR, None),
+        ({"devices": "auto", "num_nodes": 2}, FOUR, None),
+        ({"batchnorm": True}, SINGLE_PROCESS, None),
+        ({"devices": 5}, SINGLE_PROCESS, "data.batch_size=12: .* 5 processes; make it a multiple"),
         ({"num_nodes": 2}, SINGLE_PROCESS, "trainer.num_nodes=2: .* with torchrun or srun"),
         ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
         ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
+        ({"batchnorm": True, "devices": 2}, SINGLE_PROCESS, "model.batchnorm=true: its statistics"),
     ],
 )
-def test_what_cannot(trainer: dict[str, Any], place: World, line: str) -> None:
+def test_what_several_processes_can_do(
+    trainer: dict[str, Any], place: World, line: str | None
+) -> None:
+    if line is None:
+        check(options(**trainer), place)
+        return
     with pytest.raises(InputError, match=line):
         check(options(**trainer), place)
-
-
-def test_batchnorm_is_for_one_process() -> None:
-    check(options(batchnorm=True), SINGLE_PROCESS)
-    with pytest.raises(InputError, match=r"model\.batchnorm=true: its statistics would differ"):
-        check(options(batchnorm=True, devices=2), SINGLE_PROCESS)
 
 
 class Slurm:
     """Stands in for scontrol."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
-        self.asked: list[list[str]] = []
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.commands: list[list[str]] = []
 
     def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        self.asked.append(command)
-        return subprocess.CompletedProcess(command, 0, self.said, "")
+        self.commands.append(command)
+        return subprocess.CompletedProcess(command, 0, self.answer, "")
 
 
 @pytest.mark.parametrize(
-    ("said", "line", "requeued"),
+    ("state", "line", "requeued"),
     [
         ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again", True),
         # cancelled, or out of time: it must not come back from the dead
@@ -217,15 +166,15 @@ class Slurm:
     ],
 )
 def test_requeue(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, said: str, line: str | None, requeued: bool
+    environment: Any, monkeypatch: pytest.MonkeyPatch, state: str, line: str | None, requeued: bool
 ) -> None:
     environment(SRUN)
-    slurm = Slurm(said)
+    slurm = Slurm(state)
     monkeypatch.setattr(worlds.subprocess, "run", slurm)
     answer = worlds.requeue()
     assert (answer or "").startswith(line or "")
     assert (answer is None) == (line is None)
-    assert (["scontrol", "requeue", "12"] in slurm.asked) == requeued
+    assert (["scontrol", "requeue", "12"] in slurm.commands) == requeued
 
 
 def test_a_job_finds_its_folder_again(
