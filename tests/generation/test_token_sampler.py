@@ -89,7 +89,7 @@ def compiled_draw() -> Any:
 
 def with_numba(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     draw, batch = compiled_draw(), Batch(choices, len(logits), LETTERS)
-    from charrnn.extras.fast.numba_engine import compiled_limits
+    from charrnn.extras.fast.fast_engines import compiled_limits
 
     size = logits.shape[1]
     room = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)

@@ -1,12 +1,42 @@
-"""The engines that the core asks this extra for: it steps one model with one of charrnn's cells."""
+"""The engines of the extra ``fast``: int8 with NumPy, and network and draw as one compiled loop.
+
+They step one model with one of charrnn's cells.
+
+Many streams are spread over threads, four together in each. numba is imported when an engine is
+made.
+
+The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
+where that cannot be written; where neither can, it is compiled anew in each process (about
+15 s).
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.counts import Counts
 from charrnn.extras.fast import int8_network
+from charrnn.generation import filters
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import NumpyCounts, NumpyEngine, Stepped
-from charrnn.generation.weights import fold
+from charrnn.generation.rounding import quantize_rows
+from charrnn.generation.state import State, joined
+from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
+from charrnn.generation.weights import Array, Folded, fold
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
+from charrnn.say import said_if_it_takes_long
+
+# The streams go to the cores in so many parts each: in few, since each is a call with the
+# interpreter's lock, and in more than one, since a core that has other work takes fewer.
+_PARTS_A_CORE = 4
 
 
 def int8_engine(model: TrainedModel) -> NumpyEngine:
@@ -31,7 +61,241 @@ def compiled_engine(model: TrainedModel, precision: int, numpy: Engine) -> Engin
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
-    from charrnn.extras.fast.numba_engine import NumbaEngine
-
     folded = int8_network.fold_quantized(model) if precision == 8 else fold(model)
     return NumbaEngine(folded, numpy, model.counts, int8=precision == 8)
+
+
+class NumbaEngine:
+    """Writes as `NumpyEngine` does, the streams spread over the processor's cores.
+
+    Four streams that stand side by side go through the weights together, as long as one of
+    them needs it: of streams that need unlike numbers of characters, those alike belong together.
+
+    Args:
+        counts: what is mixed in.
+        fallback: what writes where something is asked for that the loop has no kernel for.
+        int8: whether it computes in int8, as `Int8Network`.
+        vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
+
+    Attributes:
+        weights: those of inputs, recurrent and decoder as the loop multiplies them, and the scales
+            of their rows.
+
+    Raises:
+        ImportError: numba is not there, or does not fit this NumPy.
+    """
+
+    def __init__(
+        self,
+        folded: Folded,
+        fallback: Engine,
+        counts: Counts | None = None,
+        *,
+        int8: bool = False,
+        vnni: bool | None = None,
+    ) -> None:
+        from charrnn.extras.fast.numba_loop import KERNELS, TOGETHER, write, write_int8
+
+        self._loop, self._fallback = write_int8 if int8 else write, fallback
+        self._together = TOGETHER
+        architecture = folded.architecture
+        L, H = architecture.num_layers, architecture.hidden_size
+        GH = folded.table.shape[1]
+        inputs, biases = np.zeros((L, GH, H), np.float32), np.zeros((L, GH), np.float32)
+        for layer in range(1, L):
+            inputs[layer], biases[layer] = folded.inputs[layer - 1], folded.biases[layer - 1]
+        hidden_bias = np.zeros((L, H), np.float32)
+        if folded.hidden_bias:
+            hidden_bias[:] = folded.hidden_bias
+        scales = np.ones((L, H), np.float32)
+        if folded.scales:
+            scales[:] = folded.scales
+        stacks = [inputs, np.stack(folded.recurrent), folded.decoder[None]]
+        steps = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
+        weights: list[npt.NDArray[Any]] = [*stacks]
+        if int8:
+            pack = packed_for_vnni if (compiles_vnni() if vnni is None else vnni) else _aligned
+            rows = [[quantize_rows(weight) for weight in stack] for stack in stacks]
+            weights = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
+            for row, each in zip(steps, itertools.chain(*rows), strict=True):
+                row[: len(each.scales)] = each.scales
+        self.weights = (*weights, steps)
+        self._weights = (
+            KERNELS[architecture.kind], folded.table, *self.weights, biases, hidden_bias,
+            architecture.skip == "sum", scales,
+        )  # fmt: skip
+        self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
+        self._counts, self._layers = _compiled_counts(counts), L
+        nodes = () if counts is None else ((counts.table.beginning(1),),)
+        state = [*architecture.zero_state(1), *nodes]
+        with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
+            self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
+
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        params: Params,
+        needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
+    ) -> tuple[Ids, State]:
+        """As `NumpyEngine.write`."""
+        each = each_of(params, len(ids))
+        if without := filters.not_compiled(each):
+            filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
+            return self._fallback.write(ids, state, uniforms, each, needed, texts)
+        written, after = self._write(ids, state, uniforms, each, needed)
+        if after is None:
+            raise not_numbers()
+        return written, after
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """As `NumpyEngine.read`."""
+        return self._fallback.read(ids, state)
+
+    def advance(self, ids: Ids, state: State) -> State:
+        """As `NumpyEngine.advance`."""
+        if not ids.size:
+            return self._fallback.advance(ids, state)
+        then = np.zeros(ids.shape, np.int64)  # what comes after each
+        then[:, :-1] = ids[:, 1:]
+        each = [SamplingParams()] * len(ids)
+        _, after = self._write(ids[:, 0], state, np.zeros(ids.shape), each, None, then)
+        assert after is not None
+        return after
+
+    def _write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        each: Sequence[SamplingParams],
+        needed: Ids | None = None,
+        known: Ids | None = None,
+    ) -> tuple[Ids, State | None]:
+        """The same with what is compiled; the state is None where the logits are no numbers.
+
+        Args:
+            known: (N, T), what is read instead of being written.
+        """
+        batch = Batch(each, len(ids), self._vocabulary)
+        bias = batch.bias
+        if bias is None:
+            bias = np.zeros((len(ids), len(self._vocabulary)), np.float32)
+        scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
+        # what is left out is an id, too
+        written = np.zeros(uniforms.shape, np.int64) if known is None else known
+        lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
+
+        def write_some(streams: slice) -> State | None:
+            # all laid out always alike: for another layout the loop would be compiled again
+            carried = [
+                np.stack([vector[streams] for vector in vectors])  # (L, B, H)
+                for vectors in zip(*state[: self._layers], strict=True)
+            ]
+            nodes = np.zeros((len(ids[streams]), 0), np.int32)
+            if len(state) > self._layers:
+                nodes = np.array(state[-1][0][streams], np.int32)
+            done = call(
+                self._loop, *self._weights, self._decoder_bias, bias[streams], self._counts,
+                carried[0], carried[-1], nodes, ids[streams].astype(np.int64),
+                np.ascontiguousarray(uniforms[streams], np.float64),
+                batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
+                written[streams], known is not None,
+            )  # fmt: skip
+            layers: State = list(zip(*carried, strict=True))
+            return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
+
+        groups = -(-len(ids) // self._together)
+        size = self._together * -(-groups // (_cores() * _PARTS_A_CORE))
+        parts = [slice(n, n + size) for n in range(0, len(ids), size)]
+        if len(parts) == 1:
+            states = [write_some(parts[0])]
+        else:
+            with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
+                states = list(pool.map(write_some, parts))
+        after = [s for s in states if s is not None]
+        return written, joined(after) if len(after) == len(states) else None
+
+
+_BLOCK = 16  # rows that are multiplied together
+
+
+def _filled_up(size: int) -> int:
+    """A number of rows or columns, filled up to whole blocks."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def packed_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """int8 (L, M, K) in the order in which the loop multiplies them by VNNI.
+
+    Returns:
+        (L, M/16, 1 + K/4, 16, 4): of 16 rows, which are a block, first the int32 with which their
+        sums begin, as a vector's numbers are given 128 more; then four columns after another. Rows
+        and columns are filled up to multiples of 16.
+    """
+    L, M, K = matrices.shape
+    filled = np.zeros((L, _filled_up(M), _filled_up(K)), np.int8)
+    filled[:, :M, :K] = matrices
+    begin = -128 * filled.sum(2, dtype=np.int32)
+    blocks = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
+    begin_bytes = begin.view(np.int8).reshape(L, -1, 1, _BLOCK, 4)
+    return _aligned(np.concatenate([begin_bytes, blocks], axis=2))
+
+
+def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy that begins with a line of the cache."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
+    """As the loop takes them, in the same types whatever the table's are."""
+    if counts is None:
+        ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
+        return ids, ids, shares, shares, shares, np.zeros((1, 2), np.float32)
+    table = counts.table
+    trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
+    return *trie, table.mass, table.left, table.unigram, counts.by_length
+
+
+def compiled_limits(batch: Batch) -> Floats:
+    """The values (N, F) of the filters that the loop has, in the order of `filters.COMPILED`."""
+    limits = np.tile(np.array([*filters.COMPILED.values()]), (len(batch.each), 1))
+    for name, _, rows, values in batch.filters:
+        limits[rows, [*filters.COMPILED].index(name)] = values[:, 0]
+    return limits
+
+
+def call(function: Callable[..., bool], *arguments: object) -> bool:
+    """A compiled function's value, whether or not its machine code can be kept."""
+    try:
+        return function(*arguments)
+    except OSError:
+        # compiled, but there was no room for the cache; the next call finds it in memory
+        return function(*arguments)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def compiles_vnni() -> bool:
+    """Whether what numba compiles may use AVX-512 VNNI: 64 products of bytes an instruction.
+
+    Raises:
+        ImportError: numba is not there.
+    """
+    import numba
+    from llvmlite import binding
+
+    config: Any = numba.config
+    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
+        return "+avx512vnni" in config.CPU_FEATURES.split(",")
+    if config.CPU_NAME is not None or not config.ENABLE_AVX:
+        return False
+    return bool(binding.get_host_cpu_features().get("avx512vnni"))

@@ -1,4 +1,4 @@
-"""The compiled loop itself; `numba_engine` calls it.
+"""The compiled loop itself; `fast_engines` calls it.
 
 It is compiled for float32, and for int8 (``precision=8``): what differs stands in the
 functions that are chosen by the type of the weights. In int8 each operation is done as
@@ -25,8 +25,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.extras.fast.kernel_constants import (
-    KERNELS,
+from charrnn.extras.fast.int8_network import (
+    GATES,
     LARGEST_POWER,
     LOG2_E,
     LOG_SERIES,
@@ -36,11 +36,12 @@ from charrnn.extras.fast.kernel_constants import (
     TANH_DEN,
     TANH_LIMIT,
     TANH_NUM,
-    TOGETHER,
     WEIGHT_STEP,
 )
 from charrnn.generation.rounding import INT8_MAX
 
+KERNELS = {kind: number for number, kind in enumerate(GATES)}  # what each cell is called here
+TOGETHER = 4  # streams that go through the weights together
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
 
@@ -254,7 +255,7 @@ def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
 
 
 def _by_vnni(streams: int) -> Any:
-    """What multiplies by AVX-512 VNNI, weights that `numba_engine.packed_for_vnni` has laid out.
+    """What multiplies by AVX-512 VNNI, weights that `fast_engines.packed_for_vnni` has laid out.
 
     An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds
     them to 16 sums. Four of them are under way at the same time, since each takes four cycles:
@@ -347,7 +348,7 @@ _one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
 
 # z[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
 #
-# weights: of all layers, (L, M, K) float32 or int8, or those of `numba_engine.packed_for_vnni`.
+# weights: of all layers, (L, M, K) float32 or int8, or those of `fast_engines.packed_for_vnni`.
 # steps: (S, M), in the given row the scales of the rows of int8.
 # bounded: as for `Int8Product`.
 # vectors: (_, B, K), zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
@@ -700,7 +701,7 @@ def _write(  # type: ignore[no-untyped-def]
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
         greedy, scale: (B,), as `token_sampler.Batch` has them.
-        limits: (B, F), the filters' values, as `numba_engine.compiled_limits` has them.
+        limits: (B, F), the filters' values, as `fast_engines.compiled_limits` has them.
         needed: (B,), how many of the T characters each stream needs.
         reads: whether what stands in `written` is read, and nothing is written.
 

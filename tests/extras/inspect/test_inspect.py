@@ -76,13 +76,6 @@ def test_a_run_is_shown_with_its_own_validation_text(run: Path, capfd: Capture) 
     assert str(run.parent) not in Path("inspect.html").read_text(encoding="utf-8")
 
 
-def test_a_given_text_and_its_length(run: Path, capfd: Capture) -> None:
-    Path("other.txt").write_text("Once more unto the breach", encoding="utf-8")
-    words = (f"checkpoint={run}", "input_txt=other.txt", "output=new/x.html")
-    assert inspect(capfd, *words)["passage"]["text"] == "Once more unto the breach"
-    assert inspect(capfd, *words, "length=9")["passage"]["text"] == "Once more"
-
-
 def test_a_model_alone(run: Path, capfd: Capture) -> None:
     alone = run.parent / "alone.safetensors"
     Model(replace(load(run).trained, facts={})).save(alone)

@@ -12,7 +12,6 @@ from charrnn.extras.inspect import passage_report as report
 from charrnn.extras.page.packing import EXACT, packed
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
 from tests.generation.models import CHARACTERS, trained_model
 
@@ -86,30 +85,6 @@ def test_an_edit_is_what_another_text_would_have_been() -> None:
         assert edited == anew
 
 
-def test_what_is_shown_before_all_is_read_is_nearly_the_same() -> None:
-    """Also while a unit is held, of which nothing was read yet."""
-    script = """
-      const early = made();
-      early.hold(30, 0);
-      early.show(900, 1000);
-      const reached = early.reached;
-      const late = made();
-      late.hold(30, 0);
-      late.work();
-      const part = ({ bits, activations, units }) => ({ bits: [...bits.slice(900, 1000)],
-        activations: [...activations.slice(900 * units, 1000 * units)] });
-      return { reached, early: part(early), late: part(late) };
-    """
-    found = read(trained_model(conviction=2), script)
-    assert found["reached"] == 0
-    bits, steps = (
-        [np.array(found[name][of], float) for name in ("early", "late")]
-        for of in ("bits", "activations")
-    )
-    np.testing.assert_allclose(*bits, atol=1e-3)
-    np.testing.assert_allclose(*steps, atol=1)
-
-
 @pytest.mark.parametrize(("unit", "value"), [(5, 0), (5, 0.5), (24 + 5, 0), (72 + 3, -0.8)])
 def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) -> None:
     script = """
@@ -172,27 +147,6 @@ def test_an_unknown_character_is_stepped_over() -> None:
     assert found["unknown"] == [None]
     assert found["bits"] == found["free"]
     assert found["after"] == found["known"]
-
-
-def test_each_character_or_byte_is_a_place() -> None:
-    script = """
-      return given.map(([vocabulary, text]) => {
-        const shown = module_places.shown(text);
-        const places = module_places.placesOf(shown, new module_vocabulary.Vocabulary(vocabulary));
-        return [shown, places.ids, places.lengths];
-      });
-    """
-    tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]
-    given = [
-        (Vocabulary(["a", "\0", "\r", "🚀", "\u2028", "\n"]).to_dict(), "a\0\r🚀b\u2028\n"),
-        (Vocabulary(["\0", "␀"]).to_dict(), "␀"),  # a picture that the vocabulary has is itself
-        (Vocabulary(tokens, is_bytes=True).to_dict(), "aé\udcff漢"),
-    ]
-    found = run(script, NETWORK / "vocabulary.js", INSPECT / "places.js", given=given)
-    assert found[0] == ["a␀␍🚀b\u2028\n", [0, 1, 2, 3, -1, 4, 5], [1, 1, 1, 2, 1, 1, 1]]
-    assert found[1][1] == [1]
-    assert found[2][1] == [97, *"é".encode(), 255, *"漢".encode()]
-    assert found[2][2] == [1, 0, 1, 1, 0, 0, 1]
 
 
 def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:

@@ -77,15 +77,6 @@ def test_nothing_to_copy_is_as_without() -> None:
         assert texts(model, options, "", 3) == [plain(model, options)]
 
 
-def test_each_sample_is_that_of_its_number() -> None:
-    model, options = trained_model(), SamplingParams(100, seed=1)
-    training = plain(model, options)
-    three = texts(model, replace(options, num_samples=3), training, 5)
-    assert len(set(three)) == 3
-    assert three[:1] == texts(model, options, training, 5)
-    assert not any(copies(text, training, 6) for text in three)
-
-
 def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
     """So sure a model leaves its text only where it comes to a place with two ways."""
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in (97, 98, 32, 195, 169, 164)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,15 +136,6 @@ def test_refused_before_anything_is_written(
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(f"charrnn sample: {line}")
     assert sorted(Path().iterdir()) == before
-
-
-def test_without_a_report_nothing_more_is_imported(path: Path) -> None:
-    script = (
-        "import sys; from charrnn.__main__ import main\n"
-        f"main(['sample', 'checkpoint={path}', 'length=5', 'novel=4'])\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
 def test_what_a_person_reads() -> None:

@@ -86,12 +86,6 @@ def test_code_is_shown_as_code(tmp_path: Path, primer: str, even: bool) -> None:
     assert facts["about"]["even"] is even  # type: ignore[index]
 
 
-def test_the_same_model_is_the_same_page(path: Path, tmp_path: Path) -> None:
-    for name in ("one.html", "two.html"):
-        run(path, tmp_path / name)
-    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-
-
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:
     """One large number in a row, which all characters have in common, takes all the steps."""
     model = trained_model()

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from charrnn.extras.page.packing import EXACT, INT8, Precision, packed, page_kinds, rounded
-from charrnn.generation.engines import Engines
-from charrnn.generation.state import beginning
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -143,58 +141,6 @@ def test_without_webassembly() -> None:
         given=packed_model,
     )
     assert found == {"fast": True, "slow": False, "text": expected(model, {})[0]}
-
-
-def test_the_functions_of_gates_are_exact_in_single_precision() -> None:
-    """In vectors of four numbers, and one by one in what is left of them."""
-    extremes = [1e30, -1e30, 200, -200, 88, -88, 87.5, 1e-6, -1e-6, 0]
-    numbers = np.float32([*np.linspace(-12, 12, 1001), *extremes])
-    found = run(
-        """const { length } = given;
-        const kernel = new module_kernel.Kernel([], [length, length]);
-        const [sigmoid, tanh] = [kernel.vector(length), kernel.vector(length)];
-        for (const vector of [sigmoid, tanh]) vector.set(given);
-        kernel.sigmoid(sigmoid);
-        kernel.tanh(tanh);
-        return [[...sigmoid], [...tanh]];""",
-        NETWORK / "kernel.js",
-        given=numbers.tolist(),
-    )
-    exact = np.tanh(numbers.astype(float) / 2) / 2 + 0.5, np.tanh(numbers.astype(float))
-    assert np.abs(np.array(found) - exact).max() < 2e-7
-
-
-def test_a_unit_that_is_held() -> None:
-    """It is what is carried, and what is read: as if its weights made it so."""
-    model = trained_model("rnn", num_layers=2)
-    H = model.architecture.hidden_size
-    weights = {name: weight.copy() for name, weight in model.weights.items()}
-    for name in ("weight_ih_l0", "weight_hh_l0", "bias_hh_l0"):
-        weights[f"recurrent.1.{name}"][7] = 0
-    weights["recurrent.1.bias_ih_l0"][7] = np.arctanh(0.5)
-    steps = "for (const id of [5, 9, 1]) network.step(id, state);"
-    found = with_sampler(
-        model,
-        f"""const {{ network }} = sampler;
-        network.hold(1, 7, 0.5);
-        let state = network.zeroState();
-        {steps}
-        const held = {{ state: [...state], logits: [...network.logits] }};
-        network.release();
-        state = network.zeroState();
-        {steps}
-        return {{ held, free: [...state] }};""",
-    )
-    for name, values in (("held", weights), ("free", model.weights)):
-        engine = Engines(replace(model, weights=values)).reader
-        logits, state = engine.read(np.array([[5, 9, 1]]), beginning(model, 1))
-        flat = np.concatenate([layer[0][0] for layer in state])
-        if name == "free":
-            assert found["free"] == pytest.approx(flat, abs=1e-5)
-            continue
-        assert found["held"]["state"] == pytest.approx(flat, abs=1e-5)
-        assert found["held"]["state"][H + 7] == 0.5
-        assert found["held"]["logits"] == pytest.approx(logits[0, -1], abs=1e-4)
 
 
 def test_the_random_numbers_are_numpys() -> None:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from charrnn.model import Ensemble
-from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.text.primer import FACT
-from tests.extras.serve.servers import BYTES, MODEL, OTHER, PRIMED, Server
+from tests.extras.serve.servers import BYTES, MODEL, PRIMED, Server
 
 if TYPE_CHECKING:
     import openai
@@ -134,12 +132,6 @@ def test_a_model_of_bytes_answers_in_characters(client: openai.OpenAI) -> None:
     assert "".join(choice.text for event in streamed for choice in event.choices) == text
     stopped = client.completions.create(stop="é", **how).choices[0]
     assert stopped.text == text.partition("é")[0]
-
-
-def test_an_ensemble_is_served_as_one(client: openai.OpenAI) -> None:
-    both = Ensemble(TrainedEnsemble((MODEL.trained, OTHER.trained)))
-    answer = client.completions.create(model="both", prompt="A", max_tokens=50, seed=1)
-    assert answer.choices[0].text == both.generate(50, "A", seed=1, temperature=1)
 
 
 HUGE = 10**400
