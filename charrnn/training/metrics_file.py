@@ -68,6 +68,8 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if not metrics:
+            return  # as Lightning has none of an epoch's own, of whose step there may be a row
         if self._row.get("step") != step:
             self._write_row()
             self._row, self._start = {"step": step}, None
@@ -111,6 +113,7 @@ class MetricsCSV(Logger):
             if not self.path.parent.is_dir():
                 raise RunError(f"{self.path.parent}: was removed while the run was on its way")
             say(f"{self.path}: was removed, and the rows so far with it; a new one begins")
+            self._table.close()
             self._table, self._start, self.last_step = None, None, 0
         if self._table is None:
             rows = _rows(self.path, self.last_step) if self.last_step else []
