@@ -48,7 +48,7 @@ test-browser: setup  ## the pages in a real Chromium, which is installed where a
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
-test-slurm: setup  ## jobs and sweeps on a SLURM of one machine, which is installed where apt can
+test-slurm: setup  ## jobs on a SLURM of one machine, which is installed where apt can
 	@command -v slurmctld >/dev/null || { apt-get update && apt-get install --yes slurmctld slurmd slurm-client; } || true
 	$(BIN)/python -m pytest -q -m slurm $(ARGS)
 

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,12 @@ from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
 from tests.cli.door import Door
+
+# Started with `nohup ... &` these are ignored, and so they would be in all that a test starts; what
+# has a handler here begins there with what the system does.
+for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_signum) == signal.SIG_IGN:
+        signal.signal(_signum, lambda *_: None)
 
 # Several processes of tests share the cores: a thread that waits must not keep one from another.
 # It is read once, when torch is first imported.

@@ -10,6 +10,7 @@ import pytest
 
 from tests.browser.chromium import ARGUMENTS
 from tests.browser.fake_server import FakeServer, serving
+from tests.browser.files import watched
 
 
 @pytest.fixture(scope="package")
@@ -38,19 +39,8 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def context(chromium: Any, server: FakeServer) -> Iterator[Any]:
-    """A window with a storage of its own, in which nothing may go wrong.
-
-    Nothing is asked of another address, nothing breaks the page's policy, no error is uncaught.
-    """
-    context = chromium.new_context(base_url=server.address, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(5000)
-    wrong: list[str] = []
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("request", lambda request: wrong.extend(_elsewhere(request.url, server.address)))
-    context.on("console", lambda message: wrong.extend(_against_policy(message)))
-    yield context
-    context.close()
-    assert wrong == []
+    with watched(chromium, server.address, base_url=server.address) as context:
+        yield context
 
 
 @pytest.fixture
@@ -59,11 +49,3 @@ def page(context: Any) -> Any:
     page.goto("/")
     page.locator("#model option").first.wait_for(state="attached")
     return page
-
-
-def _elsewhere(url: str, address: str) -> list[str]:
-    return [] if url.startswith((address, "data:", "blob:")) else [f"asked for {url}"]
-
-
-def _against_policy(message: Any) -> list[str]:
-    return [message.text] if "Content Security Policy" in message.text else []

@@ -44,20 +44,6 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
     assert page.evaluate(colour) == "rgba(234, 138, 20, 0)"
 
 
-def test_what_was_typed_is_tinted_on_demand(page: Any, server: FakeServer) -> None:
-    server.logprobs = (-0.1, -9.0)
-    page.locator("#text").fill("👩 Typed by hand\nin two lines")
-    page.get_by_role("button", name="Options").click()
-    page.get_by_role("checkbox", name="What I typed, too").check()
-    until(lambda: highlighted(page, "surprise-5", ".mirror").startswith(" |y|e|"))
-    asked = server.asked[0]
-    assert (asked["max_tokens"], asked["prompt"]) == (0, "👩 Typed by hand\nin two lines")
-    assert page.locator("#character").text_content() == "“s” was 0.012 % likely"
-    page.get_by_role("checkbox", name="What I typed, too").uncheck()
-    assert highlighted(page, "surprise-5", ".mirror") == ""
-    until(lambda: page.locator("#character").text_content() == "")
-
-
 def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
     server.texts = [HOSTILE]
     page.locator("#text").fill(HOSTILE)
@@ -85,16 +71,6 @@ def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServ
     assert highlighted(page, "surprise-5", ".mirror") == " a third!"
     assert page.locator("output[for=length]").text_content() == "20 characters"
     assert page.get_by_role("button", name="Undo").is_disabled()
-
-
-def test_a_new_draft_can_be_undone(page: Any) -> None:
-    page.locator("#text").fill("Something dear.")
-    page.get_by_role("button", name="Draft", exact=True).click()
-    page.get_by_role("button", name="New draft").click()
-    assert text_of(page) == ""
-    assert page.get_by_role("button", name="Let it begin").is_visible()
-    page.get_by_role("button", name="Undo").click()
-    assert text_of(page) == "Something dear."
 
 
 def test_the_draft_is_saved_as_a_file(page: Any, tmp_path: Any) -> None:

@@ -162,46 +162,6 @@ def test_it_stops(chromium: Any, tmp_path: Path) -> None:
         assert 0 < len(str(page.locator("#alternatives .text").first.text_content())) < 2000
 
 
-def test_nothing_is_said_of_copies(chromium: Any, tmp_path: Path) -> None:
-    with opened(chromium, written(tmp_path, trained_model())) as page:
-        page.get_by_role("button", name="Options").click()
-        page.get_by_label("Write as I type").wait_for()
-        assert not page.get_by_label("Underline what is copied").is_visible()
-
-
-def test_code_is_shown_in_letters_of_one_width(chromium: Any, tmp_path: Path) -> None:
-    about = replace(ABOUT, even=True)
-    with opened(chromium, written(tmp_path, trained_model(), about=about)) as page:
-        families = [
-            page.locator(place).first.evaluate("(e) => getComputedStyle(e).fontFamily")
-            for place in ("#text", ".mirror", "#alternatives .text")
-        ]
-        assert all(family.endswith("monospace") for family in families)
-        page.get_by_role("button", name="Options").click()
-        page.get_by_label("Letters of one width").uncheck()
-        page.reload()
-        cards(page)
-        assert page.locator("html.even").count() == 0
-
-
-def test_what_is_put_into_the_page_does_not_run(chromium: Any, tmp_path: Path) -> None:
-    page = chromium.new_context().new_page()
-    page.goto(written(tmp_path, trained_model()).as_uri())
-    page.evaluate(
-        """() => {
-          const script = document.createElement("script");
-          script.textContent = "window.broken = 1";
-          document.body.append(script);
-          document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.broken = 2'>");
-        }"""
-    )
-    page.wait_for_timeout(200)
-    assert page.evaluate("window.broken") is None
-    refused = "fetch('https://example.org/').then(() => false, () => true)"
-    assert page.evaluate(refused)
-    page.context.close()
-
-
 def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:
     first = written(tmp_path, trained_model())
     (tmp_path / "other").mkdir()

@@ -199,23 +199,6 @@ def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None
         until(lambda: page.evaluate("charrnn.place") == 0)
 
 
-def test_the_tints_lie_under_their_characters(chromium: Any, tmp_path: Path) -> None:
-    """The text area and its mirror break their lines alike, at any width."""
-    with opened(chromium, written(tmp_path, trained_model())) as page:
-        settled(page)
-        words = "some words  of various lengths, \t tabs, and " + "unbroken" * 30
-        for width in (360, 700, 1280):
-            page.set_viewport_size({"width": width, "height": 740})
-            page.locator("textarea").fill((words + "\n\n") * 4 + "end")
-            settled(page)
-            heights = page.evaluate(
-                """() => [document.querySelector("textarea").scrollHeight,
-                          document.querySelector("textarea").clientHeight,
-                          document.querySelector(".mirror").clientHeight]"""
-            )
-            assert len(set(heights)) == 1
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_axe_finds_nothing_and_nothing_is_cut_off(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
+from tests.browser.files import watched
 from tests.browser.steps import looks_right, write
 
 pytestmark = pytest.mark.browser
@@ -18,16 +19,13 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, server: FakeServer, width: int, scheme: str
 ) -> None:
     server.texts = ["copied from the training text, and more of it. " * 8]
-    context = chromium.new_context(
-        base_url=server.address,
-        viewport={"width": width, "height": 740},
-        color_scheme=scheme,
-        bypass_csp=True,  # axe is put into the page as a script
-    )
-    page = context.new_page()
-    page.goto("/")
-    page.locator("#model option").first.wait_for(state="attached")
+    # axe is put into the page as a script
+    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
+    with watched(chromium, server.address, base_url=server.address, **how) as context:
+        go_through(context.new_page(), width)
 
+
+def go_through(page: Any, width: int) -> None:
     def check() -> None:
         looks_right(page)
         button = page.locator("#continue").bounding_box()
@@ -35,6 +33,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
         assert button["x"] + button["width"] <= width
         assert button["y"] + button["height"] <= 740
 
+    page.goto("/")
+    page.locator("#model option").first.wait_for(state="attached")
     check()
     write(page, "It is ")
     page.get_by_text("more of it").first.wait_for()
@@ -46,7 +46,6 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Draft", exact=True).click()
     check()
-    context.close()
 
 
 def test_the_mirror_lies_under_the_text(page: Any) -> None:

@@ -68,23 +68,3 @@ def test_it_goes_when_one_types_and_can_be_switched_off(page: Any, server: FakeS
     page.wait_for_timeout(300)
     assert page.locator("#others").is_hidden()
     assert len(server.looked_at) == 1
-
-
-def test_on_a_phone(chromium: Any, server: FakeServer) -> None:
-    context = chromium.new_context(
-        base_url=server.address, viewport={"width": 360, "height": 640}, has_touch=True
-    )
-    context.set_default_timeout(5000)
-    page = context.new_page()
-    page.goto("/")
-    page.locator("#text").fill("Once upon a time there was a very long line at the right edge.")
-    click_character(page, 30, tap=True)
-    page.locator("#others button").first.wait_for()
-    box = page.locator("#others").bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= 360
-    assert box["y"] + box["height"] <= 640
-    page.get_by_role("button", name="“a”").tap()
-    page.get_by_text("characters a second").wait_for()
-    assert text_of(page)[30] == "a"
-    context.close()

@@ -15,6 +15,7 @@ import pytest
 
 from charrnn.model import Model
 from charrnn.text.vocabulary import Vocabulary
+from tests.browser.files import watched
 from tests.browser.steps import highlighted, set_field, slide, text_of, until, write
 from tests.generation.models import trained_model
 
@@ -33,17 +34,12 @@ def page_of(chromium: Any, model: Model, folder: Path, *options: str) -> Iterato
         try:
             found = re.search(r"http://\S+", process.stderr.readline())
             assert found is not None
-            context = chromium.new_context(base_url=found[0])
-            context.set_default_timeout(10000)
-            wrong: list[str] = []
-            context.on("weberror", lambda error: wrong.append(str(error.error)))
-            page = context.new_page()
-            page.goto("/")
-            page.locator("#model option").first.wait_for(state="attached")
-            slide(page, "Length", "0")
-            yield page
-            context.close()
-            assert wrong == []
+            with watched(chromium, found[0], base_url=found[0]) as context:
+                page = context.new_page()
+                page.goto("/")
+                page.locator("#model option").first.wait_for(state="attached")
+                slide(page, "Length", "0")
+                yield page
         finally:
             process.terminate()
 
@@ -83,20 +79,6 @@ def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, tmp_pat
         told = re.search(r"“t” was (\S+) % likely", page.locator("#character").text_content())
         assert told is not None
         assert float(told[1]) == pytest.approx(share, rel=0.06, abs=0.5)
-
-
-def test_several_texts_and_a_prompt_that_is_refused(chromium: Any, tmp_path: Path) -> None:
-    with page_of(chromium, Model(trained_model()), tmp_path) as page:
-        write(page, "It was")
-        texts = page.locator("#alternatives .text").all_text_contents()
-        assert all(0 < len(text) <= 20 for text in texts)
-        assert len(set(texts)) == 3
-        page.keyboard.press("Alt+2")
-        assert text_of(page) == "It was" + texts[1]
-        page.keyboard.type("€")
-        page.keyboard.press("Control+Enter")
-        page.get_by_role("alert").wait_for()
-        assert "'€'" in page.get_by_role("alert").inner_text()
 
 
 def test_what_stands_in_the_training_text_is_underlined(chromium: Any, tmp_path: Path) -> None:

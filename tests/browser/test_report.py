@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from charrnn.extras.report.report_run_end import write_report
+from tests.browser.files import opened
 from tests.browser.steps import looks_right
 
 pytestmark = pytest.mark.browser
@@ -41,14 +42,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, report: Path, width: int, scheme: str
 ) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("dialog", lambda dialog: asked.append("a dialog"))
-    page.goto(report.as_uri())
+    how = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    with opened(chromium, report, **how) as page:
+        check(page, width, scheme)
+
+
+def check(page: Any, width: int, scheme: str) -> None:
     looks_right(page)
-    assert asked == [report.as_uri()]
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(25, 24, 22)") == (scheme == "dark")
     plot = page.locator(".plot").bounding_box()
@@ -59,18 +59,3 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     # the best is where the curve ends
     dot = page.locator(".best").bounding_box()
     assert abs(dot["x"] + dot["width"] / 2 - (plot["x"] + plot["width"])) < 1
-    context.close()
-
-
-def test_a_list_is_shown_in_columns(chromium: Any, report: Path, tmp_path: Path) -> None:
-    for name in (".hydra/config.yaml", "metrics.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text((report.parent / name).read_text())
-    (tmp_path / "samples").mkdir()
-    (tmp_path / "samples" / "step-0000100.txt").write_text("Ada Lovelace\n" * 150)
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(write_report(tmp_path).as_uri())
-    box = page.locator("article pre").bounding_box()
-    assert box["height"] < 150 * 15 / 2
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-    page.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import highlighted, text_of, until, write
+from tests.browser.steps import text_of, until, write
 
 pytestmark = pytest.mark.browser
 
@@ -29,15 +29,6 @@ def test_what_goes_on_from_another_text_cannot_be_taken(page: Any, server: FakeS
     page.get_by_text("characters a second").wait_for()
     page.keyboard.press("Alt+1")
     assert text_of(page) == "My heart is not is on!"
-
-
-def test_they_can_be_taken_again_when_the_change_is_undone(page: Any, server: FakeServer) -> None:
-    write(page, "Once")
-    page.keyboard.type("!")
-    assert page.get_by_role("button", name="Take continuation 2").is_disabled()
-    page.keyboard.press("Backspace")
-    page.keyboard.press("Alt+2")
-    assert text_of(page) == "Once second one."
 
 
 def test_they_end_at_a_sentence_or_a_word(page: Any, server: FakeServer) -> None:
@@ -88,13 +79,3 @@ def test_unknown_characters_are_told(page: Any, server: FakeServer) -> None:
     page.get_by_text("“é” is read as “e”, “€” is not read").wait_for()
     page.locator("#text").fill("Caf")
     until(lambda: page.locator("#unknown").text_content() == "")
-
-
-def test_a_heading_known_by_heart_is_no_copy(page: Any, server: FakeServer) -> None:
-    server.copied = "\n\nFIRST CITIZEN OF ROME:\nBefore"
-    page.locator("#text").fill("It is." + server.copied)
-    page.wait_for_timeout(800)
-    assert highlighted(page, "copied", ".mirror") == ""
-    server.copied += " we proceed any further"
-    page.locator("#text").fill("It is." + server.copied)
-    until(lambda: "we proceed" in highlighted(page, "copied", ".mirror"))

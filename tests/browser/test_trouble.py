@@ -12,22 +12,6 @@ from tests.browser.steps import text_of, write
 pytestmark = pytest.mark.browser
 
 
-def test_a_server_that_cannot_tell_copies_is_not_asked_to(context: Any, server: FakeServer) -> None:
-    server.copied = None
-    page = context.new_page()
-    page.goto("/")
-    page.locator("#model option").first.wait_for(state="attached")
-    page.get_by_role("button", name="Options").click()
-    assert page.get_by_role("checkbox", name="Tint what was surprising").is_visible()
-    assert page.get_by_role("checkbox", name="Underline what is copied").count() == 0
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    write(page, "So")
-    page.wait_for_timeout(600)
-    assert {url.rpartition("/")[2] for url in asked} == {"completions", "read_as"}
-    assert page.locator("#error").is_hidden()
-
-
 @pytest.mark.parametrize(
     ("status", "said", "shown"),
     [

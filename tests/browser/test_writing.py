@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -41,20 +40,6 @@ def test_several_continuations_are_written_and_one_is_taken_and_undone(
     assert page.locator("#alternatives").is_hidden()
 
 
-def test_a_choice_that_is_undone_is_offered_again(page: Any, server: FakeServer) -> None:
-    write(page, "Once")
-    page.keyboard.press("Alt+2")
-    page.keyboard.type(" More")
-    page.keyboard.press("Control+z")
-    assert page.locator("#alternatives").is_hidden()
-    page.keyboard.press("Control+z")
-    assert text_of(page) == "Once"
-    assert page.locator("#alternatives .text").all_text_contents() == server.texts
-    page.keyboard.press("Alt+3")
-    assert text_of(page) == "Once a third!"
-    assert len(server.asked) == 1
-
-
 def test_it_goes_on_where_the_cursor_is(page: Any, server: FakeServer) -> None:
     server.score_of = lambda prompt: -1.0  # all lead as well into what follows
     page.locator("#text").fill("Before. After.")
@@ -81,12 +66,6 @@ def test_one_text_is_written_straight_in_and_undone_in_one_step(
     assert text_of(page) == "So first words."
 
 
-def test_without_chance_only_one_text_is_asked_for(page: Any, server: FakeServer) -> None:
-    slide(page, "Temperature", "0")
-    write(page, "So")
-    assert (server.asked[0]["temperature"], server.asked[0]["n"]) == (0, 1)
-
-
 def test_stop_keeps_what_was_written(page: Any, server: FakeServer) -> None:
     server.texts, server.delay = ["la " * 60], 0.02
     page.locator("#text").fill("Sing: ")
@@ -102,22 +81,6 @@ def test_stop_keeps_what_was_written(page: Any, server: FakeServer) -> None:
     assert page.locator("#alternatives").is_hidden()
     assert text_of(page) == "Sing: "
     assert server.dropped == 1  # it was told to stop, too
-
-
-def test_one_is_taken_while_it_is_written(page: Any, server: FakeServer) -> None:
-    server.texts, server.delay = ["la " * 60], 0.02
-    page.locator("#text").fill("Sing: ")
-    page.locator("#text").press("Control+Enter")
-    page.get_by_text("la la").first.wait_for()
-    page.keyboard.press("Alt+1")
-    taken = text_of(page)
-    assert re.fullmatch("Sing: (la ?|l)+", taken)
-    page.wait_for_timeout(100)
-    assert text_of(page) == taken
-    server.delay = 0
-    page.keyboard.press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
-    assert server.asked[1]["prompt"] == taken
 
 
 def test_a_part_is_taken(page: Any, server: FakeServer) -> None:
@@ -138,14 +101,6 @@ def test_a_part_is_taken(page: Any, server: FakeServer) -> None:
     )
     page.mouse.click(box["x"] + 2, box["y"] + 5)
     assert text_of(page) == 'So "One two." Three'
-
-
-def test_the_model_begins_by_itself(page: Any, server: FakeServer) -> None:
-    page.get_by_role("button", name="Let it begin").click()
-    page.get_by_text("characters a second").wait_for()
-    assert server.asked[0]["prompt"] == ""
-    page.keyboard.press("Alt+1")
-    assert text_of(page) == " first words."
 
 
 def test_a_model_is_chosen_of_several(context: Any, server: FakeServer) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -99,72 +99,29 @@ def killed(folder: Path, name: str) -> Row:
     return row
 
 
-# -- extensions ------------------------------------------------------------------------
+# -- other endings ---------------------------------------------------------------------
 
 
-def _extended(folder: Path, name: str, *overrides: str) -> Row:
-    """Killed on the way to 2 epochs and after an extension to 4, against straight to 4."""
-    steps = ("trainer.max_steps=null", "trainer.max_epochs=4")
-    row = Row(f"extended from 2 to 4 epochs: {name}")
-    run(start("whole", *ON_ENDS, *overrides, *steps), folder)
-    _two_and_two(folder, row, *overrides)
-    row.lost += differences(folder / "whole", folder / "broken")
-    return row
+def extended(folder: Path, schedule: str) -> Row:
+    """Killed on the way to 2 epochs and after an extension to 4, against straight to 4.
 
-
-def _two_and_two(folder: Path, row: Row, *overrides: str) -> None:
-    words = (*ON_ENDS, *overrides, "trainer.max_steps=null", "trainer.max_epochs=2")
-    broken = Broken(folder, "broken", words)
+    Cosine depends on the length, so the other was extended at the same step.
+    """
+    row = Row(f"extended from 2 to 4 epochs: {schedule}")
+    words = (*ON_ENDS, f"schedule={schedule}", "trainer.max_steps=null")
+    short, long = "trainer.max_epochs=2", "trainer.max_epochs=4"
+    run(start("whole", *words, short if schedule == "cosine" else long), folder)
+    run(go_on(folder, "whole", long), folder)
+    broken = Broken(folder, "broken", (*words, short))
     broken.kill_at("step", "backward", 7)
     broken.kill_at("checkpoint", "half", 2)
     broken.finish()
-    broken.overrides = ("trainer.max_epochs=4",)
+    broken.overrides = (long,)
     broken.kill_at("validation", "loss", 2)
     broken.kill_at("checkpoint", "replaced", 2)
     broken.finish()
     row.faults += broken.kills
     row.resumes += broken.resumes
-
-
-def extended_constant(folder: Path) -> Row:
-    return _extended(folder, "constant", "schedule=constant")
-
-
-def extended_step(folder: Path) -> Row:
-    return _extended(folder, "step", "schedule.decay_every=1")
-
-
-def extended_cosine(folder: Path) -> Row:
-    """The schedule depends on the length, so the other was extended at the same step."""
-    row = Row("extended from 2 to 4 epochs: cosine, against one extended then")
-    words = (*ON_ENDS, "schedule=cosine", "trainer.max_steps=null", "trainer.max_epochs=2")
-    run(start("whole", *words), folder)
-    run(go_on(folder, "whole", "trainer.max_epochs=4"), folder)
-    _two_and_two(folder, row, "schedule=cosine")
-    row.lost += differences(folder / "whole", folder / "broken")
-    return row
-
-
-# -- other endings ---------------------------------------------------------------------
-
-
-def chained(folder: Path) -> Row:
-    """Stopped by a signal again and again, on and off save points and epoch ends."""
-    row = Row("stopped by signals, 12 resumes in a chain")
-    run(start("whole"), folder)
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
-    for number, steps in enumerate((1, 1, 5, 7, 6, 1, 2, 7, 3, 7, 1, 1)):
-        signum = signals[number % len(signals)]
-        code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
-        run(
-            go_on(folder, "broken"),
-            folder,
-            Fault("step", "forward", steps, partial(send, signum)),
-            code=code,
-        )
-        row.faults["step"] += 1
-        row.resumes += 1
-    run(go_on(folder, "broken"), folder)
     row.lost += differences(folder / "whole", folder / "broken")
     return row
 
@@ -178,50 +135,45 @@ CHAINED = (
     ("checkpoint_every=20", "validate_every=15", "trainer.max_steps=null", "trainer.max_epochs=3"),
 )  # fmt: skip
 CHAINS = 3  # of each
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
-def chains(folder: Path) -> Row:
+def chains(folder: Path, options: tuple[str, ...]) -> Row:
     """Killed, or stopped by a signal, after steps drawn at random, up to six times in a row."""
-    row = Row("random chains of up to 6 cuts, shuffled")
-    generator = random.Random(1)
-    for case, options in enumerate(CHAINED):
-        overrides = ("data.shuffle=true", "trainer.max_steps=66", *options)
-        run(start(f"whole-{case}", *overrides), folder)
-        for number in range(CHAINS):
-            name = f"chain-{case}-{number}"
-            for _ in range(generator.randint(2, 6)):
-                signum = generator.choice((signal.SIGKILL, signal.SIGTERM))
-                point, steps = generator.choice(("forward", "update")), generator.randint(2, 24)
-                fault = Fault("step", point, steps, partial(send, signum))
-                words = go_on(folder, name, *overrides)
-                code = run(words, folder, fault, code=None)
-                if code == 0:
-                    break  # it came to its end
-                if code not in (-signal.SIGKILL, 128 + signal.SIGTERM):
-                    raise Failed(f"{name}: ended with {code}")
-                row.faults["step"] += 1
-                row.resumes += 1
-            run(go_on(folder, name, *overrides), folder)
-            row.lost += differences(folder / f"whole-{case}", folder / name)
+    row = Row(f"random chains of up to 6 cuts, shuffled: {' '.join(options)}")
+    generator = random.Random(str(options))
+    overrides = ("data.shuffle=true", "trainer.max_steps=66", *options)
+    run(start("whole", *overrides), folder)
+    for number in range(CHAINS):
+        name = f"chain-{number}"
+        for _ in range(generator.randint(2, 6)):
+            signum = generator.choice(SIGNALS)
+            point, steps = generator.choice(("forward", "update")), generator.randint(2, 24)
+            fault = Fault("step", point, steps, partial(send, signum))
+            code = run(go_on(folder, name, *overrides), folder, fault, code=None)
+            if code == 0:
+                break  # it came to its end
+            if code not in (-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT):
+                raise Failed(f"{name}: ended with {code}")
+            row.faults["step"] += 1
+            row.resumes += 1
+        run(go_on(folder, name, *overrides), folder)
+        row.lost += differences(folder / "whole", folder / name)
     return row
 
 
+RAISED = (
+    *(("step", "forward", 8), ("step", "backward", 1), ("step", "update", 8)),
+    *(("validation", "loss", 1), ("checkpoint", "begin", 2), ("checkpoint", "half", 1)),
+)
+
+
 def exceptions(folder: Path) -> Row:
-    """An exception inside a step, before and after its backward pass and its update."""
     row = Row("an exception inside a step, in a validation, before a save")
     run(start("whole"), folder)
-    faults = [
-        Fault("step", "forward", 8, fail),
-        Fault("step", "backward", 1, fail),
-        Fault("step", "backward", 8, fail),
-        Fault("step", "update", 8, fail),
-        Fault("validation", "loss", 1, fail),
-        Fault("checkpoint", "begin", 2, fail),
-        Fault("checkpoint", "half", 1, fail),
-    ]
-    for fault in faults:
-        run(go_on(folder, "broken"), folder, fault, code=1)
-        row.faults[fault.phase] += 1
+    for phase, point, count in RAISED:
+        run(go_on(folder, "broken"), folder, Fault(phase, point, count, fail), code=1)
+        row.faults[phase] += 1
         row.resumes += 1
     run(go_on(folder, "broken"), folder)
     row.lost += differences(folder / "whole", folder / "broken")
@@ -230,15 +182,13 @@ def exceptions(folder: Path) -> Row:
 
 def from_a_kept_checkpoint(folder: Path) -> Row:
     """resume=X.ckpt goes on in a new folder, whose metrics begin there."""
-    row = Row("resume=step-18.ckpt, in a new folder")
-    words = ("callbacks.checkpoints.keep_every=9", "model=gru")
-    run(start("whole", *words), folder)
+    row = Row("resume=step-18.ckpt, in a new folder", resumes=2)
+    run(start("whole", "callbacks.checkpoints.keep_every=9", "model=gru"), folder)
     point = folder / "whole" / "checkpoints" / "step-18.ckpt"
     new = ["train", f"resume={point}", "hydra.run.dir=new"]
     run(new, folder, Fault("checkpoint", "half", 3), code=-signal.SIGKILL)
     row.faults["checkpoint"] += 1
     run(go_on(folder, "new"), folder)
-    row.resumes += 2
     parts = ("metrics.csv", "TensorBoard", "samples")
     row.lost += differences(folder / "whole", folder / "new", but=parts)
     return row
@@ -246,43 +196,29 @@ def from_a_kept_checkpoint(folder: Path) -> Row:
 
 # -- the table -------------------------------------------------------------------------
 
-
-def _cases() -> Iterator[tuple[str, Callable[[Path], Row]]]:
-    for name in KILLED:
-        yield name, lambda folder, name=name: killed(folder, name)
-    extensions = extended_constant, extended_step, extended_cosine
-    for case in (*extensions, chained, chains, exceptions, from_a_kept_checkpoint):
-        yield case.__name__, case
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    return (
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        + " |"
-    )
+CASES: dict[str, Callable[[Path], Row]] = {
+    **{name: partial(killed, name=name) for name in KILLED},
+    **{f"extended {name}": partial(extended, schedule=name)
+       for name in ("constant", "step", "cosine")},
+    **{f"chains {number}": partial(chains, options=options)
+       for number, options in enumerate(CHAINED)},
+    "exceptions": exceptions,
+    "from_a_kept_checkpoint": from_a_kept_checkpoint,
+}  # fmt: skip
 
 
 def _table(rows: list[Row]) -> str:
-    heads = ["case", *PHASES, "faults", "resumes", "lost"]
-    body = [
-        [
-            row.name,
-            *(str(row.faults[phase]) for phase in PHASES),
-            str(row.faults.total()),
-            str(row.resumes),
-            "; ".join(row.lost) or "nothing",
-        ]
-        for row in rows
-    ]
-    whole: collections.Counter[str] = sum((row.faults for row in rows), collections.Counter())
-    resumes = sum(row.resumes for row in rows)
-    lost = sum(len(row.lost) for row in rows)
-    counts = [str(whole[phase]) for phase in PHASES]
-    body.append(["all", *counts, str(whole.total()), str(resumes), str(lost or "nothing")])
-    widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([_line(heads, widths), rule, *(_line(cells, widths) for cells in body)])
+    whole = Row("all", sum((row.faults for row in rows), collections.Counter()))
+    whole.resumes, whole.lost = (
+        sum(r.resumes for r in rows),
+        [lost for r in rows for lost in r.lost],
+    )
+    lines = [["case", *PHASES, "faults", "resumes", "lost"], ["-"] * (len(PHASES) + 4)]
+    for row in (*rows, whole):
+        counts = [str(row.faults[phase]) for phase in PHASES]
+        lost = "; ".join(row.lost) or "nothing"
+        lines.append([row.name, *counts, str(row.faults.total()), str(row.resumes), lost])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> int:
@@ -291,7 +227,7 @@ def main() -> int:
     began = time.monotonic()
     rows: list[Row] = []
     chosen = sys.argv[1:]
-    for name, case in _cases():
+    for name, case in CASES.items():
         if chosen and not any(word in name for word in chosen):
             continue
         with tempfile.TemporaryDirectory(prefix="charrnn-faults-") as place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import csv
 import random
 import signal
 import time
@@ -12,43 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from tests.conftest import write_corpus
 from tests.faults.child import POINTS, Fault, Process
+from tests.small_runs import SMALL, assert_same, metrics
 
-# a corpus of 20 windows an epoch; 50 steps, and dropout, so that random numbers count
-OPTIONS = (
-    "trainer=cpu",
-    "trainer.threads=1",
-    "trainer.precision=32-true",
-    "trainer.max_epochs=50",
-    "trainer.max_steps=50",
-    "optimizer=adam",
-    "schedule=step",
-    "data.shuffle=false",
-    "model.hidden_size=16",
-    "model.embedding_size=8",
-    "model.dropout=0.25",
-    "data.batch_size=4",
-    "data.seq_length=10",
-    "data.input_txt=corpus.txt",
-    "checkpoint_every=7",
-    "print_every=3",
-    "callbacks.samples.length=20",
-)
+__all__ = ["write_corpus"]
+
+# 50 steps of 20 windows an epoch, and dropout, so that random numbers count
+OPTIONS = (*SMALL, "trainer.max_steps=50", "model.dropout=0.25", "print_every=3")
 SPEED = "characters_per_second"
 DEADLINE = 120  # seconds for one process
-
-
-def write_corpus(folder: Path) -> None:
-    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
-    generator = random.Random(1)
-    text = " ".join(generator.choice(words) for _ in range(270))
-    (folder / "corpus.txt").write_text(text, encoding="utf-8")
 
 
 class Failed(Exception):
@@ -167,7 +144,7 @@ def differences(whole: Path, broken: Path, *, but: tuple[str, ...] = ()) -> list
         but: names that need not be the same.
     """
     one, other = _outcome(whole), _outcome(broken)
-    lost = [name for name in one if name not in but and not same(one[name], other.get(name))]
+    lost = [name for name in one if name not in but and not _same(one[name], other.get(name))]
     lost += [f"left behind: {path}" for path in sorted(broken.rglob("*.part"))]
     lost += [f"doubled in TensorBoard: {step}" for step in _doubled(broken)]
     return lost
@@ -186,19 +163,10 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "step": last["global_step"],
         "best.ckpt": (best["state_dict"], best["optimizer_states"], best[ENTRY]["ranks"]),
         "model file": (folder / "model.safetensors").read_bytes(),
-        "metrics.csv": rows(folder),
+        "metrics.csv": metrics(folder),
         "TensorBoard": _curves(folder),
         "samples": {p.name: p.read_bytes() for p in (folder / "samples").glob("*")},
     }
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    """metrics.csv but the speed."""
-    with open(folder / "metrics.csv", newline="", encoding="utf-8") as file:
-        return [
-            {name: value for name, value in row.items() if name != SPEED}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _points(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
@@ -229,27 +197,9 @@ def _doubled(folder: Path) -> list[str]:
     return [tag for tag, steps in found.items() if len(steps) != len(set(steps))]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal to the bit, whatever is nested in it."""
-    if isinstance(one, torch.Tensor):
-        return (
-            isinstance(other, torch.Tensor)
-            and one.dtype == other.dtype
-            and one.shape == other.shape
-            and one.numpy(force=True).tobytes() == other.numpy(force=True).tobytes()
-            if one.dtype != torch.bfloat16
-            else torch.equal(one, other)
-        )
-    if isinstance(one, dict):
-        return (
-            isinstance(other, dict)
-            and one.keys() == other.keys()
-            and all(same(one[name], other[name]) for name in one)
-        )
-    if isinstance(one, (list, tuple)):
-        return (
-            type(one) is type(other)
-            and len(one) == len(other)
-            and all(same(a, b) for a, b in zip(one, other, strict=True))
-        )
-    return type(one) is type(other) and bool(one == other)
+def _same(one: Any, other: Any) -> bool:
+    try:
+        assert_same(one, other)
+    except AssertionError:
+        return False
+    return True

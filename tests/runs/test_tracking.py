@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +19,19 @@ def skip_without(package: str) -> None:
         pytest.skip(f"{package} is not installed: pip install -e '.[{package}]'")
 
 
-def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The package, offline; the service that it starts ends with the test."""
     skip_without("wandb")
+    import wandb
+
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    yield wandb
+    wandb.teardown()
+
+
+def test_wandb(train: Train, wandb: Any) -> None:
     more = ["callbacks.samples.length=20", "trainer.max_steps=8"]
     folder = train("logger=wandb", "logger.wandb.offline=true", *more)
     media = {path.suffix for path in folder.glob("wandb/offline-run-*/files/media/**/*.*")}
@@ -33,20 +44,9 @@ def test_wandb(train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["callbacks.samples.length=20", "+trainer.profiler=none_of_these"], 2),
-        (["debug=fast"], 0),
-    ],
+    ("words", "code"), [(["+trainer.profiler=none_of_these"], 2), (["debug=fast"], 0)]
 )
-def test_no_run_of_wandb_stays_open(
-    words: list[str], code: int, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    skip_without("wandb")
-    import wandb
-
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_no_run_of_wandb_stays_open(words: list[str], code: int, train: Train, wandb: Any) -> None:
     train("logger=wandb", "logger.wandb.offline=true", *words, code=code)
     assert wandb.run is None
 

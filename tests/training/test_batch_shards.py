@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, State, detach_state
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
-from tests.small_runs import Train, assert_same, metrics, skip_without_bf16, tensors
+from tests.small_runs import Train, metrics, skip_without_bf16
 
 N, T, V = 7, 9, 11
 
@@ -96,26 +94,10 @@ def test_what_fails_in_a_thread_is_told() -> None:
         BatchShardedLoss(net, 2)(ids, targets, None)
 
 
-SHARED = ("data.batch_size=24", "data.seq_length=5", "trainer.threads=2", "model.dropout=0.3")
-
-
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_resumed_run_is_the_uninterrupted_one(
-    train: Train, workplace: Path, precision: str
-) -> None:
-    skip_without_bf16(precision)
-    options = (*SHARED, f"trainer.precision={precision}")
-    whole = train(*options, "trainer.max_steps=23")
-    part = train(*options, "trainer.max_steps=11", folder="part")
-    train("resume=part", "trainer.max_steps=23", small=False)
-    assert_same(tensors(part), tensors(whole))
-    assert metrics(part)[-1] == metrics(whole)[-1]
-
-
-def test_a_run_learns_what_it_learns_on_one_thread(train: Train) -> None:
+def test_a_run_learns_what_it_learns_on_one_thread(made: Train) -> None:
     losses = []
     for threads in (1, 2):
-        run = train(*SHARED[:2], f"trainer.threads={threads}", "trainer.max_steps=20",
-                    folder=str(threads))  # fmt: skip
+        run = made("data.batch_size=24", "data.seq_length=5", f"trainer.threads={threads}",
+                   "trainer.max_steps=20")  # fmt: skip
         losses.append([float(row["train/loss"]) for row in metrics(run) if row["train/loss"]])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)

@@ -26,33 +26,35 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("best_step", [8, 20])
-def test_of_the_others_the_newest(
-    run: Path, best_step: int, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("damaged", "of_best", "found", "step"),
+    [
+        ((), "last.ckpt", "last.ckpt", 20),
+        (("last.ckpt",), "step-8.ckpt", "step-16.ckpt", 16),
+        (("last.ckpt",), "last.ckpt", "best.ckpt", 20),
+        (("last.ckpt", "best.ckpt", "step-16.ckpt", "step-8.ckpt"), "last.ckpt", None, None),
+    ],
+)
+def test_the_newest_that_is_whole_and_the_others_are_set_aside(
+    run: Path,
+    capfd: pytest.CaptureFixture[str],
+    damaged: tuple[str, ...],
+    of_best: str,
+    found: str | None,
+    step: int | None,
 ) -> None:
     checkpoints = run / "checkpoints"
-    source = checkpoints / ("step-8.ckpt" if best_step == 8 else "last.ckpt")
-    shutil.copy(source, checkpoints / "best.ckpt")
-    damage(checkpoints / "last.ckpt")
+    shutil.copy(checkpoints / of_best, checkpoints / "best.ckpt")
+    for name in damaged:
+        damage(checkpoints / name)
     capfd.readouterr()
     path, content = newest_usable(run)
-    assert path == checkpoints / ("step-16.ckpt" if best_step == 8 else "best.ckpt")
-    assert content is not None
-    assert content["global_step"] == (16 if best_step == 8 else 20)
-    (note,) = capfd.readouterr().err.splitlines()
-    assert note.endswith("it is set aside as last.ckpt.damaged")
-    assert not (checkpoints / "last.ckpt").exists()
-    assert (checkpoints / "last.ckpt.damaged").exists()
-
-
-def test_nothing_whole(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for path in (run / "checkpoints").glob("*.ckpt"):
-        path.write_bytes(b"")
-    capfd.readouterr()
-    assert newest_usable(run) == (None, None)
-    notes = capfd.readouterr().err.splitlines()
-    assert len(notes) == 4
-    assert all(".damaged" in note for note in notes)
+    assert path == (checkpoints / found if found else None)
+    assert (content["global_step"] if content else None) == step
+    assert capfd.readouterr().err.count(".damaged") == len(damaged)
+    for name in damaged:
+        assert not (checkpoints / name).exists()
+        assert (checkpoints / f"{name}.damaged").exists()
 
 
 def test_what_another_version_wrote_is_refused_and_left(
@@ -77,17 +79,18 @@ def files_of_the_best(folder: Path) -> tuple[int, int]:
     return tensors(folder, "best.ckpt")["step"], facts["step"]
 
 
-def test_a_damaged_model_file_is_made_again(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_model_file_is_made_again(run: Path) -> None:
     before = model_file.load(run / "model.safetensors").weights
     damage(run / "model.safetensors")
     best = best_of(run)
-    capfd.readouterr()
     assert restore_best(run, best, run / "checkpoints" / "last.ckpt")
-    (note,) = capfd.readouterr().err.splitlines()
-    assert note.endswith("it is set aside as model.safetensors.damaged")
+    assert (run / "model.safetensors.damaged").exists()
     after = model_file.load(run / "model.safetensors").weights
     assert all((after[name] == before[name]).all() for name in before)
     assert files_of_the_best(run) == (best.step, best.step)
+    damage(run / "checkpoints" / "best.ckpt")
+    best.step = 7  # of which no file is left
+    assert not restore_best(run, best, run / "checkpoints" / "last.ckpt")
 
 
 def test_the_next_one_counts_when_the_best_is_lost(
@@ -122,15 +125,12 @@ def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
 
 def test_a_run_that_may_not_stop_yet_saves_as_before(train: Train) -> None:
     """Early stopping asks for an end that Lightning does not give before `min_steps`."""
-    words = [
-        "callbacks=early_stopping",
-        "callbacks.early_stopping.patience=1",
-        "optimizer.lr=1e-12",
-    ]
-    words += ["validate_every=10", "+trainer.min_steps=36", "callbacks.checkpoints.keep_every=4"]
-    checkpoints = train(*words, "trainer.max_steps=60") / "checkpoints"
-    kept = sorted(int(path.stem.partition("-")[2]) for path in checkpoints.glob("step-*.ckpt"))
-    assert kept == [*range(4, 37, 4)]
+    words = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1"]
+    words += ["optimizer.lr=1e-12", "validate_every=10", "+trainer.min_steps=36"]
+    words += ["callbacks.checkpoints.keep_every=4", "trainer.max_steps=60"]
+    checkpoints = train(*words) / "checkpoints"
+    kept = {int(path.stem.partition("-")[2]) for path in checkpoints.glob("step-*.ckpt")}
+    assert kept == {*range(4, 37, 4)}
     finished = [
         checkpoint.read(checkpoints / name)[checkpoint.ENTRY]["finished"]
         for name in ("step-32.ckpt", "last.ckpt")

@@ -70,9 +70,9 @@ def to_a_terminal_that_is_gone() -> None:
 @pytest.mark.parametrize(
     ("phase", "point", "count", "steps"),
     [
-        ("start", "record", 1, None),
+        pytest.param("start", "record", 1, None, marks=pytest.mark.slow),
         ("step", "forward", 9, {9}),
-        ("checkpoint", "half", 2, {7, 8}),
+        pytest.param("checkpoint", "half", 2, {7, 8}, marks=pytest.mark.slow),
     ],
 )
 def test_a_terminal_that_is_closed(
@@ -91,7 +91,12 @@ def test_a_terminal_that_is_closed(
 
 
 @pytest.mark.parametrize(
-    "speak", [to_a_pipe_that_nobody_reads, to_a_full_disk, to_a_terminal_that_is_gone]
+    "speak",
+    [
+        to_a_pipe_that_nobody_reads,
+        pytest.param(to_a_full_disk, marks=pytest.mark.slow),
+        pytest.param(to_a_terminal_that_is_gone, marks=pytest.mark.slow),
+    ],
 )
 def test_nobody_hears_it(place: Path, speak: Callable[[], None]) -> None:
     run(start(speak.__name__, *SHORT), place, Fault("start", "data", 1, speak))
@@ -124,8 +129,8 @@ sys.exit(main(sys.argv[3:]))
 @pytest.mark.parametrize(
     ("module", "signum"),
     [
-        ("charrnn.cli.conf", signal.SIGHUP),
-        ("charrnn.cli.front", signal.SIGUSR1),
+        pytest.param("charrnn.cli.conf", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param("charrnn.cli.front", signal.SIGUSR1, marks=pytest.mark.slow),
         ("torch", signal.SIGUSR2),
     ],
 )

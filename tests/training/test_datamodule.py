@@ -15,6 +15,7 @@ from charrnn.data import cut_streams, open_data
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import TextDataModule, datamodule
+from tests.training.notebook import trainer
 
 N, T = 19, 4
 
@@ -58,8 +59,8 @@ def test_windows_are_those_of_the_streams(
     # a resume in the middle of an epoch begins where Lightning's own count stands
     saved = tmp_path / "part.ckpt"
     if first:
-        trainer(max_steps=first, callbacks=[SaveAt(first, saved)]).fit(Seen(), data)
-    trainer(max_epochs=3).fit(seen, data, ckpt_path=saved if first else None)
+        trainer(SaveAt(first, saved), max_steps=first, limit_val_batches=0).fit(Seen(), data)
+    trainer(max_epochs=3, limit_val_batches=0).fit(seen, data, ckpt_path=saved if first else None)
     assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 33)]
     for step, (index, (inputs, targets, begins)) in enumerate(seen.batches, first):
         of_epoch = streams.shuffled(5, step // 11) if shuffle else streams
@@ -96,28 +97,11 @@ class SaveAt(L.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def trainer(**options: Any) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        **options,
-    )
-
-
-def test_it_says_that_its_data_is_not_there_yet() -> None:
+def test_it_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
     data = TextDataModule("my.txt")
-    for name in ("vocabulary", "encoded", "streams", "facts"):
+    for name in ("vocabulary", "encoded", "streams", "facts", "val_dataloader"):
         with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):
-            getattr(data, name)
-    with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):
-        data.val_dataloader()
-
-
-def test_a_text_without_anything_to_learn_from(tmp_path: Path) -> None:
+            getattr(data, name)()
     (tmp_path / "a.txt").write_text("abcabcabcabc")
     data = TextDataModule(str(tmp_path / "a.txt"), val_frac=0.5, test_frac=0.45)
     data.setup()
@@ -127,7 +111,7 @@ def test_a_text_without_anything_to_learn_from(tmp_path: Path) -> None:
 
 def test_the_text_is_prepared_once_and_setup_is_enough(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("to be or not to be, " * 40)
-    data = TextDataModule(str(tmp_path / "a.txt"), batch_size=4, seq_length=5)
+    data = TextDataModule(str(tmp_path / "a.txt"), batch_size=4, seq_length=5, test_frac=0.0)
     data.setup("fit")
     assert "".join(data.vocabulary.characters) == "".join(dict.fromkeys("to be or not to be, "))
     encoded = data.encoded
@@ -136,11 +120,4 @@ def test_the_text_is_prepared_once_and_setup_is_enough(tmp_path: Path) -> None:
     assert data.facts["encoding"] == "utf-8"
     (whole,) = data.val_dataloader()
     assert len(whole.ids) == len(encoded.splits["val"])
-    assert (data.streams.batch_size, data.streams.seq_length) == (4, 5)
-
-
-def test_a_split_without_a_pair_of_characters_has_no_batches(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("to be or not to be, " * 40)
-    data = TextDataModule(str(tmp_path / "a.txt"), val_frac=0.0, test_frac=0.0)
-    data.setup()
-    assert data.val_dataloader() == data.test_dataloader() == []
+    assert data.test_dataloader() == []  # a split without a pair of characters has no batches

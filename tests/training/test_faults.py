@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 
 from charrnn.models import checkpoint
 from tests.faults.child import Fault, fail
-from tests.faults.runs import Broken, differences, go_on, points, run, start, write_corpus
+from tests.faults.runs import Broken, differences, go_on, run, start, write_corpus
 
 
 @pytest.fixture
@@ -19,26 +18,36 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_killed_in_every_phase_nothing_is_lost(place: Path) -> None:
-    overrides = ("schedule.decay_every=1", "callbacks.checkpoints.keep_every=10")
+KILLED = [
+    ("metrics", "half", 2),
+    ("export", "replaced", 1),  # the model file is newer than all checkpoints
+    ("checkpoint", "half", 1),
+    ("checkpoint", "replaced", 1),  # best.ckpt is, and there is no last.ckpt
+]
+KILLED_SLOW = [
+    ("start", "record", 1),
+    ("validation", "loss", 1),
+    *KILLED,
+    ("start", "read", 1),
+    ("sample", "half", 2),
+    ("step", "backward", 2),
+    ("checkpoint", "sync", 3),
+    ("export", "half", 2),
+]
+
+
+@pytest.mark.parametrize("kills", [KILLED, pytest.param(KILLED_SLOW, marks=pytest.mark.slow)])
+def test_killed_in_every_phase_nothing_is_lost(
+    place: Path, kills: list[tuple[str, str, int]]
+) -> None:
+    steps = "trainer.max_steps=50" if kills is KILLED_SLOW else "trainer.max_steps=20"
+    overrides = ("schedule.decay_every=1", "callbacks.checkpoints.keep_every=10", steps)
     run(start("whole", *overrides), place)
     broken = Broken(place, "broken", overrides)
-    points_of_a_run = [
-        ("start", "record", 1),
-        ("metrics", "half", 2),
-        ("validation", "loss", 1),
-        ("export", "replaced", 1),  # the model file is newer than all checkpoints
-        ("checkpoint", "half", 1),
-        ("checkpoint", "replaced", 1),  # best.ckpt is, and there is no last.ckpt
-        ("start", "read", 1),
-        ("sample", "half", 2),
-        ("step", "backward", 2),
-        ("checkpoint", "sync", 3),
-        ("export", "half", 2),
-    ]
-    for phase, point, count in points_of_a_run:
+    for phase, point, count in kills:
         assert broken.kill_at(phase, point, count), (phase, point, count)
-    broken.kill_sometime()
+    if kills is KILLED_SLOW:
+        broken.kill_sometime()
     broken.finish()
     assert differences(place / "whole", place / "broken") == []
 
@@ -65,18 +74,3 @@ def test_a_difference_would_be_found(place: Path) -> None:
 
 def _reseed() -> None:
     torch.manual_seed(7)
-
-
-@pytest.mark.slow
-def test_killed_at_a_hundred_points(place: Path) -> None:
-    run(start("whole"), place)
-    where = points(random.Random(0))
-    kills = 0
-    for number in range(100):
-        broken = Broken(place, f"broken-{number}", (), number)
-        while kills < 100 and broken.kill_at(*next(where)):
-            kills += 1
-        broken.finish()
-        assert differences(place / "whole", place / broken.name) == []
-        if kills == 100:
-            return

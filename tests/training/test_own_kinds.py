@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -22,6 +19,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from tests.small_runs import SMALL, Train, assert_same, tensors
+from tests.training.notebook import module_of, trainer
 
 MODULE = """
 import torch
@@ -108,25 +106,19 @@ def uninstall(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sys.modules.pop("own_kinds", None)
 
 
-@pytest.mark.parametrize(
-    ("kind", "dropped"),
-    [("leaky", ["model.dropout=0.3"]),
-     pytest.param("blocks", ["model.dropout=0.3"], marks=pytest.mark.slow)],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", ["leaky", pytest.param("blocks", marks=pytest.mark.slow)])
 def test_from_training_to_sampling(
     kind: str,
-    dropped: list[str],
     installed: Path,
     train: Train,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = [f"model.kind={kind}", "data.shuffle=true", *dropped]
-    words.append("~callbacks.counts")  # of the network alone
-    whole = train(*words, "trainer.max_steps=16", folder="whole")
+    words = [f"model.kind={kind}", "data.shuffle=true", "model.dropout=0.3", "~callbacks.counts"]
+    whole = train(*words, "trainer.max_steps=12", folder="whole")
     part = train(*words, "trainer.max_steps=9", folder="part")
-    train("resume=part", "trainer.max_steps=16", small=False)
-    assert_same(tensors(part), tensors(whole))
+    train("resume=part", "trainer.max_steps=12", small=False)
+    assert_same(tensors(part)["weights"], tensors(whole)["weights"])
     assert charrnn.load(part).trained.architecture.kind == kind
 
     capfd.readouterr()
@@ -140,33 +132,25 @@ def test_from_training_to_sampling(
         [line] = capfd.readouterr().err.splitlines()
         assert f"engine={engine}: has no kernel for a model of kind {kind}; use torch" in line
 
-    assert main(["evaluate", "checkpoint=part", "json=true"]) == 0
-    loss = json.loads(capfd.readouterr().out)["loss"]
-    assert main(["evaluate", "checkpoint=part/checkpoints/best.ckpt", "json=true"]) == 0
-    assert json.loads(capfd.readouterr().out)["loss"] == loss
-    assert main(["evaluate", "checkpoint=part", "data.input_txt=corpus.txt", "by=line"]) == 0
+    losses = []
+    for checkpoint in ("part", "part/checkpoints/best.ckpt"):
+        assert main(["evaluate", f"checkpoint={checkpoint}", "json=true"]) == 0
+        losses.append(json.loads(capfd.readouterr().out)["loss"])
+    assert losses[0] == losses[1]
     assert main(["convert", "input=part/checkpoints/best.ckpt", "output=x.safetensors"]) == 0
     model, again = charrnn.load("part"), charrnn.load("x.safetensors")
     assert np.array_equal(model.logits("the cat"), again.logits("the cat"))
     assert model.score("the cat sat") == pytest.approx(again.losses("the cat sat").mean())
-    assert len(model.generate(30, "the ", num_samples=3)[2]) == 30
-    pair = charrnn.load(["part", "whole"])
-    assert len(pair.generate(20, "the ", seed=1)) == 20
-    assert pair.score("the cat sat") == pytest.approx(model.score("the cat sat"), abs=1e-4)
-
+    assert len(charrnn.load(["part", "whole"]).generate(20, "the ", seed=1)) == 20
     module = charrnn.LanguageModel.load_from_checkpoint("part/checkpoints/best.ckpt")
     assert np.array_equal(module.to_model().logits("the cat"), model.logits("the cat"))
 
-    capfd.readouterr()
-    assert main(["export", "checkpoint=part", "output=page.html"]) == 2
-    [line] = capfd.readouterr().err.splitlines()
-    assert kind in line
-    assert not Path("page.html").exists()
-    assert main(["inspect", "checkpoint=part", "output=inspect.html"]) == 2
-    assert f"kind {kind}" in capfd.readouterr().err
-
+    for command in ("export", "inspect"):
+        assert main([command, "checkpoint=part", "output=page.html"]) == 2
+        assert kind in capfd.readouterr().err
+        assert not Path("page.html").exists()
     # the weights of one, in a run of their own
-    train(*words, "init_from=part", "trainer.max_steps=3", folder="tuned")
+    train(*words, "init_from=part", "trainer.max_steps=1", folder="tuned")
 
     uninstall(installed, monkeypatch)
     unknown = f"model.kind={kind}: is neither built in ("
@@ -198,34 +182,32 @@ WRONG = {
 def test_what_does_not_go_is_one_line(
     word: str, installed: Path, train: Train, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["model.kind=blocks"] if not word.startswith("model.kind") else []
-    run = train(*words, word, code=2)
+    run = train(word, code=2)
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith(f"charrnn train: {word}: ")
     assert WRONG[word] in line
     assert not run.exists()
 
 
-def test_from_python(workplace: Path, installed: Path) -> None:
+def test_from_python(data: charrnn.TextDataModule, workplace: Path, installed: Path) -> None:
+    """Registered, or put into a module alone."""
     import own_kinds
 
     charrnn.register_network("mine", own_kinds.Blocks)
     charrnn.register_cell("tilted", charrnn.Cell("h", ("h",), own_kinds.Leaky, recurrent=False))
-    for kind in ("mine", "tilted"):
-        data = charrnn.TextDataModule("corpus.txt", batch_size=4, seq_length=10)
-        data.prepare_data()
-        data.setup("fit")
-        module = charrnn.LanguageModel(data.vocabulary, kind=kind, hidden_size=8)
-        trainer = L.Trainer(
-            max_steps=5, accelerator="cpu", logger=False, enable_progress_bar=False,
-            enable_model_summary=False, default_root_dir=workplace,
-        )  # fmt: skip
-        trainer.fit(module, data)
-        trainer.save_checkpoint("x.ckpt")
-        loaded = charrnn.LanguageModel.load_from_checkpoint("x.ckpt")
-        assert len(loaded.to_model().generate(20, seed=1)) == 20
-        result = charrnn.train(*SMALL, f"model.kind={kind}", "trainer.max_steps=3")
-        assert charrnn.load(result.folder).trained.architecture.kind == kind
+    for kind in ("mine", "tilted", "lstm"):
+        module = module_of(data, kind=kind)
+        if kind == "lstm":
+            module.network = own_kinds.Blocks(module.network.architecture)
+        run = trainer(max_steps=5, val_check_interval=5)
+        run.fit(module, data)
+        assert run.callback_metrics["val/loss"] > 0
+        if kind != "lstm":
+            run.save_checkpoint("x.ckpt")
+            loaded = charrnn.LanguageModel.load_from_checkpoint("x.ckpt")
+            assert len(loaded.to_model().generate(20, seed=1)) == 20
+    result = charrnn.train(*SMALL, "model.kind=mine", "trainer.max_steps=3")
+    assert charrnn.load(result.folder).trained.architecture.kind == "mine"
 
 
 def test_the_mingru_of_the_docs(workplace: Path) -> None:
@@ -247,23 +229,6 @@ def test_the_mingru_of_the_docs(workplace: Path) -> None:
         z = 1 / (1 + np.exp(-z))
         h = (1 - z) * h + z * new
         assert np.allclose(found[:, t].detach(), h, atol=1e-5)
-
-
-def test_a_network_that_is_put_into_a_module(workplace: Path, installed: Path) -> None:
-    """It trains and is validated without being registered."""
-    import own_kinds
-
-    data = charrnn.TextDataModule("corpus.txt", batch_size=4, seq_length=10)
-    data.prepare_data()
-    data.setup("fit")
-    module = charrnn.LanguageModel(data.vocabulary, hidden_size=8)
-    module.network = own_kinds.Blocks(module.network.architecture)
-    trainer = L.Trainer(
-        max_steps=5, val_check_interval=5, accelerator="cpu", logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    trainer.fit(module, data)
-    assert trainer.callback_metrics["val/loss"] > 0
 
 
 class Wrong(torch.nn.Module):
@@ -295,17 +260,14 @@ class Wrong(torch.nn.Module):
 @pytest.mark.parametrize(
     ("mistake", "line"),
     [
-        ("making", "cannot be made (KeyError: 'depth')"),
-        ("architecture", "must be a torch.nn.Module that keeps its architecture"),
+        ("making", "KeyError: 'depth'"),
+        ("architecture", "keeps its architecture"),
         ("a count", "its count is no tensor of floating-point numbers"),
         ("calling", "must return logits (2, 3, 5) for ids (2, 3)"),
         ("no state", "must return logits"),
-        ("logits", "(ValueError: its logits are (2, 5))"),
-        ("state", "as its state a list of tuples of tensors whose first axis is the stream"),
-        (
-            "other streams",
-            "as its state a list of tuples of tensors whose first axis is the stream",
-        ),
+        ("logits", "its logits are (2, 5)"),
+        ("state", "first axis is the stream"),
+        ("other streams", "first axis is the stream"),
     ],
 )
 def test_a_mistake_in_a_network_is_told_as_its(mistake: str, line: str) -> None:
@@ -327,19 +289,3 @@ def test_names_that_cannot_be_registered() -> None:
         charrnn.register_network("mine", cell)
     with pytest.raises(TypeError):
         charrnn.register_cell("mine", torch.nn.GRU)  # type: ignore[arg-type]
-
-
-def test_a_start_looks_for_no_packages() -> None:
-    line = textwrap.dedent(
-        """
-        import sys
-        import charrnn.cli.node_options, charrnn.models.model_file
-        from charrnn import registry
-        looked = []
-        import importlib.metadata as metadata
-        metadata.entry_points = lambda **given: looked.append(given) or []
-        assert registry.is_known("gru") and not looked
-        assert not registry.is_known("other") and looked
-        """
-    )
-    subprocess.run([sys.executable, "-c", line], check=True)

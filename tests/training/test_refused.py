@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.__main__ import main
 from tests import REPOSITORY
 from tests.small_runs import SMALL, Train, skip_without_bf16
 
@@ -18,29 +17,6 @@ def content(folder: Path) -> dict[str, bytes]:
     # the lock names the process that holds or held it
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def test_a_sweep_over_runs_that_stand(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    train("trainer.max_steps=5", folder="sweep/0")
-    before = content(Path("sweep/0"))
-    words = ["-m", "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,9e-2", "model.dropout=0.4"]
-    assert main(["train", *SMALL, *words, "trainer.max_steps=3"]) == 2
-    assert "hydra.sweep.dir=sweep: holds runs already; with resume=auto" in capfd.readouterr().err
-    assert content(Path("sweep/0")) == before
-    assert [path.name for path in Path("sweep").iterdir()] == ["0"]
-
-
-def test_a_folder_named_in_an_experiment(train: Train, workplace: Path) -> None:
-    folder = workplace / "mine" / "experiment"
-    folder.mkdir(parents=True)
-    (folder / "fixed.yaml").write_text(
-        "# @package _global_\nhydra:\n  run:\n    dir: fixed\n", encoding="utf-8"
-    )
-    words = ["train", *SMALL, "--config-dir", "mine", "experiment=fixed", "trainer.max_steps=5"]
-    assert main(words) == 0
-    before = content(Path("fixed"))
-    assert main([*words, "optimizer.lr=0.5", "trainer.max_steps=20"]) == 2
-    assert content(Path("fixed")) == before
 
 
 @pytest.mark.slow

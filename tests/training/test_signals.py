@@ -18,8 +18,6 @@ from charrnn.models import checkpoint
 from tests.faults.child import Fault, send
 from tests.faults.runs import OPTIONS, differences, go_on, run, start, write_corpus
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,55 +49,71 @@ def step_of(place: Path, name: str = "last.ckpt") -> int:
     return int(checkpoint.read(place / "run" / "checkpoints" / name)["global_step"])
 
 
-@pytest.mark.parametrize("signum", CODES)
-def test_a_signal_saves_at_the_end_of_the_step(place: Path, whole: Path, signum: int) -> None:
-    words = start("run", "trainer.max_steps=20")
-    run(words, place, sent(signum, "step", "forward", 9), code=CODES[signum])
-    assert last_line(place) == (
-        "charrnn train: stopped after step 9; the last good checkpoint stands: "
-        "charrnn train resume=run goes on from it"
-    )
-    assert step_of(place) == 9
-    if signum != signal.SIGUSR1:
-        run(go_on(place, "run"), place)
-        assert differences(whole, place / "run") == []
+STEP = ("step", "forward", 9)
+BEFORE = "stopped before training began"
+# a signal at a point of a phase -> the exit code, what the last line says, the step that is saved
+SENT = [
+    (signal.SIGTERM, STEP, 143, "stopped after step 9; .* resume=run goes on", {9}),
+    # one that comes in the last write of a step is seen after the next one
+    (signal.SIGTERM, ("checkpoint", "half", 2), 143, "stopped after step", {7, 8}),
+    (signal.SIGTERM, ("start", "record", 1), 143, BEFORE, None),
+]
+SENT_SLOW = [
+    (signal.SIGINT, STEP, 130, "stopped after step 9; .* resume=run goes on", {9}),
+    (signal.SIGHUP, STEP, 143, "stopped after step 9; .* resume=run goes on", {9}),
+    (signal.SIGUSR1, STEP, 143, "stopped after step 9; .* resume=run goes on", {9}),
+    (signal.SIGUSR2, STEP, 143, "stopped after step 9; .* resume=run goes on", {9}),
+    (signal.SIGQUIT, STEP, -signal.SIGQUIT, "", {7}),
+    (signal.SIGTERM, ("validation", "loss", 1), 143, "stopped after step", {7, 8}),
+    (signal.SIGTERM, ("sample", "sync", 1), 143, "stopped after step", {7, 8}),
+    (signal.SIGTERM, ("start", "data", 1), 143, BEFORE, None),
+    (signal.SIGTERM, ("start", "optimizer", 1), 143, BEFORE, None),
+    # Lightning takes the handlers now: it waits, or ends the run before its first step
+    (signal.SIGTERM, ("start", "fit", 1), 143, f"stopped after step 1|{BEFORE}", None),
+]
 
 
 @pytest.mark.parametrize(
-    ("phase", "point", "count"),
-    [("validation", "loss", 1), ("checkpoint", "half", 2), ("sample", "sync", 1)],
+    ("signum", "point", "code", "said", "steps"),
+    [*SENT, *(pytest.param(*case, marks=pytest.mark.slow) for case in SENT_SLOW)],
 )
-def test_a_signal_while_something_is_written(
-    place: Path, phase: str, point: str, count: int
+def test_a_signal_saves_at_the_end_of_the_step_and_loses_nothing(
+    place: Path,
+    whole: Path,
+    signum: int,
+    point: tuple[str, str, int],
+    code: int,
+    said: str,
+    steps: set[int] | None,
 ) -> None:
-    words = start("run", "trainer.max_steps=20")
-    run(words, place, sent(signal.SIGTERM, phase, point, count), code=143)
-    # one that comes in the last write of a step is seen after the next one
-    assert step_of(place) in (7, 8)
+    run(start("run", "trainer.max_steps=20"), place, sent(signum, *point), code=code)
+    assert re.search(said, last_line(place))
+    assert steps is None or step_of(place) in steps
     assert not list((place / "run").rglob("*.part"))
-
-
-def test_a_second_ctrl_c_leaves_at_once(place: Path, whole: Path) -> None:
-    first = sent(signal.SIGINT, "step", "forward", 9)
-    second = sent(signal.SIGINT, "step", "backward", 9)
-    run(start("run", "trainer.max_steps=20"), place, first, second, code=130)
-    assert last_line(place) == "left at once"
-    assert step_of(place) == 7
-    run(go_on(place, "run"), place)
-    assert differences(whole, place / "run") == []
-
-
-@pytest.mark.parametrize("point", ["data", "optimizer", "fit"])
-def test_a_signal_before_training_begins(place: Path, whole: Path, point: str) -> None:
-    words = start("run", "trainer.max_steps=20")
-    run(words, place, sent(signal.SIGTERM, "start", point), code=143)
-    # Lightning takes the handlers at `fit`: it waits, or ends the run before its first step
-    first = "|after step 1" if point == "fit" else ""
-    assert re.search(f"stopped (before training began{first}); ", last_line(place))
     run(go_on(place, "run", "trainer.max_steps=20"), place)
     assert differences(whole, place / "run") == []
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        ("step", "backward", 9),
+        # best.ckpt, last.ckpt of step 7, and this is last.ckpt of step 9
+        pytest.param(("checkpoint", "half", 3), marks=pytest.mark.slow),
+    ],
+)
+def test_a_second_ctrl_c_leaves_at_once(
+    place: Path, whole: Path, again: tuple[str, str, int]
+) -> None:
+    first, second = sent(signal.SIGINT, *STEP), sent(signal.SIGINT, *again)
+    run(start("run", "trainer.max_steps=20"), place, first, second, code=130)
+    assert step_of(place) == 7
+    run(go_on(place, "run"), place)
+    assert not list((place / "run").rglob("*.part"))
+    assert differences(whole, place / "run") == []
+
+
+@pytest.mark.slow
 def test_a_signal_while_a_checkpoint_is_read_damages_nothing(place: Path) -> None:
     run(start("run", "trainer.max_steps=7"), place)
     words = go_on(place, "run", "trainer.max_steps=9")
@@ -112,14 +126,9 @@ def test_ctrl_c_ends_a_sweep(place: Path) -> None:
     words = ["train", "-m", *OPTIONS, "hydra.sweep.dir=sweep", "optimizer.lr=1e-3,2e-3,4e-3"]
     words += ["trainer.max_steps=7"]
     run(words, place, sent(signal.SIGINT, "step", "forward", 10), code=130)
-    assert {p.parent.name for p in (place / "sweep").glob("*/checkpoints")} == {
-        "0_optimizer.lr=0.001",
-        "1_optimizer.lr=0.002",
-    }
-    content = checkpoint.read(
-        place / "sweep" / "1_optimizer.lr=0.002" / "checkpoints" / "last.ckpt"
-    )
-    assert content["global_step"] == 3  # of the second job
+    one, two = sorted(p.parent for p in (place / "sweep").glob("*/checkpoints"))
+    steps = [checkpoint.read(p / "checkpoints" / "last.ckpt")["global_step"] for p in (one, two)]
+    assert steps == [7, 3]
 
 
 def test_a_terminal_that_is_closed_under_nohup(place: Path) -> None:

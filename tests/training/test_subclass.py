@@ -17,11 +17,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from tests.small_runs import assert_same
-from tests.training.test_lightning import data, quiet_on_one_thread, rows, state_of, text, trainer
-
-__all__ = ["data", "quiet_on_one_thread", "text"]
-
-SIZES = {"hidden_size": 8, "embedding_size": 4, "num_layers": 1}
+from tests.training.notebook import module_of, rows, state_of, trainer
 
 
 class OwnLoss(LanguageModel):
@@ -47,17 +43,12 @@ class OwnStep(LanguageModel):
         return {"loss": F.cross_entropy(logits.flatten(0, 1), targets.flatten()), "more": 1}
 
 
-def made(kind: Any, data: TextDataModule, **options: Any) -> Any:
-    torch.manual_seed(1)
-    return kind(data.vocabulary, **{**SIZES, **options})
-
-
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_loss_is_trained_with_all_its_parameters_and_val_loss_stays_the_texts(
     data: TextDataModule, shards: int
 ) -> None:
     losses = []
-    for module in (made(LanguageModel, data), made(OwnLoss, data, factor=2.0)):
+    for module in (module_of(data), module_of(data, OwnLoss, factor=2.0)):
         module.num_batch_shards = shards
         run = trainer(max_steps=1, val_check_interval=1, gradient_clip_val=1.0)
         run.fit(module, data)
@@ -71,7 +62,7 @@ def test_its_checkpoint_holds_its_plain_hyperparameters_and_is_all_that_it_needs
     data: TextDataModule, tmp_path: Path
 ) -> None:
     sgd = functools.partial(torch.optim.SGD, lr=0.5)
-    module = made(OwnLoss, data, factor=0.25, what=object(), optimizer=sgd)
+    module = module_of(data, OwnLoss, factor=0.25, what=object(), optimizer=sgd)
     run = trainer(max_steps=2, logger=CSVLogger(tmp_path))
     run.fit(module, data)
     with pytest.warns(UserWarning, match="hyperparameter what: a object is no plain value"):
@@ -102,7 +93,7 @@ def test_a_step_of_ones_own_is_the_step_that_there_is(
             logger=CSVLogger(tmp_path / name, name="", version=""), log_every_n_steps=1,
             gradient_clip_val=0.05,
         )  # fmt: skip
-        module = made(kind, data, dropout=0.2)
+        module = module_of(data, kind, dropout=0.2)
         one.fit(module, data, ckpt_path=start, weights_only=True)
         assert all(not part.requires_grad for layer in module.state or [] for part in layer)
         one.save_checkpoint(tmp_path / name / "end.ckpt")
@@ -127,7 +118,7 @@ def test_what_a_step_returns_is_logged_and_watched_and_may_be_none(data: TextDat
             return self.loss(super().training_step(batch, batch_idx), batch_idx)
 
     def last_loss(loss: Any) -> float:
-        module, run = made(Changes, data), trainer(max_steps=6)
+        module, run = module_of(data, Changes), trainer(max_steps=6)
         module.loss = loss
         run.fit(module, data)
         return float(run.callback_metrics["train/loss"])
@@ -145,7 +136,7 @@ def test_a_loss_that_is_no_number_is_refused(data: TextDataModule, shards: int) 
         def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
             return logits.flatten(0, 1).sum(-1)
 
-    module = made(Vector, data)
+    module = module_of(data, Vector)
     module.num_batch_shards = shards
     with pytest.raises(InputError, match="its mean, one number"):
         trainer(max_steps=1).fit(module, data)

@@ -1,0 +1,136 @@
+"""Pictures for docs/, of pages in a Chromium without a window.
+
+    python -m tests.browser.pictures page http://127.0.0.1:8080 docs/writing-page
+    python -m tests.browser.pictures page page.html docs/exported-page
+    python -m tests.browser.pictures inspect inspect.html docs/inspect
+    python -m tests.browser.pictures code inspect-of-code.html docs/inspect
+    python -m tests.browser.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
+
+The model is one of Shakespeare or of code, and TensorBoard shows a sweep.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.browser.chromium import ARGUMENTS
+from tests.browser.steps import set_field
+
+BEGINNING = """MENENIUS:
+I tell you, friends, most charitable care
+Have the patricians of you. For your wants,
+"""
+SETTLED = 4000  # milliseconds until a page has drawn everything
+
+
+class Picture(NamedTuple):
+    """The end of its name, its size, its colours, and what is done on the page before."""
+
+    end: str
+    width: int
+    height: int
+    scheme: str
+    act: Callable[[Any], object]
+    address: str = ""
+
+
+def writing(*taken: bool) -> Callable[[Any], None]:
+    """A beginning and continuations, of which the first is taken or not."""
+
+    def act(page: Any) -> None:
+        page.locator("#model option").first.wait_for(state="attached")
+        set_field(page, "seed", "3")
+        page.locator("#text").fill(BEGINNING)
+        page.wait_for_timeout(600)  # a page that writes along has begun
+        for take in taken:
+            page.locator("#text").press("Control+Enter")
+            page.get_by_text("characters a second").wait_for()
+            if take:
+                page.keyboard.press("Alt+1")
+
+    return act
+
+
+def inside(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], None]:
+    """A feature of the network, from where on the page is seen, and whether it is switched off."""
+
+    def act(page: Any) -> None:
+        page.wait_for_function("charrnn.ready && charrnn.reading.done && charrnn.writing.done")
+        page.locator("#features summary").filter(has_text=feature).first.click()
+        if is_off:
+            page.get_by_role("button", name="Switch off").click()
+        page.locator(seen).evaluate("(it) => it.scrollIntoView()")
+
+    return act
+
+
+def scalars(page: Any) -> None:
+    page.wait_for_timeout(SETTLED)
+    page.get_by_role("button", name="Settings").first.click()
+    page.locator('input[placeholder="Filter tags (regex)"]').fill("loss")
+    page.keyboard.press("Escape")
+
+
+def hparams(page: Any) -> None:
+    page.get_by_text("Parallel Coordinates View").click()
+
+
+def text(page: Any) -> None:
+    page.locator("button", has_text="config").first.click()  # closes it; samples follow
+
+
+PICTURES = {
+    "page": (
+        Picture("", 1280, 800, "light", writing(True, False)),
+        Picture("-dark", 768, 720, "dark", writing(True, True, False)),
+        Picture("-phone", 360, 720, "light", writing(True, False)),
+    ),
+    "inspect": (
+        Picture("", 1280, 1000, "light", inside("position in the line", "h1")),
+        Picture("-held", 1280, 820, "light", inside("position in the line", "#reader", True)),
+        Picture("-writing", 1280, 420, "light", inside("position in the line", "#writing", True)),
+        Picture("-phone", 360, 740, "light", inside("inside an indentation", "#reader")),
+    ),
+    "code": (Picture("-code", 768, 1000, "dark", inside("inside single quotes", "#reader")),),
+    "tensorboard": (
+        Picture("", 1400, 640, "light", scalars, "#timeseries"),
+        Picture("-hparams", 1400, 680, "light", hparams, "#hparams"),
+        Picture("-text", 1400, 560, "light", text, "#text"),
+    ),
+}
+
+
+def main(what: str, address: str, name: str) -> None:
+    """Make the pictures whose names begin so."""
+    if not address.startswith("http"):
+        address = Path(address).resolve().as_uri()
+    with sync_playwright() as driver:
+        path = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        for picture in PICTURES[what]:
+            context = browser.new_context(
+                viewport={"width": picture.width, "height": picture.height},
+                device_scale_factor=2 if picture.width < 500 else 1,
+                color_scheme=picture.scheme,
+                has_touch=picture.width < 500,
+            )
+            page = context.new_page()
+            page.goto(address + picture.address)
+            picture.act(page)
+            page.wait_for_timeout(SETTLED)
+            image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            image.quantize(128).save(f"{name}{picture.end}.png", optimize=True)
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
