@@ -1,4 +1,8 @@
-"""torch-rnn's files: Torch's own scores, every age and form, and what is damaged or would harm."""
+"""torch-rnn's files: Torch's own scores, both formats, and what is damaged or would harm.
+
+tests/data/torch7 holds two checkpoints of random weights, each in binary and in ascii, laid out as
+torch-rnn does, and what torch-rnn's forward pass says by them in float64.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import random
 import re
 import struct
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +21,10 @@ import torch
 import charrnn
 from charrnn.errors import InputError
 from charrnn.models.torch_rnn import read_model
-from charrnn.models.trained import TrainedModel
-from charrnn.network import Network, network_of, num_parameters
-from tests.models import torch7_writer as t7
+from charrnn.network import network_of, num_parameters
 
-TOKENS = list("First Czen:\nBfowpcdayuh,mk")
-BOTH = pytest.mark.parametrize("ascii", [False, True], ids=["binary", "ascii"])
-CLOSE = {"rtol": 0, "atol": 2e-5}
-
-
-def written(folder: Path, value: Any, **options: Any) -> Path:
-    path = folder / "checkpoint_3.t7"
-    path.write_bytes(t7.dumps(value, **options))
-    return path
-
-
-def evaluated(model: TrainedModel) -> Network:
-    return network_of(model).eval()
-
-
-@torch.no_grad()
-def logits(model: TrainedModel, ids: Any) -> np.ndarray:
-    scores, _ = evaluated(model)(torch.as_tensor(ids).unsqueeze(0))
-    return scores[0].numpy()
-
-
-# -- against Torch ---------------------------------------------------------------------
+FOLDER = Path(__file__).parents[1] / "data" / "torch7"
+BOTH = pytest.mark.parametrize("ending", [".t7", ".ascii.t7"])
 
 
 def t7_of(shared: Path, name: str) -> Path:
@@ -58,7 +39,7 @@ def test_torchs_own_scores(name: str, shared: Path) -> None:
     path = t7_of(shared, name)
     expected = json.loads(path.with_suffix(".ref.json").read_text())
     model = read_model(path)
-    network = evaluated(model)
+    network = network_of(model).eval()
     ids = torch.tensor([expected["input_ids_1based"]]) - 1
     assert model.vocabulary.encode(expected["input_text"]).tolist() == ids[0].tolist()
     with torch.no_grad():
@@ -93,27 +74,21 @@ def test_torchs_own_scores(name: str, shared: Path) -> None:
     assert first_character + text == expected["argmax_sample_no_start_text"]
 
 
-# -- forms -----------------------------------------------------------------------------
-
-FORMS: list[dict[str, Any]] = [
-    {},
-    {"kind": "rnn", "num_layers": 1},
-    {"num_layers": 3, "sizes": (7, 4), "dtype": "f8"},
-    {"batchnorm": True, "dropout": 0.5, "num_layers": 3},
-    {"batchnorm": True, "kind": "rnn"},
-    {"dropout": 0.25, "one_storage": False},
-]
-
-
 @BOTH
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_every_form(form: dict[str, Any], ascii: bool, tmp_path: Path) -> None:
-    """One computed as torch-rnn's source says, in torch-rnn's layout, equals the network."""
-    saved, reference = t7.checkpoint(TOKENS, **form)
-    model = read_model(written(tmp_path, saved, ascii=ascii))
-    ids = np.random.default_rng(1).integers(0, len(TOKENS), 30)
-    np.testing.assert_allclose(logits(model, ids), reference.logits(ids), **CLOSE)
-    assert model.architecture.dropout == form.get("dropout", 0)
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_both_cells_in_both_formats(name: str, ending: str) -> None:
+    """With batch normalization and dropout, and in float64; characters, and bytes."""
+    path, expected = FOLDER / f"{name}{ending}", json.loads((FOLDER / "expected.json").read_text())
+    model = read_model(path)
+    text = model.vocabulary.decode(expected[name]["ids"])
+    found = charrnn.load(path).logits(text)
+    np.testing.assert_allclose(found, expected[name]["logits"], rtol=0, atol=2e-5)
+    assert model.architecture.dropout == (0.25 if name == "lstm" else 0)
+    assert model.vocabulary.is_bytes == (name == "rnn")
+    tokens = [*"Zür ichß東京😀\n\0'\"", "\u2028", "\u0301"]
+    assert model.vocabulary.tokens() == (
+        tokens if name == "lstm" else ["a", "[", "[200]", "[255]", "]"]
+    )
     assert model.facts == {
         "source": "torch-rnn",
         "step": 3,
@@ -122,20 +97,6 @@ def test_every_form(form: dict[str, Any], ascii: bool, tmp_path: Path) -> None:
         "input_h5": "tiny.h5",
         "input_json": "tiny.json",
     }
-
-
-@BOTH
-def test_vocabularies(ascii: bool, tmp_path: Path) -> None:
-    tokens = [*"Zür ichß東京😀\n\0'\"", "\u2028", "\u0301"]
-    saved, reference = t7.checkpoint(tokens, one_storage=False)
-    model = read_model(written(tmp_path, saved, ascii=ascii))
-    assert model.vocabulary.characters == tokens
-    ids = model.vocabulary.encode("Zürich 東京😀")
-    np.testing.assert_allclose(logits(model, ids), reference.logits(ids), **CLOSE)
-    saved, _ = t7.checkpoint(["a", "[", "[200]", "[255]", "]"])
-    vocabulary = read_model(written(tmp_path, saved, ascii=ascii)).vocabulary
-    assert vocabulary.is_bytes
-    assert vocabulary.decode(range(5)).encode("ascii", "surrogateescape") == b"a[\xc8\xff]"
 
 
 # -- refused ---------------------------------------------------------------------------
@@ -151,91 +112,45 @@ def refusal(path: Path) -> str:
     return line.removeprefix(f"{path}: ")
 
 
-def field(class_name: str, name: str, value: Any, number: int = 0) -> Callable[[Any], None]:
-    """Set a field of a module; "" removes it."""
-
-    def change(saved: Any) -> None:
-        fields = t7.modules_of(saved, class_name)[number].fields
-        if value == "":
-            del fields[name]
-        else:
-            fields[name] = value
-
-    return change
-
-
-def renamed(class_name: str, other: str, number: int = 0) -> Callable[[Any], None]:
-    def change(saved: Any) -> None:
-        t7.modules_of(saved, class_name)[number].class_name = other
-
-    return change
-
-
-def view(**changes: Any) -> Callable[[Any], None]:
-    """Change how the decoder's weight lies in its storage."""
-
-    def change(saved: Any) -> None:
-        weight = t7.modules_of(saved, "nn.Linear")[0].fields["weight"]
-        for name, value in changes.items():
-            setattr(weight.storage if name == "size" else weight, name, value)
-
-    return change
-
-
-def net(change: Callable[[Any], Any]) -> Callable[[Any], None]:
-    return lambda saved: change(saved["model"].fields)
-
-
-HUGE = 2**62
-CHANGES: list[tuple[Callable[[Any], Any], str]] = [
-    (lambda s: s.pop("model"), "not a checkpoint of torch-rnn .it holds val_loss_history, "),
+HUGE = b"%d" % 2**62
+DECODER = rb"(\n2\n)(\d+ 5)(\n)(5 1)(\n)(\d+)"  # its sizes, strides and offset
+# what is replaced in the ascii file, by what, and the line that refuses it
+CHANGES = [
+    (rb"5\nmodel", b"5\nmodal", "not a checkpoint of torch-rnn .it holds val_loss_history, "),
+    *((rb"5\nmodel\n4", b"5\nmodel\n%d" % tag, "^model: a Lua function") for tag in (6, 7, 8)),
+    (rb"nn\.LSTM", b"nn.G\x1bTM", r"^model\.net\.modules\..*no class of torch-rnn"),
+    (rb"7\nnn\.LSTM", b"13\nnn.VanillaRNN", "not a network of torch-rnn"),
+    (rb"10\nnn\.Dropout", b"7\nnn.View", "not a network of torch-rnn"),
+    (rb"V 1\n17\ntorch\.Float", b"V 1\n16\ntorch.Cuda", "torch.CudaTensor, which is no class"),
+    (rb"5\nmodel(.{,20})16\nnn\.LanguageModel", rb"6\nprotos\g<1>10\nnn.gModule", "char-rnn"),
+    (rb"\n1\nZ\n", b"\n2\nZZ\n", "not one character"),
+    (rb"\n1\nZ\n", b"\n1\n\xfc\n", "utf-8"),
+    (rb"v2\n5\n1", b"v2\n5\n0", "scales otherwise"),
+    (rb"p\n1\n0\.25", b"p\n1\n0.5", "one share"),
+    (rb"eps\n1\n\S+", b"eps\n1\n0.001", "its eps"),
+    (rb"(FloatStorage\n\d+\n)\S+", rb"\g<1>nan", "not finite"),
+    *((rb"(FloatStorage\n)\d+", rb"\g<1>" + size, "damaged") for size in (HUGE, b"-1")),
     *(
-        (
-            net(lambda f, tag=tag: f.update(x={1: t7.Function(b"\x1bLJ", tag=tag)})),
-            "^model.x.1: a Lua",
-        )
-        for tag in (6, 7, 8)
+        (DECODER, rb"\g<1>" + sizes + rb"\g<3>\g<4>\g<5>\g<6>", "no tensor")
+        for sizes in (HUGE + b" 5", b"-1 5", b"0 5")
     ),
-    (
-        renamed("nn.LSTM", "nn.G\n\x1b[31mRU", 1),
-        r"^model\.net\.modules\.7: .*no class of torch-rnn",
-    ),
-    (renamed("nn.LSTM", "nn.VanillaRNN", 1), "not a network of torch-rnn"),
-    (renamed("nn.Dropout", "nn.View", 1), "not a network of torch-rnn"),
-    (view(kind="Cuda"), "torch.CudaTensor, which is no class"),
-    (lambda s: s.update(protos={"rnn": t7.Torch("nn.gModule", {})}), "char-rnn"),
-    (lambda s: s.update(model=s), "not a checkpoint of torch-rnn"),
-    (net(lambda f: f.update(net=f)), "not a network"),
-    (net(lambda f: f["net"].fields["modules"].pop(2)), "not a network"),
-    (net(lambda f: f["idx_to_token"].pop(1)), "idx_to_token"),
-    (net(lambda f: f["idx_to_token"].update({1: "word"})), "not one character"),
-    (net(lambda f: f["idx_to_token"].update({1: b"\xfc"})), "utf-8"),
-    (net(lambda f: f["idx_to_token"].popitem()), r"\(26, 3\), not \(25, 3\)"),
-    (field("nn.Dropout", "v2", False), "scales otherwise"),
-    *((field("nn.Dropout", "p", value), "one share") for value in (0.25, "")),
-    (field("nn.BatchNormalization", "eps", 1e-3), "its eps"),
-    (field("nn.BatchNormalization", "running_var", t7.tensor(np.ones(3, "f4"))), "."),
     *(
-        (field("nn.Linear", "weight", value), "nn.Linear.weight: no tensor of floats")
-        for value in ("", t7.empty(), t7.tensor(np.ones((26, 5), np.int64)))
+        (DECODER, rb"\g<1>\g<2>\g<3>" + strides + rb"\g<5>\g<6>", "no tensor")
+        for strides in (HUGE + b" 1", b"0 0", b"1 16")
     ),
-    (field("nn.LSTM", "bias", t7.tensor(np.ones(21, "f4"))), "does not fit"),
-    (field("nn.Linear", "bias", t7.tensor(np.full(26, np.nan, "f4"))), "not finite"),
-    *((view(sizes=sizes), "no tensor") for sizes in ((HUGE, 5), (-1, 5), (0, 5))),
-    *((view(strides=strides), "no tensor") for strides in ((HUGE, 1), (0, 0), (1, 26))),
-    *((view(offset=offset), "no tensor") for offset in (HUGE, -2, 10**4)),
-    *((view(size=size), "damaged") for size in (HUGE, -1)),
+    *(
+        (DECODER, rb"\g<1>\g<2>\g<3>\g<4>\g<5>" + offset, "no tensor")
+        for offset in (HUGE, b"-1", b"10000")
+    ),
 ]
 
 
-@BOTH
-@pytest.mark.parametrize(("change", "line"), CHANGES)
-def test_what_is_refused(
-    change: Callable[[Any], Any], line: str, ascii: bool, tmp_path: Path
-) -> None:
-    saved, _ = t7.checkpoint(TOKENS, batchnorm=True, dropout=0.5)
-    change(saved)
-    assert re.search(line, refusal(written(tmp_path, saved, ascii=ascii)))
+@pytest.mark.parametrize(("old", "new", "line"), CHANGES)
+def test_what_is_refused(old: bytes, new: bytes, line: str, tmp_path: Path) -> None:
+    whole, path = (FOLDER / "lstm.ascii.t7").read_bytes(), tmp_path / "x.t7"
+    path.write_bytes(re.sub(old, new, whole, count=1, flags=re.DOTALL))
+    assert path.read_bytes() != whole
+    assert re.search(line, refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -312,8 +227,6 @@ def seeds(request: pytest.FixtureRequest) -> Any:
 
 
 @BOTH
-def test_damaged(ascii: bool, seeds: range, tmp_path: Path) -> None:
-    saved, _ = t7.checkpoint(list("abcdefgh\n Üß"), batchnorm=True, dropout=0.5, num_layers=3)
-    outcomes = run(tmp_path / "x.t7", t7.dumps(saved, ascii=ascii), seeds)
-    assert "refused" in outcomes
-    assert "read" in outcomes
+def test_damaged(ending: str, seeds: range, tmp_path: Path) -> None:
+    outcomes = run(tmp_path / "x.t7", (FOLDER / f"lstm{ending}").read_bytes(), seeds)
+    assert {"refused", "read"} <= outcomes
