@@ -1,9 +1,10 @@
 """From a composed config to checked options: the only builder.
 
-A node with a ``_target_`` of ours is held to its dataclass in `charrnn.cli.node_options`. Another
-one is held to the signature of what it names, which is imported for that; one that takes
-``**kwargs`` cannot be checked by name. A node without a ``_target_`` is closed. So what is unknown
-is refused, with the nearest name, and whatever exists can be used.
+The nodes of data, model and trainer are held to the dataclasses that their constructors use, and
+all others to the signature of what they name, which is imported for that, once all else is checked:
+charrnn's own to the ranges in it, too. One that takes ``**kwargs`` cannot be checked by name. A
+node without a ``_target_`` is closed. So what is unknown is refused, with the nearest name, and
+whatever exists can be used.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from typing import Any
 from charrnn import errors, plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError, did_you_mean, one_line
+from charrnn.imports import first_import
+from charrnn.options.datasets import DataOptions
+from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
+from charrnn.options.training import TrainerOptions
 from charrnn.runs.recorded_config import OF_HYDRA
 
 # what training gives to the things that it builds, besides what the config says
@@ -33,6 +38,19 @@ SUPPLIED = {
     "trainer": {"callbacks", "logger", "plugins"},
     "callbacks": {"run"},
     "logger": {"run", "save_dir"},
+}
+# what stands in these is read elsewhere too: all their options must be there, and a target of
+# somebody's own takes them
+DECLARED: dict[str, Any] = {
+    "data": DataOptions,
+    "model": NetworkOptions,
+    "trainer": TrainerOptions,
+}
+# packages that a target may need and charrnn does not -> the extra that brings them
+_EXTRAS = {"wandb": "wandb", "mlflow": "mlflow", "optuna": "sweep"}
+_NEEDS = {
+    "lightning.pytorch.loggers.WandbLogger": "wandb",
+    "lightning.pytorch.loggers.MLFlowLogger": "mlflow",
 }
 
 
@@ -76,13 +94,11 @@ class Missing(InputError):
         return type(self), (self.name,)
 
 
-def build(schema: Any, values: dict[str, Any], prefix: str = "", whole: bool = True) -> Any:
+def build(schema: Any, values: dict[str, Any], prefix: str = "") -> Any:
     """Make `schema` of plain values, every one checked.
 
     Args:
         prefix: stands before the names in what is said of them.
-        whole: whether every option must be there; else the given ones are checked, and come
-            back as a dict.
 
     Raises:
         BadOption, Unknown, InputError: names an option that is wrong, unknown or missing.
@@ -92,17 +108,20 @@ def build(schema: Any, values: dict[str, Any], prefix: str = "", whole: bool = T
         if name not in hints:
             raise Unknown(prefix + str(name), value, [prefix + known for known in hints])
     checked = {}
-    for name, hint in hints.items():
+    # last those for which something is imported
+    for name, hint in sorted(hints.items(), key=lambda item: _is_foreign(*item)):
         if name in values:
             checked[name] = _checked(hint, prefix + name, values[name])
-        elif whole:
+        else:
             raise Missing(prefix + name)
-    if not whole and len(checked) < len(fields(schema)):
-        return checked
     made = schema(**checked)
     if hasattr(made, "check"):
         made.check(prefix)
     return made
+
+
+def _is_foreign(name: str, hint: Any) -> bool:
+    return name not in DECLARED and bool({NODE, NODES} & {*_extras(hint)})
 
 
 def takes(hint: Any) -> str:
@@ -121,14 +140,10 @@ def takes(hint: Any) -> str:
 
 
 def declared(command: str) -> Iterator[tuple[str, Any]]:
-    """The dotted name of each option with its annotation; in nodes, those of every choice."""
+    """The dotted name of each declared option with its annotation."""
     yield from _below(plugins.options_of(command), "")
-    if targets := conf.page(command).targets:
-        from charrnn.cli.node_options import TARGETS
-
-        for path, names in targets.items():
-            for name in names:
-                yield from _below(TARGETS[name], f"{path}.")
+    for path in conf.page(command).targets.keys() & DECLARED.keys():
+        yield from _below(DECLARED[path], f"{path}.")
 
 
 def having(command: str, trait: Trait) -> frozenset[str]:
@@ -298,8 +313,6 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
     Returns:
         The node as plain values, those of ours in their types.
     """
-    from charrnn.cli import node_options
-
     if not isinstance(value, dict):
         raise BadOption(path, value, f"takes options below it: {path}.NAME=VALUE")
     target = value.get("_target_")
@@ -313,36 +326,22 @@ def node(path: str, value: Any, supplied: set[str]) -> dict[str, Any]:
             raise BadOption(f"{path}.{name}", value[name], "takes true or false")
     own = {name: part for name, part in value.items() if name in OF_HYDRA}
     given = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema = node_options.OF_GROUP.get(path) or node_options.TARGETS.get(target)
-    is_foreign = node_options.TARGETS.get(target) is not schema or schema is None
+    if (package := _NEEDS.get(target)) and importlib.util.find_spec(package) is None:
+        raise InputError(f"{path}: {target} needs the package {package}: {errors.install(package)}")
+    schema = DECLARED.get(path)
     if schema is None:
-        check(path, target, given, supplied, own)
-        return {**own, **_nested(path, given)}
-    whole = path in node_options.OF_GROUP
+        return {**own, **_nested(path, check(path, target, given, supplied, own))}
+    if target.startswith("charrnn."):
+        return {**own, **vars(build(schema, given, f"{path}."))}
     names = {field.name for field in fields(schema)}
-    declared = {name: part for name, part in given.items() if name in names}
+    made = build(schema, {n: part for n, part in given.items() if n in names}, f"{path}.")
     further = {name: part for name, part in given.items() if name not in names}
-    if not hasattr(schema, "OPEN") and not is_foreign:
-        declared, further = given, {}
-    made = build(schema, declared, f"{path}.", whole)
-    _refuse_absent(path, target, schema)
-    reserved = getattr(schema, "RESERVED", {})
     for name, part in further.items():
-        if name in reserved:
-            raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved[name]}")
-    if further or is_foreign:
-        check(path, target, further, supplied | names, own)
-    checked = made if isinstance(made, dict) else vars(made)
-    return {**own, **checked, **_nested(path, further)}
-
-
-def _refuse_absent(path: str, target: str, schema: Any) -> None:
-    package = getattr(schema, "NEEDS", None)
-    extra = getattr(schema, "EXTRA", package)
-    if package is not None and importlib.util.find_spec(package) is None:
-        raise InputError(
-            f"{path}: {target} needs the package {package}: {errors.install(str(extra))}"
-        )
+        if reserved := getattr(schema, "RESERVED", {}).get(name):
+            raise BadOption(f"{path}.{name}", part, f"is not given here: {reserved}")
+    if further or target not in conf.page("train").targets[path]:
+        further = check(path, target, further, supplied | names, own)
+    return {**own, **vars(made), **_nested(path, further)}
 
 
 def _nested(path: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -366,8 +365,8 @@ def check(
     given: Mapping[str, Any],
     supplied: Iterable[str],
     settings: Mapping[str, Any],
-) -> None:
-    """Hold the arguments of a node to the signature of its target.
+) -> dict[str, Any]:
+    """Hold the arguments of a node to the signature of its target; returns them.
 
     Args:
         path: where the node stands, dotted.
@@ -384,7 +383,7 @@ def check(
     try:
         parameters = list(inspect.signature(named).parameters.values())
     except (TypeError, ValueError):  # some of what is written in C does not tell
-        return
+        return dict(given)
     by_name = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     names = [parameter.name for parameter in by_name]
     takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
@@ -395,8 +394,19 @@ def check(
                 value,
                 f"{target} takes no {name}{did_you_mean(name, names)}",
             )
+    checked = dict(given)
+    defaults = {parameter.name: parameter.default for parameter in by_name}
+    for name, value in given.items():
+        # a number may come as a text, from a file or an environment variable
+        if type(defaults.get(name)) in (int, float) and isinstance(value, str):
+            checked[name] = _converted((int, float), value, f"{path}.{name}", float)
+    if target.startswith("charrnn."):
+        function: Any = getattr(named, "__init__") if isinstance(named, type) else named  # noqa: B009
+        for name, hint in typing.get_type_hints(function, include_extras=True).items():
+            if name in given and _CONVERSIONS.keys() & {*kinds_of(kind_of(hint))}:
+                checked[name] = _checked(hint, f"{path}.{name}", given[name])
     if settings.get("_partial_"):
-        return
+        return checked
     positional = [
         p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
@@ -410,6 +420,7 @@ def check(
         if required and parameter.name not in have:
             name = f"{path}.{parameter.name}"
             raise InputError(f"{name} is required by {target}: +{name}=VALUE")
+    return checked
 
 
 def _located(option: str, target: str) -> Any:
@@ -441,7 +452,8 @@ _ABSENT = object()
 def _imported(option: str, target: str, module: str) -> ModuleType | None:
     """Import a module; None if there is none of that name."""
     try:
-        return importlib.import_module(module)
+        with first_import("lightning"):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name == module:
             return None

@@ -41,7 +41,8 @@ class Page:
         defaults: group -> its default choice; "null" for none.
         options: dotted name -> Option, as the default choices leave them.
         further: "group=choice" -> the options that it has and the default choice has not.
-        targets: the dotted name of a node -> every ``_target_`` that a choice gives it.
+        targets: the dotted name of a node -> every ``_target_`` that a choice gives it -> the
+            options that it has there.
     """
 
     title: str
@@ -50,7 +51,7 @@ class Page:
     defaults: dict[str, str] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
     further: dict[str, dict[str, Option]] = field(default_factory=dict)
-    targets: dict[str, set[str]] = field(default_factory=dict)
+    targets: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every name that can stand left of an equals sign."""
@@ -77,14 +78,12 @@ def page(command: str) -> Page:
             continue
         result.defaults[group] = choice
         result.groups[group] = {name: " ".join(_read(path)[0]) for name, path in files.items()}
-        if group in WITHOUT_A_NODE:
-            continue
         for name, path in files.items():  # the default choice is the first
+            if group in WITHOUT_A_NODE:
+                _add_targets(result.targets, _read(path)[2])
+                continue
             own = {f"{group}.{n}": option for n, option in _chosen(path).items()}
-            for target in [n for n in own if n.endswith("._target_")]:
-                result.targets.setdefault(target[: -len("._target_")], set()).add(
-                    own[target].default
-                )
+            _add_targets(result.targets, own)
             own = {n: o for n, o in own.items() if not n.rpartition(".")[2].startswith("_")}
             if name == choice:
                 result.options |= own
@@ -94,6 +93,14 @@ def page(command: str) -> Page:
     last = {name: options.pop(name) for name in hydras}
     result.options = {**options, **result.options, **last}
     return result
+
+
+def _add_targets(targets: dict[str, dict[str, set[str]]], options: dict[str, Option]) -> None:
+    for name, option in options.items():
+        node, _, last = name.rpartition(".")
+        if last == "_target_":
+            known = targets.setdefault(node, {}).setdefault(option.default, set())
+            known |= {n[len(node) + 1 :] for n in options if n.startswith(f"{node}.")}
 
 
 def _choices(folders: list[Path], default: str) -> dict[str, Path]:

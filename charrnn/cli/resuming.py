@@ -30,7 +30,6 @@ from charrnn.cli import conf
 from charrnn.cli.checked_options import build, having
 from charrnn.cli.explained import key_of
 from charrnn.cli.job import Job
-from charrnn.cli.node_options import TARGETS
 from charrnn.errors import InputError, shown
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
@@ -114,7 +113,11 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
 
 
 def not_for_strangers(record: Config) -> Iterator[str]:
-    """What a record has that is more than a choice among what conf/ and charrnn declare."""
+    """What a record has that is more than a choice among what conf/ names."""
+    known_targets: dict[str, set[str]] = {}
+    for named in conf.page("train").targets.values():
+        for cls, options in named.items():
+            known_targets[cls] = known_targets.get(cls, set()) | options
     for group in _NODES:
         node = record.get(group)
         nodes = {group: node} if group in _SINGLE else node
@@ -123,11 +126,11 @@ def not_for_strangers(record: Config) -> Iterator[str]:
                 continue
             path = name if name == group else f"{group}.{name}"
             target = part.get("_target_") if isinstance(part, dict) else part
-            schema = TARGETS.get(target) if isinstance(target, str) else None
-            if schema is None or (group == "logger" and target not in _LOCAL):
+            known = known_targets.get(str(target))
+            if known is None or (group == "logger" and target not in _LOCAL):
                 yield f"{path}._target_={target}"
                 continue
-            known = {option.name for option in fields(schema)} | {"_target_", "_partial_"}
+            known = known | {"_target_", "_partial_"}
             known |= _OF_TRAINING if group == "trainer" else set()
             for key, value in part.items():
                 away = _leads_away(value) if group != "data" else isinstance(value, dict)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -18,11 +17,11 @@ from charrnn.errors import InputError, install
 from charrnn.generation import filters
 from charrnn.generation.numpy_engine import (
     CELLS,
-    Begin,
-    CountedSteps,
-    EnsembleSteps,
+    NumpyCounts,
     NumpyEngine,
+    NumpyEnsemble,
     NumpyNetwork,
+    Stepped,
 )
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params
@@ -136,7 +135,7 @@ class Engines:
 
             return TorchEngine(self._model)
         if name == "numpy" and self.precision == 32:
-            return _numpy_engine(self._model)
+            return NumpyEngine(_stepped(self._model), self._model.vocabulary)
         (model,) = self._model.members
         engine: Engine
         if name == "numpy":
@@ -179,15 +178,13 @@ def _fast(name: str, asked: str) -> Callable[..., Engine]:
     raise InputError(f"{asked}: needs the extra fast, which is not here; leave the option out")
 
 
-def _numpy_engine(model: Trained) -> NumpyEngine:
+def _stepped(model: Trained) -> Stepped:
+    """A model as NumPy steps it."""
     networks = [NumpyNetwork(fold(member)) for member in model.members]
-    begin: Begin = networks[0].begin
+    stepped: Stepped = networks[0]
     if isinstance(model, TrainedEnsemble):
-        begin = partial(EnsembleSteps, networks, model.shares)
-    if model.counts is None:
-        return NumpyEngine(begin, model.vocabulary)
-    mixed = partial(CountedSteps, begin, model.counts)
-    return NumpyEngine(mixed, model.vocabulary, normalizes=True)
+        stepped = NumpyEnsemble(networks, model.shares)
+    return stepped if model.counts is None else NumpyCounts(stepped, model.counts)
 
 
 def number_of_weights(model: Trained) -> int:

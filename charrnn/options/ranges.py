@@ -64,6 +64,14 @@ def check_ranges(options: object, prefix: str = "") -> None:
             require(_admits(allowed, value), prefix + name, value, allowed.demand)
 
 
+def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
+    """Raise InputError for the first argument that is out of the range in its annotation."""
+    for name, hint in typing.get_type_hints(function, include_extras=True).items():
+        for extra in getattr(hint, "__metadata__", ()) if values.get(name) is not None else ():
+            if isinstance(extra, Range):
+                require(_admits(extra, values[name]), prefix + name, values[name], extra.demand)
+
+
 def _admits(allowed: Range, value: Any) -> bool:
     try:
         return allowed.admits(value)

@@ -3,7 +3,7 @@
 A node is what Hydra's `instantiate` builds of a ``_target_`` and its arguments. Those of data,
 model and trainer have options that a run reads too, so they are typed; an argument that only
 somebody's own class knows stays as the config has it. What stands in the other nodes is declared
-in `charrnn.cli.node_options`, and read by nobody but what is built.
+by what is built, and read by nobody else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    OPEN: ClassVar = True
     # arguments of lightning.Trainer that are not the command line's to give
     RESERVED: ClassVar = {
         "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",

@@ -52,6 +52,7 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.checkpoints import Run
 from charrnn.training.divergence import Best, diverged
+from charrnn.training.optimizers import optimizer_of
 from charrnn.training.signals import Signals
 
 
@@ -225,6 +226,8 @@ def build_module(
                 f"this size do not fit into this machine's memory"
             ) from error
         raise
+    # made again in `fit`: what it refuses is told before a run has begun
+    optimizer_of(module.trained_parameters(), module.make_optimizer, scaled=False, threads=1)
     if world.rank:
         # the same weights everywhere, but dropout of their own
         torch.manual_seed(definite(config.seed) + world.rank)

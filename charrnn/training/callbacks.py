@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
 from lightning.pytorch import callbacks
 
-from charrnn.errors import InputError
 from charrnn.files import replacing
+from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, POSITIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import log_text
@@ -28,9 +28,13 @@ class Samples(L.Callback):
         temperature: below 1 more careful, above 1 wilder.
     """
 
-    def __init__(self, length: int = 300, temperature: float = 0.8) -> None:
-        if length < 0 or temperature < 0:
-            raise InputError("callbacks.samples: length and temperature must be 0 or more")
+    def __init__(
+        self,
+        length: Annotated[int, NOT_NEGATIVE] = 300,
+        temperature: Annotated[float, NOT_NEGATIVE] = 0.8,
+    ) -> None:
+        prefix = "callbacks.samples."
+        check_arguments(Samples.__init__, prefix, length=length, temperature=temperature)
         self.length = length
         self.temperature = temperature
         self._text: str | None = None
@@ -67,7 +71,10 @@ class EarlyStopping(callbacks.EarlyStopping):
     """
 
     def __init__(
-        self, monitor: str = "val/loss", patience: int = 5, min_delta: float = 0.0
+        self,
+        monitor: Annotated[str, NOT_EMPTY] = "val/loss",
+        patience: Annotated[int, AT_LEAST_1] = 5,
+        min_delta: Annotated[float, NOT_NEGATIVE] = 0.0,
     ) -> None:
         super().__init__(monitor, patience=patience, min_delta=min_delta)
 
@@ -101,7 +108,11 @@ class OverfittingStop(L.Callback):
         patience: so many validations in a row that count end the training.
     """
 
-    def __init__(self, margin: float | None = None, patience: int = 3) -> None:
+    def __init__(
+        self,
+        margin: Annotated[float | None, POSITIVE] = None,
+        patience: Annotated[int, AT_LEAST_1] = 3,
+    ) -> None:
         self.margin, self.patience = margin, patience
         self.worse = 0
 

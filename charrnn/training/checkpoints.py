@@ -16,17 +16,18 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.errors import Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
+from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import TrainingLog
 from charrnn.training.restoring import validation_is_due
@@ -62,9 +63,8 @@ class RunCheckpoints(Checkpoint):
         keep_every: keep the checkpoint of every so many steps for good.
     """
 
-    def __init__(self, run: Run, keep_every: int | None = None) -> None:
-        if keep_every is not None and keep_every < 1:
-            raise InputError(f"callbacks.checkpoints.keep_every={keep_every}: must be 1 or more")
+    def __init__(self, run: Run, keep_every: Annotated[int | None, AT_LEAST_1] = None) -> None:
+        check_arguments(RunCheckpoints.__init__, "callbacks.checkpoints.", keep_every=keep_every)
         self.run = run
         self.folder = run.folder / "checkpoints"
         self.keep_every = keep_every

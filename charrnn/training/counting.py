@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -20,9 +20,8 @@ from charrnn.counts import (
     mixed,
 )
 from charrnn.data import SplitIds
-from charrnn.errors import InputError
 from charrnn.evaluation import part_loss
-from charrnn.options.ranges import LONGEST_CONTEXT
+from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule, WholeText
 from charrnn.training.log import TrainingLog
@@ -81,12 +80,13 @@ class CharacterCounts(L.Callback):
         characters: of a longer text no more than so many are counted, from its beginning; 0: none.
     """
 
-    def __init__(self, context: int = MAX_CONTEXT, characters: int = MOST) -> None:
-        if not 1 <= context <= LONGEST_CONTEXT or characters < 0:
-            raise InputError(
-                f"callbacks.counts: context must be between 1 and {LONGEST_CONTEXT}, and "
-                f"characters 0 or more"
-            )
+    def __init__(
+        self,
+        context: Annotated[int, CONTEXT] = MAX_CONTEXT,
+        characters: Annotated[int, NOT_NEGATIVE] = MOST,
+    ) -> None:
+        prefix = "callbacks.counts."
+        check_arguments(CharacterCounts.__init__, prefix, context=context, characters=characters)
         self.context = context
         self.characters = characters
         self.counts: Counts | None = None  # those of the last validation, where they help

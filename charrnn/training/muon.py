@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from charrnn.cpu import multiplies_bf16
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
 
 # a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
 # from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves
@@ -53,12 +54,12 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
-        lr: float = 8e-3,
-        momentum: float = 0.95,
-        weight_decay: float = 0.01,
-        betas: tuple[float, float] = (0.9, 0.99),
-        eps: float = 1e-8,
-        iterations: int = 2,
+        lr: Annotated[float, POSITIVE] = 8e-3,
+        momentum: Annotated[float, BELOW_1] = 0.95,
+        weight_decay: Annotated[float, NOT_NEGATIVE] = 0.01,
+        betas: Annotated[list[float] | tuple[float, float], BETAS] = (0.9, 0.99),
+        eps: Annotated[float, POSITIVE] = 1e-8,
+        iterations: Annotated[int, AT_LEAST_1] = 2,
         threads: int = 1,
     ) -> None:
         pairs = list(named_parameters)

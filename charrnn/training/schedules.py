@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, SHARE, UNIT
 
 
 class OfStep(LambdaLR):
@@ -34,9 +36,9 @@ def step(
     optimizer: Optimizer,
     *,
     steps_per_epoch: int,
-    decay_every: int = 5,
-    decay_factor: float = 0.5,
-    warmup_steps: int = 0,
+    decay_every: Annotated[int, AT_LEAST_1] = 5,
+    decay_factor: Annotated[float, SHARE] = 0.5,
+    warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> OfStep:
     """Multiply the rate by `decay_factor` every `decay_every` epochs, as torch-rnn does.
 
@@ -52,7 +54,11 @@ def step(
 
 
 def cosine(
-    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.1, warmup_steps: int = 0
+    optimizer: Optimizer,
+    *,
+    total_steps: int,
+    final_factor: Annotated[float, UNIT] = 0.1,
+    warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> OfStep:
     """Let the rate fall along half a cosine, to `final_factor` of the first one at the end."""
 
@@ -65,7 +71,11 @@ def cosine(
 
 
 def linear(
-    optimizer: Optimizer, *, total_steps: int, final_factor: float = 0.0, warmup_steps: int = 50
+    optimizer: Optimizer,
+    *,
+    total_steps: int,
+    final_factor: Annotated[float, UNIT] = 0.0,
+    warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
 ) -> OfStep:
     """Let the rate fall along a line, to `final_factor` of the first one at the end."""
 
@@ -76,7 +86,7 @@ def linear(
     return _after_warmup(optimizer, warmup_steps, factor)
 
 
-def constant(optimizer: Optimizer, *, warmup_steps: int = 0) -> OfStep:
+def constant(optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0) -> OfStep:
     """Leave the rate as it is after the warm-up."""
     return _after_warmup(optimizer, warmup_steps, lambda step: 1.0)
 

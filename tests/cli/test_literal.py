@@ -165,8 +165,6 @@ def test_the_names_follow_from_the_declarations() -> None:
     }
     assert found["preprocess"].lists == {"input_txt"}
     assert {"data.input_txt", "tags"} <= found["train"].lists
-    # a text in a node is declared with the class that is built there
-    assert {"logger.tensorboard.name", "callbacks.early_stopping.monitor"} <= (found["train"].names)
     assert having("convert", PATH) == {"input", "output"}
     assert "model.hidden_size" in having("train", FIXED)
     assert "model.dropout" not in having("train", FIXED)
