@@ -79,7 +79,7 @@ export class InspectPage {
     this.sheet.textarea.setSelectionRange(start, start);
     this.#point(this.#placeAt(start));
     this.refresh();
-    this.#drawReport(report, sampler);
+    this.#drawReport(report);
     this.#listen();
     this.ready = true;
   }
@@ -244,7 +244,7 @@ export class InspectPage {
       this.pick(this.map.at(event).unit, this.card.feature));
   }
 
-  #drawReport(report, { vocabulary }) {
+  #drawReport(report) {
     const output = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
       * this.units.hiddenSize + unit;
     if (report.counts) tellCounts(report.counts);
