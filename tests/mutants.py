@@ -42,7 +42,7 @@ class Mutant(NamedTuple):
 
 def tests_pass(tree: Path, tests: str) -> bool | None:
     """Whether the tests pass in a copy of the tree; None if one of the files is not there."""
-    if not all((tree / name).exists() for name in tests.split()):
+    if not all((tree / name.partition("::")[0]).exists() for name in tests.split()):
         return None
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
     # before the checkout in which charrnn is installed, for what a test starts, too
