@@ -44,6 +44,8 @@ _MANY = 255  # a count that a byte does not hold stands apart in a file
 _ARRAYS = ("characters", "counts", "many", "children", "dropped")
 _LARGEST = np.iinfo(np.int32).max
 _AT_ONCE = 1 << 18  # numbers
+_KEPT = 1 << 21  # numbers, of predictions that may be asked for again
+_FEW = 32  # children
 
 
 class Reading(NamedTuple):
@@ -248,35 +250,58 @@ class CountTable:
         found[:, 1:] *= shorter[:, 1:] > 0
         return found.astype(np.int32)
 
-    @cached_property
-    def _views(self) -> tuple[memoryview, memoryview]:
-        """Characters and starts, whose numbers are faster taken one by one."""
-        return self.characters.data, self.starts.data
+    # one stream, a character at a time; its nodes are those of a state without the zeros
 
-    def after_one(self, id_: int, state: Nodes) -> Nodes:
-        """The same of one stream (K,)."""
-        characters, starts = self._views
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview, memoryview]:
+        """Characters, starts and mass, whose numbers are faster taken one by one."""
+        return self.characters.data, self.starts.data, self.mass.data
+
+    @cached_property
+    def _predictions(self) -> dict[int, Floats]:
+        """Those of `predicted_one` by the context's node: a text mostly comes to one again."""
+        return {}
+
+    def after_one(self, id_: int, nodes: list[int]) -> list[int]:
+        """The nodes after one character more."""
+        characters, starts, _ = self._views
         after: list[int] = []
-        for node in [0, *state.tolist()][: self.context]:
-            if after and not node:
-                break
+        for node in [0, *nodes][: self.context]:
             end = starts[node + 1]
             child = bisect_left(characters, id_, starts[node], end)
             if child == end or characters[child] != id_:
                 break
             after.append(child)
-        return np.array(after + [0] * (self.context - len(after)), np.int32)
+        return after
 
-    def predicted_one(self, state: Nodes) -> Floats:
-        """p (V,) of the next character of one stream (K,).
+    def predicted_one(self, nodes: list[int]) -> Floats:
+        """p (V,) of the next character, not to be changed.
 
         The compiled loop adds up in the same order, and rounds to float32 at the same places.
         """
-        p = self.unigram.copy()
-        for node in state[: np.count_nonzero(state)].tolist():
-            children = slice(self.starts[node], self.starts[node + 1])
-            p *= self.left[node]
-            p[self.characters[children]] += self.mass[children]
+        for known in range(len(nodes), 0, -1):
+            if (p := self._predictions.get(nodes[known - 1])) is not None:
+                break
+        else:
+            known, p = 0, self.unigram
+        for node in nodes[known:]:
+            p = self._interpolated(p, node)
+        return p
+
+    def _interpolated(self, shorter: Floats, node: int) -> Floats:
+        """What a context predicts, by what the one that is a character shorter does."""
+        characters, starts, mass = self._views
+        start, end = starts[node], starts[node + 1]
+        p: Floats = shorter * self.left[node]
+        if end - start > _FEW:
+            p[self.characters[start:end]] += self.mass[start:end]
+        else:  # one by one, since a call of NumPy takes as long as several of them
+            own: Any = p.data
+            for child in range(start, end):
+                own[characters[child]] += mass[child]
+        if len(self._predictions) * len(p) >= _KEPT:
+            self._predictions.clear()
+        self._predictions[node] = p
         return p
 
     def predicted(self, nodes: npt.NDArray[Any]) -> Floats:

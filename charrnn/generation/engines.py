@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -17,11 +18,11 @@ from charrnn.errors import InputError, install
 from charrnn.generation import filters
 from charrnn.generation.numpy_engine import (
     CELLS,
-    NumpyCounts,
+    Begin,
+    CountedSteps,
+    EnsembleSteps,
     NumpyEngine,
-    NumpyEnsemble,
     NumpyNetwork,
-    Stepped,
 )
 from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params
@@ -135,7 +136,7 @@ class Engines:
 
             return TorchEngine(self._model)
         if name == "numpy" and self.precision == 32:
-            return NumpyEngine(_stepped(self._model), self._model.vocabulary)
+            return _numpy_engine(self._model)
         (model,) = self._model.members
         engine: Engine
         if name == "numpy":
@@ -178,13 +179,15 @@ def _fast(name: str, asked: str) -> Callable[..., Engine]:
     raise InputError(f"{asked}: needs the extra fast, which is not here; leave the option out")
 
 
-def _stepped(model: Trained) -> Stepped:
-    """A model as NumPy steps it."""
+def _numpy_engine(model: Trained) -> NumpyEngine:
     networks = [NumpyNetwork(fold(member)) for member in model.members]
-    stepped: Stepped = networks[0]
+    begin: Begin = networks[0].begin
     if isinstance(model, TrainedEnsemble):
-        stepped = NumpyEnsemble(networks, model.shares)
-    return stepped if model.counts is None else NumpyCounts(stepped, model.counts)
+        begin = partial(EnsembleSteps, networks, model.shares)
+    if model.counts is None:
+        return NumpyEngine(begin, model.vocabulary)
+    mixed = partial(CountedSteps, begin, model.counts)
+    return NumpyEngine(mixed, model.vocabulary, normalizes=True)
 
 
 def number_of_weights(model: Trained) -> int:

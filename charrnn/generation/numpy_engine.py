@@ -1,19 +1,16 @@
 """Stepping a model with NumPy alone: what writes a text a moment after the command.
 
-What is stepped has two functions, and all that it carries is in the state:
-
-    advance(ids (N,), state) -> state       one character more in each of N streams
-    logits(state) -> (N, V)                 of the next one
-
-It is a network (`NumpyNetwork`), the mean of several (`NumpyEnsemble`), or either of them mixed
-with counts (`NumpyCounts`). A state is never changed, so all of them are safe to share between
-threads. At 2 x 128 a call of NumPy weighs as much as its arithmetic, so there are few of them.
+Streams are stepped in buffers of their own (`Steps`), which are made of a state once and give one
+back when all is written. What is stepped is a network (`NumpyNetwork`), the mean of several
+(`EnsembleSteps`), or either of them mixed with counts (`CountedSteps`). At 2 x 128 a call of NumPy
+weighs as much as its arithmetic, so there are few of them, and nothing is allocated or cut out for
+each character.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -29,40 +26,52 @@ _ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)
 _FEW = 4  # streams, at most, that step through counts one by one
 
 
-class Stepped(Protocol):
-    """A model, one character at a time."""
+class Steps(Protocol):
+    """N streams of a model, one character at a time."""
 
-    def advance(self, ids: Ids, state: State) -> State:
-        """The state after one character (N,) more."""
+    def advance(self, ids: Ids) -> None:
+        """Take in one character (N,) more."""
 
-    def logits(self, state: State) -> Array | Floats:
-        """What the softmax of gives the probabilities (N, V) of the next character."""
+    def logits(self) -> Array | Floats:
+        """What the softmax of gives the probabilities (N, V) of the next one.
+
+        It may be a buffer, which the next call overwrites.
+        """
+
+    def state(self) -> State:
+        """A copy of what is carried."""
+
+
+Begin = Callable[[State], Steps]  # of a state that it leaves as it is
 
 
 class NumpyEngine:
     """Reads and writes N streams at once; safe to share between threads.
 
     Args:
-        stepped: the model.
+        begin: what steps the model.
         exp: writes the exponentials of its first argument into the second.
+        normalizes: whether `read` makes ln p of the logits.
     """
 
     def __init__(
         self,
-        stepped: Stepped,
+        begin: Begin,
         vocabulary: Vocabulary,
         exp: Callable[[Floats, Floats], object] = np.exp,
+        normalizes: bool = False,
     ) -> None:
-        self.stepped, self.vocabulary = stepped, vocabulary
-        self._exp = exp
+        self._begin, self.vocabulary = begin, vocabulary
+        self._exp, self._normalizes = exp, normalizes
 
     @single_blas_thread()
     def advance(self, ids: Ids, state: State) -> State:
         """The state after known characters (N, T)."""
+        steps = self._begin(state)
         with np.errstate(all="ignore"):
-            for t in range(ids.shape[1]):
-                state = self.stepped.advance(ids[:, t], state)
-        return state
+            for each in ids.T:
+                steps.advance(each)
+        return steps.state()
 
     @single_blas_thread()
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -77,12 +86,13 @@ class NumpyEngine:
             an ensemble, and of a mix with counts, are ln p.
         """
         logits = np.empty((*ids.shape, len(self.vocabulary)), np.float32)
+        steps = self._begin(state)
         with np.errstate(all="ignore"):
-            for t in range(ids.shape[1]):
-                state = self.stepped.advance(ids[:, t], state)
-                each = self.stepped.logits(state)
-                logits[:, t] = log_softmax(each) if isinstance(self.stepped, NumpyCounts) else each
-        return logits, state
+            for t, each in enumerate(ids.T):
+                steps.advance(each)
+                scores = steps.logits()
+                logits[:, t] = log_softmax(scores) if self._normalizes else scores
+        return logits, steps.state()
 
     @single_blas_thread()
     def write(
@@ -117,128 +127,178 @@ class NumpyEngine:
         sampler = TokenSampler(
             params, self.vocabulary, list(ids[:, None]) if texts is None else texts, self._exp
         )
-        written = np.empty(uniforms.shape, np.int64)
+        steps, written = self._begin(state), np.empty(uniforms.shape[::-1], np.int64)
         with np.errstate(all="ignore"):
-            for t in range(uniforms.shape[1]):
-                state = self.stepped.advance(ids, state)
-                ids = written[:, t] = sampler.draw(self.stepped.logits(state), uniforms[:, t])
-        return written, state
+            for row, each in zip(written, uniforms.T, strict=True):
+                steps.advance(ids)
+                row[:] = ids = sampler.draw(steps.logits(), each)
+        return written.T, steps.state()
 
 
-# One step of each cell, from
+# The buffers of one layer of each cell, for N streams; of one alone they have no first axis, since
+# NumPy then does the same for less. Each function gets
 #
-#     z          (N, G*H)  what the gates read, overwritten
-#     recurrent  (N, G*H)  the recurrent sums, overwritten
-#     h, c       (N, H)    what is carried
+#     h     (N, H)  the layer's hidden vectors, which its step overwrites
+#     bias  (H,)    a gru's hidden bias; None for others
 #
-# to what is carried on. sigmoid(x) is (1 + tanh(x / 2)) / 2, whose inner half is in the weights, so
-# that one tanh covers all gates.
+# and returns where the recurrent sums (N, G*H) go, what the cell carries, and its step, which is
+# given what else the gates read (N, G*H). sigmoid(x) is (1 + tanh(x / 2)) / 2, whose inner half is
+# in the weights, so that one tanh covers all gates.
+
+Cell = tuple[Array, tuple[Array, ...], Callable[[Array], object]]
 
 
-def _lstm(z: Array, recurrent: Array, h: Array, c: Array) -> tuple[Array, ...]:
-    H = h.shape[1]
-    z += recurrent
-    np.tanh(z, z)
-    sigmoids, g = z[:, : 3 * H], z[:, 3 * H :]
-    sigmoids += _ONE
-    sigmoids *= _HALF
-    g *= z[:, :H]
-    c = z[:, H : 2 * H] * c
-    c += g
-    h = np.tanh(c)
-    h *= z[:, 2 * H : 3 * H]
-    return h, c
+def _buffer(h: Array, vectors: int) -> Array:
+    return np.zeros((*h.shape[:-1], vectors * h.shape[-1]), np.float32)
 
 
-def _gru(z: Array, recurrent: Array, h: Array) -> tuple[Array, ...]:
-    H = h.shape[1]
-    sigmoids, n = z[:, : 2 * H], z[:, 2 * H :]
-    sigmoids += recurrent[:, : 2 * H]
-    np.tanh(sigmoids, sigmoids)
-    sigmoids += _ONE
-    sigmoids *= _HALF
-    n += z[:, :H] * recurrent[:, 2 * H :]
-    n = np.tanh(n)
-    h = h - n
-    h *= z[:, H : 2 * H]
-    h += n
-    return (h,)
+def _lstm(h: Array, bias: Array | None) -> Cell:
+    H = h.shape[-1]
+    buffer, products = _buffer(h, 5), _buffer(h, 2)  # o, i, f, g and the cell
+    gates, sigmoids, o = buffer[..., : 4 * H], buffer[..., : 3 * H], buffer[..., :H]
+    i_and_f, g_and_c, c = buffer[..., H : 3 * H], buffer[..., 3 * H :], buffer[..., 4 * H :]
+    new, kept = products[..., :H], products[..., H:]
+
+    def step(z: Array) -> None:
+        np.add(gates, z, gates)
+        np.tanh(gates, gates)
+        np.add(sigmoids, _ONE, sigmoids)
+        np.multiply(sigmoids, _HALF, sigmoids)
+        np.multiply(i_and_f, g_and_c, products)
+        np.add(new, kept, c)
+        np.tanh(c, h)
+        np.multiply(h, o, h)
+
+    return gates, (h, c), step
 
 
-def _rnn(z: Array, recurrent: Array, h: Array) -> tuple[Array, ...]:
-    z += recurrent
-    return (np.tanh(z, z),)
+def _gru(h: Array, bias: Array | None) -> Cell:
+    assert bias is not None
+    H = h.shape[-1]
+    sums, n = _buffer(h, 3), _buffer(h, 1)
+    sigmoids, r, u, own = (
+        sums[..., : 2 * H], sums[..., :H], sums[..., H : 2 * H], sums[..., 2 * H :]
+    )  # fmt: skip
+
+    def step(z: Array) -> None:
+        np.add(sigmoids, z[..., : 2 * H], sigmoids)
+        np.tanh(sigmoids, sigmoids)
+        np.add(sigmoids, _ONE, sigmoids)
+        np.multiply(sigmoids, _HALF, sigmoids)
+        np.add(own, bias, own)
+        np.multiply(own, r, own)
+        np.add(own, z[..., 2 * H :], n)
+        np.tanh(n, n)
+        # h = n + u * (h - n)
+        np.subtract(h, n, h)
+        np.multiply(h, u, h)
+        np.add(h, n, h)
+
+    return sums, (h,), step
 
 
-class _CellStep(NamedTuple):
-    """Attributes: step, as above; gates in the order of its sums."""
+def _rnn(h: Array, bias: Array | None) -> Cell:
+    sums = _buffer(h, 1)
 
-    step: Callable[..., tuple[Array, ...]]
-    gates: str
+    def step(z: Array) -> None:
+        np.add(sums, z, sums)
+        np.tanh(sums, h)
+
+    return sums, (h,), step
 
 
-CELLS = {
-    "lstm": _CellStep(_lstm, "ifog"),
-    "gru": _CellStep(_gru, "rzn"),
-    "rnn": _CellStep(_rnn, "h"),
-}
+# with the gates in the order of their sums
+CELLS = {"lstm": (_lstm, "oifg"), "gru": (_gru, "rzn"), "rnn": (_rnn, "h")}
 
 
 class NumpyNetwork:
-    """A network with one of `CELLS`.
+    """The weights of a network with one of `CELLS`, laid out for `NetworkSteps`.
 
-    The decoder reads the outputs of all layers that count side by side: with skip connections their
-    sum is a part of its product.
-
-    Attributes:
-        num_layers: of its state.
+    From the second layer on, what a layer reads and its own hidden vector are multiplied together,
+    but for a gru, which needs the two sums apart. The decoder reads the outputs of all layers that
+    count side by side: with skip connections their sum is a part of its product.
     """
 
     def __init__(self, folded: Folded) -> None:
-        a = folded.architecture
+        self.architecture = a = folded.architecture
         cell, H = a.cell, a.hidden_size
-        self.num_layers = a.num_layers
-        self._step, gates = CELLS[a.kind]
+        self.cell, gates = CELLS[a.kind]
         rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])
-        scales = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
+        halves = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
 
         def laid_out(weight: Array) -> Array:
-            return np.ascontiguousarray(weight.T[..., rows] * scales)
+            return np.ascontiguousarray(weight.T[..., rows] * halves)
 
         with np.errstate(all="ignore"):
             slopes = folded.scales or [_ONE] * a.num_layers
-            self._table = laid_out(folded.table.T)
+            self.table = laid_out(folded.table.T)
             inputs = zip(folded.inputs, slopes, strict=False)
-            self._inputs = [laid_out(weight * slope) for weight, slope in inputs]
-            self._biases = [laid_out(bias) for bias in folded.biases]
-            self._recurrent = [laid_out(weight) for weight in folded.recurrent]
+            self.inputs = [laid_out(weight * slope) for weight, slope in inputs]
+            self.biases = [laid_out(bias) for bias in folded.biases]
+            self.recurrent = [laid_out(weight) for weight in folded.recurrent]
             read = folded.scales or [_ONE]
-            self._decoder = np.concatenate([(folded.decoder * slope).T for slope in read])
-        self._num_read = len(read)
-        self._hidden_bias, self._decoder_bias = folded.hidden_bias, folded.decoder_bias
+            self.decoder = np.concatenate([(folded.decoder * slope).T for slope in read])
+        self.hidden_bias, self.decoder_bias = folded.hidden_bias, folded.decoder_bias
+        if not self.hidden_bias:
+            joined = zip(self.inputs, self.recurrent[1:], strict=True)
+            self.recurrent[1:], self.inputs = [np.concatenate(both) for both in joined], []
 
-    def advance(self, ids: Ids, state: State) -> State:
-        after: State = []
-        z = self._table[ids]
-        for layer, carried in enumerate(state):
-            if layer:
-                z = after[-1][0] @ self._inputs[layer - 1]
-                z += self._biases[layer - 1]
-            h = carried[0]
-            recurrent = h @ self._recurrent[layer]
-            if self._hidden_bias:
-                recurrent[:, -h.shape[1] :] += self._hidden_bias[layer]
-            after.append(self._step(z, recurrent, *carried))
-        return after
-
-    def logits(self, state: State) -> Array:
-        read = [layer[0] for layer in state[-self._num_read :]]
-        logits: Array = (read[0] if len(read) == 1 else np.concatenate(read, 1)) @ self._decoder
-        logits += self._decoder_bias
-        return logits
+    def begin(self, state: State) -> NetworkSteps:
+        """Streams in a state."""
+        return NetworkSteps(self, state)
 
 
-class NumpyEnsemble:
+class NetworkSteps:
+    """N streams of a network; see `Steps`."""
+
+    def __init__(self, network: NumpyNetwork, state: State) -> None:
+        N, H = state[0][0].shape
+        L, axes = len(state), (N,) * (N != 1)
+        self._network, self._alone = network, N == 1
+        # of all layers side by side, so that what is read together lies together
+        hidden = np.zeros((*axes, L * H), np.float32)
+        self._read = hidden[..., L * H - len(network.decoder) :]
+        self._logits = np.empty((N, len(network.decoder_bias)), np.float32)
+        self._decoded = self._logits[0] if self._alone else self._logits
+        self._carried: list[tuple[Array, ...]] = []
+        self._layers = []
+        for k, weight in enumerate(network.recurrent):
+            first = k if network.hidden_bias else max(k - 1, 0)
+            h = hidden[..., k * H : (k + 1) * H]
+            bias = network.hidden_bias[k] if network.hidden_bias else None
+            sums, carried, step = network.cell(h, bias)
+            for buffer, vectors in zip(carried, state[k], strict=True):
+                buffer[...] = vectors.reshape(buffer.shape)
+            self._carried.append(carried)
+            self._layers.append((hidden[..., first * H : (k + 1) * H], weight, sums, step))
+        # what the gates of each layer but the first read beside
+        self._beside = network.biases
+        if network.inputs:
+            self._beside = [np.empty_like(sums) for _, _, sums, _ in self._layers[1:]]
+
+    def advance(self, ids: Ids) -> None:
+        network = self._network
+        z = network.table[ids.item()] if self._alone else network.table.take(ids, 0)
+        for k, (read, weight, sums, step) in enumerate(self._layers):
+            if k:
+                z = self._beside[k - 1]
+                if network.inputs:
+                    np.matmul(self._carried[k - 1][0], network.inputs[k - 1], z)
+                    np.add(z, network.biases[k - 1], z)
+            np.matmul(read, weight, sums)
+            step(z)
+
+    def logits(self) -> Array:
+        np.matmul(self._read, self._network.decoder, self._decoded)
+        np.add(self._decoded, self._network.decoder_bias, self._decoded)
+        return self._logits
+
+    def state(self) -> State:
+        N = len(self._logits)
+        return [tuple(v.reshape(N, -1).copy() for v in carried) for carried in self._carried]
+
+
+class EnsembleSteps:
     """Several networks, whose probabilities are averaged; the logits are ln of the mean.
 
     The state is the members' layers, one member after the other.
@@ -247,66 +307,82 @@ class NumpyEnsemble:
         shares: the weights of the mean, which sum to 1.
     """
 
-    def __init__(self, members: Sequence[NumpyNetwork], shares: Sequence[float]) -> None:
-        self._members, self._log_shares = members, np.log(shares)
-
-    def _parts(self, state: State) -> Iterator[tuple[NumpyNetwork, State]]:
-        first = 0
-        for member in self._members:
-            last = first + member.num_layers
-            yield member, state[first:last]
+    def __init__(
+        self, members: Sequence[NumpyNetwork], shares: Sequence[float], state: State
+    ) -> None:
+        self._log_shares, self._members, first = np.log(shares), list[NetworkSteps](), 0
+        for member in members:
+            last = first + member.architecture.num_layers
+            self._members.append(member.begin(state[first:last]))
             first = last
 
-    def advance(self, ids: Ids, state: State) -> State:
-        parts = self._parts(state)
-        return [layer for member, own in parts for layer in member.advance(ids, own)]
+    def advance(self, ids: Ids) -> None:
+        for member in self._members:
+            member.advance(ids)
 
-    def logits(self, state: State) -> Floats:
-        logs = [log_softmax(member.logits(own)) for member, own in self._parts(state)]
+    def logits(self) -> Floats:
+        logs = [log_softmax(member.logits()) for member in self._members]
         weighted = [own + share for own, share in zip(logs, self._log_shares, strict=True)]
         mean: Floats = np.logaddexp.reduce(weighted)
         return mean
 
+    def state(self) -> State:
+        return [layer for member in self._members for layer in member.state()]
 
-class NumpyCounts:
+
+class CountedSteps:
     """A network, or several, mixed with counts (`charrnn.counts.mixing`).
 
-    The nodes (N, K) of the counts come last in the state.
+    The nodes (N, K) of the counts come last in the state. Few streams step through the counts one
+    by one.
 
     Args:
-        network: whose state comes first; it is not asked where it has no say.
+        begin: of the network; it is not asked where the network has no say.
         log: the logarithm of probabilities.
-        walks: whether all streams step through the counts one by one, which adds up in one order.
+        one_by_one: whether many streams go this way too, which adds up in one order.
     """
 
     def __init__(
         self,
-        network: Stepped,
+        begin: Begin,
         counts: Counts,
+        state: State,
         log: Callable[[Array], Array] = np.log,
-        walks: bool = False,
+        one_by_one: bool = False,
     ) -> None:
-        self._network = network if counts.needs_network else None
-        self._table, self._by_length = counts.table, counts.by_length
-        self._log, self._walks = log, walks
+        *self._carried, (self._nodes,) = state
+        self._network = begin(self._carried) if counts.needs_network else None
+        self._table, self._weights = counts.table, counts.by_length.T[..., None]
+        self._log = log
+        self._one_by_one: list[list[int]] | None = None
+        if one_by_one or len(self._nodes) <= _FEW:
+            self._one_by_one = [own[: np.count_nonzero(own)].tolist() for own in self._nodes]
 
-    def advance(self, ids: Ids, state: State) -> State:
-        *carried, (nodes,) = state
+    def advance(self, ids: Ids) -> None:
         if self._network is not None:
-            carried = self._network.advance(ids, carried)
-        if len(ids) > _FEW:
-            return [*carried, (self._table.after_each(ids, nodes),)]
-        each = zip(ids.tolist(), nodes, strict=True)
-        return [*carried, (np.stack([self._table.after_one(id_, own) for id_, own in each]),)]
-
-    def logits(self, state: State) -> Array | Floats:
-        *carried, (nodes,) = state
-        if len(nodes) > _FEW and not self._walks:
-            p = self._table.predicted(nodes)
+            self._network.advance(ids)
+        if self._one_by_one is None:
+            self._nodes = self._table.after_each(ids, self._nodes)
         else:
-            p = np.stack([self._table.predicted_one(own) for own in nodes])
-        of_network, of_counts = self._by_length[np.count_nonzero(nodes, 1)].T[..., None]
+            each = zip(ids.tolist(), self._one_by_one, strict=True)
+            self._one_by_one = [self._table.after_one(id_, nodes) for id_, nodes in each]
+
+    def logits(self) -> Array | Floats:
+        if self._one_by_one is None:
+            p, lengths = self._table.predicted(self._nodes), np.count_nonzero(self._nodes, 1)
+        else:
+            p = np.array([self._table.predicted_one(nodes) for nodes in self._one_by_one])
+            lengths = np.array([len(nodes) for nodes in self._one_by_one])
+        of_network, of_counts = self._weights.take(lengths, 1)
         scores: Array | Floats = of_counts * self._log(p)
         if self._network is not None:
-            scores = scores + of_network * self._network.logits(carried)
+            scores = scores + of_network * self._network.logits()
         return scores
+
+    def state(self) -> State:
+        if self._one_by_one is not None:
+            self._nodes = self._table.beginning(len(self._one_by_one))
+            for row, nodes in zip(self._nodes, self._one_by_one, strict=True):
+                row[: len(nodes)] = nodes
+        carried = self._carried if self._network is None else self._network.state()
+        return [*carried, (self._nodes,)]

@@ -33,7 +33,7 @@ def introduce(
     )
     if initial is not None:
         say(
-            f"init_from: {initial.common} character(s) from "
+            f"init_from: {initial.common} characters from "
             f"{short_path(str(run.config.init_from))}, {initial.new} new, {initial.unused} of that "
             f"model's not used"
         )

@@ -239,7 +239,7 @@ def test_other_programs_files(path: Path, content: Content, sealed: bool) -> Non
     for pickled in (b"]" * 200_000 + b"a" * 199_999, b"X\xff\xff\xff\xffx"):
         craft(path, b"\x80\x02" + pickled + b".", sealed)
         refused(path)
-    for data in (b"", b"PK", b"\0" * 1000, b"\x80\x02N.", b"{}", random.Random(1).randbytes(5000)):
+    for data in (b"", b"PK", b"\x80\x02N.", random.Random(1).randbytes(5000)):
         path.write_bytes(data)
         refused(path)
     save(path, content, sealed)

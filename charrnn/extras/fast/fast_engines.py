@@ -16,6 +16,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from charrnn.counts import Counts
 from charrnn.extras.fast import int8_network
 from charrnn.generation import filters
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import NumpyCounts, NumpyEngine, Stepped
+from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine
 from charrnn.generation.rounding import quantize_rows
 from charrnn.generation.state import State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
@@ -45,10 +46,11 @@ def int8_engine(model: TrainedModel) -> NumpyEngine:
     Raises:
         RunError: the weights are too large to compute with.
     """
-    stepped: Stepped = int8_network.Int8Network(int8_network.fold_quantized(model))
-    if model.counts is not None:
-        stepped = NumpyCounts(stepped, model.counts, int8_network.log, walks=True)
-    return NumpyEngine(stepped, model.vocabulary, int8_network.exp)
+    network = int8_network.Int8Network(int8_network.fold_quantized(model))
+    begin: Begin = partial(int8_network.Int8Steps, network)
+    if counts := model.counts:
+        begin = partial(CountedSteps, begin, counts, log=int8_network.log, one_by_one=True)
+    return NumpyEngine(begin, model.vocabulary, int8_network.exp, normalizes=counts is not None)
 
 
 def compiled_engine(model: TrainedModel, precision: int, numpy: Engine) -> Engine:

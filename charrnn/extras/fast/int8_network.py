@@ -89,7 +89,7 @@ def _product_of_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
 
 
 class Int8Network:
-    """A network, stepped as `NumpyNetwork` is.
+    """A network: a state and a character in, a state out.
 
     Args:
         folded: of `fold_quantized`.
@@ -125,6 +125,22 @@ class Int8Network:
     def _layer_output(self, layer: int, h: Array) -> Array:
         """What is read of a layer's hidden vectors (N, H)."""
         return h * self._folded.scales[layer] if self._folded.scales else h
+
+
+class Int8Steps:
+    """N streams of a network; see `numpy_engine.Steps`."""
+
+    def __init__(self, network: Int8Network, state: State) -> None:
+        self._network, self._state = network, state
+
+    def advance(self, ids: Ids) -> None:
+        self._state = self._network.advance(ids, self._state)
+
+    def logits(self) -> Array:
+        return self._network.logits(self._state)
+
+    def state(self) -> State:
+        return self._state
 
 
 class Int8Product:

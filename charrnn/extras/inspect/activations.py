@@ -50,6 +50,7 @@ def trace(
         RunError: the model's scores are not numbers.
     """
     network, state = NumpyNetwork(fold(model)), beginning(replace(model, counts=None), 1)
+    steps = network.begin(state)
     carried: State = [
         tuple(np.empty((len(ids), vector.shape[1]), np.float32) for vector in layer)
         for layer in state
@@ -59,13 +60,13 @@ def trace(
         end = min(start + _AT_ONCE, len(ids))
         with single_blas_thread():
             for t in range(start, end):
-                state = network.advance(ids[t : t + 1], state)
-                for kept, now in zip(carried, state, strict=True):
+                steps.advance(ids[t : t + 1])
+                for kept, now in zip(carried, steps.state(), strict=True):
                     for array, vector in zip(kept, now, strict=True):
                         array[t] = vector[0]
             read = [tuple(array[start:end] for array in layer) for layer in carried]
             came = ids[start + 1 : end + 1]
-            losses[start + 1 : end + 1] = surprise(network.logits(read)[: len(came)], came)
+            losses[start + 1 : end + 1] = surprise(network.begin(read).logits()[: len(came)], came)
         if report is not None:
             report(start, len(ids))
     if not np.isfinite(losses[1:]).all():

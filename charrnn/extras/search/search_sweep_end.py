@@ -92,7 +92,7 @@ def _words_of(run: Path) -> list[str]:
     found = []
     for override in run_history.overrides(run):
         key, _, value = override.partition("=")
-        kept = key in names and key not in ("sweep", "resume", "data.url")
+        kept = key in names and key not in ("sweep", "resume")
         if kept and "_target_" not in override and "${" not in override and ".." not in value:
             found.append(override)
     return found

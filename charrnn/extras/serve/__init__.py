@@ -1,8 +1,7 @@
 """Models behind HTTP: completions as OpenAI's clients ask for them, for editors and a page.
 
 serve_options       what the server may be told
-server              the listening socket, and the server's life on it
-connections         how many connections there are, and how long each may take
+server              the listening socket, its connections and their limits
 app                 the routes
 protocol            what is asked and answered, as pydantic models
 completions         from a request to jobs for a scheduler, and from its events to the answer

@@ -26,7 +26,6 @@ from starlette.types import Receive, Scope, Send
 from charrnn import __version__
 from charrnn.errors import shown
 from charrnn.extras.serve.completions import Answer
-from charrnn.extras.serve.connections import Phases
 from charrnn.extras.serve.protocol import (
     CompletionRequest,
     JSONAnswer,
@@ -37,6 +36,7 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
+from charrnn.extras.serve.server import Phases
 from charrnn.text.unknown_characters import read_as
 
 PAGE = Path(__file__).parents[1] / "page" / "site"

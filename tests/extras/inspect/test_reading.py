@@ -109,29 +109,6 @@ def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) 
     assert found["change"] == 0
 
 
-def test_the_alternatives_are_the_probabilities() -> None:
-    model = trained_model()
-    script = """
-      const one = made();
-      return [0, 1, 70, 1199, 1200].map((place) => one.alternatives(place, 3));
-    """
-    found = read(model, script)
-    assert found[0] is None
-    logits = Model(model).logits(TEXT).astype(np.float64)
-    for place, alternatives in zip([1, 70, 1199, 1200], found[1:], strict=True):
-        p = np.exp(logits[place - 1] - np.logaddexp.reduce(logits[place - 1]))
-        likeliest = np.argsort(-p)[:3]
-        assert [one["id"] for one in alternatives["likeliest"]] == likeliest.tolist()
-        shares = [one["probability"] for one in alternatives["likeliest"]]
-        assert shares == pytest.approx(p[likeliest], abs=1e-3)
-        if place == 1200:
-            assert alternatives["came"] is None
-        else:
-            came = model.vocabulary.encode(TEXT[place])[0]
-            assert alternatives["came"]["id"] == came
-            assert alternatives["came"]["probability"] == pytest.approx(p[came], abs=1e-3)
-
-
 def test_an_unknown_character_is_stepped_over() -> None:
     script = """
       const one = made();

@@ -58,18 +58,3 @@ def test_what_is_imported_comes_first_and_once(tmp_path: Path) -> None:
     (tmp_path / "folder" / "d.js").write_text("export const d = 7;\n")
     assert run("return module_a.a();", tmp_path / "a.js") == [8, 5, 7, 3]
     assert joined(tmp_path / "a.js").count("const d = 7;") == 1
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        'import a from "./b.js";',
-        'import { a } from "https://example.org/b.js";',
-        "export default 3;",
-        "export let a = 3;",
-    ],
-)
-def test_another_form_is_refused(tmp_path: Path, line: str) -> None:
-    (tmp_path / "a.js").write_text(line + "\n")
-    with pytest.raises(ValueError, match="no form of import or export"):
-        joined(tmp_path / "a.js")

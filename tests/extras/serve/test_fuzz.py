@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,18 +41,3 @@ def test_whatever_is_posted(server: Server, http: Any, body: str, kind: str) -> 
     assert answer.status_code in (200, 400, 404)
     if answer.status_code != 200:
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
-
-
-@pytest.mark.slow
-def test_schemathesis_finds_no_fault(server: Server) -> None:
-    schemathesis = pytest.importorskip("schemathesis")
-    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-
-    for operation in schema.get_all_operations():
-
-        @few
-        @given(case=operation.ok().as_strategy())
-        def call(case: Any) -> None:
-            assert case.call().status_code < 500
-
-        call()
