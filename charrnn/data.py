@@ -96,7 +96,7 @@ class SplitIds:
     unknown: int = 0
 
     @classmethod
-    def known(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
+    def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
         """Ids that come in pieces, kept in memory, without those that are -1."""
         dtype, kept, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
         for piece in pieces:
@@ -220,7 +220,7 @@ def translated(
 
     if skip and (table < 0).any():
         blocks = (table[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
-        return SplitIds.known(blocks, len(vocabulary))
+        return SplitIds.from_pieces(blocks, len(vocabulary))
     return SplitIds(ids.stored, convert)
 
 
@@ -244,7 +244,9 @@ def encoded_text(
             raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
 
     pieces = read_pieces(input_txt, encoding)
-    return SplitIds.known(map(vocabulary.look_up if skip else encode, pieces), len(vocabulary))
+    return SplitIds.from_pieces(
+        map(vocabulary.look_up if skip else encode, pieces), len(vocabulary)
+    )
 
 
 @dataclass(frozen=True)

@@ -255,12 +255,12 @@ def output_paths(
                 "output_h5=null: standard input, a list or a glob has no place to put the ids "
                 "beside; name a file: output_h5=text.h5"
             )
-        path, stem = Path(input_txt), Path(input_txt).stem
+        path = Path(input_txt)
         if path.is_dir():
             path = Path(os.path.abspath(path))
             stem = path.name
-        elif is_packed(path):
-            stem = Path(stem).stem
+        else:
+            stem = (path.with_suffix("") if is_packed(path) else path).stem
         if not stem:
             raise InputError(f"output_h5=null: nothing stands beside {path}; name a file")
         output_h5 = path.with_name(f"{stem}.h5")
