@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.filters import sampling_params
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.state import beginning
 from charrnn.models import model_file
 from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models, with_counts
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
 Paths = list[str] | list[os.PathLike[str]] | tuple[str | os.PathLike[str], ...]
@@ -123,8 +123,7 @@ class Predictor:
             num_samples: write so many texts, side by side.
             counts: as for `score`: what is written by.
             how: any other field of `charrnn.SamplingParams`, as `charrnn sample --help` explains
-                them: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more; or a filter of your
-                own (`charrnn.generation.filters.register`).
+                them: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more.
 
         Returns:
             The new characters; with `num_samples` a list of that many texts.
@@ -134,7 +133,7 @@ class Predictor:
             TypeError: there is no option of a name.
         """
         number = 1 if num_samples is None else num_samples
-        options = sampling_params(length=length, start_text=start_text, num_samples=number, **how)
+        options = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
         texts: list[list[str]] = [[] for _ in range(number)]
         for piece in self._sampler(counts, options.precision).write(options):
             texts[piece.sample].append(piece.text)
@@ -145,7 +144,7 @@ class Predictor:
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
-        options = sampling_params(length=length, start_text=start_text, **how)
+        options = SamplingParams(length=length, start_text=start_text, **how)
         pieces = self._sampler(counts, options.precision).write(
             options
         )  # outside the generator: it may refuse

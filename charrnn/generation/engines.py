@@ -15,7 +15,6 @@ from typing import Protocol
 
 from charrnn import plugins
 from charrnn.errors import InputError, install
-from charrnn.generation import filters
 from charrnn.generation.numpy_engine import (
     CELLS,
     Begin,
@@ -123,7 +122,7 @@ class Engines:
     def fastest(self, streams: int, params: SamplingParams) -> Engine:
         """The engine for so many texts of `params.length` characters, start-up included."""
         name = fastest(number_of_weights(self._model), streams, params.length, self.precision)
-        if name == "numba" and (filters.not_compiled([params]) or len(self._model.members) > 1):
+        if name == "numba" and (params.dry_multiplier or len(self._model.members) > 1):
             return self.reader
         try:
             return self.named(name)

@@ -10,16 +10,13 @@ Of equally likely characters the one with the lower id comes first.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError, shown
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import say
 
 Function = Callable[[Any, Any], Any]
 
@@ -49,8 +46,6 @@ FILTERS: dict[str, Function] = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
 # What the compiled loop has kernels for, with the value at which each leaves nothing out
 COMPILED = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
 
-_OWN: dict[str, Function] = {}
-
 _LARGEST_PENALTY = 1e30  # all of these together are still a number
 
 
@@ -78,57 +73,9 @@ def dry(text: str, params: SamplingParams) -> dict[int, float]:
     return penalties
 
 
-def register(name: str, function: Function) -> None:
-    """Add a filter of one's own: `Model.generate(NAME=VALUE)`, ``+filters.NAME=VALUE``.
-
-    A package may name it as an entry point in the group ``charrnn.filters`` instead.
-
-    Args:
-        function: gets NumPy arrays, the probabilities (N, V) with the likeliest first and the
-            values (N, 1), and returns which stay (N, V), one at least in every row.
-    """
-    if not name.isidentifier() or name in SamplingParams.__dataclass_fields__:
-        raise ValueError(f"{name}: is no name for a filter, or another option's")
-    _OWN[name] = function
-
-
-def find(name: str) -> Function | None:
-    """The filter that somebody added under a name."""
-    if name not in _OWN:
-        from importlib.metadata import entry_points
-
-        for entry in entry_points(group="charrnn.filters", name=name):
-            register(name, entry.load())
-    return _OWN.get(name)
-
-
-def sampling_params(**given: Any) -> SamplingParams:
-    """SamplingParams in which a filter of one's own is an option as the others.
-
-    Raises:
-        TypeError: there is no option and no filter of a name.
-        InputError: a value is out of its range.
-    """
-    names = SamplingParams.__dataclass_fields__
-    own = {name: given.pop(name) for name in [*given] if name not in names and find(name)}
-    filters = {**given.pop("filters", {}), **own}
-    return SamplingParams(filters=filters, **given)
-
-
 def active(params: SamplingParams) -> dict[str, Any]:
-    """The filters that are asked for, by name, with their values.
-
-    Raises:
-        InputError: one is of a name that nobody added.
-    """
+    """The filters that are asked for, by name, with their values."""
     values = {name: getattr(params, name) for name in FILTERS}
-    for name, value in params.filters.items():
-        if find(name) is None:
-            raise InputError(
-                f"filters.{shown(name)}={shown(value)}: there is no such filter; a package adds "
-                f"one with an entry point in charrnn.filters"
-            )
-        values[name] = value
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -150,11 +97,10 @@ def applied(each: Sequence[SamplingParams], acting: npt.NDArray[np.bool_]) -> li
     """The filters of those of N streams where they are `acting`, in the order in which they do."""
     asked = [active(params) if acts else {} for params, acts in zip(each, acting, strict=True)]
     result = []
-    for name in dict.fromkeys([*FILTERS, *(name for values in asked for name in values)]):
+    for name, function in FILTERS.items():
         rows = [n for n, values in enumerate(asked) if name in values]
         if rows:
             where: Any = slice(None) if len(rows) == len(each) else np.array(rows)
-            function = FILTERS.get(name) or functools.partial(_checked, name)
             values = np.array([[float(asked[n][name])] for n in rows])
             result.append(Applied(name, function, where, values))
     return result
@@ -170,29 +116,3 @@ def apply_filters(weights: Any, these: Sequence[Applied]) -> Any:
         some = weights[each.rows]
         weights[each.rows] = some * each.function(some / some.sum(-1)[:, None], each.values)
     return weights
-
-
-def not_compiled(each: Sequence[SamplingParams]) -> list[str]:
-    """What is asked for that the compiled loop has no kernel for."""
-    names = [name for params in each for name in active(params)]
-    names += ["dry_multiplier"] * any(params.dry_multiplier for params in each)
-    return [name for name in dict.fromkeys(names) if name not in COMPILED]
-
-
-def _checked(name: str, probabilities: Any, values: Any) -> Any:
-    """What a filter of somebody's own says, which is used only where it can be."""
-    stays = np.asarray(_OWN[name](probabilities, values))
-    if stays.shape != probabilities.shape or stays.dtype != bool:
-        raise RunError(
-            f"filters.{name}: gave {stays.dtype} {stays.shape} instead of a bool for each of the "
-            f"probabilities {probabilities.shape}"
-        )
-    if not stays.any(-1).all():
-        raise RunError(f"filters.{name}: left no character to draw")
-    return stays
-
-
-@functools.cache
-def tell_fallback(engine: str, name: str, instead: str) -> None:
-    """Say, once, that an engine has no kernel for what is asked for."""
-    say(f"engine={engine}: has no kernel for {name}; {instead}")

@@ -17,7 +17,6 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.engines import Engine, Engines
-from charrnn.generation.filters import active
 from charrnn.generation.state import State, beginning, rows_of
 from charrnn.generation.stream import Stream, write_on
 from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
@@ -250,9 +249,8 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
 
 
 def require_choosable(params: SamplingParams, vocabulary: Vocabulary) -> None:
-    """Raise InputError where every character is banned, or there is no filter of a name."""
+    """Raise InputError where every character is banned."""
     banned_ids(params, vocabulary)
-    active(params)
 
 
 def drawn_seed() -> int:

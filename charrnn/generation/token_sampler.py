@@ -83,7 +83,6 @@ class Batch:
         bias: (N, V), what is added to the logits before; None where that is nothing.
         filters: those of streams that are not `greedy`.
         penalized: the streams that have a penalty.
-        needs_numpy: whether something is asked for that is written for NumPy alone.
     """
 
     def __init__(self, params: Params, streams: int, vocabulary: Vocabulary) -> None:
@@ -98,7 +97,6 @@ class Batch:
             self.bias = np.stack([logit_bias(one, vocabulary) for one in each])
         self.filters = filters.applied(each, ~self.greedy)
         self.penalized = [n for n, one in enumerate(each) if one.dry_multiplier]
-        self.needs_numpy = bool(self.penalized or any(one.filters for one in each))
 
 
 def log_softmax(logits: npt.NDArray[Any]) -> Floats:

@@ -1,8 +1,7 @@
 """The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
 
 It steps every cell and network, somebody's own too, on a CPU as well. On a GPU the characters are
-drawn there, so that a chunk runs without waiting for it, unless DRY or a filter of somebody's own
-is asked for, which are NumPy's.
+drawn there, so that a chunk runs without waiting for it, unless DRY is asked for, which is NumPy's.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class TorchEngine:
         carried, written = self._tensors(state), list[Tensor]()
         last, draws = self._tensor(ids), self._tensor(uniforms)
         batch = Batch(params, len(ids), self._vocabulary)
-        on_device = self.device != "cpu" and not batch.needs_numpy
+        on_device = self.device != "cpu" and not batch.penalized
         sampler = TorchTokenSampler(batch, self.device) if on_device else None
         numpy = TokenSampler(params, self._vocabulary, before)
         with _exact_float32():

@@ -24,10 +24,6 @@ from charrnn.options.ranges import (
 ENGINES = ("numpy", "numba", "torch")
 ENGINE = one_of("auto", *ENGINES)
 PRECISION = one_of(32, 8)  # bits of a weight
-FILTER_VALUES = Range(
-    lambda values: all(isinstance(value, (int, float)) for value in values.values()),
-    "takes a number for each filter: filters.NAME=0.5",
-)
 BIASES = Range(
     lambda value: all(map(str, value)) and all(abs(bias) <= 100 for bias in value.values()),
     "takes a number from -100 to 100 for each character, or for several at once: {e:-2,aou:1.5}",
@@ -61,7 +57,6 @@ class SamplingParams:
     dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20
-    filters: Annotated[dict, FILTER_VALUES] = field(default_factory=dict, hash=False)
     logit_bias: Annotated[dict | None, BIASES] = field(default=None, hash=False)
     ban: Annotated[str | None, TEXT] = None
     num_samples: Annotated[int, AT_LEAST_1] = 1

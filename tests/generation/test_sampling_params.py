@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from charrnn.cli import conf
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
+from charrnn.extras.fast import fast_engines
 from charrnn.generation import filters
-from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
-from tests.generation.definition import dry_penalties, probabilities
-from tests.generation.models import params, trained_model
+from tests.generation.definition import dry_penalties
+from tests.generation.models import trained_model
 
 MODEL = Model(trained_model(conviction=3))
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
@@ -37,28 +36,10 @@ OTHER: dict[str, Any] = {
     "dry_multiplier": 5.0,
     "dry_base": 3.0,
     "dry_allowed_length": 1,
-    "filters": {"typical_p": 0.4},
     "logit_bias": {"e": -4.0, "aou": 2},
     "ban": "aeiou",
     "until": "e",
 }
-
-
-def typical_p(probabilities: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Locally typical sampling (arXiv 2202.00666): those whose surprise is nearest to the mean."""
-    surprise = -np.log(np.where(probabilities > 0, probabilities, 1))
-    mean = (probabilities * surprise).sum(-1, keepdims=True)
-    order = np.argsort(np.abs(surprise - mean), axis=-1, kind="stable")
-    sums = np.take_along_axis(probabilities, order, -1).cumsum(-1)
-    before = np.concatenate([np.zeros_like(sums[:, :1]), sums[:, :-1]], axis=1)
-    stays = np.empty(probabilities.shape, bool)
-    np.put_along_axis(stays, order, before < mass, -1)
-    return stays & (probabilities > 0)
-
-
-@pytest.fixture(autouse=True)
-def _own() -> None:
-    filters.register("typical_p", typical_p)
 
 
 def test_an_option_that_there_is_not_is_named() -> None:
@@ -92,10 +73,10 @@ def test_no_engine_ignores_what_is_asked_for(name: str, engine: str) -> None:
 
 def test_a_fallback_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
-    filters.tell_fallback.cache_clear()
+    fast_engines._tell_fallback.cache_clear()
     for _ in range(2):
-        MODEL.generate(20, seed=1, typical_p=0.4, engine="numba")
-    line = "engine=numba: has no kernel for typical_p; NumPy writes instead\n"
+        MODEL.generate(20, seed=1, dry_multiplier=1, engine="numba")
+    line = "engine=numba: has no kernel for dry_multiplier; NumPy writes instead\n"
     assert capsys.readouterr().err == line
 
 
@@ -123,62 +104,3 @@ def test_dry_ends_a_loop() -> None:
     assert loop[-60:] in loop[:-60]
     ended = MODEL.generate(400, temperature=0, dry_multiplier=2, dry_allowed_length=12)
     assert ended[-60:] not in ended[:-60]
-
-
-# A filter of one's own
-
-
-def test_a_filter_from_outside() -> None:
-    drawn = MODEL.generate(1, "abc", num_samples=4000, seed=5, temperature=1, typical_p=0.6)
-    each = probabilities(MODEL.logits("abc")[-1], params(), MODEL.vocabulary)
-    p = np.array(each)
-    order = np.argsort(-p, kind="stable")
-    stays = np.zeros(len(p), bool)
-    stays[order] = typical_p(p[order][None], np.array([[0.6]]))[0]
-    expected = np.where(stays, p, 0) / p[stays].sum()
-    counts = np.bincount(MODEL.vocabulary.encode("".join(drawn)), minlength=len(p))
-    assert counts[~stays].sum() == 0
-    assert np.abs(counts / 4000 - expected).max() < 0.04
-
-
-def test_a_filter_from_an_entry_point(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """In a package that is installed; used on the command line."""
-    from charrnn.__main__ import main
-
-    (tmp_path / "ours.py").write_text(
-        "def only_likeliest(probabilities, share):\n"
-        "    return probabilities >= probabilities.max(-1, keepdims=True)\n"
-    )
-    info = tmp_path / "ours-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[charrnn.filters]\nonly_likeliest = ours:only_likeliest\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    MODEL.save(tmp_path / "m.safetensors")
-    line = ["sample", f"checkpoint={tmp_path}/m.safetensors", "length=40", "seed=1"]
-    assert main([*line, "+filters.only_likeliest=1"]) == 0
-    text = capfd.readouterr().out
-    assert text.startswith(MODEL.generate(40, temperature=0))
-    for given, told in (
-        ("+filters.typicalp=0.5", "filters.typicalp=0.5: there is no such filter"),
-        ("+filters.typical_p=x", "filters={'typical_p': 'x'}: takes a number for each filter"),
-        ("filters.typical_p=0.5", "filters.typical_p=0.5: is not set yet; write +filters"),
-    ):
-        assert main([*line, given]) == 2
-        assert told in capfd.readouterr().err
-
-
-def test_a_filter_that_cannot_be_used() -> None:
-    filters.register("nothing", lambda p, value: p < 0)
-    filters.register("shapeless", lambda p, value: True)
-    for name, told in (("nothing", "left no character"), ("shapeless", "instead of a bool")):
-        with pytest.raises(RunError, match=told):
-            MODEL.generate(3, **{name: 1})
-    with pytest.raises(ValueError, match="top_p"):
-        filters.register("top_p", typical_p)
-    with pytest.raises(InputError, match=r"filters\.novel=1: there is no such filter"):
-        Sampler(MODEL.trained).write(replace(SamplingParams(), filters={"novel": 1}))

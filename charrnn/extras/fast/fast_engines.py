@@ -12,11 +12,11 @@ where that cannot be written; where neither can, it is compiled anew in each pro
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of
 from charrnn.generation.weights import Array, Folded, fold
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import said_if_it_takes_long
+from charrnn.say import said_if_it_takes_long, say
 
 # The streams go to the cores in so many parts each: in few, since each is a call with the
 # interpreter's lock, and in more than one, since a core that has other work takes fewer.
@@ -47,9 +47,11 @@ def int8_engine(model: TrainedModel) -> NumpyEngine:
         RunError: the weights are too large to compute with.
     """
     network = int8_network.Int8Network(int8_network.fold_quantized(model))
-    begin: Begin = partial(int8_network.Int8Steps, network)
+    begin: Begin = functools.partial(int8_network.Int8Steps, network)
     if counts := model.counts:
-        begin = partial(CountedSteps, begin, counts, log=int8_network.log, one_by_one=True)
+        begin = functools.partial(
+            CountedSteps, begin, counts, log=int8_network.log, one_by_one=True
+        )
     return NumpyEngine(begin, model.vocabulary, int8_network.exp, normalizes=counts is not None)
 
 
@@ -144,8 +146,8 @@ class NumbaEngine:
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         each = each_of(params, len(ids))
-        if without := filters.not_compiled(each):
-            filters.tell_fallback("numba", " and ".join(without), "NumPy writes instead")
+        if any(params.dry_multiplier for params in each):
+            _tell_fallback()
             return self._fallback.write(ids, state, uniforms, each, needed, texts)
         written, after = self._write(ids, state, uniforms, each, needed)
         if after is None:
@@ -263,6 +265,12 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     table = counts.table
     trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
     return *trie, table.mass, table.left, table.unigram, counts.by_length
+
+
+@functools.cache
+def _tell_fallback() -> None:
+    """Say, once, what the loop has no kernel for."""
+    say("engine=numba: has no kernel for dry_multiplier; NumPy writes instead")
 
 
 def compiled_limits(batch: Batch) -> Floats:
