@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
+from charrnn.generation.numpy_engine import beginning
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.state import beginning
 from charrnn.models import model_file
 from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models, with_counts
 from charrnn.models.trained import TrainedModel

@@ -21,8 +21,7 @@ from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
-    from charrnn.generation.lines import Line
-    from charrnn.generation.sampler import Piece, Sampler
+    from charrnn.generation.sampler import Line, Piece, Sampler
     from charrnn.models.ensemble import Trained
     from charrnn.options.sampling import SamplingParams
 
@@ -131,7 +130,7 @@ def _begun(steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams)
 def _begun_lines(
     steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams
 ) -> Iterator[Line]:
-    from charrnn.generation.lines import write_lines
+    from charrnn.generation.sampler import write_lines
 
     for step in steps:
         if (lines := step.write_lines(asked)) is not None:
@@ -205,7 +204,7 @@ def _lines(
 
 def _counted(lines: Iterable[Line], asked: SamplingParams) -> Iterator[Line]:
     """Hand on the lines, and say at the end if there are fewer than were asked for."""
-    from charrnn.generation.lines import GIVES_UP_AFTER
+    from charrnn.generation.sampler import GIVES_UP_AFTER
 
     number = 0
     for line in lines:

@@ -22,8 +22,8 @@ from charrnn.generation.numpy_engine import (
     EnsembleSteps,
     NumpyEngine,
     NumpyNetwork,
+    State,
 )
-from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params
 from charrnn.generation.weights import fold
 from charrnn.models.ensemble import Trained, TrainedEnsemble

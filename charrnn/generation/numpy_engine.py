@@ -10,20 +10,48 @@ each character.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from charrnn.counts import Counts
 from charrnn.cpu import single_blas_thread
-from charrnn.generation.state import State
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded
+from charrnn.models.ensemble import Trained
 from charrnn.text.vocabulary import Vocabulary
 
 # as arrays: NumPy takes twice as long over a Python number
 _ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)
+# For each layer the vectors that its cell carries, each (N, H); a row a stream in whatever it is
+State = list[tuple[npt.NDArray[Any], ...]]
 _FEW = 4  # streams, at most, that step through counts one by one
+
+
+def beginning(model: Trained, streams: int) -> State:
+    """The state before the first character, zero.
+
+    That of an ensemble is its members' layers, one member after the other. Where counts are
+    mixed in, the nodes (N, K) of their contexts come last.
+    """
+    layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
+    if model.counts is None:
+        return layers
+    return [*layers, (model.counts.table.beginning(streams),)]
+
+
+def rows_of(state: State, streams: Sequence[int]) -> State:
+    """A copy for the named streams, in that order; one may be named several times."""
+    return [tuple(vectors[streams] for vectors in layer) for layer in state]
+
+
+def joined(states: Sequence[State]) -> State:
+    """Several states' streams as those of one."""
+    return [
+        tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
 
 
 class Steps(Protocol):

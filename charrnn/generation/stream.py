@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.generation.engines import Engine
-from charrnn.generation.state import State
+from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Ids, banned_ids
 from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from charrnn.cpu import torch_worker
 from charrnn.generation import filters
-from charrnn.generation.state import State
+from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import (
     Array,
     Batch,

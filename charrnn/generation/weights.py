@@ -5,12 +5,15 @@ same, so it becomes a table with a row a character, which holds that layer's bia
 normalization that only evaluates is an affine map, folded into what reads it, the next layer or the
 decoder; where the layers' outputs are added up (``skip=sum``), each is scaled by itself and the
 shifts go into the decoder's bias. Everything is computed in float64 and rounded once.
+
+In int8 a matrix has numbers from -127 to 127, and a scale for each row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +24,8 @@ from charrnn.text.vocabulary import Vocabulary
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 _ROWS_AT_ONCE = 1024  # of the table, so that its float64 copy stays small
+INT8_MAX = 127
+_LOW_BITS = 0x7F  # of a float32's 24
 
 
 @dataclass(frozen=True)
@@ -134,3 +139,28 @@ def _table(
         rows = slice(start, start + _ROWS_AT_ONCE)
         table[rows] = product(embedding[rows].astype(np.float64), read) + bias
     return table
+
+
+class Int8Rows(NamedTuple):
+    """A matrix whose rows are `int8` (M, K) times `scales` (M,)."""
+
+    int8: npt.NDArray[np.int8]
+    scales: Array
+
+    @property
+    def values(self) -> Array:
+        """(M, K) float32, exact."""
+        return self.int8 * self.scales[:, None]
+
+
+def quantize_rows(matrix: Array) -> Int8Rows:
+    """Each row in 255 even steps.
+
+    A scale has 17 significant bits, so that its products with int8 are exact in float32, and a
+    matrix that was rounded before stays what it is.
+    """
+    largest = np.abs(matrix).max(1, initial=0).astype(np.float32) / np.float32(INT8_MAX)
+    scales = ((largest.view(np.int32) + _LOW_BITS) & ~_LOW_BITS).view(np.float32)
+    each = scales[:, None]
+    steps = np.rint(np.divide(matrix, each, out=np.zeros(matrix.shape, np.float32), where=each > 0))
+    return Int8Rows(steps.astype(np.int8), scales)

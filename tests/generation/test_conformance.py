@@ -19,7 +19,7 @@ from charrnn.counts import ALONE
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engines
-from charrnn.generation.state import beginning, rows_of
+from charrnn.generation.numpy_engine import beginning, rows_of
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.model import Model
 from charrnn.models.ensemble import Trained, TrainedEnsemble

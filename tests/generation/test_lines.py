@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.generation import lines
-from charrnn.generation.lines import write_lines
-from charrnn.generation.sampler import Sampler
+from charrnn.generation import sampler as lines
+from charrnn.generation.sampler import Sampler, write_lines
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary

@@ -26,11 +26,9 @@ from charrnn.counts import Counts
 from charrnn.extras.fast import int8_network
 from charrnn.generation import filters
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine
-from charrnn.generation.rounding import quantize_rows
-from charrnn.generation.state import State, joined
+from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
-from charrnn.generation.weights import Array, Folded, fold
+from charrnn.generation.weights import Array, Folded, fold, quantize_rows
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import said_if_it_takes_long, say

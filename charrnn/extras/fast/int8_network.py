@@ -1,6 +1,6 @@
 """A network in int8: what ``precision=8`` computes, to the last bit.
 
-The rows of each matrix are int8 with a scale (`charrnn.generation.rounding`), and the vectors that
+The rows of each matrix are int8 with a scale (`charrnn.generation.weights`), and the vectors that
 they are multiplied with are rounded likewise. A sum of whole numbers is the same in any order, so a
 processor may add them up as it likes. All else is float32 in the order written here: IEEE 754 says
 what each operation gives, and exponentials and logarithms are made of these operations, since a
@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.generation.rounding import INT8_MAX, quantize_rows
-from charrnn.generation.state import State
+from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Floats, Ids, not_numbers
-from charrnn.generation.weights import Array, Folded, fold
+from charrnn.generation.weights import INT8_MAX, Array, Folded, fold, quantize_rows
 from charrnn.models.trained import TrainedModel
 
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first

@@ -38,7 +38,7 @@ from charrnn.extras.fast.int8_network import (
     TANH_NUM,
     WEIGHT_STEP,
 )
-from charrnn.generation.rounding import INT8_MAX
+from charrnn.generation.weights import INT8_MAX
 
 KERNELS = {kind: number for number, kind in enumerate(GATES)}  # what each cell is called here
 TOGETHER = 4  # streams that go through the weights together

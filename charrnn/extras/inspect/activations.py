@@ -9,8 +9,7 @@ import numpy as np
 
 from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
-from charrnn.generation.numpy_engine import NumpyNetwork
-from charrnn.generation.state import State, beginning
+from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning
 from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from charrnn.data import Ids
 from charrnn.extras.inspect.activations import surprise
 from charrnn.generation.engines import Engines
-from charrnn.generation.state import beginning
+from charrnn.generation.numpy_engine import beginning
 from charrnn.models.trained import TrainedModel
 
 LONGEST = 256  # characters of a window

@@ -20,8 +20,7 @@ from charrnn.say import BITS_PER_NAT, say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
-    from charrnn.generation.lines import Line
-    from charrnn.generation.sampler import Piece, Sampler
+    from charrnn.generation.sampler import Line, Piece, Sampler
     from charrnn.options.sampling import SamplingParams
 
 
@@ -100,7 +99,7 @@ class NoveltyStep(SampleStep):
         """Without the lines of the text."""
         if self._options.novel is False:
             return None
-        from charrnn.generation.lines import write_lines
+        from charrnn.generation.sampler import write_lines
 
         lines = {line.rstrip() for line in self._training.text.split("\n")}
         return write_lines(self._sampler, asked, lines)

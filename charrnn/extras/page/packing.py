@@ -24,9 +24,9 @@ from charrnn.counts import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
 from charrnn.generation.engines import Engines
-from charrnn.generation.rounding import quantize_rows
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
+from charrnn.generation.weights import quantize_rows
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT

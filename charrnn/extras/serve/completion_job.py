@@ -10,7 +10,7 @@ import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.extras.serve.state_cache import BLOCK, StateCache, keys_of
-from charrnn.generation.state import State
+from charrnn.generation.numpy_engine import State
 from charrnn.generation.stream import Stream, first_id
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array

@@ -21,8 +21,8 @@ from charrnn.errors import RunError
 from charrnn.extras.serve.completion_job import Job, Piece, Reading, Score, Writing, scores_of
 from charrnn.extras.serve.state_cache import StateCache
 from charrnn.generation.engines import Engine
+from charrnn.generation.numpy_engine import State, joined, rows_of
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.state import State, joined, rows_of
 from charrnn.generation.stream import write_on
 from charrnn.generation.token_sampler import Ids
 

@@ -13,8 +13,8 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.generation.numpy_engine import beginning
 from charrnn.generation.sampler import Sampler, in_characters_of
-from charrnn.generation.state import beginning
 from charrnn.models.ensemble import Trained
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import fitted

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 
-from charrnn.generation.state import State, rows_of
+from charrnn.generation.numpy_engine import State, rows_of
 from charrnn.generation.token_sampler import Ids
 
 BLOCK = 64  # characters; a state of 2 x 256 has 4 kB, and so many are read in 2 ms

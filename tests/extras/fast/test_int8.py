@@ -20,8 +20,8 @@ from charrnn.extras.fast import int8_network
 from charrnn.extras.fast.fast_engines import int8_engine
 from charrnn.extras.fast.int8_network import fold_quantized
 from charrnn.generation.engines import Engines, fastest
-from charrnn.generation.rounding import quantize_rows
-from charrnn.generation.state import beginning
+from charrnn.generation.numpy_engine import beginning
+from charrnn.generation.weights import quantize_rows
 from charrnn.model import Model
 from charrnn.models.ensemble import TrainedEnsemble
 from charrnn.models.trained import TrainedModel
