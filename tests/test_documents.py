@@ -179,7 +179,7 @@ def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFi
     for page in PAGES:
         write_yaml(page, folder)
     found = sorted(folder.glob("*/*/*.yaml"))
-    assert len(found) == 8
+    assert len(found) == 6
     for path in found:
         given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
         assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""
