@@ -87,25 +87,15 @@ def test_a_signal_saves_at_the_end_of_the_step_and_loses_nothing(
     steps: set[int] | None,
 ) -> None:
     run(start("run", "trainer.max_steps=20"), place, sent(signum, *point), code=code)
-    assert re.search(said, last_line(place))
+    assert not said or re.search(said, last_line(place))
     assert steps is None or step_of(place) in steps
     assert not list((place / "run").rglob("*.part"))
     run(go_on(place, "run", "trainer.max_steps=20"), place)
     assert differences(whole, place / "run") == []
 
 
-@pytest.mark.parametrize(
-    "again",
-    [
-        ("step", "backward", 9),
-        # best.ckpt, last.ckpt of step 7, and this is last.ckpt of step 9
-        pytest.param(("checkpoint", "half", 3), marks=pytest.mark.slow),
-    ],
-)
-def test_a_second_ctrl_c_leaves_at_once(
-    place: Path, whole: Path, again: tuple[str, str, int]
-) -> None:
-    first, second = sent(signal.SIGINT, *STEP), sent(signal.SIGINT, *again)
+def test_a_second_ctrl_c_leaves_at_once(place: Path, whole: Path) -> None:
+    first, second = sent(signal.SIGINT, *STEP), sent(signal.SIGINT, "step", "backward", 9)
     run(start("run", "trainer.max_steps=20"), place, first, second, code=130)
     assert step_of(place) == 7
     run(go_on(place, "run"), place)
