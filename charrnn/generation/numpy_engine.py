@@ -138,8 +138,7 @@ class NumpyEngine:
             ids: (N,), from 0: the last character of each stream, not yet taken in.
             state: that before it.
             uniforms: (N, T), in [0, 1): one for each new character.
-            params: how, for all streams alike, or for each of the N; where a temperature moves,
-                its first.
+            params: how, for all streams alike, or for each of the N.
             needed: (N,), how many of its T characters each stream needs; None: all. Past them
                 it may have written anything, or nothing, and its state is without meaning: an
                 engine is free to leave them out.

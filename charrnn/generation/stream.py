@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Ids, banned_ids
-from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-
-STEPS = 100  # a moving temperature stands still for a hundredth of the text
-
-
-class TemperatureSchedule(NamedTuple):
-    """From the first temperature to the last along `length` characters, in even steps."""
-
-    first: float
-    last: float
-    length: int
-
-    @classmethod
-    def of(cls, temperature: float | str, length: int) -> TemperatureSchedule:
-        """That of a number, or of a text such as 0.2..1.2.
-
-        Raises:
-            ValueError: see `charrnn.options.ranges.temperatures_of`.
-        """
-        return cls(*temperatures_of(temperature), length)
-
-    @property
-    def moves(self) -> bool:
-        """Whether it is another one somewhere."""
-        return self.first != self.last and self.length > 1
-
-    def at(self, place: int) -> tuple[float, int]:
-        """The temperature of the character at a place, and how many from there on have it."""
-        if not self.moves:
-            return self.first, self.length - place
-        steps = min(self.length, STEPS)
-        step = place * steps // self.length
-        next_step = -(-(step + 1) * self.length // steps)
-        share = step / (steps - 1)
-        return self.first + share * (self.last - self.first), next_step - place
 
 
 class Stops:
@@ -119,21 +82,11 @@ class Stream:
         self._penalized = params.dry_multiplier > 0
         self.text = list(start) if self._penalized else []
         self.stops = Stops(stops)
-        self._temperature = TemperatureSchedule.of(
-            params.temperature if params.sample else 0, params.length
-        )
 
     @property
     def left(self) -> int:
         """How many characters are to be written yet."""
         return self.params.length - self.written
-
-    def now(self) -> tuple[SamplingParams, int]:
-        """The params of the next character, and of how many from it on."""
-        temperature, alike = self._temperature.at(self.written)
-        if self._temperature.moves:
-            return replace(self.params, temperature=temperature), alike
-        return self.params, alike
 
     def go_on(self, ids: list[int]) -> list[int]:
         """Append what was just written; what is past its end is left out.
@@ -176,8 +129,7 @@ def write_on(
 
     Args:
         state: that before the last character of each; all have one, or none.
-        steps: characters, at most; fewer where a temperature moves, and one where nothing
-            stands before it.
+        steps: characters, at most; one where nothing stands before it.
 
     Returns:
         ids (N, T), of which each stream needs no more than are left to it, and the state
@@ -185,13 +137,11 @@ def write_on(
     """
     if streams[0].last is None:
         return np.array([[first_id(stream)] for stream in streams]), state
-    now = [stream.now() for stream in streams]
     lefts = np.array([stream.left for stream in streams])
     T = min(steps, int(lefts.max()))
-    T = min([T, *(alike for (_, alike), left in zip(now, lefts, strict=True) if alike < left)])
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    params = [params for params, _ in now]
+    params = [stream.params for stream in streams]
     texts = [np.array(stream.text, np.int64) for stream in streams]
     return engine.write(last, state, uniforms, params, np.minimum(lefts, T), texts)
 

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError
 from charrnn.generation import filters
-from charrnn.options.ranges import temperatures_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -41,8 +40,8 @@ def each_of(params: Params, streams: int) -> list[SamplingParams]:
 
 
 def temperature_of(params: SamplingParams) -> float:
-    """What divides the logits, the first where it moves; 0: the likeliest character is taken."""
-    return temperatures_of(params.temperature)[0] if params.sample else 0.0
+    """What divides the logits; 0: the likeliest character is taken."""
+    return params.temperature if params.sample else 0.0
 
 
 def banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:

@@ -88,7 +88,7 @@ class SampleOptions(SamplingParams):
     checkpoint: Models
     weights: Annotated[list[float] | None, WEIGHTS]
     # several: a text with each
-    temperature: Annotated[float | list[float | str] | str, TEMPERATURES]  # type: ignore[assignment]
+    temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
     mode: Annotated[str, one_of("text", "lines")]
     counts: Annotated[str, COUNTS]

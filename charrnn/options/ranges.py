@@ -108,34 +108,8 @@ SEED = Range(
 )
 
 
-_NUMBER = r"[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?"
-_FROM_TO = re.compile(rf"({_NUMBER})\.\.({_NUMBER})", re.IGNORECASE)
-
-
-def temperatures_of(value: float | str) -> tuple[float, float]:
-    """The first and the last temperature of a text: of 0.2..1.2 these two, of 0.8 twice itself.
-
-    Raises:
-        ValueError: it is neither, or a number is below 0 or infinite.
-    """
-    match = _FROM_TO.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
-    first, last = (match[1], match[2]) if match else (value, value)
-    if not all(map(NOT_NEGATIVE.admits, ends := (float(first), float(last)))):
-        raise ValueError
-    return ends
-
-
-def _is_temperature(value: float | str) -> bool:
-    try:
-        return bool(temperatures_of(value))
-    except (TypeError, ValueError):
-        return False
-
-
 TEMPERATURE = Range(
-    _is_temperature,
-    "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild; "
-    "0.2..1.2 moves from one to the other",
+    NOT_NEGATIVE.admits, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
 )
 PRIMES = one_of("text", "none")
 # how the counts that a model has are used: with its network, not at all, or alone

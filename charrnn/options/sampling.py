@@ -45,7 +45,7 @@ class SamplingParams:
     """
 
     length: Annotated[int, NOT_NEGATIVE] = 2000
-    temperature: Annotated[float | str, TEMPERATURE] = 0.8
+    temperature: Annotated[float, TEMPERATURE] = 0.8
     start_text: Annotated[str, TEXT] = ""
     unknown: Annotated[str, UNKNOWN] = "error"
     prime: Annotated[str, PRIMES] = "text"

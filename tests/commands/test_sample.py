@@ -255,8 +255,6 @@ def test_a_list_of_temperatures_is_labelled(path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr().out == (
         f"---------- temperature=0.2\n{cold}\n---------- temperature=1.0\n{warm}"
     )
-    run(path, temperature="0.2..1", start_text="A")
-    assert capfd.readouterr().out == "A" + model.generate(100, "A", temperature="0.2..1", seed=1)
 
 
 def test_several_texts_go_into_a_file_each(
@@ -396,9 +394,9 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["temperature=[0.2,abc]"], "temperature=[0.2, 'abc']: must be 0 or more"),
+        (["temperature=[0.2,abc]"], "temperature=[0.2, 'abc']: takes a number"),
         (["temperature=[]"], "temperature=[]: must be 0 or more"),
-        (["temperature=0.2..x"], "temperature=0.2..x: must be 0 or more"),
+        (["temperature=0.2..1"], "temperature=0.2..1: takes a number"),
         (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
         (["start_file=/"], "start_file=/: is a folder"),
         (["output=-"], "output=-: standard output is where the text goes without output="),
@@ -418,12 +416,3 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert out == ""
     assert err.startswith(f"charrnn sample: {line}")
     assert err.count("\n") == 1
-
-
-def test_a_list_may_hold_a_course(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from charrnn.__main__ import main
-
-    words = [f"checkpoint={path}", "seed=1", "length=9", "temperature=[0.2..1, 0.5]"]
-    assert main(["sample", *words]) == 0
-    labels = [line for line in capfd.readouterr().out.splitlines() if line.startswith("---")]
-    assert labels == ["---------- temperature=0.2..1", "---------- temperature=0.5"]

@@ -91,7 +91,7 @@ class _Writer:
             if place > furthest:
                 furthest, tries = place, 0
             tries += not is_novel
-            gives_up = tries == _TRIES or (tries and temperature_of(self.stream.now()[0]) == 0)
+            gives_up = tries == _TRIES or (tries and temperature_of(self.stream.params) == 0)
             # a run that grows too long began within the second half of what is held back
             text, stopped = self._show(place if gives_up else place - 2 * self.longest)
             if text or stopped:

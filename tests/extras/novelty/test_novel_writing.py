@@ -70,7 +70,7 @@ def test_nothing_to_copy_is_as_without() -> None:
     model = trained_model()
     for options in (
         SamplingParams(LENGTH, seed=1, start_text="To be", top_k=5, ban="e"),
-        SamplingParams(LENGTH, seed=2, temperature="0.4..1.5"),
+        SamplingParams(LENGTH, seed=2, temperature=1.5),
         SamplingParams(LENGTH, seed=3, until="a"),
         SamplingParams(0, seed=3),
     ):
