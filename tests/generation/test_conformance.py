@@ -137,16 +137,16 @@ def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
     model = trained_model(kind, hidden_size=65, skip="sum")
-    uniforms, last = np.random.default_rng(9).random((11, 300)), some_ids(model, 11, seed=4)
+    uniforms, last = np.random.default_rng(9).random((11, 120)), some_ids(model, 11, seed=4)
     expected, _ = (
         Engines(model).named("numpy").write(last, beginning(model, 11), uniforms, params())
     )
     for engine in ("numpy", "numba", "torch"):
-        for N in (1, 2, 3, 4, 7, 11):
+        for N in (1, 2, 4, 7, 11):
             asked = last[:N], beginning(model, N), uniforms[:N], params()
             written, _ = engine_of(engine, model).write(*asked)
             np.testing.assert_array_equal(written, expected[:N])
-        needed = np.array([300, 300, 299, 12, 0, 0, 0, 0, 7, 300, 1])
+        needed = np.array([120, 120, 119, 12, 0, 0, 0, 0, 7, 120, 1])
         written, _ = engine_of(engine, model).write(*asked, needed)
         for n, length in enumerate(needed):
             np.testing.assert_array_equal(written[n, :length], expected[n, :length])
@@ -160,17 +160,6 @@ def test_carries_what_the_network_carries(kind: str) -> None:
     with torch.no_grad():
         expected = network_of(model).eval()(torch.from_numpy(ids))[1]
     assert_same_state(state, [[part.numpy() for part in layer] for layer in expected])
-
-
-def test_weights_may_lie_in_memory_in_any_way_and_are_left_as_they_were() -> None:
-    model = trained_model("gru", batchnorm=True)
-    turned = {name: np.asfortranarray(w) for name, w in model.weights.items()}
-    for weight in turned.values():
-        weight.flags.writeable = False
-    ids = some_ids(model, 1, 9)
-    each = (Engines(m).named("numpy") for m in (model, replace(model, weights=turned)))
-    expected, got = (engine.read(ids, beginning(model, 1))[0] for engine in each)
-    assert np.array_equal(expected, got)
 
 
 def test_a_table_of_many_rows_is_that_of_few() -> None:

@@ -14,7 +14,6 @@ from charrnn.errors import InputError
 from charrnn.generation import sampler
 from charrnn.generation.sampler import Piece, Sampler, in_order
 from charrnn.generation.stream import Stream
-from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -79,10 +78,10 @@ def test_without_a_start_text_it_starts_a_line() -> None:
 
 def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
     model = trained_model(vocabulary=Vocabulary(list("abcde")), conviction=20)
-    drawn = texts(model, length=1, num_samples=2000)
+    drawn = texts(model, length=1, num_samples=500)
     counts = [drawn.count(c) for c in "abcde"]
-    assert sum(counts) == 2000
-    assert sum((count - 400) ** 2 / 400 for count in counts) < 18.5  # 0.999 of 4 degrees
+    assert sum(counts) == 500
+    assert sum((count - 100) ** 2 / 100 for count in counts) < 18.5  # 0.999 of 4 degrees
     longer = texts(model, length=30, num_samples=20)
     assert [text[0] for text in longer] == drawn[:20]
     for n, text in enumerate(longer[:3]):
@@ -96,15 +95,6 @@ def test_without_a_newline_what_is_banned_is_not_the_first_either() -> None:
     drawn = texts(model, length=2, num_samples=300, ban="ad")
     assert {text[0] for text in drawn} == set("bce")
     assert not set("ad") & set("".join(drawn))
-
-
-def test_likeliest_always() -> None:
-    model = trained_model()
-    greedy = texts(model, start_text="A", sample=False, temperature=0.7)[0]
-    assert greedy == texts(model, start_text="A", temperature=0, seed=99)[0]
-    assert greedy == texts(model, start_text="A", top_k=1)[0]
-    logits = Model(model).logits("A" + greedy)
-    assert model.vocabulary.decode(logits.argmax(-1)[:-1]) == greedy
 
 
 def test_length() -> None:

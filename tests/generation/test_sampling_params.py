@@ -97,10 +97,3 @@ def test_dry_is_its_definition(text: str, allowed: int) -> None:
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
     found = {chr(id_): penalty for id_, penalty in filters.dry(text, params).items()}
     assert found == pytest.approx(dry_penalties(text, 0.7, 1.5, allowed))
-
-
-def test_dry_ends_a_loop() -> None:
-    loop = MODEL.generate(400, temperature=0)
-    assert loop[-60:] in loop[:-60]
-    ended = MODEL.generate(400, temperature=0, dry_multiplier=2, dry_allowed_length=12)
-    assert ended[-60:] not in ended[:-60]
