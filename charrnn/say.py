@@ -20,7 +20,8 @@ def say(text: str) -> None:
     """One or more lines on standard error. That nobody can read them is no failure."""
     lines = "\n".join(map(printable, text.split("\n")))
     with contextlib.suppress(OSError):
-        if tqdm := getattr(sys.modules.get("tqdm"), "tqdm", None):
+        tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+        if tqdm is not None and sys.stderr.isatty():
             tqdm.write(lines, file=sys.stderr)  # above a bar, where there is one
         else:
             print(lines, file=sys.stderr, flush=True)

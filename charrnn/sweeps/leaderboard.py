@@ -107,7 +107,9 @@ class Leaderboard:
         columns = {name: (names[name], *(row[name] for row in rows)) for name in names}
         if width is not None and _breadth(columns) > width:
             # jobs of a sweep are told by their numbers, since their options follow
-            columns["run"] = tuple(re.sub(r"((?:^|/)[0-9]+_).+", r"\1…", run) for run in columns["run"])
+            columns["run"] = tuple(
+                re.sub(r"((?:^|/)[0-9]+_).+", r"\1…", run) for run in columns["run"]
+            )
         left_out = []
         for name in [*_LEAST_NEEDED, *reversed(self.options)]:
             if width is None or _breadth(columns) <= width:

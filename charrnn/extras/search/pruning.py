@@ -23,10 +23,10 @@ class Pruning(L.Callback):
     Args:
         run: the run; `charrnn train` gives it.
         trial: its number in the study.
-        pruner: decides, by the losses of the other trials.
+        pruner: one of Optuna's; it decides, by the losses of the other trials.
     """
 
-    def __init__(self, run: Run, trial: int, pruner: optuna.pruners.BasePruner) -> None:
+    def __init__(self, run: Run, trial: int, pruner: Any) -> None:
         self.run = run
         self.number = trial
         self.pruner = pruner
