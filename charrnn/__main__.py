@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from charrnn import imports, plugins
 from charrnn.cli import exit_codes
@@ -82,7 +83,7 @@ def _answer(words: list[str], command: Command | None) -> int:
     with imports.first_import("hydra"):
         from charrnn.cli import front
 
-    return front.main(command, rest)
+    return front.main(command, rest, _sweep)
 
 
 def _no_such_command(word: str) -> str:
@@ -109,6 +110,12 @@ def _stopping_raises() -> Iterator[None]:
     finally:
         for signum in taken:
             signal.signal(signum, signal.SIG_DFL)
+
+
+def _sweep(line: Any) -> None:
+    from charrnn.cli import sweep
+
+    sweep.run(line)
 
 
 if __name__ == "__main__":

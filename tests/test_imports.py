@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,24 @@ def test_what_lies_beside_the_folders_imports_no_command_and_no_extra() -> None:
 def test_the_front_doors_name_no_extra(name: str) -> None:
     found = {n for n in named(PACKAGE / name) if n.startswith("charrnn.extras")}
     assert found <= {"charrnn.extras."}  # and what is found below it
+
+
+def test_no_circle_of_files() -> None:
+    """Imports inside functions count, those for a type checker do not."""
+    files = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    graph = {}
+    for name, path in files.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+                node.body = []
+        imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+        wanted = {(f"{n.module}.{alias.name}", n.module) for n in imported for alias in n.names}
+        found = {whole if whole in files else module for whole, module in wanted}
+        graph[name] = found & files.keys() - {name}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle

@@ -88,17 +88,19 @@ class Line:
         return hydra.compose(self.main_config, words, return_hydra_config=True)
 
 
-def main(command: Command, words: list[str]) -> int:
-    """Run a command with the words that follow it, and return the exit code."""
+def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> int:
+    """Run a command with the words that follow it, and return the exit code.
+
+    Args:
+        sweep: runs a line of several jobs (`charrnn.cli.sweep.run`).
+    """
     if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
     line = Line.of(command, words)
     if line.flags.show_only:
         _show(line)
     elif line.multirun:
-        from charrnn.cli import sweep
-
-        sweep.run(line)
+        sweep(line)
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
     else:

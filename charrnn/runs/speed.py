@@ -12,7 +12,6 @@ from charrnn.cpu import keep_freed_memory
 from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainerOptions, TrainOptions, definite
 from charrnn.runs import hardware
-from charrnn.runs.training_run import build_module
 from charrnn.runs.world import World
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
@@ -28,7 +27,12 @@ STEPS_BETWEEN_WAITS = {"cuda": 8}
 SPEED_KEPT = 0.8
 
 
-def measure(config: TrainOptions, vocabulary: Vocabulary, world: World) -> float:
+def measure(
+    config: TrainOptions,
+    vocabulary: Vocabulary,
+    world: World,
+    build_module: Callable[[TrainOptions, Vocabulary], LanguageModel],
+) -> float:
     """Characters a second that a run of this config trains, by some steps on random text.
 
     Args:

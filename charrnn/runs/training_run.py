@@ -34,6 +34,7 @@ from charrnn.runs import (
     preflight,
     process_group,
     processes,
+    speed,
     world,
 )
 from charrnn.runs import folder as folders
@@ -116,14 +117,12 @@ def prepared(run: RunSpec, here: World = SINGLE_PROCESS) -> tuple[RunSpec, Input
         config = replace(config, model=adopt_architecture(config, inputs.initial, run.given))
     config = replace(config, seed=data.seed)
     if not budget.is_complete(config):
-        from charrnn.runs.speed import measure
-
         val = data.split("val") if config.validate_every != 0 else None
         config = budget.decided(
             config,
             characters=len(data.streams.ids),
             validated=0 if val is None else len(val),
-            speed_of=lambda tried: measure(tried, data.vocabulary, here),
+            speed_of=lambda tried: speed.measure(tried, data.vocabulary, here, build_module),
         )
         data.batch_size = definite(config.data.batch_size)
     config = replace(config, trainer=hardware.resolve(config, here), resume=None)
