@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,10 +55,12 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@functools.cache
 def torch_threads(count: int) -> ThreadPoolExecutor:
-    """So many threads, in each of which torch uses one core for each operation.
+    """So many threads, which stay, in each of which torch uses one core for each operation.
 
-    torch and its libraries keep that number for each thread, so no other's changes.
+    torch and its libraries keep that number for each thread, so no other's changes; but one that
+    first uses torch in the moment in which these begin would begin with one core, too.
     """
     import torch
 
@@ -74,10 +77,12 @@ def torch_threads(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-@functools.cache
 def torch_worker() -> ThreadPoolExecutor:
-    """One such thread, which stays."""
+    """One such thread."""
     return torch_threads(1)
+
+
+os.register_at_fork(after_in_child=torch_threads.cache_clear)  # no thread outlives a fork
 
 
 def keep_freed_memory() -> None:

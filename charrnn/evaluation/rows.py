@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -104,11 +105,12 @@ def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
                     break
         return total
 
-    with torch_threads(len(tasks)) as pool:
-        try:
-            return sum(pool.map(run, tasks))
-        finally:
-            stopped.set()  # an interrupt reaches the main thread only
+    futures = [torch_threads(len(tasks)).submit(run, task) for task in tasks]
+    try:
+        return sum(future.result() for future in futures)
+    finally:
+        stopped.set()  # an interrupt reaches the main thread only
+        wait(futures)
 
 
 @contextmanager

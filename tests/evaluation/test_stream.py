@@ -198,6 +198,7 @@ def test_disturbs_nothing() -> None:
         threads.append(torch.get_num_threads())
         return loss
 
+    stream_loss(net, ids)  # the threads that torch works in begin once, and stay
     with ThreadPoolExecutor(3) as pool:  # side by side
         assert len({*pool.map(score, range(6)), stream_loss(net, ids).loss}) == 1
     assert {*threads, torch.get_num_threads()} == {number}
