@@ -16,7 +16,7 @@ What Hydra's grammar still gets to read of such an option:
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from charrnn.cli.checked_options import declared, kind_of, kinds_of, traits_of
 from charrnn.options.ranges import PATH, TEXT
@@ -40,8 +40,6 @@ class Texts(NamedTuple):
 
 _OVERRIDE = re.compile(r"(\+{0,2})([^=+~]+)=(.*)", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-# what Hydra's grammar reads as the text that it is
-_BARE = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z]\w*", re.ASCII)
 _WHOLLY_QUOTED = re.compile(_QUOTED, re.DOTALL)
 _SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
 
@@ -88,24 +86,6 @@ def as_typed(override: str, command: str = "train") -> str:
         return override
     bare = f"{match[1]}{match[2]}={match[3][1:-1]}"
     return bare if literal([bare], command, multirun=False) == [override] else override
-
-
-def override_of(name: str, value: Any) -> str:
-    """The override that gives an option a plain value, whatever stands in it."""
-    return f"{name}={written(value)}"
-
-
-def written(value: Any) -> str:
-    """A plain value in Hydra's grammar."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{quoted(str(k))}:{written(part)}' for k, part in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{','.join(map(written, value))}]"
-    if isinstance(value, str):
-        return value if _BARE.fullmatch(value) else quoted(value)
-    return repr(value)
 
 
 def quoted(text: str) -> str:

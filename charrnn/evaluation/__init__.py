@@ -6,7 +6,7 @@ stream  the loss of a text, as one stream or in windows: validation, `evaluate`,
 """
 
 from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
-from charrnn.evaluation.stream import (
+from charrnn.evaluation.stream_losses import (
     character_losses,
     part_loss,
     score_ids,

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import character_losses, part_loss, rows, stream, stream_loss
+from charrnn.evaluation import character_losses, part_loss, rows, stream_loss, stream_losses
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
 
@@ -24,7 +24,7 @@ from charrnn.network import Network
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows in each of several threads, of a text that one stream reads in no time."""
-    monkeypatch.setattr(stream, "SHORTEST_ROW", 600)
+    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
 
 
 def text(size: int) -> np.ndarray:
@@ -58,13 +58,13 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """In how many rows the texts were run, one run after the other."""
     found: list[int] = []
-    inner = stream._loss_in_rows
+    inner = stream_losses._loss_in_rows
 
     def run(network: Any, ids: Any, scored: Any, rows: int, *rest: Any) -> Any:
         found.append(rows)
         return inner(network, ids, scored, rows, *rest)
 
-    monkeypatch.setattr(stream, "_loss_in_rows", run)
+    monkeypatch.setattr(stream_losses, "_loss_in_rows", run)
     return found
 
 
@@ -82,7 +82,7 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
-    monkeypatch.setattr(stream, "ROWS_A_THREAD", most)
+    monkeypatch.setattr(stream_losses, "ROWS_A_THREAD", most)
     monkeypatch.setattr(rows, "LOGITS_AT_ONCE", at_once)
     ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -213,7 +213,7 @@ def test_logits_that_are_kept(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
 ) -> None:
     """Those of the text's beginning, or of all of it; they may be far from 0."""
-    monkeypatch.setattr(stream, "ROWS_A_THREAD", most)
+    monkeypatch.setattr(stream_losses, "ROWS_A_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
     with torch.no_grad():
         net.decoder.bias += 1000
