@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo dist test test-browser test-slurm test-oldest faults mutants lint tensorboard bench results clean
+.PHONY: help setup train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -43,6 +43,9 @@ dist: setup  ## the wheel and the sdist of a release, checked, in dist/
 test: setup  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
+test-slow: setup  ## the tests that take minutes
+	$(BIN)/python -m pytest -q -n 2 -m 'slow and not browser' $(ARGS)
+
 test-browser: setup  ## the pages in a real Chromium, which is installed where apt can
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
@@ -70,6 +73,10 @@ lint: setup  ## ruff and mypy
 tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
 	$(BIN)/tensorboard --samples_per_plugin=images=100,text=100 $(ARGS) \
 	  --logdir_spec=$$(find outputs -mindepth 1 -maxdepth 1 -type d | sort | paste -sd, -)
+
+site: setup  ## the pages of docs/ and the API as a site, in build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)

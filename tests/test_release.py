@@ -14,6 +14,7 @@ import tarfile
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -97,17 +98,48 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
 
 
-def test_the_workflow_publishes_what_it_has_tested() -> None:
+def test_the_workflows_name_what_there_is() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text()
+        targets = {*re.findall(r"make (?:-C \S+ )?([a-z][a-z-]*)", text)}
+        for job in yaml.safe_load(text)["jobs"].values():
+            targets |= {
+                run.split()[0] for run in job.get("strategy", {}).get("matrix", {}).get("run", [])
+            }
+        assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == [], path
+        for action in re.findall(r"uses: (?!\./)(\S+)", text):
+            assert re.fullmatch(r"\S+@[0-9a-f]{40}", action), f"{path.name}: {action} is not pinned"
+        for test in re.findall(r"tests/\S+\.py", text):
+            assert (REPOSITORY / test).is_file()
+
+
+def test_a_release_publishes_what_it_has_tested() -> None:
     text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
     jobs = yaml.safe_load(text)["jobs"]
-    assert jobs["publish"]["needs"] == "build"
+    assert {*jobs["publish"]["needs"]} == {"thorough", "try"}
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
-    uploaded, fetched = ([step["with"]["name"] for step in jobs[job]["steps"]
-                          if "artifact" in step.get("uses", "")]
-                         for job in ("build", "publish"))  # fmt: skip
-    assert uploaded == fetched
-    makefile = (REPOSITORY / "Makefile").read_text()
-    for target in re.findall(r"make ([a-z-]+)", text):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in re.findall(r"tests/\S+\.py", text):
-        assert (REPOSITORY / path).is_file()
+    kept = [
+        step["with"]["name"]
+        for job in ("build", "try", "publish")
+        for step in jobs[job]["steps"]
+        if "artifact" in step.get("uses", "")
+    ]
+    assert kept == ["dist"] * 3
+
+
+def test_on_an_index_page_links_lead_to_the_repository(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    import hatch_build
+
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/charrnn")
+    monkeypatch.setenv("GITHUB_REF_NAME", "v9")
+    metadata: dict[str, Any] = {}
+    hatch_build.Metadata(str(REPOSITORY), {}).update(metadata)
+    text = metadata["readme"]["text"]
+    assert "](https://github.com/somebody/charrnn/raw/v9/docs/writing-page.png)" in text
+    for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
+        assert link.startswith(("https://", "http://")), link
+    assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"

@@ -1,0 +1,34 @@
+"""For hatchling: the addresses of the project, and a README whose links work on an index page.
+
+Where the repository lies is known where a release is built (GITHUB_REPOSITORY there) and nowhere
+else; a package that is built by hand has no addresses, and README.md as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+PICTURE = re.compile(r"(!\[[^\]]*\])\((?!https?:)([^)]+)\)")
+LINK = re.compile(r"(?<!!)(\[[^\]]*\])\((?!https?:|#)([^)]+)\)")
+
+
+class Metadata(MetadataHookInterface):
+    def update(self, metadata: dict[str, Any]) -> None:
+        text = Path(self.root, "README.md").read_text("utf-8")
+        if repository := os.environ.get("GITHUB_REPOSITORY"):
+            server = f"https://github.com/{repository}"
+            tag = os.environ.get("GITHUB_REF_NAME", "main")
+            text = PICTURE.sub(rf"\1({server}/raw/{tag}/\2)", text)
+            text = LINK.sub(rf"\1({server}/blob/{tag}/\2)", text)
+            metadata["urls"] = {
+                "Source": server,
+                "Documentation": f"{server}/blob/{tag}/docs/README.md",
+                "Changelog": f"{server}/blob/{tag}/CHANGELOG.md",
+                "Issues": f"{server}/issues",
+            }
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
