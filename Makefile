@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard site bench results clean
+.PHONY: help setup train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -73,6 +73,9 @@ lint: setup  ## ruff and mypy
 tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
 	$(BIN)/tensorboard --samples_per_plugin=images=100,text=100 $(ARGS) \
 	  --logdir_spec=$$(find outputs -mindepth 1 -maxdepth 1 -type d | sort | paste -sd, -)
+
+docs: setup  ## run the commands that the pages show, and write what they print there
+	PYTHONPATH=. $(BIN)/python docs/outputs.py $(ARGS)
 
 site: setup  ## the pages of docs/ and the API as a site, in build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
