@@ -11,8 +11,10 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from charrnn import plugins
 from charrnn.__main__ import main
@@ -194,3 +196,36 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
                 by_path = words[0] == "-e" or words[0].startswith("./")
                 assert by_path or "charrnn" not in line, line
                 assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
+
+
+# what stands for a name, arguments of Python's, and options of somebody's own class
+NO_OPTIONS = {
+    *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
+    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr"),
+}
+
+
+def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
+    if {*OF_EXTRAS.values()} - {*plugins.extras()}:
+        pytest.skip("an extra is deleted, and the pages name its options")
+    folders = [folder for name in plugins.names() for folder in plugins.conf_folders(name)]
+    options = {
+        path.parent.relative_to(folder).as_posix()
+        for folder in folders
+        for path in folder.glob("*/**/*.yaml")
+    }
+    for command in plugins.names():
+        assert main([command, "--cfg", "job"]) == 0
+        options |= {*dotted(yaml.safe_load(capfd.readouterr().out))}
+    for page in (*map(REPOSITORY.joinpath, PAGES), *(REPOSITORY / "docs").glob("*.md")):
+        named = re.findall(r"`([^`\n]+)`", page.read_text("utf-8"))
+        words = {word for code in named for word in re.findall(r"(?:^|\s)([a-z_./]+)=", code)}
+        unknown = {word for word in words if not word.startswith(("hydra", "models."))} - options
+        assert unknown <= NO_OPTIONS, page.name
+
+
+def dotted(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from dotted(value, f"{prefix}{name}.")
