@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.models.ensemble import Trained, TrainedEnsemble
 from charrnn.network import Network, State, network_of
 

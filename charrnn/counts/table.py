@@ -24,7 +24,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,20 +46,6 @@ _LARGEST = np.iinfo(np.int32).max
 _AT_ONCE = 1 << 18  # numbers
 _KEPT = 1 << 21  # numbers, of predictions that may be asked for again
 _FEW = 32  # children
-
-
-class Reading(NamedTuple):
-    """What `CountTable.read` found.
-
-    Attributes:
-        p: (N, T, V), of the character after each that was read.
-        lengths: (N, T), of the longest context that the table has there, K at most.
-        state: (N, K), after the last.
-    """
-
-    p: Floats
-    lengths: npt.NDArray[np.int64]
-    state: Nodes
 
 
 @dataclass(frozen=True)
@@ -102,37 +88,62 @@ class CountTable:
     def from_arrays(
         cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> CountTable:
-        """The table of `arrays`, each of which is held to what a table can be.
+        """The table of a file's `arrays`, which are held to what a table can be.
 
         Raises:
             ValueError, KeyError: it is none.
         """
-        given = [arrays[name] for name in _ARRAYS]
-        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in given):
+        stored = [arrays[name] for name in _ARRAYS]
+        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
             raise ValueError("its counts are no rows of whole numbers")
-        characters, counts, many, children, dropped = (np.array(v, np.int32) for v in given)
-        nodes, inner, stands_apart = len(characters), len(children), counts >= _MANY
+        characters, counts, many, children, dropped = (np.array(v, np.int32) for v in stored)
+        nodes, inner, is_many = len(characters), len(children), counts >= _MANY
         if not (
             1 <= context <= LONGEST_CONTEXT
             and len(counts) == nodes == 1 + children.sum(dtype=np.int64)
             and 1 <= inner == len(dropped) <= nodes
-            and len(many) == stands_apart.sum()
+            and len(many) == is_many.sum()
+            and many.min(initial=_MANY) >= _MANY
         ):
             raise ValueError("its counts are not those of a text")
-        counts[stands_apart] = many
+        counts[is_many] = many
         table = cls(vocabulary_size, context, characters, counts, children, dropped)
-        # children are in order and different, and there are as many levels as are said
-        is_first = np.zeros(nodes + 1, bool)
-        is_first[table.starts] = True
-        if nodes > 1 and not (
-            characters.max() < vocabulary_size
-            and counts[1:].min() > 0
-            and ((characters[2:] > characters[1:-1]) | is_first[2:-1]).all()
-            and len(table.levels) == context + 3
-            and table.levels[-2] == inner
-        ):
+        if not table._is_trie():
             raise ValueError("its counts are not those of a text of this vocabulary")
         return table
+
+    def _is_trie(self) -> bool:
+        """Whether the nodes are those of a text's passages: in order, and with all their ends."""
+        K, levels, characters = self.context, self.levels, self.characters
+        may_drop = self.children > 0
+        may_drop[: levels[K] if len(levels) > K else None] = False
+        is_first = np.zeros(len(characters) + 1, bool)
+        is_first[self.starts] = True
+        return bool(
+            len(levels) == K + 3
+            and levels[-2] == len(self.children)
+            and characters[0] == self.counts[0] == 0
+            and characters.max() < self.vocabulary_size
+            and self.counts[1:].min() > 0
+            and ((characters[2:] > characters[1:-1]) | is_first[2:-1]).all()
+            and not self.dropped[~may_drop].any()
+            and self._has_all_ends()
+        )
+
+    def _has_all_ends(self) -> bool:
+        """Whether each passage without its first character is a passage, too."""
+        V = self.keys.dtype.type(self.vocabulary_size)
+        ends = np.zeros(self.levels[2] - 1, self.keys.dtype)  # of the nodes of a level
+        for first, stop, last in zip(
+            self.levels[1:], self.levels[2:], self.levels[3:], strict=False
+        ):
+            keys = np.repeat(ends * V, self.children[first:stop]) + self.characters[stop:last]
+            shorter = self.keys[first - 1 : stop - 1]
+            found = np.searchsorted(shorter, keys)
+            if not np.array_equal(shorter.take(found, mode="clip"), keys):
+                return False
+            ends = (found + first).astype(self.keys.dtype)
+        return True
 
     @cached_property
     def starts(self) -> Nodes:
@@ -167,16 +178,16 @@ class CountTable:
     @cached_property
     def _shares(self) -> tuple[Floats, Floats]:
         """`mass` and `left`."""
-        inner = len(self.children)
-        parents = np.repeat(np.arange(inner, dtype=np.int32), self.children)
-        counts = self.counts[1:].astype(np.float64)
-        totals = np.bincount(parents, counts, inner) + self.dropped
+        counts, has_children = self.counts[1:].astype(np.float64), self.children > 0
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
-        kinds = np.minimum(self.counts[1:], 3) - 1
-        mass = np.maximum(counts - self.discounts[lengths[parents], kinds], 0) / totals[parents]
-        each = np.bincount(3 * parents + kinds, minlength=3 * inner).reshape(inner, 3)
-        taken = self.dropped + (self.discounts[lengths] * each).sum(1)
-        left = np.divide(taken, totals, out=np.ones(inner), where=self.children > 0)
+        kinds = np.repeat(3 * lengths, self.children) + np.minimum(self.counts[1:], 3) - 1
+        discounts = self.discounts.ravel()[kinds]
+        firsts = self.starts[:-1][has_children] - 1
+        totals, taken = self.dropped.astype(np.float64), self.dropped.astype(np.float64)
+        totals[has_children] += np.add.reduceat(counts, firsts)
+        taken[has_children] += np.add.reduceat(discounts, firsts)
+        mass = np.maximum(counts - discounts, 0) / np.repeat(totals, self.children)
+        left = np.divide(taken, totals, out=np.ones(len(totals)), where=has_children)
         return np.append(0, mass).astype(np.float32), left.astype(np.float32)
 
     @property
@@ -216,20 +227,22 @@ class CountTable:
         found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[found] == wanted, found + 1, 0)
 
-    def read(self, ids: Ids, state: Nodes) -> Reading:
+    def read(self, ids: Ids, state: Nodes) -> tuple[Floats, npt.NDArray[np.int64], Nodes]:
         """The probabilities of the characters after each of some.
 
         Args:
             ids: (N, T), from 0.
             state: (N, K), the nodes of the contexts of 1 to K characters before the first of
                 them; 0 where the text has no such context, or so much is not known.
+
+        Returns:
+            p (N, T, V) of the character after each, the length (N, T) of the longest context that
+            the table has there, and the state (N, K) after the last.
         """
         nodes = self.contexts(ids, state)
         p = self.predicted(nodes.reshape(-1, self.context))
         end = nodes[:, -1] if ids.shape[1] else state
-        return Reading(
-            p.reshape(*ids.shape, self.vocabulary_size), np.count_nonzero(nodes, -1), end
-        )
+        return p.reshape(*ids.shape, self.vocabulary_size), np.count_nonzero(nodes, -1), end
 
     def contexts(self, ids: Ids, state: Nodes) -> Nodes:
         """The states (N, T, K) after each of some characters (N, T)."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.cpu import single_blas_thread
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts import Counts, Weights
+from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import Counts, CountTable, Weights
+from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.table import CountTable
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from, check_shapes

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from charrnn import registry
 from charrnn.cells import Cell
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.networks import LayerOptions
 from charrnn.text.vocabulary import Vocabulary

@@ -10,15 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charrnn.counts import (
-    ALONE,
-    MAX_CONTEXT,
-    Counts,
-    CountTable,
-    best_context,
-    fit_weights,
-    mixed,
-)
+from charrnn.counts.mixing import ALONE, Counts, fit_weights, mixed
+from charrnn.counts.passages import MAX_CONTEXT, best_context
+from charrnn.counts.table import CountTable
 from charrnn.data import SplitIds
 from charrnn.evaluation import part_loss
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments

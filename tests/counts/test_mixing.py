@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from charrnn.counts import PRIOR, Weights, fit_weights, mixed
+from charrnn.counts.mixing import PRIOR, Weights, fit_weights, mixed
 
 RNG = np.random.default_rng(3)
 

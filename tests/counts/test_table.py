@@ -8,7 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from charrnn.counts import CountTable, best_context, count, passages
+from charrnn.counts import passages
+from charrnn.counts.passages import best_context, count
+from charrnn.counts.table import CountTable
 
 RNG = np.random.default_rng(0)
 TEXTS = {
@@ -126,6 +128,22 @@ def test_arrays_that_are_no_table_are_refused():
             p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
             assert np.isfinite(p).all()
             assert (p > 0).all()
+
+
+def test_a_passage_whose_end_is_no_passage_is_refused():
+    """Each node's character in turn is one that the text has nowhere else, or drops some more."""
+    table = count(TEXTS["words"], 29, 4)
+    arrays, unseen = table.arrays(), int(TEXTS["words"].max()) + 1
+    for last in table.starts[1:][table.children > 0] - 1:
+        characters = arrays["characters"].copy()
+        characters[last] = unseen
+        with pytest.raises(ValueError, match="its counts are not"):
+            CountTable.from_arrays(29, 4, {**arrays, "characters": characters})
+    for node in range(table.levels[4]):
+        dropped = arrays["dropped"].copy()
+        dropped[node] = 1
+        with pytest.raises(ValueError, match="its counts are not"):
+            CountTable.from_arrays(29, 4, {**arrays, "dropped": dropped})
 
 
 def test_another_vocabulary_or_context_is_refused():

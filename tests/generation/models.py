@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts import Counts, Weights, count
+from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.passages import count
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary

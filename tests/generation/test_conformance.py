@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.counts import ALONE
+from charrnn.counts.mixing import ALONE
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engines

@@ -11,7 +11,8 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.counts import count, mixed
+from charrnn.counts.mixing import mixed
+from charrnn.counts.passages import count
 from charrnn.data import open_data
 from charrnn.models import model_file
 from tests.small_runs import Train, metrics

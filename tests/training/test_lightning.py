@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
-from charrnn.counts import best_context
+from charrnn.counts.passages import best_context
 from charrnn.errors import InputError, RunError
 from charrnn.evaluation import stream_loss
 from charrnn.training import CharacterCounts, TrainingLog, schedules

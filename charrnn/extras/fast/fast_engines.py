@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.extras.fast import int8_network
 from charrnn.generation import filters
 from charrnn.generation.engines import Engine

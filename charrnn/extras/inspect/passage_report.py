@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.cells import OPEN, SHUT
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation, distance
 from charrnn.extras.inspect.features import FEATURES, Values

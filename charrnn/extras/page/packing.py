@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn import __version__
-from charrnn.counts import Counts
+from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
 from charrnn.generation.engines import Engines

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import charrnn
-from charrnn.counts import ALONE
+from charrnn.counts.mixing import ALONE
 from charrnn.errors import InputError, RunError
 from charrnn.extras.fast import int8_network
 from charrnn.extras.fast.fast_engines import int8_engine

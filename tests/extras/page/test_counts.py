@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.counts import Weights
+from charrnn.counts.mixing import Weights
 from charrnn.extras.page.packing import EXACT, packed, packed_counts
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
