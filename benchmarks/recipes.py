@@ -224,7 +224,7 @@ def samples(found: list[Trained]) -> str:
             continue
         title = "the default" if trained.recipe == DEFAULT else f"`experiment={trained.recipe}`"
         for temperature, text in trained.result["samples"].items():
-            parts.append(f"{title}, temperature {temperature}:\n\n```\n{text.strip()}\n```")
+            parts.append(f"{title}, temperature {temperature}:\n\n```text\n{text.strip()}\n```")
     return "\n\n".join(parts)
 
 
