@@ -25,7 +25,7 @@ from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
 from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translated
-from charrnn.evaluation import stream_loss, windows_loss
+from charrnn.evaluation.stream_losses import stream_loss, windows_loss
 from charrnn.models import read_model
 from charrnn.models.ensemble import with_counts
 from charrnn.network_ensemble import any_network_of

@@ -29,6 +29,11 @@ class RunError(Exception):
     exit_code = 1
 
 
+def non_finite_scores() -> RunError:
+    """What a choice among logits that are infinite or no numbers, or their loss, ends with."""
+    return RunError("the model's scores are not numbers: its weights are too large to compute with")
+
+
 class OwnCodeError(RunError):
     """Code that is not charrnn's failed: somebody's own callback, loss, optimizer or plugin.
 

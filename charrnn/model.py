@@ -70,10 +70,11 @@ class Predictor:
         Raises:
             InputError: a character is unknown, or there are fewer than two.
         """
-        ids = self._scored_ids(text)
-        from charrnn.evaluation import score_ids
+        from charrnn.evaluation.stream_losses import stream_loss
+        from charrnn.network_ensemble import any_network_of
 
-        return score_ids(with_counts(self._predicts, counts), ids)
+        network = any_network_of(with_counts(self._predicts, counts))
+        return stream_loss(network, self._scored_ids(text)).loss
 
     def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The loss (T - 1,), in nats, of each of a text's T characters but the first.
@@ -82,7 +83,7 @@ class Predictor:
 
         Args, Raises: as those of `score`.
         """
-        from charrnn.evaluation import character_losses
+        from charrnn.evaluation.stream_losses import character_losses
         from charrnn.network_ensemble import any_network_of
 
         return character_losses(

@@ -83,11 +83,6 @@ class CountedNetwork(nn.Module):
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork
 
 
-def is_normalized(network: AnyNetwork) -> bool:
-    """Whether the logits of a network are ln p as they stand."""
-    return isinstance(network, (NetworkEnsemble, CountedNetwork))
-
-
 def any_network_of(trained: Trained) -> AnyNetwork:
     """What a trained model predicts with, on the CPU.
 

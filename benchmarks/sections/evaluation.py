@@ -15,7 +15,7 @@ def measure(place: Workplace) -> Part:
 
     from charrnn.cpu import keep_freed_memory
     from charrnn.data import open_data
-    from charrnn.evaluation import stream_loss
+    from charrnn.evaluation.stream_losses import stream_loss
     from charrnn.model import load
     from charrnn.network import network_of
 

@@ -19,7 +19,7 @@ from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
-    from charrnn.evaluation import Score
+    from charrnn.evaluation.losses import Score
     from charrnn.models.ensemble import Trained
 
 OPTIONS = EvaluateOptions
@@ -81,7 +81,8 @@ def _say_unknown(unknown: int, known: int, trained: Trained) -> None:
 
 
 def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
-    from charrnn.evaluation import require_numbers, stream_loss, windows_loss
+    from charrnn.evaluation.losses import require_numbers
+    from charrnn.evaluation.stream_losses import stream_loss, windows_loss
     from charrnn.network_ensemble import any_network_of
 
     network = any_network_of(trained)
@@ -96,8 +97,9 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
 def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character, the worst predicted lines first, or character by character."""
-    from charrnn.evaluation import Score, character_losses, strangest_first
-    from charrnn.generation.token_sampler import not_numbers
+    from charrnn.errors import non_finite_scores
+    from charrnn.evaluation.losses import Score, strangest_first
+    from charrnn.evaluation.stream_losses import character_losses
     from charrnn.network_ensemble import any_network_of
 
     split, text, ids = _text(options, trained)
@@ -107,7 +109,7 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     with ProgressDisplay("scoring", unit=" characters") as report:
         found = character_losses(any_network_of(trained), ids[known], report=report)
     if not np.isfinite(found).all():
-        raise not_numbers()
+        raise non_finite_scores()
     losses = np.full(len(text), np.nan, np.float32)
     losses[known[1:]] = found
     if options.json:
@@ -124,7 +126,7 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
 
 
 def _lines(options: EvaluateOptions, text: str, losses: Losses) -> Iterator[str]:
-    from charrnn.evaluation import strangest_first
+    from charrnn.evaluation.losses import strangest_first
 
     if options.by == "line":
         for line in strangest_first(text, losses):

@@ -12,23 +12,35 @@ one row.
 A transformer that is asked for its loss in windows of N characters, as nanoGPT is, knows nothing of
 what stands before a window. `windows_loss` is the same for a recurrent network, so that the two can
 stand in one table.
+
+On a CPU each thread takes some of the rows and never waits for the others. One product spread over
+all threads would make them synchronise a hundred times a millisecond, and stand still whenever
+another program wants a core.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
+from charrnn.cpu import torch_threads
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.losses import Score, scored_ids
-from charrnn.evaluation.rows import columns_at_once, evaluating, read_rows, side_by_side
-from charrnn.models.ensemble import Trained
-from charrnn.network_ensemble import AnyNetwork, any_network_of
+from charrnn.evaluation.losses import Score
+from charrnn.network import State
+from charrnn.network_ensemble import AnyNetwork
 
+CHUNK = 64  # columns that are run at once
+LOGITS_AT_ONCE = 1 << 21
 ROWS_A_THREAD = 32
 ROWS_ON_GPU = 512
 SHORTEST_ROW = 2048
@@ -60,9 +72,20 @@ def stream_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    ids = scored_ids(ids)
+    ids = _scored(ids)
     total = part_loss(network, ids, 0, 1, threads=threads, report=report)
     return Score(total / (len(ids) - 1), len(ids) - 1)
+
+
+def _scored(ids: Ids | SplitIds) -> SplitIds:
+    """The ids (n,) of a text that has something to predict; ValueError where it has not."""
+    if len(ids) < 2:
+        raise ValueError("a loss needs at least 2 characters")
+    return _as_split(ids)
+
+
+def _as_split(ids: Ids | SplitIds) -> SplitIds:
+    return SplitIds(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
 
 
 def character_losses(
@@ -77,7 +100,7 @@ def character_losses(
 
     Args, Raises: as those of `stream_loss`.
     """
-    ids = scored_ids(ids)
+    ids = _scored(ids)
     losses = np.empty(len(ids) - 1, np.float32)
     part_loss(network, ids, 0, 1, threads=threads, report=report, each=losses)
     return losses
@@ -105,8 +128,7 @@ def part_loss(
             largest of each 0, as far as this part has them. 16 bits are for the memory: they change
             a loss by some millionths of a nat.
     """
-    if isinstance(ids, np.ndarray):
-        ids = SplitIds(np.ascontiguousarray(ids))
+    ids = _as_split(ids)
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
     if first == last:
         return 0.0
@@ -195,7 +217,7 @@ def windows_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    ids = scored_ids(ids)
+    ids = _scored(ids)
     count = len(ids) - 1
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else 1
@@ -220,10 +242,96 @@ def windows_loss(
     return Score(total / count, count)
 
 
-def score_ids(trained: Trained, ids: Ids) -> float:
-    """Nats per character of a text, given as ids (n,) from 0.
+class Block(NamedTuple):
+    """Some columns of some rows, scored.
 
-    Raises:
-        ValueError: there is nothing to predict.
+    Attributes:
+        column: the first of them.
+        places: (R, C), of the characters that are predicted, in the text.
+        losses: (R, C), float32.
+        is_scored: (R, C), whether a character is one of its row and of the text.
+        logits: (R, C, V).
     """
-    return stream_loss(any_network_of(trained), ids).loss
+
+    column: int
+    places: npt.NDArray[np.int64]
+    losses: npt.NDArray[np.float32]
+    is_scored: npt.NDArray[np.bool_]
+    logits: Tensor
+
+    @property
+    def total(self) -> float:
+        return float(self.losses[self.is_scored].sum(dtype=np.float64))
+
+
+def read_rows(
+    network: AnyNetwork, ids: SplitIds, starts: npt.NDArray[np.int64], columns: range, scored: range
+) -> Iterator[Block]:
+    """Run rows from the zero state, and yield their blocks in order.
+
+    Args:
+        starts: (R,), the place of each row's column 0, from which it predicts the next character.
+        columns: in steps of a chunk; those below 0 lead in, unscored. A row that starts where the
+            text does has nothing before it, and is at the zero state again in column 0.
+        scored: the places of the characters that are, as far as the rows predict them.
+    """
+    device, state = next(network.parameters()).device, None
+    for column in columns:
+        stop = min(column + columns.step, columns.stop)
+        places = starts[:, None] + np.arange(column, stop + 1)
+        block = torch.from_numpy(ids.convert(ids.stored[places.clip(0, scored[-1])])).to(device)
+        if column == 0 and starts[0] == 0 and state is not None:
+            state = _first_at_zero(state)
+        logits, state = network(block[:, :-1], state)
+        log_p = F.log_softmax(logits.float(), -1).flatten(0, 1)
+        losses = F.nll_loss(log_p, block[:, 1:].flatten(), reduction="none").view(len(block), -1)
+        predicted = places[:, 1:]
+        is_scored = (predicted >= scored.start) & (predicted < scored.stop)
+        is_scored[:, : max(0, -column)] = False
+        yield Block(column, predicted, losses.cpu().numpy(), is_scored, logits)
+
+
+def _first_at_zero(state: State) -> State:
+    return [tuple(torch.cat([torch.zeros_like(p[:1]), p[1:]]) for p in layer) for layer in state]
+
+
+def columns_at_once(rows: int, vocabulary_size: int) -> int:
+    """How many characters of each of several rows are run together: a power of 2."""
+    most = max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
+    return 1 << (most.bit_length() - 1)
+
+
+def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
+    """Run through iterators, each in one thread of its own; the sum of all that they yield.
+
+    A single one has one, too: torch's threads would wait for one another at each of its small
+    products, on a machine with other work for minutes.
+    """
+    stopped = threading.Event()
+
+    def run(task: Iterable[float]) -> float:
+        total = 0.0
+        with torch.inference_mode():
+            for part in task:
+                total += part
+                if stopped.is_set():
+                    break
+        return total
+
+    futures = [torch_threads(len(tasks)).submit(run, task) for task in tasks]
+    try:
+        return sum(future.result() for future in futures)
+    finally:
+        stopped.set()  # an interrupt reaches the main thread only
+        wait(futures)
+
+
+@contextmanager
+def evaluating(network: AnyNetwork) -> Iterator[None]:
+    """Have a network in evaluation mode, and then in its own again."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError, non_finite_scores
 from charrnn.generation import filters
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -160,7 +160,7 @@ class TokenSampler:
         ids: Ids = scores.argmax(1)
         highest = scores[self._rows, ids[:, None]]
         if not np.isfinite(highest).all():
-            raise not_numbers()
+            raise non_finite_scores()
         if self._all_greedy:
             return ids
         self._cumulate(scores, highest, self._scale)
@@ -173,7 +173,7 @@ class TokenSampler:
         id_ = row.argmax()
         highest = row[id_]
         if not -np.inf < highest < np.inf:
-            raise not_numbers()
+            raise non_finite_scores()
         if not self._all_greedy:
             self._cumulate(row, highest, None if self._scale is None else self._scale[0])
             id_ = row.searchsorted(uniforms.item() * row[-1], "right")
@@ -191,8 +191,3 @@ class TokenSampler:
             kept = filters.apply_filters(np.atleast_2d(scores[ranked]), self._filters)
             scores[ranked] = kept
         np.add.accumulate(scores, -1, None, scores)
-
-
-def not_numbers() -> RunError:
-    """What a choice among logits that are infinite or no numbers ends with."""
-    return RunError("the model's scores are not numbers: its weights are too large to compute with")

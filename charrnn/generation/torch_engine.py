@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from charrnn.cpu import torch_worker
+from charrnn.errors import non_finite_scores
 from charrnn.generation import filters
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import (
@@ -24,7 +25,6 @@ from charrnn.generation.token_sampler import (
     Ids,
     Params,
     TokenSampler,
-    not_numbers,
 )
 from charrnn.models.ensemble import Trained
 from charrnn.network_ensemble import any_network_of
@@ -90,7 +90,7 @@ class TorchEngine:
                     last = sampler.draw(logits[:, 0], draws[:, t])
                 written.append(last)
         if sampler is not None and not sampler.numbers.item():
-            raise not_numbers()
+            raise non_finite_scores()
         return torch.stack(written, 1).cpu().numpy(), _arrays(carried)
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -14,7 +14,7 @@ from charrnn.counts.mixing import ALONE, Counts, fit_weights, mixed
 from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import SplitIds
-from charrnn.evaluation import part_loss
+from charrnn.evaluation.stream_losses import part_loss
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule, WholeText

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.evaluation import part_loss
+from charrnn.evaluation.stream_losses import part_loss
 from charrnn.network import Network, State
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText

@@ -1,4 +1,4 @@
-"""What is scored is a distribution, or it is said aloud; units, lines, cold windows, ensembles."""
+"""Units, lines, cold windows, ensembles."""
 
 from __future__ import annotations
 
@@ -10,32 +10,13 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.errors import RunError
-from charrnn.evaluation import (
-    Line,
-    Score,
-    losses,
-    part_loss,
-    require_numbers,
-    strangest_first,
-    stream_loss,
-    windows_loss,
-)
+from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
+from charrnn.evaluation.stream_losses import part_loss, stream_loss, windows_loss
 from charrnn.network import Network
 from charrnn.network_ensemble import NetworkEnsemble
 from tests.evaluation.test_stream import in_float64, network, one_stream, text
 
 SHARES = [0.5, 0.2, 0.3]
-
-
-@pytest.mark.parametrize("size", [1, 65, 50_000])
-@pytest.mark.parametrize("heat", [0.0, 1.0, 1e5])
-def test_losses_are_those_of_softmax(size: int, heat: float) -> None:
-    generator = torch.Generator().manual_seed(size)
-    logits = torch.randn(2, 3, size, generator=generator) * heat
-    targets = torch.randint(size, (2, 3), generator=generator)
-    found = losses.losses_of(logits, targets)
-    expected = -torch.log_softmax(logits.double(), -1).gather(-1, targets[..., None])[..., 0]
-    assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_units_and_what_has_no_loss() -> None:
@@ -103,18 +84,3 @@ def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
     assert sum(parts) / 12_000 == pytest.approx(expected, abs=1e-5)
     cold = [mean_loss(nets, ids[start : start + 101]) for start in range(0, 12_000, 100)]
     assert windows_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
-
-
-def test_a_mean_that_is_none_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is checked is the mean itself, before anything makes it sum to 1."""
-    whole = NetworkEnsemble.forward
-
-    def forward(*given: object) -> object:
-        logs, state = whole(*given)
-        return logs + 0.01, state
-
-    monkeypatch.setattr(NetworkEnsemble, "forward", forward)
-    ensemble = NetworkEnsemble(networks(), SHARES)
-    for score in (stream_loss, lambda *both: windows_loss(*both, 50)):
-        with pytest.raises(AssertionError, match=r"off from a sum of 1 by 0\.01"):
-            score(ensemble, text(801))

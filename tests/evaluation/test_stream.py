@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
-from charrnn.evaluation import character_losses, part_loss, rows, stream_loss, stream_losses
+from charrnn.evaluation import stream_losses
+from charrnn.evaluation.stream_losses import character_losses, part_loss, stream_loss
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
 
@@ -83,7 +84,7 @@ def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
     monkeypatch.setattr(stream_losses, "ROWS_A_THREAD", most)
-    monkeypatch.setattr(rows, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
     ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -29,7 +29,7 @@ from charrnn import files
 from charrnn.__main__ import main
 from charrnn.cli import front  # noqa: F401  (read once, for all that are forked)
 from charrnn.errors import STOPPING
-from charrnn.evaluation import losses
+from charrnn.evaluation import stream_losses
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
 from charrnn.training import (
@@ -255,4 +255,4 @@ class _Injection:
         files.Growing.append = append_in_halves  # type: ignore[method-assign]
 
 
-assert losses.F is functional
+assert stream_losses.F is functional

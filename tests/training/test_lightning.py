@@ -23,7 +23,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.counts.passages import best_context
 from charrnn.errors import InputError, RunError
-from charrnn.evaluation import stream_loss
+from charrnn.evaluation.stream_losses import stream_loss
 from charrnn.training import CharacterCounts, TrainingLog, schedules
 from charrnn.training.callbacks import Samples
 from charrnn.training.progress_bar import Progress

@@ -23,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
+from charrnn.errors import non_finite_scores
 from charrnn.extras.fast import int8_network
 from charrnn.generation import filters
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, joined
-from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of, not_numbers
+from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of
 from charrnn.generation.weights import Array, Folded, fold, quantize_rows
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
@@ -149,7 +150,7 @@ class NumbaEngine:
             return self._fallback.write(ids, state, uniforms, each, needed, texts)
         written, after = self._write(ids, state, uniforms, each, needed)
         if after is None:
-            raise not_numbers()
+            raise non_finite_scores()
         return written, after
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.errors import non_finite_scores
 from charrnn.generation.numpy_engine import State
-from charrnn.generation.token_sampler import Floats, Ids, not_numbers
+from charrnn.generation.token_sampler import Floats, Ids
 from charrnn.generation.weights import INT8_MAX, Array, Folded, fold, quantize_rows
 from charrnn.models.trained import TrainedModel
 
@@ -76,7 +77,7 @@ def fold_quantized(model: TrainedModel) -> Folded:
     """
     for weight in model.weights.values():
         if not (np.abs(weight) < _LARGEST).all():
-            raise not_numbers()
+            raise non_finite_scores()
     return fold(quantized(model), _product_of_quantized)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
+from charrnn.errors import non_finite_scores
 from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning
-from charrnn.generation.token_sampler import Floats, log_softmax, not_numbers
+from charrnn.generation.token_sampler import Floats, log_softmax
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 
@@ -69,7 +70,7 @@ def trace(
         if report is not None:
             report(start, len(ids))
     if not np.isfinite(losses[1:]).all():
-        raise not_numbers()
+        raise non_finite_scores()
     return Trace(carried, losses)
 
 
