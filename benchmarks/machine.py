@@ -8,7 +8,9 @@ import platform
 from functools import cache
 from pathlib import Path
 
-import psutil
+import torch
+
+from charrnn.cpu import cpu_has_bf16
 
 PACKAGES = ("torch", "lightning", "numpy", "numba")
 
@@ -16,19 +18,13 @@ PACKAGES = ("torch", "lightning", "numpy", "numba")
 @cache
 def description() -> dict[str, str]:
     """Names and versions."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
+    installed = {d.name: d.version for d in importlib.metadata.distributions()}
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores{_extensions()}",
-        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
         "GPU": _gpu(),
         "Python": platform.python_version(),
-        **versions,
+        **{name: installed.get(name, "not installed") for name in PACKAGES},
     }
 
 
@@ -43,16 +39,9 @@ def _processor() -> str:
 
 
 def _extensions() -> str:
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
-    names = {"avx512f": "AVX-512", "avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16"}
-    found = [name for flag, name in names.items() if f" {flag} " in flags]
-    return f" ({', '.join(found)})" if found else ""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f" ({capability}{', bf16' if cpu_has_bf16() else ''})"
 
 
 def _gpu() -> str:
-    import torch
-
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

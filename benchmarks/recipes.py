@@ -27,7 +27,6 @@ from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translated
 from charrnn.evaluation.stream_losses import stream_loss, windows_loss
 from charrnn.models import read_model
-from charrnn.models.ensemble import with_counts
 from charrnn.network_ensemble import any_network_of
 
 RUNS = REPOSITORY / "outputs" / "results"
@@ -52,10 +51,6 @@ class Trained:
     seed: int
     result: dict[str, Any]
 
-    @property
-    def folder(self) -> Path:
-        return folder_of(self.recipe, self.seed)
-
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run what is missing, then write the table."""
@@ -72,7 +67,6 @@ def main(words: Sequence[str] | None = None) -> int:
             if not (folder_of(name, seed) / "result.json").is_file():
                 train(name, seed, options.text)
     found = everything()
-    warn(found)
     write(found)
     print(table(found))
     return 0
@@ -87,12 +81,10 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     folder = folder_of(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
     corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
-    config = composed(recipe)
     words = (*chosen(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
     result = {
-        "config": config,
         "machine": description(),
         "seconds": ended.seconds,
         "peak_bytes": ended.peak_bytes,
@@ -109,19 +101,6 @@ def chosen(recipe: str) -> list[str]:
     return [] if recipe == DEFAULT else [f"experiment={recipe}"]
 
 
-def composed(recipe: str) -> str:
-    """All options of a recipe, as YAML."""
-    return run([*CHARRNN, "train", *chosen(recipe), "--cfg", "job"], REPOSITORY).output
-
-
-def warn(found: list[Trained]) -> None:
-    """Say which results are of a recipe that has changed since."""
-    now = {recipe: composed(recipe) for recipe in {trained.recipe for trained in found}}
-    for trained in found:
-        if trained.result.get("config", now[trained.recipe]) != now[trained.recipe]:
-            print(f"{trained.folder}: of an older recipe; remove it to train anew", file=sys.stderr)
-
-
 def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
     where = (f"checkpoint={folder}", "split=val", "counts=none", "json=true")
     values: dict[str, Any] = json.loads(
@@ -130,8 +109,8 @@ def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
     return values
 
 
-def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
-    """The losses of the counts, and of network and counts together, each carried and cold.
+def losses_with_counts(folder: Path) -> dict[str, float]:
+    """The losses of network and counts together, carried and cold.
 
     Two-fold: each half of the split is scored with the weights that are the best on the other
     half, so that no weight was fitted on what it is scored on.
@@ -142,7 +121,7 @@ def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
     ids = translated(data, "val", trained.vocabulary)[:]
     halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
     model = Model(trained)
-    totals = {name: {"carried": 0.0, "cold": 0.0} for name in ("alone", "both")}
+    totals = {"carried": 0.0, "cold": 0.0}
     for scored, other in (halves, halves[::-1]):
         text = trained.vocabulary.decode(other)
         logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
@@ -150,14 +129,10 @@ def losses_with_counts(folder: Path) -> dict[str, dict[str, float]]:
         depths = table.read(other[None, :-1], table.beginning(1)).lengths[0] / table.context
         weights = fit_weights(logits[0], logits[1], other[1:], depths)
         both = replace(trained, counts=replace(trained.counts, weights=weights))
-        for name, one in (("alone", with_counts(trained, "only")), ("both", both)):
-            network, part = any_network_of(one), SplitIds(scored)
-            totals[name]["carried"] += stream_loss(network, part).loss * len(scored)
-            totals[name]["cold"] += windows_loss(network, part, WINDOW).loss * len(scored)
-    return {
-        name: {how: total / len(ids) for how, total in losses.items()}
-        for name, losses in totals.items()
-    }
+        network, part = any_network_of(both), SplitIds(scored)
+        totals["carried"] += stream_loss(network, part).loss * len(scored)
+        totals["cold"] += windows_loss(network, part, WINDOW).loss * len(scored)
+    return {how: total / len(ids) for how, total in totals.items()}
 
 
 def sampled(folder: Path, temperature: float) -> str:
@@ -198,15 +173,10 @@ def table(found: list[Trained]) -> str:
             f"{int(seconds) // 60}:{int(seconds) % 60:02}",
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
-            carried_and_cold([r["counts"]["both"] for r in results if r.get("counts")]),
+            " / ".join(spread([r["counts"][how] for r in results]) for how in ("carried", "cold")),
             machine,
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def carried_and_cold(losses: list[dict[str, float]]) -> str:
-    """Carried and cold."""
-    return " / ".join(spread([one[how] for one in losses]) for how in ("carried", "cold") if losses)
 
 
 def spread(values: list[float]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from benchmarks.measuring import Effort, Ended, run
+from charrnn.text.corpora import corpus_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHARRNN = [sys.executable, "-m", "charrnn"]
@@ -24,23 +25,13 @@ class Workplace:
     given_text: Path | None = None
     _runs: int = 0
 
-    # -- the corpus ------------------------------------------------------------------------
-
     @cached_property
-    def corpus(self) -> tuple[str, Path]:
-        """Name and file of the text that all is trained on."""
-        if self.given_text is not None:
-            return self.given_text.name, self.given_text
-        beside = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
-        if beside.is_file():
-            return "tiny-shakespeare", beside
-        from charrnn.text.corpora import corpus_text
-
-        return "shakespeare", corpus_text("shakespeare", _say)
-
-    @property
     def text(self) -> Path:
-        return self.corpus[1]
+        """The text that all is trained on."""
+        beside = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
+        if self.given_text is not None or beside.is_file():
+            return self.given_text or beside
+        return corpus_text("shakespeare", partial(print, file=sys.stderr))
 
     @cached_property
     def data(self) -> tuple[Path, Path]:
@@ -53,8 +44,6 @@ class Workplace:
     def data_options(self) -> list[str]:
         h5, json = self.data
         return [f"data.input_h5={h5}", f"data.input_json={json}"]
-
-    # -- charrnn, as a process -------------------------------------------------------------
 
     def charrnn(self, *words: str) -> Ended:
         """Run a command line of charrnn's to its end."""
@@ -77,7 +66,3 @@ class Workplace:
 def seconds_a_step(ended: Ended, steps: int, last: str) -> float:
     """Of a program that says `step 1` and then `last`: the time between, a step."""
     return (ended.at(last) - ended.at("step 1")) / (steps - 1)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,18 +1,19 @@
-"""One file a part of the way; each has `measure(place) -> Part`. In the order of the table."""
+"""One file a part of the way, in the order of the table.
+
+Each has `measure(place)`, which gives rows, or says why there are none.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 
-from benchmarks.results import Part
+from benchmarks.report import Row
 from benchmarks.workplace import Workplace
 
 SECTIONS = {
     "startup": "Start-up",
     "training": "Training",
-    "step": "A step of two_minutes by kind of work",
-    "evaluation": "Evaluation",
     "sampling": "Sampling",
     "serving": "Serving",
     "preprocessing": "Preprocessing",
@@ -20,9 +21,9 @@ SECTIONS = {
 }
 
 
-def section(name: str) -> Callable[[Workplace], Part]:
+def section(name: str) -> Callable[[Workplace], list[Row] | str]:
     """The function that measures a section."""
-    measure: Callable[[Workplace], Part] = importlib.import_module(
+    measure: Callable[[Workplace], list[Row] | str] = importlib.import_module(
         f"benchmarks.sections.{name}"
     ).measure
     return measure

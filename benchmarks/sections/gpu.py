@@ -6,66 +6,63 @@ import threading
 import time
 from collections.abc import Callable
 
+import torch
+
 from benchmarks.measuring import Ended, interleaved
-from benchmarks.results import Part, Row, ratio, rounds_of
+from benchmarks.report import Row, ratio, row
 from benchmarks.sections.training import bare_loop
 from benchmarks.workplace import Workplace, seconds_a_step
 
-Peaks = dict[str, list[float]]
 
-SHAPES = {(2, 128): ("<= 1.25", 3000), (3, 1024): ("<= 1.05", 600)}
-
-
-def measure(place: Workplace) -> Part:
-    import torch
-
+def measure(place: Workplace) -> list[Row] | str:
     if not torch.cuda.is_available():
-        return Part(notes=["Left out: this machine has no CUDA GPU."])
+        return "Left out: this machine has no CUDA GPU."
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     precision = "bf16-mixed" if native else "32-true"
-    rows: list[Row] = []
-    for (layers, hidden), (bar, full) in SHAPES.items():
-        steps = place.effort.size(full, least=20)
-        sizes = [f"model.num_layers={layers}", f"model.hidden_size={hidden}"]
-        peaks: Peaks = {"charrnn": [], "bare": []}
+    small, large = place.effort.size(3000, least=20), place.effort.size(600, least=20)
+    return [
+        *_beside_the_bare_loop(place, precision, 2, 128, small, "<= 1.25"),
+        *_beside_the_bare_loop(place, precision, 3, 1024, large, "<= 1.05"),
+    ]
 
-        def charrnn(steps: int = steps, sizes: list[str] = sizes, peaks: Peaks = peaks) -> float:
-            ended, peak = _watched(
-                lambda: place.train(
-                    *place.data_options, "trainer=gpu", f"trainer.max_steps={steps}", *sizes
-                )[0]
-            )
-            peaks["charrnn"].append(peak)
-            return seconds_a_step(ended, steps, f"step {steps} /")
 
-        def bare(
-            steps: int = steps, layers: int = layers, hidden: int = hidden, peaks: Peaks = peaks
-        ) -> float:
-            more = ("--num-layers", str(layers), "--hidden-size", str(hidden), "--device", "cuda")
-            ended, peak = _watched(lambda: bare_loop(place, steps, precision, 1, *more))
-            peaks["bare"].append(peak)
-            return seconds_a_step(ended, steps, "done")
+def _beside_the_bare_loop(
+    place: Workplace, precision: str, layers: int, hidden: int, steps: int, bar: str
+) -> list[Row]:
+    peaks: dict[str, list[float]] = {"charrnn": [], "bare": []}
 
-        parts = interleaved({"charrnn": charrnn, "bare": bare}, place.effort)
-        name = f"{layers} x {hidden} ({precision})"
-        for part in parts:
-            rows.append(
-                Row(f"{part}, a step at {name}", parts[part].median * 1e3, "ms",
-                    rounds=rounds_of(parts[part]), values={"": parts[part].values})
-            )  # fmt: skip
-        rows.append(ratio(f"charrnn / bare loop at {name}", parts, "charrnn", "bare", bar))
-        memory = max(peaks["charrnn"]) / max(peaks["bare"])
-        rows.append(
-            Row(f"GPU memory, charrnn / bare loop at {name}", memory, "x", "<= 1.1",
-                rounds=rounds_of(parts["bare"]), values=peaks)
-        )  # fmt: skip
-    return Part(rows)
+    def train() -> Ended:
+        sizes = (f"model.num_layers={layers}", f"model.hidden_size={hidden}")
+        limit = f"trainer.max_steps={steps}"
+        return place.train(*place.data_options, "trainer=gpu", limit, *sizes)[0]
+
+    def loop() -> Ended:
+        more = ("--num-layers", str(layers), "--hidden-size", str(hidden), "--device", "cuda")
+        return bare_loop(place, steps, precision, 1, *more)
+
+    def seconds(name: str, program: Callable[[], Ended], last: str) -> float:
+        ended, peak = _watched(program)
+        peaks[name].append(peak)
+        return seconds_a_step(ended, steps, last)
+
+    parts = interleaved(
+        {
+            "charrnn": lambda: seconds("charrnn", train, f"step {steps} /"),
+            "bare": lambda: seconds("bare", loop, "done"),
+        },
+        place.effort,
+    )
+    memory = {name: [max(found)] for name, found in peaks.items()}
+    shape = f"{layers} x {hidden} ({precision})"
+    return [
+        *(row(f"{name}, a step at {shape}", "ms", parts[name], scale=1e3) for name in parts),
+        ratio(f"charrnn / bare loop at {shape}", parts, "charrnn", "bare", bar),
+        ratio(f"GPU memory, charrnn / bare loop at {shape}", memory, "charrnn", "bare", "<= 1.1"),
+    ]
 
 
 def _watched(call: Callable[[], Ended]) -> tuple[Ended, float]:
     """A process that ended, and the most GPU memory (MB) that was in use meanwhile."""
-    import torch
-
     before = torch.cuda.mem_get_info()[0]
     least, done = [before], threading.Event()
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.measuring import interleaved
-from benchmarks.results import Part, Row, row
+from benchmarks.report import Row, row
 from benchmarks.workplace import Workplace
 
 SIZE = 1_000_000_000
@@ -15,10 +15,10 @@ MULTIBYTE = (
 )
 
 
-def measure(place: Workplace) -> Part:
+def measure(place: Workplace) -> list[Row] | str:
     size = place.effort.size(SIZE, least=100_000)
     if shutil.disk_usage(place.folder).free < 5 * size:
-        return Part(notes=["Left out: no room for a text of 1 GB and its ids."])
+        return "Left out: no room for a text of 1 GB and its ids."
     ascii_text = place.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
     texts = {"ASCII": _repeated(place.folder / "ascii.txt", ascii_text, size)}
     mixed = "".join(
@@ -26,7 +26,7 @@ def measure(place: Workplace) -> Part:
         for i, c in enumerate(ascii_text[:300_000])
     )
     texts["multi-byte"] = _repeated(place.folder / "multibyte.txt", mixed, size)
-    peaks: dict[str, list[float]] = {name: [] for name in texts}
+    peaks: list[float] = []
 
     def preprocess(name: str) -> float:
         output = place.folder / "preprocessed.h5"
@@ -34,7 +34,7 @@ def measure(place: Workplace) -> Part:
             "preprocess", f"input_txt={texts[name]}", f"output_h5={output}", "quiet=true"
         )
         output.unlink()
-        peaks[name].append(ended.peak_bytes / 1e6)
+        peaks.append(ended.peak_bytes / 1e6)
         return texts[name].stat().st_size / 1e6 / ended.seconds
 
     parts = interleaved(
@@ -45,11 +45,10 @@ def measure(place: Workplace) -> Part:
         row(f"`charrnn preprocess`, {size / 1e6:.0f} MB of {name}", "MB/s", measured, bar=">= 60")
         for name, measured in parts.items()
     ]
-    both = [peak for values in peaks.values() for peak in values]
-    rows.append(Row("peak memory", max(both), "MB", "<= 120", values=peaks))
+    rows.append(Row("peak memory", max(peaks), "MB", "<= 120"))
     for path in texts.values():
         path.unlink()
-    return Part(rows)
+    return rows
 
 
 def _repeated(path: Path, text: str, size: int) -> Path:

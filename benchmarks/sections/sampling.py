@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring import interleaved, seconds
-from benchmarks.results import Part, row
+from benchmarks.report import Row, row
 from benchmarks.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CASES = {
 }
 
 
-def measure(place: Workplace) -> Part:
+def measure(place: Workplace) -> list[Row]:
     from charrnn.model import load
 
     model = load(place.trained / "model.safetensors")
@@ -37,8 +37,7 @@ def measure(place: Workplace) -> Part:
                 speeds[name] = _speed(model, engine, streams, length, precision, counts)
                 bars[name] = f">= {bar}"
     parts = interleaved(speeds, place.effort)
-    rows = [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
-    return Part(rows, [] if compiled else ["Without numba, so nothing compiled."])
+    return [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
 
 
 def _speed(

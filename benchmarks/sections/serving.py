@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
-import psutil
-
-from benchmarks.measuring import Measured, interleaved, seconds
-from benchmarks.results import Part, Row, row
+from benchmarks.measuring import interleaved, seconds
+from benchmarks.report import Row, row
 from benchmarks.workplace import CHARRNN, Workplace
+from charrnn.model import Model, load
 
 CLIENTS = 64
 SHORTEST = 250  # characters of a completion; each client asks for 8 more than the one before
@@ -35,99 +36,57 @@ class Load:
     Attributes:
         whole: seconds of each completion.
         first: seconds until the first part of each was there.
-        failed: requests that did not end as they should.
-        memory: bytes of the server, after the first tenth of the time and at its end.
+        speed: characters a second.
     """
 
     whole: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
-    failed: int = 0
     characters: int = 0
-    speed: float = 0.0  # characters a second
-    memory: tuple[int, int] = (0, 0)
+    speed: float = 0.0
 
 
-def measure(place: Workplace) -> Part:
-    from charrnn.model import load
-
+def measure(place: Workplace) -> list[Row]:
     path = place.trained / "model.safetensors"
-    model = load(path)
+    precisions = (32, 8) if find_spec("numba") else (32,)
+    engine = "numba" if find_spec("numba") else "numpy"
+    rows = []
+    for precision in precisions:
+        with _server(path, place.folder, engine, precision) as port:
+            rows += _rows(place, load(path), engine, precision, port)
+    return rows
+
+
+def _rows(place: Workplace, model: Model, engine: str, precision: int, port: int) -> list[Row]:
     length = place.effort.size(2000, least=20)
-    engine = min(("numpy", "numba"), key=lambda name: _time(model, name, length))
+    loads: list[Load] = []
 
-    def engines_own(precision: int) -> float:
-        return CLIENTS * length / _time(model, engine, length, precision)
+    def write() -> None:
+        model.generate(length, PROMPT, num_samples=CLIENTS, seed=1, engine=engine,
+                       precision=precision, counts="none")  # fmt: skip
 
-    loads: dict[int, list[Load]] = {32: [], 8: []}
+    def serve() -> float:
+        loads.append(asyncio.run(_load(port, max(0.5, SECONDS * place.effort.scale))))
+        return loads[-1].speed
 
-    with (
-        _server(path, place.folder, engine) as (process, port),
-        _server(path, place.folder, engine, 8) as (of_whole, whole_port),
-    ):
-        at = {32: (port, process.pid), 8: (whole_port, of_whole.pid)}
-
-        def served(precision: int) -> float:
-            duration = max(0.5, SECONDS * place.effort.scale)
-            load = asyncio.run(_load(at[precision][0], duration, at[precision][1]))
-            loads[precision].append(load)
-            return load.speed
-
-        alone = asyncio.run(_alone(port))
-        parts = interleaved(
-            {
-                "engine": lambda: engines_own(32),
-                "server": lambda: served(32),
-                "engine8": lambda: engines_own(8),
-                "server8": lambda: served(8),
-            },
-            place.effort,
-        )
-    last = loads[32][-1]
-
-    def of(value: float) -> Measured:
-        return Measured([value], [True])
-
-    own, whole = parts["engine"].median, parts["engine8"].median
-    rows: list[Row] = [
-        row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters",
-            "characters/s", parts["server"], bar=f">= {0.6 * own:.0f}"),
-        row("the same, `precision=8`", "characters/s", parts["server8"],
-            bar=f">= {max(2 * parts['server'].median, 0.7 * whole):.0f}"),
-        row("requests that failed", "", of(sum(load.failed for load in loads[32] + loads[8])),
-            bar="<= 0"),
-        row("the slowest tenth, beside the median", "x",
-            of(_share(last.whole, 0.9) / _share(last.whole, 0.5)), bar="<= 2"),
-        row("the first characters, one client", "s", of(alone), bar="<= 0.05"),
-        row(f"the first characters, one of {CLIENTS} (the slowest tenth)", "s",
-            of(_share(last.first, 0.9)), bar="<= 0.3"),
-        row("memory at the end, beside the first tenth", "x",
-            of(last.memory[1] / last.memory[0]), bar="<= 1.1"),
+    write()  # compiles, or loads what is compiled
+    alone = asyncio.run(_alone(port))
+    engines = {"engine": lambda: CLIENTS * length / seconds(write), "server": serve}
+    parts = interleaved(engines, place.effort)
+    last, of = loads[-1], f"`precision={precision}`"
+    share = 0.6 if precision == 32 else 0.7
+    return [
+        row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters, {of}",
+            "characters/s", parts["server"], bar=f">= {share * median(parts['engine']):.0f}"),
+        Row(f"the slowest tenth, beside the median, {of}",
+            _share(last.whole, 0.9) / median(last.whole), "x", "<= 2"),
+        Row(f"the first characters, one client, {of}", alone, "s", "<= 0.05"),
+        Row(f"the first characters, one of {CLIENTS} (the slowest tenth), {of}",
+               _share(last.first, 0.9), "s", "<= 0.3"),
     ]  # fmt: skip
-    return Part(rows)
-
-
-def _time(model: object, engine: str, length: int, precision: int = 32) -> float:
-    """Seconds of the engine for 64 texts; endless for one that is not there."""
-    from charrnn.errors import InputError
-    from charrnn.model import Model
-
-    assert isinstance(model, Model)
-
-    def write(length: int) -> None:
-        how = {"seed": 1, "engine": engine, "precision": precision}
-        model.generate(length, PROMPT, num_samples=CLIENTS, counts="none", **how)
-
-    try:
-        write(1)
-    except InputError:
-        return float("inf")
-    return seconds(lambda: write(length))
 
 
 @contextmanager
-def _server(
-    model: Path, folder: Path, engine: str, precision: int = 32
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _server(model: Path, folder: Path, engine: str, precision: int) -> Iterator[int]:
     options = [f"checkpoint={model}", "port=0", f"engine={engine}", f"precision={precision}"]
     command = [*CHARRNN, "serve", *options, "counts=none"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
@@ -140,35 +99,24 @@ def _server(
                     raise RuntimeError(said)
                 said += line
                 found = re.search(r"serving .* at http://.*:(\d+)", line)
-            yield process, int(found[1])
+            yield int(found[1])
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
 
 
-async def _load(port: int, duration: float, pid: int) -> Load:
+async def _load(port: int, duration: float) -> Load:
     load, began = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
-        while time.perf_counter() < began + duration:
-            try:
-                async with _Client(port, number) as one:
-                    while time.perf_counter() < began + duration:
-                        first, whole = await one.ask()
-                        load.characters += _length(number)
-                        load.first.append(first)
-                        load.whole.append(whole)
-            except (OSError, asyncio.IncompleteReadError):
-                load.failed += 1
+        async with _Client(port, number) as one:
+            while time.perf_counter() < began + duration:
+                first, whole = await one.ask()
+                load.characters += _length(number)
+                load.first.append(first)
+                load.whole.append(whole)
 
-    async def watch() -> None:
-        memory = psutil.Process(pid).memory_info
-        await asyncio.sleep(duration / 10)
-        early = memory().rss
-        await asyncio.sleep(duration * 0.8)
-        load.memory = (early, memory().rss)
-
-    await asyncio.gather(watch(), *(client(number) for number in range(CLIENTS)))
+    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
     load.speed = load.characters / (time.perf_counter() - began)
     return load
 
@@ -176,15 +124,11 @@ async def _load(port: int, duration: float, pid: int) -> Load:
 async def _alone(port: int) -> float:
     """Seconds until the first part of a lone request is there: the median of some."""
     async with _Client(port, 0) as client:
-        return _share([(await client.ask())[0] for _ in range(9)], 0.5)
+        return median([(await client.ask())[0] for _ in range(9)])
 
 
 class _Client:
-    """One that keeps its connection, as the clients of such servers do.
-
-    Args:
-        number: which of them.
-    """
+    """One that keeps its connection, as the clients of such servers do."""
 
     def __init__(self, port: int, number: int) -> None:
         self._port = port

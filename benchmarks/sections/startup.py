@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from benchmarks.measuring import interleaved, run
-from benchmarks.results import Part, row
+from benchmarks.report import Row, row
 from benchmarks.workplace import CHARRNN, Workplace
 
 
-def measure(place: Workplace) -> Part:
+def measure(place: Workplace) -> list[Row]:
     data = place.data_options
 
     def python(code: str) -> float:
@@ -35,7 +35,7 @@ def measure(place: Workplace) -> Part:
         },
         place.effort,
     )
-    return Part([
+    return [
         row("`charrnn --help`, the whole process", "s", quick["charrnn --help"], bar="<= 0.2"),
         row("importing Hydra and NumPy", "s", quick["sample imports"]),
         row("`charrnn sample length=200` from a model file, the whole process", "s",
@@ -43,4 +43,4 @@ def measure(place: Workplace) -> Part:
         row("importing torch, Lightning, Hydra and h5py", "s", slow["imports"]),
         row("`charrnn train` until its first training step is done", "s", slow["charrnn train"],
             bar="<= 2.7"),
-    ])  # fmt: skip
+    ]  # fmt: skip
