@@ -67,7 +67,7 @@ class SampleStep:
         """See the texts as they are written."""
         return texts
 
-    def end(self, output: str | None) -> None:
+    def end(self) -> None:
         """Do what is to be done when all is written."""
 
 
@@ -117,7 +117,7 @@ def run(options: SampleOptions) -> None:
             for text in texts:
                 _write_all(text, write)
     for step in steps:
-        step.end(output)
+        step.end()
 
 
 def _begun(steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams) -> Iterator[Piece]:

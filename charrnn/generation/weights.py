@@ -12,7 +12,7 @@ In int8 a matrix has numbers from -127 to 127, and a scale for each row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -164,3 +164,12 @@ def quantize_rows(matrix: Array) -> Int8Rows:
     each = scales[:, None]
     steps = np.rint(np.divide(matrix, each, out=np.zeros(matrix.shape, np.float32), where=each > 0))
     return Int8Rows(steps.astype(np.int8), scales)
+
+
+def quantized(model: TrainedModel) -> TrainedModel:
+    """The model with the rows of its matrices rounded to int8."""
+    weights = {
+        name: quantize_rows(weight).values if weight.ndim == 2 else weight
+        for name, weight in model.weights.items()
+    }
+    return replace(model, weights=weights)

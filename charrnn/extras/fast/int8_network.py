@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from charrnn.errors import non_finite_scores
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Floats, Ids
-from charrnn.generation.weights import INT8_MAX, Array, Folded, fold, quantize_rows
+from charrnn.generation.weights import INT8_MAX, Array, Folded, fold, quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
@@ -58,15 +57,6 @@ _EXACT_IN_FLOAT32 = 2**24 // INT8_MAX**2
 _LARGEST = 1e30  # of a weight: below it no sum of a network's numbers overflows
 F = np.float32
 _ZERO, _ONE, _HALF = F(0), F(1), F(0.5)
-
-
-def quantized(model: TrainedModel) -> TrainedModel:
-    """The model with the rows of its matrices rounded."""
-    weights = {
-        name: quantize_rows(weight).values if weight.ndim == 2 else weight
-        for name, weight in model.weights.items()
-    }
-    return replace(model, weights=weights)
 
 
 def fold_quantized(model: TrainedModel) -> Folded:

@@ -1,21 +1,31 @@
-"""What a network's units are along a passage, and its gates."""
+"""What a network's units are along a passage, its gates, and the loss by context.
+
+For the loss by context windows of the passage are read from the zero state; the losses of the
+characters at the same distance from a window's start are averaged. What goes on falling after the
+few characters that counts look back is what the network remembers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
 from charrnn.errors import non_finite_scores
-from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning
+from charrnn.generation.engines import Engines
+from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning, joined, rows_of
 from charrnn.generation.token_sampler import Floats, log_softmax
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
 
-_AT_ONCE = 256  # characters
+_AT_ONCE = 1024  # characters
+LONGEST = 256  # characters of a window
+WINDOWS = 128
+_LOGITS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Trace:
     """
 
     carried: State
-    losses: Array
+    losses: Floats
 
     @property
     def hidden(self) -> list[Array]:
@@ -37,41 +47,31 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
-def trace(
-    model: TrainedModel, ids: Ids, *, report: Callable[[int, int], None] | None = None
-) -> Trace:
+def trace(model: TrainedModel, ids: Ids) -> Trace:
     """Read a passage, character by character, with the network alone.
 
     Args:
         ids: (T,) from 0.
-        report: called now and then with the characters done and those in all.
 
     Raises:
         RunError: the model's scores are not numbers.
     """
-    network, state = NumpyNetwork(fold(model)), beginning(replace(model, counts=None), 1)
-    steps = network.begin(state)
-    carried: State = [
-        tuple(np.empty((len(ids), vector.shape[1]), np.float32) for vector in layer)
-        for layer in state
-    ]
-    losses = np.full(len(ids), np.nan, np.float32)
-    for start in range(0, len(ids), _AT_ONCE):
-        end = min(start + _AT_ONCE, len(ids))
-        with single_blas_thread():
-            for t in range(start, end):
-                steps.advance(ids[t : t + 1])
-                for kept, now in zip(carried, steps.state(), strict=True):
-                    for array, vector in zip(kept, now, strict=True):
-                        array[t] = vector[0]
-            read = [tuple(array[start:end] for array in layer) for layer in carried]
-            came = ids[start + 1 : end + 1]
-            losses[start + 1 : end + 1] = surprise(network.begin(read).logits()[: len(came)], came)
-        if report is not None:
-            report(start, len(ids))
-    if not np.isfinite(losses[1:]).all():
+    network, states = NumpyNetwork(fold(model)), []
+    steps = network.begin(beginning(replace(model, counts=None), 1))
+    losses = [np.full(1, np.nan)]
+    with single_blas_thread():
+        for id_ in ids:
+            steps.advance(id_[None])
+            states.append(steps.state())
+        carried = joined(states)
+        for start in range(0, len(ids) - 1, _AT_ONCE):
+            came = ids[start + 1 : start + 1 + _AT_ONCE]
+            read = rows_of(carried, range(start, start + len(came)))
+            losses.append(surprise(network.begin(read).logits(), came))
+    seen = Trace(carried, np.concatenate(losses))
+    if not np.isfinite(seen.losses[1:]).all():
         raise non_finite_scores()
-    return Trace(carried, losses)
+    return seen
 
 
 def surprise(logits: Array, ids: Ids) -> Floats:
@@ -80,28 +80,58 @@ def surprise(logits: Array, ids: Ids) -> Floats:
     return -came[..., 0]
 
 
-def gates(
-    model: TrainedModel, ids: Ids, hidden: list[Array], every: int = 1
-) -> list[dict[str, Array]]:
-    """For each layer, by its letter, each gate (n, H) that is a sigmoid, between 0 and 1.
+def gates(model: TrainedModel, ids: Ids, hidden: list[Array]) -> list[dict[str, Array]]:
+    """For each layer, by its letter, each gate (T, H) that is a sigmoid, between 0 and 1.
 
     Args:
         ids: (T,) from 0.
         hidden: the hidden vectors (T, H) of each layer along them.
-        every: of how many characters one is looked at.
     """
     folded, cell = fold(model), model.architecture.cell
-    found = []
+    layers = []
     for layer, own in enumerate(hidden):
         if layer:
-            read = hidden[layer - 1][::every]
-            read = read * folded.scales[layer - 1] if folded.scales else read
-            sums = read @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
+            read = (
+                hidden[layer - 1] * folded.scales[layer - 1] if folded.scales else hidden[layer - 1]
+            )
+            sums: Floats | Array = read @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
         else:
-            sums = folded.table[ids[::every]]
-        before = np.concatenate([np.zeros_like(own[:1]), own[:-1]])[::every]
+            sums = folded.table[ids]
+        before = np.concatenate([np.zeros_like(own[:1]), own[:-1]])
         sums = sums + before @ folded.recurrent[layer].T
-        values = (np.tanh(sums * np.float32(0.5)) + 1) * np.float32(0.5)
+        values = ((np.tanh(sums / 2) + 1) / 2).astype(np.float32)
         rows = {gate: cell.rows(gate, own.shape[1]) for gate in cell.sigmoids}
-        found.append({gate: values[:, part] for gate, part in rows.items()})
-    return found
+        layers.append({gate: values[:, part] for gate, part in rows.items()})
+    return layers
+
+
+def windows(length: int) -> npt.NDArray[np.int64]:
+    """Places (N, D + 1) of the characters of N windows spread over a passage of T >= 2."""
+    longest = min(LONGEST, max(1, length // 2))
+    starts = np.unique(np.linspace(0, length - longest - 1, WINDOWS).astype(np.int64))
+    return starts[:, None] + np.arange(longest + 1)
+
+
+def mean_losses(model: TrainedModel, ids: Ids) -> Floats:
+    """The mean loss (D,) of characters before which 1, 2, ... D of a window were read.
+
+    Args:
+        ids: those (N, D + 1) of the windows.
+    """
+    reader, state = Engines(model).reader, beginning(model, len(ids))
+    chunk = max(1, _LOGITS_AT_ONCE // (len(ids) * len(model.vocabulary)))
+    means = []
+    for start in range(0, ids.shape[1] - 1, chunk):
+        came = ids[:, start + 1 : start + 1 + chunk]
+        logits, state = reader.read(ids[:, start : start + came.shape[1]], state)
+        means.append(surprise(logits, came).mean(0))
+    return np.concatenate(means)
+
+
+def by_distance(losses: Floats) -> list[tuple[int, int, float]]:
+    """Losses (D,) averaged over distances that grow as they do: (first, last, mean)."""
+    bounds = np.unique(np.geomspace(1, len(losses) + 1, 25).astype(int))
+    return [
+        (int(first), int(last) - 1, float(losses[first - 1 : last - 1].mean()))
+        for first, last in itertools.pairwise(bounds)
+    ]

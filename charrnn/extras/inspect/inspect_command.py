@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from charrnn.commands.output import refuse_the_model_itself
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import PATH, UNKNOWN, Range
-from charrnn.say import ProgressDisplay, say
+from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.data import Ids
@@ -51,24 +51,21 @@ def run(options: InspectOptions) -> None:
     require_steps(model)
     ids, source = _passage(options, model)
     chosen = in_precision(replace(model, counts=None))
-    with ProgressDisplay("scoring", unit=" characters") as progress:
-        seen = report(chosen.model, ids, model.counts, progress=progress)
+    seen = report(chosen.model, ids, model.counts)
     seen["passage"]["source"] = source
     content = page(chosen, seen).encode("utf-8")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
     say(
         f"wrote {output}: {len(ids):,} characters of {source}, {len(content) / 1e6:.2f} MB; "
-        f"weights of {chosen.precision.bits} bits"
+        f"weights of {chosen.bits} bits"
     )
 
 
 def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     """The ids of the passage, and what it is called."""
-    if options.input_txt is not None:
-        ids, source = _given(options, model), "the text given"
-    else:
-        ids, source = _of_the_run(options, model)
+    passage = _of_the_run if options.input_txt is None else _given
+    ids, source = passage(options, model)
     if len(ids) < 2:
         raise InputError(
             f"input_txt={shown(options.input_txt or 'null')}: has {len(ids)} characters "
@@ -77,8 +74,8 @@ def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     return ids, source
 
 
-def _given(options: InspectOptions, model: TrainedModel) -> Ids:
-    """The ids of the first characters of the text that was named."""
+def _given(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
+    """The first characters of the text that was named."""
     from charrnn.text.sources import read_pieces
     from charrnn.text.unknown_characters import fitted
 
@@ -87,7 +84,7 @@ def _given(options: InspectOptions, model: TrainedModel) -> Ids:
     text = "".join(islice(characters, options.length))
     text = fitted(text, model.vocabulary, options.unknown).text
     try:
-        return model.vocabulary.encode(text)
+        return model.vocabulary.encode(text), "the text given"
     except InputError as error:
         raise InputError(
             f"input_txt={shown(options.input_txt)}: {error}, or give unknown=skip"
@@ -95,7 +92,7 @@ def _given(options: InspectOptions, model: TrainedModel) -> Ids:
 
 
 def _of_the_run(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
-    """The same of the text that the model was trained on."""
+    """Those of the text that the model was trained on."""
     from charrnn.data import training_data, translated
 
     try:

@@ -31,7 +31,7 @@ def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:
         style=style_of(SITE),
         script=joined(SITE / "main.js"),
         data={
-            "packed-model": packed(chosen.model, chosen.precision),
+            "packed-model": packed(chosen.model, chosen.bits),
             "report": json.dumps(report, separators=(",", ":")),
         },
     )

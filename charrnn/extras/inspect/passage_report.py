@@ -8,7 +8,6 @@ output reads it. Arrays are base64 of little-endian numbers.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +17,9 @@ import numpy.typing as npt
 from charrnn.cells import OPEN, SHUT
 from charrnn.counts.mixing import Counts
 from charrnn.data import Ids
-from charrnn.extras.inspect import activations, correlation, distance
+from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.features import FEATURES, Values
+from charrnn.generation.token_sampler import Floats
 from charrnn.generation.weights import Array
 from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
@@ -31,25 +31,18 @@ _STEPS_A_BIT = 16
 _MOST_STEPS = 127
 
 
-def report(
-    model: TrainedModel,
-    ids: Ids,
-    counts: Counts | None = None,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
+def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[str, Any]:
     """What is seen of a model that reads a passage.
 
     Args:
         model: without counts.
         ids: (T,) from 0, T >= 2.
         counts: what the model mixes in when it writes.
-        progress: called now and then with the characters read and those in all.
 
     Raises:
         RunError: the model's scores are not numbers.
     """
-    trace = activations.trace(model, ids, report=progress)
+    trace = activations.trace(model, ids)
     text = model.vocabulary.decode(ids)
     parts, shown = parts_of(model, trace)
     found = correlation.features_of(text)
@@ -101,22 +94,24 @@ def _track(values: Values) -> str:
 
 def _gates(model: TrainedModel, ids: Ids, trace: activations.Trace) -> list[dict[str, Any]]:
     """How often each unit's gates are shut and open (H, 2), as in Karpathy et al. (2015)."""
-    every = -(-len(ids) // _MOST_GATES)
 
     def shares(values: Array) -> list[list[float]]:
         found = np.stack([(values < SHUT).mean(0), (values > OPEN).mean(0)], 1)
         return [[round(float(share), 3) for share in unit] for unit in found]
 
-    layers = activations.gates(model, ids, trace.hidden, every)
+    hidden = [vectors[:_MOST_GATES] for vectors in trace.hidden]
+    layers = activations.gates(model, ids[:_MOST_GATES], hidden)
     return [{gate: shares(values) for gate, values in layer.items()} for layer in layers]
 
 
 def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:
-    places = distance.windows(len(ids))
+    places = activations.windows(len(ids))
 
     def curve(model: TrainedModel) -> list[tuple[int, int, float]]:
-        losses = distance.mean_losses(model, ids[places])
-        return [(first, last, round(loss, 4)) for first, last, loss in distance.by_distance(losses)]
+        losses = activations.mean_losses(model, ids[places])
+        return [
+            (first, last, round(loss, 4)) for first, last, loss in activations.by_distance(losses)
+        ]
 
     found: dict[str, Any] = {"windows": len(places), "network": curve(model)}
     if counts is not None:
@@ -125,14 +120,14 @@ def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str,
     return found
 
 
-def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Array) -> dict[str, Any]:
+def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> dict[str, Any]:
     """What counts change along the passage: losses, and for each character the bits gained.
 
     Args:
         network: (T - 1,), the losses of the network alone.
     """
     both, alone = (
-        distance.mean_losses(replace(model, counts=each), ids[None])
+        activations.mean_losses(replace(model, counts=each), ids[None])
         for each in (counts, counts.only)
     )
     gains = np.append(0, (network - both) * BITS_PER_NAT)

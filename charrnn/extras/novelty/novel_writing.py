@@ -11,7 +11,7 @@ without this.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engine
@@ -22,11 +22,11 @@ from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters
 _TRIES_AS_FAR = 4  # back, before it goes twice as far
-_TRIES = 1000  # without coming any further
+_MOST_TRIES = 1000  # without coming any further
 
 
 def write_novel(
-    sampler: Sampler, options: SamplingParams, training: Container[str], longest: int
+    sampler: Sampler, params: SamplingParams, training: Container[str], longest: int
 ) -> Iterator[Piece]:
     """Write as `Sampler.write`, but no run of more than `longest` characters of a training text.
 
@@ -41,49 +41,45 @@ def write_novel(
         RunError: while writing: as `Sampler.write`, or the model goes on copying, whatever is
             drawn.
     """
-    sampler.write(options, range(0))  # which refuses at once
-    seed = drawn_seed() if options.seed is None else options.seed
-    return _write(sampler, replace(options, seed=seed), seed, training, longest)
+    sampler.write(params, range(0))  # which refuses at once
+    seed = drawn_seed() if params.seed is None else params.seed
+    begins = sampler.beginning_of(params)
+    engine = sampler.engine_for(params, streams=1)
+
+    def samples() -> Iterator[Piece]:
+        for sample in range(params.num_samples):
+            stream = sampler.stream(replace(params, seed=seed), seed, sample, begins.last)
+            writer = _Writer(
+                sampler.engines.reader, engine, stream, training, longest, [(0, begins)]
+            )
+            yield from writer.pieces()
+
+    return samples()
 
 
-def _write(
-    sampler: Sampler, options: SamplingParams, seed: int, training: Container[str], longest: int
-) -> Iterator[Piece]:
-    begins = sampler.beginning_of(options)
-    engine = sampler.engine_for(options, streams=1)
-    for sample in range(options.num_samples):
-        stream = sampler.stream(options, seed, sample, begins.last)
-        yield from _Writer(sampler, engine, stream, training, longest).pieces(begins)
-
-
+@dataclass
 class _Writer:
     """Writes one sample.
 
     Attributes:
-        ids: of the new text, so far.
         marks: how many characters stand before a chunk, and what it goes on from; the last one
             is where the text ends.
+        ids: of the new text, so far.
         shown: how many characters can no longer be taken back.
     """
 
-    def __init__(
-        self,
-        sampler: Sampler,
-        engine: Engine,
-        stream: Stream,
-        training: Container[str],
-        longest: int,
-    ) -> None:
-        self.sampler, self.engine, self.stream = sampler, engine, stream
-        self.training, self.longest = training, longest
-        self.ids: list[int] = []
-        self.marks: list[tuple[int, Beginning]] = []
-        self.shown = 0
+    reader: Engine
+    engine: Engine
+    stream: Stream
+    training: Container[str]
+    longest: int
+    marks: list[tuple[int, Beginning]]
+    ids: list[int] = field(default_factory=list)
+    shown: int = 0
 
-    def pieces(self, begins: Beginning) -> Iterator[Piece]:
-        """Write from there on, to the end."""
+    def pieces(self) -> Iterator[Piece]:
+        """Write to the end."""
         sample, stops = self.stream.sample, self.stream.stops
-        self.marks = [(0, begins)]
         furthest = tries = 0
         while self.stream.left:
             is_novel = self._write_chunk()
@@ -91,7 +87,7 @@ class _Writer:
             if place > furthest:
                 furthest, tries = place, 0
             tries += not is_novel
-            gives_up = tries == _TRIES or (tries and temperature_of(self.stream.params) == 0)
+            gives_up = tries == _MOST_TRIES or (tries and temperature_of(self.stream.params) == 0)
             # a run that grows too long began within the second half of what is held back
             text, stopped = self._show(place if gives_up else place - 2 * self.longest)
             if text or stopped:
@@ -133,8 +129,7 @@ class _Writer:
             self.marks.pop()
         at, begins = self.marks[-1]
         if at < keep:
-            then = begins.then(self.ids[at:keep], self.sampler.engines.reader)
-            self.marks.append((keep, then))
+            self.marks.append((keep, begins.then(self.ids[at:keep], self.reader)))
         self.stream.take_back(len(self.ids) - keep)
         del self.ids[keep:]
 

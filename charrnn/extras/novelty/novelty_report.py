@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,6 @@ class Report:
         words: how many the text has, without one that it ends in: it may have been cut off.
         new_words: those of them that the training text does not have, whatever their case,
             each once, in the text's order.
-        bits_per_character: of the text under the model; None where it is not known.
     """
 
     characters: int
@@ -60,13 +58,6 @@ class Report:
     longest: Passage | None
     words: int
     new_words: list[str]
-    bits_per_character: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        values = asdict(self)
-        if self.longest is not None:
-            values["longest"]["text"] = readable(self.longest.text)
-        return values
 
     def __str__(self) -> str:
         lines = [
@@ -93,12 +84,10 @@ class Report:
             several = self.new_words[:_WORDS] + ["..."] * (len(self.new_words) > _WORDS)
             named = f": {', '.join(several)}" if several else ""
             lines.append(f"  new words     {len(self.new_words):,} of {self.words:,}{named}")
-        if self.bits_per_character is not None:
-            lines.append(f"  the model     {self.bits_per_character:.3f} bits per character")
         return "\n".join(lines)
 
 
-def report_on(text: str, training: TrainingText, bits_per_character: float | None = None) -> Report:
+def report_on(text: str, training: TrainingText) -> Report:
     """Measure how novel a text is.
 
     Args:
@@ -117,7 +106,6 @@ def report_on(text: str, training: TrainingText, bits_per_character: float | Non
         longest=_longest(text, matches, training),
         words=len(words),
         new_words=list(dict.fromkeys(word for word in words if word.casefold() not in old)),
-        bits_per_character=bits_per_character,
     )
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.sample import SampleStep
 from charrnn.errors import InputError, install
-from charrnn.files import replacing
 from charrnn.options.commands import SampleOptions
 from charrnn.options.datasets import SPLITS
 from charrnn.options.ranges import PATH, Range, require
-from charrnn.say import BITS_PER_NAT, say
+from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.commands.sample import Text
@@ -111,35 +108,22 @@ class NoveltyStep(SampleStep):
             self._texts.append((text.asked, pieces))
             yield replace(text, pieces=_noted(text.pieces, pieces))
 
-    def end(self, output: str | None) -> None:
-        """Tell how much was copied, if that is asked for.
-
-        Args:
-            output: the file that was written; the report as JSON lies beside it.
-        """
+    def end(self) -> None:
+        """Tell how much was copied, if that is asked for."""
         if not self._options.report:
             return
         from charrnn.extras.novelty.novelty_report import report_on
 
-        texts = [(asked, "".join(pieces)) for asked, pieces in self._texts]
+        texts = [(params, "".join(pieces)) for params, pieces in self._texts]
         if self._options.mode == "lines":  # all of a list as one
             texts = [
-                (replace(asked, start_text=""), "".join(f"{t.rstrip()}\n" for _, t in lines))
-                for asked, lines in itertools.groupby(texts, lambda text: text[0])
+                (params, "".join(f"{text.rstrip()}\n" for _, text in lines))
+                for params, lines in itertools.groupby(texts, lambda text: text[0])
             ]
-        for number, (asked, text) in enumerate(texts):
-            bits = None
-            if text:
-                bits = -self._sampler.log_probability(asked, text) / len(text) * BITS_PER_NAT
-            report = report_on(text, self._training, bits)
+        for number, (params, text) in enumerate(texts):
+            report = str(report_on(text, self._training))
             several = len(texts) > 1
-            say(f"{number}, temperature={asked.temperature}: {report}" if several else str(report))
-            if output is not None:
-                place, name = Path(output), f"-{number}.report.json" if several else ".report.json"
-                path = place.with_name(place.stem + name)
-                with replacing(path) as temporary:
-                    temporary.write_text(json.dumps(report.as_json(), indent=1) + "\n")
-                say(str(path))
+            say(f"{number}, temperature={params.temperature}: {report}" if several else report)
 
 
 def _noted(pieces: Iterable[str], notes: list[str]) -> Iterator[str]:

@@ -49,8 +49,7 @@ def run(options: ExportOptions) -> None:
         temporary.write_text(page, encoding="utf-8")
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
     say(
-        f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; "
-        f"weights of {chosen.precision.bits} bits{cost}"
+        f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
     )
 
 

@@ -12,7 +12,6 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from charrnn.extras.page.single_file import SITE
 from charrnn.generation.engines import Engines
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
-from charrnn.generation.weights import quantize_rows
+from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
@@ -39,35 +38,6 @@ Array = npt.NDArray[np.float32]
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
-
-
-class Stored(NamedTuple):
-    """A matrix in fewer bytes: these, and the numbers that they stand for."""
-
-    content: bytes
-    values: Array
-
-
-def _float32(matrix: Array) -> Stored:
-    return Stored(matrix.astype("<f4").tobytes(), matrix)
-
-
-def _int8(matrix: Array) -> Stored:
-    """Each row in 255 even steps; the rows' scales come before the rows."""
-    rows = quantize_rows(matrix)
-    return Stored(rows.scales.astype("<f4").tobytes() + rows.int8.tobytes(), rows.values)
-
-
-class Precision(NamedTuple):
-    """How matrices are stored; `bits` a number."""
-
-    bits: int
-    name: str
-    store: Callable[[Array], Stored]
-
-
-EXACT = Precision(32, "float32", _float32)
-INT8 = Precision(8, "int8", _int8)
 
 
 def page_kinds() -> list[str]:
@@ -83,38 +53,30 @@ def require_steps(model: TrainedModel) -> None:
         )
 
 
-def rounded(model: TrainedModel, precision: Precision) -> TrainedModel:
-    """The model whose weights are those that `packed` stores."""
-    weights = {
-        name: precision.store(weight).values if weight.ndim == 2 else weight
-        for name, weight in model.weights.items()
-    }
-    return replace(model, weights=weights)
-
-
-def packed(model: TrainedModel, precision: Precision, facts: dict[str, Any] | None = None) -> str:
+def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) -> str:
     """The model as JSON in ASCII.
 
     Args:
+        bits: of the numbers of its matrices: 32, or 8 with a scale for each row.
         facts: plain values that the page is to know besides; the primer's ids are added.
     """
     data = bytearray()
     tensors: dict[str, dict[str, Any]] = {}
     for name, weight in model.weights.items():
-        matrix = weight.ndim == 2
-        rows, columns = weight.shape if matrix else (1, weight.size)
-        how = precision if matrix else EXACT
-        tensors[name] = {"type": how.name, "rows": rows, "columns": columns, "at": len(data)}
-        data += how.store(weight).content
+        rows, columns = weight.shape if weight.ndim == 2 else (1, weight.size)
+        int8 = bits == 8 and weight.ndim == 2
+        kind = "int8" if int8 else "float32"
+        tensors[name] = {"type": kind, "rows": rows, "columns": columns, "at": len(data)}
+        if int8:
+            quantized_rows = quantize_rows(weight)
+            data += quantized_rows.scales.astype("<f4").tobytes() + quantized_rows.int8.tobytes()
+        else:
+            data += weight.astype("<f4").tobytes()
         data += bytes(-len(data) % _ALIGNMENT)
     cell = model.architecture.cell
     content = {
         "architecture": asdict(model.architecture),
-        "cell": {
-            "gates": cell.gates,
-            "carried": cell.carried,
-            "apart": cell.apart,
-        },
+        "cell": {"gates": cell.gates, "carried": cell.carried, "apart": cell.apart},
         "vocabulary": model.vocabulary.to_dict(),
         "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
         "tensors": tensors,
@@ -145,14 +107,14 @@ _CHARACTERS = 2000  # of the text by which it is measured
 
 
 class Chosen(NamedTuple):
-    """Weights in a precision.
+    """Weights of so many bits.
 
     Attributes:
         model: the model that they make.
         cost: what they add to the loss, in nats a character.
     """
 
-    precision: Precision
+    bits: int
     model: TrainedModel
     cost: float
 
@@ -163,12 +125,12 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
     The cost is measured on text that the model itself writes: over such text, the loss grows by
     the mean Kullback-Leibler divergence of the new predictions from the old.
     """
-    if bits != EXACT.bits:
-        other = rounded(model, INT8)
+    if bits != 32:
+        other = quantized(model)
         cost = divergence(model, other)
         if bits or cost <= TOLERANCE:
-            return Chosen(INT8, other, cost)
-    return Chosen(EXACT, model, 0.0)
+            return Chosen(8, other, cost)
+    return Chosen(32, model, 0.0)
 
 
 def divergence(model: TrainedModel, other: TrainedModel) -> float:
@@ -201,23 +163,17 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
     """Names and values, for people."""
     model = chosen.model
     architecture, facts = model.architecture, model.facts
-    extras = [
-        name
-        for name, there in (
-            ("batch normalization", architecture.batchnorm),
-            ("skip connections", architecture.skip != "none"),
-        )
-        if there
-    ]
-    numbers = sum(weight.size for weight in model.weights.values())
     network = f"{architecture.kind}, {architecture.num_layers} x {architecture.hidden_size} units"
+    if architecture.batchnorm:
+        network += ", batch normalization"
+    if architecture.skip != "none":
+        network += ", skip connections"
+    numbers = sum(weight.size for weight in model.weights.values())
+    characters = "bytes" if model.vocabulary.is_bytes else "characters"
     rows = [
-        ("Network", ", ".join([network, *extras])),
-        ("Weights", f"{numbers:,} numbers of {chosen.precision.bits} bits"),
-        (
-            "Knows",
-            f"{len(model.vocabulary)} {'bytes' if model.vocabulary.is_bytes else 'characters'}",
-        ),
+        ("Network", network),
+        ("Weights", f"{numbers:,} numbers of {chosen.bits} bits"),
+        ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
     if name := corpus_name(model):
         rows.insert(0, ("Learnt from", name))

@@ -29,7 +29,7 @@ class About:
 def writing_page(chosen: Chosen, about: About) -> str:
     """The page as HTML, of the network with its counts."""
     facts = {"about": asdict(about), "written": MARKS}
-    model, counts = packed(chosen.model, chosen.precision, facts), chosen.model.counts
+    model, counts = packed(chosen.model, chosen.bits, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
     html = (SITE / "index.html").read_text(encoding="utf-8")

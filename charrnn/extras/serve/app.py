@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from charrnn import __version__
 from charrnn.errors import shown
 from charrnn.extras.serve.completions import Answer
+from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
     CompletionRequest,
     JSONAnswer,
@@ -36,7 +37,6 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
-from charrnn.extras.serve.server import Phases
 from charrnn.text.unknown_characters import read_as
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
@@ -114,7 +114,7 @@ async def one_model(server: CurrentServer, name: str) -> Response:
 
 @routes.post("/v1/completions", dependencies=_JSON)
 async def completions(server: CurrentServer, body: CompletionRequest, request: Request) -> Response:
-    """Go on from a prompt, or from several.
+    """Go on from a prompt.
 
     With `stream` the answer is server-sent events, each a part of it, and then `[DONE]`.
     """
@@ -130,15 +130,12 @@ async def _whole(answer: Answer, request: Request) -> dict[str, Any]:
     async def leave() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        answer.give_up(Refusal(499, "the client left"))  # as nginx calls it
 
-    whole, left = asyncio.create_task(answer.whole()), asyncio.create_task(leave())
+    left = asyncio.create_task(leave())
     try:
-        await asyncio.wait({whole, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not whole.done():
-            raise Refusal(499, "the client left")  # as nginx calls it
-        return whole.result()
+        return await answer.whole()
     finally:
-        whole.cancel()
         left.cancel()
         answer.close()
 
@@ -243,7 +240,7 @@ def make_app(
         own = [f"[{name}]" if ":" in name else name for name in (options.host, *own)]
         hosts = ["localhost", "127.0.0.1", "[::1]", *own]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    app.add_middleware(Phases, options=options)
+    app.add_middleware(LimitRequests, options=options)
     if PAGE.is_dir():  # it is another extra's
         # in a folder of its own: what is mounted at / would answer every wrong method of a route
         app.mount("/page", _Page(directory=PAGE))

@@ -1,7 +1,8 @@
-"""A request as the scheduler has it: prompts while they are read, completions while written."""
+"""A request as the scheduler has it: a prompt while it is read, completions while written."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,13 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
-from charrnn.extras.serve.state_cache import BLOCK, StateCache, keys_of
-from charrnn.generation.numpy_engine import State
+from charrnn.generation.numpy_engine import State, rows_of
 from charrnn.generation.stream import Stream, first_id
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+
+_PROMPTS_KEPT = 64
+READ_TOGETHER = 64  # characters, which take a 2 x 256 network 2 ms
 
 
 class Score(NamedTuple):
@@ -45,7 +48,7 @@ class Piece(NamedTuple):
     """A part of one completion, in the vocabulary's characters.
 
     Attributes:
-        number: which of the job's completions.
+        number: which of the request's completions.
         scores: of the characters of `text`, and prompt_scores in the first piece those of the
             prompt, as far as something stood before them; where they were asked for.
         finish_reason: "stop" or "length" in the last piece; None before.
@@ -75,7 +78,7 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The completions of one request: of each prompt `request.n`.
+    """The completions of one request.
 
     Attributes:
         stops: as the vocabulary's characters.
@@ -83,74 +86,88 @@ class Job:
     """
 
     request: CompletionRequest
-    prompts: list[Prompt]
+    prompt: Prompt
     params: SamplingParams
     seed: int
     stops: tuple[str, ...]
     receive: Callable[[Piece | Exception], None]
 
 
+class PromptCache:
+    """The states after the prompts that were read last, by their ids.
+
+    A writer's next prompt is the last one with more at its end: it is read from there.
+    """
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[bytes, State] = OrderedDict()
+
+    def longest_prefix(self, ids: Ids) -> tuple[int, State] | None:
+        """The prompt that these (T,) go on from: its number of characters, and the state."""
+        key = ids.tobytes()
+        if not (prefix := max(filter(key.startswith, self._states), key=len, default=b"")):
+            return None
+        self._states.move_to_end(prefix)
+        return len(prefix) // ids.itemsize, self._states[prefix]
+
+    def keep(self, ids: Ids, state: State) -> None:
+        self._states[ids.tobytes()] = rows_of(state, [0])
+        if len(self._states) > _PROMPTS_KEPT:
+            self._states.popitem(last=False)
+
+
 class Reading:
     """A prompt while it is read: up to its last character, which writing takes in.
 
     Attributes:
-        position: how many characters were taken in.
-        state: after them, of one stream.
+        left: ids that are not read yet.
+        state: after those that are, of one stream.
         scores: of the characters after the first, where they are wanted.
     """
 
-    def __init__(self, job: Job, number: int) -> None:
-        self.job, self.number, self.prompt = job, number, job.prompts[number]
-        self.position, self.state = 0, self.prompt.state
+    def __init__(self, job: Job) -> None:
+        self.job, self.prompt = job, job.prompt
+        self.left, self.state = job.prompt.read[:-1], job.prompt.state
         self.wants_scores = job.request.echo and job.request.logprobs is not None
         self.scores: list[Score] = []
 
-    def begin(self, cache: StateCache) -> None:
-        """Go on from what this has in common with a prompt before it."""
-        self._keys, self._cache = keys_of(self.prompt.read[:-1]), cache
-        if not self.wants_scores and (found := cache.longest(self._keys)) is not None:
-            self.position, self.state = found[0] * BLOCK, found[1]
-
-    @property
-    def left(self) -> int:
-        return max(len(self.prompt.read) - 1, 0) - self.position
-
-    def next_ids(self) -> Ids:
-        """Those to take in up to a block's end."""
-        end = self.position - self.position % BLOCK + BLOCK
-        return self.prompt.read[self.position : min(end, len(self.prompt.read) - 1)]
+    def begin(self, cache: PromptCache) -> None:
+        """Go on from a prompt before that this one begins with."""
+        if not self.wants_scores and (prefix := cache.longest_prefix(self.left)) is not None:
+            self.left, self.state = self.left[prefix[0] :], prefix[1]
 
     def go_on(self, state: State, steps: int, logits: Array | None) -> None:
-        """Having taken in so many characters more, with the logits (steps, V) after each."""
+        """Having read so many characters more, with the logits (steps, V) after each."""
         if logits is not None and self.wants_scores:
-            after = self.prompt.read[self.position + 1 :][:steps]
-            self.scores += scores_of(logits, after, self.job.request.logprobs or 0)
-        self.position += steps
-        self.state = state
-        if self.position % BLOCK == 0:
-            self._cache.keep(self._keys[self.position // BLOCK - 1], state)
+            read = self.prompt.read[-len(self.left) :]
+            self.scores += scores_of(logits, read[:steps], self.job.request.logprobs or 0)
+        self.left, self.state = self.left[steps:], state
 
 
 class Writing:
     """A completion while it is written.
 
+    Args:
+        number: which of the request's completions.
+
     Attributes:
         state: before the last character, of one stream.
+        left: characters to write; 0 when the completion has ended.
     """
 
-    def __init__(self, reading: Reading, sample: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, reading: Reading, number: int, vocabulary: Vocabulary) -> None:
         self.job, self.state, prompt = reading.job, reading.state, reading.prompt
-        self.number = reading.number * self.job.request.n + sample
+        self.number = number
         self.stream = Stream(
             self.job.params,
             vocabulary,
             seed=self.job.seed,
-            sample=sample,
+            sample=number,
             last=int(prompt.read[-1]) if len(prompt.read) else None,
             start=prompt.ids,
             stops=self.job.stops,
         )
-        self.left = self.stream.left  # characters to write; 0 when the completion has ended
+        self.left = self.stream.left
         # what is not handed on yet
         self._text, self._scores, self._prompt_scores = "", list[Score](), reading.scores
 

@@ -8,6 +8,7 @@ model of bytes a byte).
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import (
@@ -23,15 +24,17 @@ from pydantic import (
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from charrnn.errors import did_you_mean, shown
-from charrnn.options.ranges import Range
+from charrnn.errors import InputError, did_you_mean, shown
 from charrnn.options.sampling import SamplingParams
 
 _LARGEST = 2**63  # all numbers of a request are below
 
 # OpenAI's fields that mean nothing to such a model: those that change nothing anyway, and the
 # values of others that ask for nothing. More is refused, so that nobody waits for an effect.
-IGNORED = ("user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store")
+IGNORED = (
+    "user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store",
+    "stream_options",
+)  # fmt: skip
 NEUTRAL = {"suffix": "", "best_of": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
@@ -48,6 +51,11 @@ class Refusal(HTTPException):
     ) -> None:
         super().__init__(status, message)
         self.param, self.code = param, code
+
+
+def refusal_of(error: InputError) -> Refusal:
+    """A wrong value, with the name that the line about it begins with."""
+    return Refusal(400, str(error), param=re.split("[=:]", str(error), maxsplit=1)[0])
 
 
 class RequestBody(BaseModel):
@@ -80,42 +88,27 @@ class RequestBody(BaseModel):
         return value
 
 
-def _sampling_fields(*names: str) -> dict[str, Any]:
-    """Fields of SamplingParams as those of a request, with their types and defaults."""
-    hints = get_type_hints(SamplingParams, include_extras=True)
-    declared: dict[str, Any] = {}
-    for name in names:
-        text = "; ".join(
-            part.demand for part in hints[name].__metadata__ if isinstance(part, Range)
-        )
-        default = SamplingParams.__dataclass_fields__[name].default
-        declared[name] = (hints[name].__origin__, Field(default=default, description=text or None))
-    return declared
-
-
-SAMPLING = _sampling_fields(
-    "top_p", "top_k", "min_p", "dry_multiplier", "dry_base", "dry_allowed_length", "logit_bias",
-    "ban", "seed",
-)  # fmt: skip
+_HINTS = get_type_hints(SamplingParams, include_extras=True)
+SAMPLING: dict[str, Any] = {
+    name: (_HINTS[name], getattr(SamplingParams, name))
+    for name in (
+        "top_p", "top_k", "min_p", "dry_multiplier", "dry_base", "dry_allowed_length",
+        "logit_bias", "ban", "seed",
+    )
+}  # fmt: skip
 _SamplingRequest: Any = create_model("_SamplingRequest", __base__=RequestBody, **SAMPLING)
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-
-
-class StreamOptions(BaseModel):
-    """How a streamed answer ends."""
-
-    include_usage: bool | None = Field(default=False, description="a last event with the usage")
 
 
 class CompletionRequest(_SamplingRequest):
     """The body of `POST /v1/completions`."""
 
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
-    prompt: str | list[str] = Field(default="", description="a list: each by itself")
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] = ""
     max_tokens: int = Field(default=16, ge=0, description="new characters, at most")
     temperature: float = Field(default=1.0, description="0: always the likeliest character")
-    n: int = Field(default=1, ge=1, description="completions of each prompt")
+    n: int = Field(default=1, ge=1, description="completions")
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] = Field(
         default_factory=list, description="end before the first of these texts"
     )
@@ -124,15 +117,27 @@ class CompletionRequest(_SamplingRequest):
         default=None, ge=0, le=20, description="how likely each character was, at temperature 1"
     )
     stream: bool = Field(default=False, description="as server-sent events, as it is written")
-    stream_options: StreamOptions = StreamOptions()
 
     @property
-    def prompts(self) -> list[str]:
-        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+    def text(self) -> str:
+        """The prompt."""
+        return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
 
     @property
     def stops(self) -> list[str]:
         return [self.stop] if isinstance(self.stop, str) else self.stop
+
+    def sampling_params(self) -> SamplingParams:
+        """How the completions are written.
+
+        Raises:
+            Refusal: a value is out of its range.
+        """
+        values = {name: getattr(self, name) for name in (*SAMPLING, "temperature")}
+        try:
+            return SamplingParams(length=self.max_tokens, **values)
+        except InputError as error:  # which begins with the option's name
+            raise refusal_of(error) from None
 
     @field_validator("logit_bias")
     @classmethod

@@ -18,8 +18,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from charrnn.errors import RunError
-from charrnn.extras.serve.completion_job import Job, Piece, Reading, Score, Writing, scores_of
-from charrnn.extras.serve.state_cache import StateCache
+from charrnn.extras.serve.completion_job import (
+    READ_TOGETHER,
+    Job,
+    Piece,
+    PromptCache,
+    Reading,
+    Score,
+    Writing,
+    scores_of,
+)
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import State, joined, rows_of
 from charrnn.generation.sampler import Sampler
@@ -33,10 +42,6 @@ _READING_SECONDS = 0.02  # of a round
 _WRITING_SECONDS = 0.05
 _LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
 _LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
-
-
-class QueueFull(Exception):
-    """As many completions are waiting as may."""
 
 
 class Scheduler:
@@ -59,7 +64,7 @@ class Scheduler:
         self._places = streams  # that are free
         self._stopped = False
         # what this object's thread alone touches
-        self._cache = StateCache()
+        self._cache = PromptCache()
         self._reading: list[Reading] = []
         self._writing: list[Writing] = []
         self._outbox: Outbox = []
@@ -84,15 +89,14 @@ class Scheduler:
         """Ask for completions; the job's `receive` gets them.
 
         Raises:
-            QueueFull: too many are waiting.
+            Refusal: too many are waiting.
         """
         with self._changed:
             # those that wait may be about to take a place that is free
             waiting = sum(reading.job.request.n for reading in self._waiting)
-            samples = len(job.prompts) * job.request.n
-            if waiting and waiting + samples > self._places + self._queue:
-                raise QueueFull
-            self._waiting.extend(Reading(job, number) for number in range(len(job.prompts)))
+            if waiting and waiting + job.request.n > self._places + self._queue:
+                raise Refusal(429, "too many requests are waiting; try again in a moment")
+            self._waiting.append(Reading(job))
             self._changed.notify()
 
     def drop(self, job: Job) -> None:
@@ -105,11 +109,11 @@ class Scheduler:
         while (joining := self._next_round()) is not None:
             self._step_each(self._begin, joining)
             deadline = time.perf_counter() + _READING_SECONDS
-            while (unread := [r for r in self._reading if r.left]) and (
+            while (unread := [r for r in self._reading if len(r.left)]) and (
                 time.perf_counter() < deadline
             ):
                 self._step_together(self._read, unread)
-            self._step_each(self._finish, [r for r in self._reading if not r.left])
+            self._step_each(self._finish, [r for r in self._reading if not len(r.left)])
             self._step_together(self._write, self._writing)
             self._writing = [writing for writing in self._writing if writing.left]
             post(self._outbox)
@@ -163,10 +167,9 @@ class Scheduler:
         self._reading.append(reading)
 
     def _read(self, readings: Sequence[Reading]) -> None:
-        """Read prompts on to the next end of a block."""
-        following = [reading.next_ids() for reading in readings]
-        steps = min(map(len, following))
-        ids = np.stack([ids[:steps] for ids in following])
+        """Read prompts on to the end of the shortest."""
+        steps = min(READ_TOGETHER, *(len(reading.left) for reading in readings))
+        ids = np.stack([reading.left[:steps] for reading in readings])
         before = joined([reading.state for reading in readings])
         logits: Any = [None] * len(readings)
         if any(reading.wants_scores for reading in readings):
@@ -179,7 +182,8 @@ class Scheduler:
     def _finish(self, reading: Reading) -> None:
         """A prompt is read: its completions begin."""
         job = reading.job
-        texts = [Writing(reading, sample, self._vocabulary) for sample in range(job.request.n)]
+        self._cache.keep(reading.prompt.read[:-1], reading.state)
+        texts = [Writing(reading, number, self._vocabulary) for number in range(job.request.n)]
         self._outbox += [(job, piece) for text in texts if (piece := text.begin()) is not None]
         self._reading.remove(reading)
         self._writing += [text for text in texts if text.left]

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from charrnn.models.ensemble import Trained
 
 
+OPTIONS = ServeOptions
 _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 
 
 def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
     """`models.NAME=PATH` adds a model, and its path is taken literally."""
-    models = [match for override in overrides if (match := _MODEL.fullmatch(override))]
-    if models and any(o.startswith("checkpoint=") for o in overrides):
+    matches = list(map(_MODEL.fullmatch, overrides))
+    if any(matches) and any(override.startswith("checkpoint=") for override in overrides):
         raise InputError("checkpoint: give one model with it, or all with models.NAME=PATH")
-    return [_model(*match.groups()) if (match := _MODEL.fullmatch(o)) else o for o in overrides]
-
-
-def _model(name: str, path: str) -> str:
-    is_hydras = path[:1] in ("'", '"', "[")
-    return f"+models.{name}={path if is_hydras else quoted(path)}"
-
-
-OPTIONS = ServeOptions
+    prepared = []
+    for override, match in zip(overrides, matches, strict=True):
+        if match:
+            name, path = match.groups()
+            in_hydras_quotes = path[:1] in ("'", '"', "[")
+            override = f"+models.{name}={path if in_hydras_quotes else quoted(path)}"
+        prepared.append(override)
+    return prepared
 
 
 def run(options: ServeOptions) -> None:
@@ -69,7 +69,7 @@ def _serve(options: ServeOptions) -> None:
             say(f"serving {', '.join(models)} at {address_of(listening)}")
 
         app = make_app(models, options, is_local=is_local, started=announce)
-        serve(app, listening, options)
+        serve(app, listening, options.drain_seconds)
 
 
 def _models(options: ServeOptions) -> dict[str, Trained]:

@@ -19,9 +19,19 @@ from charrnn.options.ranges import (
     UNKNOWN,
     WEIGHTS,
     Models,
+    Range,
     require,
 )
 from charrnn.options.sampling import ENGINE, PRECISION
+
+MODELS = Range(
+    lambda value: all(
+        isinstance(path, str) and path
+        for paths in value.values()
+        for path in (paths if isinstance(paths, list) and paths else [paths])
+    ),
+    "takes a path for each name, or a list of paths for an ensemble",
+)
 
 
 @dataclass(kw_only=True)
@@ -30,7 +40,7 @@ class ServeOptions:
 
     checkpoint: Models
     weights: Annotated[list[float] | None, WEIGHTS]
-    models: dict | None  # name -> path, or paths of an ensemble
+    models: Annotated[dict | None, MODELS]
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
@@ -57,11 +67,3 @@ class ServeOptions:
             self.weights,
             "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
         )
-        for name, paths in (self.models or {}).items():
-            for path in paths if isinstance(paths, list) and paths else [paths]:
-                require(
-                    isinstance(path, str) and path != "",
-                    f"models.{name}",
-                    path,
-                    "takes a path, or a list of paths for an ensemble",
-                )

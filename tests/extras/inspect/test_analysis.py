@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.extras.inspect import activations, correlation, distance
+from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.passage_report import report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -61,9 +61,6 @@ def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict)
         else:
             new = (h - gates["z"] * before) / (1 - gates["z"])
             assert (np.abs(new) <= 1 + 1e-3).all()
-    some = activations.gates(model, ids, trace.hidden, every=3)
-    for gate, values in some[2].items():
-        np.testing.assert_allclose(values, found[2][gate][::3], atol=1e-6)
     shares = report(model, ids)["gates"][1]
     for gate, values in found[1].items():
         expected = np.stack([values < 0.1, values > 0.9]).mean(1).T
@@ -107,13 +104,13 @@ def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
 @pytest.mark.parametrize("length", [2, 3, len(TEXT)])
 def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int) -> None:
     model, text = counted(), TEXT[:length]
-    ids, places = ids_of(model, text), distance.windows(length)
+    ids, places = ids_of(model, text), activations.windows(length)
     assert (places[0, 0], places[-1, -1]) == (0, length - 1)
     found = report(replace(model, counts=None), ids, model.counts)["distance"]
     for counts in ("network", "counts"):
         which = {"network": "none", "counts": "only"}[counts]
         alone = [Model(model).losses(text[row[0] : row[-1] + 1], counts=which) for row in places]
-        expected = distance.by_distance(np.mean(alone, 0))
+        expected = activations.by_distance(np.mean(alone, 0))
         np.testing.assert_allclose(found[counts], expected, atol=1e-3)
         assert [b[0] for b in expected[1:]] == [b[1] + 1 for b in expected[:-1]]
         assert (expected[0][0], expected[-1][1]) == (1, len(alone[0]))

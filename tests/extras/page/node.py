@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import charrnn
-from charrnn.extras.page.packing import EXACT, Precision, packed
+from charrnn.extras.page.packing import packed
 from charrnn.extras.page.single_file import joined
 from charrnn.models.trained import TrainedModel
 
@@ -40,7 +40,7 @@ def run(script: str, *modules: Path, given: Any = None) -> Any:
     return json.loads(done.stdout)
 
 
-def with_sampler(model: TrainedModel, script: str, precision: Precision = EXACT) -> Any:
+def with_sampler(model: TrainedModel, script: str, bits: int = 32) -> Any:
     """What the body of a function returns that sees `sampler`, one of this model."""
     made = "const sampler = new module_sampler.Sampler(given);"
-    return run(made + script, NETWORK / "sampler.js", given=packed(model, precision))
+    return run(made + script, NETWORK / "sampler.js", given=packed(model, bits))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.page.packing import EXACT, INT8, Precision, packed, page_kinds, rounded
+from charrnn.extras.page.packing import packed, page_kinds
+from charrnn.generation.weights import quantized
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -56,7 +57,7 @@ REFUSED = [
 ]
 
 
-def generate(model: TrainedModel, *asked: dict[str, Any], precision: Precision = EXACT) -> Any:
+def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any:
     """The texts that the page's network writes; in JavaScript large seeds are BigInts."""
     each = [
         json.dumps({"length": 300, "seed": 3, **one}).replace(
@@ -67,7 +68,7 @@ def generate(model: TrainedModel, *asked: dict[str, Any], precision: Precision =
     return with_sampler(
         model,
         f"return [{', '.join(each)}].map((asked) => sampler.generate(asked));",
-        precision,
+        bits,
     )
 
 
@@ -82,7 +83,7 @@ def test_the_same_seed_gives_the_same_text(kind: str) -> None:
         """return given.map((packed) =>
           new module_sampler.Sampler(packed).generate({ length: 300, seed: 3 }));""",
         NETWORK / "sampler.js",
-        given=[packed(model, EXACT) for model in models],
+        given=[packed(model, 32) for model in models],
     )
     for stack, model, text in zip(STACKS, models, found, strict=True):
         assert text == expected(model, {})[0], stack
@@ -116,20 +117,20 @@ def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:
         assert part in message
 
 
-@pytest.mark.parametrize("precision", [EXACT, INT8])
-def test_rounded_weights_are_those_of_the_rounded_model(precision: Precision) -> None:
+@pytest.mark.parametrize("bits", [32, 8])
+def test_rounded_weights_are_those_of_the_rounded_model(bits: int) -> None:
     model = trained_model(batchnorm=True)
-    same = rounded(model, precision)
-    assert generate(model, {}, precision=precision) == expected(same, {})
+    same = quantized(model) if bits == 8 else model
+    assert generate(model, {}, bits=bits) == expected(same, {})
     for name, weight in model.weights.items():
-        worst = np.abs(weight).max() / 254 if precision.bits == 8 else 1e-3 * np.abs(weight).max()
+        worst = np.abs(weight).max() / 254 if bits == 8 else 1e-3 * np.abs(weight).max()
         assert np.abs(same.weights[name] - weight).max() <= worst * 1.001
     assert (same.weights["decoder.bias"] == model.weights["decoder.bias"]).all()
 
 
 def test_without_webassembly() -> None:
     model = trained_model("lstm", hidden_size=40)
-    packed_model = packed(model, EXACT)
+    packed_model = packed(model, 32)
     found = run(
         "const { WebAssembly } = globalThis;"
         "const text = () => new module_sampler.Sampler(given).generate({ length: 300, seed: 3 });"

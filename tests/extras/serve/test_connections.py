@@ -68,20 +68,18 @@ def test_requests_under_way_do_not(models: Path) -> None:
         until(lambda: httpx.get(f"{server.url}/health").status_code == 200)
 
 
-def test_a_request_has_its_time_to_arrive(models: Path) -> None:
-    checkpoint = f"checkpoint={models}/main.safetensors"
-    with serving(checkpoint, "max_seconds=1") as server:
-        with ExitStack() as stack:
-            idle = [stack.enter_context(server.connected(begun)) for begun in UNFINISHED]
-            again = stack.enter_context(server.connected(HEALTH))
-            assert again.recv(1000).startswith(b"HTTP/1.1 200")
-            again.sendall(HEALTH[:20])  # the second request on a connection
-            assert idle[1].recv(12) == b"HTTP/1.1 408"
-            until(lambda: all(map(is_closed, [idle[0], *idle[2:], again])))
-        with server.connected() as slow:  # in time, although in pieces
+def test_a_request_may_come_in_pieces_and_on_a_connection_before(models: Path) -> None:
+    with (
+        serving(f"checkpoint={models}/main.safetensors") as server,
+        server.connected() as slow,
+    ):
+        for _ in range(2):
             for place in range(len(HEALTH)):
                 slow.sendall(HEALTH[place : place + 1])
-            assert slow.recv(12) == b"HTTP/1.1 200"
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += slow.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])

@@ -48,28 +48,21 @@ def test_every_option_does_as_the_sampler_does(client: openai.OpenAI) -> None:
         "dry_base": 1.5, "logit_bias": {"a": 2, "xy": -3},
     }  # fmt: skip
     answer = client.completions.create(
-        model="main", prompt=["A", "", "b c"], n=2, max_tokens=100, stop=["zz", "e"], echo=True,
+        model="main", prompt=["b c"], n=4, max_tokens=100, stop=["qq0", "e"], echo=True,
         extra_body=own, **how,
     )  # fmt: skip
-    expected = [
-        prompt + text
-        for prompt in ("A", "", "b c")
-        for text in MODEL.generate(
-            100, prompt, num_samples=2, until="e", engine="numpy", **how, **own
-        )
-    ]
-    assert [choice.text for choice in answer.choices] == expected
-    assert [choice.index for choice in answer.choices] == list(range(6))
+    texts = MODEL.generate(100, "b c", num_samples=4, until="e", engine="numpy", **how, **own)
+    assert [choice.text for choice in answer.choices] == [f"b c{text}" for text in texts]
+    assert [choice.index for choice in answer.choices] == list(range(4))
     assert "stop" in {choice.finish_reason for choice in answer.choices}
 
 
 def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
-    texts, finishes, usage = ["", "", ""], [None, None, None], None
+    texts, finishes = ["", "", ""], list[str | None]([None, None, None])
     for event in client.completions.create(
         model="main", prompt="Hm: ", n=3, max_tokens=500, seed=5, stop="q", stream=True,
         stream_options={"include_usage": True}, logprobs=2,
     ):  # fmt: skip
-        usage = event.usage or usage
         for choice in event.choices:
             texts[choice.index] += choice.text
             assert choice.logprobs is not None
@@ -80,8 +73,6 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
     )
     assert texts == expected
     assert finishes == ["stop" if len(text) < 500 else "length" for text in texts]
-    assert usage is not None
-    assert usage.completion_tokens == sum(map(len, texts))
 
 
 def scores_of(text: str) -> list[list[float]]:
@@ -140,7 +131,7 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     ("param", "wrong"),
     [
-        ("prompt", {"prompt": []}), ("prompt", {"prompt": [1, 2]}),
+        ("prompt", {"prompt": []}), ("prompt", {"prompt": ["a", "b"]}),
         ("temperature", {"temperature": -1}), ("temperature", {"temperature": HUGE}),
         ("top_p", {"top_p": 0}), ("n", {"n": 65}), ("max_tokens", {"max_tokens": 10_001}),
         ("stop", {"stop": [""]}), ("stop", {"stop": ["a"] * 17}),
