@@ -13,6 +13,7 @@ can be carried from one to the next (torch-rnn's DataLoader.lua cuts the text so
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -67,6 +68,15 @@ class EncodedText:
             for start in starts:
                 digest.update(ids[start : start + BLOCK].astype(np.uint32).data)
         return digest.hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Where it lies, and what it is, by which `same_training_data` finds it again."""
+        return {
+            "input_h5": str(self.path.resolve()),
+            "input_json": str(self.json_path.resolve()),
+            "fingerprint": self.fingerprint,
+        }
 
     def unread(self, split: str) -> SplitIds:
         """The ids of a split, read piece by piece.
@@ -162,6 +172,18 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
     if not isinstance(h5, str) or not isinstance(json, str):
         raise InputError("the model does not say what it was trained on")
     return open_data(Path(h5), Path(json))
+
+
+def same_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
+    """The data that a model was trained on, if it is still what it was.
+
+    Whoever made a model chose the places that it names. Only what has the fingerprint that the
+    model holds is taken, and who knows that of a text has the text.
+    """
+    with contextlib.suppress(InputError):
+        if (data := training_data(facts)).fingerprint == facts.get("fingerprint"):
+            return data
+    return None
 
 
 def _split(file: h5py.File, name: str, h5: Path) -> FileIds:

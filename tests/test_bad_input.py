@@ -69,6 +69,12 @@ BAD = {
     "train data.input_txt=-": "charrnn preprocess",
     "preprocess input_txt=utf-16.txt": "encoding=utf-16",
     "train data.corpus=tinyshakespeare": "did you mean tiny_shakespeare?",
+    f"train {PAIR} data.background=missing.txt": "missing.txt: no such file",
+    f"train {PAIR} 'data.background=no texts'": "no texts: no *.txt below this folder",
+    f"train {PAIR} data.background=[good.txt,empty.txt]": "empty.txt: the text is empty",
+    f"train {PAIR} data.background=pipe": "pipe: is no regular file",
+    f"train {PAIR} data.background=binary.txt": "binary.txt: not utf-8 at byte 17",
+    f"train {PAIR} data.background=[]": "data.background=[]: takes a path",
     # HDF5 and JSON
     "train data.input_h5=pipe data.input_json=good.json": "pipe: is no regular file",
     "train data.input_h5=good.h5 data.input_json=pipe": "pipe: is no regular file",

@@ -39,6 +39,8 @@ from charrnn.options.training import DataNode, TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs.recorded_config import MISSING, Config, found, leaves, plain, put
 from charrnn.runs.spec import RunSpec
+from charrnn.text.corpora import CORPORA
+from charrnn.text.sources import names_of
 from charrnn.training.checkpoints import LAST
 
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
@@ -245,11 +247,13 @@ def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> No
 def absolute(config: TrainOptions) -> TrainOptions:
     """The config with its paths absolute, so that a resume may stand in any folder."""
     data, texts, start = config.data, config.data.input_txt, config.init_from
+    others = None if data.background is None else names_of(data.background)
     data = replace(
         data,
         input_txt=[*map(os.path.abspath, texts)] if isinstance(texts, list) else _absolute(texts),
         input_h5=_absolute(data.input_h5),
         input_json=_absolute(data.input_json),
+        background=None if others is None else [*map(_absolute_or_corpus, others)],
     )
     # outputs/latest will be another run once this one has begun
     start = None if start is None else os.path.realpath(start)
@@ -258,6 +262,10 @@ def absolute(config: TrainOptions) -> TrainOptions:
 
 def _absolute(path: str | None) -> str | None:
     return None if path is None else os.path.abspath(path)
+
+
+def _absolute_or_corpus(name: str) -> str:
+    return name if name in CORPORA else os.path.abspath(name)
 
 
 def _with_one_text(config: TrainOptions, given: Collection[str]) -> TrainOptions:
@@ -302,13 +310,16 @@ def _is_unfinished(folder: Path, now: Config) -> bool:
 def is_same_run(now: Config, recorded: Config) -> bool:
     """Whether a recorded config is what `now` would become.
 
-    What is automatic or null in `now` was decided at the recorded run's start.
+    What is automatic or null in `now` was decided at the recorded run's start, but for what a run
+    begins with: null is nothing there.
     """
     for group in ("callbacks", "logger"):
         nodes = recorded.get(group)
         if not isinstance(nodes, dict) or not nodes.keys() <= now[group].keys():
             return False
     return all(
-        key in ("resume", "trust") or value in (None, "auto") or found(recorded, key) == value
+        key in ("resume", "trust")
+        or found(recorded, key) == value
+        or (value in (None, "auto") and key not in ("init_from", "data.background"))
         for key, value in leaves(now)
     )

@@ -45,7 +45,7 @@ COMPILED_PREFIX = "_orig_mod."  # of what torch.compile wraps
 # what is read of a run before Lightning goes on with it; the rest is Lightning's to check
 _OF_A_RUN = {"optimizer_states": list, "loops": dict, "global_step": int}
 _OF_A_RUNS_ENTRY = {"config": dict, "fingerprint": str, "finished": bool, "sizes": list,
-                    "ranks": list, "best": dict}  # fmt: skip
+                    "earlier": dict, "ranks": list, "best": dict}  # fmt: skip
 _GROUPS = ("data", "model", "trainer", "optimizer", "schedule", "callbacks", "logger")
 
 _SEAL = b"sha256:"

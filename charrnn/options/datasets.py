@@ -87,6 +87,7 @@ class DataOptions(SplitOptions, SourceOptions):
     PREFIX: ClassVar[str] = "data."
 
     corpus: Annotated[str | None, FIXED] = None
+    background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
     shuffle: Annotated[bool, FIXED] = True
@@ -101,6 +102,7 @@ class DataOptions(SplitOptions, SourceOptions):
         )
         SourceOptions.__post_init__(self)
         super().__post_init__()
+        _require_paths("data.background", self.background)
 
 
 def _require_paths(option: str, value: Any) -> None:

@@ -37,6 +37,8 @@ def introduce(
             f"{short_path(str(run.config.init_from))}, {initial.new} new, {initial.unused} of that "
             f"model's not used"
         )
+        if data.earlier is None and not data.background.names:
+            say("  the text of that model is gone, or another by now, and is not counted here")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
             f"little text ({sizes['train']} characters to train on): data.batch_size is "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shown
+from charrnn.options.ranges import require
 from charrnn.runs import budget, hardware, world
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
@@ -55,6 +56,27 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
         raise InputError(
             f"trainer.max_steps={total}: {run.checkpoint} is at step {run.step} already; "
             f"a resume can only go on"
+        )
+
+
+def check_background(run: RunSpec, data: TextDataModule) -> None:
+    """Refuse other texts that cannot be read, or that nothing but a record names.
+
+    Somebody else may have made it, to have a text of yours counted into a model. A checkpoint
+    holds the fingerprint of what it names, and who knows that of a text has the text.
+
+    Raises:
+        InputError: names the file or the option.
+    """
+    names, is_again = run.config.data.background, run.source is not None
+    if is_again and run.entry is None and names and "data.background" not in run.given:
+        why = f"nothing but the record of {run.source} names it; give it again, or trust=true"
+        require(run.config.trust, "data.background", names, why)
+    fingerprint = data.background.fingerprint
+    if run.entry is not None and run.entry.get("background") != fingerprint:
+        raise InputError(
+            f"data.background={shown(names)}: is not what {run.checkpoint} counted; bring it back "
+            f"to resume"
         )
 
 

@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
 from charrnn.cpu import keep_freed_memory
+from charrnn.data import same_training_data
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
@@ -157,9 +158,14 @@ def read_inputs(run: RunSpec) -> Inputs:
     h5, json = data.files
     data.files = (Path(h5).resolve(), Path(json).resolve())
     data.setup()
-    initial = None
-    if config.init_from is not None and run.checkpoint is None:
-        initial = read_model(config.init_from)
+    preflight.check_background(run, data)
+    if config.init_from is None:
+        return Inputs(data)
+    if run.entry is not None:
+        data.earlier = same_training_data(run.entry["earlier"])
+        return Inputs(data)
+    initial = read_model(config.init_from)
+    data.earlier = same_training_data(initial.facts)
     return Inputs(data, initial)
 
 
@@ -239,6 +245,8 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
     entry = {
         "config": config.plain(),
         "fingerprint": data.encoded.fingerprint,
+        "background": data.background.fingerprint,
+        "earlier": {} if data.earlier is None else data.earlier.facts,
         "sizes": [streams.batch_size, streams.seq_length],
     }
     every = definite(config.checkpoint_every)

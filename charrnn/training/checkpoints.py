@@ -136,8 +136,9 @@ class RunCheckpoints(Checkpoint):
                 # what the checkpoint holds as the model may be an average of the weights
                 model = checkpoint.read_model(self.folder / BEST)
                 counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
-                counts = next((c.decide_for_model() for c in counting), None)
-                model_file.save(self.run.folder / MODEL, replace(model, counts=counts))
+                counts, facts = next((c.decide_for_model() for c in counting), (None, {}))
+                model = replace(model, counts=counts, facts={**model.facts, **facts})
+                model_file.save(self.run.folder / MODEL, model)
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)

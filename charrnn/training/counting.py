@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from charrnn.background import without_passages_of
 from charrnn.counts.mixing import ALONE, Counts, fit_weights, mixed
 from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
-from charrnn.data import SplitIds
+from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import part_loss
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
@@ -51,6 +52,7 @@ class _Counted(NamedTuple):
         ids: (P + 1,), the beginning of the validation split.
         log_p: (P, V), of each character but the first.
         lengths: (P,), of the longest context that the counts have before each.
+        facts: what was counted, for the model file.
     """
 
     table: CountTable
@@ -59,6 +61,7 @@ class _Counted(NamedTuple):
     ids: npt.NDArray[Any]
     log_p: npt.NDArray[np.float16]
     lengths: npt.NDArray[Any]
+    facts: dict[str, Any]
 
 
 class CharacterCounts(L.Callback):
@@ -68,10 +71,14 @@ class CharacterCounts(L.Callback):
     best; that loss is reported as val/loss_with_counts. Where it is lower than the network's own,
     the run's model file holds the counts. Training, best.ckpt and last.ckpt know nothing of them.
 
+    Other texts (`TextDataModule.background`) are counted before the training text, in the same
+    table, where the validation split is predicted better with them than without.
+
     Args:
         context: the most characters that a count looks back; how many of them are best is seen
             on the validation split.
-        characters: of a longer text no more than so many are counted, from its beginning; 0: none.
+        characters: no more than so many are counted: of the training text those at its beginning,
+            and of other texts what is left then; 0: none.
     """
 
     def __init__(
@@ -98,13 +105,14 @@ class CharacterCounts(L.Callback):
                 end = "so short a text is its counts" if is_short else "the model has both"
             say(f"val/loss of the network {network}, of counts {counts}, of both {both}: {end}")
 
-    def decide_for_model(self) -> Counts | None:
+    def decide_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
         """Decide what the model file holds beside the network whose validation was the last.
 
-        Its counts where they help, else none. The end of the training tells its losses.
+        Its counts where they help, else none, and what was counted. The end of the training tells
+        its losses.
         """
         self._of_model = self.losses
-        return self.counts
+        return self.counts, self._counted.facts if self.counts and self._counted else {}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
@@ -117,9 +125,7 @@ class CharacterCounts(L.Callback):
             return
         if self._counted is None:
             began = time.perf_counter()
-            train = data.split("train")
-            assert train is not None
-            self._counted = self._count(train, text.ids, size)
+            self._counted = self._count(data, text.ids, size)
             for callback in trainer.callbacks:
                 if isinstance(callback, TrainingLog):
                     callback.pause(time.perf_counter() - began)
@@ -128,24 +134,43 @@ class CharacterCounts(L.Callback):
         if trainer.world_size == 1:
             pl_module.validation_logits = self._logits
 
-    def _count(self, train: SplitIds, val: SplitIds, vocabulary_size: int) -> _Counted:
-        """Count the training split, of a longer one the beginning, which is said."""
+    def _count(self, data: TextDataModule, val: SplitIds, vocabulary_size: int) -> _Counted:
+        """Count the training split, of a long one the beginning, and the background if it helps."""
+        train = data.encoded.unread("train")
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         # in little room: 64 bits a character are most of what counting would take
         small = np.min_scalar_type(vocabulary_size - 1)
         ids, held_out = train[: self.characters].astype(small), val[:MOST].astype(small)
         table, loss = best_context(ids, held_out, vocabulary_size, self.context)
+        facts: dict[str, Any] = {"counted": len(ids)}
+        other = self._background(data, self.characters - len(ids)).astype(small)
+        if len(other):
+            together = np.concatenate([other, ids])
+            larger, lower = best_context(together, held_out, vocabulary_size, self.context)
+            what = "is counted too" if lower < loss else "does not help and is left out"
+            losses = f"val/loss of counts {lower:.4f} with it, {loss:.4f} without"
+            say(f"counts: other text of {len(other):,} characters {what}: {losses}")
+            if lower < loss:
+                table, loss = larger, lower
+                facts |= {"background": str(data.background), "background_counted": len(other)}
         held_out = held_out[: _ROOM // vocabulary_size + 1]
         p, lengths, _ = table.read(held_out[None, :-1], table.beginning(1))
         log_p = np.log(p[0]).astype(np.float16)
-        return _Counted(table, loss, len(train) < _SHORT, held_out, log_p, lengths[0])
+        return _Counted(table, loss, len(train) < _SHORT, held_out, log_p, lengths[0], facts)
+
+    def _background(self, data: TextDataModule, most: int) -> Ids:
+        """The ids (n,) of the background, n <= `most`, without what is held out of the text."""
+        ids = data.background.ids(most)
+        for split in ("val", "test") if len(ids) else ():
+            ids = without_passages_of(data.encoded.unread(split)[: self.characters], ids)
+        return ids
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         logits, self._logits, pl_module.validation_logits = self._logits, None, None
         if logits is None or self._counted is None:
             return
-        table, of_counts, is_short, ids, log_p, lengths = self._counted
+        table, of_counts, is_short, ids, log_p, lengths, _ = self._counted
         if trainer.world_size > 1:  # each process has scored its part; the weights are of all
             with torch.autocast(pl_module.device.type, enabled=False):
                 part_loss(pl_module.network, ids, 0, 1, logits=logits)

@@ -19,12 +19,14 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from charrnn.background import Background
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_sizes, open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
 from charrnn.text import primer
 from charrnn.text.preprocessing import prepare
+from charrnn.text.sources import names_of
 from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
@@ -53,6 +55,7 @@ class TextDataModule(L.LightningDataModule):
 
     Attributes:
         beside_the_text: whether it may be preprocessed beside the text, or in the cache only.
+        earlier: the text of the model that training starts from, which is counted too.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class TextDataModule(L.LightningDataModule):
         self.shuffle = self.options.shuffle
         self.seed = seed
         self.beside_the_text = True
+        self.earlier: EncodedText | None = None
         self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
@@ -119,8 +123,7 @@ class TextDataModule(L.LightningDataModule):
     def facts(self) -> dict[str, Any]:
         """Where the data lies and how it was read, for whoever evaluates a model of it."""
         return {
-            "input_h5": str(self.encoded.path.resolve()),
-            "input_json": str(self.encoded.json_path.resolve()),
+            **self.encoded.facts,
             "encoding": self.options.encoding,
             "streams": self.streams.batch_size,
             "window": self.streams.seq_length,
@@ -135,6 +138,13 @@ class TextDataModule(L.LightningDataModule):
                 text = self.vocabulary.decode(ids[primer.middle(len(ids))].tolist())
                 return primer.passage(text)
         return ""
+
+    @property
+    def background(self) -> Background:
+        """The texts that are counted beside this one."""
+        names = names_of(self.options.background or [])
+        encoding = "bytes" if self.vocabulary.is_bytes else self.options.encoding
+        return Background(names, encoding, self.vocabulary, self.earlier)
 
     def split(self, name: str) -> SplitIds | None:
         """The ids of a split, if it has the two characters that a loss needs."""
@@ -160,7 +170,7 @@ class TextDataModule(L.LightningDataModule):
 
     def __getstate__(self) -> dict[str, Any]:
         # an open file does not go to another process, which opens it again in `setup`
-        return {**self.__dict__, "_encoded": None}
+        return {**self.__dict__, "_encoded": None, "earlier": None}
 
     def _whole(self, name: str) -> WholeText | list[Any]:
         ids = self.split(name)

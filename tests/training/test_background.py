@@ -1,0 +1,211 @@
+"""Other texts counted beside the training text: which, how many, when, and whose."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+from charrnn.background import PASSAGE, Background, without_passages_of
+from charrnn.cli.resuming import is_same_run
+from charrnn.counts.passages import count
+from charrnn.data import open_data, same_training_data
+from charrnn.models import model_file
+from charrnn.text.vocabulary import Vocabulary
+from tests.attacks.stranger import tampered
+from tests.small_runs import Train, metrics
+
+OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
+LETTERS = "abcdefghij "
+
+
+def words(count: int, seed: int) -> str:
+    """Some of two hundred words, of which a short text does not have each often."""
+    draws, language = random.Random(seed), random.Random(0)
+    words = ["".join(language.choices(LETTERS[:-1], k=6)) for _ in range(200)]
+    return " ".join(draws.choices(words, k=count))
+
+
+@pytest.fixture
+def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A short text, a long one of the same words with other characters in it, and noise."""
+    monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
+    (workplace / "corpus.txt").write_text(words(400, 1), encoding="utf-8")
+    (workplace / "other.txt").write_text(f"Ä{words(5000, 2)}Ö", encoding="utf-8")
+    noise = random.Random(3).choices(LETTERS, k=9000)
+    (workplace / "noise.txt").write_text("".join(noise))
+    return workplace
+
+
+def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """The table of a run's model, what it says of that, and the table by its definition."""
+    trained = model_file.load(run / "model.safetensors")
+    assert trained.counts is not None
+    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    names = str(trained.facts.get("background", "")).split(", ")
+    text = "".join(Path(name).read_text("utf-8") for name in names if name.endswith(".txt"))
+    other = trained.vocabulary.look_up(text)
+    other = other[other >= 0][: trained.facts.get("background_counted")]
+    ids = np.concatenate([other, data.unread("train")[:]])
+    table = count(ids, len(trained.vocabulary), trained.counts.table.context)
+    return trained.counts.table.arrays(), trained.facts, table.arrays()
+
+
+def test_counted_before_the_text_in_one_table(
+    train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The network and what is said of it alone are the same; a resume counts the same."""
+    plain = train(*OPTIONS, folder="plain")
+    options = (*OPTIONS, "callbacks.checkpoints.keep_every=10")
+    run = train("data.background=[other.txt]", *options)
+    assert "characters is counted too" in capfd.readouterr().err
+    table, facts, expected = counted(run)
+    np.testing.assert_equal(table, expected)
+    assert facts["background_counted"] == len((texts / "other.txt").read_text("utf-8")) - 2
+    before, after = metrics(plain), metrics(run)
+    assert float(after[-1].pop("val/loss_with_counts")) < float(
+        before[-1].pop("val/loss_with_counts")
+    )
+    assert before[-1] == after[-1]
+    whole = (run / "model.safetensors").read_bytes()
+    point = run / "checkpoints" / "step-10.ckpt"
+    point.rename(point.with_name("last.ckpt"))
+    train("resume=run", small=False)
+    assert (run / "model.safetensors").read_bytes() == whole
+    # but for another text, or a text that is another by now
+    capfd.readouterr()
+    train("resume=run", "data.background=noise.txt", small=False, code=2)
+    assert "data.background=" in capfd.readouterr().err
+    (texts / "other.txt").write_text("the cat")
+    train("resume=run", "trainer.max_steps=25", small=False, code=2)
+    assert "bring it back to resume" in capfd.readouterr().err
+
+
+def test_what_does_not_help_is_left_out(
+    train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = train(*OPTIONS, folder="plain")
+    run = train("data.background=noise.txt", *OPTIONS)
+    assert "does not help and is left out" in capfd.readouterr().err
+    assert (run / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+
+
+def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
+    size = len(words(400, 1))
+    own = size - 2 * int(0.1 * size)
+    limit = f"callbacks.counts.characters={own + 12_000}"
+    table, facts, expected = counted(train("data.background=other.txt", limit, *OPTIONS))
+    np.testing.assert_equal(table, expected)
+    assert (facts["counted"], facts["background_counted"]) == (own, 12_000)
+    run = train("data.background=other.txt", limit.replace(str(own + 12_000), "99"), folder="cut")
+    trained = model_file.load(run / "model.safetensors")
+    assert trained.counts is None or trained.facts["counted"] == 99
+    assert "background" not in trained.facts
+
+
+def test_what_is_held_out_of_the_text_is_not_counted() -> None:
+    """Where the background holds the text itself, or parts of it."""
+    draws = np.random.default_rng(1)
+    other, ids = draws.integers(0, 3, 300), draws.integers(0, 3, 900)
+    ids[100:200], ids[500:540], ids[850:881] = other[:100], other[200:240], other[:31]
+    shared = {tuple(other[i : i + PASSAGE]) for i in range(len(other) - PASSAGE + 1)}
+    kept = np.ones(len(ids), bool)
+    for i in range(len(ids) - PASSAGE + 1):
+        if tuple(ids[i : i + PASSAGE]) in shared:
+            kept[i : i + PASSAGE] = False
+    assert 0 < 900 - kept.sum() < 160
+    np.testing.assert_array_equal(without_passages_of(other, ids), ids[kept])
+    for few in (other[:31], other[:0]):
+        np.testing.assert_array_equal(without_passages_of(few, ids), ids)
+        np.testing.assert_array_equal(without_passages_of(other, few), few)
+
+
+def test_files_folders_globs_packed_ones_and_corpora(texts: Path) -> None:
+    """Read as a text to train on is."""
+    (texts / "folder" / "below").mkdir(parents=True)
+    (texts / "folder" / "below" / "1.txt").write_text("a mat")
+    (texts / "folder" / "2.md").write_text("the cat")
+    with gzip.open(texts / "3.txt.gz", "wt") as file:
+        file.write("sat on")
+    (texts / "cache" / "corpora").mkdir(parents=True)
+    (texts / "cache" / "corpora" / "shakespeare.txt").write_text("ROMEO: it sat")
+    vocabulary = Vocabulary(list("themasionc "))
+    names = ["folder", "folder/*.md", "3.txt.gz", "shakespeare"]
+    ids = Background(names, "utf-8", vocabulary).ids(99)
+    assert vocabulary.decode(ids) == "a matthe catsat on it sat"
+    assert vocabulary.decode(Background(names, "utf-8", vocabulary).ids(4)) == "a ma"
+    both = Background(names, "utf-8", vocabulary).fingerprint
+    assert both != Background(names[1:], "utf-8", vocabulary).fingerprint
+
+
+def test_the_text_of_the_model_that_it_starts_from(
+    train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is what the model was trained on; a resume does without the model."""
+    base = train("data.input_txt=other.txt", *OPTIONS, folder="base")
+    options = ("init_from=base", *OPTIONS, "callbacks.checkpoints.keep_every=10")
+    run = train(*options)
+    assert counted(run)[1]["background"].endswith("other.h5")
+    whole = (run / "model.safetensors").read_bytes()
+    shutil.rmtree(base)
+    point = run / "checkpoints" / "step-10.ckpt"
+    point.rename(point.with_name("last.ckpt"))
+    train("resume=run", small=False)
+    assert (run / "model.safetensors").read_bytes() == whole
+    # a model may name any place, but only what it knows the fingerprint of is read
+    facts = model_file.load(run / "model.safetensors").facts
+    assert same_training_data(facts) is not None
+    assert same_training_data({**facts, "fingerprint": "0" * 64}) is None
+    assert same_training_data({**facts, "input_h5": str(texts / "other.h5")}) is None
+    assert same_training_data({}) is None
+    for h5 in texts.glob("corpus.*5"):
+        h5.unlink()
+    capfd.readouterr()
+    train("init_from=run", "data.input_txt=noise.txt", *OPTIONS, folder="new")
+    assert "the text of that model is gone" in capfd.readouterr().err
+
+
+def test_a_record_names_no_text_that_no_checkpoint_knows(
+    train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As somebody else's could, to have it counted into a model that is given back."""
+    run = train(*OPTIONS, "trainer.max_steps=3")
+    secret = [str(texts / "other.txt")]
+    tampered(run, lambda config: config["data"].update(background=secret))
+    longer = ("resume=run", "trainer.max_steps=9")
+
+    def refused(*words: str) -> str:
+        capfd.readouterr()
+        train(*words, small=False, code=2)
+        return capfd.readouterr().err
+
+    assert "is not what" in refused(*longer)
+    shutil.rmtree(run / "checkpoints")
+    (run / "model.safetensors").unlink()
+    assert "give it again, or trust=true" in refused(*longer)
+    train(*longer, "trust=true", small=False)
+
+
+def test_with_another_background_it_is_another_run() -> None:
+    """Which resume=auto does not go on with, though it is null today."""
+    now = {"callbacks": {}, "logger": {}, "seed": None, "data": {"background": None}}
+    recorded = {**now, "seed": 3}
+    assert is_same_run(now, recorded)
+    assert not is_same_run(now, {**recorded, "data": {"background": ["other.txt"]}})
+
+
+@pytest.mark.slow
+def test_two_processes_count_as_one_does(train: Train, texts: Path) -> None:
+    options = ("data.background=other.txt", *OPTIONS)
+    runs = [train(*options, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2)]
+    tables: list[Callable[[], Any]] = [charrnn.load(run).trained.counts for run in runs]
+    assert tables[0].same_table(tables[1])
+    assert main(["evaluate", "checkpoint=of-2", "counts=only"]) == 0
