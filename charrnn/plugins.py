@@ -19,7 +19,7 @@ conf/                                 choices of the groups of `charrnn train`
 EXTRA_sample.py, sample.yaml          ``OPTIONS`` of `charrnn sample`, with more of them, and
                                       ``step(options, sampler)``, a `SampleStep` or None
 EXTRA_engines.py                      int8_engine and compiled_engine (`charrnn.generation.engines`)
-EXTRA_run_end.py, EXTRA_sweep_end.py  ``at_end(folder)``, when a run or a sweep has ended
+EXTRA_run_end.py                      ``at_end(folder)``, when a run has ended
 """
 
 from __future__ import annotations

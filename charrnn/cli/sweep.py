@@ -19,7 +19,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import open_dict, read_write
 
-from charrnn import plugins
 from charrnn.cli.explained import key_of
 from charrnn.cli.front import Line, Task, by_hydra, composing, explaining, hydra_config, options_of
 from charrnn.cli.literal import as_typed, quoted
@@ -96,8 +95,6 @@ def _tell_end(line: Line, folder: Path, whole: bool) -> None:
     own = [word for word in own if key_of(word) not in ("hydra.sweep.dir", "resume")]
     again = [*line.flags.words(), *own, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
     leaderboard.tell_end(folder, "" if whole else f"charrnn train {shlex.join(again)}")
-    for part in plugins.parts("sweep_end"):
-        part.at_end(folder)
 
 
 def _plan(line: Line) -> Plan:

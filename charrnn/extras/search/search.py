@@ -1,4 +1,4 @@
-"""``sweep=random|tpe|halving``: a study of Optuna's says which jobs there are.
+"""``sweep=random|tpe|halving``: Optuna's ask and tell behind Hydra's sweeper.
 
 study.journal    in the sweep's folder: the trials, each with the number of its job
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
@@ -21,8 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError
-from charrnn.extras.search.search_space import distribution, optuna_module
+from charrnn.errors import InputError, needing, shown
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 
 if TYPE_CHECKING:
@@ -33,6 +33,18 @@ NAME, FILE = "charrnn", "study.journal"
 PRUNED = "pruned"  # the attribute of a trial that a job ended early
 
 
+def import_optuna() -> Any:
+    """Optuna, its log reduced to warnings.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    with needing("a search (sweep=tpe and the like) needs optuna", "sweep"):
+        import optuna
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
 class StudyFile:
     """The study of a sweep's folder, made where there is none.
 
@@ -41,7 +53,7 @@ class StudyFile:
     """
 
     def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner | None = None) -> None:
-        module = optuna_module()
+        module = import_optuna()
         backend = module.storages.journal.JournalFileBackend(str(folder / FILE))
         self.storage: Any = module.storages.JournalStorage(backend)
         self.study: optuna.Study = module.create_study(
@@ -56,8 +68,8 @@ class StudyFile:
         """A trial that was begun."""
         study_id = self.storage.get_study_id_from_name(NAME)
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        made: optuna.Trial = optuna_module().Trial(self.study, trial_id)
-        return made
+        trial: optuna.Trial = import_optuna().Trial(self.study, trial_id)
+        return trial
 
 
 def search(
@@ -82,28 +94,57 @@ def search(
     overrides = {override.get_key_element(): override for override in parsed}
     space = {n: distribution(o) for n, o in overrides.items() if o.is_sweep_override()}
     _check(config, settings, space)
-    alike = [
+    fixed = [
         f"{name}={override.get_value_element_as_str()}"
         for name, override in overrides.items()
         if not override.is_sweep_override()
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    held = files.lock(folder / ".study.lock", wait=False)
-    if held is None:
+    lock = files.lock(folder / ".study.lock", wait=False)
+    if lock is None:
         raise InputError(f"{folder}: another process works on this study")
     results: list[JobReturn] = []
-    with held:
+    with lock:
         study = StudyFile(folder).study
-        while trials := _next(study, settings, space, folder):
-            words = [[*alike, *_own_words(trial, folder)] for trial in trials]
-            ended = launcher.launch(words, initial_job_idx=trials[0].number)
-            for trial, result in zip(trials, ended, strict=True):
+        while trials := _ask(study, settings, space, folder):
+            jobs = [[*fixed, *_overrides(trial, folder)] for trial in trials]
+            returned = launcher.launch(jobs, initial_job_idx=trials[0].number)
+            for trial, result in zip(trials, returned, strict=True):
                 _tell(study, trial.number, result)
-            results += ended
+            results += returned
     return results
 
 
-def _check(config: DictConfig, settings: Any, space: Any) -> None:
+def distribution(override: Override) -> BaseDistribution:
+    """What the values of an option, in Hydra's grammar, are drawn from.
+
+    Raises:
+        InputError: nothing can be drawn from it.
+    """
+    value, distributions = override.value(), import_optuna().distributions
+    step = None
+    try:
+        if isinstance(value, IntervalSweep):
+            low, high = value.start, value.end
+        elif isinstance(value, RangeSweep):
+            numbers = [*value.range()]  # without its end, as Hydra counts
+            low, high, step = min(numbers), max(numbers), abs(value.step)
+        else:
+            choices = list(override.sweep_string_iterator())
+            made: BaseDistribution = distributions.CategoricalDistribution(choices)
+            return made
+        log = "log" in value.tags
+        if isinstance(low, int) and isinstance(high, int):
+            made = distributions.IntDistribution(low, high, log, 1 if step is None else int(step))
+        else:
+            spacing = None if step is None else float(step)
+            made = distributions.FloatDistribution(float(low), float(high), log, spacing)
+        return made
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{shown(override.input_line)}: {error}") from None
+
+
+def _check(config: DictConfig, settings: Any, space: dict[str, BaseDistribution]) -> None:
     for name, admitted in (("n_trials", AT_LEAST_1), ("n_jobs", AT_LEAST_1), ("seed", SEED)):
         value, option = settings[name], f"hydra.sweeper.{name}"
         require(type(value) is int, option, value, "takes a whole number")
@@ -116,30 +157,29 @@ def _check(config: DictConfig, settings: Any, space: Any) -> None:
             "or a range(1,4)"
         )
     sampler = settings["sampler"]
-    known = {name: value for name, value in sampler.items() if not name.startswith("_")}
-    checked_options.check("hydra.sweeper.sampler", sampler["_target_"], known, {"seed"}, {})
+    arguments = {name: value for name, value in sampler.items() if not name.startswith("_")}
+    checked_options.check("hydra.sweeper.sampler", sampler["_target_"], arguments, {"seed"}, {})
 
 
-def _next(
+def _ask(
     study: optuna.Study, settings: Any, space: dict[str, BaseDistribution], folder: Path
 ) -> Sequence[optuna.trial.BaseTrial]:
-    """Trials to work on now, their numbers in a row; none when the study has all it needs."""
-    module = optuna_module()
-    for begun in study.get_trials(deepcopy=False, states=(module.trial.TrialState.RUNNING,)):
+    """Trials to work on now, numbered in a row; none when the study has all it needs."""
+    module = import_optuna()
+    for running in study.get_trials(deepcopy=False, states=(module.trial.TrialState.RUNNING,)):
         # left by a process that was ended; whoever wrote the file could let any option be set by it
         try:
             module.trial.create_trial(
-                state=begun.state, params=begun.params, distributions=dict(space)
+                state=running.state, params=running.params, distributions=dict(space)
             )
         except ValueError:
             raise InputError(
-                f"{folder / FILE}: trial {begun.number} has values that this command does not "
+                f"{folder / FILE}: trial {running.number} has values that this command does not "
                 f"search; give the search space that it was begun with, or another folder"
             ) from None
-        return [begun]
-    count = len(study.get_trials(deepcopy=False))
-    trials = []
-    for number in range(count, min(count + settings["n_jobs"], settings["n_trials"])):
+        return [running]
+    first, trials = len(study.get_trials(deepcopy=False)), []
+    for number in range(first, min(first + settings["n_jobs"], settings["n_trials"])):
         # by its number, so that an interrupted study draws what it would have drawn
         node = {"_convert_": "all", **settings["sampler"]}
         study.sampler = instantiate(node, seed=settings["seed"] + number)
@@ -147,14 +187,14 @@ def _next(
     return trials
 
 
-def _own_words(trial: optuna.trial.BaseTrial, sweep: Path) -> list[str]:
-    goes_on = ["resume=auto"] if any(sweep.glob(f"{trial.number}_*")) else []
-    return [*goes_on, *(f"{name}={value}" for name, value in trial.params.items())]
+def _overrides(trial: optuna.trial.BaseTrial, sweep: Path) -> list[str]:
+    resume = ["resume=auto"] if any(sweep.glob(f"{trial.number}_*")) else []
+    return [*resume, *(f"{name}={value}" for name, value in trial.params.items())]
 
 
 def _tell(study: optuna.Study, number: int, result: JobReturn) -> None:
     """End a trial by what came of its job."""
-    states = optuna_module().trial.TrialState
+    states = import_optuna().trial.TrialState
     if result.status != JobStatus.COMPLETED:
         study.tell(number, state=states.FAIL)
     elif PRUNED in study.get_trials(deepcopy=False)[number].user_attrs:

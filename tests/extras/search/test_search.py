@@ -33,8 +33,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from charrnn.extras.search.search import PRUNED, StudyFile
-from charrnn.extras.search.search_space import distribution
+from charrnn.extras.search.search import PRUNED, StudyFile, distribution
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
 
@@ -90,9 +89,8 @@ def test_a_space_that_is_none(written: str) -> None:
         distribution(OverridesParser.create().parse_override(written))
 
 
-def test_a_study_and_what_it_leaves(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_study_and_what_it_leaves(place: Path) -> None:
     assert main(words("sweep=tpe", "trainer.max_steps=14")) == 0
-    said = capfd.readouterr().err
     found = trials()
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4
     with open("sweep/leaderboard.csv") as file:
@@ -105,16 +103,6 @@ def test_a_study_and_what_it_leaves(place: Path, capfd: pytest.CaptureFixture[st
         assert recorded["model"]["num_layers"] == trial.params["model.num_layers"]
         assert list(trial.intermediate_values) == [1, 2]
         assert min(trial.intermediate_values.values()) == trial.value
-    assert "study: 4 trials (4 complete)\n" in said
-    if importlib.util.find_spec("matplotlib") is not None:
-        for name in ("history", "importances", "parallel_coordinates", "losses"):
-            assert (place / "sweep" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    # the best, as a command line
-    best = min(found, key=lambda trial: trial.value or 0.0)
-    typed = next(line for line in said.splitlines() if line.startswith("train with the best: "))
-    assert f"optimizer.lr={best.params['optimizer.lr']}" in typed
-    assert "data.input_txt=corpus.txt" in typed
-    assert "sweep=" not in typed
 
 
 def test_bad_trials_are_pruned(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
