@@ -170,7 +170,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
                 continue
             if "remove=RUN" in words:
                 shutil.copytree("outputs/latest", "outputs/old")
-                words = ["runs", "remove=outputs/old", "force=true"]
+                words = ["runs", "remove=outputs/old"]
             words = [word.replace("=RUN", "=outputs/latest") for word in words]
             failed.append(run(capfd, small(words)))
     assert not any(failed), "\n".join(filter(None, failed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,8 +14,6 @@ from charrnn.options.commands import RunsOptions
 from charrnn.say import printable, say, width_of
 
 OPTIONS = RunsOptions
-
-SHOWN = 10  # of the runs on a text, unless all=true
 
 
 def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
@@ -25,27 +24,25 @@ def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
 
 
 def run(options: RunsOptions) -> None:
-    """Print the table, or JSON, and write what else is asked for; or remove a run."""
+    """Print the table, or JSON, and write the CSV; or remove a run."""
     if options.remove is not None:
-        _remove(Path(options.remove), options.force)
+        _remove(options.remove)
         return
     from charrnn.files import replacing
     from charrnn.sweeps.leaderboard import leaderboard
-    from charrnn.sweeps.summary import require_known, summaries
+    from charrnn.sweeps.summary import summaries
 
     folder = Path(options.folder)
     if not folder.is_dir():
         raise InputError(f"folder={shown(folder)}: no such folder; runs lie in outputs by default")
-    found = summaries(folder)
-    if not found:
+    runs = summaries(folder)
+    if not runs:
         raise InputError(f"folder={shown(folder)}: no run lies in it")
-    require_known("sort", options.sort.removeprefix("-"), found)
-    board = leaderboard(folder, found, options.sort)
+    board = leaderboard(folder, runs, options.sort)
     if options.json:
         print(json.dumps(board.rows(), indent=1))
     else:
-        table = board.table(width_of(sys.stdout), None if options.all else SHOWN)
-        print("\n".join(map(printable, table.split("\n"))))
+        print("\n".join(map(printable, board.table(width_of(sys.stdout)).split("\n"))))
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")
@@ -53,51 +50,29 @@ def run(options: RunsOptions) -> None:
         say(line)
 
 
-def _remove(named: Path, force: bool) -> None:
+def _remove(name: str) -> None:
     """Delete the folder of a run or a sweep, and let outputs/latest lead to one that is there.
 
     Raises:
-        InputError: it is neither, a process trains in it, or nobody can be asked.
+        InputError: it is neither, or a process trains in it.
     """
-    import shutil
-
     from charrnn.files import short_path
     from charrnn.runs import folder as run_folder
     from charrnn.sweeps.summary import summaries
 
-    folder = Path(os.path.realpath(named))
+    folder = Path(os.path.realpath(name))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
-        raise InputError(f"remove={shown(named)}: is no folder of a run or a sweep")
+        raise InputError(f"remove={shown(name)}: is no folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
-        raise InputError(f"remove={shown(named)}: is where you are; change to another folder")
-    runs = summaries(folder)
-    losses = [run.loss for run in runs if run.loss is not None]
-    best = f", best loss {min(losses):.4f}" if losses else ""
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    what = f"{len(runs)} runs" if run_folder.is_sweep(folder) else "a run"
-    line = f"{short_path(folder)}: {what}{best}, {size / 1e6:,.1f} MB"
-    with contextlib.ExitStack() as held:
-        for run in runs:
-            held.enter_context(run_folder.lock(run.folder))
-        if not force and not _agreed(line):
-            return
+        raise InputError(f"remove={shown(name)}: is where you are; change to another folder")
+    with contextlib.ExitStack() as locks:
+        for run in summaries(folder):
+            locks.enter_context(run_folder.lock(run.folder))
         try:
             shutil.rmtree(folder)
         except OSError as error:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # of a date that has no other run
-    say(f"removed {line}")
+    say(f"removed {short_path(folder)}")
     run_folder.mend_latest()
-
-
-def _agreed(line: str) -> bool:
-    """Ask whether that which the line tells is to go."""
-    if not sys.stdin.isatty():
-        raise InputError(f"remove: {line}: nobody can be asked; force=true removes it")
-    say(line)
-    say("remove it for good? [y/N]")
-    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agreed:
-        say("it stays")
-    return agreed

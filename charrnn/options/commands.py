@@ -44,12 +44,7 @@ class RunsOptions:
     sort: Annotated[str, TEXT, NOT_EMPTY]
     json: bool
     csv: Annotated[str | None, PATH]
-    all: bool
     remove: Annotated[str | None, PATH]
-    force: bool
-
-    def check(self, prefix: str) -> None:
-        require(not self.force or self.remove is not None, "force", "true", "needs remove=FOLDER")
 
 
 @dataclass

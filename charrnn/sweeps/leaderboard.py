@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import shlex
 import statistics
 import sys
@@ -15,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import metrics_csv
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, did_you_mean, shown
 from charrnn.files import replacing, short_path
+from charrnn.runs.recorded_config import leaves
 from charrnn.say import duration, say, short_numbers, width_of
 from charrnn.sweeps.summary import Summary, summaries
 
 COLUMNS = ("val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
 _FORMATS = {"val/loss": "{:.4f}", "parameters": "{:,}", "characters_per_second": "{:,}"}
 _HEADINGS = {"seconds": "time", "characters_per_second": "characters/s"}
-# the first that a narrow terminal does without
-_LEAST_NEEDED = ("characters_per_second", "steps", "parameters", "step", "seconds")
+# what a narrow terminal does without, the first of them first
+_OPTIONAL = ("characters_per_second", "steps", "parameters", "step", "seconds")
 # which text it was, which stands over a table; and how often a run was interrupted
 _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
@@ -36,7 +36,6 @@ class Leaderboard:
 
     Attributes:
         folder: in which they lie; their names are told from there.
-        options: those that were given to some of the runs, and are not alike in all.
     """
 
     folder: Path
@@ -50,6 +49,7 @@ class Leaderboard:
 
     @property
     def options(self) -> list[str]:
+        """Those that were given to some of the runs, and are not alike in all."""
         names = dict.fromkeys(name for run in self.runs for name in run.options)
         return [
             name
@@ -65,13 +65,13 @@ class Leaderboard:
         return [Leaderboard(self.folder, runs) for runs in groups.values()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each run: its folder, its numbers, those of its seeds, what differs."""
-        options, of_seeds = self.options, self._losses_of_seeds()
+        """A row for each run: its name, its numbers, those of its seeds, what differs."""
+        options, seeds = self.options, self._seeds()
         return [
             {
                 "run": os.path.relpath(run.folder, self.folder),
                 **{name: run.value(name) for name in COLUMNS},
-                **_statistics(of_seeds[run.but_for_the_seed]),
+                **_statistics(seeds[run.config_without_seed]),
                 "text": run.text,
                 **{name: run.value(name) for name in options},
             }
@@ -87,78 +87,58 @@ class Leaderboard:
         writer.writerows(rows)
         return content.getvalue()
 
-    def table(self, width: int | None = None, most: int | None = None) -> str:
+    def table(self, width: int | None = None) -> str:
         """For a person: a table for each text.
 
         Args:
-            width: of the terminal; what is least needed is left out until a table fits.
-            most: runs of each text.
+            width: of the terminal; columns are left out until a table fits.
         """
         boards = self.by_text()
-        tables = [board._table(width, most) for board in boards]
-        if len(boards) > 1:
-            names = [f"{b.runs[0].text}, {_count(len(b.runs), 'run')}" for b in boards]
-            tables = [f"{name}\n{table}" for name, table in zip(names, tables, strict=True)]
-        return "\n\n".join(tables)
+        headings = [f"{board.runs[0].text}:\n" if len(boards) > 1 else "" for board in boards]
+        return "\n\n".join(h + b._table(width) for h, b in zip(headings, boards, strict=True))
 
-    def _table(self, width: int | None, most: int | None) -> str:
-        names = {name: _HEADINGS.get(name, name) for name in ("run", *COLUMNS, *self.options)}
-        rows = [{name: _cell(name, row[name]) for name in names} for row in self.rows()[:most]]
-        columns = {name: (names[name], *(row[name] for row in rows)) for name in names}
-        if width is not None and _breadth(columns) > width:
-            # jobs of a sweep are told by their numbers, since their options follow
-            columns["run"] = tuple(
-                re.sub(r"((?:^|/)[0-9]+_).+", r"\1…", run) for run in columns["run"]
-            )
-        left_out = []
-        for name in [*_LEAST_NEEDED, *reversed(self.options)]:
-            if width is None or _breadth(columns) <= width:
-                break
-            left_out.append(names[name])
-            del columns[name]
-        widths = [max(map(len, column)) for column in columns.values()]
+    def _table(self, width: int | None) -> str:
+        rows = self.rows()
+        columns = {
+            name: [_HEADINGS.get(name, name), *(_cell(name, row[name]) for row in rows)]
+            for name in ("run", *COLUMNS, *self.options)
+        }
+        widths = {name: max(map(len, cells)) for name, cells in columns.items()}
+        for name in (*_OPTIONAL, *reversed(self.options)):
+            if width is not None and sum(widths.values()) + 2 * (len(widths) - 1) > width:
+                del columns[name], widths[name]
         lines = [
-            "  ".join(cell.rjust(room) for cell, room in zip(line, widths, strict=True))
+            "  ".join(cell.rjust(widths[name]) for name, cell in zip(columns, line, strict=True))
             for line in zip(*columns.values(), strict=True)
         ]
-        notes = self._over_seeds()
-        if most is not None and len(self.runs) > most:
-            notes.append(f"{len(self.runs) - most} more: all=true shows them")
-        if left_out:
-            notes.append(f"left out for want of room: {', '.join(left_out)}; json=true has them")
-        return "\n".join([*lines, *notes])
+        return "\n".join([*lines, *self._lines_over_seeds()])
 
     def remarks(self) -> list[str]:
-        """For each text where its files are, and the command that samples from the best run."""
+        """For each text the command that samples from the best run."""
         lines, boards = [], self.by_text()
         for board in boards:
-            of = f" on {board.runs[0].text}" if len(boards) > 1 else ""
-            if files := next((run.files for run in board.runs if run.files), ()):
-                lines.append(f"ids{of}: {' and '.join(short_path(path) for path in files)}")
             if board.best is not None:
+                of_text = f" on {board.best.text}" if len(boards) > 1 else ""
                 path = shlex.quote(short_path(board.best.folder))
-                lines.append(f"sample from the best{of}: charrnn sample checkpoint={path}")
+                lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         return lines
 
-    def _losses_of_seeds(self) -> dict[str, list[float]]:
-        """The losses of runs that differ in their seed alone."""
-        losses: dict[str, list[float]] = {run.but_for_the_seed: [] for run in self.runs}
+    def _seeds(self) -> dict[str, list[Summary]]:
+        """The runs that differ in their seed alone."""
+        groups: dict[str, list[Summary]] = {}
         for run in self.runs:
-            if run.loss is not None:
-                losses[run.but_for_the_seed].append(run.loss)
-        return losses
+            groups.setdefault(run.config_without_seed, []).append(run)
+        return groups
 
-    def _over_seeds(self) -> list[str]:
+    def _lines_over_seeds(self) -> list[str]:
         lines, options = [], [name for name in self.options if name != "seed"]
-        for alike, losses in self._losses_of_seeds().items():
-            runs = [run for run in self.runs if run.but_for_the_seed == alike]
-            seeds = sorted({str(run.value("seed")) for run in runs})
-            if len(losses) > 1 and len(seeds) > 1:
-                found = _statistics(losses)
+        for runs in self._seeds().values():
+            numbers, seeds = _statistics(runs), sorted({str(run.value("seed")) for run in runs})
+            if numbers["seeds"] > 1 and len(seeds) > 1:
+                given = (short_numbers(f", {name}={runs[0].value(name)}") for name in options)
                 lines.append(
-                    f"{_count(len(seeds), 'seed')} ({', '.join(seeds)}): mean {found['mean']:.4f}, "
-                    f"deviation {found['deviation']:.4f}"
-                    + "".join(f", {short_numbers(f'{n}={runs[0].value(n)}')}" for n in options)
+                    f"{len(seeds)} seeds ({', '.join(seeds)}): mean {numbers['mean']:.4f}, "
+                    f"deviation {numbers['deviation']:.4f}{''.join(given)}"
                 )
         return lines
 
@@ -168,24 +148,29 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -
 
     Args:
         sort: a column or an option; with a minus before it, from the highest to the lowest.
+
+    Raises:
+        InputError: no run has it.
     """
     name = sort.removeprefix("-")
     have = [run for run in runs if run.value(name) is not None]
     lack = [run for run in runs if run.value(name) is None]
+    if runs and not have and name not in COLUMNS:
+        names = {key for run in runs for key in (*COLUMNS, *run.options)}
+        names |= {key for run in runs for key, _ in leaves(run.config)}
+        if name not in names:
+            raise InputError(f"sort={shown(name)}: no run has it{did_you_mean(name, names)}")
     have.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))
     return Leaderboard(folder, [*have, *lack])
 
 
-def _statistics(losses: Sequence[float]) -> dict[str, Any]:
+def _statistics(runs: Sequence[Summary]) -> dict[str, Any]:
+    losses = [run.loss for run in runs if run.loss is not None]
     return {
         "mean": statistics.mean(losses) if losses else None,
         "deviation": statistics.stdev(losses) if len(losses) > 1 else None,
         "seeds": len(losses),
     }
-
-
-def _breadth(columns: dict[str, tuple[str, ...]]) -> int:
-    return sum(max(map(len, column)) for column in columns.values()) + 2 * (len(columns) - 1)
 
 
 def _cell(name: str, value: Any) -> str:
@@ -194,10 +179,6 @@ def _cell(name: str, value: Any) -> str:
     if name == "seconds":
         return duration(value)
     return _FORMATS[name].format(value) if name in _FORMATS else short_numbers(str(value))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
@@ -209,11 +190,11 @@ def _order(value: Any) -> tuple[bool, float, str]:
 # -- what a sweep says ---------------------------------------------------------------------
 
 
-def tell_end(folder: Path, again: str = "") -> None:
+def tell_end(folder: Path, resume_command: str = "") -> None:
     """The leaderboard of a sweep's folder: on standard error, and as leaderboard.csv.
 
     Args:
-        again: the command that goes on with a sweep that was not finished.
+        resume_command: goes on with a sweep that was not finished.
     """
     runs = summaries(folder)
     if not runs:
@@ -226,8 +207,8 @@ def tell_end(folder: Path, again: str = "") -> None:
     except RunError as error:  # what ended the sweep is to be told, not that this fails as well
         say(str(error))
     say(f"sweep folder: {short_path(folder)}")
-    if again:
-        say(f"what is missing or unfinished: {again} goes on with it")
+    if resume_command:
+        say(f"what is missing or unfinished: {resume_command} goes on with it")
     for line in board.remarks():
         say(line)
 

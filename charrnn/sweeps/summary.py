@@ -3,12 +3,16 @@
 metrics.csv         losses, speed, and from them the time
 .hydra/             the config, the overrides, the choices of the groups
 model.safetensors   the size of the network, from its header alone
+
+They may be of a run that is being trained, that was killed, or that another program made: what
+is not there or cannot be read is left out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import metrics_csv
-from charrnn.errors import InputError, did_you_mean, shown
-from charrnn.runs import run_history
-from charrnn.runs.folder import is_run, read_config, recorded
-from charrnn.runs.recorded_config import MISSING, found, leaves
+from charrnn.errors import InputError
+from charrnn.metrics_csv import Row
+from charrnn.models import model_file
+from charrnn.runs.folder import is_run, read_config, read_yaml, recorded
+from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import say
 
 # what decides which characters a validation loss is of
 _SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
               "data.encoding", "data.lines")  # fmt: skip
+# of a model's weights: PyTorch's second bias is frozen at zero
+_NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -37,16 +44,12 @@ class Summary:
             processes' lives; characters_per_second in these. None where it is not known.
         options: the overrides that the run was begun with, and the choice of each group.
         config: as the run recorded it.
-        text: what the text is called that it was trained on.
-        files: the HDF5 and the JSON of that text.
     """
 
     folder: Path
     numbers: dict[str, Any]
     options: dict[str, str]
     config: dict[str, Any]
-    text: str
-    files: tuple[str, ...]
 
     @property
     def loss(self) -> float | None:
@@ -54,21 +57,25 @@ class Summary:
         return loss
 
     @property
+    def text(self) -> str:
+        return text_name(self.config)
+
+    @property
     def scored_on(self) -> tuple[str, ...]:
         """What it has in common with the runs whose losses compare with its own."""
         return (self.text, *(str(found(self.config, name)) for name in _SCORED_ON))
 
     @property
-    def but_for_the_seed(self) -> str:
+    def config_without_seed(self) -> str:
         rest = {name: value for name, value in self.config.items() if name != "seed"}
         return json.dumps(rest, sort_keys=True, default=str)
 
     def value(self, name: str) -> Any:
-        """A number, or an option as it was recorded or written; None where there is none."""
+        """A number, or an option as it was recorded or typed; None where there is none."""
         if name in self.numbers:
             return self.numbers[name]
         value = found(self.config, name)
-        # a text, such as a path or the choice of a group, is shorter as it was written
+        # a text, such as a path or the choice of a group, is shorter as it was typed
         if name in self.options and (value is MISSING or isinstance(value, dict | str)):
             return self.options[name]
         return None if value is MISSING else value
@@ -77,13 +84,10 @@ class Summary:
 def summaries(folder: Path) -> list[Summary]:
     """The runs below a folder, or in it, in the order of their names; links are not followed.
 
-    One that cannot be read is named in a line and left out. What takes long shows a bar.
+    One that cannot be read is named in a line and left out.
     """
-    from tqdm import tqdm
-
     result = []
-    runs = sorted(_runs(folder))
-    for run in tqdm(runs, "reading the runs", leave=False, unit=" runs", delay=2, disable=None):
+    for run in sorted(_runs(folder)):
         try:
             result.append(summary(run))
         except InputError as error:
@@ -106,26 +110,76 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config, rows = recorded(folder), metrics_csv.read(folder)
-    facts, lowest = run_history.facts(folder), metrics_csv.best(rows)
-    characters, seconds = run_history.trained(rows, config, facts)
-    names = ("input_h5", "input_json")
-    files = [facts.get(name) or found(config, f"data.{name}") for name in names]
+    best = metrics_csv.best(rows)
+    speed = _characters_per_second(rows)
+    characters = _characters_a_step(folder, config)
+    steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
-        "val/loss": None if lowest is None else lowest["val/loss"],
-        "step": None if lowest is None else int(lowest["step"]),
-        "steps": int(rows[-1]["step"]) if rows else 0,
-        "parameters": run_history.parameters(folder, config),
-        "seconds": round(seconds, 1) if seconds else None,
-        "characters_per_second": round(characters / seconds) if seconds else None,
+        "val/loss": None if best is None else best["val/loss"],
+        "step": None if best is None else int(best["step"]),
+        "steps": steps,
+        "parameters": parameters(folder),
+        "seconds": round(steps * characters / speed, 1) if characters and speed else None,
+        "characters_per_second": round(speed) if speed else None,
     }
-    return Summary(
-        folder=folder,
-        numbers=numbers,
-        options=_options(folder),
-        config=config,
-        text=run_history.text(config),
-        files=tuple(str(path) for path in files if isinstance(path, str)),
-    )
+    return Summary(folder, numbers, _options(folder), config)
+
+
+def text_name(config: dict[str, Any]) -> str:
+    """What the text that a run was trained on is called: a file's name, or a corpus's."""
+    data = found(config, "data")
+    data = data if isinstance(data, dict) else {}
+    if paths := data.get("input_txt"):
+        names = [Path(str(path)).name for path in (paths if isinstance(paths, list) else [paths])]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
+    return Path(str(data.get("corpus") or data.get("input_h5") or "?")).name
+
+
+def parameters(folder: Path) -> int | None:
+    """The trained numbers of the run's model, as torch-rnn counts them; None before there is one.
+
+    Of the model file only the header is read.
+    """
+    with contextlib.suppress(InputError):
+        shapes = model_file.shapes(folder / "model.safetensors")
+        trained = [shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)]
+        return sum(map(math.prod, trained))
+    return None
+
+
+def overrides(folder: Path) -> list[str]:
+    """The overrides of the run, as they were typed."""
+    with contextlib.suppress(InputError):
+        lines = read_yaml(folder / ".hydra" / "overrides.yaml")
+        if isinstance(lines, list):
+            return [line for line in lines if isinstance(line, str)]
+    return []
+
+
+def _characters_per_second(rows: Sequence[Row]) -> float | None:
+    """Of all steps that have a speed."""
+    before = seconds = 0.0  # seconds for a character of each step
+    for row in rows:
+        if speed := row.get("characters_per_second"):
+            seconds += (row["step"] - before) / speed
+            before = row["step"]
+    return before / seconds if seconds > 0 else None
+
+
+def _characters_a_step(folder: Path, config: dict[str, Any]) -> int | None:
+    """The model file knows how many streams a short text had."""
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(InputError):
+        facts = model_file.facts(folder / "model.safetensors")
+    sizes = [
+        facts.get("streams", found(config, "data.batch_size")),
+        facts.get("window", found(config, "data.seq_length")),
+        found(config, "trainer.accumulate_grad_batches"),
+    ]
+    sizes[2] = 1 if sizes[2] is MISSING else sizes[2]
+    usual = all(type(size) is int and 0 < size < 1 << 40 for size in sizes)
+    return math.prod(sizes) if usual else None
 
 
 def _options(folder: Path) -> dict[str, str]:
@@ -138,13 +192,6 @@ def _options(folder: Path) -> dict[str, str]:
             for group, choice in choices.items()
             if choice is not None and not str(group).startswith("hydra")
         }
-    return {**options, **run_history.options_given(folder)}
-
-
-def require_known(option: str, name: str, runs: Sequence[Summary]) -> None:
-    """Raise InputError for a name that no run has, with the nearest one that they have."""
-    if runs and all(run.value(name) is None for run in runs):
-        known = {key for run in runs for key in (*run.numbers, *run.options)}
-        known |= {key for run in runs for key, _ in leaves(run.config)}
-        if name not in known:
-            raise InputError(f"{option}={shown(name)}: no run has it{did_you_mean(name, known)}")
+    pairs = (line.lstrip("+~").partition("=") for line in overrides(folder))
+    # a sweep writes True where a person wrote true
+    return options | {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import shlex
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,10 +22,11 @@ from charrnn.errors import one_line
 from charrnn.files import replacing
 from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
-from charrnn.runs import run_history
 from charrnn.runs.recorded_config import found
 from charrnn.say import BITS_PER_NAT, say
+from charrnn.sweeps.summary import overrides, parameters, text_name
 
+T = TypeVar("T")
 Curve = list[tuple[int, float]]  # (step, loss)
 
 NAME = "report.html"
@@ -32,6 +35,7 @@ SKIPPED = 0.02  # of the steps, whose losses would leave no room for all the oth
 SIZE = 1000  # of the drawing, which is stretched to its place
 SAMPLES = 6  # the first, the last, and those at even distances between them
 MANY_LINES, SHORT_LINE = 40, 24  # from which on a text is shown as a list in columns
+_SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
 TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
@@ -73,7 +77,7 @@ def at_end(folder: Path) -> Path | None:
 def _title(config: dict[str, Any]) -> str:
     model = config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {run_history.text(config)}"
+    return f"{size} on {text_name(config)}"
 
 
 def _lead(rows: list[Row]) -> str:
@@ -106,16 +110,16 @@ def _chart(rows: list[Row]) -> str:
 
 def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     optimizer = str(found(config, "optimizer._target_")).rpartition(".")[2]
-    size = run_history.parameters(folder, config)
+    size = parameters(folder)
     speeds = [value for _, value in metrics_csv.curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
-        "text": run_history.text(config),
+        "text": text_name(config),
         "model": f"{size:,} parameters" if size else "",
         "optimizer": f"{optimizer}, learning rate {found(config, 'optimizer.lr')}",
         "trained": f"{_steps(rows):,} steps{speed}",
         "seed": str(found(config, "seed")),
-        "options": " ".join(run_history.overrides(folder)),
+        "options": " ".join(overrides(folder)),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
     cells = {name: _escaped(fact) for name, fact in facts.items() if fact}
@@ -127,7 +131,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
 def _samples(folder: Path, rows: list[Row]) -> list[str]:
     losses = dict(metrics_csv.curve(rows, "val/loss"))
     parts = []
-    for step, path in run_history.spread(run_history.sample_files(folder), SAMPLES):
+    for step, path in _thinned(_sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
         text = path.read_bytes().decode("utf-8", "replace")
         lengths = [len(line) for line in text.splitlines()]
@@ -138,14 +142,27 @@ def _samples(folder: Path, rows: list[Row]) -> list[str]:
     return ["<h2>What it wrote</h2>", *parts] if parts else []
 
 
+def _sample_files(folder: Path) -> list[tuple[int, Path]]:
+    """The samples that training wrote, as (step, file), in the order of the steps."""
+    names = ((_SAMPLE.fullmatch(path.name), path) for path in folder.glob("samples/step-*.txt"))
+    return sorted((int(name[1]), path) for name, path in names if name and path.is_file())
+
+
+def _thinned(items: Sequence[T], most: int) -> list[T]:
+    """So many of some items at most, at even distances, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
 def _escaped(text: str) -> str:
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
     """Both curves with their axes; "" if there is nothing to draw."""
-    curves = {"train": run_history.spread(train, MOST_POINTS)}
-    curves["val"] = run_history.spread(val, MOST_POINTS)
+    curves = {"train": _thinned(train, MOST_POINTS)}
+    curves["val"] = _thinned(val, MOST_POINTS)
     points = [point for curve in curves.values() for point in curve]
     if len(points) < 2:
         return ""

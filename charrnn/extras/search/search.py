@@ -122,10 +122,11 @@ def distribution(override: Override) -> BaseDistribution:
         InputError: nothing can be drawn from it.
     """
     value, distributions = override.value(), import_optuna().distributions
-    step = None
+    low: Any
+    high: Any
     try:
         if isinstance(value, IntervalSweep):
-            low, high = value.start, value.end
+            low, high, step = value.start, value.end, None
         elif isinstance(value, RangeSweep):
             numbers = [*value.range()]  # without its end, as Hydra counts
             low, high, step = min(numbers), max(numbers), abs(value.step)
