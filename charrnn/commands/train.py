@@ -106,18 +106,18 @@ def follow() -> int | None:
     if not here.launcher:
         return None
     from charrnn.cli import exit_codes
-    from charrnn.runs import process_group, processes
+    from charrnn.runs import processes
     from charrnn.runs.training_run import fit
     from charrnn.say import streams_that_never_fail
     from charrnn.training.signals import Signals
 
     if here.rank == 0:
-        process_group.join(here)  # at once: the others are waiting
+        processes.join(here)  # at once: the others are waiting
         return None
     try:
         with streams_that_never_fail(), Signals(speaks=False) as signals:
             processes.follow(fit, here, signals)
-    except (process_group.LostProcess, Interrupted) as ended:
+    except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
     except Exception as error:
         return exit_codes.end(f"charrnn train: rank {here.rank}", error)

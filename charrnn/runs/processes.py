@@ -1,4 +1,4 @@
-"""Several processes that train one model together: how they are started, watched, and end.
+"""Several processes that train one model together: how they start, form a group, and end.
 
     charrnn train ──starts──▶ rank 0, rank 1, ...    on one machine, by `train_together`
          └── watches them, forwards signals, says how it ended
@@ -16,17 +16,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
+import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import (
     ProcessContext,
     ProcessExitedException,
@@ -35,31 +40,28 @@ from torch.multiprocessing.spawn import (
 )
 
 from charrnn.errors import STOPPING, InputError, Interrupted, RunError
-from charrnn.runs import process_group
-from charrnn.runs.process_group import LostProcess
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
 from charrnn.say import streams_that_never_fail
 from charrnn.training.signals import Signals, handlers
 
-# once one process has ended badly, the others get this long to end by themselves (seconds)
-GRACE = 5.0
-LOOK_EVERY = 0.1
+ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 LOOPBACK = "127.0.0.1"
-
+# the others wait so long while rank 0 prepares the text
+TIMEOUT = timedelta(minutes=60)
+# once one process has ended badly, the others get this long to end by themselves (seconds)
+GRACE, POLL = 5.0, 0.1
+# gloo's errors are plain RuntimeErrors
+_LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
 
 Fit = Callable[[RunSpec, Signals, World], Result]
 
 
-@dataclass
-class _Start:
-    """What the started processes are given."""
+class LostProcess(RunError):
+    """Another process of the run ended or cannot be reached."""
 
-    fit: Fit
-    run: RunSpec
-    count: int
-    port: int
-    reports: list[Connection]
+
+# -- on one machine ------------------------------------------------------------------------
 
 
 def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
@@ -72,107 +74,79 @@ def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
     # on a port that is free, and that nobody else can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
-    start = _Start(fit, run, count, store.port, [sender for _, sender in pipes])
-    with _quiet_torch(), _blocked_signals():
-        context = start_processes(_rank, (start,), count, join=False, start_method="spawn")
-        assert context is not None
-        forwarding = _Forwarding(context)
-    try:
-        failed_rank = _watch(context)
-    finally:
-        forwarding.end()
+    arguments = (fit, run, count, store.port, [sender for _, sender in pipes])
+    with contextlib.ExitStack() as stack:
+        with _signals_blocked():
+            context = start_processes(_rank, arguments, count, join=False, start_method="spawn")
+            assert context is not None
+            received = stack.enter_context(_signals_forwarded(context))
+        failed_rank = _wait(context)
     reports = [receiver.recv() if receiver.poll() else None for receiver, _ in pipes]
-    return _ending(reports, context, failed_rank, forwarding.received)
+    if failed_rank is None and isinstance(reports[0], Result):
+        return reports[0]
+    raise _failure(reports, context, failed_rank, received)
 
 
-def _rank(rank: int, start: _Start) -> None:
+def _rank(
+    rank: int, fit: Fit, run: RunSpec, count: int, port: int, senders: Sequence[Connection]
+) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    world = World("charrnn", rank, rank, start.count, start.count)
+    world = World("charrnn", rank, rank, count, count)
+    report: Any
     try:
         with streams_that_never_fail(), Signals(speaks=rank == 0, hurries=False) as signals:
-            process_group.join(world, TCPStore(LOOPBACK, start.port, is_master=False))
-            ending: Any = start.fit(start.run, signals, world)
-            process_group.leave()
-    except Interrupted as stopped:
-        ending = stopped
+            join(world, TCPStore(LOOPBACK, port, is_master=False))
+            report = fit(run, signals, world)
+            dist.destroy_process_group()
+    except (InputError, RunError, MemoryError, Interrupted) as error:
+        report = error
     except BaseException as error:
-        ending = sendable(error)
+        traceback.print_exception(error)
+        report = RuntimeError(f"{type(error).__name__}: {error}")
     with contextlib.suppress(OSError):  # whoever would read it may be gone
-        start.reports[rank].send(ending)
+        senders[rank].send(report)
     sys.stderr.flush()
-    if isinstance(ending, BaseException):
+    if isinstance(report, BaseException):
         # at the interpreter's end, the connections that are still open may be waited for, or
         # abort it; one that was interrupted ended well, and the others get the time they need
-        os._exit(int(isinstance(ending, Exception)))
+        os._exit(int(isinstance(report, Exception)))
 
 
-def sendable(error: BaseException) -> Exception:
-    """An error in a form that another process can be sent."""
-    if isinstance(error, (InputError, RunError, MemoryError)):
-        return error
-    if isinstance(error, OSError) and error.strerror:
-        return RunError(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-    traceback.print_exception(error)
-    return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _watch(context: ProcessContext) -> int | None:
+def _wait(context: ProcessContext) -> int | None:
     """Wait until all have ended; the rank that ended badly first, or None."""
     try:
-        while not context.join(timeout=LOOK_EVERY, grace_period=GRACE):
+        while not context.join(timeout=POLL, grace_period=GRACE):
             pass
     except (ProcessExitedException, ProcessRaisedException) as error:
         return error.error_index
     return None
 
 
-def _ending(
-    reports: list[Any], context: ProcessContext, failed_rank: int | None, received: int | None
-) -> Result:
-    """The result that rank 0 reported; or raise what ended the run."""
-    if isinstance(reports[0], Result) and failed_rank is None:
-        return reports[0]
-    for report in reports:
-        # a rank that merely lost its peers cannot name the cause
-        if isinstance(report, BaseException) and not isinstance(report, (LostProcess, Interrupted)):
-            raise report
-    silent = [rank for rank, report in enumerate(reports) if report is None]
-    if failed_rank is not None and silent and received is None:
-        rank = failed_rank if failed_rank in silent else silent[0]
+def _failure(
+    reports: list[Any], context: ProcessContext, failed_rank: int | None, received: list[int]
+) -> BaseException:
+    """What ended the run, of what each rank reported (None: it was killed)."""
+    # a rank that merely lost its peers cannot name the cause
+    causes = [report for report in reports if not isinstance(report, LostProcess | Result)]
+    for kind in (Exception, Interrupted):
+        if error := next((report for report in causes if isinstance(report, kind)), None):
+            return error
+    if received:
+        return Interrupted("stopped", received[0])
+    names = {number.value: number.name for number in signal.Signals}
+    for rank in sorted(range(len(reports)), key=lambda rank: rank != failed_rank):
         process = context.processes[rank]
-        raise RunError(f"rank {rank} (process {process.pid}) {_death(process.exitcode)}")
-    for report in reports:
-        if isinstance(report, Interrupted):
-            raise report
-    if received is not None:
-        raise Interrupted("stopped", received)
-    raise RunError("the processes of this run lost each other")
-
-
-def _death(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"was killed by signal {-code}"
+        if reports[rank] is None:
+            code = process.exitcode or 0
+            how = "was killed by " + names.get(-code, f"signal {-code}")
+            how = how if code < 0 else f"ended with exit code {code}"
+            return RunError(f"rank {rank} (process {process.pid}) {how}")
+    return RunError("the processes of this run lost each other")
 
 
 @contextlib.contextmanager
-def _quiet_torch() -> Iterator[None]:
-    """Keep warnings of torch's sockets off the terminal; a process reads this at torch's import."""
-    name = "TORCH_CPP_LOG_LEVEL"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "ERROR")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-
-
-@contextlib.contextmanager
-def _blocked_signals() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Processes that are started inside begin with them blocked, until they have handlers."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
@@ -181,53 +155,110 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
-class _Forwarding:
-    """Forwards stopping signals to all processes until `end`.
+@contextlib.contextmanager
+def _signals_forwarded(context: ProcessContext) -> Iterator[list[int]]:
+    """Forward stopping signals to all processes; yields those so far, as SIGINT or SIGTERM."""
+    received: list[int] = []
 
-    Attributes:
-        received: SIGINT or SIGTERM, once one was forwarded.
-    """
-
-    def __init__(self, context: ProcessContext) -> None:
-        self.received: int | None = None
-        self._context = context
-        self._previous = handlers()
-        for signum in self._previous:
-            signal.signal(signum, self._forward)
-
-    def end(self) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
-
-    def _forward(self, signum: int, frame: FrameType | None) -> None:
-        if signum == signal.SIGINT and self.received == signal.SIGINT:
+    def forward(signum: int, frame: FrameType | None) -> None:
+        if signum == signal.SIGINT and signal.SIGINT in received:
             # the second Ctrl-C: no waiting, not even for one that hangs; the files are whole
             signum = signal.SIGKILL
         else:
-            self.received = STOPPING[signal.Signals(signum)]
-        for process in self._context.processes:
+            received.append(STOPPING[signal.Signals(signum)])
+        for process in context.processes:
             if process.exitcode is None and process.pid is not None:
                 os.kill(process.pid, signum)
 
+    previous = handlers()
+    for signum in previous:
+        signal.signal(signum, forward)
+    try:
+        yield received
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
-# -- with torchrun and srun ----------------------------------------------------------------
+
+# -- the process group ---------------------------------------------------------------------
+
+
+def join(world: World, store: Store | None = None) -> None:
+    """Become a member of the group, which Lightning then finds and uses; each waits for all.
+
+    Args:
+        store: where they meet, if not where the environment says.
+
+    Raises:
+        RunError: they cannot meet.
+    """
+    if world.launcher == "srun":
+        nodes = os.environ.get("SLURM_STEP_NODELIST", LOOPBACK)
+        os.environ.setdefault(ADDRESS, SLURMEnvironment.resolve_root_node_address(nodes))
+        os.environ.setdefault(PORT, str(SLURMEnvironment().main_port))
+    world.export()
+    # what they exchange between steps goes over the CPU, and no GPU waits for it
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(
+            backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
+        )
+    except RuntimeError as error:
+        where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
+        raise RunError(
+            f"{world.launcher}: its processes cannot meet at {where} ({_first_line(error)}); "
+            f"{ADDRESS} and {PORT} may name another place"
+        ) from error
 
 
 def lead(run: RunSpec, fit: Callable[[], Result]) -> Result:
     """Train as rank 0 of the processes that torchrun or srun started."""
-    process_group.send_run(run)
-    try:
-        return fit()
-    finally:
-        process_group.leave()
+    send_run(run)
+    result = fit()
+    # not after a failure, when it may wait for processes that are gone
+    dist.destroy_process_group()
+    return result
 
 
 def follow(fit: Fit, world: World, signals: Signals) -> None:
-    """Train as another rank, once rank 0 has handed over the run."""
-    process_group.join(world)
-    run = process_group.receive_run()
-    if run is not None:
+    """Train as another rank, once rank 0 has handed over the run.
+
+    Raises:
+        LostProcess: rank 0 is gone, since it refused its command line, for one.
+    """
+    join(world)
+    received: list[Any] = [None]
+    with ThreadPoolExecutor(1) as waiting:
+        # a signal interrupts this wait, and would not one in torch
+        future = waiting.submit(_broadcast, received)
         try:
-            fit(run, signals, world)
-        finally:
-            process_group.leave()
+            future.result()
+        except RuntimeError as error:
+            raise LostProcess(f"rank 0 ended ({_first_line(error)})") from error
+    if received[0] is not None:
+        fit(received[0], signals, world)
+        dist.destroy_process_group()
+
+
+def send_run(run: RunSpec | None) -> None:
+    """Hand the run to all other ranks; None: there is nothing to train."""
+    _broadcast([run])
+
+
+def _broadcast(objects: list[Any]) -> None:
+    dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
+
+
+def lost_process(error: BaseException) -> LostProcess | None:
+    """What to raise for an error that means that another process is gone; None for others."""
+    text = _first_line(error)
+    is_lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
+    if not is_lost and not isinstance(error, dist.DistError):
+        return None
+    # without its place in gloo's source and its explanations
+    line = re.sub(r"^\[[^]]*\] *", "", text).split(". ")[0][:120]
+    return LostProcess(f"another process of this run ended or cannot be reached ({line})")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n")[0][:200]

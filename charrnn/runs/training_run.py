@@ -33,7 +33,6 @@ from charrnn.runs import (
     hardware,
     newest_checkpoint,
     preflight,
-    process_group,
     processes,
     speed,
     world,
@@ -343,8 +342,8 @@ def fit(
                 folders.link_latest(run.folder)
             trainer.fit(module, inputs.data, ckpt_path=run.checkpoint, weights_only=True)
     except Exception as error:
-        if world.size > 1 and process_group.means_lost(error):
-            raise process_group.lost(error) from error
+        if world.size > 1 and (lost := processes.lost_process(error)):
+            raise lost from error
         has_trained = trainer is not None and trainer.global_step > run.step
         better = explained(error, run.folder, None if has_trained else run.checkpoint)
         if better is error:
@@ -367,7 +366,7 @@ def fit(
 def _finished(run: RunSpec, here: World) -> Result:
     """The result of a run that has nothing left to do."""
     if here.launcher:
-        process_group.send_run(None)
+        processes.send_run(None)
     say_finished(run, _call_extras(run))
     assert run.entry is not None
     best = Best.from_plain(run.entry["best"])

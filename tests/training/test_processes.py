@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -17,9 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn.errors import InputError, RunError
 from charrnn.models import checkpoint
-from charrnn.runs import processes
 from charrnn.training.restoring import share
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
@@ -300,17 +297,3 @@ def test_carried_state_keeps_its_rows_in_other_shares() -> None:
             shares = [share(ranks(before), rank, after)["state"] for rank in range(after)]
             assert_same(shares, [saved["state"] for saved in ranks(after)])
     assert share(ranks(3), 2, 3)["cpu"] == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "line"),
-    [
-        (InputError("a.txt: no such file"), InputError, "a.txt: no such file"),
-        (RunError("diverged"), RunError, "diverged"),
-        (MemoryError("too much"), MemoryError, "too much"),
-        (FileNotFoundError(2, "No such file", "a.h5"), RunError, "a.h5: No such file"),
-    ],
-)
-def test_errors_travel(error: Exception, kind: type[Exception], line: str) -> None:
-    found = pickle.loads(pickle.dumps(processes.sendable(error)))
-    assert (type(found), str(found)) == (kind, line)
