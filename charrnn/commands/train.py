@@ -71,13 +71,13 @@ def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Traine
     run, inputs = prepared(run)
     if run.config.trainer.accelerator == "gpu":
         hardware.make_deterministic()
-    module, trainer, _ = build_parts(run, inputs, Signals())
+    module, trainer = build_parts(run, inputs, Signals())
     return inputs.data, module, trainer
 
 
 def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
-    world.world()  # before Lightning is imported, which reads the same variables
+    world.detect_world()  # before Lightning is imported, which reads the same variables
     from charrnn.imports import first_import
     from charrnn.say import say, streams_that_never_fail
 
@@ -102,8 +102,8 @@ def follow() -> int | None:
     Returns:
         The exit code; None in a process that has to read the command line itself.
     """
-    here = world.world()
-    if not here.launcher:
+    this = world.detect_world()
+    if not this.launcher:
         return None
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
@@ -111,16 +111,16 @@ def follow() -> int | None:
     from charrnn.say import streams_that_never_fail
     from charrnn.training.signals import Signals
 
-    if here.rank == 0:
-        processes.join(here)  # at once: the others are waiting
+    if this.rank == 0:
+        processes.join(this)  # at once: the others are waiting
         return None
     try:
         with streams_that_never_fail(), Signals(speaks=False) as signals:
-            processes.follow(fit, here, signals)
+            processes.follow(fit, this, signals)
     except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
     except Exception as error:
-        return exit_codes.end(f"charrnn train: rank {here.rank}", error)
+        return exit_codes.end(f"charrnn train: rank {this.rank}", error)
     return 0
 
 

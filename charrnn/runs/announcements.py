@@ -6,11 +6,14 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import lightning as L
 
 from charrnn.files import short_path
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
-from charrnn.runs.folder import RECORDED, unmake
+from charrnn.runs.folder import RECORDED, link_latest, unmake
 from charrnn.runs.initial_model import Initial
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import duration, say
@@ -18,7 +21,24 @@ from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.checkpoints import MODEL
 
 
-def introduce(
+class Announcement(L.Callback):
+    """Says what is trained as soon as nothing is refused any more, and links outputs/latest.
+
+    Args:
+        initial: what was taken of the model that it starts from (`init_from=`).
+    """
+
+    def __init__(self, run: RunSpec, initial: Initial | None) -> None:
+        self.run, self.initial = run, initial
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            data: Any = getattr(trainer, "datamodule")  # noqa: B009
+            _introduce(self.run, data, pl_module, self.initial)
+            link_latest(self.run.folder)
+
+
+def _introduce(
     run: RunSpec, data: TextDataModule, module: LanguageModel, initial: Initial | None
 ) -> None:
     """Corpus, model, streams, device, and what it goes on from."""

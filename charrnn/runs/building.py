@@ -12,6 +12,7 @@ from hydra.utils import get_object, instantiate
 
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.own_code import blamed
+from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
 
 
 def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
@@ -41,6 +42,8 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
             cause = cause.__cause__
         if isinstance(cause, OSError):
             raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
+        if is_out_of_memory(cause):
+            raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from cause
         if own := blamed(cause):
             raise own from cause
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause

@@ -17,6 +17,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.own_code import blamed
 
+TOO_LITTLE_MEMORY = (
+    "there is too little memory; try a smaller data.batch_size, data.seq_length or "
+    "model.hidden_size"
+)
+
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
@@ -61,10 +66,7 @@ def explained(error: Exception, folder: Path, checkpoint: Path | None) -> Except
     if isinstance(error, MisconfigurationException):
         return InputError(f"trainer: {one_line(error, 500)}")
     if is_out_of_memory(error):
-        return RunError(
-            "there is too little memory; try a smaller data.batch_size, data.seq_length or "
-            "model.hidden_size"
-        )
+        return RunError(TOO_LITTLE_MEMORY)
     if own := blamed(error):
         return own
     if isinstance(error, OSError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import require
-from charrnn.runs import budget, hardware, world
+from charrnn.runs import budget, hardware
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
+from charrnn.runs.world import World, check
 from charrnn.training import TextDataModule
 
 
-def check_options(run: RunSpec, here: world.World) -> None:
+def check_options(run: RunSpec, world: World) -> None:
     """Refuse what this machine or several processes cannot do, before a file is touched.
 
     Raises:
@@ -19,8 +20,8 @@ def check_options(run: RunSpec, here: world.World) -> None:
     if run.source is None:
         budget.refuse_two_lengths(run.config)
     guess = budget.guessed(run.config)
-    world.check(guess, here)
-    hardware.resolve(guess, here)
+    check(guess, world)
+    hardware.resolve(guess, world)
 
 
 def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:

@@ -35,26 +35,32 @@ from charrnn.runs import (
     preflight,
     processes,
     speed,
-    world,
 )
 from charrnn.runs import folder as folders
-from charrnn.runs.announcements import how_to_resume, introduce, say_end, say_finished
+from charrnn.runs.announcements import Announcement, how_to_resume, say_end, say_finished
 from charrnn.runs.begun_loggers import build_loggers, finish_loggers
 from charrnn.runs.building import build, require_class
-from charrnn.runs.initial_model import (
-    Initial,
-    adopt_architecture,
-    load_initial,
-)
-from charrnn.runs.library_errors import explained, is_out_of_memory, quiet_libraries
+from charrnn.runs.initial_model import adopt_architecture, load_initial
+from charrnn.runs.library_errors import explained, quiet_libraries
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.world import SINGLE_PROCESS, World
+from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
 from charrnn.training.checkpoints import Run
 from charrnn.training.divergence import Best, diverged
-from charrnn.training.optimizers import optimizer_of
 from charrnn.training.signals import Signals
+
+TUNER = (
+    "changes options of a run that has begun, and no record would say so; sweep over them "
+    "(charrnn train -m optimizer.lr=1e-3,3e-3), or use lightning.pytorch.tuner.Tuner in a script"
+)
+# callbacks of Lightning's with which a run could not go on as it was
+INEXACT: dict[type[L.Callback], str] = {
+    LearningRateFinder: TUNER,
+    BatchSizeFinder: TUNER,
+    StochasticWeightAveraging: "does not resume exactly; callbacks=ema averages the weights "
+    "and does",
+}
 
 
 def train(run: RunSpec, signals: Signals) -> Result:
@@ -66,8 +72,8 @@ def train(run: RunSpec, signals: Signals) -> Result:
         InputError: something does not fit; nothing that stood is changed.
         RunError, Interrupted: the line says how to go on.
     """
-    here = world.world()
-    preflight.check_options(run, here)
+    world = detect_world()
+    preflight.check_options(run, world)
     folders.require_no_links(run.folder)
     with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
@@ -75,16 +81,16 @@ def train(run: RunSpec, signals: Signals) -> Result:
         files.remove_unfinished(run.folder)
         run = newest_checkpoint.from_checkpoint(run)
         if newest_checkpoint.is_finished(run):
-            return _finished(run, here)
+            return _finished(run, world)
         with _saying_how_to_resume(run, is_new):
-            run, inputs = prepared(run, here)
+            run, inputs = prepared(run, world)
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
             count = hardware.processes(run.config.trainer)
             if count == 1:
                 result = fit(run, signals, inputs=inputs)
-            elif here.launcher:
-                result = processes.lead(run, lambda: fit(run, signals, here, inputs))
+            elif world.launcher:
+                result = processes.lead(run, lambda: fit(run, signals, world, inputs))
             else:
                 result = processes.train_together(fit, run, count)
         say_end(result, _call_extras(run))
@@ -105,7 +111,7 @@ class Inputs(NamedTuple):
     initial: TrainedModel | None = None
 
 
-def prepared(run: RunSpec, here: World = SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
+def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inputs]:
     """Read what a run reads, make every choice that is left open, and check what comes of it.
 
     Raises:
@@ -122,10 +128,10 @@ def prepared(run: RunSpec, here: World = SINGLE_PROCESS) -> tuple[RunSpec, Input
             config,
             characters=len(data.streams.ids),
             validated=0 if val is None else len(val),
-            speed_of=lambda tried: speed.measure(tried, data.vocabulary, here, build_module),
+            speed_of=lambda tried: speed.measure(tried, data.vocabulary, world, build_module),
         )
         data.batch_size = definite(config.data.batch_size)
-    config = replace(config, trainer=hardware.resolve(config, here), resume=None)
+    config = replace(config, trainer=hardware.resolve(config, world), resume=None)
     assert data.files is not None
     run = replace(run, config=config, files=data.files)
     preflight.check_data(run, data, hardware.processes(config.trainer))
@@ -171,41 +177,29 @@ def read_inputs(run: RunSpec) -> Inputs:
 # -- module, callbacks, loggers, trainer -----------------------------------------------------
 
 
-class Parts(NamedTuple):
-    """What trains: `trainer.fit(module, data)`.
-
-    Attributes:
-        initial: what was taken of the model that it starts from (`init_from=`).
-    """
-
-    module: LanguageModel
-    trainer: L.Trainer
-    initial: Initial | None
-
-
 def build_parts(
     run: RunSpec,
     inputs: Inputs,
     signals: Signals,
     world: World = SINGLE_PROCESS,
-    begun: list[Logger] | None = None,
-) -> Parts:
-    """Build what the config of a run names.
+    loggers: list[Logger] | None = None,
+) -> tuple[LanguageModel, L.Trainer]:
+    """Build what the config of a run names: ``trainer.fit(module, data)`` trains.
 
     Args:
         run: with every choice made.
-        begun: gets each logger as it begins, also where a later part cannot be built.
+        loggers: gets each as it begins, also where a later part cannot be built.
 
     Raises:
         InputError, RunError: something cannot be built so.
     """
-    data, loggers = inputs.data, [] if begun is None else begun
+    data, loggers = inputs.data, [] if loggers is None else loggers
     module, initial = build_module(run.config, data.vocabulary, world), None
     if inputs.initial is not None:
         initial = load_initial(inputs.initial, module)
-    callbacks = build_callbacks(run, data, signals)
+    callbacks = [Announcement(run, initial), *build_callbacks(run, data, signals)]
     build_loggers(run, loggers)
-    return Parts(module, build_trainer(run, data, callbacks, loggers, world), initial)
+    return module, build_trainer(run, data, callbacks, loggers, world)
 
 
 def build_module(
@@ -215,23 +209,13 @@ def build_module(
     torch.manual_seed(definite(config.seed))
     node = config.model.plain()
     require_class("model", node, LanguageModel)
-    try:
-        module: LanguageModel = build(
-            "model",
-            node,
-            vocabulary=vocabulary,
-            optimizer=build("optimizer", {**config.optimizer, "_partial_": True}),
-            schedule=build("schedule", {**config.schedule, "_partial_": True}),
-        )
-    except InputError as error:
-        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
-            raise InputError(
-                f"model.hidden_size={node['hidden_size']}: {node['num_layers']} layers of "
-                f"this size do not fit into this machine's memory"
-            ) from error
-        raise
-    # made again in `fit`: what it refuses is told before a run has begun
-    optimizer_of(module.trained_parameters(), module.make_optimizer, scaled=False, threads=1)
+    module: LanguageModel = build(
+        "model",
+        node,
+        vocabulary=vocabulary,
+        optimizer=build("optimizer", {**config.optimizer, "_partial_": True}),
+        schedule=build("schedule", {**config.schedule, "_partial_": True}),
+    )
     if world.rank:
         # the same weights everywhere, but dropout of their own
         torch.manual_seed(definite(config.seed) + world.rank)
@@ -248,22 +232,13 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
         "earlier": {} if data.earlier is None else data.earlier.facts,
         "sizes": [streams.batch_size, streams.seq_length],
     }
-    every = definite(config.checkpoint_every)
-    given = Run(run.folder, every, signals, entry, run.best_is_lost)
+    context = Run(run.folder, definite(config.checkpoint_every), signals, entry, run.best_is_lost)
     callbacks: list[L.Callback] = [TrainingLog(config.plain())]
     for name, node in config.callbacks.items():
-        callback = build(f"callbacks.{name}", node, run=given)
-        if isinstance(callback, (LearningRateFinder, BatchSizeFinder)):
-            raise InputError(
-                f"callbacks.{name}: {type(callback).__name__} changes options of a run that has "
-                f"begun, and no record would say so; sweep over them (charrnn train -m "
-                f"optimizer.lr=1e-3,3e-3), or use lightning.pytorch.tuner.Tuner in a script"
-            )
-        if isinstance(callback, StochasticWeightAveraging):
-            raise InputError(
-                f"callbacks.{name}: StochasticWeightAveraging does not resume exactly; "
-                f"callbacks=ema averages the weights and does"
-            )
+        callback = build(f"callbacks.{name}", node, run=context)
+        for kind, reason in INEXACT.items():
+            if isinstance(callback, kind):
+                raise InputError(f"callbacks.{name}: {kind.__name__} {reason}")
         callbacks.append(callback)
     if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
         raise InputError(
@@ -335,20 +310,17 @@ def fit(
     trainer: L.Trainer | None = None
     try:
         with quiet_libraries(), hardware.threads(run.config, streams, world) as num_shards:
-            module, trainer, initial = build_parts(run, inputs, signals, world, loggers)
+            module, trainer = build_parts(run, inputs, signals, world, loggers)
             module.num_batch_shards = num_shards
-            if world.rank == 0:
-                introduce(run, inputs.data, module, initial)
-                folders.link_latest(run.folder)
             trainer.fit(module, inputs.data, ckpt_path=run.checkpoint, weights_only=True)
     except Exception as error:
         if world.size > 1 and (lost := processes.lost_process(error)):
             raise lost from error
         has_trained = trainer is not None and trainer.global_step > run.step
-        better = explained(error, run.folder, None if has_trained else run.checkpoint)
-        if better is error:
+        explanation = explained(error, run.folder, None if has_trained else run.checkpoint)
+        if explanation is error:
             raise
-        raise better from error
+        raise explanation from error
     finally:
         finish_loggers(loggers)
     best = module.best
@@ -363,9 +335,9 @@ def fit(
 # -- the end -------------------------------------------------------------------------------
 
 
-def _finished(run: RunSpec, here: World) -> Result:
+def _finished(run: RunSpec, world: World) -> Result:
     """The result of a run that has nothing left to do."""
-    if here.launcher:
+    if world.launcher:
         processes.send_run(None)
     say_finished(run, _call_extras(run))
     assert run.entry is not None

@@ -53,7 +53,7 @@ class World:
 SINGLE_PROCESS = World()
 
 
-def world() -> World:
+def detect_world() -> World:
     """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:

@@ -12,7 +12,7 @@ from charrnn.commands import train
 from charrnn.errors import InputError
 from charrnn.options.training import TrainOptions
 from charrnn.runs import world as worlds
-from charrnn.runs.world import SINGLE_PROCESS, World, check, world
+from charrnn.runs.world import SINGLE_PROCESS, World, check, detect_world
 from tests.small_runs import train_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
@@ -56,7 +56,7 @@ def test_where_a_process_stands(
     environment: Any, variables: dict[str, str], expected: World
 ) -> None:
     environment(variables)
-    assert world() == expected
+    assert detect_world() == expected
     assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
@@ -71,7 +71,7 @@ def test_variables_half_set_or_broken(
     environment({} if value is None else {name: value})
     launcher = "torchrun" if variables is EIGHT else "srun"
     with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}"):
-        world()
+        detect_world()
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_variables_half_set_or_broken(
 def test_tasks_that_are_not_shared_out_evenly(environment: Any, name: str, value: str) -> None:
     environment({**FOUR_TASKS, name: value})
     with pytest.raises(InputError, match=r"^srun: .*--ntasks-per-node"):
-        world()
+        detect_world()
 
 
 def test_what_torch_is_told(environment: Any) -> None:
     environment({**dict.fromkeys(EIGHT, ""), "GROUP_RANK": ""})
     World("srun", 5, 1, 8, 4).export()
-    assert world() == World("torchrun", 5, 1, 8, 4)
+    assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 
 def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
@@ -190,4 +190,4 @@ def test_a_rank_that_no_launcher_gave(
     with pytest.raises(InputError, match=f"^{name}={value}: "):  # of a task of its own, too
         environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
         environment({"SLURM_PROCID": "0", name: value})
-        world()
+        detect_world()
