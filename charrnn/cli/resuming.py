@@ -37,7 +37,7 @@ from charrnn.options.datasets import without_default_corpus
 from charrnn.options.ranges import FIXED
 from charrnn.options.training import DataNode, TrainOptions
 from charrnn.runs import folder as folders
-from charrnn.runs.recorded_config import MISSING, Config, found, leaves, plain, put
+from charrnn.runs.recorded_config import MISSING, Config, escaped, found, leaves, plain, put
 from charrnn.runs.spec import RunSpec
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
@@ -109,7 +109,7 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     ]
     # what is new since then has its default; from whom it started is not asked for again
     own = {"resume": None, "init_from": None, "budget": None, "trust": False}
-    main = OmegaConf.create({**ours, **_escaped(record), **own})
+    main = OmegaConf.create({**ours, **escaped(record), **own})
     ConfigStore.instance().store(MAIN_CONFIG, main)
     return MAIN_CONFIG
 
@@ -151,19 +151,6 @@ def _leads_away(value: Any) -> bool:
         return isinstance(value, dict)
     parts = re.split(r"[/\\]", value)
     return "://" in value or os.path.isabs(value) or value[:1] == "~" or ".." in parts
-
-
-def _escaped(value: Any) -> Any:
-    """Plain values as OmegaConf has to read them to leave them as they are."""
-    if isinstance(value, dict):
-        return {name: _escaped(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    if value == "???":
-        return "${oc.decode:\"'???'\"}"
-    if isinstance(value, str):
-        return re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
-    return value
 
 
 # The run that is asked for

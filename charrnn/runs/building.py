@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -13,6 +12,7 @@ from hydra.utils import get_object, instantiate
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.own_code import blamed
 from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
+from charrnn.runs.recorded_config import escaped
 
 
 def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
@@ -29,11 +29,12 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
     """
     try:
         names = _parameters(get_object(node["_target_"]))
-        given = {n: v for n, v in offered.items() if n in names and n not in node}
-        made = instantiate(_escaped(node), _convert_="all", _partial_=True)
+        arguments = {n: v for n, v in offered.items() if n in names and n not in node}
+        # which resolves its whole config, and then each value of it
+        make = instantiate(escaped(node, times=2), _convert_="all", _partial_=True)
         # the offered objects go around Hydra, which would make configs of some
-        made = functools.partial(made, **given)
-        return made if node.get("_partial_") else made()
+        make = functools.partial(make, **arguments)
+        return make if node.get("_partial_") else make()
     except (InputError, RunError):
         raise
     except Exception as error:
@@ -72,15 +73,3 @@ def _parameters(target: Any) -> set[str]:
         if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
             break
     return names
-
-
-def _escaped(value: Any) -> Any:
-    """Plain values as OmegaConf has to read them to leave them as they are."""
-    if isinstance(value, dict):
-        return {name: _escaped(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    if isinstance(value, str):
-        for _ in range(2):  # `instantiate` resolves its whole config, and then each value of it
-            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
-    return value

@@ -19,13 +19,13 @@ from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, definite
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
-# Up to so many units the batch is split over the threads, where each gets so many streams, and
-# never a product: its threads would synchronise some hundred times a step, each time for little
-# (docs/performance.md). Two layers of 128 units, 16 streams on two cores that other programs use
-# too: 45 ms a step with one thread, 51 with the batch split, 1,614 with the products.
+# Up to so many units the batch is split over the threads, where each gets so many streams: matmul
+# threads would synchronise hundreds of times a step (docs/performance.md). Two layers of 128 units,
+# 16 streams on two cores that other programs use too: 45 ms a step with one thread, 51 with the
+# batch split, 1,614 with the products.
 SHARDED_HIDDEN, SHARD_STREAMS = 256, 8
 # above, multiplications of a time step's product that a thread needs to have
-PRODUCT = 32_000
+PRODUCT_PER_THREAD = 32_000
 
 
 def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
@@ -40,33 +40,22 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     trainer, model = config.trainer, config.model
     accelerator = _accelerator(trainer.accelerator)
     devices = _devices(trainer.devices, accelerator, world)
-    here = count_of(devices)
-    count = here * trainer.num_nodes
-    if accelerator == "mps" and count > 1:
+    num_processes = count_of(devices) * trainer.num_nodes
+    if accelerator == "mps" and num_processes > 1:
         raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
-    check_count(config, count)
-    precision = trainer.precision
-    if precision == "16-mixed" and accelerator != "gpu":
-        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
-    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
-        raise InputError(
-            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
-            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
-        )
-    streams = definite(config.data.batch_size) // count
-    if precision == "auto":
-        precision = _precision(accelerator, model, streams)
-    threads = trainer.threads or _threads_of_environment(here, world)
-    if not threads:
-        threads = max(1, torch.get_num_threads() // here)
-        if accelerator == "cpu":
-            threads = _threads(model, streams, threads)
+    check_count(config, num_processes)
+    streams = definite(config.data.batch_size) // num_processes
+    threads = trainer.threads
+    if threads is None:
+        # a launcher has divided the cores among its processes already
+        threads = torch.get_num_threads() // (1 if world.launcher else count_of(devices))
+        threads = _threads(model, streams, threads) if accelerator == "cpu" else max(1, threads)
     return replace(
         trainer,
         accelerator=accelerator,
         devices=devices,
-        strategy="ddp" if count > 1 else "auto",
-        precision=precision,
+        strategy="ddp" if num_processes > 1 else "auto",
+        precision=_precision(trainer.precision, accelerator, model, streams),
         threads=threads,
     )
 
@@ -96,16 +85,25 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
     return devices
 
 
-def _precision(accelerator: str, model: NetworkOptions, streams: int) -> str:
-    """bf16-mixed where it is native and pays, else 32-true; `streams` are one process's."""
-    if accelerator == "gpu":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if native else "32-true"
+def _precision(precision: str, accelerator: str, model: NetworkOptions, streams: int) -> str:
+    """For auto bf16-mixed where it is native and pays, else 32-true, by a process's streams."""
     cell = registry.cell_of(model.kind)
-    worth = CpuThresholds() if cell is None else cell.cpu
-    pays = streams >= worth.bf16_streams and _product(model, streams) >= worth.bf16
-    native = accelerator == "cpu" and cpu_has_bf16()
-    return "bf16-mixed" if pays and native and cpu_runs_bf16(model.kind) else "32-true"
+    thresholds = CpuThresholds() if cell is None else cell.cpu
+    if precision == "auto":
+        if accelerator == "gpu":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bf16-mixed" if native else "32-true"
+        enough = _product(model, streams) >= thresholds.bf16 and streams >= thresholds.bf16_streams
+        native = accelerator == "cpu" and cpu_has_bf16()
+        return "bf16-mixed" if enough and native and cpu_runs_bf16(model.kind) else "32-true"
+    if precision == "16-mixed" and accelerator != "gpu":
+        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
+    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
+        raise InputError(
+            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
+            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
+        )
+    return precision
 
 
 def _product(model: NetworkOptions, streams: int) -> int:
@@ -117,7 +115,7 @@ def _threads(model: NetworkOptions, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
     if definite(model.hidden_size) <= SHARDED_HIDDEN:
         return num_batch_shards(model, streams, available)
-    return max(1, min(available, _product(model, streams) // PRODUCT))
+    return max(1, min(available, _product(model, streams) // PRODUCT_PER_THREAD))
 
 
 def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
@@ -127,21 +125,6 @@ def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
     if registry.cell_of(model.kind) is None:
         return 1  # it may draw random numbers, and takes no generator for each shard
     return max(1, min(threads, streams // SHARD_STREAMS))
-
-
-def _threads_of_environment(here: int, world: World) -> int:
-    """What the environment gives each of `here` processes on this machine; 0: nothing."""
-    if (threads := _count("OMP_NUM_THREADS")) is not None:
-        return max(1, threads)
-    if (cpus := _count("SLURM_CPUS_PER_TASK")) is not None:
-        return max(1, cpus if world.launcher == "srun" else cpus // here)
-    return 0
-
-
-def _count(variable: str) -> int | None:
-    """A number of cores in the environment; None if there is none, or what no machine has."""
-    text = os.environ.get(variable, "")
-    return int(text) if text.isdecimal() and len(text) <= 5 else None
 
 
 def make_deterministic() -> None:
@@ -182,11 +165,13 @@ def cpu_runs_bf16(kind: str) -> bool:
 
 def describe(trainer: TrainerOptions) -> str:
     """One line about resolved options."""
-    count, threads = processes(trainer), definite(trainer.threads)
-    cpu = f"CPU, {threads} thread" + "s" * (threads != 1)
-    name = {"cpu": cpu, "mps": "Apple GPU"}.get(trainer.accelerator)
-    name = name or torch.cuda.get_device_name(device(trainer))
-    several = f", {count} processes" if count > 1 else ""
+    if trainer.accelerator == "cpu":
+        threads = definite(trainer.threads)
+        name = f"CPU, {threads} thread" + "s" * (threads != 1)
+    else:
+        is_gpu = trainer.accelerator == "gpu"
+        name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
+    several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
     return f"{name}{several}, precision {trainer.precision}"
 
 
@@ -205,19 +190,18 @@ def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
     Args:
         streams: of this process, fewer than `data.batch_size` where the text is short.
     """
-    trainer, num_shards = config.trainer, 1
-    count = definite(trainer.threads)
+    trainer, num_shards, count = config.trainer, 1, definite(config.trainer.threads)
     if trainer.accelerator == "gpu":
         make_deterministic()
     if world.launcher:
         # else Lightning sets a number of its own
         os.environ["OMP_NUM_THREADS"] = str(count)
     if trainer.accelerator == "cpu":
-        each = definite(config.data.batch_size) // world.size
-        num_shards = min(num_batch_shards(config.model, each, count), streams)
-    before = torch.get_num_threads()
+        planned = definite(config.data.batch_size) // world.size
+        num_shards = min(num_batch_shards(config.model, planned, count), streams)
+    previous = torch.get_num_threads()
     torch.set_num_threads(count // num_shards)
     try:
         yield num_shards
     finally:
-        torch.set_num_threads(before)  # a sweep's next run chooses anew
+        torch.set_num_threads(previous)  # a sweep's next run chooses anew

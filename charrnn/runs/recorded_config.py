@@ -6,17 +6,20 @@ be built.
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, one_line, shown
 
 Config = dict[str, Any]
 MISSING = object()
 # what Hydra's instantiate reads of a node itself
 OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 
-_DEEPEST, _MOST = 30, 100_000  # of nested values, and of values in all
+LARGEST = 100_000  # tokens of JSON that a config may be
 
 
 def plain(value: Any, source: str) -> Any:
@@ -26,23 +29,29 @@ def plain(value: Any, source: str) -> Any:
         InputError: there is something else, or more than a config can hold, as where it
             refers to itself.
     """
-    left = _MOST
+    try:
+        tokens = itertools.islice(json.JSONEncoder().iterencode(value), LARGEST)
+        return json.loads("".join(tokens))  # which is no JSON where more than that was cut off
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{source}: is no record of plain values ({one_line(error)})") from None
 
-    def copied(value: Any, name: str, depth: int) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > _DEEPEST:
-            raise InputError(f"{source}: holds more values than any config, or refers to itself")
-        if value is None or type(value) in (bool, int, float, str):
-            return value
-        if isinstance(value, list | tuple):
-            return [copied(part, name, depth + 1) for part in value]
-        if not isinstance(value, dict) or not all(type(key) in (str, int) for key in value):
-            raise InputError(f"{source}: its {shown(name)} is no plain value")
-        parts = ((str(key), part) for key, part in value.items())
-        return {key: copied(part, f"{name}.{key}".lstrip("."), depth + 1) for key, part in parts}
 
-    return copied(value, "", 0)
+def escaped(value: Any, times: int = 1) -> Any:
+    """Plain values as OmegaConf has to read them to leave them as they are.
+
+    Args:
+        times: how often they are resolved.
+    """
+    if isinstance(value, dict):
+        return {name: escaped(part, times) for name, part in value.items()}
+    if isinstance(value, list):
+        return [escaped(part, times) for part in value]
+    if value == "???":
+        return "${oc.decode:\"'???'\"}"
+    if isinstance(value, str):
+        for _ in range(times):
+            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
+    return value
 
 
 def found(config: Any, key: str) -> Any:

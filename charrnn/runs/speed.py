@@ -19,10 +19,7 @@ from charrnn.training.optimizers import optimizer_of
 
 # of the time that there is, and at most (seconds), for each size that is measured
 MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
-# steps, after two that make kernels and memory ready, if they do not take too long (seconds)
-LEAST_STEPS, MOST_WAITING = 3, 0.5
-# a GPU is not waited for in each step, as it is not in training
-STEPS_BETWEEN_WAITS = {"cuda": 8}
+WARMUP_STEPS = 2  # which make kernels and memory ready
 # what is left of the speed of each of several processes, which wait for one another
 SPEED_KEPT = 0.8
 
@@ -42,33 +39,27 @@ def measure(
     config = replace(config, trainer=hardware.resolve(config, world))
     processes = hardware.processes(config.trainer)
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds_of(definite(config.budget)))
-    patience = max(MOST_WAITING, seconds)
     streams = max(1, definite(config.data.batch_size) // processes)
     device = hardware.device(config.trainer)
-    with hardware.threads(config, streams, World("", 0, 0, processes, processes)) as shares:
+    with hardware.threads(config, streams, World("", 0, 0, processes, processes)) as num_shards:
         module = build_module(config, vocabulary).to(device).train()
-        module.num_batch_shards = shares
+        module.num_batch_shards = num_shards
         step = _stepping(module, config.trainer, device)
         random = torch.Generator().manual_seed(0)
         size = (streams, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)
-
-        def timed(count: int) -> float:
-            began = time.perf_counter()
-            for _ in range(count):
+        wait = torch.accelerator.synchronize if device.type != "cpu" else lambda _: None
+        # a GPU is not waited for in each step, as it is not in training
+        steps_between_waits = 8 if device.type == "cuda" else 1
+        for _ in range(WARMUP_STEPS):
+            step(ids)
+        wait(device)
+        began, steps = time.perf_counter(), 0
+        while (passed := time.perf_counter() - began) < seconds or not steps:
+            for _ in range(steps_between_waits):
                 step(ids)
-            if device.type != "cpu":
-                torch.accelerator.synchronize(device)
-            return time.perf_counter() - began
-
-        at_once = STEPS_BETWEEN_WAITS.get(device.type, 1)
-        steps, passed = 1, timed(1)
-        if passed <= patience:
-            timed(1)
-            steps, passed = 0, 0.0
-            while passed < seconds or (steps < LEAST_STEPS and passed < patience):
-                passed += timed(at_once)
-                steps += at_once
+            wait(device)
+            steps += steps_between_waits
     kept = SPEED_KEPT * processes if processes > 1 else 1
     return steps * streams * config.data.seq_length / passed * kept
 
