@@ -147,14 +147,9 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
     if folder is None:
         folder = world.slurm_job_folder()
         if folder is None:
-            if world.may_be_restarted_by_torchrun() and resume != "auto":
-                raise InputError(
-                    "hydra.run.dir: with torchrun's --max-restarts give it, so that a restarted "
-                    "run finds its folder: hydra.run.dir=outputs/train/NAME"
-                )
             return words
         words = [*words, f"hydra.run.dir={folder}"]
-    if is_run(Path(folder)) and world.restarted():
+    if is_run(Path(folder)) and world.restarted_by_slurm():
         # however it began, it goes on from where it was interrupted
         return [*_without(words, "resume="), "resume=auto"]
     if resume != "auto":

@@ -14,7 +14,6 @@ from charrnn.files import short_path
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, link_latest, unmake
-from charrnn.runs.initial_model import Initial
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
@@ -28,7 +27,7 @@ class Announcement(L.Callback):
         initial: what was taken of the model that it starts from (`init_from=`).
     """
 
-    def __init__(self, run: RunSpec, initial: Initial | None) -> None:
+    def __init__(self, run: RunSpec, initial: str | None) -> None:
         self.run, self.initial = run, initial
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -39,7 +38,7 @@ class Announcement(L.Callback):
 
 
 def _introduce(
-    run: RunSpec, data: TextDataModule, module: LanguageModel, initial: Initial | None
+    run: RunSpec, data: TextDataModule, module: LanguageModel, initial: str | None
 ) -> None:
     """Corpus, model, streams, device, and what it goes on from."""
     encoded, streams, m = data.encoded, data.streams, module.network.architecture
@@ -52,11 +51,7 @@ def _introduce(
         f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
     )
     if initial is not None:
-        say(
-            f"init_from: {initial.common} characters from "
-            f"{short_path(str(run.config.init_from))}, {initial.new} new, {initial.unused} of that "
-            f"model's not used"
-        )
+        say(f"init_from: {short_path(str(run.config.init_from))}, {initial}")
         if data.earlier is None and not data.background.names:
             say("  the text of that model is gone, or another by now, and is not counted here")
     if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):

@@ -8,7 +8,6 @@ and what only the model has is left behind. All else is the model's.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import NamedTuple
 
 import torch
 
@@ -28,17 +27,17 @@ def adopt_architecture(
     """The options of the network that a run starts from, which decide; others stay as they are.
 
     Args:
-        given: the options that were asked for, dotted.
+        given: the options on the command line, dotted.
 
     Raises:
         InputError: one of those is not what the checkpoint has.
     """
-    asked = {key.removeprefix("model.") for key in given if key.startswith("model.")}
-    asked |= {"kind"} if "model" in given else set()
+    given_names = {key.removeprefix("model.") for key in given if key.startswith("model.")}
+    given_names |= {"kind"} if "model" in given else set()
     init_from, options = config.init_from, config.model
     names = {field.name for field in fields(LayerOptions)} - {*NOT_ADOPTED}
     values = {name: getattr(trained.architecture, name) for name in names}
-    for name in asked & names:
+    for name in given_names & names:
         if (value := getattr(options, name)) != values[name]:
             raise InputError(
                 f"model.{name}={value}: {init_from} has {values[name]}; "
@@ -47,16 +46,11 @@ def adopt_architecture(
     return replace(options, **values)
 
 
-class Initial(NamedTuple):
-    """How many characters a text and the model have in common, and each alone."""
-
-    common: int
-    new: int
-    unused: int
-
-
-def load_initial(trained: TrainedModel, module: LanguageModel) -> Initial:
+def load_initial(trained: TrainedModel, module: LanguageModel) -> str:
     """Give a fresh network the weights of a model, by the characters that both know.
+
+    Returns:
+        How many characters the text and the model have in common, and how many each alone.
 
     Raises:
         InputError: it is a network of somebody's own, with other characters.
@@ -73,4 +67,7 @@ def load_initial(trained: TrainedModel, module: LanguageModel) -> Initial:
         rows[ours] = weights[name][theirs]
         weights[name] = rows
     module.network.load_state_dict(weights)
-    return Initial(len(ours), len(vocabulary) - len(ours), len(ids) - len(ours))
+    return (
+        f"{len(ours)} characters in common, {len(vocabulary) - len(ours)} new, "
+        f"{len(ids) - len(ours)} of that model's not used"
+    )

@@ -101,11 +101,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
 
 
 class Inputs(NamedTuple):
-    """What a run reads, besides the checkpoint that it goes on from; each is read once.
-
-    Attributes:
-        initial: the model that a new run starts from (`init_from=`).
-    """
+    """What a run reads once, besides its checkpoint; `initial` is the model of `init_from=`."""
 
     data: TextDataModule
     initial: TrainedModel | None = None
@@ -257,8 +253,7 @@ def build_trainer(
     """Lightning's Trainer with the options of the config."""
     config = run.config
     options = {n: value for n, value in config.trainer.plain().items() if n != "threads"}
-    for name in ("max_epochs", "max_steps"):
-        options[name] = -1 if options[name] is None else options[name]
+    options |= {n: -1 for n in ("max_epochs", "max_steps") if options[n] is None}
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
     return build(

@@ -9,6 +9,7 @@ import functools
 import os
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from charrnn.errors import InputError, one_line, shown
 from charrnn.options.training import TrainOptions, definite
@@ -84,9 +85,9 @@ def detect_world() -> World:
 
 
 def _number(name: str, default: int | None = None) -> int:
-    text = os.environ.get(name, default)
+    text: Any = os.environ.get(name, default)
     try:
-        return int(text)  # type: ignore[arg-type]
+        return int(text)
     except (TypeError, ValueError):
         launcher = "srun" if name.startswith("SLURM") else "torchrun"
         raise InputError(
@@ -143,14 +144,8 @@ def check_count(config: TrainOptions, count: int) -> None:
 # -- jobs that are started again -------------------------------------------------------
 
 
-def restarted() -> bool:
-    """Whether SLURM or torchrun started this process again after it was interrupted."""
-    names = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
-    return any(_number(name, 0) > 0 for name in names)
-
-
-def may_be_restarted_by_torchrun() -> bool:
-    return _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
+def restarted_by_slurm() -> bool:
+    return _number("SLURM_RESTART_COUNT", 0) > 0
 
 
 def slurm_job_folder() -> str | None:
@@ -173,8 +168,7 @@ def requeue() -> str | None:
     if job is None:
         return None
     _slurm_job.cache_clear()
-    state = _slurm_job(job)
-    if state.get("BatchFlag") != "1":
+    if (state := _slurm_job(job)).get("BatchFlag") != "1":
         return None
     if state.get("JobState") != "RUNNING":
         return f"SLURM is ending job {job} already, and is not asked to queue it again"

@@ -26,8 +26,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
     monkeypatch.setattr(hardware, "cpu_runs_bf16", lambda kind: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
@@ -101,29 +99,19 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
     assert chosen(500, hidden_size=1024)[1] == 128
 
 
-def test_what_is_given_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_for_is_taken() -> None:
     resolved = hardware.resolve(config(precision="32-true", threads=7))
     assert (resolved.precision, resolved.threads) == ("32-true", 7)
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert chosen(1) == ("32-true", 5)
 
 
-@pytest.mark.parametrize(
-    ("name", "cpus", "launcher", "threads"),
-    [
-        ("OMP_NUM_THREADS", "3", "", 3),
-        ("OMP_NUM_THREADS", "0", "", 1),
-        ("OMP_NUM_THREADS", "9" * 5000, "", 1),
-        ("SLURM_CPUS_PER_TASK", "6", "", 3),
-        ("SLURM_CPUS_PER_TASK", "6", "srun", 6),
-    ],
-)
-def test_threads_that_the_environment_gives(
-    monkeypatch: pytest.MonkeyPatch, name: str, cpus: str, launcher: str, threads: int
+@pytest.mark.parametrize(("launcher", "threads"), [("", 3), ("srun", 6)])
+def test_processes_that_charrnn_starts_divide_the_threads(
+    monkeypatch: pytest.MonkeyPatch, launcher: str, threads: int
 ) -> None:
-    monkeypatch.setenv(name, cpus)
-    here = World(launcher, 0, 0, 2, 2) if launcher else World()
-    resolved = hardware.resolve(config(devices=2), here)
+    """Those that a launcher starts have their own."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    world = World(launcher, 0, 0, 2, 2) if launcher else World()
+    resolved = hardware.resolve(config(192, devices=2), world)
     assert (resolved.threads, resolved.strategy) == (threads, "ddp")
 
 

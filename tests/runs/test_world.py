@@ -25,8 +25,7 @@ SRUN = {
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     more = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-    restarts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS")
-    for name in (*TORCHRUN, *SRUN, *more, *restarts):
+    for name in (*TORCHRUN, *SRUN, *more, "SLURM_RESTART_COUNT"):
         monkeypatch.delenv(name, raising=False)
 
     def set_all(values: dict[str, str]) -> None:

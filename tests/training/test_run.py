@@ -186,7 +186,7 @@ def test_init_from_with_other_characters(
     assert set(model.vocabulary.characters) - common == {"ß", "K"}
     unused = len(theirs) - len(common)
     assert unused >= 1
-    said = rf"init_from: {len(common)} \S+ from .*, 2 new, {unused} of"
+    said = rf"init_from: .*, {len(common)} \S+ in common, 2 new, {unused} of"
     assert re.search(said, capfd.readouterr().err)
     for name, weight in model.trained.weights.items():
         if name not in ("embedding.weight", "decoder.weight", "decoder.bias"):
