@@ -39,25 +39,19 @@ FILES = {
 USES = {
     "a callback of one's own": ["--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2"],
     "two experiments": ["--config-dir", "my own", "experiment=[a,b]"],
-    "a callback on the line": [
-        "+callbacks.c._target_=own_counts.Counts",
-        "+callbacks.c.path=counted",
-    ],
     "accumulation": ["+trainer.accumulate_grad_batches=4"],
     "an argument that is not conf/'s": ["+optimizer.amsgrad=true", "+trainer.profiler=simple"],
-    "no progress": ["~callbacks.progress"],
     "a schedule of torch's": [
         "schedule=constant",
         "schedule._target_=torch.optim.lr_scheduler.StepLR",
         "~schedule.warmup_steps",
         "+schedule.step_size=3",
     ],
-    "a recipe": ["debug=overfit"],
     "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=null"],
 }
 
 # by its record alone, whoever made it
-PLAIN = ("accumulation", "no progress", "a recipe", "a budget")
+PLAIN = ("accumulation", "a budget")
 
 
 @pytest.fixture
@@ -132,16 +126,6 @@ def test_by_the_printed_line(
     assert step_of(place / "run 1") >= 6
     if "callback" in use or "experiments" in use:
         assert "6" in next(place.rglob("counted")).read_text().split()
-
-
-def test_a_checkpoint_alone(place: Path) -> None:
-    words = ["--config-dir", "my own", "callbacks=mine"]
-    assert main(["train", *LINE, *words, "trainer.max_steps=3"]) == 0
-    resume = ["resume=run 1/checkpoints/last.ckpt", "trust=true"]
-    assert main(["train", *resume, "hydra.run.dir=second", "trainer.max_steps=5"]) == 0
-    assert step_of(place / "second") == 5
-    # its record is whole, too
-    assert main(["train", "resume=second", "trust=true", "trainer.max_steps=6"]) == 0
 
 
 def test_the_same_command_line_once_more(

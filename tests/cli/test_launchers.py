@@ -6,10 +6,8 @@ import importlib.util
 import os
 import pickle
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +24,7 @@ TINY = (
 PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
 
 
-@pytest.fixture(params=["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)])
+@pytest.fixture(params=["joblib", "submitit_local"])
 def launcher(request: pytest.FixtureRequest) -> str:
     """The launcher's name; its package must be there."""
     package = PACKAGES[request.param]
@@ -68,6 +66,7 @@ def sweep(
     )
 
 
+@pytest.mark.slow
 def test_jobs_train_side_by_side_and_go_on(launcher: str, place: Path) -> None:
     words = [f"hydra/launcher={launcher}", "trainer.max_steps=2", "data.batch_size=64"]
     words += ["model.hidden_size=8,9", "data.input_txt='no.txt','corpus.txt'"]
@@ -98,49 +97,6 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, place: Path) -> None:
     done = sweep(place, *words, "resume=auto", environ=environ)
     assert done.returncode == 0, done.stderr
     assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
-
-
-@pytest.mark.slow
-def test_a_job_that_its_launcher_starts_again_goes_on(place: Path) -> None:
-    pytest.importorskip("submitit", reason="needs hydra-submitit-launcher")
-    words = ["-m", "hydra.sweep.dir=sweep", "model.hidden_size=8", "trainer.max_epochs=200"]
-    words += ["validate_every=0", "hydra/launcher=submitit_local"]
-    running = subprocess.Popen(
-        command(*words), cwd=place, env=environment(), stderr=subprocess.PIPE, text=True
-    )
-    try:
-        job = _until(lambda: _job(place))
-        _until(lambda: (place / "sweep" / "0" / "metrics.csv").exists())
-        time.sleep(1)
-        os.kill(_child(job), signal.SIGUSR2)
-        _, err = running.communicate(timeout=300)
-    finally:
-        running.kill()
-    assert running.returncode == 0, err
-    [log] = (place / "sweep" / ".submitit" / str(job)).glob("*_log.err")
-    said = log.read_text()
-    assert "SIGUSR2: saving at the end of this step" in said
-    assert "going on from" in said
-
-
-def _until(there: object, seconds: float = 90) -> int:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := there():  # type: ignore[operator]
-            return int(found)
-        time.sleep(0.2)
-    raise AssertionError("it did not come")
-
-
-def _job(place: Path) -> int:
-    """The number of the process that watches over the job."""
-    found = list((place / "sweep" / ".submitit").glob("*/*_submitted.pkl"))
-    return int(found[0].parent.name) if found else 0
-
-
-def _child(parent: int) -> int:
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return int(children[0])
 
 
 @pytest.mark.parametrize(

@@ -79,14 +79,6 @@ def test_an_ensemble_writes(path: Path, capfd: pytest.CaptureFixture[str]) -> No
         run(path, checkpoint=[str(path), str(other)], output=str(other))
 
 
-def test_no_number_makes_a_name_the_models_own(path: Path) -> None:
-    model = path.with_name("m-1.safetensors")
-    model.write_bytes(before := path.read_bytes())
-    with pytest.raises(InputError, match=r"m-1\.safetensors: is the model itself"):
-        run(path, checkpoint=str(model), num_samples=3, output=str(path.with_name("m.safetensors")))
-    assert model.read_bytes() == before
-
-
 def test_a_drawn_seed_is_told(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(path, seed=None)
     out, err = capfd.readouterr()
@@ -145,19 +137,6 @@ def test_bytes_are_printed_as_they_are(
     assert set(out) == set(b"a\n\xc3\xa9\xff")
 
 
-def test_what_utf_8_cannot_write_is_written(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    model = Model(trained_model(vocabulary=Vocabulary(["\ud800", "é", "\udc80"]), conviction=1))
-    model.save(tmp_path / "odd.safetensors")
-    run(tmp_path / "odd.safetensors")
-    out, _ = capfdbinary.readouterr()
-    text = model.generate(100, seed=1)
-    assert len(set(text)) == 3
-    assert b"\xed\xa0\x80" in out
-    assert "é".encode() in out
-
-
 def test_progress_is_told_where_it_takes_long(
     path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,34 +193,6 @@ def test_a_full_device_is_named(path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("charrnn sample: standard output: cannot be written")
     assert done.stderr.count("\n") == 1
-
-
-def test_a_terminal_gets_a_line_break_more(path: Path) -> None:
-    import pty
-
-    leader, follower = pty.openpty()
-    done = subprocess.run(
-        charrnn(f"checkpoint={path}", "length=30", "seed=1"), stdout=follower, check=True
-    )
-    os.close(follower)
-    shown = os.read(leader, 1000).decode().replace("\r\n", "\n")
-    os.close(leader)
-    assert done.returncode == 0
-    assert shown == load(path).generate(30, seed=1) + "\n"
-
-
-def test_neither_torch_nor_lightning_is_imported(path: Path) -> None:
-    script = (
-        "import sys; from charrnn.__main__ import main; "
-        f"code = main(['sample', 'checkpoint={path}', 'length=10', 'seed=1']); "
-        "print(code, sorted({'torch', 'lightning', 'numba', 'h5py'} & sys.modules.keys()), "
-        "file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stderr == "0 []\n"
-    assert len(done.stdout) == 10
 
 
 def lines_of(out: str) -> list[dict[str, Any]]:
@@ -335,14 +286,6 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
         run(path, start_file=str(start))
     with pytest.raises(InputError, match="no such file"):
         run(path, start_file=str(tmp_path / "none.txt"))
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1e-6, 1.0, 5.0])
-def test_the_ends_of_the_options(
-    path: Path, capfd: pytest.CaptureFixture[str], temperature: float
-) -> None:
-    run(path, temperature=temperature, start_text="A" * 3000, length=50)
-    assert len(capfd.readouterr().out) == 3050
 
 
 def test_any_text_there_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

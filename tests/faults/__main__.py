@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from charrnn.runs.hardware import cpu_runs_bf16
-from tests.faults.child import PHASES, Fault, fail, send
+from tests.faults.child import PHASES, Fault, send
 from tests.faults.runs import (
     Broken,
     Failed,
@@ -162,38 +162,6 @@ def chains(folder: Path, options: tuple[str, ...]) -> Row:
     return row
 
 
-RAISED = (
-    *(("step", "forward", 8), ("step", "backward", 1), ("step", "update", 8)),
-    *(("validation", "loss", 1), ("checkpoint", "begin", 2), ("checkpoint", "half", 1)),
-)
-
-
-def exceptions(folder: Path) -> Row:
-    row = Row("an exception inside a step, in a validation, before a save")
-    run(start("whole"), folder)
-    for phase, point, count in RAISED:
-        run(go_on(folder, "broken"), folder, Fault(phase, point, count, fail), code=1)
-        row.faults[phase] += 1
-        row.resumes += 1
-    run(go_on(folder, "broken"), folder)
-    row.lost += differences(folder / "whole", folder / "broken")
-    return row
-
-
-def from_a_kept_checkpoint(folder: Path) -> Row:
-    """resume=X.ckpt goes on in a new folder, whose metrics begin there."""
-    row = Row("resume=step-18.ckpt, in a new folder", resumes=2)
-    run(start("whole", "callbacks.checkpoints.keep_every=9", "model=gru"), folder)
-    point = folder / "whole" / "checkpoints" / "step-18.ckpt"
-    new = ["train", f"resume={point}", "hydra.run.dir=new"]
-    run(new, folder, Fault("checkpoint", "half", 3), code=-signal.SIGKILL)
-    row.faults["checkpoint"] += 1
-    run(go_on(folder, "new"), folder)
-    parts = ("metrics.csv", "TensorBoard", "samples")
-    row.lost += differences(folder / "whole", folder / "new", but=parts)
-    return row
-
-
 # -- the table -------------------------------------------------------------------------
 
 CASES: dict[str, Callable[[Path], Row]] = {
@@ -202,8 +170,6 @@ CASES: dict[str, Callable[[Path], Row]] = {
        for name in ("constant", "step", "cosine")},
     **{f"chains {number}": partial(chains, options=options)
        for number, options in enumerate(CHAINED)},
-    "exceptions": exceptions,
-    "from_a_kept_checkpoint": from_a_kept_checkpoint,
 }  # fmt: skip
 
 

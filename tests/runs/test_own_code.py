@@ -129,6 +129,9 @@ REFUSED = [
     # a monitor that there is not
     (EARLY, "val/loss"),
     ((f"+callbacks.mine={{_target_:{LIGHTNINGS}.ModelCheckpoint,monitor:val_loss}}",), "val/loss"),
+    # what can only be seen when it is built
+    (("+trainer.profiler=nonsense",), "profiler"),
+    ((*OWN, "optimizer=sgd", "optimizer.momentum=-3"), "momentum"),
     # a schedule that cannot be made
     ((*OWN, "schedule=one_cycle", "optimizer=muon"), "cycle_momentum"),
     ((*OWN, "schedule=plateau", "validate_every=0"), "ReduceLROnPlateau goes by val/loss"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,10 +69,3 @@ def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
         assert chosen({**data, other: "a"}, [])["corpus"] is None
         line = refusal(lambda other=other: chosen({**data, other: "a"}, ["data.corpus"]))
         assert line.startswith(f"data.corpus=other: data.{other} says")
-
-
-def test_checking_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "h5py", "urllib.request", "torch"}
-    program = f"import charrnn.options.datasets, sys; print({heavy} & {{*sys.modules}})"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.stdout == "set()\n", result

@@ -121,18 +121,3 @@ def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
     assert files_of_the_best(new) == (best.step, best.step)
     assert (best_of(new).loss, best_of(new).step) == (best.loss, best.step)
     assert_same(tensors(new, "best.ckpt"), tensors(run, "best.ckpt"))
-
-
-def test_a_run_that_may_not_stop_yet_saves_as_before(train: Train) -> None:
-    """Early stopping asks for an end that Lightning does not give before `min_steps`."""
-    words = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1"]
-    words += ["optimizer.lr=1e-12", "validate_every=10", "+trainer.min_steps=36"]
-    words += ["callbacks.checkpoints.keep_every=4", "trainer.max_steps=60"]
-    checkpoints = train(*words) / "checkpoints"
-    kept = {int(path.stem.partition("-")[2]) for path in checkpoints.glob("step-*.ckpt")}
-    assert kept == {*range(4, 37, 4)}
-    finished = [
-        checkpoint.read(checkpoints / name)[checkpoint.ENTRY]["finished"]
-        for name in ("step-32.ckpt", "last.ckpt")
-    ]
-    assert finished == [False, True]

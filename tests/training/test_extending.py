@@ -7,19 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.callbacks import EarlyStopping
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from tests import REPOSITORY
 from tests.small_runs import assert_same
-from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, rows, state_of, trainer
+from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, state_of, trainer
 
 
 @pytest.mark.parametrize("form", ["list", "lists", "dicts"])
@@ -107,64 +104,7 @@ def test_several_validation_loaders(data: TextDataModule) -> None:
     assert float(metrics["val/loss_1"]) == pytest.approx(tested["test/loss"])
 
 
-def test_lr_find_and_barebones(data: TextDataModule) -> None:
-    module, run = module_of(data), trainer(max_epochs=4)
-    before = {name: weight.clone() for name, weight in module.state_dict().items()}
-    found = Tuner(run).lr_find(
-        module, datamodule=data, num_training=30, update_attr=False, max_lr=0.5
-    )
-    assert found is not None
-    assert 1e-8 < (found.suggestion() or 0.0) < 0.5
-    assert_same(dict(module.state_dict()), before)
-    with pytest.raises(AttributeError, match="learning_rate"):
-        trainer(LearningRateFinder(), max_epochs=4).fit(module, data)
-    L.Trainer(accelerator="cpu", barebones=True, max_steps=3).fit(module_of(data), data)
-
-
-@pytest.mark.slow
-def test_two_spawned_processes(data: TextDataModule) -> None:
-    run = trainer(strategy="ddp_spawn", devices=2, max_steps=3, use_distributed_sampler=False)
-    run.fit(module_of(data), data)
-    assert run.callback_metrics["train/loss"] < 4
-
-
 # -- schedules and callbacks -------------------------------------------------------------
-
-
-def test_a_rate_that_goes_by_validation_resumes_to_the_bit(
-    data: TextDataModule, tmp_path: Path
-) -> None:
-    """Never better by 10 nats, so each validation after the first halves it."""
-    schedule = functools.partial(
-        torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=0, threshold=10.0,
-        threshold_mode="abs",
-    )  # fmt: skip
-
-    def run(name: str, start: Path | None = None) -> tuple[Path, dict[int, float]]:
-        saved = ModelCheckpoint(
-            tmp_path / name, "{step}", save_top_k=-1, monitor="val/loss",
-            save_on_train_epoch_end=False, auto_insert_metric_name=False,
-        )  # fmt: skip
-        logger = CSVLogger(tmp_path / name, name="", version="")
-        one = trainer(
-            saved, max_steps=13, logger=logger, log_every_n_steps=1, num_sanity_val_steps=0,
-            val_check_interval=3, check_val_every_n_epoch=None,
-        )  # fmt: skip
-        one.fit(module_of(data, schedule=schedule), data, ckpt_path=start, weights_only=True)
-        one.save_checkpoint(tmp_path / name / "end.ckpt")
-        found = rows(tmp_path / name / "metrics.csv")
-        return tmp_path / name, {int(row["step"]): float(row["lr"]) for row in found if row["lr"]}
-
-    whole, rates = run("whole")
-    assert [rates[step] for step in (1, 3, 6, 7, 10, 13)] == [
-        2e-3, 2e-3, 2e-3, 1e-3, 5e-4, 2.5e-4,
-    ]  # fmt: skip
-    for step in (3, 9):
-        again, rest = run(f"from-{step}", whole / f"{step}.ckpt")
-        assert rest == {at: rate for at, rate in rates.items() if at > step}
-        assert_same(state_of(again / "end.ckpt"), state_of(whole / "end.ckpt"))
-    with pytest.raises(InputError, match="ReduceLROnPlateau goes by val/loss"):
-        trainer(max_steps=2, limit_val_batches=0).fit(module_of(data, schedule=schedule), data)
 
 
 def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFixture[str]) -> None:

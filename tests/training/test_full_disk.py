@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -169,16 +168,6 @@ def test_the_folder_is_moved_under_the_run(place: Path) -> None:
     assert not (place / "run").exists()
     run(go_on(place, "elsewhere"), place)
     assert differences(whole(place), place / "elsewhere") == []
-
-
-@pytest.mark.slow
-def test_on_another_file_system_than_temporary_files(place: Path) -> None:
-    if not os.access("/dev/shm", os.W_OK) or os.stat("/dev/shm").st_dev == os.stat(place).st_dev:
-        pytest.skip("there is no second file system at /dev/shm")
-    env = {"TMPDIR": str(place / "there is no such folder")}
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        run(start(f"{other}/run", SHORT), place, env=env)
-        assert differences(whole(place), Path(other) / "run") == []
 
 
 def test_no_link_to_the_latest_run_is_no_failure(

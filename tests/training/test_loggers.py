@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -105,23 +103,6 @@ def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.csv").write_text(content, encoding="latin-1")
     write(tmp_path, 5, 6)
     assert steps(tmp_path)[-1] == "6"
-
-
-@pytest.mark.slow
-def test_each_step_once_in_tensorboard(tmp_path: Path) -> None:
-    """As a run writes it that goes on after a step; test_faults.py sees it of whole runs."""
-    for first, last in ((0, 9), (2, 6), (4, 7)):
-        begun = {"purge_step": first + 1} if first else {}
-        logger = TensorBoardLogger(tmp_path, name="", version="tensorboard", **begun)
-        for step in range(first + 1, last + 1):
-            logger.log_metrics({"train/loss": step + first / 100}, step)
-        logger.save()
-        logger.finalize("success")
-        # TensorBoard reads files by name: the second, then a count, of which 10 is before 9
-        time.sleep(1.1)
-    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
-    assert [event.step for event in found] == [1, 2, 3, 4, 5, 6, 7]
-    assert [event.value for event in found] == pytest.approx([1, 2, 3.02, 4.02, 5.04, 6.04, 7.04])
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -119,17 +119,6 @@ def test_two_processes_train_as_one_does(
 
 
 @pytest.mark.slow
-def test_more_may_go_on_from_one(train: Train, workplace: Path) -> None:
-    one = train("trainer.max_steps=100", "callbacks.checkpoints.keep_every=50", folder="one")
-    point = one / "checkpoints" / "step-50.ckpt"
-    for count in (2, 4):
-        train(f"resume={point}", f"trainer.devices={count}", f"hydra.run.dir={count}", small=False)
-        whole = column(one, "train/loss")
-        later = {step: loss for step, loss in whole.items() if step > 50}
-        assert_near(column(workplace / str(count), "train/loss"), later)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
     train: Train, workplace: Path, victim: int
@@ -195,14 +184,6 @@ def test_one_that_hangs(workplace: Path, signum: int, code: int) -> None:
         assert "charrnn train: stopped" in said
     assert not any(map(is_there, ranks))
     assert tensors(workplace / "run")["step"] >= 100
-
-
-@pytest.mark.slow
-def test_they_leave_when_the_one_that_started_them_is_killed(workplace: Path) -> None:
-    with running(*LONG, "hydra.run.dir=run") as (process, _):
-        process.kill()
-        process.stderr.read()  # ends when the last of them has ended
-    assert tensors(workplace / "run")["step"] >= 105
 
 
 def test_what_cannot_be_split_is_refused(

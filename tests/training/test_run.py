@@ -118,6 +118,10 @@ def test_however_little_there_is_of_a_text(
     assert (run / "model.safetensors").is_file()
 
 
+def test_one_batch_to_see_that_everything_runs(train: Train) -> None:
+    assert not (train("debug=fast") / "checkpoints").exists()
+
+
 def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     """Of any name; with more patience a run that it stopped goes on."""
     stop = "+callbacks.stop={_target_:charrnn.training.EarlyStopping,min_delta:100,patience:%d}"

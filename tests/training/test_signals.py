@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -119,38 +116,3 @@ def test_ctrl_c_ends_a_sweep(place: Path) -> None:
     one, two = sorted(p.parent for p in (place / "sweep").glob("*/checkpoints"))
     steps = [checkpoint.read(p / "checkpoints" / "last.ckpt")["global_step"] for p in (one, two)]
     assert steps == [7, 3]
-
-
-def test_a_terminal_that_is_closed_under_nohup(place: Path) -> None:
-    """Start-up and all, as a user sees it."""
-    with _from_a_shell(place, "nohup") as process:
-        _read_until(process, "step 3 / 2000")
-        process.send_signal(signal.SIGHUP)
-        _read_until(process, "step 21 / 2000")
-        process.send_signal(signal.SIGTERM)
-        out, rest = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert out == ""
-    assert "SIGHUP" not in rest
-    assert "Traceback" not in rest
-    stopped = re.search(r"charrnn train: stopped after step (\d+); .*resume=run goes on", rest)
-    assert stopped is not None
-    assert step_of(place) == int(stopped[1])
-
-
-def _from_a_shell(place: Path, *before: str) -> subprocess.Popen[str]:
-    limits = "trainer.max_steps=2000", "trainer.max_epochs=1000"
-    command = [*before, sys.executable, "-m", "charrnn", *start("run", *limits)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(
-        command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _read_until(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stderr is not None
-    said = ""
-    while text not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
