@@ -69,24 +69,24 @@ def _introduce(
         say(f"going on from {run.checkpoint}, step {run.step}")
 
 
-def say_end(result: Result, made: Sequence[Path] = ()) -> None:
+def say_end(result: Result, files: Sequence[Path] = ()) -> None:
     """The best loss, the time, and where the run lies.
 
     Args:
-        made: the files that extras made of it.
+        files: that extras made of it.
     """
     if result.best_loss is not None:
         say(f"best validation loss {result.best_loss:.4f}, after step {result.step}")
     say(f"trained in {duration(result.seconds)}")
-    _say_where(result.folder, made)
+    _say_where(result.folder, files)
 
 
-def say_finished(run: RunSpec, made: Sequence[Path] = ()) -> None:
+def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
     assert run.checkpoint is not None
     if run.checkpoint.parent.parent == run.folder:
         say(f"{run.folder}: this run is finished, at step {run.step}")
-        _say_where(run.folder, made)
+        _say_where(run.folder, files)
         return
     unmake(run.folder)
     say(
@@ -95,10 +95,10 @@ def say_finished(run: RunSpec, made: Sequence[Path] = ()) -> None:
     )
 
 
-def _say_where(folder: Path, made: Sequence[Path]) -> None:
+def _say_where(folder: Path, files: Sequence[Path]) -> None:
     path = short_path(folder)
     say(f"run folder: {path}")
-    for file in made:
+    for file in files:
         say(f"{file.stem}: {short_path(file)}")
     if (folder / MODEL).is_file():
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}")

@@ -60,16 +60,16 @@ class Row:
             return self.steps * self.batch_size * USUAL_SEQ_LENGTH
         return definite(self.passes) * characters
 
-    def put_in(self, config: TrainOptions) -> TrainOptions:
+    def fill(self, config: TrainOptions) -> TrainOptions:
         """The config with its size, dropout and streams where those are open."""
         data, model = config.data, config.model
         return replace(
             config,
-            data=replace(data, batch_size=_given(data.batch_size, self.batch_size)),
+            data=replace(data, batch_size=_value_or(data.batch_size, self.batch_size)),
             model=replace(
                 model,
-                hidden_size=_given(model.hidden_size, self.hidden_size),
-                dropout=_given(model.dropout, self.dropout),
+                hidden_size=_value_or(model.hidden_size, self.hidden_size),
+                dropout=_value_or(model.dropout, self.dropout),
             ),
         )
 
@@ -86,17 +86,17 @@ def _table() -> dict[int, list[Row]]:
     return {int(least): [Row(**row) for row in listed] for least, listed in content.items()}
 
 
-def usual_row(characters: int, hidden_size: int | None = None) -> Row:
+def default_row(characters: int, hidden_size: int | None = None) -> Row:
     """The network that is trained without a budget, or the one nearest to a size that is given."""
-    found = rows(characters)
+    candidates = rows(characters)
     if hidden_size is not None:
-        return min(found, key=lambda row: abs(row.hidden_size - hidden_size))
-    return next(row for row in found if row.usual)
+        return min(candidates, key=lambda row: abs(row.hidden_size - hidden_size))
+    return next(row for row in candidates if row.usual)
 
 
-def guessed(config: TrainOptions) -> TrainOptions:
-    """The config with a guess in place of what is decided only once the text is known."""
-    return usual_row(GUESS_CHARACTERS).put_in(config)
+def with_default_sizes(config: TrainOptions) -> TrainOptions:
+    """The config with a guess in place of what is resolve only once the text is known."""
+    return default_row(GUESS_CHARACTERS).fill(config)
 
 
 def is_complete(config: TrainOptions) -> bool:
@@ -107,7 +107,7 @@ def is_complete(config: TrainOptions) -> bool:
     return None not in (*needed, config.checkpoint_every) and has_length
 
 
-def decided(
+def resolve(
     config: TrainOptions, characters: int, validated: int, speed_of: SpeedOf
 ) -> TrainOptions:
     """The config with all that it leaves open, which is said in a line or two.
@@ -119,29 +119,27 @@ def decided(
     trainer = config.trainer
     is_open = trainer.max_epochs is None and trainer.max_steps is None
     if config.budget is None:
-        row = usual_row(characters, config.model.hidden_size)
-        config = row.put_in(config)
+        row = default_row(characters, config.model.hidden_size)
+        config = row.fill(config)
         steps, line = _steps(row, config, characters), "for a text of this length"
     else:
         row, speed = _affordable(config, characters, speed_of)
-        config = row.put_in(config)
-        steps = _in_time(config, characters, validated, speed)
-        most = max(1, int(MOST_SHARE * _steps(row, config, characters)))
-        trained = min(steps, most) * _a_step(config, characters)
-        line = f"budget={config.budget}, about {duration(trained / speed)}"
-        line += f" at {speed:,.0f} characters/s" + (", which is enough" if steps > most else "")
-        steps = min(steps, most)
+        config = row.fill(config)
+        steps = _steps_in_budget(config, characters, validated, speed)
+        steps = min(steps, max(1, int(MOST_SHARE * _steps(row, config, characters))))
+        seconds = steps * _characters_a_step(config, characters) / speed
+        line = f"budget={config.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
     if is_open:
         config = replace(config, trainer=replace(config.trainer, max_steps=steps))
         config = _with_overfitting_margin(config)
-        epochs = steps / max(1, (characters - 1) // _a_step(config, characters))
+        epochs = steps / max(1, (characters - 1) // _characters_a_step(config, characters))
         data, model = config.data, config.model
         say(
             f"{line}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "
             f"{data.batch_size} x {data.seq_length} characters ({epochs:,.2f} epochs)"
         )
     if config.checkpoint_every is None:
-        every = _between_validations(config, characters, validated)
+        every = _steps_between_validations(config, characters, validated)
         config = replace(config, checkpoint_every=every)
     return config
 
@@ -150,20 +148,19 @@ def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tup
     """The largest network that sees enough in the time, and its speed; else the smallest."""
     seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
     if config.model.hidden_size is not None:
-        row = usual_row(characters, config.model.hidden_size)
-        return row, speed_of(row.put_in(config))
-    found: tuple[Row, float] | None = None
+        row = default_row(characters, config.model.hidden_size)
+        return row, speed_of(row.fill(config))
+    chosen: tuple[Row, float] | None = None
     for row in rows(characters):
-        trained = row.put_in(config)
-        speed = speed_of(trained)
-        if found is not None and speed * seconds < LEAST_SHARE * row.trained(characters):
+        speed = speed_of(row.fill(config))
+        if chosen is not None and speed * seconds < LEAST_SHARE * row.trained(characters):
             break  # none that is larger is measured, which would take longer
-        found = row, speed
-    assert found is not None
-    return found
+        chosen = row, speed
+    assert chosen is not None
+    return chosen
 
 
-def _in_time(config: TrainOptions, characters: int, validated: int, speed: float) -> int:
+def _steps_in_budget(config: TrainOptions, characters: int, validated: int, speed: float) -> int:
     """Steps that a budget has time for, with their validations."""
     seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
     possible = seconds * speed
@@ -171,14 +168,14 @@ def _in_time(config: TrainOptions, characters: int, validated: int, speed: float
     if config.validate_every:  # as often as was asked for, and else a share of the time
         cost = SCORING_COST * validated / config.validate_every
     else:
-        cost = VALIDATION_SHARE * _a_step(config, characters) if validated else 0.0
-    return max(1, int((possible - last) / (_a_step(config, characters) + cost)))
+        cost = VALIDATION_SHARE * _characters_a_step(config, characters) if validated else 0.0
+    return max(1, int((possible - last) / (_characters_a_step(config, characters) + cost)))
 
 
-def _between_validations(config: TrainOptions, characters: int, validated: int) -> int:
+def _steps_between_validations(config: TrainOptions, characters: int, validated: int) -> int:
     """Steps from one validation and checkpoint to the next."""
-    steps = total_steps(config, max(1, characters // _a_step(config, characters)))
-    trained = steps * _a_step(config, characters)
+    steps = total_steps(config, max(1, characters // _characters_a_step(config, characters)))
+    trained = steps * _characters_a_step(config, characters)
     most = VALIDATION_SHARE * trained / max(1.0, SCORING_COST * validated)
     count = min(VALIDATIONS, max(1, int(most)))
     return max(LEAST_STEPS_BETWEEN, -(-steps // count))
@@ -192,10 +189,10 @@ def total_steps(config: TrainOptions, steps_per_epoch: int) -> int:
 
 
 def _steps(row: Row, config: TrainOptions, characters: int) -> int:
-    return max(1, int(row.trained(characters) / _a_step(config, characters)))
+    return max(1, int(row.trained(characters) / _characters_a_step(config, characters)))
 
 
-def _a_step(config: TrainOptions, characters: int) -> int:
+def _characters_a_step(config: TrainOptions, characters: int) -> int:
     """Characters that a training step takes."""
     data = config.data
     streams, length = fitting_sizes(characters, definite(data.batch_size), data.seq_length)
@@ -222,5 +219,5 @@ def refuse_two_lengths(config: TrainOptions) -> None:
             )
 
 
-def _given(value: T | None, chosen: T) -> T:
+def _value_or(value: T | None, chosen: T) -> T:
     return chosen if value is None else value

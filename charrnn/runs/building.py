@@ -15,12 +15,12 @@ from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
 from charrnn.runs.recorded_config import escaped
 
 
-def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
+def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
     """Instantiate a node of the config.
 
     Args:
         path: where it stands in the config, for error messages.
-        offered: arguments that it is given if it has parameters of these names and the config
+        supplied: arguments that it is given if it has parameters of these names and the config
             does not set them.
 
     Raises:
@@ -29,10 +29,10 @@ def build(path: str, node: dict[str, Any], **offered: Any) -> Any:
     """
     try:
         names = _parameters(get_object(node["_target_"]))
-        arguments = {n: v for n, v in offered.items() if n in names and n not in node}
+        arguments = {n: v for n, v in supplied.items() if n in names and n not in node}
         # which resolves its whole config, and then each value of it
         make = instantiate(escaped(node, times=2), _convert_="all", _partial_=True)
-        # the offered objects go around Hydra, which would make configs of some
+        # the supplied objects go around Hydra, which would make configs of some
         make = functools.partial(make, **arguments)
         return make if node.get("_partial_") else make()
     except (InputError, RunError):

@@ -63,17 +63,18 @@ def with_best_model(run: RunSpec) -> RunSpec:
 
 
 def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
-    """The newest whole checkpoint of a run folder and its content; None if it has none.
+    """The newest intact checkpoint of a run folder and its content; None if it has none.
 
     Raises:
-        InputError: one is whole but cannot be read here (no permission, another version).
+        InputError: one is intact but cannot be read here (no permission, another version).
     """
     checkpoints = folder / "checkpoints"
-    if (last := _whole(checkpoints / LAST)) is not None:
+    if (last := _read_or_set_aside(checkpoints / LAST)) is not None:
         return checkpoints / LAST, last
     others = [checkpoints / BEST, *checkpoints.glob("step-*.ckpt")]
-    whole = ((path, content) for path in others if (content := _whole(path)) is not None)
-    return max(whole, key=lambda other: other[1]["global_step"], default=(None, None))
+    contents = ((path, _read_or_set_aside(path)) for path in others)
+    intact = ((path, content) for path, content in contents if content is not None)
+    return max(intact, key=lambda other: other[1]["global_step"], default=(None, None))
 
 
 def restore_best(folder: Path, best: Best, start: Path) -> bool:
@@ -92,7 +93,7 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
         return True
     path, model = folder / "checkpoints" / BEST, folder / MODEL
     # a kill may have left the best of a later step, which this run will come to again
-    content = _whole(path, checkpoint.read)
+    content = _read_or_set_aside(path, checkpoint.read)
     for source in (start, start.parent / BEST):
         if content is None and source.exists():
             with contextlib.suppress(InputError):
@@ -111,7 +112,7 @@ def restore_best(folder: Path, best: Best, start: Path) -> bool:
     return True
 
 
-def _whole(
+def _read_or_set_aside(
     path: Path, read: Callable[[Path], dict[str, Any]] = checkpoint.read_run
 ) -> dict[str, Any] | None:
     """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
@@ -123,7 +124,7 @@ def _whole(
 
 
 def _set_aside(path: Path, why: InputError) -> None:
-    aside = path.with_name(f"{path.name}.damaged")
-    with writing(aside):
-        os.replace(path, aside)
-    say(f"{why}; it is set aside as {aside.name}")
+    backup = path.with_name(f"{path.name}.damaged")
+    with writing(backup):
+        os.replace(path, backup)
+    say(f"{why}; it is set aside as {backup.name}")

@@ -19,7 +19,7 @@ def check_options(run: RunSpec, world: World) -> None:
     """
     if run.source is None:
         budget.refuse_two_lengths(run.config)
-    guess = budget.guessed(run.config)
+    guess = budget.with_default_sizes(run.config)
     check(guess, world)
     hardware.resolve(guess, world)
 

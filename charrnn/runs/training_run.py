@@ -38,10 +38,10 @@ from charrnn.runs import (
 )
 from charrnn.runs import folder as folders
 from charrnn.runs.announcements import Announcement, how_to_resume, say_end, say_finished
-from charrnn.runs.begun_loggers import build_loggers, finish_loggers
 from charrnn.runs.building import build, require_class
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
+from charrnn.runs.run_loggers import build_loggers, finish_loggers
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.text.vocabulary import Vocabulary
@@ -82,7 +82,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
         run = newest_checkpoint.from_checkpoint(run)
         if newest_checkpoint.is_finished(run):
             return _finished(run, world)
-        with _saying_how_to_resume(run, is_new):
+        with _with_resume_hint(run, is_new):
             run, inputs = prepared(run, world)
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
@@ -93,7 +93,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
                 result = processes.lead(run, lambda: fit(run, signals, world, inputs))
             else:
                 result = processes.train_together(fit, run, count)
-        say_end(result, _call_extras(run))
+        say_end(result, _run_end_files(run))
         return result
 
 
@@ -120,11 +120,13 @@ def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inpu
     config = replace(config, seed=data.seed)
     if not budget.is_complete(config):
         val = data.split("val") if config.validate_every != 0 else None
-        config = budget.decided(
+        config = budget.resolve(
             config,
             characters=len(data.streams.ids),
             validated=0 if val is None else len(val),
-            speed_of=lambda tried: speed.measure(tried, data.vocabulary, world, build_module),
+            speed_of=lambda candidate: speed.measure(
+                candidate, data.vocabulary, world, build_module
+            ),
         )
         data.batch_size = definite(config.data.batch_size)
     config = replace(config, trainer=hardware.resolve(config, world), resume=None)
@@ -145,7 +147,7 @@ def read_inputs(run: RunSpec) -> Inputs:
     """
     config = run.config
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-    node = budget.guessed(config).data.plain()
+    node = budget.with_default_sizes(config).data.plain()
     require_class("data", node, TextDataModule)
     data: TextDataModule = build("data", node, seed=seed)
     data.seed = seed
@@ -334,20 +336,20 @@ def _finished(run: RunSpec, world: World) -> Result:
     """The result of a run that has nothing left to do."""
     if world.launcher:
         processes.send_run(None)
-    say_finished(run, _call_extras(run))
+    say_finished(run, _run_end_files(run))
     assert run.entry is not None
     best = Best.from_plain(run.entry["best"])
     return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)
 
 
-def _call_extras(run: RunSpec) -> list[Path]:
+def _run_end_files(run: RunSpec) -> list[Path]:
     """The files that extras make of a run that has ended."""
-    made = [part.at_end(run.folder) for part in plugins.parts("run_end")]
-    return [path for path in made if path is not None]
+    paths = [part.at_end(run.folder) for part in plugins.parts("run_end")]
+    return [path for path in paths if path is not None]
 
 
 @contextlib.contextmanager
-def _saying_how_to_resume(run: RunSpec, is_new: bool) -> Iterator[None]:
+def _with_resume_hint(run: RunSpec, is_new: bool) -> Iterator[None]:
     """Add to what ends a run how to go on with it; one that was refused leaves nothing behind."""
     try:
         yield

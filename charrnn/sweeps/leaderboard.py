@@ -153,15 +153,15 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -
         InputError: no run has it.
     """
     name = sort.removeprefix("-")
-    have = [run for run in runs if run.value(name) is not None]
-    lack = [run for run in runs if run.value(name) is None]
-    if runs and not have and name not in COLUMNS:
+    ranked = [run for run in runs if run.value(name) is not None]
+    unranked = [run for run in runs if run.value(name) is None]
+    if runs and not ranked and name not in COLUMNS:
         names = {key for run in runs for key in (*COLUMNS, *run.options)}
         names |= {key for run in runs for key, _ in leaves(run.config)}
         if name not in names:
             raise InputError(f"sort={shown(name)}: no run has it{did_you_mean(name, names)}")
-    have.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))
-    return Leaderboard(folder, [*have, *lack])
+    ranked.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))
+    return Leaderboard(folder, [*ranked, *unranked])
 
 
 def _statistics(runs: Sequence[Summary]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def cpu(config: TrainOptions) -> float:
 
 def chosen(characters: int, time: str | None = None, **given: Any) -> TrainOptions:
     options = train_options(budget=time, **given)
-    return budget.decided(options, characters, characters // 8, cpu)
+    return budget.resolve(options, characters, characters // 8, cpu)
 
 
 @pytest.mark.parametrize("characters", LENGTHS[:-2])  # longer ones take longer to validate
@@ -33,7 +33,7 @@ def test_a_budget_ends_in_time(characters: int, every: int | None) -> None:
         steps, between = found.trainer.max_steps, every or found.checkpoint_every
         assert steps is not None
         assert between is not None
-        trained = steps * budget._a_step(found, characters)
+        trained = steps * budget._characters_a_step(found, characters)
         scored = steps // between * characters / 8
         if steps > 1:
             seconds = (trained + budget.SCORING_COST * scored) / cpu(found)
@@ -57,7 +57,7 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     assert found.model.hidden_size in (64, 128, 256)
     assert found.callbacks["overfitting"]["margin"] == budget.OVERFIT_MARGIN
     steps, every = found.trainer.max_steps or 0, found.checkpoint_every or 1
-    trained = steps * budget._a_step(found, characters)
+    trained = steps * budget._characters_a_step(found, characters)
     count = max(1, steps // every)
     assert count == 1 or count * characters / 8 * budget.SCORING_COST <= 0.2 * trained
     assert count <= 15
@@ -79,6 +79,7 @@ def test_the_table_reads_the_same_text_with_other_streams() -> None:
     for characters in (30_000, 900_000):
         one, two = chosen(characters), chosen(characters, data__batch_size=128)
         trained = [
-            (each.trainer.max_steps or 0) * budget._a_step(each, characters) for each in (one, two)
+            (each.trainer.max_steps or 0) * budget._characters_a_step(each, characters)
+            for each in (one, two)
         ]
         assert trained[0] == pytest.approx(trained[1], rel=0.02)

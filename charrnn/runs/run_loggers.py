@@ -10,11 +10,11 @@ from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 
 
-def build_loggers(run: RunSpec, begun: list[Logger]) -> None:
+def build_loggers(run: RunSpec, loggers: list[Logger]) -> None:
     """Begin those of the config.
 
     Args:
-        begun: gets each as it begins, also where a later one cannot.
+        loggers: gets each as it begins, also where a later one cannot.
 
     Raises:
         RunError: the server of one refuses.
@@ -27,7 +27,7 @@ def build_loggers(run: RunSpec, begun: list[Logger]) -> None:
             node = {"purge_step": run.step + 1, **node}
         # a logger without a folder of its own gets the run's
         logger = build(path, node, save_dir=str(run.folder), last_step=run.step)
-        begun.append(logger)
+        loggers.append(logger)
         if isinstance(logger, (WandbLogger, MLFlowLogger)):
             try:
                 _ = logger.experiment  # asks a server, which may refuse
