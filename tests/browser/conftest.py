@@ -1,7 +1,8 @@
-"""A headless Chromium and the page in it."""
+"""A headless browser and the page in it: Chromium, or what BROWSER names (firefox, say)."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -15,18 +16,23 @@ from tests.browser.files import watched
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium, driven by Playwright.
+    """The system's Chromium, or else Playwright's own browser, driven by Playwright.
 
     Playwright keeps an event loop running in the main thread, under which nothing of another folder
     may run: it ends with the last test of this one.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("needs Chromium; make test-browser installs it where apt can")
+    name = os.environ.get("BROWSER", "chromium")
+    how: dict[str, Any] = {}
+    if name == "chromium":
+        path = shutil.which("chromium") or shutil.which("chromium-browser")
+        how = {"executable_path": path, "args": list(ARGUMENTS)}
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            browser = getattr(driver, name).launch(**how)
+        except Error:
+            pytest.fail(f"there is no {name} that starts here; make test-browser installs it")
         yield browser
         browser.close()
 

@@ -32,6 +32,8 @@ class FakeServer:
     tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
     read_as: dict[str, str | None] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.8, "min_p": 0.07})
+    lines: tuple[str, ...] | None = None  # of the training text; None: it cannot tell
     score_of: Callable[[str], float] | None = None  # log-probability of each character of a prompt
     token: str | None = None
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
@@ -69,7 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
         if self.path == "/v1/models":
             if self._allowed():
-                self._json(200, {"data": [{"id": model} for model in self.fake.models]})
+                data = [{"id": model} for model in self.fake.models]
+                self._json(200, {"data": data, "sampling": self.fake.sampling})
         elif "/" not in name and (PAGE / name).is_file():
             self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())
         else:
@@ -84,6 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
             else:
                 self._error(501, "there is no training text of this model")
+        elif self.path == "/v1/lines" and self.fake.lines is not None:
+            each = enumerate(body["text"].split("\n"))
+            self._json(200, {"lines": [number for number, line in each if line in self.fake.lines]})
         elif self.path == "/v1/read_as":
             self._json(200, {"read_as": self.fake.read_as})
         elif self.path == "/v1/completions" and body.get("logprobs"):

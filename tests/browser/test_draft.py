@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,9 +79,44 @@ def test_the_draft_is_saved_as_a_file(page: Any, tmp_path: Any) -> None:
     page.locator("#text").fill("Zürich, 👩\u200d🚀\n")
     page.get_by_role("button", name="Draft", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save as a file").click()
+        page.get_by_role("button", name="Save as text").click()
     download.value.save_as(tmp_path / "draft.txt")
     assert (tmp_path / "draft.txt").read_bytes().decode() == "Zürich, 👩\u200d🚀\n"
+
+
+def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
+    page: Any, server: FakeServer, tmp_path: Path
+) -> None:
+    server.texts, server.logprobs = [" to be."], (-9.0, -0.25)
+    write(page, "Or not")
+    page.keyboard.press("Alt+1")
+    page.keyboard.type(", é")
+    page.get_by_role("button", name="Draft", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save with who wrote what").click()
+    path = tmp_path / "draft.json"
+    download.value.save_as(path)
+    pieces = json.loads(path.read_text("utf-8"))["pieces"]
+    assert [(p["by"], p["text"]) for p in pieces] == [
+        ("you", "Or not"), ("model", " to be."), ("you", ", é"),
+    ]  # fmt: skip
+    assert pieces[1]["bits"] == [13, 0.4] * 3 + [13]
+    tinted = highlighted(page, "surprise-5", ".mirror")
+    page.locator("#text").fill("Another.")
+    page.locator("#file").set_input_files(path)
+    until(lambda: text_of(page) == "Or not to be., é")
+    assert highlighted(page, "surprise-5", ".mirror") == tinted
+    for name, content, shown in (
+        ("other.json", '{"pieces": [{"text": 1}]}', "other.json is no draft that was saved here."),
+        ("long.txt", "x" * 2_000_001, "long.txt is larger than 2 MB."),
+    ):
+        (tmp_path / name).write_text(content)
+        page.locator("#file").set_input_files(tmp_path / name)
+        page.get_by_text(shown).wait_for()
+    assert text_of(page) == "Or not to be., é"
+    (tmp_path / "plain.txt").write_bytes(b"One\r\ntwo\n")
+    page.locator("#file").set_input_files(tmp_path / "plain.txt")
+    until(lambda: text_of(page) == "One\ntwo\n")
 
 
 def test_a_draft_follows_from_another_window(context: Any, page: Any) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from charrnn.extras.page.packing import in_precision
 from charrnn.extras.page.writing_page import About, writing_page
+from charrnn.generation.sampler import Sampler, write_lines
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import highlighted, looks_right, slide, text_of, until
@@ -98,8 +100,26 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         assert len(cards(page)) == 3
         page.get_by_role("button", name="About").click()
         assert page.locator("#card dd").text_content() == HOSTILE
-        assert page.locator("script").count() == 3
+        assert page.locator("script").count() == 4
         assert page.evaluate("window.broken") is None
+
+
+def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
+    chromium: Any, tmp_path: Path
+) -> None:
+    model = trained_model()
+    how = SamplingParams(length=199, num_samples=3, seed=5)
+    expected = [line.text for line in write_lines(Sampler(model), how)]
+    path = tmp_path / "page.html"
+    text = f"Ein anderes.\n{expected[1]} \n"
+    path.write_text(writing_page(in_precision(model, 32), ABOUT, text), encoding="utf-8")
+    with opened(chromium, path) as page:
+        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
+        page.get_by_role("switch", name="List").check()
+        page.keyboard.press("Control+Enter")
+        page.get_by_text("entries,").wait_for()
+        assert page.locator("#list li button :first-child").all_text_contents()[:3] == expected
+        assert page.locator("#list s").all_text_contents() == [expected[1]]
 
 
 def test_a_browser_that_cannot_run_it_says_so(chromium: Any, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> No
             f"1,500 characters, loss {expected.mean():.3f} nats per character, "
             f"as uncertain as a choice among {np.exp(expected.mean()):.1f}"
         )
-        assert tinted(page, "s5") != ""
+        assert tinted(page, "level-5") != ""
         assert page.title() == page.locator("h1").text_content() == "Inside a model"
 
 

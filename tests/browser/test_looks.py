@@ -14,24 +14,28 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize(("width", "height"), [(360, 400), (360, 740), (768, 740), (1280, 740)])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
-    chromium: Any, server: FakeServer, width: int, scheme: str
+    chromium: Any, server: FakeServer, width: int, height: int, scheme: str
 ) -> None:
     server.texts = ["copied from the training text, and more of it. " * 8]
     # axe is put into the page as a script
-    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
+    how = {
+        "viewport": {"width": width, "height": height},
+        "color_scheme": scheme,
+        "bypass_csp": True,
+    }
     with watched(chromium, server.address, base_url=server.address, **how) as context:
-        go_through(context.new_page(), width)
+        go_through(context.new_page(), width, height)
 
 
-def go_through(page: Any, width: int) -> None:
+def go_through(page: Any, width: int, height: int) -> None:
     def check() -> None:
         looks_right(page)
         button = page.locator("#continue").bounding_box()
         assert button["x"] >= 0
         assert button["x"] + button["width"] <= width
-        assert button["y"] + button["height"] <= 740
+        assert button["y"] + button["height"] <= height
 
     page.goto("/")
     page.locator("#model option").first.wait_for(state="attached")
@@ -62,12 +66,17 @@ def test_the_mirror_lies_under_the_text(page: Any) -> None:
     assert len(set(heights)) == 1
 
 
-def test_above_a_phones_keyboard_the_choice_is_in_view(page: Any, server: FakeServer) -> None:
-    page.set_viewport_size({"width": 360, "height": 340})
+@pytest.mark.parametrize("height", [340, 400])
+def test_above_a_phones_keyboard_the_choice_is_in_view(
+    page: Any, server: FakeServer, height: int
+) -> None:
+    page.set_viewport_size({"width": 360, "height": height})
+    server.texts = ["A continuation that goes on for a while. " * 9]
     page.locator("#text").fill("A line.\n" * 40)
     page.locator("#text").press("Control+Enter")
     page.get_by_text("characters a second").wait_for()
-    for name in ("Take continuation 1", "Others"):
-        button = page.get_by_role("button", name=name).bounding_box()
-        assert button["y"] >= 0
-        assert button["y"] + button["height"] <= 340
+    text = page.locator("#alternatives .text").first.bounding_box()
+    assert text["height"] > 60
+    for part in (text, page.get_by_role("button", name="Take continuation 1").bounding_box()):
+        assert part["y"] >= 60  # under the header and a line of the text
+        assert part["y"] + part["height"] <= height - 60  # above the button that asks for others

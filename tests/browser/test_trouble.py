@@ -57,3 +57,4 @@ def test_a_token_is_asked_for(context: Any, server: FakeServer) -> None:
     page.reload()
     write(page, "So")
     assert page.locator("dialog").is_hidden()
+    assert "sesame" not in page.evaluate("JSON.stringify(localStorage)")

@@ -103,6 +103,46 @@ def test_a_part_is_taken(page: Any, server: FakeServer) -> None:
     assert text_of(page) == 'So "One two." Three'
 
 
+def test_a_text_is_taken_word_by_word(page: Any, server: FakeServer) -> None:
+    server.texts = [" one two three.", " one four.", " five."]
+    write(page, "So")
+    offered = page.locator("#alternatives .text")
+    for text, rest in (
+        ("So one", [" two three.", " four."]),
+        ("So one two", [" three."]),
+    ):
+        page.keyboard.press("Control+ArrowRight")
+        assert (text_of(page), offered.all_text_contents()) == (text, rest)
+    for text, rest in (("So one", [" two three.", " four."]), ("So", server.texts)):
+        page.keyboard.press("Control+z")
+        assert (text_of(page), offered.all_text_contents()) == (text, rest)
+    page.get_by_role("button", name="Take the next word of continuation 2").click()
+    assert (text_of(page), offered.all_text_contents()) == ("So one", [" four.", " two three."])
+    page.keyboard.press("Control+ArrowRight")  # of the one with the focus
+    assert text_of(page) == "So one four."
+    assert page.locator("#alternatives").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "text"
+
+
+def test_what_is_taken_or_taken_back_while_it_is_written_stays_so(
+    page: Any, server: FakeServer
+) -> None:
+    server.texts, server.delay = [" word" * 20], 0.01
+    page.locator("#text").fill("So")
+    page.locator("#text").press("Control+Enter")
+    until(lambda: len(page.locator("#alternatives .text").first.text_content()) > 12)
+    page.keyboard.press("Control+ArrowRight")
+    page.wait_for_timeout(300)
+    assert text_of(page) == "So word"
+    page.keyboard.press("Escape")
+    slide(page, "Texts", "1")
+    page.locator("#text").press("Control+Enter")
+    until(lambda: text_of(page).startswith("So word word"))
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(300)
+    assert text_of(page) == "So word"
+
+
 def test_a_model_is_chosen_of_several(context: Any, server: FakeServer) -> None:
     server.models = ("verse", "<b>prose</b>")
     page = context.new_page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,11 +57,15 @@ def run(options: ExportOptions) -> None:
 def _page(options: ExportOptions, chosen: Chosen) -> str:
     from charrnn.extras.page.packing import card, is_indented
     from charrnn.extras.page.writing_page import About, writing_page
-    from charrnn.training_text import corpus_name
+    from charrnn.options.datasets import SPLITS
+    from charrnn.training_text import corpus_name, find_training_text
 
     title = options.title or corpus_name(chosen.model) or "charrnn"
     about = About(title, card(chosen), options.licence, is_indented(chosen.model))
-    page = writing_page(chosen, about)
+    text = None
+    with contextlib.suppress(InputError):  # it is not at hand: lists are compared with nothing
+        text = find_training_text(chosen.model, splits=SPLITS).text
+    page = writing_page(chosen, about, text)
     if chosen.model.counts is None or len(page) <= LARGEST_PAGE:
         return page
     say(
@@ -68,4 +73,4 @@ def _page(options: ExportOptions, chosen: Chosen) -> str:
         f"would be larger than 3 MB"
     )
     alone = chosen._replace(model=replace(chosen.model, counts=None))
-    return writing_page(alone, about)
+    return writing_page(alone, about, text)

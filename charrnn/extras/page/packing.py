@@ -58,7 +58,8 @@ def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) 
 
     Args:
         bits: of the numbers of its matrices: 32, or 8 with a scale for each row.
-        facts: plain values that the page is to know besides; the primer's ids are added.
+        facts: plain values that the page is to know besides; the primer's ids and the defaults
+            of sampling are added.
     """
     data = bytearray()
     tensors: dict[str, dict[str, Any]] = {}
@@ -78,7 +79,11 @@ def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) 
         "architecture": asdict(model.architecture),
         "cell": {"gates": cell.gates, "carried": cell.carried, "apart": cell.apart},
         "vocabulary": model.vocabulary.to_dict(),
-        "facts": {**(facts or {}), "primer": list(primer_of(model.facts, model.vocabulary))},
+        "facts": {
+            **(facts or {}),
+            "primer": list(primer_of(model.facts, model.vocabulary)),
+            "sampling": asdict(SamplingParams()),
+        },
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),
     }
@@ -100,6 +105,21 @@ def packed_counts(counts: Counts) -> str:
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),
     }
     return json.dumps(content, separators=(",", ":"))
+
+
+_MOST_LINES = 50_000
+
+
+def packed_lines(text: str) -> str:
+    """Checksums of the lines of a text as JSON, or null where they are too many.
+
+    A line that is not among them has the checksum of one in one of 80,000 cases at most.
+    """
+    lines = {line.rstrip() for line in text.split("\n")}
+    sums = {zlib.crc32(line.encode("utf-8", "surrogateescape")) for line in lines}
+    if len(sums) > _MOST_LINES:
+        return "null"
+    return json.dumps(base64.b64encode(np.array(sorted(sums), "<u4").tobytes()).decode("ascii"))
 
 
 TOLERANCE = 0.002  # nats a character

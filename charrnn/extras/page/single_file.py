@@ -20,7 +20,7 @@ _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 def style_of(folder: Path) -> str:
     """The CSS of the page in a folder: what all pages have, and its own."""
-    files = (SITE / "palette.css", folder / "style.css")
+    files = (SITE / "shared.css", folder / "style.css")
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

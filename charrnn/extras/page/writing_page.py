@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.extras.page.packing import Chosen, packed, packed_counts
+from charrnn.extras.page.packing import Chosen, packed, packed_counts, packed_lines
 from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
 from charrnn.text.unknown_characters import MARKS
 
@@ -26,8 +26,12 @@ class About:
     even: bool = False
 
 
-def writing_page(chosen: Chosen, about: About) -> str:
-    """The page as HTML, of the network with its counts."""
+def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
+    """The page as HTML, of the network with its counts.
+
+    Args:
+        text: that the model was trained on, whose lines a list is compared with.
+    """
     facts = {"about": asdict(about), "written": MARKS}
     model, counts = packed(chosen.model, chosen.bits, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
@@ -36,7 +40,7 @@ def writing_page(chosen: Chosen, about: About) -> str:
     for old, new in (
         ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
         ("<title>Write with charrnn</title>", f"<title>{escape(about.title)}</title>"),
-        ('  <link rel="stylesheet" href="page/palette.css">\n', ""),
+        ('  <link rel="stylesheet" href="page/shared.css">\n', ""),
         ('  <link rel="stylesheet" href="page/style.css">\n', ""),
         ('  <script type="module" src="page/main.js"></script>\n', ""),
     ):
@@ -48,5 +52,6 @@ def writing_page(chosen: Chosen, about: About) -> str:
         data={
             "packed-model": model,
             "packed-counts": "null" if counts is None else packed_counts(counts),
+            "packed-lines": "null" if text is None else packed_lines(text),
         },
     )

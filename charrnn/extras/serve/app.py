@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
+from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import read_as
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
@@ -101,9 +103,9 @@ _JSON = [Depends(_require_json)]
 
 @routes.get("/v1/models")
 async def list_models(server: CurrentServer) -> Response:
-    """The models that write here."""
+    """The models that write here, and the defaults of `charrnn sample` for a page."""
     cards = [served.card() for served in server.models.values()]
-    return JSONAnswer({"object": "list", "data": cards})
+    return JSONAnswer({"object": "list", "data": cards, "sampling": asdict(SamplingParams())})
 
 
 @routes.get("/v1/models/{name:path}")
@@ -161,13 +163,26 @@ async def copied(server: CurrentServer, body: TextRequest) -> Response:
 
     404 where the training text is not at hand.
     """
+    return JSONAnswer({"ranges": await _compared(server, body, Served.copied)})
+
+
+@routes.post("/v1/lines", dependencies=_JSON)
+async def lines(server: CurrentServer, body: TextRequest) -> Response:
+    """Which lines of a text are lines of the training text, as their numbers from 0.
+
+    404 where the training text is not at hand.
+    """
+    return JSONAnswer({"lines": await _compared(server, body, Served.lines)})
+
+
+async def _compared(
+    server: Server, body: TextRequest, look: Callable[[Served, str], list[Any]]
+) -> list[Any]:
     most = server.options.max_prompt
     if len(body.text) > most:
         message = f"text: has more than the {most:,} characters that are looked at"
         raise Refusal(400, message, param="text")
-    served = server.named(body.model)
-    ranges = await anyio.to_thread.run_sync(served.copied, body.text)
-    return JSONAnswer({"ranges": ranges})
+    return await anyio.to_thread.run_sync(look, server.named(body.model), body.text)
 
 
 @routes.post("/v1/read_as", dependencies=_JSON)

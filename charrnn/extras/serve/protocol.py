@@ -149,7 +149,7 @@ class CompletionRequest(_SamplingRequest):
 
 
 class TextRequest(RequestBody):
-    """The body of `POST /v1/read_as` and `/v1/copied`."""
+    """The body of `POST /v1/read_as`, `/v1/copied` and `/v1/lines`."""
 
     text: str
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")

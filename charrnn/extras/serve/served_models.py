@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.numpy_engine import beginning
 from charrnn.generation.sampler import Sampler, in_characters_of
 from charrnn.models.ensemble import Trained
+from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import fitted
 from charrnn.training_text import TrainingText, find_training_text
@@ -75,10 +77,27 @@ class Served:
     @cached_property
     def _training_text(self) -> TrainingText:
         """Read when it is first asked for."""
+        return self._find_text()
+
+    @cached_property
+    def _lines(self) -> set[str]:
+        # a line of one's own is no new one, whichever split it stands in
+        return {line.rstrip() for line in self._find_text(SPLITS).text.split("\n")}
+
+    def _find_text(self, splits: Sequence[str] = ("train",)) -> TrainingText:
         try:
-            return find_training_text(self._sampler.model, self._corpus)
+            return find_training_text(self._sampler.model, self._corpus, splits)
         except InputError as error:
             raise Refusal(404, str(error)) from None
+
+    def lines(self, text: str) -> list[int]:
+        """The numbers of those lines of a text that are lines of the training text.
+
+        Raises:
+            Refusal: there is no training text to look in.
+        """
+        lines = in_characters_of(self.vocabulary, text).split("\n")
+        return [number for number, line in enumerate(lines) if line.rstrip() in self._lines]
 
     def copied(self, text: str) -> list[list[int]]:
         """The passages of a text that stand in the training text, of `SHORTEST_COPY` or more.

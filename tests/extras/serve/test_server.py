@@ -39,6 +39,7 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
         ("POST", "/v1/completions", b'{"seed": 1e999}', 400, "seed: "),
         ("POST", "/v1/completions", b"x" * 2_000_001, 413, "2,000,000 bytes"),
         ("POST", "/v1/copied", b'{"text": ""}', 404, "train"),
+        ("POST", "/v1/lines", b'{"text": ""}', 404, "train"),
         ("POST", "/v1/read_as", b'{"text": "a", "modle": "b"}', 400, "did you mean model?"),
     ],
 )  # fmt: skip
@@ -101,6 +102,8 @@ def test_what_is_copied_is_told_in_characters(models: Path, tmp_path: Path) -> N
                 "It was a dark and stormy",
                 "torrents. Café 😀 au lait",
             ]
+            lines = {"text": f"Café\n{corpus.read_text()} \n", "model": model}
+            assert http.post("/v1/lines", json=lines).json() == {"lines": [1]}
         assert http.post("/v1/copied", json={"text": ""}).json() == {"ranges": []}
         assert http.post("/v1/copied", json={"text": "x" * 100_001}).status_code == 400
 

@@ -29,7 +29,7 @@ export class CursorCard {
     const bits = reading.bits[place];
     const came = found?.came;
     const what = find(".came");
-    what.className = `came s${bits >= 0 ? levelOf(bits) : 0}`;
+    what.className = `came level-${bits >= 0 ? levelOf(bits) : 0}`;
     what.textContent = came ? this.#name(came.id) : "unknown";
     const counted = isNaN(gain) ? "" : `, ${Math.max(0, bits - gain).toFixed(1)} with counts`;
     find(".bits").textContent = bits >= 0 ? `${bits.toFixed(1)} bits${counted}` : "";

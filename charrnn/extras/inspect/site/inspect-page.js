@@ -24,7 +24,7 @@ const find = (selector) => document.querySelector(selector);
 const TINTS = {
   surprise(reading, place) {
     const level = levelOf(reading.bits[place]);
-    return level ? `s${level}` : "";
+    return level ? `level-${level}` : "";
   },
   unit(reading, place, unit) {
     const value = reading.activation(place, unit);

@@ -7,7 +7,8 @@ const STEPS_A_LOOK = 8; // after which it looks at the clock
 
 export class Writing {
   /** @param {import("../network/sampler.js").Sampler} sampler */
-  constructor({ vocabulary, network }) {
+  constructor({ vocabulary, network, model }) {
+    this.sampling = model.facts.sampling;
     this.vocabulary = vocabulary;
     this.network = network;
     this.texts = [];
@@ -26,7 +27,7 @@ export class Writing {
       hold,
       length,
       state: state.slice(),
-      chooser: new Chooser(this.vocabulary.size, { temperature }),
+      chooser: new Chooser(this.vocabulary.size, { ...this.sampling, temperature }),
       uniforms: new Uniforms(seed),
       ids: [],
     }));

@@ -1,19 +1,22 @@
 /** Continuations side by side, of which one is taken, in whole or up to a word. */
 
 import { Passage } from "./draft.js";
-import { ended, endOfSentence, endOfWord } from "./ending.js";
+import { ended, endOfFirstWord, endOfSentence, endOfWord } from "./ending.js";
 import { paint, unpaint } from "./tint.js";
 
 export class Alternatives {
   /**
    * @param {HTMLElement} region  Holds an `ol` and the `template` of its items.
    * @param {(passage: Passage) => void} onTake  Called with what the reader chose.
+   * @param {(word: Passage, rest: object[]) => void} onTakeWord  The same of a word, with the cards
+   *   that go on from it.
    */
-  constructor(region, onTake) {
+  constructor(region, onTake, onTakeWord) {
     this.region = region;
     this.list = region.querySelector("ol");
     this.template = region.querySelector("template");
     this.onTake = onTake;
+    this.onTakeWord = onTakeWord;
     this.cards = [];
     this.after = ""; // what follows them
     this.stale = false;
@@ -98,6 +101,36 @@ export class Alternatives {
     if (card) this.#take(card.isWhole ? card.passage : ended(card.passage, this.after));
   }
 
+  /** Take the next word of the continuation of this number. */
+  takeWord(number) {
+    const card = this.cards[number - 1];
+    if (!card || this.stale) return;
+    const passage = card.isWhole ? card.passage : ended(card.passage, this.after);
+    const word = passage.slice(0, endOfFirstWord(passage.text));
+    const { className } = document.activeElement;
+    const held = this.focused > 0;
+    if (word.length) this.onTakeWord(word, this.#after(word.text, card));
+    if (held) this.list.querySelector(`[class="${className}"]`)?.focus();
+  }
+
+  /** The number of the continuation that has the focus; 0 if none has. */
+  get focused() {
+    return 1 + this.cards.findIndex(({ item }) => item.contains(document.activeElement));
+  }
+
+  /** What goes on from a word, as cards: this one first, and others that begin with it. */
+  #after(word, first) {
+    const others = this.cards.filter((card) => card !== first);
+    const fitting = [first, ...others].filter(({ passage }) =>
+      passage.text.startsWith(word) && passage.length > word.length);
+    return fitting.map(({ passage, copied, isWhole }) => {
+      const card = Object.assign(this.#card(), { isWhole });
+      this.#set(card, passage.slice(word.length));
+      card.copied.set(copied.subarray(word.length));
+      return card;
+    });
+  }
+
   #take(passage) {
     if (passage.length && !this.stale) this.onTake(passage);
   }
@@ -116,17 +149,18 @@ export class Alternatives {
 
   #card() {
     const item = this.template.content.firstElementChild.cloneNode(true);
-    const [whole, sentence] = item.querySelectorAll("button");
+    const [whole, sentence, word] = item.querySelectorAll("button");
     const text = item.querySelector(".text");
     const node = text.appendChild(document.createTextNode(""));
     const card = {
-      item, text, node, buttons: [whole, sentence],
+      item, text, node, buttons: [whole, sentence, word],
       passage: new Passage(""), copied: new Uint8Array(0), isWhole: false,
     };
     whole.addEventListener("click", () => this.take(1 + this.cards.indexOf(card)));
     sentence.addEventListener("click", () => {
       this.#take(card.passage.slice(0, endOfSentence(card.passage.text)));
     });
+    word.addEventListener("click", () => this.takeWord(1 + this.cards.indexOf(card)));
     text.addEventListener("click", (event) => {
       if (event.pointerType === "touch") return; // it may be meant to scroll, or to read
       const place = placeUnder(event, card.node);
@@ -141,12 +175,13 @@ export class Alternatives {
 }
 
 /** Name a card and its parts by its number, counted from 1. */
-function number({ item, text, buttons: [whole, sentence] }, count) {
+function number({ item, text, buttons: [whole, sentence, word] }, count) {
   item.setAttribute("aria-label", `Continuation ${count}`);
   text.setAttribute("aria-label", `Text of continuation ${count}`);
   whole.setAttribute("aria-keyshortcuts", `Alt+${count}`);
   for (const each of whole.querySelectorAll(".number")) each.textContent = String(count);
   sentence.setAttribute("aria-label", `Take the first sentence of continuation ${count}`);
+  word.setAttribute("aria-label", `Take the next word of continuation ${count}`);
 }
 
 /** The place in a text node that was clicked; null between texts or while text is selected. */

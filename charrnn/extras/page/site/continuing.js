@@ -30,7 +30,7 @@ export class Continuing {
     this.anchor = null; // where the text goes, while it is written or to be chosen
     this.text = ""; // the draft that the continuations are for
     this.controller = null; // stops what is being written
-    this.taken = {}; // the step that put the last choice into the text, where, and all its cards
+    this.taken = new WeakMap(); // step that put a choice into the text -> where, and all its cards
     page.draft.onChange((...change) => {
       if (this.anchor !== null) this.anchor = movedBy(this.anchor, ...change);
       page.editor.mark(this.anchor);
@@ -60,7 +60,6 @@ export class Continuing {
     this.written = new Passage(""); // what went straight into the draft
     const after = draft.text.slice(this.anchor);
     request.prompt = promptBefore(draft.text, this.anchor);
-    if (!along) this.taken = {};
     if (along || request.n > 1) alternatives.show(request.n, after);
     else alternatives.close();
     if (!along) this.page.say(request.n > 1 ? `Writing ${request.n} continuations …` : "Writing …");
@@ -116,10 +115,18 @@ export class Continuing {
   /** Put a passage into the text, in place of the choice. */
   take(passage) {
     const place = this.anchor;
+    const step = {};
+    this.taken.set(step, { place, cards: this.page.alternatives.cards });
     this.dismiss();
-    this.taken = { step: {}, place, cards: this.page.alternatives.cards };
-    this.page.draft.replace(place, place, passage, this.taken.step);
+    this.page.draft.replace(place, place, passage, step);
     this.page.editor.select(place + passage.length);
+  }
+
+  /** Put a word into the text, and offer the rest of what has it. */
+  takeWord(word, rest) {
+    const place = this.anchor + word.length;
+    this.take(word);
+    if (rest.length) this.#offer(rest, place);
   }
 
   /**
@@ -128,14 +135,18 @@ export class Continuing {
    * @returns {boolean} Whether a choice is offered.
    */
   travelled(direction, step) {
-    if (step !== this.taken.step) return false;
+    const taken = this.taken.get(step);
+    if (!taken) return false;
     this.dismiss();
-    if (direction === "redo") return false;
-    this.anchor = this.taken.place;
+    if (direction === "undo") this.#offer(taken.cards, taken.place);
+    return direction === "undo";
+  }
+
+  #offer(cards, place) {
+    this.anchor = place;
     this.text = this.page.draft.text;
-    this.page.alternatives.offer(this.taken.cards);
+    this.page.alternatives.offer(cards);
     this.#show();
-    return true;
   }
 
   #written(index, passage) {

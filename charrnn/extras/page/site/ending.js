@@ -22,6 +22,11 @@ export function endOfSentence(text) {
   return sentence ? sentence[0].length : text.length;
 }
 
+/** Where the first word ends, with what stands before it. */
+export function endOfFirstWord(text) {
+  return endOfWord(text, text.match(/^\s*/)[0].length);
+}
+
 export function endOfWord(text, place) {
   return place + text.slice(place).match(/^\S*/)[0].length;
 }

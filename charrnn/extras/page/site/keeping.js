@@ -9,6 +9,7 @@ import { Passage } from "./draft.js";
 
 const PLACE = document.documentElement.dataset.keep ?? "charrnn";
 const DRAFT = `${PLACE}.draft`;
+const LIST = `${PLACE}.list`;
 const SETTINGS = `${PLACE}.settings`;
 
 /** Returns whether there was room, and leave, to keep it. */
@@ -32,6 +33,9 @@ export function onDraftElsewhere(listener) {
   });
 }
 
+/** @param {import("./list.js").Entry[]} entries */
+export const keepList = (entries) => keep(LIST, entries);
+export const keptList = () => kept(LIST) ?? [];
 export const keepSettings = (settings) => keep(SETTINGS, settings);
 export const keptSettings = () => kept(SETTINGS) ?? {};
 

@@ -1,4 +1,5 @@
 import { unpackedCounts } from "./network/counts.js";
+import { Lines } from "./network/lines.js";
 import { Sampler } from "./network/sampler.js";
 import { openPage } from "./page.js";
 import { networkWriter } from "./writer-network.js";
@@ -12,6 +13,7 @@ async function open() {
     lacking("This browser is too old for the counts in this page: the network alone writes");
   }
   const sampler = new Sampler(textOf("packed-model"), counts);
+  const lines = JSON.parse(textOf("packed-lines"));
 
   /** For whoever drives the page: the same as charrnn.load(...) in Python. */
   window.charrnn = {
@@ -20,7 +22,7 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  await openPage(networkWriter(sampler));
+  await openPage(networkWriter(sampler, lines && new Lines(lines)));
 }
 
 /** Tell for as long as the page is open what the browser cannot do. */

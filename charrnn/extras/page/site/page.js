@@ -4,8 +4,10 @@ import { Alternatives } from "./alternatives.js";
 import { Continuing } from "./continuing.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
+import { draftAsJson, openDraft, saveFile } from "./files.js";
 import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
+import { List } from "./list.js";
 import { named, Others, percent } from "./others.js";
 import { Settings } from "./settings.js";
 
@@ -32,10 +34,12 @@ class Page {
     this.draft = new Draft();
     this.editor = new Editor(find("#sheet"), this.draft);
     this.settings = new Settings(document);
-    this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage));
+    this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage),
+      (word, rest) => this.takeWord(word, rest));
     this.continuing = new Continuing(writer, this);
     this.findings = new Findings(writer, this);
     this.others = new Others(find("#others"), writer, this);
+    this.list = new List(find("#list"), writer, this);
     this.settling = 0;
     this.along = 0;
     this.changed = false; // since the draft was kept
@@ -47,7 +51,13 @@ class Page {
     this.draft.replace(0, 0, passage);
     this.draft.done = [];
     this.editor.select(Math.min(caret, passage.length));
+    this.list.show();
     this.showState();
+  }
+
+  /** What writes: the list, or the text's continuations. */
+  get mode() {
+    return this.settings.lists ? this.list : this.continuing;
   }
 
   listen() {
@@ -79,16 +89,31 @@ class Page {
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
       if (event.detail > 1) return; // the second click of a double click would stop the first
-      if (this.continuing.busy) this.stop();
-      else this.continuing.start();
+      if (this.mode.busy) this.stop();
+      else this.mode.start();
     });
     onClick("#begin", () => this.continuing.start());
+    find("#lists").addEventListener("input", () => this.switchMode());
     onClick("#close", () => this.dismiss());
     onClick("#undo", () => this.travel("undo"));
     onClick("#redo", () => this.travel("redo"));
     onClick("#new", () => this.startNew());
-    onClick("#copy", () => this.copy());
-    onClick("#save", () => this.save());
+    onClick("#copy", () => this.copy(this.draft.text));
+    onClick("#save", () => saveFile("draft.txt", this.draft.text));
+    onClick("#save-json", () =>
+      saveFile("draft.json", draftAsJson(this.draft.passage), "application/json"));
+    onClick("#open", () => find("#file").click());
+    find("#file").addEventListener("change", ({ target }) => this.open(target));
+    onClick("#list-copy", () => this.copy(this.list.text));
+    onClick("#list-save", () => this.list.save());
+    onClick("#list-csv", () => this.list.saveCsv());
+    onClick("#list-new", () => this.list.clear());
+    find("#list-menu").addEventListener("toggle", () => this.showState());
+    for (const menu of document.querySelectorAll(".menu")) {
+      menu.addEventListener("click", ({ target }) => {
+        if (target.closest("button")) menu.hidePopover();
+      });
+    }
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => this.lookAnew());
     find("#show-typed").addEventListener("input", () => this.lookAnew());
@@ -104,13 +129,14 @@ class Page {
     });
     if (!IS_MAC) return;
     for (const key of document.querySelectorAll(".ctrl")) key.textContent = "⌘";
-    for (const key of document.querySelectorAll(".alt")) key.textContent = "⌥";
+    for (const key of document.querySelectorAll(".alt, .by-word")) key.textContent = "⌥";
   }
 
   /** Ask the writer what it has. */
   async connect() {
     try {
       this.settings.offer(await this.writer.models());
+      this.settings.useDefaults(this.writer.sampling);
       this.say("");
       await this.lookAnew();
     } catch (error) {
@@ -154,6 +180,14 @@ class Page {
     continuing.start({ along: true });
   }
 
+  /** A list instead of the text, or the text again. */
+  switchMode() {
+    this.list.stop();
+    this.dismiss();
+    this.say("");
+    this.writeAlong();
+  }
+
   press(event) {
     if (event.isComposing || find("dialog[open]")) return;
     const act = this.shortcut(event);
@@ -164,17 +198,23 @@ class Page {
 
   /** What a key does, or null. */
   shortcut(event) {
-    const { continuing, alternatives } = this;
+    const { alternatives, continuing, editor, mode } = this;
     const mod = IS_MAC ? event.metaKey : event.ctrlKey;
-    if (mod && event.key === "Enter") return () => continuing.start();
+    if (mod && event.key === "Enter") return () => mode.start();
     if (event.key === "Escape" && !find(":popover-open")) {
-      if (continuing.busy) return () => this.stop();
+      if (mode.busy) return () => this.stop();
       return alternatives.open ? () => this.dismiss() : null;
+    }
+    if (mode === this.list) return null;
+    if (event.key === "ArrowRight" && (IS_MAC ? event.altKey : event.ctrlKey) && !event.shiftKey) {
+      const isBefore = event.target === editor.textarea && editor.caret === continuing.anchor;
+      const number = alternatives.focused || Number(isBefore);
+      return alternatives.open && number ? () => alternatives.takeWord(number) : null;
     }
     const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
     if (digit && alternatives.open) return () => alternatives.take(Number(digit[1]));
     if (!mod || event.altKey || event.target.matches("#seed")) return null; // it undoes its own
-    if (event.key === ".") return () => this.showOthers(this.editor.caret - 1, { byKey: true });
+    if (event.key === ".") return () => this.showOthers(editor.caret - 1, { byKey: true });
     const key = event.key.toLowerCase();
     if (key === "z") return () => this.travel(event.shiftKey ? "redo" : "undo");
     return key === "y" && !IS_MAC ? () => this.travel("redo") : null;
@@ -184,6 +224,13 @@ class Page {
     this.continuing.take(passage);
     this.focusText();
     this.say("Taken. Undo takes it back.");
+  }
+
+  takeWord(word, rest) {
+    const held = this.alternatives.focused;
+    this.continuing.takeWord(word, rest);
+    if (!rest.length && held) this.focusText();
+    if (rest.length) clearTimeout(this.along);
   }
 
   async showOthers(place, { byKey = false } = {}) {
@@ -206,11 +253,11 @@ class Page {
 
   stop() {
     clearTimeout(this.along);
-    this.continuing.stop();
+    this.mode.stop();
   }
 
   dismiss() {
-    this.stop();
+    clearTimeout(this.along);
     const held = find("#alternatives").contains(document.activeElement);
     this.continuing.dismiss();
     if (held) this.focusText();
@@ -235,28 +282,32 @@ class Page {
   startNew() {
     this.continuing.dismiss();
     this.draft.replace(0, this.draft.text.length, new Passage(""));
-    find("#menu").hidePopover();
     this.focusText();
     this.say("A new draft. Undo brings the old one back.");
   }
 
-  async copy() {
-    find("#menu").hidePopover();
+  async copy(text) {
     try {
-      await navigator.clipboard.writeText(this.draft.text);
+      await navigator.clipboard.writeText(text);
       this.say("Copied to the clipboard.");
     } catch {
       this.fail(new Error("This browser did not allow it: select the text and copy it."));
     }
   }
 
-  save() {
-    find("#menu").hidePopover();
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([this.draft.text], { type: "text/plain" }));
-    link.download = "draft.txt";
-    link.click();
-    URL.revokeObjectURL(link.href);
+  /** Go on with the draft in a file. */
+  async open(field) {
+    const [file] = field.files;
+    field.value = ""; // so that the same file can be opened again
+    try {
+      const passage = await openDraft(file);
+      this.continuing.dismiss();
+      this.draft.replace(0, this.draft.text.length, passage);
+      this.focusText();
+      this.say("Opened. Undo brings the old draft back.");
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Some time after a change: keep the draft, and look for what is copied. */
@@ -288,8 +339,12 @@ class Page {
     find("#empty").hidden = !empty || (continuing.busy && !alternatives.open);
     find("#undo").disabled = draft.done.length === 0;
     find("#redo").disabled = draft.undone.length === 0;
-    for (const id of ["#new", "#copy", "#save"]) find(id).disabled = empty;
-    document.documentElement.classList.toggle("writing", continuing.busy);
+    for (const id of ["#new", "#copy", "#save", "#save-json"]) find(id).disabled = empty;
+    find("#list-which").textContent = this.list.chosen().told;
+    for (const button of find("#list-menu").querySelectorAll("button")) {
+      button.disabled = this.list.entries.length === 0;
+    }
+    document.documentElement.classList.toggle("writing", this.mode.busy);
     document.documentElement.classList.toggle("choosing", alternatives.open);
     this.showCharacter();
   }

@@ -13,8 +13,14 @@ const FIELDS = {
     told: (index) => `${LENGTHS[index].toLocaleString("en")} characters`,
   },
   "alternatives-count": { value: Number, told: String },
-  topP: { value: Number, told: (value) => Number(value).toFixed(2) },
+  entries: { value: Number, told: String },
+  top_p: { value: Number, told: (value) => Number(value).toFixed(2) },
+  min_p: { value: Number, told: (value) => Number(value).toFixed(2) },
+  dry_multiplier: { value: Number, told: (value) => (Number(value) || "off").toString() },
 };
+
+/** Fields of SamplingParams (charrnn/options/sampling.py), whose defaults come from there. */
+const SAMPLING = ["temperature", "top_p", "min_p", "dry_multiplier"];
 
 export class Settings {
   /** @param {HTMLElement} root  Holds a field with the id of each setting. */
@@ -39,6 +45,15 @@ export class Settings {
     this.model.disabled = models.length < 2;
   }
 
+  /** Begin with these values, where the reader has chosen no other. */
+  useDefaults(values) {
+    const kept = keptSettings();
+    for (const name of SAMPLING) {
+      if (!(name in kept) && values[name] != null) this.#field(name).value = values[name];
+    }
+    this.#tell();
+  }
+
   offerCopied(possible) {
     this.root.querySelector("#copied-choice").hidden = !possible;
     document.documentElement.classList.toggle("tells-copies", possible);
@@ -46,7 +61,7 @@ export class Settings {
 
   /** Tick a box, or not, unless the reader has chosen. */
   suggest(name, checked) {
-    if (!(name in keptSettings())) this.root.querySelector(`#${name}`).checked = checked;
+    if (!(name in keptSettings())) this.#field(name).checked = checked;
     this.#tell();
   }
 
@@ -57,8 +72,22 @@ export class Settings {
 
   /** Whether continuations are written as one types. */
   get writesAlong() {
-    return !this.root.querySelector("#along-choice").hidden
-      && this.root.querySelector("#write-along").checked;
+    return !this.#field("along-choice").hidden && this.#field("write-along").checked && !this.lists;
+  }
+
+  /** Whether a list is written instead of a text. */
+  get lists() {
+    return this.#field("lists").checked;
+  }
+
+  /** How a list is ordered. */
+  get order() {
+    return this.#field("order").value;
+  }
+
+  /** Whether lines of the training text are left out of a list. */
+  get hidesKnown() {
+    return this.#field("hide-known").checked;
   }
 
   /** The chosen model; none while none is known, which asks for the writer's first. */
@@ -68,33 +97,48 @@ export class Settings {
 
   /** Whether what was typed is tinted, too. */
   get scoresTyped() {
-    return this.root.querySelector("#show-typed").checked;
+    return this.#field("show-typed").checked;
   }
 
   /** Whether a click on a character shows the others that could stand there. */
   get showsOthers() {
-    return this.root.querySelector("#show-others").checked;
+    return this.#field("show-others").checked;
   }
 
   /** What a writer is asked for; each time with another seed unless one was given. */
   request() {
-    const value = (name) => FIELDS[name].value(this.root.querySelector(`#${name}`).value);
-    const temperature = value("temperature");
-    const seed = this.root.querySelector("#seed");
+    const how = this.#how();
+    // without chance there is only one continuation
+    const n = how.temperature === 0 ? 1 : this.#value("alternatives-count");
+    return { ...how, max_tokens: this.#value("length"), n };
+  }
+
+  /** The same of a list: what each entry begins with, and how many there are to be. */
+  listRequest() {
+    const { value: prompt } = this.#field("begins");
+    return { ...this.#how(), prompt, entries: this.#value("entries") };
+  }
+
+  #how() {
+    const seed = this.#field("seed");
     const given = seed.value !== "" && seed.checkValidity();
     return {
       model: this.chosenModel,
-      maxTokens: value("length"),
-      temperature,
-      topP: value("topP"),
-      // without chance there is only one continuation
-      n: temperature === 0 ? 1 : value("alternatives-count"),
+      ...Object.fromEntries(SAMPLING.map((name) => [name, this.#value(name)])),
       seed: given ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
     };
   }
 
+  #field(name) {
+    return this.root.querySelector(`#${name}`);
+  }
+
+  #value(name) {
+    return FIELDS[name].value(this.#field(name).value);
+  }
+
   #fields() {
-    return this.root.querySelectorAll("input, select");
+    return this.root.querySelectorAll("input:not([type=password], [type=file]), select");
   }
 
   #changed() {
@@ -106,20 +150,21 @@ export class Settings {
 
   #tell() {
     for (const [name, { told }] of Object.entries(FIELDS)) {
-      const field = this.root.querySelector(`#${name}`);
+      const field = this.#field(name);
       this.root.querySelector(`output[for=${name}]`).textContent = told(field.value);
       field.setAttribute("aria-valuetext", told(field.value));
     }
-    const { maxTokens, temperature, n } = this.request();
-    const texts = n === 1 ? "1 text" : `${n} texts`;
-    this.summary.textContent = `${temperature.toFixed(2)} · ${maxTokens} chars · ${texts}`;
-    const even = this.root.querySelector("#even").checked;
-    document.documentElement.classList.toggle("even", even);
-    document.documentElement.classList.toggle("along", this.writesAlong);
+    const { max_tokens, temperature, n } = this.request();
+    const texts = `${max_tokens} chars · ${n === 1 ? "1 text" : `${n} texts`}`;
+    const what = this.lists ? `${this.#value("entries")} entries` : texts;
+    this.summary.textContent = `${temperature.toFixed(2)} · ${what}`;
+    const { classList } = document.documentElement;
+    classList.toggle("even", this.#field("even").checked);
+    classList.toggle("along", this.writesAlong);
+    classList.toggle("listing", this.lists);
     // Highlights are of the whole document, so what is shown is a class of its root.
     for (const name of ["surprise", "copied"]) {
-      const shown = this.root.querySelector(`#show-${name}`).checked;
-      document.documentElement.classList.toggle(`without-${name}`, !shown);
+      classList.toggle(`without-${name}`, !this.#field(`show-${name}`).checked);
     }
   }
 }

@@ -8,7 +8,7 @@ const TOKEN = "charrnn.token";
 /** @returns {import("./writer.js").Writer} */
 export function httpWriter() {
   let token = sessionStorage.getItem(TOKEN);
-  const tellsNoCopies = new Set(); // models of which the server said so, to be asked no more
+  const tellsNothing = new Set(); // paths and models of which the server has no text
 
   async function request(path, { body, signal } = {}) {
     const headers = { Accept: "application/json, text/event-stream" };
@@ -24,15 +24,32 @@ export function httpWriter() {
     }
   }
 
+  /** What a path says of a text and a model's training text; null where that is not at hand. */
+  async function compared(path, model, text) {
+    const about = `${path} ${model}`;
+    if (tellsNothing.has(about)) return null;
+    const response = await request(path, { body: { model, text } });
+    if ([404, 405, 501].includes(response.status)) {
+      tellsNothing.add(about);
+      return null;
+    }
+    if (!response.ok) throw await refusal(response);
+    return response.json();
+  }
+
   return {
+    sampling: {},
+
     async models() {
       const response = await request("v1/models");
       if (!response.ok) throw await refusal(response);
-      return (await response.json()).data.map((model) => model.id);
+      const { data, sampling } = await response.json();
+      this.sampling = sampling;
+      return data.map((model) => model.id);
     },
 
-    async complete({ maxTokens, topP, signal, ...rest }, onPiece) {
-      const body = { ...rest, max_tokens: maxTokens, top_p: topP, logprobs: 0, stream: true };
+    async complete({ signal, ...rest }, onPiece) {
+      const body = { ...rest, logprobs: 0, stream: true };
       try {
         const response = await request("v1/completions", { body, signal });
         if (!response.ok) throw await refusal(response);
@@ -46,14 +63,13 @@ export function httpWriter() {
     },
 
     async copied(model, text) {
-      if (tellsNoCopies.has(model)) return null;
-      const response = await request("v1/copied", { body: { model, text } });
-      if ([404, 405, 501].includes(response.status)) {
-        tellsNoCopies.add(model);
-        return null;
-      }
-      if (!response.ok) throw await refusal(response);
-      return inCodeUnits(text, (await response.json()).ranges);
+      const answer = await compared("v1/copied", model, text);
+      return answer && inCodeUnits(text, answer.ranges);
+    },
+
+    async inText(model, lines) {
+      const answer = await compared("v1/lines", model, lines.join("\n"));
+      return answer && new Set(answer.lines);
     },
 
     async score(model, prompt) {

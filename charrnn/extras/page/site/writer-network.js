@@ -11,11 +11,12 @@ const PIECE = 32; // characters of one continuation before the next has its turn
 
 /**
  * @param {import("./network/sampler.js").Sampler} sampler
+ * @param {import("./network/lines.js").Lines | null} lines  Those of the training text.
  * @returns {import("./writer.js").Writer}
  */
-export function networkWriter(sampler) {
+export function networkWriter(sampler, lines) {
   const { vocabulary, model } = sampler;
-  const { about } = model.facts;
+  const { about, sampling } = model.facts;
 
   /** What a prompt's continuations go on from. */
   async function read(ids, slices, signal) {
@@ -39,21 +40,23 @@ export function networkWriter(sampler) {
 
   return {
     about,
+    sampling,
     instant: true,
 
     async models() {
       return [about.title];
     },
 
-    async complete({ prompt, maxTokens, temperature, topP, n, seed, signal }, onPiece) {
+    async complete({ prompt, n, seed, signal, ...how }, onPiece) {
       try {
         const slices = new Slices();
         const ids = vocabulary.fitted(prompt).flatMap((character) => character.ids);
         const begins = await read(ids, slices, signal);
         if (!begins) return;
         const continuations = Array.from({ length: n }, (_, index) => {
-          const written = sampler.write(begins, { temperature, topP }, new Uniforms(seed, index));
-          return new Continuation(sampler, begins, written, index, maxTokens);
+          const uniforms = new Uniforms(seed, index);
+          const written = sampler.write(begins, { ...sampling, ...how }, uniforms, ids);
+          return new Continuation(sampler, begins, written, index, how);
         });
         await write(continuations, slices, signal, onPiece);
       } catch (error) {
@@ -63,6 +66,10 @@ export function networkWriter(sampler) {
 
     async copied() {
       return null; // the page has no training text
+    },
+
+    async inText(_, texts) {
+      return lines && new Set([...texts.keys()].filter((number) => lines.has(texts[number])));
     },
 
     async likeliest(_, text) {
@@ -104,11 +111,12 @@ export function networkWriter(sampler) {
 
 /** One of several texts, while it is written. */
 class Continuation {
-  constructor(sampler, begins, written, index, length) {
+  constructor(sampler, begins, written, index, { max_tokens, stop }) {
     this.sampler = sampler;
     this.written = written;
     this.index = index;
-    this.left = length; // tokens
+    this.left = max_tokens;
+    this.stop = stop;
     this.isFirst = begins.last === null; // and then it has no probability
     this.decoder = sampler.vocabulary.decoder();
     this.logprob = 0; // of the tokens of a character that is not whole yet
@@ -125,6 +133,8 @@ class Continuation {
       this.isFirst = false;
       const text = this.decoder(id, this.left === 0);
       if (text === "") continue;
+      if (text === this.stop) this.left = 0;
+      if (text === this.stop) break;
       characters.push({ text, logprob: this.logprob });
       this.logprob = 0;
     }

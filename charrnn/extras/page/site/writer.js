@@ -8,10 +8,13 @@
  * @typedef {object} Request
  * @property {string} model  One of the names that `models` gave.
  * @property {string} prompt  The text to go on from; may be empty.
- * @property {number} maxTokens  How many characters to write.
+ * @property {number} max_tokens  How many characters to write.
+ * @property {string} [stop]  The character before which a text ends.
  * @property {number} temperature
- * @property {number} topP
- * @property {number} n  How many continuations to write at the same time.
+ * @property {number} top_p
+ * @property {number} min_p
+ * @property {number} dry_multiplier
+ * @property {number} n  How many texts to write at the same time.
  * @property {number} seed
  * @property {AbortSignal} signal  Stops the writing; `complete` then ends without an error.
  *
@@ -23,11 +26,14 @@
  *
  * @typedef {object} Writer
  * @property {() => Promise<string[]>} models
+ * @property {Record<string, number>} sampling  Defaults of what is chosen, once `models` has answered.
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
  *   => Promise<void>} complete  Calls `onPiece` as text is written, for each continuation.
  * @property {(model: string, text: string) => Promise<[number, number][] | null>} copied  The
  *   parts of a text that stand in the model's training text, as places in the string; null if this
  *   writer cannot tell.
+ * @property {(model: string, lines: string[]) => Promise<Set<number> | null>} inText  Which of
+ *   these are lines of the model's training text, by their numbers; null if it cannot tell.
  * @property {(model: string, text: string) => Promise<Character[]>} score  The characters of a
  *   text, each with its probability after those before it.
  * @property {(model: string, text: string) => Promise<Character[]>} likeliest  The characters that

@@ -1,8 +1,8 @@
 /**
  * Choosing the next character from the network's logits, as charrnn/generation/token_sampler.py does.
  *
- * The probabilities are the softmax at a temperature, cut down by topK, topP and minP. A choice is
- * the inverse of their cumulated sum at one uniform number. All sums are in double precision.
+ * The probabilities are the softmax at a temperature, cut down by top_k, top_p and min_p. A choice
+ * is the inverse of their cumulated sum at one uniform number. All sums are in double precision.
  */
 
 const COLDEST = 1e260; // the inverse of a temperature is held below this
@@ -12,16 +12,16 @@ export class Chooser {
    * @param {number} size  How many characters there are.
    * @param {object} how
    * @param {number} how.temperature  0: always the likeliest.
-   * @param {number | null} [how.topK]  Choose among the k likeliest only.
-   * @param {number | null} [how.topP]  Choose among the fewest likeliest of that probability.
-   * @param {number | null} [how.minP]  Leave out what is less than this times the likeliest.
+   * @param {number | null} [how.top_k]  Choose among the k likeliest only.
+   * @param {number | null} [how.top_p]  Choose among the fewest likeliest of that probability.
+   * @param {number | null} [how.min_p]  Leave out what is less than this times the likeliest.
    */
-  constructor(size, { temperature, topK = null, topP = null, minP = null }) {
-    this.greedy = temperature === 0 || topK === 1;
+  constructor(size, { temperature, top_k, top_p, min_p }) {
+    this.greedy = temperature === 0 || top_k === 1;
     this.scale = this.greedy ? 1 : Math.min(1 / temperature, COLDEST);
-    this.topK = Math.min(topK ?? size, size);
-    this.topP = topP ?? 1;
-    this.minP = minP ?? 0;
+    this.topK = Math.min(top_k ?? size, size);
+    this.topP = top_p ?? 1;
+    this.minP = min_p ?? 0;
     this.sums = new Float64Array(size);
   }
 
@@ -46,7 +46,7 @@ export class Chooser {
     return firstAbove(sums, uniform * sum);
   }
 
-  /** Set to 0 what topK and topP leave out. */
+  /** Set to 0 what top_k and top_p leave out. */
   #restrict(logits) {
     const { sums, topK, topP } = this;
     const order = likeliestFirst(logits);
@@ -57,7 +57,7 @@ export class Chooser {
     let sum = 0;
     for (const id of order) {
       const weight = sums[id];
-      if (sum >= topP * all) sums[id] = 0; // the one that reaches topP stays
+      if (sum >= topP * all) sums[id] = 0; // the one that reaches top_p stays
       sum += weight;
     }
   }

@@ -5,16 +5,22 @@ import { CountedNetwork } from "./counts.js";
 import { Network } from "./network.js";
 import { unpacked } from "./packed.js";
 import { Uniforms } from "./random.js";
+import { Repetition } from "./repetition.js";
 import { Vocabulary } from "./vocabulary.js";
 
 export const MARK = 256; // characters after which the state along a start text is kept
 
 /**
+ * How a character is chosen: fields of SamplingParams (charrnn/options/sampling.py).
+ *
  * @typedef {object} How
- * @property {number} [temperature]
- * @property {number | null} [topK]
- * @property {number | null} [topP]
- * @property {number | null} [minP]
+ * @property {number} temperature
+ * @property {number | null} [top_k]
+ * @property {number | null} [top_p]
+ * @property {number | null} [min_p]
+ * @property {number} [dry_multiplier]
+ * @property {number} [dry_base]
+ * @property {number} [dry_allowed_length]
  */
 
 /**
@@ -84,18 +90,23 @@ export class Sampler {
    * @param {Beginning} beginning
    * @param {How} how
    * @param {Uniforms} uniforms
+   * @param {number[]} start  Ids of the start text, which penalties go by.
    */
-  *write(beginning, how, uniforms) {
+  *write(beginning, how, uniforms, start) {
     let { last } = beginning;
     const state = beginning.state.slice();
     const { size } = this.vocabulary;
     const chooser = new Chooser(size, how);
+    const repetition = new Repetition(how, start);
     if (last === null) { // nothing to go on from: any character may be the first
       last = Math.floor(uniforms.next() * size);
+      repetition.add(last);
       yield last;
     }
     while (true) {
-      last = chooser.choose(this.network.step(last, state), uniforms.next());
+      const logits = repetition.penalized(this.network.step(last, state));
+      last = chooser.choose(logits, uniforms.next());
+      repetition.add(last);
       yield last;
     }
   }
@@ -106,18 +117,22 @@ export class Sampler {
    * @param {object} options  As there, and `sample`, the number of the text.
    * @throws {RangeError} It names what is out of its range, or an unknown character.
    */
-  generate({ length = 2000, start_text = "", temperature = 0.8, seed = null, sample = 0,
-    top_k = null, top_p = null, min_p = null, prime = "text" } = {}) {
+  generate({ sample = 0, ...options } = {}) {
+    const how = { ...this.model.facts.sampling, ...options };
+    const { length, start_text, temperature, seed, top_k, top_p, min_p, prime } = how;
     require(Number.isInteger(length) && length >= 0, "length: must be a whole number, 0 or more");
     require(temperature >= 0 && temperature < Infinity, "temperature: must be 0 or more");
     require(top_k === null || top_k >= 1, "top_k: must be 1 or more");
     require(top_p === null || (top_p > 0 && top_p <= 1), "top_p: must be above 0 and at most 1");
     require(min_p === null || (min_p >= 0 && min_p <= 1), "min_p: must be between 0 and 1");
+    require(how.dry_multiplier >= 0, "dry_multiplier: must be 0 or more");
+    require(how.dry_base >= 1, "dry_base: must be 1 or more");
+    require(how.dry_allowed_length >= 1, "dry_allowed_length: must be 1 or more");
     require(["text", "none"].includes(prime), "prime: must be text or none");
-    const begins = this.begin(this.vocabulary.encode(start_text), prime === "text");
-    const how = { temperature, topK: top_k, topP: top_p, minP: min_p };
+    const start = this.vocabulary.encode(start_text);
+    const begins = this.begin(start, prime === "text");
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
-    const written = this.write(begins, how, uniforms);
+    const written = this.write(begins, how, uniforms, start);
     const ids = [];
     while (ids.length < length) ids.push(written.next().value);
     return this.vocabulary.decode(ids);

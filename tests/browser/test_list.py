@@ -1,0 +1,108 @@
+"""The list: many short entries, of which the good ones are starred, kept and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.files import watched
+from tests.browser.steps import looks_right, until
+
+pytestmark = pytest.mark.browser
+
+
+def entries(page: Any) -> list[str]:
+    found: list[str] = page.locator("#list li button :first-child").all_inner_texts()
+    return found
+
+
+def write_list(page: Any, says: str) -> None:
+    page.keyboard.press("Control+Enter")
+    page.get_by_text(says, exact=True).wait_for()
+
+
+def saved(page: Any, how: str) -> str:
+    page.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=how).click()
+    return Path(download.value.path()).read_bytes().decode()
+
+
+def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServer) -> None:
+    server.texts = ["tea", "deep sea", "tea ", 'a "rose", red']
+    server.lines = ("dark deep sea",)
+    page.get_by_role("switch", name="List").check()
+    page.get_by_label("Each begins with").fill("dark ")
+    write_list(page, "3 entries, 1 of them lines of the training text")
+    asked = server.asked[0]
+    assert (asked["prompt"], asked["stop"], asked["n"]) == ("dark ", "\n", 50)
+    assert asked["min_p"] == server.sampling["min_p"]
+    assert entries(page) == ["dark tea", "dark deep sea", 'dark a "rose", red']
+    assert page.locator("#list s").all_inner_texts() == ["dark deep sea"]
+
+    page.locator("#list li button").first.focus()  # by keyboard from here on
+    for key in ("ArrowRight", "Space", "End", "Space", "Home", "Tab"):
+        page.keyboard.press(key)
+    starred = page.get_by_role("button", pressed=True)
+    assert starred.count() == 2
+    assert not page.evaluate("document.activeElement.closest('#list')")
+    page.get_by_label("Order").select_option("A to Z")
+    assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
+    assert saved(page, "Save as text") == 'dark a "rose", red\ndark deep sea\n'
+    page.get_by_label("Without those of the text").check()
+    assert saved(page, "Save as CSV") == (
+        'entry,starred,in the training text\r\n"dark a ""rose"", red",true,false\r\n'
+    )
+    page.get_by_label("Without those of the text").uncheck()
+    page.get_by_label("Order").select_option("as written")
+
+    server.texts, server.lines = ["tea", "sky"], None
+    write_list(page, "2 entries")
+    expected = ["dark deep sea", 'dark a "rose", red', "dark tea", "dark sky"]
+    assert entries(page) == expected
+    page.reload()
+    until(lambda: entries(page) == expected)
+    assert starred.count() == 2
+
+
+def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> None:
+    page.locator("#text").fill("Mine")
+    page.get_by_role("switch", name="List").check()
+    server.texts, server.delay = ["la " * 60], 0.02
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("button", name="Stop").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Stopped.").wait_for()
+    assert entries(page) == []
+    until(lambda: server.dropped == 1)
+    server.refusal = (400, "n: 50 completions together are more than the 8 that are given")
+    page.keyboard.press("Control+Enter")
+    assert "more than the 8" in page.get_by_role("alert").inner_text()
+    page.get_by_role("switch", name="List").uncheck()
+    assert page.locator("#text").input_value() == "Mine"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(360, 400), (360, 740), (1280, 800)])
+def test_it_is_accessible_and_nothing_is_cut_off(
+    chromium: Any, server: FakeServer, width: int, height: int, scheme: str
+) -> None:
+    server.texts = [f"an entry that is longer than some, {n}" for n in range(40)]
+    server.lines = (server.texts[3],)
+    size = {"width": width, "height": height}
+    how = {"viewport": size, "color_scheme": scheme, "bypass_csp": True}
+    with watched(chromium, server.address, base_url=server.address, **how) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_role("switch", name="List").check()
+        looks_right(page)
+        write_list(page, "40 entries, 1 of them lines of the training text")
+        page.locator("#list li button").nth(1).click()
+        looks_right(page)
+        button = page.locator("#continue").bounding_box()
+        assert button["y"] + button["height"] <= height
+        page.get_by_role("button", name="Save", exact=True).click()
+        looks_right(page)
