@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charrnn.cells import Cell
+    from charrnn.cells import Cell, register_cell
     from charrnn.commands.train import build, train
     from charrnn.model import Model, load
     from charrnn.options.datasets import DataOptions
     from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
-    from charrnn.registry import CharacterNetwork, register_cell, register_network
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
@@ -19,7 +18,6 @@ __version__ = "0.2.0"
 DISTRIBUTION = "charrnn-lightning"
 __all__ = [
     "Cell",
-    "CharacterNetwork",
     "DataOptions",
     "LanguageModel",
     "Model",
@@ -30,7 +28,6 @@ __all__ = [
     "build",
     "load",
     "register_cell",
-    "register_network",
     "train",
 ]
 
@@ -45,9 +42,7 @@ _FROM = {
     "build": "charrnn.commands.train",
     "train": "charrnn.commands.train",
     "Cell": "charrnn.cells",
-    "CharacterNetwork": "charrnn.registry",
-    "register_cell": "charrnn.registry",
-    "register_network": "charrnn.registry",
+    "register_cell": "charrnn.cells",
 }
 
 

@@ -1,8 +1,13 @@
 """The recurrent cells: one entry each, with everything that differs from one to another.
 
-A cell is an entry of `CELLS`, or one from elsewhere (`charrnn.registry`). The network, the shapes
-of its weights, the state that it carries, its files and its evaluation follow from the entry, and
-so does sampling with torch. Other engines have kernels for some cells (`charrnn.generation`).
+    charrnn's own           an entry of `CELLS`
+    given from Python       `register_cell`
+    of installed packages   an entry point of the group charrnn.cells
+
+The network, the shapes of its weights, the state that it carries, its files and its evaluation
+follow from the entry, and so does sampling with torch. Other engines have kernels for some cells
+(`charrnn.generation`). A checkpoint or a model file holds the name alone; what it stands for is
+never said by a file.
 
 A cell's torch module is named here and imported when a network is built: a text can be
 sampled from a model file, and every option be checked, without torch.
@@ -14,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from charrnn.errors import InputError, one_line, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,3 +129,52 @@ CELLS: dict[str, Cell] = {
         cpu=CpuThresholds(bf16=1_600_000),
     ),
 }
+
+UNKNOWN = (
+    f"is neither built in ({', '.join(CELLS)}) nor registered here; "
+    f"install the package that brings it"
+)
+_registered: dict[str, Cell] = {}
+
+
+def register_cell(name: str, cell: Cell) -> None:
+    """Let `name` be a cell of yours; a later one replaces it.
+
+    Raises:
+        InputError: the name is one of charrnn's own, or no name.
+        TypeError: `cell` is no `charrnn.Cell`.
+    """
+    if not isinstance(cell, Cell):
+        raise TypeError(f"a cell is described by a charrnn.Cell, not by {cell!r}")
+    if name in CELLS or not name.replace("-", "_").isidentifier():
+        raise InputError(
+            f"model.kind={shown(name, 60)}: is charrnn's own, or no name (letters, digits, _ and -)"
+        )
+    _registered[name] = cell
+
+
+def is_cell(name: str) -> bool:
+    """Whether a name stands for a cell; InputError if the package of it cannot be imported."""
+    if name not in CELLS and name not in _registered:
+        _register_installed(name)
+    return name in CELLS or name in _registered
+
+
+def find_cell(name: str) -> Cell:
+    """The cell of a name; InputError if there is none."""
+    if not isinstance(name, str) or not is_cell(name):
+        raise InputError(f"model.kind={shown(name, 60)}: {UNKNOWN}")
+    return CELLS.get(name) or _registered[name]
+
+
+def _register_installed(name: str) -> None:
+    from importlib.metadata import entry_points  # costs a start that needs none
+
+    for point in entry_points(group="charrnn.cells", name=name):
+        try:
+            register_cell(name, point.load())
+        except Exception as error:  # whatever somebody's module does as it is imported
+            raise InputError(
+                f"model.kind={name}: {point.value}, which an installed package brings for it, "
+                f"cannot be used ({one_line(error, kind=True)})"
+            ) from error

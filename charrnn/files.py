@@ -1,4 +1,4 @@
-"""Files that are whole or not there, files that grow by whole pieces, locks between processes."""
+"""Files that are whole or not there, and locks between processes."""
 
 from __future__ import annotations
 
@@ -75,57 +75,6 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing; RunError where it cannot be."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-
-
-class Growing:
-    """A file that grows at its end: each piece is written whole, or taken back.
-
-    Nothing is buffered here, so what was appended outlives a kill; `sync` makes it outlive
-    a power cut.
-
-    Raises:
-        RunError: at every call, names the file when it cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
-
-    def append(self, piece: bytes, start: int | None = None) -> int:
-        """Write a piece at the end; returns where it begins.
-
-        Args:
-            start: where the last piece begins, in whose place this one comes.
-        """
-        with writing(self.path):
-            start = os.fstat(self._file.fileno()).st_size if start is None else start
-            self._file.truncate(start)
-            rest = memoryview(piece)
-            try:
-                while rest:
-                    # a disk that is nearly full takes a part before it refuses
-                    rest = rest[self._file.write(rest) :]
-            except BaseException:
-                self._file.truncate(start)
-                raise
-        return start
-
-    def is_there(self) -> bool:
-        """Whether the path still leads to it: a removed file can be written to all the same."""
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
-        except FileNotFoundError:
-            return False
-
-    def sync(self) -> None:
-        with writing(self.path):
-            os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        with writing(self.path):
-            self._file.close()
 
 
 def lock(path: Path, wait: bool) -> IO[str] | None:

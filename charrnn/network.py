@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
-from charrnn.registry import build_network
 
 BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
 
@@ -183,23 +181,10 @@ def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
-def make_network(architecture: Architecture) -> Network:
-    """The network of an architecture, with new weights: charrnn's own, or somebody's.
-
-    Of somebody's own no more is used than `charrnn.CharacterNetwork` says.
-
-    Raises:
-        InputError: it is not what it must be.
-    """
-    return (
-        cast(Network, build_network(architecture)) if architecture.is_own else Network(architecture)
-    )
-
-
 def network_of(trained: TrainedModel) -> Network:
     """The network of a trained model, on the CPU."""
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        network = make_network(trained.architecture)
+        network = Network(trained.architecture)
     network.load_state_dict({name: torch.tensor(w) for name, w in trained.weights.items()})
     return network
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import math
 import re
 import shutil
@@ -67,11 +66,11 @@ class ProgressDisplay:
     Call it with (done, all or None), in a ``with`` statement.
 
     Args:
-        stages: what is done; a pass that starts over from less is the next.
+        what: is done.
     """
 
-    def __init__(self, *stages: str, unit: str = "B", quiet: bool = False) -> None:
-        self._stages = itertools.chain(stages, itertools.repeat(stages[-1]))
+    def __init__(self, what: str, unit: str = "B", quiet: bool = False) -> None:
+        self._what = what
         self._unit = unit
         self._is_shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
@@ -86,11 +85,10 @@ class ProgressDisplay:
     def __call__(self, done: int, total: int | None) -> None:
         if not self._is_shown:
             return
-        if self._bar is None or done < self._bar.n:
+        if self._bar is None:
             from tqdm import tqdm
 
-            self.__exit__()
-            description = {"desc": next(self._stages), "unit": self._unit, "unit_scale": True}
+            description = {"desc": self._what, "unit": self._unit, "unit_scale": True}
             self._bar = tqdm(total=total, leave=False, delay=2, **description)
         self._bar.total = total
         self._bar.update(done - self._bar.n)

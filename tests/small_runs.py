@@ -72,7 +72,7 @@ def tensors(run: Path, name: str = "last.ckpt") -> dict[str, Any]:
         "weights": content["state_dict"],
         "optimizer": content["optimizer_states"],
         "ranks": ours["ranks"],
-        "best": ours["best"],
+        "best": (ours["best_loss"], ours["best_step"]),
         "step": content["global_step"],
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import (
-    Growing,
     lock,
     numbered,
     remove_unfinished,
@@ -103,24 +101,6 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
     remove_unfinished(tmp_path)
     assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", ".y.part", ".hidden"}
-
-
-def test_a_file_grows_by_whole_pieces(tmp_path: Path) -> None:
-    growing = Growing(tmp_path / "new folder" / "x")
-    growing.append(b"one,")
-    assert growing.path.read_bytes() == b"one,"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6, before[1]))
-    try:
-        with pytest.raises(RunError, match=r"x: cannot be written \(File too large\)"):
-            growing.append(b"two,")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert growing.path.read_bytes() == b"one,"
-    growing.append(b"three")
-    growing.sync()
-    growing.close()
-    assert growing.path.read_bytes() == b"one,three"
 
 
 def test_numbers_stand_before_the_ending() -> None:

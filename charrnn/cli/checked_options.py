@@ -23,7 +23,6 @@ from typing import Any
 from charrnn import errors, plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError, did_you_mean, one_line
-from charrnn.imports import first_import
 from charrnn.options.datasets import DataOptions
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, require_path
@@ -452,8 +451,7 @@ _ABSENT = object()
 def _imported(option: str, target: str, module: str) -> ModuleType | None:
     """Import a module; None if there is none of that name."""
     try:
-        with first_import("lightning"):
-            return importlib.import_module(module)
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name == module:
             return None

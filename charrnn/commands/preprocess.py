@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charrnn.options.commands import PreprocessOptions
 from charrnn.say import ProgressDisplay, printable, say
-from charrnn.text.preprocessing import STAGES, preprocess
+from charrnn.text.preprocessing import LIST_REMARK, STAGE, preprocess
 
 OPTIONS = PreprocessOptions
 
@@ -17,7 +17,7 @@ def run(options: PreprocessOptions) -> None:
     Raises:
         InputError, RunError: as `preprocess` does.
     """
-    with ProgressDisplay(*STAGES, quiet=options.quiet) as report:
+    with ProgressDisplay(STAGE, quiet=options.quiet) as report:
         made = preprocess(
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),
@@ -26,8 +26,8 @@ def run(options: PreprocessOptions) -> None:
             report=report,
         )
     if not options.quiet:
-        for remark in made.remarks:
-            say(remark)
+        if made.is_list:
+            say(LIST_REMARK.format(prefix=options.PREFIX))
         print(f"Total vocabulary size: {len(made.vocabulary)}")
         print(f"Total tokens in file: {sum(made.sizes.values())}")
         print(f"  Training size: {made.sizes['train']}")

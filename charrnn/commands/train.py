@@ -78,14 +78,11 @@ def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Traine
 def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.detect_world()  # before Lightning is imported, which reads the same variables
-    from charrnn.imports import first_import
+    from charrnn.cli.job import current_job
+    from charrnn.cli.resuming import run_of
+    from charrnn.runs import training_run as runs
     from charrnn.say import say, streams_that_never_fail
-
-    with first_import("lightning"):
-        from charrnn.cli.job import current_job
-        from charrnn.cli.resuming import run_of
-        from charrnn.runs import training_run as runs
-        from charrnn.training.signals import Signals
+    from charrnn.training.signals import Signals
 
     with streams_that_never_fail(), Signals() as signals:
         try:

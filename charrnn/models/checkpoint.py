@@ -1,10 +1,9 @@
 """Training checkpoints (.ckpt): how one is written whole, and read safely.
 
 A checkpoint is Lightning's: a zip that torch.save wrote. Beside Lightning's own entries it has
-one of ours, `ENTRY`, with what a model, or the exact resume of a run, needs. What `charrnn
-train` writes ends in a checksum over the whole file; what Lightning's ModelCheckpoint writes in a
-script of one's own has none, and then the zip's checksums of its records are looked at, since
-torch.load ignores them and a flipped bit in a weight would load silently.
+one of ours, `ENTRY`, with what a model, or the exact resume of a run, needs. The zip's checksums
+of its records are looked at before it is read, since torch.load ignores them and a flipped bit in
+a weight would load silently.
 
 Defended against: code in the pickle (`weights_only=True`, and never anything else), damage of
 every kind, files that are no files, and compressed records that swell. Not defended against:
@@ -17,9 +16,7 @@ This module needs torch but not Lightning.
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
-import os
 import pickle
 import warnings
 import zipfile
@@ -34,22 +31,19 @@ from torch import Tensor
 from charrnn.errors import InputError, one_line, shown
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
-from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
 
 ENTRY = "charrnn"
 FORMAT_VERSION = 1
 NETWORK_PREFIX = "network."
-COMPILED_PREFIX = "_orig_mod."  # of what torch.compile wraps
 
-# what is read of a run before Lightning goes on with it; the rest is Lightning's to check
-_OF_A_RUN = {"optimizer_states": list, "loops": dict, "global_step": int}
-_OF_A_RUNS_ENTRY = {"config": dict, "fingerprint": str, "finished": bool, "sizes": list,
-                    "earlier": dict, "ranks": list, "best": dict}  # fmt: skip
-_GROUPS = ("data", "model", "trainer", "optimizer", "schedule", "callbacks", "logger")
-
-_SEAL = b"sha256:"
-_SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
+# What is read of a run before Lightning goes on with it; the rest is Lightning's to check. The
+# lower part stands in `ENTRY`.
+_OF_A_RUN = {
+    "global_step": int, "optimizer_states": list, "loops": dict,
+    "config": dict, "fingerprint": str, "finished": bool, "earlier": dict, "ranks": list,
+    "batch_size": int, "seq_length": int, "best_loss": float, "best_step": int,
+}  # fmt: skip
 
 
 class Damaged(InputError):
@@ -57,19 +51,9 @@ class Damaged(InputError):
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
-
-    It ends in a checksum over all before it, which is the zip's comment, so that the file stays
-    one that torch.load reads.
-
-    Raises:
-        RunError: `path` cannot be written.
-    """
-    file = io.BytesIO()
+    """Write a checkpoint, whole or not at all; RunError where `path` cannot be written."""
+    file = io.BytesIO()  # of a full disk torch.save makes another error than the system's
     torch.save(content, file)
-    file.seek(-2, os.SEEK_END)  # the length of the comment
-    file.write(_SEAL_LENGTH.to_bytes(2, "little"))
-    file.write(_SEAL + hashlib.sha256(file.getbuffer()).hexdigest().encode())
     with replacing(path) as temporary:
         temporary.write_bytes(file.getbuffer())
 
@@ -113,34 +97,15 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _check_whole(file: IO[bytes]) -> None:
-    """Raise ValueError or BadZipFile unless the seal or, without one, every record is right."""
-    body = max(0, file.seek(0, os.SEEK_END) - _SEAL_LENGTH)
-    file.seek(body)
-    end = file.read()
-    sealed = end.startswith(_SEAL)
-    if sealed and end != _SEAL + _digest(file, body):
-        raise ValueError("its checksum does not fit its content")
+    """Raise ValueError or BadZipFile unless every record of a checkpoint is as it was written."""
     with zipfile.ZipFile(file) as archive:
-        if not sealed and (archive.comment or not end.endswith(b"\0\0")):
-            # no comment, and none announced
-            raise ValueError("its checksum is damaged")
         records = archive.infolist()
         if any(record.compress_type != zipfile.ZIP_STORED for record in records):
             raise ValueError("its content is compressed")
         if len({record.filename for record in records}) != len(records):
             raise ValueError("it holds the same record twice")
-        if not sealed and (name := archive.testzip()) is not None:
+        if (name := archive.testzip()) is not None:
             raise ValueError(f"its record {name} is damaged")
-
-
-def _digest(file: IO[bytes], length: int) -> bytes:
-    """SHA-256 of the first `length` bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while length > 0 and (block := file.read(min(length, 1 << 20))):
-        digest.update(block)
-        length -= len(block)
-    return digest.hexdigest().encode()
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -150,24 +115,12 @@ def read_run(path: Path) -> dict[str, Any]:
         Damaged, InputError: as `read`; or it holds a model only.
     """
     content = read(path)
-    entry = content[ENTRY]
-    config = entry.get("config")
-    lacking = [
-        name
-        for values, kinds in (
-            (content, _OF_A_RUN),
-            (entry, _OF_A_RUNS_ENTRY),
-            (config, dict.fromkeys(_GROUPS, dict)),
-            (entry.get("best"), {"loss": float, "step": int}),
-        )
-        for name, kind in kinds.items()
-        if not isinstance(values, dict) or type(values.get(name)) is not kind
-    ]
-    if lacking or content["global_step"] < 0 or len(entry["sizes"]) != 2:
-        what = f"its {lacking[0]} is missing or of a wrong type" if lacking else "its steps"
+    values = {**content, **content[ENTRY]}
+    lacking = [name for name, kind in _OF_A_RUN.items() if type(values.get(name)) is not kind]
+    if lacking:
         raise InputError(
-            f"{path}: holds a model, but not a run to go on with ({what}); "
-            f"init_from= starts a new run from its weights"
+            f"{path}: holds a model, but not a run to go on with (its {lacking[0]} is missing or "
+            f"of a wrong type); init_from= starts a new run from its weights"
         )
     return content
 
@@ -189,8 +142,6 @@ def model_in(content: Mapping[str, Any]) -> TrainedModel:
         vocabulary = Vocabulary.from_tokens(tokens)
         weights = _network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
-    except UnknownKind:  # a whole model, and it says what is missing here
-        raise
     except KeyError as error:
         raise InputError(f"holds no model (it lacks {one_line(error)})") from None
     except Exception as error:  # nothing here is held to a type before
@@ -198,13 +149,13 @@ def model_in(content: Mapping[str, Any]) -> TrainedModel:
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """The network's own weights as float32, by the names that it gives them.
-
-    A subclass may have trained more than the network; torch.compile writes itself into names.
-    """
-    named = {str(name).replace(COMPILED_PREFIX, ""): tensor for name, tensor in state.items()}
-    own = {name: tensor for name, tensor in named.items() if name.startswith(NETWORK_PREFIX)}
-    weights = {name.removeprefix(NETWORK_PREFIX): tensor for name, tensor in (own or named).items()}
+    """The network's weights as float32, by its own names; a subclass may have trained more."""
+    named = ((str(name), tensor) for name, tensor in state.items())
+    weights = {
+        name.removeprefix(NETWORK_PREFIX): tensor
+        for name, tensor in named
+        if name.startswith(NETWORK_PREFIX)
+    }
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise ValueError(f"its {name} is no tensor of floating-point numbers")

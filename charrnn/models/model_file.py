@@ -26,7 +26,6 @@ from charrnn.counts.table import CountTable
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
-from charrnn.registry import UnknownKind
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
@@ -132,8 +131,6 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
                     f"it is of version {description['version']!r}, and this charrnn reads {version}"
                 )
             yield opened, description
-    except UnknownKind as error:  # a whole file, and it says what is missing here
-        raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from None
     except Exception as error:  # a hostile file makes safetensors and what is above fail in any way

@@ -5,7 +5,6 @@ This module needs NumPy only, so that a text can be sampled without torch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_type_hints
@@ -13,8 +12,7 @@ from typing import Any, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from charrnn import registry
-from charrnn.cells import Cell
+from charrnn.cells import Cell, find_cell
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.networks import LayerOptions
@@ -46,24 +44,12 @@ class Architecture(LayerOptions):
         return cls(**given, vocabulary_size=vocabulary_size)
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is that of a network of somebody's own, rather than charrnn's with a cell."""
-        return registry.cell_of(self.kind) is None
-
-    @property
     def cell(self) -> Cell:
-        """The cell of charrnn's network; a network of somebody's own has none."""
-        cell = registry.cell_of(self.kind)
-        assert cell is not None
-        return cell
+        """The cell of its layers."""
+        return find_cell(self.kind)
 
     def zero_state(self, streams: int) -> list[tuple[npt.NDArray[Any], ...]]:
         """What so many streams carry before the first character: zeros, by layer."""
-        if self.is_own:
-            return [
-                tuple(np.zeros((streams, *part.shape[1:]), part.dtype) for part in layer)
-                for layer in registry.network_zero_state(self)
-            ]
         shape = (streams, self.hidden_size)
         return [
             tuple(np.zeros(shape, np.float32) for _ in self.cell.carried)
@@ -82,8 +68,6 @@ class Architecture(LayerOptions):
 
         Gates are stacked along the first axis in the order of the cell's `gates`.
         """
-        if self.is_own:
-            return registry.network_shapes(self)
         V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
         for layer in range(self.num_layers):
@@ -141,26 +125,12 @@ class TrainedModel:
                 raise InputError(f"its {name} holds a negative variance")
 
 
-def require_same_order(model: TrainedModel, vocabulary: Vocabulary) -> None:
-    """Raise InputError for a network of somebody's own if its characters stand otherwise.
-
-    Of charrnn's own network it is known which row of which weight belongs to which character.
-    """
-    if model.architecture.is_own and model.vocabulary != vocabulary:
-        raise InputError(
-            f"a {model.architecture.kind} goes together with its own characters only, in their "
-            f"order; take the text that it was trained on"
-        )
-
-
 def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
     """Raise InputError unless `shapes` are those of `architecture`'s weights.
 
-    A file that claims 2**60 layers costs nothing: there are that many names, or it ends. A
-    network of somebody's own may have its layers in fewer weights, but not without numbers.
+    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
     """
-    numbers = sum(math.prod(shape) for shape in shapes.values())
-    if architecture.num_layers > (numbers if architecture.is_own else len(shapes)):
+    if architecture.num_layers > len(shapes):
         raise InputError(f"its weights are not those of {architecture.num_layers} layers")
     demanded = architecture.shapes()
     for name in shapes:

@@ -15,12 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn import registry
+from charrnn.cells import UNKNOWN, find_cell, is_cell
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
-KIND = Range(registry.is_known, registry.UNKNOWN)
+KIND = Range(is_cell, UNKNOWN)
 SKIP = one_of("none", "sum")
 PREFIX = "model."
+
+KIND = Range(is_cell, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class LayerOptions:
     skip: Annotated[str, SKIP, FIXED] = "none"
 
     def __post_init__(self) -> None:
-        registry.find(self.kind)
+        find_cell(self.kind)
         check_ranges(self, PREFIX)
 
 

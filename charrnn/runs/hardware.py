@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from charrnn import registry
-from charrnn.cells import CpuThresholds
+from charrnn.cells import find_cell
 from charrnn.cpu import cpu_has_bf16
 from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
@@ -87,8 +86,7 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
 
 def _precision(precision: str, accelerator: str, model: NetworkOptions, streams: int) -> str:
     """For auto bf16-mixed where it is native and pays, else 32-true, by a process's streams."""
-    cell = registry.cell_of(model.kind)
-    thresholds = CpuThresholds() if cell is None else cell.cpu
+    thresholds = find_cell(model.kind).cpu
     if precision == "auto":
         if accelerator == "gpu":
             native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -122,8 +120,6 @@ def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
     """Into how many shards a CPU's threads divide the streams; 1: they share out products."""
     if model.batchnorm or definite(model.hidden_size) > SHARDED_HIDDEN:
         return 1
-    if registry.cell_of(model.kind) is None:
-        return 1  # it may draw random numbers, and takes no generator for each shard
     return max(1, min(threads, streams // SHARD_STREAMS))
 
 
@@ -151,11 +147,8 @@ def cpu_runs_bf16(kind: str) -> bool:
 
     Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
     """
-    cell = registry.cell_of(kind)
-    if cell is None:
-        return True
     with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
-        layer = cell.layer(1, 1)
+        layer = find_cell(kind).layer(1, 1)
         try:
             layer(torch.zeros(1, 1, 1))
         except RuntimeError:

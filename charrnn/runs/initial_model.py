@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 import torch
 
 from charrnn.errors import InputError
-from charrnn.models.trained import BY_CHARACTER, TrainedModel, require_same_order
+from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.networks import LayerOptions
 from charrnn.options.training import ModelNode, TrainOptions
 from charrnn.training import LanguageModel
@@ -51,18 +51,14 @@ def load_initial(trained: TrainedModel, module: LanguageModel) -> str:
 
     Returns:
         How many characters the text and the model have in common, and how many each alone.
-
-    Raises:
-        InputError: it is a network of somebody's own, with other characters.
     """
     vocabulary = module.vocabulary
-    require_same_order(trained, vocabulary)
     ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
     ours = [i for i, c in enumerate(vocabulary.characters) if c in ids]
     theirs = [ids[vocabulary.characters[i]] for i in ours]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
     fresh = module.network.state_dict()
-    for name in () if trained.architecture.is_own else BY_CHARACTER:
+    for name in BY_CHARACTER:
         rows = fresh[name].clone()
         rows[ours] = weights[name][theirs]
         weights[name] = rows

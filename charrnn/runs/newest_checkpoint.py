@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from charrnn.runs.recorded_config import Config, found
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
-from charrnn.training.divergence import Best
 
 
 def from_checkpoint(run: RunSpec) -> RunSpec:
@@ -55,11 +53,24 @@ def _length(config: Config) -> list[Any]:
 
 
 def with_best_model(run: RunSpec) -> RunSpec:
-    """The run, once the files of its best model so far stand in its folder, or count as lost."""
+    """The run, once its folder has the best model so far, or that counts as lost.
+
+    A new folder takes it from the checkpoint that it goes on from, or from beside that.
+    """
     if run.checkpoint is None or run.entry is None or run.config.validate_every == 0:
         return run
-    best = Best.from_plain(run.entry["best"])
-    return replace(run, best_is_lost=not restore_best(run.folder, best, run.checkpoint))
+    best_step, model = run.entry["best_step"], run.folder / MODEL
+    if not best_step or model.exists():
+        return run
+    for source in (run.checkpoint, run.checkpoint.parent / BEST):
+        with contextlib.suppress(InputError):
+            content = checkpoint.read(source)
+            if content["global_step"] == best_step:
+                checkpoint.write(run.folder / "checkpoints" / BEST, content)
+                model_file.save(model, checkpoint.model_in(content))
+                return run
+    say(f"the best model so far, of step {best_step}, is lost: the next one counts")
+    return replace(run, best_is_lost=True)
 
 
 def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
@@ -77,54 +88,13 @@ def newest_usable(folder: Path) -> tuple[Path | None, dict[str, Any] | None]:
     return max(intact, key=lambda other: other[1]["global_step"], default=(None, None))
 
 
-def restore_best(folder: Path, best: Best, start: Path) -> bool:
-    """Make sure that a run which goes on has the files of its best model so far.
-
-    A new folder of a ``resume=X.ckpt`` takes them from `start` or beside it; a model file that is
-    gone or damaged is made of best.ckpt again.
-
-    Args:
-        best: as the checkpoint `start` has it; step 0 for none so far.
-
-    Returns:
-        False where they cannot be had: then the next validation counts as the best.
-    """
-    if not best.step:
-        return True
-    path, model = folder / "checkpoints" / BEST, folder / MODEL
-    # a kill may have left the best of a later step, which this run will come to again
-    content = _read_or_set_aside(path, checkpoint.read)
-    for source in (start, start.parent / BEST):
-        if content is None and source.exists():
-            with contextlib.suppress(InputError):
-                other = checkpoint.read(source)
-                if other["global_step"] == best.step:
-                    checkpoint.write(path, content := other)
-    if content is None:
-        say(f"the best model so far, of step {best.step}, is lost: the next one counts")
-        return False
-    try:
-        model_file.load(model)
-    except InputError as error:
-        if model.exists():
-            _set_aside(model, error)
-        model_file.save(model, checkpoint.model_in(content))
-    return True
-
-
-def _read_or_set_aside(
-    path: Path, read: Callable[[Path], dict[str, Any]] = checkpoint.read_run
-) -> dict[str, Any] | None:
+def _read_or_set_aside(path: Path) -> dict[str, Any] | None:
     """What a checkpoint holds; None where there is none, or it is damaged and set aside."""
     try:
-        return read(path) if path.exists() else None
+        return checkpoint.read_run(path) if path.exists() else None
     except Damaged as error:
-        _set_aside(path, error)
+        backup = path.with_name(f"{path.name}.damaged")
+        with writing(backup):
+            os.replace(path, backup)
+        say(f"{error}; it is set aside as {backup.name}")
         return None
-
-
-def _set_aside(path: Path, why: InputError) -> None:
-    backup = path.with_name(f"{path.name}.damaged")
-    with writing(backup):
-        os.replace(path, backup)
-    say(f"{why}; it is set aside as {backup.name}")

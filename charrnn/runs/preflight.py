@@ -88,15 +88,16 @@ def _check_fits(run: RunSpec, entry: Config, data: TextDataModule, processes: in
             f"back to resume, or start anew from its weights with init_from={run.checkpoint}"
         )
     streams = data.streams
-    if entry["sizes"] != [streams.batch_size, streams.seq_length]:
+    before = entry["batch_size"], entry["seq_length"]
+    if before != (streams.batch_size, streams.seq_length):
         raise InputError(
-            f"{run.checkpoint}: was trained with data.batch_size={entry['sizes'][0]} "
-            f"data.seq_length={entry['sizes'][1]}, which a resume cannot change"
+            f"{run.checkpoint}: was trained with data.batch_size={before[0]} "
+            f"data.seq_length={before[1]}, which a resume cannot change"
         )
-    before, dropout = len(entry["ranks"]), run.config.model.dropout
-    if before != processes and dropout:
+    ranks, dropout = len(entry["ranks"]), run.config.model.dropout
+    if ranks != processes and dropout:
         raise InputError(
-            f"trainer.devices: {run.checkpoint} was trained by {before} process(es), each with "
+            f"trainer.devices: {run.checkpoint} was trained by {ranks} process(es), each with "
             f"random numbers of its own for model.dropout={dropout:g}, and cannot go on in "
-            f"{processes}; start {before}"
+            f"{processes}; start {ranks}"
         )

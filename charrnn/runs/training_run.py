@@ -45,9 +45,8 @@ from charrnn.runs.run_loggers import build_loggers, finish_loggers
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import LanguageModel, SealedCheckpointIO, TextDataModule, TrainingLog
+from charrnn.training import AtomicCheckpointIO, LanguageModel, TextDataModule, TrainingLog
 from charrnn.training.checkpoints import Run
-from charrnn.training.divergence import Best, diverged
 from charrnn.training.signals import Signals
 
 TUNER = (
@@ -228,7 +227,8 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
         "fingerprint": data.encoded.fingerprint,
         "background": data.background.fingerprint,
         "earlier": {} if data.earlier is None else data.earlier.facts,
-        "sizes": [streams.batch_size, streams.seq_length],
+        "batch_size": streams.batch_size,
+        "seq_length": streams.seq_length,
     }
     context = Run(run.folder, definite(config.checkpoint_every), signals, entry, run.best_is_lost)
     callbacks: list[L.Callback] = [TrainingLog(config.plain())]
@@ -263,7 +263,7 @@ def build_trainer(
         {"enable_model_summary": False, **options, **_validation(config, data)},
         callbacks=callbacks,
         logger=loggers,
-        plugins=[SealedCheckpointIO(), environment],
+        plugins=[AtomicCheckpointIO(), environment],
         default_root_dir=run.folder,
         log_every_n_steps=config.print_every,
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
@@ -321,10 +321,6 @@ def fit(
     finally:
         finish_loggers(loggers)
     best = module.best
-    if best.is_missing:
-        limit = best.limit(len(module.vocabulary))
-        what = f"the first validation loss was {best.first:.4g}, and none was below {limit:.1f}"
-        raise diverged(what, len(module.vocabulary))
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
     return Result(run.folder, loss, step, time.perf_counter() - began)
 
@@ -338,8 +334,8 @@ def _finished(run: RunSpec, world: World) -> Result:
         processes.send_run(None)
     say_finished(run, _run_end_files(run))
     assert run.entry is not None
-    best = Best.from_plain(run.entry["best"])
-    return Result(run.folder, best.loss if best.step else None, best.step or run.step, 0.0)
+    loss, step = run.entry["best_loss"], run.entry["best_step"]
+    return Result(run.folder, loss if step else None, step or run.step, 0.0)
 
 
 def _run_end_files(run: RunSpec) -> list[Path]:

@@ -1,8 +1,8 @@
 """A text becomes ids in HDF5 and a vocabulary in JSON: torch-rnn's two files.
 
 The text is read once, in pieces. How large the splits are, and whether an id takes one byte or
-four, is known at its end only, so the ids wait in a temporary file. The whole process stays at some
-65 MB for any size; only a text whose lines are shuffled is held in memory.
+four, is known at its end only, so the ids wait in a temporary file, of four bytes each. The whole
+process stays at some 65 MB for any size; only a text whose lines are shuffled is held in memory.
 
 `prepare` makes the two files where there is need. It looks beside the text, where `preprocess`
 puts them, and in the cache, where their name says what they were made from. What was made from
@@ -23,7 +23,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -48,9 +48,14 @@ from charrnn.text.sources import (
 )
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
-# the pass over the text, and that over the ids, as a display names them
-STAGES = ("reading the text", "writing the ids")
-_BLOCK = 1 << 20  # ids copied at once
+STAGE = "reading the text"  # as a display names it
+FILE_ID = np.dtype("<u4")  # of an id while it waits
+_BLOCK = 1 << 18  # ids copied at once
+
+LIST_REMARK = (
+    "the lines are short and sorted, as a list's are, so they were shuffled before the splits were "
+    "cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Preprocessed:
         vocabulary: the characters, in the order in which the text first uses them.
         sizes: characters in each split, under train, val and test.
         dtype: of the ids, uint8 or uint32.
-        remarks: lines about what few would expect: of the text's order, of characters to learn.
+        is_list: whether it is a sorted list by itself, whose lines were shuffled.
     """
 
     h5: Path
@@ -71,7 +76,7 @@ class Preprocessed:
     vocabulary: Vocabulary
     sizes: dict[str, int]
     dtype: str
-    remarks: list[str]
+    is_list: bool
 
 
 def preprocess(
@@ -93,8 +98,7 @@ def preprocess(
         split: how the text is read and split. Lines that are shuffled are so before the splits
             are cut, and these are cut between them (see `charrnn.text.sorted_lists`);
             ``auto`` shuffles those of a sorted list.
-        report: called now and then with the bytes done and the bytes in all (None: unknown),
-            first over the text, then from 0 again over the ids that are written.
+        report: called now and then with the bytes read and the bytes in all (None: unknown).
 
     Raises:
         InputError: the text is missing, empty, damaged or not in the encoding, or the outputs
@@ -121,26 +125,31 @@ def preprocess(
     numbering = _Numbering()
     # without a name, so that nothing can be left of it, and on the disk of the output
     folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-    with writing(h5), tempfile.TemporaryFile(dir=folder) as file:
-        spool = _Spool(file)
+    with writing(h5), tempfile.TemporaryFile(dir=folder) as waiting:
         for piece in text:
-            spool.append(numbering.ids(piece))
-        if not spool.count:
+            waiting.write(numbering.ids(piece).data)
+        count = waiting.tell() // FILE_ID.itemsize
+        if not count:
             raise is_empty_text(input_txt)
+        waiting.seek(0)
         vocabulary = numbering.vocabulary(split.encoding == "bytes")
-        sizes = sizes or split_sizes(spool.count, split)
+        sizes = sizes or split_sizes(count, split)
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
         with replacing(h5) as new_h5, replacing(json_path) as new_json:
             vocabulary.write_json(new_json)
             with writing(h5), _Output(new_h5, "w+") as output:
                 with h5py.File(output, "w") as made:
                     made.attrs["source"] = json.dumps(source)
-                    spool.write(made, sizes, dtype, report)
+                    for name, size in sizes.items():
+                        dataset, done = made.create_dataset(name, (size,), dtype), 0
+                        while done < size:
+                            ids = np.fromfile(waiting, FILE_ID, min(_BLOCK, size - done))
+                            dataset[done : done + len(ids)] = ids.astype(dtype)
+                            done += len(ids)
                 if output.error is not None:
                     raise output.error
-    found_list = split.lines == "auto" and lines == "shuffle"
-    remarks = _remarks(vocabulary, found_list, split.PREFIX)
-    return Preprocessed(h5, json_path, vocabulary, sizes, dtype, remarks)
+    is_list = split.lines == "auto" and lines == "shuffle"
+    return Preprocessed(h5, json_path, vocabulary, sizes, dtype, is_list)
 
 
 class _Numbering:
@@ -148,10 +157,10 @@ class _Numbering:
 
     def __init__(self) -> None:
         self._codes: list[int] = []
-        self._table = np.zeros(sys.maxunicode + 1, np.uint32)
+        self._table = np.zeros(sys.maxunicode + 1, FILE_ID)
 
-    def ids(self, text: str) -> npt.NDArray[Any]:
-        """Ids of a text's characters, shape (length,): of a byte each while that suffices."""
+    def ids(self, text: str) -> npt.NDArray[np.uint32]:
+        """Ids (n,) of a text's n characters."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         ids = self._table.take(codes)
         if not ids.all():
@@ -160,44 +169,12 @@ class _Numbering:
             self._table[new] = np.arange(len(new)) + FIRST_FILE_ID + len(self._codes)
             self._codes += new.tolist()
             ids = self._table.take(codes)
-        return ids.astype(np.uint8 if len(self._codes) <= 255 else "<u4")
+        return ids
 
     def vocabulary(self, is_bytes: bool) -> Vocabulary:
         if is_bytes:
             return Vocabulary(list(as_text(bytes(self._codes))), True)
         return Vocabulary([chr(code) for code in self._codes])
-
-
-class _Spool:
-    """Ids that wait in a file: first those of one byte each, then those of four."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.count = self._narrow = 0
-        self._file = file
-
-    def append(self, ids: npt.NDArray[Any]) -> None:
-        self._file.write(ids.data)
-        self.count += len(ids)
-        self._narrow += len(ids) if ids.dtype == np.uint8 else 0
-
-    def write(self, h5: h5py.File, sizes: dict[str, int], dtype: str, report: Report) -> None:
-        """Copy all ids into the datasets of an HDF5 file."""
-        self._file.seek(0)
-        done = 0
-        for name, size in sizes.items():
-            dataset = h5.create_dataset(name, (size,), dtype)
-            for start in range(0, size, _BLOCK):
-                ids = self._next(min(_BLOCK, size - start))
-                dataset[start : start + len(ids)] = ids.astype(dtype, copy=False)
-                done += len(ids)
-                report(done * dataset.dtype.itemsize, self.count * dataset.dtype.itemsize)
-
-    def _next(self, count: int) -> npt.NDArray[Any]:
-        narrow = min(count, self._narrow)
-        self._narrow -= narrow
-        ids = np.frombuffer(self._file.read(narrow), np.uint8)
-        wide = np.frombuffer(self._file.read(4 * (count - narrow)), "<u4")
-        return np.concatenate([ids, wide]) if len(wide) else ids
 
 
 class _Output(io.FileIO):
@@ -224,21 +201,6 @@ class _Output(io.FileIO):
         except OSError as error:
             self.error = self.error or error
             return size or 0
-
-
-def _remarks(vocabulary: Vocabulary, found_list: bool, prefix: str) -> list[str]:
-    remarks = []
-    if found_list:
-        remarks.append(
-            "the lines are short and sorted, as a list's are, so they were shuffled before the "
-            f"splits were cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
-        )
-    if "\r" in vocabulary and not vocabulary.is_bytes:
-        remarks.append(
-            "the text has line ends of Windows (\\r\\n), so \\r is a character to learn; "
-            "`tr -d '\\r'` takes it out of a file"
-        )
-    return remarks
 
 
 def output_paths(
@@ -334,11 +296,12 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
                 if _is_made_from(source, *place):
                     return place
                 if place == in_cache or not any(map(os.path.lexists, place)):
-                    with ProgressDisplay(*STAGES) as report:
+                    with ProgressDisplay(STAGE) as report:
                         made = preprocess(input_txt, h5, json_path, data, report)
                     # afterwards, so that a text that is refused has its line alone
-                    for line in (f"{h5}: preprocessed from {shown(input_txt)}", *made.remarks):
-                        say(line)
+                    say(f"{h5}: preprocessed from {shown(input_txt)}")
+                    if made.is_list:
+                        say(LIST_REMARK.format(prefix=data.PREFIX))
                     return place
         except RunError:  # a folder that cannot be written; the cache is the last resort
             if place == in_cache:

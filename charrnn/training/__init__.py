@@ -5,7 +5,7 @@ from charrnn.training.callbacks import (
     OverfittingStop,
     Samples,
 )
-from charrnn.training.checkpoints import RunCheckpoints, SealedCheckpointIO
+from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog
@@ -15,6 +15,7 @@ from charrnn.training.muon import Muon
 from charrnn.training.progress_bar import Progress
 
 __all__ = [
+    "AtomicCheckpointIO",
     "CharacterCounts",
     "EarlyStopping",
     "LanguageModel",
@@ -24,7 +25,6 @@ __all__ = [
     "Progress",
     "RunCheckpoints",
     "Samples",
-    "SealedCheckpointIO",
     "TextDataModule",
     "TrainingLog",
 ]

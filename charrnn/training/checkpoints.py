@@ -12,7 +12,6 @@ one after it has lost nothing. Lightning itself calls a `Checkpoint` callback af
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.training.counting import CharacterCounts
+from charrnn.training.divergence import Best
 from charrnn.training.log import TrainingLog
 from charrnn.training.restoring import validation_is_due
 from charrnn.training.signals import Signals
@@ -163,15 +163,14 @@ class RunCheckpoints(Checkpoint):
         callbacks: list[L.Callback] = trainer.callbacks
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
-        # nothing is finished that has no model
-        finished = (ended or (stopped and _ends_early(trainer))) and not pl_module.best.is_missing
+        finished = ended or (stopped and _ends_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(self.run.entry, finished=finished)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         if self.run.best_is_lost:  # Lightning has restored the module by now
-            pl_module.best = replace(pl_module.best, loss=math.inf, step=0)
+            pl_module.best = Best()
 
 
 def _ends_early(trainer: L.Trainer) -> bool:
@@ -180,7 +179,7 @@ def _ends_early(trainer: L.Trainer) -> bool:
     return trainer.should_stop and enough and trainer.current_epoch >= (trainer.min_epochs or 0)
 
 
-class SealedCheckpointIO(CheckpointIO):
+class AtomicCheckpointIO(CheckpointIO):
     """Lightning's file access with writes that are whole or not there, and checked reads.
 
     Lightning's own write is not atomic across file systems and is never synced.

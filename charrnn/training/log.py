@@ -12,8 +12,6 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import Logger
-from lightning.pytorch.utilities import grad_norm
-from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 from charrnn.training.hyperparameters import plain_hparams
@@ -30,10 +28,7 @@ class TrainingLog(L.Callback):
     Values go to every logger under the number of steps trained (Lightning's own way counts
     from 0), and to ``trainer.callback_metrics``; the gradient's norm, before clipping, to all
     loggers but metrics.csv. Between them no step waits for a number to come back from the device.
-    There train/loss is that of the last step at any time; of several processes each has its own
-    there, and their mean on logged steps and in validations.
-
-    What callbacks read there is saved with a checkpoint, and is there again from a resume on.
+    Of several processes the loss is their mean.
 
     Args:
         hyperparameters: nested plain values that the loggers get beside the losses; those of the
@@ -42,22 +37,12 @@ class TrainingLog(L.Callback):
 
     def __init__(self, hyperparameters: dict[str, Any] | None = None) -> None:
         self.hyperparameters = hyperparameters
-        self._metrics: dict[str, Any] = {}
         self._logged_step = 0
         self._since = 0.0  # when the step after the last logged one began, later by all pauses
         self._at_validation = (0.0, 0.0)  # when it began, and `_since` then
         self._names_by_step = False
 
-    def state_dict(self) -> dict[str, Any]:
-        return {n: float(v) for n, v in self._metrics.items() if n != "characters_per_second"}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._metrics = {n: torch.tensor(v, dtype=torch.float64) for n, v in state_dict.items()}
-
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        metrics = trainer.callback_metrics
-        metrics.update(self._metrics)
-        self._metrics = metrics
         self._logged_step, self._since = trainer.global_step, time.perf_counter()
         # Lightning's ModelCheckpoint names its files by the value `step`, which a step then costs
         self._names_by_step = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
@@ -71,21 +56,6 @@ class TrainingLog(L.Callback):
             elif trainer.is_global_zero:
                 _introduce(logger, encodable(values), trainer.global_step + 1)
 
-    def on_after_backward(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # before any callback looks at the step, and by reference: it is not waited for, unless
-        # somebody reads it
-        self._metrics["train/loss"] = pl_module.last_loss
-
-    def on_before_optimizer_step(
-        self, trainer: L.Trainer, pl_module: Any, optimizer: torch.optim.Optimizer
-    ) -> None:
-        step = trainer.global_step + 1
-        if is_logged(trainer, step):
-            norm = grad_norm(pl_module, 2).get("grad_2.0_norm_total", 0.0)  # before it is clipped
-            for logger in trainer.loggers:
-                if not isinstance(logger, MetricsCSV):
-                    logger.log_metrics({"grad_norm": float(norm)}, step)
-
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -96,18 +66,18 @@ class TrainingLog(L.Callback):
         if not is_due or step == self._logged_step or pl_module.last_loss is None:
             return
         pl_module.check_finite()
-        loss = self._reduce_loss(trainer).item()
+        loss = trainer.strategy.reduce(pl_module.last_loss.clone(), reduce_op="mean").item()
         characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         now, steps = time.perf_counter(), step - self._logged_step
         speed = round(steps * characters / max(now - self._since, 1e-9), 1)
         self._since, self._logged_step = now, step
         values = {"train/loss": loss, "lr": pl_module.last_lr, "characters_per_second": speed}
-        for name in ("lr", "characters_per_second"):
-            self.log(name, values[name], logger=False)
-        # one that was logged in Lightning's way would stay until the next is
-        trainer.progress_bar_metrics["train/loss"] = loss
+        for name, value in values.items():
+            self.log(name, value, prog_bar=name == "train/loss", logger=False)
+        values["epoch"] = step / pl_module.steps_per_epoch
+        norm = {} if pl_module.last_norm is None else {"grad_norm": pl_module.last_norm.item()}
         for logger in trainer.loggers:
-            logger.log_metrics({**values, "epoch": step / pl_module.steps_per_epoch}, step)
+            logger.log_metrics(values if isinstance(logger, MetricsCSV) else values | norm, step)
 
     def _log_step(self, trainer: L.Trainer) -> None:
         """Let what somebody's own code logs have the step that charrnn's own values have.
@@ -116,22 +86,12 @@ class TrainingLog(L.Callback):
         """
         self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
-    def _reduce_loss(self, trainer: L.Trainer) -> Tensor:
-        """The mean loss () of all processes in the last step, from now on the one to be read."""
-        loss: Tensor = self._metrics["train/loss"]
-        if trainer.world_size > 1:
-            loss = trainer.strategy.reduce(loss.clone(), reduce_op="mean")
-            self._metrics["train/loss"] = loss
-        return loss
-
     def pause(self, seconds: float) -> None:
         """Leave the last seconds out of the speed: they were no training."""
         self._since += seconds
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._at_validation = time.perf_counter(), self._since
-        if trainer.state.fn == "fit" and "train/loss" in self._metrics:
-            self._reduce_loss(trainer)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:

@@ -13,8 +13,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from charrnn.errors import RunError
-from charrnn.files import Growing, replacing
-from charrnn.say import say
+from charrnn.files import replacing, writing
 
 # what every run has; others are added as they are logged
 COLUMNS = (
@@ -34,7 +33,7 @@ class MetricsCSV(Logger):
     After a resume it goes on from the checkpoint's step: later rows, which an interrupted run had
     written before it was killed, are cut off, since they will be written again. (Lightning's own
     CSVLogger deletes a file that stands.) A row is in the file once it is saved, or the next
-    begins; values of its step that come later join it. A value under a new name is a new column.
+    begins. A value under a new name is a new column.
 
     Args:
         save_dir: the folder.
@@ -47,12 +46,10 @@ class MetricsCSV(Logger):
     def __init__(self, save_dir: str | os.PathLike[str], last_step: int = 0) -> None:
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
-        self.last_step = last_step
+        self.last_step: int | None = last_step  # None once the file is begun
         self.columns: tuple[str, ...] = COLUMNS
-        self._table: Growing | None = None
         self._row: dict[str, Any] = {}
-        self._start: int | None = None  # of the row in the file, once it is there
-        self._is_written = True
+        self._in_file = self._is_saved = False  # whether it has the row, and all of its values
 
     @property
     def name(self) -> str:
@@ -71,10 +68,11 @@ class MetricsCSV(Logger):
         if not metrics:
             return  # as Lightning has none of an epoch's own, of whose step there may be a row
         if self._row.get("step") != step:
-            self._write_row()
-            self._row, self._start = {"step": step}, None
+            if self._row:
+                self._write_row()
+            self._row, self._in_file = {"step": step}, False
         self._row.update(metrics)
-        self._is_written = False
+        self._is_saved = False
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -84,51 +82,42 @@ class MetricsCSV(Logger):
     def save(self) -> None:
         """Bring everything logged so far to the disk: a checkpoint is about to rely on it."""
         self._write_row()
-        self._opened().sync()
+        with writing(self.path), open(self.path, "rb") as file:
+            os.fsync(file.fileno())
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write the last row; what ended the run is to be told, and not that this fails as well."""
         try:
             self._write_row()
-            self._opened().close()
         except RunError:
             if status == "success":
                 raise
 
     def _write_row(self) -> None:
-        if self._is_written:
+        if self._is_saved:
             return
-        self._is_written = True  # a row that cannot be written is not tried again
-        table = self._opened()
-        if new := [name for name in self._row if name not in self.columns]:
-            self.columns = (*self.columns, *sorted(new))
-            others = [row for row in _rows(self.path) if row["step"] != str(self._row["step"])]
-            table.close()
-            table, self._start = self._begun(others), None
-        self._start = table.append(_csv([self._row], self.columns), self._start)
+        self._is_saved = True  # a row that cannot be written is not tried again
+        own = [self._row] if self._row else []
+        new = self._row.keys() - set(self.columns)
+        if self.last_step is None and not new and not self._in_file and self.path.exists():
+            append(self.path, _csv(own, self.columns))
+        else:
+            rows = _rows(self.path, self.last_step)
+            others = [row for row in rows if row["step"] != str(self._row.get("step"))]
+            names = (name for row in rows[:1] for name in row)
+            self.columns = tuple(dict.fromkeys((*COLUMNS, *names, *sorted(new))))
+            with replacing(self.path) as temporary:
+                header = ",".join(self.columns) + "\n"
+                temporary.write_bytes(header.encode() + _csv([*others, *own], self.columns))
+            self.last_step = None
+        self._in_file = bool(own)
 
-    def _opened(self) -> Growing:
-        if self._table is not None and not self._table.is_there():
-            if not self.path.parent.is_dir():
-                raise RunError(f"{self.path.parent}: was removed while the run was on its way")
-            say(f"{self.path}: was removed, and the rows so far with it; a new one begins")
-            self._table.close()
-            self._table, self._start, self.last_step = None, None, 0
-        if self._table is None:
-            rows = _rows(self.path, self.last_step) if self.last_step else []
-            self.columns = tuple(dict.fromkeys((*COLUMNS, *(n for row in rows for n in row))))
-            self._begun(rows)
-        assert self._table is not None
-        return self._table
 
-    def _begun(self, rows: Sequence[dict[str, str]]) -> Growing:
-        """The file, anew, with some rows."""
-        header = ",".join(self.columns) + "\n"
-        with replacing(self.path) as temporary:
-            temporary.write_bytes(header.encode() + _csv(rows, self.columns))
-        self._table = Growing(self.path)
-        return self._table
+def append(path: Path, rows: bytes) -> None:
+    """Let a file grow; a row of which a full disk or a kill leaves half is cut at a resume."""
+    with writing(path), open(path, "ab") as file:
+        file.write(rows)
 
 
 def _rows(path: Path, last_step: int | None = None) -> list[dict[str, str]]:

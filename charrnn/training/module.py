@@ -28,7 +28,7 @@ from charrnn.errors import InputError
 from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import State, detach_state, make_network, weights_of
+from charrnn.network import Network, State, detach_state, weights_of
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
@@ -60,7 +60,7 @@ class LanguageModel(L.LightningModule):
             ReduceLROnPlateau is stepped with val/loss after each validation instead.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.cells.CELLS`, or what was registered (`charrnn.registry`).
+            `charrnn.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
 
     For another loss, override `compute_loss`; for another step, `training_step`. What that
     returns is what is logged and watched, and no gradient flows through `state` into the window
@@ -102,11 +102,12 @@ class LanguageModel(L.LightningModule):
             logger=False,
         )
         self.vocabulary = vocabulary
-        self.network = make_network(architecture)
+        self.network = Network(architecture)
         self.num_batch_shards = 1
         self.state: State | None = None
         self.best = Best()
         self.last_loss: Tensor | None = None
+        self.last_norm: Tensor | None = None  # of the gradient, before it was clipped
         self.last_lr = 0.0
         self.non_finite = NonFiniteGuard()
         self.validation_logits: npt.NDArray[np.float16] | None = None
@@ -181,6 +182,7 @@ class LanguageModel(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         norm = optimizers.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self.last_norm = norm
         # under a GradScaler an infinite gradient is a skipped step, not a divergence
         watched = norm if self.trainer.scaler is None else None
         self.non_finite.watch(self.last_loss, watched, self.trainer.global_step + 1)
@@ -230,7 +232,7 @@ class LanguageModel(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         loss = self._scores.log("val")
         if loss is not None and self._is_fitting():
-            self.best.update(loss, self.trainer.global_step, len(self.vocabulary))
+            self.best.update(loss, self.trainer.global_step)
             scheduler = self.lr_schedulers()
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(loss)
@@ -269,35 +271,33 @@ class LanguageModel(L.LightningModule):
 
     def to_model(self) -> Model:
         """The model as it is, to sample from and to score with."""
-        network = restoring.inner(self.network)
-        weights = weights_of(network)
-        return Model(TrainedModel(network.architecture, self.vocabulary, weights, self.facts))
+        architecture, weights = self.network.architecture, weights_of(self.network)
+        return Model(TrainedModel(architecture, self.vocabulary, weights, self.facts))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = restoring.restore(self._pending, self.device)
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = plain_hparams(self.hparams)
-        restoring.without_wrapping(checkpoint["state_dict"], self.network, "network.")
         restoring.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),
             tokens=self.vocabulary.tokens(),
             facts=self.facts,
-            best=self.best.plain(),
+            best_loss=self.best.loss,
+            best_step=self.best.step,
             ranks=restoring.saved(self.state, self.device, self.trainer.world_size),
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        restoring.with_wrapping(checkpoint["state_dict"], self.network, "network.")
         entry = checkpoint.get(ENTRY, {})
         self._loaded_facts = dict(entry.get("facts", {}))
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = restoring.share(entry["ranks"], rank, world_size)
-        self.best = Best.from_plain(entry["best"])
+        self.best = Best(float(entry["best_loss"]), int(entry["best_step"]))
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)
         restoring.prepare_optimizers(checkpoint, self.configure_optimizers())

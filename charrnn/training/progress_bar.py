@@ -94,12 +94,9 @@ class Progress(ProgressBar):
         step, best = trainer.global_step, pl_module.best
         loss = float(trainer.callback_metrics["val/loss"])
         note = "the best so far"
-        if best.is_missing:
-            note = "far worse than guessing"
-        elif best.step != step:
+        if best.step != step:
             note = f"the best is {best.loss:.4f} after step {best.step}"
-        number = f"{loss:.4f}" if loss < 1e4 else f"{loss:.4g}"
-        self.print(f"validation after step {step}: loss {number}, {note}")
+        self.print(f"validation after step {step}: loss {loss:.4f}, {note}")
 
     def show_sample(self, text: str) -> None:
         """Let a terminal see how a sample begins, if it saw none for a while."""

@@ -1,20 +1,17 @@
-"""What a resume needs beside the optimizer: weights under their own names, the place in the text.
-
-Beside these: carried vectors and random numbers.
-"""
+"""What an exact resume needs: carried state, random numbers, optimizers, the place in the text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from charrnn.network import Network, State, concat_states
+from charrnn.network import State, concat_states
 from charrnn.training.schedules import OfStep
 
 
@@ -58,26 +55,17 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
 
 
 def require_fitting(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Refuse a saved state that a fused optimizer would read or write beyond its end.
+    """Raise ValueError for a saved state that a fused optimizer would read beyond its end.
 
     torch's kernels for these take it as given that a weight's averages are of its shape.
-
-    Args:
-        saved: as a checkpoint holds it.
-
-    Raises:
-        ValueError: it is not.
     """
-    groups = [*optimizer.param_groups, *saved["param_groups"]]
-    if not any(group.get("fused") for group in groups):
+    if not any(group.get("fused") for group in (*optimizer.param_groups, *saved["param_groups"])):
         return
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for number, state in saved["state"].items():
         for name, value in state.items():
-            if value is None:
-                continue
             shape = torch.Size() if name == "step" else weights[number].shape
-            if not isinstance(value, Tensor) or value.shape != shape or not value.is_contiguous():
+            if value is not None and (value.shape != shape or not value.is_contiguous()):
                 raise ValueError(f"its optimizer's {name} {number} is not that of its weight")
 
 
@@ -184,28 +172,3 @@ def tidy_progress(content: dict[str, Any]) -> None:
 
 def _set(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))
-
-
-_WRAPPED = "_orig_mod"  # as it stands in the names of wrapped weights
-
-
-def inner(network: nn.Module) -> Network:
-    """The network itself, whether it is wrapped or not."""
-    return cast(Network, dict(network.named_children()).get(_WRAPPED, network))
-
-
-def without_wrapping(state_dict: dict[str, Any], network: nn.Module, prefix: str) -> None:
-    """Give the weights of a network in a state dict the names that it has without wrapping."""
-    _rename(state_dict, network, inner(network), prefix)
-
-
-def with_wrapping(state_dict: dict[str, Any], network: nn.Module, prefix: str) -> None:
-    """Give them the names that it has now."""
-    _rename(state_dict, inner(network), network, prefix)
-
-
-def _rename(state_dict: dict[str, Any], old: nn.Module, new: nn.Module, prefix: str) -> None:
-    if old is not new:
-        for before, after in zip(old.state_dict(), new.state_dict(), strict=True):
-            if prefix + before in state_dict:
-                state_dict[prefix + after] = state_dict.pop(prefix + before)

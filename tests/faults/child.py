@@ -33,13 +33,14 @@ from charrnn.evaluation import stream_losses
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
 from charrnn.training import (
+    AtomicCheckpointIO,
     LanguageModel,
     MetricsCSV,
     Samples,
-    SealedCheckpointIO,
     TextDataModule,
     TrainingLog,
     checkpoints,
+    metrics_file,
 )
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -184,7 +185,7 @@ class _Injection:
         self._wrap(functional, "nll_loss", after="loss")
         self._wrap(LanguageModel, "on_validation_epoch_end", after="end")
         self._wrap(
-            SealedCheckpointIO, "save_checkpoint",
+            AtomicCheckpointIO, "save_checkpoint",
             phase="checkpoint", before="begin", after="end",
         )  # fmt: skip
         self._wrap(model_file, "save", phase="export", before="begin", after="end")
@@ -226,7 +227,8 @@ class _Injection:
 
     def _write_in_halves(self) -> None:
         """Let files grow in two steps, with a point between them."""
-        save, write_bytes, append = checkpoints.torch.save, Path.write_bytes, files.Growing.append
+        save, write_bytes = checkpoints.torch.save, Path.write_bytes
+        append = metrics_file.append
 
         def save_in_halves(content: Any, file: Any, **named: Any) -> None:
             whole = io.BytesIO()
@@ -242,17 +244,15 @@ class _Injection:
             self.reach("half")
             return write_bytes(path, data)
 
-        def append_in_halves(growing: files.Growing, piece: bytes, start: int | None = None) -> int:
+        def append_in_halves(path: Path, rows: bytes) -> None:
             if self.strikes_next("half"):
-                if start is not None:
-                    growing._file.truncate(start)
-                growing._file.write(piece[: len(piece) // 2])
+                append(path, rows[: len(rows) // 2])
             self.reach("half")
-            return append(growing, piece, start)
+            append(path, rows)
 
         checkpoints.torch.save = save_in_halves
         Path.write_bytes = write_bytes_in_halves  # type: ignore[assignment,method-assign]
-        files.Growing.append = append_in_halves  # type: ignore[method-assign]
+        metrics_file.append = append_in_halves
 
 
 assert stream_losses.F is functional

@@ -159,7 +159,7 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "carried state and random numbers": last[ENTRY]["ranks"],
         "schedule": last["lr_schedulers"],
         "callbacks": last["callbacks"],
-        "best so far": last[ENTRY]["best"],
+        "best so far": (last[ENTRY]["best_loss"], last[ENTRY]["best_step"]),
         "step": last["global_step"],
         "best.ckpt": (best["state_dict"], best["optimizer_states"], best[ENTRY]["ranks"]),
         "model file": (folder / "model.safetensors").read_bytes(),

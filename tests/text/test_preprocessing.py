@@ -136,11 +136,11 @@ class TestIds:
     def test_are_told_as_torch_rnns_script_does(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        Path("x.txt").write_bytes(b"to be or not\r\n" * 50)
+        Path("x.txt").write_bytes(b"to be or not \n" * 50)
         assert main(["preprocess", "input_txt=x.txt"]) == 0
         out, err = capsys.readouterr()
         assert out == (
-            "Total vocabulary size: 9\n"
+            "Total vocabulary size: 8\n"
             "Total tokens in file: 700\n"
             "  Training size: 560\n"
             "  Val size: 70\n"
@@ -148,8 +148,7 @@ class TestIds:
             "Using dtype uint8\n"
             "Wrote x.h5 and x.json\n"
         )
-        assert err.startswith("the text has line ends of Windows")
-        assert err.count("\n") == 1
+        assert err == ""
 
 
 def from_stdin(

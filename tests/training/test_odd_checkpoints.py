@@ -1,7 +1,4 @@
-"""Checkpoints that are whole and hold something odd: a line that names the file, or a run.
-
-They are sealed with the checksum that belongs to them, as somebody could make them by hand.
-"""
+"""Checkpoints that are whole and hold something odd: a line that names the file, or a run."""
 
 from __future__ import annotations
 
@@ -41,13 +38,12 @@ ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((*LOOPS, "epoch_progress", "total", "started"), ["x", math.nan]),
     (("optimizer_states",), [[{"state": {}}], [], [None], {}]),
     ((*STATE, "exp_avg"), [torch.zeros(3), ABSENT, "x"]),
-    ((ENTRY, "best"), [{}, ABSENT]),
-    ((ENTRY, "best", "loss"), ["x", torch.zeros(3)]),
+    ((ENTRY, "best_loss"), ["x", torch.zeros(3), ABSENT]),
     ((ENTRY, "ranks"), [[{}], [], [None]]),
     ((*RANK, "cpu"), [torch.zeros(3, dtype=torch.uint8), ABSENT, "x"]),
     ((*RANK, "state"), [[[torch.zeros(4, 16)]], None, [[None]], endless()]),
     ((*RANK, "state", 0, 0), [torch.zeros(3, 16), torch.zeros(())]),
-    ((ENTRY, "sizes"), [[4], [4, "x"], [5, 10]]),
+    ((ENTRY, "batch_size"), [5, "x", ABSENT]),
     ((ENTRY, "fingerprint"), ["x", ABSENT]),
     ((ENTRY, "finished"), ["x", None]),
     ((ENTRY, "config"), [{"data": endless()}, ABSENT, torch.zeros(3)]),

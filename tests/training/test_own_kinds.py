@@ -1,4 +1,4 @@
-"""Cells and networks that charrnn does not have, brought by an installed package or from Python."""
+"""Cells that charrnn does not have, brought by an installed package or from Python."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import pytest
 import torch
 
 import charrnn
-from charrnn import registry
+from charrnn import cells
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.models.trained import Architecture
 from tests.small_runs import SMALL, Train, assert_same, tensors
 from tests.training.notebook import module_of, trainer
 
@@ -48,37 +47,17 @@ class Leaky(nn.Module):
 
 CELL = Cell(gates="h", carried=("h",), module="own_kinds.Leaky", recurrent=False)
 
-
-class Blocks(nn.Module):
-    '''Two GRUs in one module, read beside the embedding; nothing of charrnn's.'''
-
-    def __init__(self, architecture):
-        super().__init__()
-        a = self.architecture = architecture
-        self.reads = nn.Embedding(a.vocabulary_size, a.embedding_size)
-        self.steps = nn.GRU(a.embedding_size, a.hidden_size, 2, batch_first=True)
-        self.drops = nn.Dropout(a.dropout)
-        self.says = nn.Linear(a.embedding_size + a.hidden_size, a.vocabulary_size)
-
-    def forward(self, ids, state=None):
-        read = self.reads(ids)
-        before = None if state is None else state[0][0].transpose(0, 1).contiguous()
-        hidden, after = self.steps(read, before)
-        both = self.drops(torch.cat([read, hidden], -1))
-        return self.says(both), [(after.transpose(0, 1),)]
 """
 ENTRY_POINTS = """
 [charrnn.cells]
 leaky = own_kinds:CELL
-[charrnn.networks]
-blocks = own_kinds:Blocks
 broken = own_kinds:Missing
 """
 
 
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(cells, "_registered", {})
 
 
 def install(where: Path) -> None:
@@ -101,19 +80,18 @@ def installed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def uninstall(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(cells, "_registered", {})
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(where)])
     sys.modules.pop("own_kinds", None)
 
 
-@pytest.mark.parametrize("kind", ["leaky", pytest.param("blocks", marks=pytest.mark.slow)])
 def test_from_training_to_sampling(
-    kind: str,
     installed: Path,
     train: Train,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    kind = "leaky"
     words = [f"model.kind={kind}", "data.shuffle=true", "model.dropout=0.3", "~callbacks.counts"]
     whole = train(*words, "trainer.max_steps=12", folder="whole")
     part = train(*words, "trainer.max_steps=9", folder="part")
@@ -190,24 +168,16 @@ def test_what_does_not_go_is_one_line(
 
 
 def test_from_python(data: charrnn.TextDataModule, workplace: Path, installed: Path) -> None:
-    """Registered, or put into a module alone."""
     import own_kinds
 
-    charrnn.register_network("mine", own_kinds.Blocks)
     charrnn.register_cell("tilted", charrnn.Cell("h", ("h",), own_kinds.Leaky, recurrent=False))
-    for kind in ("mine", "tilted", "lstm"):
-        module = module_of(data, kind=kind)
-        if kind == "lstm":
-            module.network = own_kinds.Blocks(module.network.architecture)
-        run = trainer(max_steps=5, val_check_interval=5)
-        run.fit(module, data)
-        assert run.callback_metrics["val/loss"] > 0
-        if kind != "lstm":
-            run.save_checkpoint("x.ckpt")
-            loaded = charrnn.LanguageModel.load_from_checkpoint("x.ckpt")
-            assert len(loaded.to_model().generate(20, seed=1)) == 20
-    result = charrnn.train(*SMALL, "model.kind=mine", "trainer.max_steps=3")
-    assert charrnn.load(result.folder).trained.architecture.kind == "mine"
+    module, run = module_of(data, kind="tilted"), trainer(max_steps=5, val_check_interval=5)
+    run.fit(module, data)
+    run.save_checkpoint("x.ckpt")
+    loaded = charrnn.LanguageModel.load_from_checkpoint("x.ckpt")
+    assert len(loaded.to_model().generate(20, seed=1)) == 20
+    result = charrnn.train(*SMALL, "model.kind=tilted", "trainer.max_steps=3")
+    assert charrnn.load(result.folder).trained.architecture.kind == "tilted"
 
 
 def test_the_mingru_of_the_docs(workplace: Path) -> None:
@@ -231,61 +201,10 @@ def test_the_mingru_of_the_docs(workplace: Path) -> None:
         assert np.allclose(found[:, t].detach(), h, atol=1e-5)
 
 
-class Wrong(torch.nn.Module):
-    """A network with a mistake in it."""
-
-    def __init__(self, architecture: Architecture, mistake: str) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.mistake = mistake
-        self.weight = torch.nn.Parameter(torch.zeros(architecture.vocabulary_size))
-        if mistake == "a count":
-            self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-        if mistake == "architecture":
-            self.architecture = None  # type: ignore[assignment]
-        if mistake == "making":
-            raise KeyError("depth")
-
-    def forward(self, ids: torch.Tensor, state: object = None) -> object:
-        logits = self.weight.expand(*ids.shape, -1)
-        if self.mistake == "calling":
-            raise ValueError("no way")
-        if self.mistake == "no state":
-            return logits
-        if self.mistake == "logits":
-            return logits[:, -1], []
-        return logits, [self.weight] if self.mistake == "state" else [(self.weight,)]
-
-
-@pytest.mark.parametrize(
-    ("mistake", "line"),
-    [
-        ("making", "KeyError: 'depth'"),
-        ("architecture", "keeps its architecture"),
-        ("a count", "its count is no tensor of floating-point numbers"),
-        ("calling", "must return logits (2, 3, 5) for ids (2, 3)"),
-        ("no state", "must return logits"),
-        ("logits", "its logits are (2, 5)"),
-        ("state", "first axis is the stream"),
-        ("other streams", "first axis is the stream"),
-    ],
-)
-def test_a_mistake_in_a_network_is_told_as_its(mistake: str, line: str) -> None:
-    charrnn.register_network("wrong", lambda architecture: Wrong(architecture, mistake))
-    from charrnn.text.vocabulary import Vocabulary
-
-    with pytest.raises(InputError) as refused:
-        charrnn.LanguageModel(Vocabulary(list("abcde")), kind="wrong", hidden_size=4)
-    assert str(refused.value).startswith("model.kind=wrong: ")
-    assert line in str(refused.value)
-
-
 def test_names_that_cannot_be_registered() -> None:
     cell = charrnn.Cell("h", ("h",), "torch.nn.RNN")
     for name in ("lstm", "a b", "", "a/b", "x.y"):
         with pytest.raises(InputError):
             charrnn.register_cell(name, cell)
-    with pytest.raises(TypeError):
-        charrnn.register_network("mine", cell)
     with pytest.raises(TypeError):
         charrnn.register_cell("mine", torch.nn.GRU)  # type: ignore[arg-type]

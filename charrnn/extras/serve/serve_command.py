@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from charrnn.cli.literal import quoted
 from charrnn.errors import STOPPING, InputError, Interrupted, install, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.imports import first_import
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -48,9 +47,8 @@ def run(options: ServeOptions) -> None:
 
 def _serve(options: ServeOptions) -> None:
     try:
-        with first_import("fastapi"):
-            from charrnn.extras.serve.app import make_app
-            from charrnn.extras.serve.server import address_of, listen, serve
+        from charrnn.extras.serve.app import make_app
+        from charrnn.extras.serve.server import address_of, listen, serve
     except ModuleNotFoundError as error:
         raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
     from charrnn.extras.serve.served_models import Served
