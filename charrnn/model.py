@@ -17,36 +17,59 @@ import numpy.typing as npt
 from charrnn.errors import InputError
 from charrnn.generation.numpy_engine import beginning
 from charrnn.generation.sampler import Sampler
-from charrnn.models import model_file
-from charrnn.models.ensemble import Trained, TrainedEnsemble, read_models, with_counts
-from charrnn.models.trained import TrainedModel
+from charrnn.models import AnyPath, model_file, read_models
+from charrnn.models.trained import Trained, TrainedEnsemble, with_counts
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
-Paths = list[str] | list[os.PathLike[str]] | tuple[str | os.PathLike[str], ...]
 
+class Model:
+    """A trained model, or an ensemble of several, which averages their probabilities.
 
-class Predictor:
-    """What predicts characters and writes: a trained model, or several as one."""
+    The `logits` of an ensemble are the logarithms of the mean probabilities. Where all its members
+    have counts of the same text, these are mixed in once.
 
-    def __init__(self, predicts: Trained) -> None:
-        self._predicts = predicts
+    Attributes:
+        trained: architecture, vocabulary, weights, and facts about the training; of an ensemble
+            those of its `members`.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
         self._samplers: dict[tuple[str, int], Sampler] = {}
 
     def _sampler(self, counts: str, precision: int = 32) -> Sampler:
         """What writes with the counts or without, with weights of so many bits."""
         which = counts, precision
         if which not in self._samplers:
-            self._samplers[which] = Sampler(with_counts(self._predicts, counts), precision)
+            self._samplers[which] = Sampler(with_counts(self.trained, counts), precision)
         return self._samplers[which]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self})"
+        return f"Model({self})"
+
+    def __str__(self) -> str:
+        if len(self.trained.members) > 1:
+            each = "; ".join(str(Model(member)) for member in self.trained.members)
+            return f"ensemble of {len(self.trained.members)}: {each}"
+        a = self.trained.members[0].architecture
+        return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a model file.
+
+        Raises:
+            InputError: it is an ensemble, which has no file of its own.
+            RunError: it cannot be written.
+        """
+        if isinstance(self.trained, TrainedEnsemble):
+            raise InputError(f"{path}: an ensemble has no file of its own; save each of its models")
+        model_file.save(Path(path), self.trained)
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The characters that it knows, in the order of their ids."""
-        return self._predicts.vocabulary
+        return self.trained.vocabulary
 
     def logits(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The scores (T, V) of the character after each of a text's T, from the zero state.
@@ -58,7 +81,7 @@ class Predictor:
             InputError: a character is unknown.
         """
         ids, sampler = self.vocabulary.encode(text)[None], self._sampler(counts)
-        return sampler.engines.reader.read(ids, beginning(sampler.model, 1))[0][0]
+        return sampler.reader.read(ids, beginning(sampler.model, 1))[0][0]
 
     def score(self, text: str, counts: str = "auto") -> float:
         """The mean loss, in nats per character, of all characters but the first.
@@ -73,7 +96,7 @@ class Predictor:
         from charrnn.evaluation.stream_losses import stream_loss
         from charrnn.network_ensemble import any_network_of
 
-        network = any_network_of(with_counts(self._predicts, counts))
+        network = any_network_of(with_counts(self.trained, counts))
         return stream_loss(network, self._scored_ids(text)).loss
 
     def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
@@ -87,7 +110,7 @@ class Predictor:
         from charrnn.network_ensemble import any_network_of
 
         return character_losses(
-            any_network_of(with_counts(self._predicts, counts)), self._scored_ids(text)
+            any_network_of(with_counts(self.trained, counts)), self._scored_ids(text)
         )
 
     def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
@@ -152,62 +175,14 @@ class Predictor:
         return (piece.text for piece in pieces if piece.text)
 
 
-class Model(Predictor):
-    """A trained model.
-
-    Attributes:
-        trained: its architecture, vocabulary, weights, and facts about its training.
-    """
-
-    def __init__(self, trained: TrainedModel) -> None:
-        super().__init__(trained)
-        self.trained = trained
-
-    def __str__(self) -> str:
-        a = self.trained.architecture
-        return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a model file.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        model_file.save(Path(path), self.trained)
-
-
-class Ensemble(Predictor):
-    """Several trained models as one, which averages their probabilities, weighted or not.
-
-    Its `logits` are the logarithms of the mean probabilities. Where all have counts of the same
-    text, these are mixed in once.
-
-    Attributes:
-        members: the models, their characters all in the order of the first one's.
-    """
-
-    def __init__(self, trained: TrainedEnsemble) -> None:
-        super().__init__(trained)
-        self.members = [Model(member) for member in trained.members]
-
-    def __str__(self) -> str:
-        return f"ensemble of {len(self.members)}: " + "; ".join(map(str, self.members))
-
-
-@overload
-def load(path: str | os.PathLike[str] | None = ...) -> Model: ...
-@overload
-def load(path: Paths, *, weights: Sequence[float] | None = ...) -> Predictor: ...
-
-
 def load(
-    path: str | os.PathLike[str] | Paths | None = None, *, weights: Sequence[float] | None = None
-) -> Predictor:
+    path: AnyPath | Sequence[AnyPath] | None = None, *, weights: Sequence[float] | None = None
+) -> Model:
     """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
 
     Without a path it is the newest run below outputs/ that has a model; after a sweep its best.
     What a file is, its content says rather than its name. Nothing in it is executed. A list of
-    paths gives an `Ensemble`, a list of one path the model alone.
+    paths gives their ensemble, a list of one path the model alone.
 
     Args:
         weights: of an ensemble's models, in proportion; None: all the same.
@@ -216,5 +191,4 @@ def load(
         InputError: names the path and says why there is no model to load, or why the models
             do not go together; or there is not one weight for each.
     """
-    trained = read_models(path, weights)
-    return Ensemble(trained) if isinstance(trained, TrainedEnsemble) else Model(trained)
+    return Model(read_models(path, weights))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
-from charrnn.models.ensemble import Trained, TrainedEnsemble
+from charrnn.models.trained import Trained, TrainedEnsemble
 from charrnn.network import Network, State, network_of
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
 from charrnn.errors import InputError, needing, shown
-from charrnn.models.ensemble import Trained
+from charrnn.models.trained import Trained
 from charrnn.text.sources import read_pieces
 
 

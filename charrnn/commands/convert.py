@@ -21,5 +21,5 @@ def run(options: ConvertOptions) -> None:
         raise InputError(f"output={options.output}: is the input itself; name another file")
     model = load(source)
     model.save(output)
-    size = sum(weight.size for weight in model.trained.weights.values())
+    size = sum(weight.size for weight in model.trained.members[0].weights.values())
     say(f"wrote {output}: {model}, {size:,} numbers")

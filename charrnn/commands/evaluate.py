@@ -20,7 +20,7 @@ from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
     from charrnn.evaluation.losses import Score
-    from charrnn.models.ensemble import Trained
+    from charrnn.models.trained import Trained
 
 OPTIONS = EvaluateOptions
 
@@ -30,7 +30,8 @@ Losses = npt.NDArray[np.float32]
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.cpu import keep_freed_memory
-    from charrnn.models.ensemble import read_models, with_counts
+    from charrnn.models import read_models
+    from charrnn.models.trained import with_counts
 
     keep_freed_memory()
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)

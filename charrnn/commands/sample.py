@@ -22,7 +22,7 @@ from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.sampler import Line, Piece, Sampler
-    from charrnn.models.ensemble import Trained
+    from charrnn.models.trained import Trained
     from charrnn.options.sampling import SamplingParams
 
 OPTIONS = SampleOptions
@@ -78,7 +78,8 @@ def run(options: SampleOptions) -> None:
     it is comes as it is written.
     """
     from charrnn.generation.sampler import Sampler, drawn_seed
-    from charrnn.models.ensemble import read_models, with_counts
+    from charrnn.models import read_models
+    from charrnn.models.trained import with_counts
 
     job, output = current_job(), options.output
     if output is not None and job.number is not None:

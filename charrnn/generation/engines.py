@@ -1,4 +1,4 @@
-"""Which engine writes: plain NumPy, the compiled loop of the extra ``fast``, or torch on a GPU.
+"""Which engine writes: NumPy, the compiled loop of the extra ``fast``, or torch on a GPU.
 
 NumPy starts in a moment and is the fastest for a short text. torch steps every network; the others
 step those that have one of charrnn's own cells.
@@ -7,7 +7,6 @@ step those that have one of charrnn's own cells.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -26,8 +25,7 @@ from charrnn.generation.numpy_engine import (
 )
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params
 from charrnn.generation.weights import fold
-from charrnn.models.ensemble import Trained, TrainedEnsemble
-from charrnn.options.sampling import SamplingParams
+from charrnn.models.trained import Trained, TrainedEnsemble
 
 # The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
 # 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
@@ -68,114 +66,66 @@ class Engine(Protocol):
     ) -> tuple[Ids, State]: ...
 
 
-class Engines:
-    """The engines of a model or an ensemble, each made once, when it is first asked for.
-
-    Safe to share between threads.
+def make_engine(
+    model: Trained, name: str, precision: int = 32, fallback: Engine | None = None
+) -> Engine:
+    """The engine of a name (numpy, numba or torch) for a model or an ensemble.
 
     Args:
         precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
+        fallback: NumPy's, for numba, which has no kernel for everything; None: one is made.
 
     Raises:
-        InputError: the model cannot be had in this precision.
+        InputError: what it needs is not installed, or it cannot step the model.
     """
-
-    def __init__(self, model: Trained, precision: int = 32) -> None:
-        self._model, self.precision = model, precision
-        self._made: dict[str, Engine] = {}
-        self._lock = threading.RLock()
-        if precision == 8:
-            self._require_one_model("precision=8")
-            self._require_own_cell("precision=8", "leave the option out")
-            _fast("int8_engine", "precision=8")
-
-    def named(self, name: str) -> Engine:
-        """The engine of a name: numpy, numba or torch.
-
-        Raises:
-            InputError: what it needs is not installed, or it cannot step the model.
-        """
-        if name == "numba":
-            self._require_one_model("engine=numba")
-        if name == "torch" and self.precision == 8:
+    option, others = f"engine={name}", "use torch, or leave the option out"
+    if precision == 8:
+        if name == "torch":
             raise InputError(
                 "precision=8: engine=torch computes in float32 only; use numpy or numba, or leave "
                 "the option out"
             )
-        if name != "torch":
-            self._require_own_cell(f"engine={name}", "use torch, or leave the option out")
-        with self._lock:
-            if name not in self._made:
-                self._made[name] = self._make(name)
-            return self._made[name]
+        option, others = "precision=8", "leave the option out"
+    if len(model.members) > 1 and (name == "numba" or precision == 8):
+        raise InputError(
+            f"{option}: writes with one model, not with an ensemble; leave the option out"
+        )
+    if name == "torch":
+        from charrnn.generation.torch_engine import TorchEngine
 
-    @property
-    def reader(self) -> Engine:
-        """The one that reads: NumPy, or torch where NumPy cannot.
-
-        For int8 it is the compiled one where that is at hand: each gives the same bits.
-        """
-        if self.precision == 8 and "numba" in self._made:
-            return self._made["numba"]
-        return self.named("torch" if self._other_kinds() else "numpy")
-
-    def fastest(self, streams: int, params: SamplingParams) -> Engine:
-        """The engine for so many texts of `params.length` characters, start-up included."""
-        name = fastest(number_of_weights(self._model), streams, params.length, self.precision)
-        if name == "numba" and (params.dry_multiplier or len(self._model.members) > 1):
-            return self.reader
-        try:
-            return self.named(name)
-        except InputError:  # a network of somebody's own, or a numba that does not fit
-            return self.reader
-
-    def _make(self, name: str) -> Engine:
-        if name == "torch":
-            from charrnn.generation.torch_engine import TorchEngine
-
-            return TorchEngine(self._model)
-        if name == "numpy" and self.precision == 32:
-            return _numpy_engine(self._model)
-        (model,) = self._model.members
-        engine: Engine
-        if name == "numpy":
-            engine = _fast("int8_engine", "precision=8")(model)
-            return engine
-        make = _fast("compiled_engine", "engine=numba")
-        try:
-            engine = make(model, self.precision, self.named("numpy"))
-        except ImportError as error:
-            raise InputError(
-                f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
-            ) from None
-        return engine
-
-    def _other_kinds(self) -> list[str]:
-        """The kinds of network among the model's that torch alone can step."""
-        kinds = (member.architecture.kind for member in self._model.members)
-        return [kind for kind in kinds if kind not in CELLS]
-
-    def _require_own_cell(self, asked: str, instead: str) -> None:
-        if kinds := self._other_kinds():
-            raise InputError(f"{asked}: has no kernel for a model of kind {kinds[0]}; {instead}")
-
-    def _require_one_model(self, asked: str) -> None:
-        if len(self._model.members) > 1:
-            raise InputError(
-                f"{asked}: writes with one model, not with an ensemble; leave the option out"
-            )
+        return TorchEngine(model)
+    if kinds := _kinds_without_kernel(model):
+        raise InputError(f"{option}: has no kernel for a model of kind {kinds[0]}; {others}")
+    if name == "numpy" and precision == 32:
+        return _numpy_engine(model)
+    if name == "numpy":
+        return _from_fast("int8_engine", option)(model)
+    make = _from_fast("compiled_engine", option)
+    try:
+        return make(model, precision, fallback or make_engine(model, "numpy", precision))
+    except ImportError as error:
+        raise InputError(
+            f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
+        ) from None
 
 
-def _fast(name: str, asked: str) -> Callable[..., Engine]:
-    """A function of the extra ``fast``.
+def reader_name(model: Trained, precision: int = 32) -> str:
+    """The name of the engine that reads a text: numpy, or torch where NumPy cannot step it."""
+    return "torch" if precision == 32 and _kinds_without_kernel(model) else "numpy"
 
-    Raises:
-        InputError: the extra is not there.
-    """
+
+def _kinds_without_kernel(model: Trained) -> list[str]:
+    """The kinds of network among the model's that torch alone can step."""
+    kinds = (member.architecture.kind for member in model.members)
+    return [kind for kind in kinds if kind not in CELLS]
+
+
+def _from_fast(name: str, option: str) -> Callable[..., Engine]:
+    """A function of the extra ``fast``; InputError where the extra is not there."""
     for part in plugins.parts("engines"):
         function: Callable[..., Engine] = getattr(part, name)
         return function
-    raise InputError(f"{asked}: needs the extra fast, which is not here; leave the option out")
+    raise InputError(f"{option}: needs the extra fast, which is not here; leave the option out")
 
 
 def _numpy_engine(model: Trained) -> NumpyEngine:
@@ -200,7 +150,12 @@ def number_of_weights(model: Trained) -> int:
 
 
 def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str:
-    """The name of the engine that is done first, of those that this machine has."""
+    """The name of the engine that is done first, of those that this machine has.
+
+    Args:
+        weights: how many; see `number_of_weights`.
+        length: characters of each stream; the engine's start-up counts.
+    """
     if precision == 8:
         pays = streams * length >= COMPILED_INT8_FROM_CHARACTERS
         return "numba" if pays and _can_compile() else "numpy"
@@ -218,7 +173,7 @@ def _can_compile() -> bool:
 
 
 def _has_gpu() -> bool:
-    """Whether torch can use a CUDA GPU; it is asked only where the system has one at all."""
+    """Whether torch can use a CUDA GPU; it is imported only where the system has one at all."""
     if not (os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")):
         return False
     import torch

@@ -19,7 +19,7 @@ from charrnn.counts.mixing import Counts
 from charrnn.cpu import single_blas_thread
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, Folded
-from charrnn.models.ensemble import Trained
+from charrnn.models.trained import Trained
 from charrnn.text.vocabulary import Vocabulary
 
 # as arrays: NumPy takes twice as long over a Python number

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,11 +19,16 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.engines import Engine, Engines
+from charrnn.generation.engines import (
+    Engine,
+    fastest,
+    make_engine,
+    number_of_weights,
+    reader_name,
+)
 from charrnn.generation.numpy_engine import State, beginning, rows_of
-from charrnn.generation.stream import Stream, write_on
 from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
-from charrnn.models.ensemble import Trained
+from charrnn.models.trained import Trained
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.primer import primer_of
 from charrnn.text.unknown_characters import fitted
@@ -58,14 +64,6 @@ class Beginning(NamedTuple):
     last: int | None
     state: State
 
-    def then(self, ids: Sequence[int], reader: Engine) -> Beginning:
-        """The same after these characters."""
-        if not len(ids):
-            return self
-        known = ids if self.last is None else [self.last, *ids]
-        taken_in = np.array(known[:-1], np.int64)[None]
-        return Beginning(known[-1], reader.advance(taken_in, self.state))
-
 
 def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
     """The pieces of a batch, one sample after another, each as soon as its turn has come.
@@ -94,9 +92,41 @@ class Sampler:
     """
 
     def __init__(self, model: Trained, precision: int = 32) -> None:
-        self.model = model
-        self.engines = Engines(model, precision)
+        self.model, self.precision = model, precision
+        name = reader_name(model, precision)
+        self._reader = make_engine(model, name, precision)
+        self._engines: dict[str, Engine] = {name: self._reader}
         self._after_primer: Beginning | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def reader(self) -> Engine:
+        """The engine that reads; for int8 the compiled one where it is made, to the same bits."""
+        return self._engines.get("numba", self._reader) if self.precision == 8 else self._reader
+
+    def engine_for(self, options: SamplingParams, streams: int) -> Engine:
+        """The engine that writes so many texts side by side.
+
+        Raises:
+            InputError: the one asked for is not installed or has no kernel for the model's cell.
+        """
+        if options.engine != "auto":
+            return self._engine(options.engine)
+        weights = number_of_weights(self.model)
+        name = fastest(weights, streams, options.length, self.precision)
+        if name == "numba" and (options.dry_multiplier or len(self.model.members) > 1):
+            return self.reader
+        try:
+            return self._engine(name)
+        except InputError:  # a network of somebody's own, or a numba that does not fit
+            return self.reader
+
+    def _engine(self, name: str) -> Engine:
+        with self._lock:
+            if name not in self._engines:
+                fallback = self._reader if name == "numba" else None
+                self._engines[name] = make_engine(self.model, name, self.precision, fallback)
+            return self._engines[name]
 
     def write(self, options: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `options.num_samples` texts of `options.length` new characters.
@@ -113,109 +143,12 @@ class Sampler:
                 installed or has no kernel for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
-        if options.precision != self.engines.precision:
+        if options.precision != self.precision:
             raise ValueError(f"precision={options.precision}: this sampler has another")
         samples = range(options.num_samples) if samples is None else samples
-        require_choosable(options, self.model.vocabulary)
+        banned_ids(options, self.model.vocabulary)
         engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))
         return self._write(options, samples, engine, self.beginning_of(options))
-
-    def engine_for(self, options: SamplingParams, streams: int) -> Engine:
-        """The engine that writes so many texts side by side.
-
-        Raises:
-            InputError: the one asked for is not installed or has no kernel for the model's cell.
-        """
-        if options.engine == "auto":
-            return self.engines.fastest(streams, options)
-        return self.engines.named(options.engine)
-
-    def beginning_of(self, options: SamplingParams) -> Beginning:
-        """What the texts that are asked for go on from.
-
-        Raises:
-            InputError: a character of start_text is unknown.
-        """
-        return self.begin(self._start_text(options), options.prime)
-
-    def _start_text(self, options: SamplingParams) -> str:
-        """As far as the model reads it."""
-        return fitted(options.start_text, self.model.vocabulary, options.unknown).text
-
-    def stream(self, options: SamplingParams, seed: int, sample: int, last: int | None) -> Stream:
-        """One of the texts that are asked for, before it is written."""
-        vocabulary = self.model.vocabulary
-        return Stream(
-            options,
-            vocabulary,
-            seed=seed,
-            sample=sample,
-            last=last,
-            start=self._ids_of(self._start_text(options)),
-            stops=() if options.until is None else (in_characters_of(vocabulary, options.until),),
-        )
-
-    def begin(self, start_text: str = "", prime: str = "text") -> Beginning:
-        """What a text goes on from after the primer, if there is one, and a start text.
-
-        Where there is neither, that is a newline; in a vocabulary without one, nothing.
-
-        Args:
-            prime: as `SamplingParams.prime`.
-
-        Raises:
-            InputError: a character of start_text is unknown.
-        """
-        ids, reader = self._ids_of(start_text), self.engines.reader
-        begins = self._before(prime).then(ids.tolist(), reader)
-        return begins if begins.last is not None else begins.then(self._newline().tolist(), reader)
-
-    def known(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
-        """What `begin` takes in: the last characters (T,) of it, and the state before them."""
-        last, state = self._before(prime)
-        ids = self._ids_of(start_text)
-        if last is not None:
-            return np.append(last, ids), state
-        return (ids if len(ids) else self._newline()), state
-
-    def _ids_of(self, start_text: str) -> Ids:
-        try:
-            return self.model.vocabulary.encode(start_text)
-        except InputError as error:
-            raise InputError(f"start_text: {error}") from None
-
-    def _newline(self) -> Ids:
-        """What stands before a text that begins with nothing; no id where there is none."""
-        vocabulary = self.model.vocabulary
-        return vocabulary.encode(NEWLINE if NEWLINE in vocabulary else "")
-
-    def _before(self, prime: str) -> Beginning:
-        """What a start text goes on from."""
-        nothing = Beginning(None, beginning(self.model, 1))
-        if prime == "none":
-            return nothing
-        if self._after_primer is None:
-            primer = primer_of(self.model.facts, self.model.vocabulary)
-            self._after_primer = nothing.then(primer, self.engines.reader)
-        return self._after_primer
-
-    def log_probability(self, options: SamplingParams, text: str) -> float:
-        """That of new text (in nats) as the model itself has it, after `options.start_text`.
-
-        Temperature and what is left out of the choice do not count. The first character of a
-        text that goes on from nothing is not counted either.
-        """
-        vocabulary, reader = self.model.vocabulary, self.engines.reader
-        last, state = self.beginning_of(options)
-        ids = vocabulary.encode(text)
-        if last is not None:
-            ids = np.concatenate([[last], ids])
-        total = 0.0
-        for first in range(0, len(ids) - 1, _READ_AT_ONCE):
-            part = ids[first : first + _READ_AT_ONCE + 1]
-            logits, state = reader.read(part[None, :-1], state)
-            total += float(log_softmax(logits[0])[np.arange(len(part) - 1), part[1:]].sum())
-        return total
 
     def _write(
         self, options: SamplingParams, samples: range, engine: Engine, begins: Beginning
@@ -227,6 +160,88 @@ class Sampler:
                 for sample in samples[start : start + STREAMS_TOGETHER]
             ]
             yield from _write_batch(streams, engine, begins.state)
+
+    def stream(self, options: SamplingParams, seed: int, sample: int, last: int | None) -> Stream:
+        """One of the texts that are asked for, before it is written."""
+        vocabulary = self.model.vocabulary
+        return Stream(
+            options,
+            vocabulary,
+            seed=seed,
+            sample=sample,
+            last=last,
+            start=self._encoded(self._start_text(options)),
+            stops=() if options.until is None else (in_characters_of(vocabulary, options.until),),
+        )
+
+    def beginning_of(self, options: SamplingParams) -> Beginning:
+        """What the texts that are asked for go on from.
+
+        Raises:
+            InputError: a character of start_text is unknown.
+        """
+        ids, state = self.prompt(self._start_text(options), options.prime)
+        return self.read_on(Beginning(None, state), ids.tolist())
+
+    def prompt(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+        """The ids (T,) that are read before a text is written, and the state before them.
+
+        They are the last character of the primer, if there is one, and the start text. Where there
+        is neither, that is a newline; in a vocabulary without one, nothing.
+
+        Args:
+            prime: as `SamplingParams.prime`.
+
+        Raises:
+            InputError: a character of start_text is unknown.
+        """
+        ids = self._encoded(start_text)
+        last, state = None, beginning(self.model, 1)
+        if prime == "text":
+            if self._after_primer is None:
+                primer = primer_of(self.model.facts, self.model.vocabulary)
+                self._after_primer = self.read_on(Beginning(None, state), primer)
+            last, state = self._after_primer
+        if last is not None:
+            ids = np.append(last, ids)
+        elif not len(ids) and NEWLINE in self.model.vocabulary:
+            ids = self.model.vocabulary.encode(NEWLINE)
+        return ids, state
+
+    def read_on(self, begins: Beginning, ids: Sequence[int]) -> Beginning:
+        """What a text goes on from after these characters more."""
+        if not ids:
+            return begins
+        taken_in = [*ids[:-1]] if begins.last is None else [begins.last, *ids[:-1]]
+        state = self.reader.advance(np.array([taken_in], np.int64), begins.state)
+        return Beginning(ids[-1], state)
+
+    def _start_text(self, options: SamplingParams) -> str:
+        """As far as the model reads it."""
+        return fitted(options.start_text, self.model.vocabulary, options.unknown).text
+
+    def _encoded(self, start_text: str) -> Ids:
+        try:
+            return self.model.vocabulary.encode(start_text)
+        except InputError as error:
+            raise InputError(f"start_text: {error}") from None
+
+    def log_probability(self, options: SamplingParams, text: str) -> float:
+        """That of new text (in nats) as the model itself has it, after `options.start_text`.
+
+        Temperature and what is left out of the choice do not count. The first character of a
+        text that goes on from nothing is not counted either.
+        """
+        last, state = self.beginning_of(options)
+        ids = self.model.vocabulary.encode(text)
+        if last is not None:
+            ids = np.append(last, ids)
+        total = 0.0
+        for first in range(0, len(ids) - 1, _READ_AT_ONCE):
+            part = ids[first : first + _READ_AT_ONCE + 1]
+            logits, state = self.reader.read(part[None, :-1], state)
+            total += float(log_softmax(logits[0])[np.arange(len(part) - 1), part[1:]].sum())
+        return total
 
 
 def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
@@ -251,11 +266,6 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
         if len(going) < len(streams):
             streams = [streams[n] for n in going]
             state = rows_of(state, going)
-
-
-def require_choosable(params: SamplingParams, vocabulary: Vocabulary) -> None:
-    """Raise InputError where every character is banned."""
-    banned_ids(params, vocabulary)
 
 
 def drawn_seed() -> int:
@@ -333,3 +343,148 @@ def _lines(sampler: Sampler, options: SamplingParams, known: Container[str]) -> 
                 yield Line(line, sample)
             if len(seen) == options.num_samples or useless == GIVES_UP_AFTER:
                 return
+
+
+class Stops:
+    """Watches one text for the first of `texts` that is complete in it.
+
+    What may be the beginning of one of them is held back until that is known, so that the
+    pieces in which the text comes make no difference.
+
+    Args:
+        texts: each of one character or more; none: the text goes on to its end.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._held = ""
+
+    def take(self, text: str) -> tuple[str, bool]:
+        """What can be shown after this much more text, and whether it has stopped."""
+        text = self._held + text
+        found = [(at + len(t), at) for t in self._texts if (at := text.find(t)) >= 0]
+        if found:
+            _, start = min(found)
+            return text[:start], True
+        shown = len(text) - max((_overlap(text, t) for t in self._texts), default=0)
+        self._held = text[shown:]
+        return text[:shown], False
+
+    def rest(self) -> str:
+        """What was held back, when nothing follows any more."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a beginning of `stop`."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
+
+
+class Stream:
+    """One text while it is written.
+
+    Args:
+        seed, sample: its random numbers are those of this sample of the seed.
+        last: id of the character that it goes on from, not yet taken in; None: there is none.
+        start: ids of what the penalties see before the new text.
+        stops: texts, in the vocabulary's characters, before which it ends.
+
+    Attributes:
+        last: as above, always of the newest character.
+        written: how many characters are new.
+        text: ids that the penalties go by; [] where there is no penalty.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        vocabulary: Vocabulary,
+        *,
+        seed: int,
+        sample: int,
+        last: int | None,
+        start: Sequence[int] | Ids = (),
+        stops: Sequence[str] = (),
+    ) -> None:
+        self.params, self.vocabulary, self.sample = params, vocabulary, sample
+        self.uniforms = uniforms_of(seed, sample)
+        self.last, self.written = last, 0
+        self._penalized = params.dry_multiplier > 0
+        self.text = list(start) if self._penalized else []
+        self.stops = Stops(stops)
+
+    @property
+    def left(self) -> int:
+        """How many characters are to be written yet."""
+        return self.params.length - self.written
+
+    def go_on(self, ids: list[int]) -> list[int]:
+        """Append what was just written; what is past its end is left out.
+
+        Returns:
+            What was not.
+        """
+        ids = ids[: self.left]
+        if ids:
+            self.last = ids[-1]
+            self.written += len(ids)
+            if self._penalized:
+                self.text += ids
+        return ids
+
+    def take_back(self, characters: int) -> None:
+        """Forget so many; whoever does sets `last` to what stands there now."""
+        self.written -= characters
+        if self._penalized and characters:
+            del self.text[-characters:]
+
+    def take(self, ids: list[int]) -> tuple[str, str | None]:
+        """Append what was just written.
+
+        Returns:
+            What of it can be shown now, and "stop" or "length" where the text has ended.
+        """
+        text, stopped = self.stops.take(self.vocabulary.decode(self.go_on(ids)))
+        if stopped:
+            return text, "stop"
+        if self.left:
+            return text, None
+        return text + self.stops.rest(), "length"
+
+
+def write_on(
+    engine: Engine, streams: Sequence[Stream], state: State, steps: int
+) -> tuple[Ids, State]:
+    """What comes next in streams that each have something left.
+
+    Args:
+        state: that before the last character of each; all have one, or none.
+        steps: characters, at most; one where nothing stands before it.
+
+    Returns:
+        ids (N, T), of which each stream needs no more than are left to it, and the state
+        before the last of them.
+    """
+    if streams[0].last is None:
+        return np.array([[first_id(stream)] for stream in streams]), state
+    lefts = np.array([stream.left for stream in streams])
+    T = min(steps, int(lefts.max()))
+    uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
+    last = np.array([stream.last for stream in streams])
+    params = [stream.params for stream in streams]
+    texts = [np.array(stream.text, np.int64) for stream in streams]
+    return engine.write(last, state, uniforms, params, np.minimum(lefts, T), texts)
+
+
+def first_id(stream: Stream) -> int:
+    """A character that comes after nothing: any that is not banned, evenly."""
+    banned = banned_ids(stream.params, stream.vocabulary)
+    allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
+    return int(allowed[int(stream.uniforms.random() * len(allowed))])
+
+
+def uniforms_of(seed: int, sample: int) -> np.random.Generator:
+    """The random numbers of a sample, one for each of its characters."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from charrnn.cpu import torch_worker
 from charrnn.errors import non_finite_scores
-from charrnn.generation import filters
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import (
     Array,
@@ -25,8 +24,9 @@ from charrnn.generation.token_sampler import (
     Ids,
     Params,
     TokenSampler,
+    top_k_and_p,
 )
-from charrnn.models.ensemble import Trained
+from charrnn.models.trained import Trained
 from charrnn.network_ensemble import any_network_of
 
 
@@ -125,13 +125,8 @@ class TorchTokenSampler:
         self.numbers = tensor(np.array(True))
         self._greedy, self._scale = tensor(batch.greedy), tensor(batch.scale)
         self._bias = None if batch.bias is None else tensor(batch.bias)
-        self._filters = [
-            each._replace(
-                rows=each.rows if isinstance(each.rows, slice) else tensor(each.rows),
-                values=tensor(each.values),
-            )
-            for each in batch.filters
-        ]
+        self._ranks, limits = batch.ranks, tensor(batch.limits)
+        self._top_k, self._top_p, self._min_p = limits.split(1, -1)
 
     def draw(self, logits: Tensor, uniforms: Tensor) -> Tensor:
         """The ids (N,) for logits (N, V) at uniforms (N,)."""
@@ -141,10 +136,11 @@ class TorchTokenSampler:
 
     def _drawn(self, scores: Tensor, uniforms: Tensor) -> Tensor:
         weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
-        if self._filters:
+        if self._ranks:
             order = scores.sort(dim=-1, descending=True, stable=True).indices
-            ranked = filters.apply_filters(weights.gather(-1, order), self._filters)
+            ranked = top_k_and_p(weights.gather(-1, order), self._top_k, self._top_p)
             weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
+        weights = weights * (weights >= self._min_p)
         sums = weights.cumsum(-1)
         drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
         return drawn.clamp_(max=scores.shape[-1] - 1)  # a sum that is no number is told of later

@@ -1,16 +1,10 @@
-"""A trained model, whatever file it comes from: a model file, a checkpoint, torch-rnn's .t7.
-
-trained     Architecture, and weights with what is needed to use them
-ensemble    several of them as one
-model_file  the safetensors file that training exports
-torch_rnn   what torch-rnn wrote, in the format of torch7
-"""
+"""A trained model, whatever file it comes from: a model file, a checkpoint, torch-rnn's .t7."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +13,9 @@ from charrnn.files import require_regular_file
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.models.trained import TrainedModel
+    from charrnn.models.trained import Trained, TrainedModel
+
+AnyPath = str | os.PathLike[str]
 
 # What a run folder has of its model, the best first
 IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
@@ -31,7 +27,7 @@ _ZIP = b"PK\x03\x04"
 _TORCH7 = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
 
 
-def read_model(path: str | os.PathLike[str] | None) -> TrainedModel:
+def read_model(path: AnyPath | None) -> TrainedModel:
     """Read the model at a path: a run folder's best, a .ckpt, a model file, or a .t7.
 
     What a file is, its content says rather than its name. Nothing in it is executed.
@@ -63,7 +59,48 @@ def read_model(path: str | os.PathLike[str] | None) -> TrainedModel:
     )
 
 
-def find_model(path: str | os.PathLike[str] | None) -> Path:
+def read_models(
+    paths: AnyPath | Sequence[AnyPath] | None, weights: Sequence[float] | None = None
+) -> Trained:
+    """Read one model, or several as an ensemble; a list of one path is that model alone.
+
+    Args:
+        paths: None: the newest (see `charrnn.models.find_model`).
+        weights: of the models of an ensemble, each above 0; None: all the same.
+
+    Raises:
+        InputError: names the path that cannot be read, or whose model knows other characters
+            than the first; or there is not one weight for each.
+    """
+    from charrnn.models.trained import TrainedEnsemble
+    from charrnn.options.ranges import POSITIVE, require
+
+    if weights is not None:
+        count = 1 if paths is None or isinstance(paths, (str, os.PathLike)) else len(paths)
+        require(
+            len(weights) == count > 1 and all(map(POSITIVE.admits, weights)),
+            "weights",
+            list(weights),
+            f"needs several models, checkpoint=[a,b] say, and a number above 0 for each "
+            f"({count} given)",
+        )
+    if paths is None or isinstance(paths, (str, os.PathLike)):
+        return read_model(paths)
+    if not paths:
+        raise InputError("an ensemble needs one path or more")
+    models = tuple(read_model(path) for path in paths)
+    for path, model in zip(paths, models, strict=True):
+        if model.vocabulary != models[0].vocabulary:
+            raise InputError(
+                f"{path}: knows other characters than {paths[0]}, or in another order; the models "
+                f"of an ensemble are trained on one text"
+            )
+    if len(models) == 1:
+        return models[0]
+    return TrainedEnsemble(models, None if weights is None else tuple(weights))
+
+
+def find_model(path: AnyPath | None) -> Path:
     """The file that `read_model` reads: the path itself, or the best model of a run folder.
 
     Of a sweep's folder it is that of the run with the lowest validation loss, and a line says so;

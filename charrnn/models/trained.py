@@ -1,21 +1,25 @@
 """What every kind of file is read into: an architecture, a vocabulary, and weights.
 
+Several trained models are used as one (`TrainedEnsemble`), whose prediction is the weighted mean of
+their probabilities.
+
 This module needs NumPy only, so that a text can be sampled without torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.cells import Cell, find_cell
-from charrnn.counts.mixing import Counts
+from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.options.networks import LayerOptions
+from charrnn.options.ranges import COUNTS, require
 from charrnn.text.vocabulary import Vocabulary
 
 # the weights that have a row for each character
@@ -123,6 +127,79 @@ class TrainedModel:
                 raise InputError(f"its weight {name} holds numbers that are not finite")
             if name.endswith("running_var") and weight.min() < 0:
                 raise InputError(f"its {name} holds a negative variance")
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """Two or more models with one vocabulary.
+
+    Attributes:
+        weights: of the members' probabilities, in proportion; None: all the same.
+    """
+
+    members: tuple[TrainedModel, ...]
+    weights: tuple[float, ...] | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights (M,) of the mean, which sum to 1."""
+        weights = self.weights or (1.0,) * len(self.members)
+        return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.members[0].vocabulary
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The first one's: where its data lies, and how it was read."""
+        return self.members[0].facts
+
+    @property
+    def encoding(self) -> str:
+        """That of the text that the first one was trained on."""
+        return self.members[0].encoding
+
+    @property
+    def counts(self) -> Counts | None:
+        """The members' counts where all have the same, with the mean of their weights."""
+        counts = [member.counts for member in self.members]
+        first = counts[0]
+        if first is None or not all(c is not None and first.same_table(c) for c in counts):
+            return None
+        theirs = [c.weights for c in counts if c is not None]
+        weights = np.average(theirs, axis=0, weights=self.shares)
+        return Counts(first.table, Weights.of(weights))
+
+
+Trained = TrainedModel | TrainedEnsemble
+
+
+def with_counts(trained: Trained, counts: str) -> Trained:
+    """A model as it is to be used: with its counts, where it has some, without them, or as those.
+
+    Args:
+        counts: "auto", "none" or "only".
+
+    Raises:
+        InputError: it is none of these, or there are no counts and they are to be all.
+    """
+    require(COUNTS.admits(counts), "counts", counts, COUNTS.demand)
+    if counts == "auto":
+        return trained
+    if counts == "only" and trained.counts is None:
+        raise InputError(
+            "counts=only: the model has none; a training writes them into its run's "
+            "model.safetensors, where they help"
+        )
+
+    def used(model: TrainedModel) -> TrainedModel:
+        only = model.counts.only if model.counts and counts == "only" else None
+        return replace(model, counts=only)
+
+    if isinstance(trained, TrainedModel):
+        return used(trained)
+    return replace(trained, members=tuple(map(used, trained.members)))
 
 
 def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:

@@ -36,7 +36,7 @@ class SamplingParams:
 
     What each field does stands in a line in ``conf/sample.yaml``, which
     ``charrnn sample --help`` prints. They act on the network's logits in this order: banned
-    characters go; penalties and biases change the logits (`charrnn.generation.filters`); the
+    characters go; penalties and biases change the logits (`charrnn.generation.token_sampler`); the
     temperature divides them; the filters leave characters out. At temperature 0, or with
     ``sample=False``, the likeliest character is taken and no filter acts.
 

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from charrnn.models.ensemble import Trained
-from charrnn.models.trained import TrainedModel
+from charrnn.models.trained import Trained, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.textbook import EQUATIONS

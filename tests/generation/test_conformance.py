@@ -18,11 +18,11 @@ import torch
 from charrnn.counts.mixing import ALONE
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
-from charrnn.generation.engines import Engines
+from charrnn.generation.engines import make_engine
 from charrnn.generation.numpy_engine import beginning, rows_of
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.model import Model
-from charrnn.models.ensemble import Trained, TrainedEnsemble
+from charrnn.models.trained import Trained, TrainedEnsemble
 from charrnn.network import network_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -72,7 +72,7 @@ def engine_of(name: str, model: Trained) -> Any:
         pytest.importorskip("numba", reason="the extra fast is not installed")
         if isinstance(model, TrainedEnsemble):
             pytest.skip("the compiled loop steps one model")
-    return Engines(model).named(name)
+    return make_engine(model, name)
 
 
 def some_ids(model: Trained, *shape: int, seed: int = 1) -> np.ndarray:
@@ -89,7 +89,7 @@ def assert_same_state(one: Any, other: Any, atol: float = 1e-5) -> None:
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_predicts_as_the_textbook(name: str, engine: str) -> None:
     model = MODELS[name]()
-    reader, ids = Engines(model).named(engine), some_ids(model, 3, 40)
+    reader, ids = make_engine(model, engine), some_ids(model, 3, 40)
     logits, state = reader.read(ids, beginning(model, 3))
     assert logits.dtype == np.float32
     for n in range(3):
@@ -138,9 +138,7 @@ def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
 def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
     model = trained_model(kind, hidden_size=65, skip="sum")
     uniforms, last = np.random.default_rng(9).random((11, 120)), some_ids(model, 11, seed=4)
-    expected, _ = (
-        Engines(model).named("numpy").write(last, beginning(model, 11), uniforms, params())
-    )
+    expected, _ = make_engine(model, "numpy").write(last, beginning(model, 11), uniforms, params())
     for engine in ("numpy", "numba", "torch"):
         for N in (1, 2, 4, 7, 11):
             asked = last[:N], beginning(model, N), uniforms[:N], params()
@@ -156,7 +154,7 @@ def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
 def test_carries_what_the_network_carries(kind: str) -> None:
     model = trained_model(kind, num_layers=3, batchnorm=True, seed=2)
     ids = some_ids(model, 2, 50)
-    state = Engines(model).named("numpy").advance(ids, beginning(model, 2))
+    state = make_engine(model, "numpy").advance(ids, beginning(model, 2))
     with torch.no_grad():
         expected = network_of(model).eval()(torch.from_numpy(ids))[1]
     assert_same_state(state, [[part.numpy() for part in layer] for layer in expected])
@@ -166,7 +164,7 @@ def test_a_table_of_many_rows_is_that_of_few() -> None:
     many = Vocabulary([chr(0x4E00 + i) for i in range(2500)])
     model = trained_model(vocabulary=many, hidden_size=4)
     ids = np.array([0, 1023, 1024, 2048, 2499])
-    logits = Engines(model).named("numpy").read(ids[None], beginning(model, 1))[0]
+    logits = make_engine(model, "numpy").read(ids[None], beginning(model, 1))[0]
     np.testing.assert_allclose(log_softmax(logits[0]), log_probabilities(model, ids), atol=5e-5)
 
 
@@ -245,7 +243,7 @@ def test_a_gpu_writes_the_same() -> None:
         uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
         how: tuple[Any, SamplingParams] = (uniforms, params(top_p=0.9))
         expected, got = (
-            Engines(model).named(name).write(last, beginning(model, 64), *how)[0]
+            make_engine(model, name).write(last, beginning(model, 64), *how)[0]
             for name in ("numpy", "torch")
         )
         # a draw within float32's rounding of a boundary may fall to its other side

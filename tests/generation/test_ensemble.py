@@ -11,8 +11,8 @@ import pytest
 
 import charrnn
 from charrnn.errors import InputError
-from charrnn.model import Ensemble, Model
-from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.model import Model
+from charrnn.models.trained import TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import log_probabilities
 from tests.generation.models import TEXT, counted, trained_model
@@ -38,7 +38,7 @@ def test_predicts_and_scores_by_the_mean(paths: list[str], weights: list[float] 
     np.testing.assert_allclose(ensemble.logits(HAMLET), expected, atol=1e-4)
     loss = -expected[np.arange(len(ids) - 1), ids[1:]].mean()
     assert ensemble.score(HAMLET) == pytest.approx(loss, abs=1e-5)
-    assert repr(ensemble).startswith("Ensemble(ensemble of 3: lstm 2 x 24")
+    assert repr(ensemble).startswith("Model(ensemble of 3: lstm 2 x 24")
 
 
 def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
@@ -69,11 +69,11 @@ def test_what_cannot_be_an_ensemble_is_refused(paths: list[str], tmp_path: Path)
 
 
 def test_counts_of_one_text_are_mixed_in_once_those_of_others_not_at_all() -> None:
-    alike = Ensemble(TrainedEnsemble((counted("lstm", seed=1), counted("gru", seed=2))))
+    alike = Model(TrainedEnsemble((counted("lstm", seed=1), counted("gru", seed=2))))
     assert alike.generate(200, seed=1) != alike.generate(200, seed=1, counts="none")
     several = (counted("lstm"), counted("gru", text=TEXT[:300]))
-    without = Ensemble(TrainedEnsemble(tuple(replace(m, counts=None) for m in several)))
-    others = Ensemble(TrainedEnsemble(several))
+    without = Model(TrainedEnsemble(tuple(replace(m, counts=None) for m in several)))
+    others = Model(TrainedEnsemble(several))
     assert others.generate(100, seed=1) == without.generate(100, seed=1)
 
 

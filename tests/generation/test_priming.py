@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from charrnn.generation.sampler import Sampler
-from charrnn.model import Ensemble, Model
-from charrnn.models.ensemble import TrainedEnsemble
+from charrnn.model import Model
+from charrnn.models.trained import TrainedEnsemble
 from charrnn.options.sampling import SamplingParams
 from tests.generation.models import trained_model
 
@@ -33,8 +33,8 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
 
 def test_an_ensemble_has_the_first_ones() -> None:
     members = (PRIMED, trained_model(seed=4))
-    ensemble = Ensemble(TrainedEnsemble(members))
-    without = Ensemble(TrainedEnsemble((trained_model(), members[1])))
+    ensemble = Model(TrainedEnsemble(members))
+    without = Model(TrainedEnsemble((trained_model(), members[1])))
     assert ensemble.generate(40, seed=1) == without.generate(40, PRIMER, seed=1)
 
 

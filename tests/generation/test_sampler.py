@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.generation import sampler
-from charrnn.generation.sampler import Piece, Sampler, in_order
-from charrnn.generation.stream import Stream
+from charrnn.generation.sampler import Piece, Sampler, Stream, in_order
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ import yaml
 from charrnn.cli import conf
 from charrnn.errors import InputError
 from charrnn.extras.fast import fast_engines
-from charrnn.generation import filters
+from charrnn.generation import token_sampler
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import dry_penalties
@@ -95,5 +95,7 @@ def test_a_bias_is_added_to_the_logits() -> None:
 @pytest.mark.parametrize("text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy"])
 def test_dry_is_its_definition(text: str, allowed: int) -> None:
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
-    found = {chr(id_): penalty for id_, penalty in filters.dry(text, params).items()}
+    found = {
+        chr(id_): penalty for id_, penalty in token_sampler.dry_penalties(text, params).items()
+    }
     assert found == pytest.approx(dry_penalties(text, 0.7, 1.5, allowed))

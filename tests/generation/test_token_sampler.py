@@ -89,13 +89,12 @@ def compiled_draw() -> Any:
 
 def with_numba(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     draw, batch = compiled_draw(), Batch(choices, len(logits), LETTERS)
-    from charrnn.extras.fast.fast_engines import compiled_limits
 
     size = logits.shape[1]
     room = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
     if batch.bias is not None:
         logits = logits + batch.bias
-    each = zip(uniforms, batch.greedy, batch.scale[:, 0], compiled_limits(batch), strict=True)
+    each = zip(uniforms, batch.greedy, batch.scale[:, 0], batch.limits, strict=True)
     return np.array([draw(row, *room, *how) for row, how in zip(logits, each, strict=True)])
 
 

@@ -25,7 +25,6 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.errors import non_finite_scores
 from charrnn.extras.fast import int8_network
-from charrnn.generation import filters
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, joined
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of
@@ -186,7 +185,7 @@ class NumbaEngine:
         bias = batch.bias
         if bias is None:
             bias = np.zeros((len(ids), len(self._vocabulary)), np.float32)
-        scale, limits = batch.scale[:, 0].copy(), compiled_limits(batch)
+        scale, limits = batch.scale[:, 0].copy(), batch.limits
         # what is left out is an id, too
         written = np.zeros(uniforms.shape, np.int64) if known is None else known
         lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
@@ -270,14 +269,6 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
 def _tell_fallback() -> None:
     """Say, once, what the loop has no kernel for."""
     say("engine=numba: has no kernel for dry_multiplier; NumPy writes instead")
-
-
-def compiled_limits(batch: Batch) -> Floats:
-    """The values (N, F) of the filters that the loop has, in the order of `filters.COMPILED`."""
-    limits = np.tile(np.array([*filters.COMPILED.values()]), (len(batch.each), 1))
-    for name, _, rows, values in batch.filters:
-        limits[rows, [*filters.COMPILED].index(name)] = values[:, 0]
-    return limits
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

@@ -465,7 +465,7 @@ def _sink(heap, size, logits, place):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out (see `generation.filters`).
+    """Set to 0 the weights (V,) that top_k and top_p leave out (see `token_sampler.top_k_and_p`).
 
     A heap ranks only as many as stay, which are few as a rule. `ranked` and `heap` are
     room (V,) for ids.
@@ -701,7 +701,7 @@ def _write(  # type: ignore[no-untyped-def]
             0 where there are none.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
         greedy, scale: (B,), as `token_sampler.Batch` has them.
-        limits: (B, F), the filters' values, as `fast_engines.compiled_limits` has them.
+        limits: (B, F), the filters' values, as `token_sampler.Batch` has them.
         needed: (B,), how many of the T characters each stream needs.
         reads: whether what stands in `written` is read, and nothing is written.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
 from charrnn.errors import non_finite_scores
-from charrnn.generation.engines import Engines
+from charrnn.generation.engines import make_engine, reader_name
 from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning, joined, rows_of
 from charrnn.generation.token_sampler import Floats, log_softmax
 from charrnn.generation.weights import Array, fold
@@ -118,7 +118,7 @@ def mean_losses(model: TrainedModel, ids: Ids) -> Floats:
     Args:
         ids: those (N, D + 1) of the windows.
     """
-    reader, state = Engines(model).reader, beginning(model, len(ids))
+    reader, state = make_engine(model, reader_name(model)), beginning(model, len(ids))
     chunk = max(1, _LOGITS_AT_ONCE // (len(ids) * len(model.vocabulary)))
     means = []
     for start in range(0, ids.shape[1] - 1, chunk):

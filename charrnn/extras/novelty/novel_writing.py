@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Beginning, Piece, Sampler, drawn_seed
-from charrnn.generation.stream import Stream, write_on
+from charrnn.generation.sampler import Beginning, Piece, Sampler, Stream, drawn_seed, write_on
 from charrnn.generation.token_sampler import temperature_of
 from charrnn.options.sampling import SamplingParams
 
@@ -49,9 +48,7 @@ def write_novel(
     def samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
             stream = sampler.stream(replace(params, seed=seed), seed, sample, begins.last)
-            writer = _Writer(
-                sampler.engines.reader, engine, stream, training, longest, [(0, begins)]
-            )
+            writer = _Writer(sampler, engine, stream, training, longest, [(0, begins)])
             yield from writer.pieces()
 
     return samples()
@@ -68,7 +65,7 @@ class _Writer:
         shown: how many characters can no longer be taken back.
     """
 
-    reader: Engine
+    sampler: Sampler
     engine: Engine
     stream: Stream
     training: Container[str]
@@ -129,7 +126,7 @@ class _Writer:
             self.marks.pop()
         at, begins = self.marks[-1]
         if at < keep:
-            self.marks.append((keep, begins.then(self.ids[at:keep], self.reader)))
+            self.marks.append((keep, self.sampler.read_on(begins, self.ids[at:keep])))
         self.stream.take_back(len(self.ids) - keep)
         del self.ids[keep:]
 

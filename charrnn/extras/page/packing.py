@@ -22,7 +22,7 @@ from charrnn import __version__
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.engines import Engines
+from charrnn.generation.engines import make_engine, reader_name
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.generation.weights import quantize_rows, quantized
@@ -162,9 +162,10 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
     sampler = Sampler(model)
     options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0)
     text = "".join(piece.text for piece in sampler.write(options))
-    ids, state = sampler.known(text)
+    ids, state = sampler.prompt(text)
     p, q = (
-        log_softmax(Engines(each).reader.read(ids[None], state)[0][0]) for each in (model, other)
+        log_softmax(make_engine(each, reader_name(each)).read(ids[None], state)[0][0])
+        for each in (model, other)
     )
     return float((np.exp(p) * (p - q)).sum(-1).mean())
 

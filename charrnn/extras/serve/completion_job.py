@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.numpy_engine import State, rows_of
-from charrnn.generation.stream import Stream, first_id
+from charrnn.generation.sampler import Stream, first_id
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.options.sampling import SamplingParams
@@ -67,7 +67,7 @@ class Prompt(NamedTuple):
     Attributes:
         text: as it was sent.
         ids: its characters (T,), as far as the model knows them.
-        read: what is read, ids from 0, and state: that before it, as `Sampler.known` gives them.
+        read: what is read, ids from 0, and state: that before it, as `Sampler.prompt` gives them.
     """
 
     text: str

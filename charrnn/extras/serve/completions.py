@@ -20,7 +20,8 @@ from charrnn.extras.serve.protocol import (
 )
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
-from charrnn.generation.sampler import drawn_seed, in_characters_of, require_choosable
+from charrnn.generation.sampler import drawn_seed, in_characters_of
+from charrnn.generation.token_sampler import banned_ids
 from charrnn.text.unknown_characters import places_of
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
@@ -38,7 +39,7 @@ class Answer:
         _require_within_limits(request, options)
         params = request.sampling_params()
         try:
-            require_choosable(params, served.vocabulary)
+            banned_ids(params, served.vocabulary)
         except InputError as error:
             raise refusal_of(error) from None
         seed = drawn_seed() if params.seed is None else params.seed

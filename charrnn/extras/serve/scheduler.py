@@ -31,8 +31,7 @@ from charrnn.extras.serve.completion_job import (
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import State, joined, rows_of
-from charrnn.generation.sampler import Sampler
-from charrnn.generation.stream import write_on
+from charrnn.generation.sampler import Sampler, write_on
 from charrnn.generation.token_sampler import Ids
 
 Outbox = list[tuple[Job, Piece | Exception]]
@@ -56,7 +55,7 @@ class Scheduler:
     def __init__(self, sampler: Sampler, engine: Engine, *, streams: int, queue: int) -> None:
         self._streams, self._queue = streams, queue
         self._vocabulary, self._engine = sampler.model.vocabulary, engine
-        self._reader = sampler.engines.reader
+        self._reader = sampler.reader
         self._changed = threading.Condition()
         # what other threads touch, with the lock of `_changed`
         self._waiting: deque[Reading] = deque()

@@ -14,7 +14,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.models.ensemble import Trained
+    from charrnn.models.trained import Trained
 
 
 OPTIONS = ServeOptions
@@ -71,7 +71,8 @@ def _serve(options: ServeOptions) -> None:
 
 
 def _models(options: ServeOptions) -> dict[str, Trained]:
-    from charrnn.models.ensemble import read_models, with_counts
+    from charrnn.models import read_models
+    from charrnn.models.trained import with_counts
     from charrnn.training_text import corpus_name
 
     if options.models:

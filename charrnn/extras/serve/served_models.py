@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,7 @@ from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.numpy_engine import beginning
 from charrnn.generation.sampler import Sampler, in_characters_of
-from charrnn.models.ensemble import Trained
+from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.unknown_characters import fitted
@@ -49,11 +50,8 @@ class Served:
         self.tokens = list(map(_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
-        engines = self._sampler.engines
-        if options.engine == "auto":
-            engine = engines.fastest(options.streams, _ENDLESS)
-        else:
-            engine = engines.named(options.engine)
+        endless = replace(_ENDLESS, engine=options.engine)
+        engine = self._sampler.engine_for(endless, options.streams)
         # what is compiled at the first call is compiled now
         engine.write(np.zeros(1, np.int64), beginning(model, 1), np.zeros((1, 1)), [_ENDLESS])
         self.scheduler = Scheduler(
@@ -72,7 +70,7 @@ class Served:
             ids = self.vocabulary.encode(readable)
         except InputError as error:
             raise Refusal(400, f"prompt: {error}", param="prompt") from None
-        return Prompt(text, ids, *self._sampler.known(readable, self._prime))
+        return Prompt(text, ids, *self._sampler.prompt(readable, self._prime))
 
     @cached_property
     def _training_text(self) -> TrainingText:

@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-import charrnn
 from charrnn.counts.mixing import ALONE
 from charrnn.errors import InputError, RunError
 from charrnn.extras.fast import int8_network
 from charrnn.extras.fast.fast_engines import int8_engine
 from charrnn.extras.fast.int8_network import fold_quantized
-from charrnn.generation.engines import Engines, fastest
+from charrnn.generation.engines import fastest
 from charrnn.generation.numpy_engine import beginning
+from charrnn.generation.sampler import Sampler
 from charrnn.generation.weights import quantize_rows
 from charrnn.model import Model
-from charrnn.models.ensemble import TrainedEnsemble
-from charrnn.models.trained import TrainedModel
+from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from tests.generation.models import counted, trained_model
 from tests.generation.test_conformance import CHOICES, NETWORKS, some_ids
@@ -214,7 +213,7 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
     several = TrainedEnsemble((model, trained_model("gru")))
     for asked in ({"precision": 8}, {"engine": "numba"}):
         with pytest.raises(InputError, match=r"=(8|numba): writes with one model"):
-            charrnn.model.Ensemble(several).generate(5, **asked)
+            Model(several).generate(5, **asked)
     weights = {**model.weights, "decoder.weight": np.full((65, 24), 3e38, np.float32)}
     with pytest.raises(RunError, match="not numbers"):
         Model(replace(model, weights=weights)).generate(precision=8)
@@ -224,10 +223,10 @@ def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "charrnn.extras.fast.numba_loop", raising=False)
     for precision in (8, 32):
-        engines = Engines(trained_model(), precision)
+        sampler, asked = Sampler(trained_model(), precision), SamplingParams(10**6)
         with pytest.raises(InputError, match=r"engine=numba: .*pip install .*\[fast\]"):
-            engines.named("numba")
-        assert engines.fastest(1, SamplingParams(10**6)) is engines.named("numpy")
+            sampler.engine_for(replace(asked, engine="numba"), 1)
+        assert sampler.engine_for(asked, 1) is sampler.engine_for(replace(asked, engine="numpy"), 1)
 
 
 def test_the_compiled_loop_pays_soon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
     model = Model(trained_model(vocabulary=LETTERS, conviction=2, seed=3))
     options = SamplingParams(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
     refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
-    drawn = texts(model._predicts, options, refused, 1)  # type: ignore[arg-type]
+    drawn = texts(model.trained, options, refused, 1)  # type: ignore[arg-type]
     expected = np.zeros(len(LETTERS))
     for first, share in zip(LETTERS.characters, probability(model.logits("abc")), strict=True):
         second = probability(model.logits("abc" + first))

@@ -151,7 +151,7 @@ def test_without_webassembly() -> None:
 
 
 def test_the_random_numbers_are_numpys() -> None:
-    from charrnn.generation.stream import uniforms_of
+    from charrnn.generation.sampler import uniforms_of
 
     seeds = [0, 1, 2**32 - 1, 2**32, 2**63 - 1]
     pairs = [(seed, sample) for seed in seeds for sample in (0, 1, 2**33)]
