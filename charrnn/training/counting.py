@@ -52,7 +52,7 @@ class _Counted(NamedTuple):
         ids: (P + 1,), the beginning of the validation split.
         log_p: (P, V), of each character but the first.
         lengths: (P,), of the longest context that the counts have before each.
-        facts: what was counted, for the model file.
+        facts: which other text was counted, for the model file.
     """
 
     table: CountTable
@@ -143,7 +143,7 @@ class CharacterCounts(L.Callback):
         small = np.min_scalar_type(vocabulary_size - 1)
         ids, held_out = train[: self.characters].astype(small), val[:MOST].astype(small)
         table, loss = best_context(ids, held_out, vocabulary_size, self.context)
-        facts: dict[str, Any] = {"counted": len(ids)}
+        facts: dict[str, Any] = {}
         other = self._background(data, self.characters - len(ids)).astype(small)
         if len(other):
             together = np.concatenate([other, ids])
@@ -153,7 +153,7 @@ class CharacterCounts(L.Callback):
             say(f"counts: other text of {len(other):,} characters {what}: {losses}")
             if lower < loss:
                 table, loss = larger, lower
-                facts |= {"background": str(data.background), "background_counted": len(other)}
+                facts = {"background": str(data.background), "background_counted": len(other)}
         held_out = held_out[: _ROOM // vocabulary_size + 1]
         p, lengths, _ = table.read(held_out[None, :-1], table.beginning(1))
         log_p = np.log(p[0]).astype(np.float16)
