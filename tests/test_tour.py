@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,37 @@ import pytest
 from tests import REPOSITORY
 
 TOUR = REPOSITORY / "docs" / "tour.ipynb"
+# what makes it short, in place of what is printed
+SHORTER = {
+    "trainer.max_steps=300": "trainer.max_steps=20",
+    "validate_every=50": "validate_every=10",
+    "max_steps=200": "max_steps=3",
+}
 
 
 def cells() -> list[dict[str, Any]]:
+    """Those of code, but for the first, which installs the package."""
     cells = json.loads(TOUR.read_text("utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    install, *code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert install["source"] == ['%pip install --quiet --editable "..[sweep]"']
+    return code
 
 
-@pytest.mark.slow
 def test_the_cells_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)
+    sources = ["".join(cell["source"]) for cell in cells()]
+    for printed, shorter in SHORTER.items():
+        assert sum(source.count(printed) for source in sources) == 1, printed
+        sources = [source.replace(printed, shorter) for source in sources]
     names: dict[str, Any] = {"__name__": "tour"}
-    for number, cell in enumerate(cells()):
-        exec(compile("".join(cell["source"]), f"cell {number}", "exec"), names)
-    assert names["result"].best_loss < 1
-    assert abs(names["r"][names["best"]]) > 0.3
-    assert max(names["reached"].values()) < 2
-    # a sample begins as tales do
-    assert "said: " in capfd.readouterr().out
+    for number, source in enumerate(sources):
+        exec(compile(source, f"cell {number}", "exec"), names)
+    assert math.isfinite(names["result"].best_loss)
+    assert sorted(names["reached"]) == ["Focal", "LanguageModel"]
+    assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts
 
 
 def test_what_it_keeps() -> None:
