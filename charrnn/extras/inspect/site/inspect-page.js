@@ -266,12 +266,12 @@ export class InspectPage {
 /** Say what counts change in the passage as it came. */
 function tellCounts({ weights, network: without, alone, both }) {
   find("#by-counts").hidden = find("#counts-loss").hidden = false;
-  const [network, counts] = weights.map((ends) => ends.join(" to "));
+  const [network, counts] = weights;
   find("#counts-loss").textContent = "What is looked at is the network. The model mixes counts of "
-    + `its training text in: loss ${both.toFixed(3)} with them, ${without.toFixed(3)} without, `
-    + `${alone.toFixed(3)} of counts alone, of the passage as it came. The network weighs ${network}, `
-    + `the counts ${counts}: from where the counts know nothing of what stands before to where they `
-    + "know most.";
+    + `its training text in. Loss of the passage as it came: ${both.toFixed(3)} with them, `
+    + `${without.toFixed(3)} without, ${alone.toFixed(3)} of counts alone. Where they have never seen `
+    + `what stands before, the network weighs ${network[0]} and they ${counts[0]}; where they have `
+    + `seen the most of it, ${network[1]} and ${counts[1]}.`;
 }
 
 function bestOf(features, units) {

@@ -4,7 +4,8 @@ import { saveFile } from "./files.js";
 import { keepList, keptList } from "./keeping.js";
 
 const LONGEST = 200; // bytes of an entry: a line that is longer is none
-const TOGETHER = 50; // entries that are written at the same time
+const TOGETHER = 50; // entries that are written at the same time, at most
+const LEAST = 10; // and at least, as some will be there already
 const USELESS = 3; // times in a row without a new entry, after which the model has no more
 
 const ORDERS = {
@@ -61,7 +62,7 @@ export class List {
     let failure = null;
     try {
       for (let useless = 0; made.size < wanted && useless < USELESS; request.seed++) {
-        const n = Math.min(TOGETHER, Math.ceil((wanted - made.size) * 1.25));
+        const n = Math.min(TOGETHER, Math.max(LEAST, wanted - made.size));
         const texts = await this.#written({ ...request, n, signal });
         if (signal.aborted) break;
         const stay = [...before].filter(([{ isStarred }]) => isStarred);
