@@ -41,7 +41,7 @@ dist: setup  ## the wheel and the sdist of a release, checked, in dist/
 	$(BIN)/python -m twine check --strict dist/*
 
 test: setup  ## the fast tests
-	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -n 2 -m 'slow and not browser' $(ARGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import logging
 import os
 import random
@@ -16,6 +16,7 @@ import pytest
 
 from charrnn import plugins
 from charrnn.__main__ import main
+from charrnn.files import locked
 from tests import REPOSITORY
 from tests.cli.door import Door
 
@@ -81,16 +82,22 @@ def train(workplace: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Run `charrnn train` with SMALL and more, once for the same options."""
+    """Run `charrnn train` with SMALL and more, once for the same options in all processes."""
     from tests.small_runs import SMALL  # imports torch
 
-    @functools.cache
+    base = tmp_path_factory.getbasetemp()
+    trainings = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trainings"
+
     def run(*overrides: str) -> Path:
-        place = tmp_path_factory.mktemp("made")
-        write_corpus(place)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(place)
-            assert main(["train", *SMALL, "hydra.run.dir=run", *overrides]) == 0
+        place = trainings / hashlib.sha256(repr(overrides).encode()).hexdigest()[:16]
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place / "lock"):
+            if not (place / "trained").exists():
+                write_corpus(place)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.chdir(place)
+                    assert main(["train", *SMALL, "hydra.run.dir=run", *overrides]) == 0
+                (place / "trained").touch()
         return place / "run"
 
     return run

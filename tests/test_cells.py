@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -33,13 +30,3 @@ def test_biases_begin_as_the_entry_says(kind: str) -> None:
         for gate in cell.gates:
             bias = layer.get_parameter("bias_ih_l0")[cell.rows(gate, H)]
             assert bias.eq(cell.initial_biases.get(gate, 0.0)).all()
-
-
-def test_cells_are_known_without_torch() -> None:
-    line = (
-        "import sys; from charrnn.cells import CELLS; import charrnn.models.trained as t; "
-        "t.Architecture('lstm', 4, 4, 1, vocabulary_size=3).shapes(); "
-        "print(CELLS['lstm'].carried, 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
-    assert done.stdout == "('h', 'c') False\n"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +10,6 @@ import pytest
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
 from tests.generation.models import trained_model
-
-# In a process of its own: what sampling from a model file imports
-IMPORTS = """
-import sys
-import charrnn
-
-model = charrnn.load(sys.argv[1])
-assert len(model.generate(length=50, start_text="A", seed=1)) == 50
-assert model.logits("Hm").shape == (2, 65)
-assert len("".join(model.stream(length=50))) == 50
-heavy = {"torch", "lightning", "hydra", "numba", "h5py", "tensorboard"}
-print(" ".join(sorted(heavy & sys.modules.keys())))
-"""
 
 
 @pytest.fixture
@@ -96,13 +81,6 @@ def test_threads_share_a_model(model: Model) -> None:
 
 
 # Where a model is loaded from
-
-
-def test_a_model_file_is_read_without_torch(path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS, str(path)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "\n"
 
 
 def test_save(path: Path, model: Model) -> None:

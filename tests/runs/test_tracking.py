@@ -43,6 +43,7 @@ def test_wandb(train: Train, wandb: Any) -> None:
     assert metrics(folder)[-1]["step"] == "8"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"), [(["+trainer.profiler=none_of_these"], 2), (["debug=fast"], 0)]
 )
@@ -51,6 +52,7 @@ def test_no_run_of_wandb_stays_open(words: list[str], code: int, train: Train, w
     assert wandb.run is None
 
 
+@pytest.mark.slow
 def test_wandb_refuses(tmp_path: Path) -> None:
     skip_without("wandb")
     write_corpus(tmp_path)

@@ -142,13 +142,13 @@ def test_a_killed_process_ends_the_run_and_the_resume_is_exact(
     assert metrics(run) == metrics(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signum", "code"),
     [
         (signal.SIGTERM, 143),
-        pytest.param(signal.SIGUSR1, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGUSR2, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        (signal.SIGUSR1, 143),
+        (signal.SIGINT, 130),
     ],
 )
 def test_a_signal_stops_all_at_the_same_step(

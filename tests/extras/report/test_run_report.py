@@ -105,14 +105,14 @@ def test_bytes_that_are_no_text(train: Train, workplace: Path) -> None:
     "rows", ["", "0,0,nan,,,,\n", "x\n", "1,0,2.5,,,,\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"]
 )
 def test_whatever_stands_in_metrics_csv(trained: Train, rows: str) -> None:
-    run = trained("trainer.max_steps=7")
+    run = trained("trainer.max_steps=5")
     header = (run / "metrics.csv").read_text().splitlines()[0]
     (run / "metrics.csv").write_text(f"{header}\n{rows}")
     Page(write_report(run))
 
 
 def test_only_the_config_is_needed(trained: Train) -> None:
-    run = trained("trainer.max_steps=7")
+    run = trained("trainer.max_steps=5")
     for name in ("checkpoints", "samples", "tensorboard"):
         shutil.rmtree(run / name, ignore_errors=True)
     for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):
