@@ -148,7 +148,7 @@ def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingP
 
 def _start_text(options: SampleOptions, model: Trained) -> str:
     """start_text, or what stands in start_file, its characters looked at."""
-    from charrnn.text.unknown_characters import fitted
+    from charrnn.text.prompt import fit_text
 
     text, name = options.start_text, "start_text"
     if options.start_file is not None:
@@ -158,7 +158,7 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
         if os.path.isdir(options.start_file):
             raise InputError(f"{name}: is a folder; name a file with the text")
         text = "".join(read_pieces(options.start_file, model.encoding))
-    known, unknown = fitted(text, model.vocabulary, options.unknown)
+    known, unknown = fit_text(text, model.vocabulary, options.unknown)
     if options.unknown == "error":
         try:
             model.vocabulary.encode(known)

@@ -30,8 +30,7 @@ from charrnn.generation.numpy_engine import State, beginning, rows_of
 from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
 from charrnn.models.trained import Trained
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.primer import primer_of
-from charrnn.text.unknown_characters import fitted
+from charrnn.text.prompt import fit_text, primer_of
 from charrnn.text.vocabulary import Vocabulary
 
 NEWLINE = "\n"
@@ -218,7 +217,7 @@ class Sampler:
 
     def _start_text(self, options: SamplingParams) -> str:
         """As far as the model reads it."""
-        return fitted(options.start_text, self.model.vocabulary, options.unknown).text
+        return fit_text(options.start_text, self.model.vocabulary, options.unknown).text
 
     def _encoded(self, start_text: str) -> Ids:
         try:

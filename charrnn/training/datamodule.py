@@ -24,8 +24,8 @@ from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_si
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
-from charrnn.text import primer
 from charrnn.text.preprocessing import prepare
+from charrnn.text.prompt import PRIMER_FACT, primer_passage, primer_slice
 from charrnn.text.sources import names_of
 from charrnn.text.vocabulary import Vocabulary
 
@@ -127,7 +127,7 @@ class TextDataModule(L.LightningDataModule):
             "encoding": self.options.encoding,
             "streams": self.streams.batch_size,
             "window": self.streams.seq_length,
-            **({primer.FACT: self._primer} if self._primer else {}),
+            **({PRIMER_FACT: self._primer} if self._primer else {}),
         }
 
     @cached_property
@@ -135,8 +135,8 @@ class TextDataModule(L.LightningDataModule):
         """Text for a model to begin from: of the validation split, or of what there is."""
         for name in ("val", "train"):
             if (ids := self.split(name)) is not None:
-                text = self.vocabulary.decode(ids[primer.middle(len(ids))].tolist())
-                return primer.passage(text)
+                text = self.vocabulary.decode(ids[primer_slice(len(ids))].tolist())
+                return primer_passage(text)
         return ""
 
     @property

@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
@@ -25,7 +25,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from charrnn.errors import InputError
-from charrnn.model import Model
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, detach_state, weights_of
@@ -38,6 +37,9 @@ from charrnn.training.divergence import Best, NonFiniteGuard
 from charrnn.training.hyperparameters import describe, plain_hparams
 from charrnn.training.log import TrainingLog
 from charrnn.training.split_scores import SplitScores, window_of
+
+if TYPE_CHECKING:
+    from charrnn.model import Model
 
 ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
 
@@ -145,10 +147,10 @@ class LanguageModel(L.LightningModule):
         return cross_entropy(logits, targets)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._scores.add(batch, dataloader_idx)
+        self._scores.add(batch)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._scores.add(batch, dataloader_idx)
+        self._scores.add(batch)
 
     def _shards(self) -> BatchShardedLoss:
         if self._sharded_loss is None or self._sharded_loss.network is not self.network:
@@ -271,6 +273,8 @@ class LanguageModel(L.LightningModule):
 
     def to_model(self) -> Model:
         """The model as it is, to sample from and to score with."""
+        from charrnn.model import Model  # nothing is sampled before the first step
+
         architecture, weights = self.network.architecture, weights_of(self.network)
         return Model(TrainedModel(architecture, self.vocabulary, weights, self.facts))
 

@@ -27,13 +27,13 @@ def window_of(batch: Any) -> Window:
 
 
 class SplitScores:
-    """The losses of an evaluation, by loader, over all batches and processes.
+    """The loss of an evaluation, over all batches, loaders and processes.
 
-    They are computed in float32 in any precision of training.
+    It is computed in float32 in any precision of training.
 
     Args:
         module: a `LanguageModel` with a trainer.
-        logits: (P, V), are filled with those of the first loader's text; see `part_loss`.
+        logits: (P, V), are filled with those of the text; see `part_loss`.
     """
 
     def __init__(self, module: Any, logits: npt.NDArray[np.float16] | None = None) -> None:
@@ -43,55 +43,44 @@ class SplitScores:
         self.threads = module.num_batch_shards * torch.get_num_threads()  # of a CPU
         self.logits = logits
         self._state: State | None = None
-        self._sums: dict[int, list[tuple[float, int]]] = {}  # by loader, of losses and characters
+        self._sums: list[tuple[float, int]] = []  # of losses and characters, by batch
 
-    def add(self, batch: Any, loader: int = 0) -> None:
+    def add(self, batch: Any) -> None:
         """Score a batch: a window, or a text as a whole, of which each process takes a part."""
         with torch.autocast(self.module.device.type, enabled=False):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = part_loss(
                     self.network, batch.ids, rank, world_size,
-                    threads=self.threads, logits=None if loader else self.logits,
+                    threads=self.threads, logits=self.logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
+                self.logits = None  # those of a first text
             else:
                 ids, targets, begins = window_of(batch)
                 logits, self._state = self.network(ids, None if begins else self._state)
                 logits = logits.flatten(0, 1).float()
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
                 count = targets.numel()
-        self._sums.setdefault(loader, []).append((loss, count))
+        self._sums.append((loss, count))
 
     def log(self, split: str) -> float | None:
-        """Log each loader's mean loss (nats per character); returns the first's.
-
-        The loss of a second loader is val/loss_1. None: there was nothing to score.
-        """
-        trainer, losses = self.trainer, [self._mean(i) for i in range(max(1, len(self._sums)))]
-        for loader, loss in enumerate(losses):
-            if loss is None:
-                continue
-            suffix = f"_{loader}" if loader else ""
-            values = {
-                f"{split}/loss{suffix}": loss,
-                f"{split}/bits_per_character{suffix}": loss * BITS_PER_NAT,
-            }
-            fits = trainer.state.fn == "fit"
-            for name, value in values.items():
-                # validate() and test() return what goes to a logger
-                self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
-            if fits and not trainer.sanity_checking:
-                # with the number of the step it was, which Lightning's own way misses
-                for logger in trainer.loggers:
-                    logger.log_metrics(values, trainer.global_step)
-        return losses[0]
-
-    def _mean(self, loader: int) -> float | None:
-        batches = self._sums.get(loader, [])
-        sums = torch.tensor(batches, dtype=torch.float64).reshape(-1, 2).sum(0)
-        if self.trainer.world_size > 1:
-            strategy = self.trainer.strategy
-            sums = strategy.reduce(sums.to(strategy.root_device), reduce_op="sum")
-        loss, count = sums.tolist()
-        return loss / count if count else None
+        """Log the mean loss (nats per character) and return it; None: there was nothing."""
+        trainer = self.trainer
+        sums = torch.tensor(self._sums, dtype=torch.float64).reshape(-1, 2).sum(0)
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
+        total, count = sums.tolist()
+        if not count:
+            return None
+        loss = total / count
+        values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
+        fits = trainer.state.fn == "fit"
+        for name, value in values.items():
+            # validate() and test() return what goes to a logger
+            self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
+        if fits and not trainer.sanity_checking:
+            # with the number of the step it was, which Lightning's own way misses
+            for logger in trainer.loggers:
+                logger.log_metrics(values, trainer.global_step)
+        return loss

@@ -16,8 +16,7 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.text import corpora
-from charrnn.text.corpora import CORPORA, cache_folder, corpus_text
-from charrnn.text.shakespeare import TINY, render
+from charrnn.text.corpora import CORPORA, TINY, cache_folder, corpus_text, render
 from tests import REPOSITORY
 from tests.text.test_shakespeare import PLAY
 

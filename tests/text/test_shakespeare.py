@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charrnn.text.shakespeare import render
+from charrnn.text.corpora import render
 
 PLAY = """\
 # A Play

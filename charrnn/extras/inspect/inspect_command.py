@@ -76,13 +76,13 @@ def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
 
 def _given(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     """The first characters of the text that was named."""
+    from charrnn.text.prompt import fit_text
     from charrnn.text.sources import read_pieces
-    from charrnn.text.unknown_characters import fitted
 
     assert options.input_txt is not None
     characters = chain.from_iterable(read_pieces(options.input_txt, model.encoding))
     text = "".join(islice(characters, options.length))
-    text = fitted(text, model.vocabulary, options.unknown).text
+    text = fit_text(text, model.vocabulary, options.unknown).text
     try:
         return model.vocabulary.encode(text), "the text given"
     except InputError as error:

@@ -29,7 +29,7 @@ from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.primer import FACT, primer_of
+from charrnn.text.prompt import PRIMER_FACT, primer_of
 from charrnn.training_text import corpus_name
 
 Array = npt.NDArray[np.float32]
@@ -175,7 +175,7 @@ _INDENTED = 0.3  # of the lines, from which on it is no accident
 
 def is_indented(model: TrainedModel) -> bool:
     """Whether the text that the model carries as its primer is indented, as code and tables are."""
-    lines = [line for line in str(model.facts.get(FACT) or "").split("\n") if line.strip()]
+    lines = [line for line in str(model.facts.get(PRIMER_FACT) or "").split("\n") if line.strip()]
     indented = sum(line[0] in " \t" for line in lines)
     return indented > len(lines) * _INDENTED
 

@@ -8,7 +8,7 @@ from html import escape
 
 from charrnn.extras.page.packing import Chosen, packed, packed_counts, packed_lines
 from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
-from charrnn.text.unknown_characters import MARKS
+from charrnn.text.prompt import MARKS
 
 
 @dataclass(frozen=True)

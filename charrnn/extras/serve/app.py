@@ -39,7 +39,7 @@ from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.unknown_characters import read_as
+from charrnn.text.prompt import replacements
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
 # The page is made of files of this folder, and speaks with this server alone.
@@ -189,7 +189,7 @@ async def _compared(
 async def characters_read_as(server: CurrentServer, body: TextRequest) -> Response:
     """What is read in place of the characters of a text that a model does not know."""
     served = server.named(body.model)
-    return JSONAnswer({"read_as": read_as(body.text, served.vocabulary, served.unknown)})
+    return JSONAnswer({"read_as": replacements(body.text, served.vocabulary, served.unknown)})
 
 
 def make_app(

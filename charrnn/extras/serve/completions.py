@@ -22,7 +22,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
 from charrnn.generation.sampler import drawn_seed, in_characters_of
 from charrnn.generation.token_sampler import banned_ids
-from charrnn.text.unknown_characters import places_of
+from charrnn.text.prompt import source_positions
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
 _MOST_SCORES = 500_000
@@ -149,7 +149,7 @@ class _Choice:
             # where nothing was before its first character, that has no score
             unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
             scores = [*(Score(id_, None, []) for id_ in unscored), *piece.prompt_scores, *scores]
-            places = [*places_of(prompt.text, served.vocabulary, served.unknown), *places]
+            places = [*source_positions(prompt.text, served.vocabulary, served.unknown), *places]
         return {
             "index": piece.number,
             "text": text,

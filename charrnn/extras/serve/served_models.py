@@ -20,7 +20,7 @@ from charrnn.generation.sampler import Sampler, in_characters_of
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.unknown_characters import fitted
+from charrnn.text.prompt import fit_text
 from charrnn.training_text import TrainingText, find_training_text
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.
@@ -65,7 +65,7 @@ class Served:
         Raises:
             Refusal: it has a character that the model does not know, and that counts.
         """
-        readable = fitted(text, self.vocabulary, self.unknown).text
+        readable = fit_text(text, self.vocabulary, self.unknown).text
         try:
             ids = self.vocabulary.encode(readable)
         except InputError as error:

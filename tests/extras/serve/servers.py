@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from charrnn.model import Model
-from charrnn.text.primer import FACT
+from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
-PRIMED = {FACT: "Before all,\nthere was this.\n"}
+PRIMED = {PRIMER_FACT: "Before all,\nthere was this.\n"}
 MODEL = Model(replace(trained_model(), facts=PRIMED))
 OTHER = Model(trained_model("gru", seed=4))
 BYTES = Model(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from charrnn.text.primer import FACT
+from charrnn.text.prompt import PRIMER_FACT
 from tests.extras.serve.servers import BYTES, MODEL, PRIMED, Server
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
 
 def scores_of(text: str) -> list[list[float]]:
     """The log-probabilities in each character's place, after the primer."""
-    primer = PRIMED[FACT]
+    primer = PRIMED[PRIMER_FACT]
     scores = MODEL.logits(primer + text)[len(primer) - 1 : -1].astype(np.float64)
     return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).tolist()
 

@@ -1,0 +1,133 @@
+"""What a model reads before it writes: a prompt in the characters that it knows, and the primer.
+
+From the zero state a network's first characters are poor, since no text that it learnt from
+began there. So a model carries a passage of real text, the primer, to begin from, and does not
+print it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from charrnn.text.vocabulary import Vocabulary
+
+PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on what stands further back
+PRIMER_FACT = "primer"  # its name among a model's facts
+_CANDIDATES = 2 * PRIMER_CHARACTERS
+
+# what typography writes, as a keyboard does
+MARKS = {
+    **dict.fromkeys("‘’‚‛′`´", "'"),
+    **dict.fromkeys("“”„‟«»″", '"'),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    "…": "...",
+}
+
+
+class FittedText(NamedTuple):
+    """A text in known characters, and those of the original that were not, each once."""
+
+    text: str
+    unknown: str
+
+
+def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
+    """The text in the characters of a vocabulary.
+
+    Args:
+        unknown: error: only marks of typography are replaced, by those of a keyboard; skip: what
+            is unknown is left out; replace: it is the nearest known (as a keyboard writes it,
+            without its accent, in the other case), a space where white space is unknown, or
+            left out.
+    """
+    table = _replacement_table(text, vocabulary, unknown)
+    missing = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
+    return FittedText(text.translate(table), "".join(missing))
+
+
+def replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
+    """What each unknown character of a text is read as, "" where it is left out.
+
+    Args:
+        unknown: as for `fit_text`; with error it is None, as a text with it is refused.
+    """
+    table = _replacement_table(text, vocabulary, unknown)
+    return {chr(code): None if unknown == "error" else new for code, new in table.items()}
+
+
+def source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
+    """For each id of the fitted text, which character of the text itself it was read for.
+
+    Args:
+        unknown: as for `fit_text`.
+    """
+    table = _replacement_table(text, vocabulary, unknown)
+    ids = {c: len(vocabulary.look_up(table.get(ord(c), c))) for c in set(text)}
+    return [place for place, c in enumerate(text) for _ in range(ids[c])]
+
+
+def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
+    """What the characters of a text that a vocabulary lacks are read as, by code point."""
+    if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
+        return {}
+    missing = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
+    if unknown == "error":
+        nearest = {ord(c): _nearest(c, vocabulary) for c in missing if c in MARKS}
+        return {code: text for code, text in nearest.items() if text}
+    return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in missing}
+
+
+def _nearest(character: str, vocabulary: Vocabulary) -> str:
+    keyboard = MARKS.get(character, character)
+    without_accents = "".join(
+        c for c in unicodedata.normalize("NFKD", keyboard) if not unicodedata.combining(c)
+    )
+    space = " " if character.isspace() and character != "\r" else ""
+    texts = (keyboard, without_accents)
+    # the lower case of ß in upper case is ss
+    cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
+    for text in (*texts, *cases, space):
+        if text and (vocabulary.look_up(text) >= 0).all():
+            return text
+    return ""
+
+
+def primer_slice(size: int) -> slice:
+    """The part of a text of `size` characters of which `primer_passage` chooses."""
+    start = max(0, (size - _CANDIDATES) // 2)
+    return slice(start, start + _CANDIDATES)
+
+
+def primer_passage(text: str) -> str:
+    """The passage of at most `PRIMER_CHARACTERS` that serves best as a primer.
+
+    It ends with a paragraph where one ends late enough, else with a line; it begins with a line
+    where one begins early enough.
+    """
+    half = PRIMER_CHARACTERS // 2
+    for end in ("\n\n", "\n"):
+        place = text.rfind(end)
+        if place >= min(half, len(text) // 2):
+            text = text[: place + len(end)]
+            break
+    text = text[-PRIMER_CHARACTERS:]
+    begin = text.find("\n", 0, min(half, len(text) // 2)) + 1
+    return text[begin:] or text
+
+
+def primer_of(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:
+    """The ids (from 0) of a model's primer; none where it carries no text that it knows.
+
+    Where it knows newlines, the last is one, so that what is written begins a line.
+    """
+    text = facts.get(PRIMER_FACT)
+    if not isinstance(text, str) or not text:
+        return []
+    ids: list[int] = vocabulary.look_up(text[-PRIMER_CHARACTERS:]).tolist()
+    ids = [id_ for id_ in ids if id_ >= 0]
+    newline = vocabulary.look_up("\n").tolist()[0]
+    if ids and newline >= 0 and ids[-1] != newline:
+        ids.append(newline)
+    return ids

@@ -1,0 +1,108 @@
+"""A text in the characters that a model knows, and the passage that it reads before it writes."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charrnn.text.prompt import (
+    MARKS,
+    PRIMER_CHARACTERS,
+    fit_text,
+    primer_of,
+    primer_passage,
+    primer_slice,
+    source_positions,
+)
+from charrnn.text.vocabulary import Vocabulary
+
+ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
+
+
+@pytest.mark.parametrize(
+    ("text", "skipped", "replaced"),
+    [
+        ("Zoë", "Zo", "Zoe"),
+        ("don’t “go”", "dont go", 'don\'t "go"'),
+        ("a—b…", "ab", "a-b..."),
+        ("a\tb\u00a0c", "abc", "a b c"),
+        ("ﬁn Straße", "n Strae", "fin Strasse"),
+        ("a\r\nb", "a\nb", "a\nb"),
+        ("smile 😀שלום\ud800", "smile ", "smile "),
+        ("Ⅷ", "", "VIII"),
+    ],
+)
+def test_left_out_or_replaced(text: str, skipped: str, replaced: str) -> None:
+    assert fit_text(text, ASCII, "skip").text == skipped
+    assert fit_text(text, ASCII, "replace").text == replaced
+    marks = "".join(c for c in text if c in MARKS)
+    assert marks or fit_text(text, ASCII, "error") == (text, "")
+
+
+def test_what_is_unknown_is_told_once_each() -> None:
+    assert fit_text("ëaëé", ASCII, "skip").unknown == "ëé"
+    assert fit_text("plain", ASCII, "replace") == ("plain", "")
+    # the other case is nearer than nothing
+    assert fit_text("Éa", Vocabulary(list("ea")), "replace").text == "ea"
+    assert fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
+
+
+@pytest.mark.parametrize("unknown", ["skip", "replace"])
+def test_each_id_has_the_place_of_what_it_was_read_for(unknown: str) -> None:
+    text = "a😀b…c\ud800é"
+    read = fit_text(text, ASCII, unknown).text
+    places = source_positions(text, ASCII, unknown)
+    assert len(places) == len(ASCII.encode(read))
+    known = {"a": 0, "b": 2, "c": 4}
+    assert {c: p for c, p in zip(read, places, strict=True) if c in known} == known
+    assert places == ([0, 2, 4] if unknown == "skip" else [0, 2, 3, 3, 3, 4, 6])
+    assert source_positions("ab", ASCII, "error") == [0, 1]
+
+
+def test_bytes_know_a_character_by_its_bytes_which_have_its_place() -> None:
+    vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
+    assert fit_text("aéè", vocabulary, "skip") == ("aé", "è")
+    assert source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
+
+
+# -- the primer --------------------------------------------------------------------------
+
+LINES = "".join(f"line {n} of this text\n" for n in range(100))
+
+
+def test_the_primer_is_whole_lines_of_the_middle_and_ends_with_a_paragraph() -> None:
+    chosen = primer_passage(LINES[primer_slice(len(LINES))])
+    assert chosen in LINES
+    assert chosen.startswith("line")
+    assert chosen.endswith("\n")
+    assert PRIMER_CHARACTERS // 2 < len(chosen) <= PRIMER_CHARACTERS
+    assert primer_passage(LINES[: LINES.index("line 20")] + "\n" + LINES[:120]).endswith("\n\n")
+
+
+@given(st.text("ab \n", max_size=1000))
+def test_the_primer_is_a_part_of_any_text(text: str) -> None:
+    chosen = primer_passage(text)
+    assert chosen in text
+    assert bool(chosen) == bool(text)
+    assert len(chosen) <= PRIMER_CHARACTERS
+    assert len(text[primer_slice(len(text))]) == min(len(text), 2 * PRIMER_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    ("primer", "tokens", "ids"),
+    [
+        ("a?b", ["a", "b", "\n"], [0, 1, 2]),
+        ("ab", ["a", "b"], [0, 1]),
+        ("\udcc3\udca9", ["[195]", "[169]"], [0, 1]),
+        ("a" * 10**6, ["a"], [0] * PRIMER_CHARACTERS),
+        ("???", ["a"], []),
+        (None, ["a"], []),
+    ],
+)
+def test_the_model_reads_what_it_knows_of_it(
+    primer: object, tokens: list[str], ids: list[int]
+) -> None:
+    assert list(primer_of({"primer": primer}, Vocabulary.from_tokens(tokens))) == ids
