@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -203,24 +204,39 @@ def blas_threads() -> Iterator[Callable[[], set[int]]]:
         yield lambda: {pool["num_threads"] for pool in blas.info()}
 
 
-def test_threads_write_side_by_side_and_leave_the_process_as_it_was(
+def settings_of_the_process() -> tuple[Any, ...]:
+    backends = torch.backends
+    return (
+        torch.get_num_threads(), torch.get_float32_matmul_precision(),
+        backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, backends.cudnn.enabled,
+    )  # fmt: skip
+
+
+def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
     blas_threads: Callable[[], set[int]],
 ) -> None:
     model, before = Model(counted()), blas_threads()
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    jobs = [(seed, engine) for seed in range(6) for engine in ("numpy", "torch")]
+    settings = settings_of_the_process()
+    engines = ["numpy", "torch", *(["numba"] if find_spec("numba") else [])]
+    calls: list[Callable[[int, str], Any]] = [
+        lambda seed, engine: model.generate(60, "The ", seed=seed, engine=engine),
+        lambda seed, engine: "".join(model.stream(40, "Hm", seed=seed, engine=engine)),
+        lambda seed, engine: model.score("The score of seed " + "e" * seed),
+        lambda seed, engine: model.logits("The logits" + "s" * seed).tolist(),
+    ]
+    jobs = [(call, seed, engine) for seed in range(4) for engine in engines for call in calls]
 
-    def text(job: tuple[int, str]) -> str:
-        return model.generate(60, "The ", seed=job[0], engine=job[1])
+    def result(job: tuple[Callable[[int, str], Any], int, str]) -> Any:
+        call, seed, engine = job
+        return call(seed, engine)
 
-    with ThreadPoolExecutor(6) as pool:
-        side_by_side = list(pool.map(text, jobs))
-        assert set(pool.map(lambda _: torch.get_num_threads(), range(6))) == {2}
-    assert side_by_side == [text(job) for job in jobs]
-    assert blas_threads() == before
-    assert torch.get_num_threads() == 2
-    assert torch.backends.cudnn.allow_tf32
+    alone = [result(job) for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(result, jobs)) == alone
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {2}
+    assert (blas_threads(), settings_of_the_process()) == (before, settings)
     torch.set_num_threads(threads)
 
 

@@ -90,12 +90,11 @@ def compiled_draw() -> Any:
 def with_numba(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     draw, batch = compiled_draw(), Batch(choices, len(logits), LETTERS)
 
-    size = logits.shape[1]
-    room = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
+    room = np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
     each = zip(uniforms, batch.greedy, batch.scale[:, 0], batch.limits, strict=True)
-    return np.array([draw(row, *room, *how) for row, how in zip(logits, each, strict=True)])
+    return np.array([draw(row, room, *how) for row, how in zip(logits, each, strict=True)])
 
 
 @pytest.mark.parametrize("choice", [*CHOICES, CHOICES * 5], ids=lambda choice: str(choice)[:99])

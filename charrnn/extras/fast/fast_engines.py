@@ -33,10 +33,6 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import said_if_it_takes_long, say
 
-# The streams go to the cores in so many parts each: in few, since each is a call with the
-# interpreter's lock, and in more than one, since a core that has other work takes fewer.
-_PARTS_A_CORE = 4
-
 
 def int8_engine(model: TrainedModel) -> NumpyEngine:
     """int8 by its definition, with NumPy.
@@ -79,10 +75,6 @@ class NumbaEngine:
         int8: whether it computes in int8, as `Int8Network`.
         vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
 
-    Attributes:
-        weights: those of inputs, recurrent and decoder as the loop multiplies them, and the scales
-            of their rows.
-
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
     """
@@ -96,7 +88,7 @@ class NumbaEngine:
         int8: bool = False,
         vnni: bool | None = None,
     ) -> None:
-        from charrnn.extras.fast.numba_loop import KERNELS, TOGETHER, write, write_int8
+        from charrnn.extras.fast.numba_loop import KERNELS, TOGETHER, Network, write, write_int8
 
         self._loop, self._fallback = write_int8 if int8 else write, fallback
         self._together = TOGETHER
@@ -109,25 +101,28 @@ class NumbaEngine:
         hidden_bias = np.zeros((L, H), np.float32)
         if folded.hidden_bias:
             hidden_bias[:] = folded.hidden_bias
-        scales = np.ones((L, H), np.float32)
+        output_scales = np.ones((L, H), np.float32)
         if folded.scales:
-            scales[:] = folded.scales
-        stacks = [inputs, np.stack(folded.recurrent), folded.decoder[None]]
-        steps = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
-        weights: list[npt.NDArray[Any]] = [*stacks]
+            output_scales[:] = folded.scales
+        matrices: list[npt.NDArray[Any]] = [
+            inputs,
+            np.stack(folded.recurrent),
+            folded.decoder[None],
+        ]
+        row_scales = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
         if int8:
             pack = packed_for_vnni if (compiles_vnni() if vnni is None else vnni) else _aligned
-            rows = [[quantize_rows(weight) for weight in stack] for stack in stacks]
-            weights = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
-            for row, each in zip(steps, itertools.chain(*rows), strict=True):
+            rows = [[quantize_rows(matrix) for matrix in stack] for stack in matrices]
+            matrices = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
+            for row, each in zip(row_scales, itertools.chain(*rows), strict=True):
                 row[: len(each.scales)] = each.scales
-        self.weights = (*weights, steps)
-        self._weights = (
-            KERNELS[architecture.kind], folded.table, *self.weights, biases, hidden_bias,
-            architecture.skip == "sum", scales,
+        inputs, recurrent, decoder = matrices
+        self.network = Network(
+            KERNELS[architecture.kind], folded.table, inputs, recurrent, decoder, row_scales,
+            biases, folded.decoder_bias, hidden_bias, architecture.skip == "sum", output_scales,
         )  # fmt: skip
-        self._decoder_bias, self._vocabulary = folded.decoder_bias, folded.vocabulary
-        self._counts, self._layers = _compiled_counts(counts), L
+        self._vocabulary, self._layers = folded.vocabulary, L
+        self._counts = _compiled_counts(counts)
         nodes = () if counts is None else ((counts.table.beginning(1),),)
         state = [*architecture.zero_state(1), *nodes]
         with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
@@ -190,7 +185,7 @@ class NumbaEngine:
         written = np.zeros(uniforms.shape, np.int64) if known is None else known
         lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
 
-        def write_some(streams: slice) -> State | None:
+        def write_together(streams: slice) -> State | None:
             # all laid out always alike: for another layout the loop would be compiled again
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
@@ -200,23 +195,20 @@ class NumbaEngine:
             if len(state) > self._layers:
                 nodes = np.array(state[-1][0][streams], np.int32)
             done = call(
-                self._loop, *self._weights, self._decoder_bias, bias[streams], self._counts,
-                carried[0], carried[-1], nodes, ids[streams].astype(np.int64),
-                np.ascontiguousarray(uniforms[streams], np.float64),
-                batch.greedy[streams], scale[streams], limits[streams], lengths[streams],
-                written[streams], known is not None,
+                self._loop, self.network, self._counts, carried[0], carried[-1], nodes,
+                ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
+                bias[streams], batch.greedy[streams], scale[streams], limits[streams],
+                lengths[streams], written[streams], known is not None,
             )  # fmt: skip
             layers: State = list(zip(*carried, strict=True))
             return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
 
-        groups = -(-len(ids) // self._together)
-        size = self._together * -(-groups // (_cores() * _PARTS_A_CORE))
-        parts = [slice(n, n + size) for n in range(0, len(ids), size)]
+        parts = [slice(n, n + self._together) for n in range(0, len(ids), self._together)]
         if len(parts) == 1:
-            states = [write_some(parts[0])]
+            states = [write_together(parts[0])]
         else:
             with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
-                states = list(pool.map(write_some, parts))
+                states = list(pool.map(write_together, parts))
         after = [s for s in states if s is not None]
         return written, joined(after) if len(after) == len(states) else None
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -39,6 +39,36 @@ from charrnn.extras.fast.int8_network import (
     WEIGHT_STEP,
 )
 from charrnn.generation.weights import INT8_MAX
+
+
+class Network(NamedTuple):
+    """The weights of a network with L layers, as the loop multiplies them.
+
+    Attributes:
+        kind: of `KERNELS`.
+        table: (V, G*H), what the first layer reads of each character.
+        inputs, recurrent: (L, G*H, H); the inputs of the first layer are not read.
+        decoder: (1, V, H). Matrices are float32 or int8, or `fast_engines.packed_for_vnni`.
+        row_scales: (2 L + 1, M), those of the rows of inputs, of recurrent weights and of the
+            decoder; not read for float32.
+        biases: (L, G*H), those of the first layer are not read; decoder_bias: (V,).
+        hidden_bias: (L, H), those that a gru's r multiplies.
+        skip_sum: whether the decoder reads the sum of all layers' outputs.
+        output_scales: (L, H), what is then multiplied with what is read.
+    """
+
+    kind: int
+    table: Any
+    inputs: Any
+    recurrent: Any
+    decoder: Any
+    row_scales: Any
+    biases: Any
+    decoder_bias: Any
+    hidden_bias: Any
+    skip_sum: bool
+    output_scales: Any
+
 
 KERNELS = {kind: number for number, kind in enumerate(GATES)}  # what each cell is called here
 TOGETHER = 4  # streams that go through the weights together
@@ -359,54 +389,48 @@ sigmoid = kernel_for_dtype(_float_sigmoid, _int8_sigmoid)
 
 
 @_inlined
-def step(  # type: ignore[no-untyped-def]
-    kind, table, ids, inputs, recurrent, steps, biases, hidden_bias, skip_sum, scales,
-    hidden, cell, outputs, z, own, bytes_, sizes,
-):  # fmt: skip
+def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: ignore[no-untyped-def]
     """Step B streams over a character each.
 
     Args:
-        table: (V, G*H), ids: (B,).
-        inputs, biases: weights (L, G*H, H) and (L, G*H); those of the first layer are not read.
-        recurrent: weights (L, G*H, H).
-        steps: (2 L + 1, M), the scales of the rows of inputs, of recurrent weights and of the
-            decoder; not read for float32.
-        hidden_bias: (L, H), those that a gru's r multiplies.
-        skip_sum: whether the decoder reads the sum of all layers' outputs.
-        scales: (L, H), what is then multiplied with what is read.
+        ids: (B,).
         hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
         outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
             `hidden` where that is what is read.
         z, own: (B, G*H or more), bytes_, sizes: as for `add_products`; room to work in.
     """
     L, B, H = hidden.shape
+    steps, width = network.row_scales, network.table.shape[1]
     for layer in range(L):
         for b in range(B):
             if layer == 0:
                 id_ = ids[b]  # read once: z might be ids, for all the compiler knows
-                for m in range(table.shape[1]):
-                    z[b, m] = table[id_, m]
+                for m in range(width):
+                    z[b, m] = network.table[id_, m]
             else:
-                for m in range(table.shape[1]):
-                    z[b, m] = biases[layer, m]
+                for m in range(width):
+                    z[b, m] = network.biases[layer, m]
         if layer > 0:
+            bounded = not network.skip_sum
             add_products(
-                inputs, layer, steps, layer, not skip_sum, outputs, layer - 1, z, bytes_, sizes
+                network.inputs, layer, steps, layer, bounded, outputs, layer - 1, z, bytes_, sizes
             )
         sums = z
-        if kind == _GRU:
+        if network.kind == _GRU:
             sums = own
             for b in range(B):
                 for m in range(2 * H):
                     own[b, m] = F(0)
                 for j in range(H):
-                    own[b, 2 * H + j] = hidden_bias[layer, j]
-        add_products(recurrent, layer, steps, L + layer, True, hidden, layer, sums, bytes_, sizes)
+                    own[b, 2 * H + j] = network.hidden_bias[layer, j]
+        add_products(
+            network.recurrent, layer, steps, L + layer, True, hidden, layer, sums, bytes_, sizes
+        )
         for b in range(B):
-            _gates(recurrent, kind, z, own, hidden, cell, layer, b)
-            if skip_sum:
-                _layer_output(scales[layer], hidden[layer, b], outputs[layer, b])
-    if skip_sum:
+            _gates(network.recurrent, network.kind, z, own, hidden, cell, layer, b)
+            if network.skip_sum:
+                _layer_output(network.output_scales[layer], hidden[layer, b], outputs[layer, b])
+    if network.skip_sum:
         for layer in range(L - 1):
             for b in range(B):
                 for j in range(H):
@@ -442,63 +466,19 @@ def _layer_output(scale, h, output):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _before(a, b, logits):  # type: ignore[no-untyped-def]
-    """Whether id `a` counts as likelier than `b`."""
-    return logits[a] > logits[b] or (logits[a] == logits[b] and a < b)
-
-
-@_compiled
-def _sink(heap, size, logits, place):  # type: ignore[no-untyped-def]
-    """Let the id at `place` sink in a heap of ids whose top is the likeliest."""
-    moving = heap[place]
-    child = 2 * place + 1
-    while child < size:
-        if child + 1 < size and _before(heap[child + 1], heap[child], logits):
-            child += 1
-        if not _before(heap[child], moving, logits):
-            break
-        heap[place] = heap[child]
-        place = child
-        child = 2 * place + 1
-    heap[place] = moving
-
-
-@_compiled
-def _restrict(logits, weights, ranked, heap, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out (see `token_sampler.top_k_and_p`).
-
-    A heap ranks only as many as stay, which are few as a rule. `ranked` and `heap` are
-    room (V,) for ids.
-    """
-    size = len(weights)
-    total = 0.0
-    for v in range(size):
-        heap[v] = v
-        total += weights[v]
-    for place in range(size // 2 - 1, -1, -1):
-        _sink(heap, size, logits, place)
-    limit = size if top_k >= size else int(top_k)
-    if top_p >= 1:  # leaves nothing out, whatever the sums are rounded to
-        top_p = np.inf
-    # all that top_k leaves have to be ranked before it is known what top_p is a part of
-    enough = top_p * total if limit == size else np.inf
-    count, reached = 0, 0.0
-    while count < limit and reached < enough:
-        ranked[count] = heap[0]
-        reached += weights[heap[0]]
-        count += 1
-        heap[0] = heap[size - count]
-        _sink(heap, size - count, logits, 0)
-    if limit < size:
-        enough, count, reached = top_p * reached, 0, 0.0
-        while count < limit and reached < enough:
-            reached += weights[ranked[count]]
-            count += 1
-    for rank in range(count):
-        # marked by its sign: a weight is never negative
-        weights[ranked[rank]] = -weights[ranked[rank]]
-    for v in range(size):
-        weights[v] = max(-weights[v], 0.0)
+def _restrict(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
+    """Set to 0 the weights (V,) that top_k and top_p leave out: `token_sampler.top_k_and_p`."""
+    ranked = np.argsort(-logits, kind="mergesort")  # of equally likely ids the lower comes first
+    stay = len(ranked) if top_k >= len(ranked) else int(top_k)
+    if top_p < 1:
+        total, reached, limit, stay = 0.0, 0.0, stay, 0
+        for rank in range(limit):
+            total += weights[ranked[rank]]
+        while stay < limit and reached < top_p * total:
+            reached += weights[ranked[stay]]
+            stay += 1
+    for rank in range(stay, len(ranked)):
+        weights[ranked[rank]] = 0.0
 
 
 @_inlined
@@ -545,7 +525,7 @@ def _in_order(bits):  # type: ignore[no-untyped-def]
 
 @_inlined
 def draw(  # type: ignore[no-untyped-def]
-    decoder, logits, weights, ranked, heap, uniform, greedy, scale, limits
+    decoder, logits, weights, uniform, greedy, scale, limits
 ):
     """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
     top, numbers = np.int32(-(2**31)), True
@@ -564,7 +544,7 @@ def draw(  # type: ignore[no-untyped-def]
         weights[v] = exponential(decoder, (np.float64(logits[v]) - highest) * scale)
     top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
-        _restrict(logits, weights, ranked, heap, top_k, top_p)
+        _restrict(logits, weights, top_k, top_p)
     for v in range(len(logits)):
         if weights[v] >= min_p:
             total += weights[v]
@@ -629,77 +609,19 @@ def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _write_some(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum, scales,
-    decoder_bias, bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
-    written, reads,
-):  # fmt: skip
-    """As `write`, for streams that go through the weights together."""
-    B, T = len(ids), needed.max()
-    V = len(decoder_bias)
-    width = steps.shape[1]
-    z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
-    bytes_ = np.zeros((TOGETHER, hidden.shape[2] + 16), np.uint8)
-    sizes = np.zeros(TOGETHER, np.float32)
-    L = len(hidden)
-    outputs = np.empty_like(hidden) if skip_sum else hidden
-    logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
-    ranked, heap = np.empty(V, np.int64), np.empty(V, np.int64)
-    counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
-    has_a_say = not counted or counts[-1][:, 0].any()
-    for t in range(T):
-        if has_a_say:
-            step(
-                kind, table, ids, inputs, recurrent, steps, biases, hidden_bias, skip_sum,
-                scales, hidden, cell, outputs, z, own, bytes_, sizes,
-            )  # fmt: skip
-        if reads:
-            for b in range(B):
-                if counted:
-                    _walk(counts, nodes[b], ids[b])
-                ids[b] = written[b, t]
-            continue
-        if has_a_say:
-            for b in range(B):
-                for v in range(V):
-                    logits[b, v] = decoder_bias[v]
-            add_products(
-                decoder, 0, steps, 2 * L, not skip_sum, outputs, L - 1, logits, bytes_, sizes
-            )
-        if counted:
-            for b in range(B):
-                _walk(counts, nodes[b], ids[b])
-                _mix(decoder, counts, nodes[b], predicted, logits[b, :V])
-        for b in range(B):
-            for v in range(V):
-                logits[b, v] += bias[b, v]
-            ids[b] = draw(
-                decoder, logits[b, :V], weights, ranked, heap, uniforms[b, t], greedy[b], scale[b],
-                limits[b],
-            )  # fmt: skip
-            if ids[b] < 0:
-                return False
-            written[b, t] = ids[b]
-    return True
-
-
-@_compiled
 def _write(  # type: ignore[no-untyped-def]
-    kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum, scales,
-    decoder_bias, bias, counts, hidden, cell, nodes, ids, uniforms, greedy, scale, limits, needed,
+    network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, limits, needed,
     written, reads,
 ):  # fmt: skip
-    """Write `written` (B, T) after `ids` (B,), which become the last that were written.
+    """Write `written` (B, T) after `ids` (B,), which become the last that were written; B <= 4.
 
     Args:
-        decoder: weights (1, V, H).
-        decoder_bias: (V,).
-        bias: (B, V), added to the logits; minus infinity for what a stream never writes.
         counts: the characters, starts, mass, left and unigram of a `CountTable`, and the weights
             (K + 1, 2) of network and counts.
+        hidden, cell: (L, B, H), which become those after the last character that was taken in.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
-        hidden, cell: (L, B, H), which become those after the last character that was taken in.
+        bias: (B, V), added to the logits; minus infinity for what a stream never writes.
         greedy, scale: (B,), as `token_sampler.Batch` has them.
         limits: (B, F), the filters' values, as `token_sampler.Batch` has them.
         needed: (B,), how many of the T characters each stream needs.
@@ -707,18 +629,43 @@ def _write(  # type: ignore[no-untyped-def]
 
     Returns False when the logits are not numbers.
     """
-    for b in range(0, len(ids), TOGETHER):
-        e = min(b + TOGETHER, len(ids))
-        own_hidden, own_cell = hidden[:, b:e].copy(), cell[:, b:e].copy()
-        if not _write_some(
-            kind, table, inputs, recurrent, decoder, steps, biases, hidden_bias, skip_sum,
-            scales, decoder_bias, bias[b:e], counts, own_hidden, own_cell, nodes[b:e], ids[b:e],
-            uniforms[b:e], greedy[b:e], scale[b:e], limits[b:e], needed[b:e], written[b:e],
-            reads,
-        ):  # fmt: skip
-            return False
-        cell[:, b:e] = own_cell
-        hidden[:, b:e] = own_hidden  # last: without a cell's state both are the same array
+    L, B, H = hidden.shape
+    V, width = len(network.decoder_bias), network.row_scales.shape[1]
+    z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
+    bytes_ = np.zeros((TOGETHER, H + 16), np.uint8)
+    sizes = np.zeros(TOGETHER, np.float32)
+    outputs = np.empty_like(hidden) if network.skip_sum else hidden
+    logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
+    counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
+    needs_network = not counted or counts[-1][:, 0].any()
+    for t in range(needed.max()):
+        if needs_network:
+            step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes)
+        if needs_network and not reads:
+            for b in range(B):
+                for v in range(V):
+                    logits[b, v] = network.decoder_bias[v]
+            add_products(
+                network.decoder, 0, network.row_scales, 2 * L, not network.skip_sum, outputs,
+                L - 1, logits, bytes_, sizes,
+            )  # fmt: skip
+        for b in range(B):
+            if counted:
+                _walk(counts, nodes[b], ids[b])
+            if reads:
+                ids[b] = written[b, t]
+                continue
+            if counted:
+                _mix(network.decoder, counts, nodes[b], predicted, logits[b, :V])
+            for v in range(V):
+                logits[b, v] += bias[b, v]
+            ids[b] = draw(
+                network.decoder, logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b],
+                limits[b],
+            )  # fmt: skip
+            if ids[b] < 0:
+                return False
+            written[b, t] = ids[b]
     return True
 
 
