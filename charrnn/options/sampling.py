@@ -53,7 +53,7 @@ class SamplingParams:
     sample: bool = True
     top_k: Annotated[int | None, AT_LEAST_1] = None
     top_p: Annotated[float | None, SHARE] = None
-    min_p: Annotated[float | None, UNIT] = None
+    min_p: Annotated[float, UNIT] = 0.02
     dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20

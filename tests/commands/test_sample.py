@@ -39,7 +39,7 @@ def run(path: Path, **given: Any) -> None:
         "sample": True,
         "top_k": None,
         "top_p": None,
-        "min_p": None,
+        "min_p": 0.02,
         "ban": None,
         "num_samples": 1,
         "until": None,

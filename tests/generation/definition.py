@@ -99,7 +99,7 @@ def probabilities(
             if reached >= choice.top_p * total:
                 kept = kept[:count]
                 break
-    kept = [v for v in kept if weights[v] >= (choice.min_p or 0)]
+    kept = [v for v in kept if weights[v] >= (choice.min_p)]
     total = sum(weights[v] for v in kept)
     return [weights[v] / total if v in kept else 0.0 for v in range(len(scores))]
 
