@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from charrnn import plugins
+from charrnn.cli import conf
 from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
@@ -27,34 +29,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(path: Path, **given: Any) -> None:
-    values: dict[str, Any] = {
-        "checkpoint": str(path),
-        "length": 100,
-        "temperature": 0.8,
-        "start_text": "",
-        "start_file": None,
-        "unknown": "error",
-        "prime": "text",
-        "seed": 1,
-        "sample": True,
-        "top_k": None,
-        "top_p": None,
-        "min_p": 0.02,
-        "ban": None,
-        "num_samples": 1,
-        "until": None,
-        "counts": "auto",
-        "mode": "text",
-        "json": False,
-        "output": None,
-        "engine": "auto",
-        "weights": None,
-        "precision": 32,
-    }
-    schema = plugins.options_of("sample")  # with what extras add, none of it asked for
-    needed = [f for f in fields(schema) if f.default is MISSING and f.default_factory is MISSING]
-    added = {f.name: False if "bool" in str(f.type) else None for f in needed}
-    sample.run(schema(**{**added, **values, **given}))
+    """The command with its defaults in conf/, but for these."""
+    schema, page = plugins.options_of("sample"), conf.page("sample").options
+    values = {f.name: yaml.safe_load(page[f.name].default) for f in fields(schema)}
+    sample.run(schema(**{**values, "checkpoint": str(path), "length": 100, "seed": 1, **given}))
 
 
 def test_it_prints_the_start_and_the_new_text(
