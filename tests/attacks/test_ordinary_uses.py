@@ -142,21 +142,3 @@ def test_the_same_command_line_once_more(
     assert config_of(place / "run 1") == before
     assert main(words) == 0
     assert "this run is finished" in capfd.readouterr().err
-
-
-def test_a_sweep(
-    place: Path, stop_at: Callable[[int], None], capfd: pytest.CaptureFixture[str]
-) -> None:
-    words = ["-m", *LINE[:-1], "--config-dir", "my own", "callbacks=mine", "model=lstm,gru"]
-    stop_at(2)
-    assert main(["train", *words, "hydra.sweep.dir=a sweep"]) == 143
-    again = printed(capfd.readouterr().err, "with")
-    assert main(again) == 0, capfd.readouterr().err
-    runs = sorted((place / "a sweep").glob("[0-9]_*"))
-    assert [run.name for run in runs] == ["0_model=lstm", "1_model=gru"]
-    assert [step_of(run) for run in runs] == [6, 6]
-    assert [config_of(run)["model"]["kind"] for run in runs] == ["lstm", "gru"]
-    assert ["c" in config_of(run)["callbacks"] for run in runs] == [True, True]
-    # once more: all are finished
-    assert main(again) == 0
-    assert capfd.readouterr().err.count("this run is finished") == 2

@@ -13,7 +13,6 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.model import Model, load
-from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
 TEXT = "To be,\n\nor not\nqqXqq zz"
@@ -72,15 +71,6 @@ def test_by_line(path: Path, capfd: Capture) -> None:
     assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
 
 
-def test_a_split(path: Path, capfd: Capture) -> None:
-    assert main(["preprocess", "input_txt=text.txt", "val_frac=0", "test_frac=0"]) == 0
-    words = ["data.input_h5=text.h5", "data.input_json=text.json", "split=train", "json=true"]
-    capfd.readouterr()
-    assert main(["evaluate", f"checkpoint={path}", "by=line", *words]) == 0
-    found = json.loads(capfd.readouterr().out)
-    assert found == {**as_json(capfd, path, "by=line"), "split": "train"}
-
-
 def test_what_the_model_does_not_know(path: Path, capfd: Capture) -> None:
     Path("odd.txt").write_text("To é be,\nü\n", encoding="utf-8")
     words = (f"checkpoint={path}", "data.input_txt=odd.txt", "by=line")
@@ -104,15 +94,3 @@ def test_bad_input(path: Path, capfd: Capture, words: list[str]) -> None:
     out, err = capfd.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert f"charrnn evaluate: {words[0].removesuffix('=one.txt')}" in err
-
-
-def test_a_vocabulary_of_bytes(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    text = "zwölf 東\nab\n"
-    tokens = text.encode().decode("ascii", "surrogateescape")
-    vocabulary = Vocabulary(sorted(set(tokens)), is_bytes=True)
-    Model(trained_model(vocabulary=vocabulary)).save(path)
-    Path("text.txt").write_text(text, encoding="utf-8")
-    words = (f"checkpoint={path}", "data.input_txt=text.txt", "by=line")
-    for unknown in ("error", "skip"):
-        assert main(["evaluate", *words, f"unknown={unknown}"]) == 0
-        assert "zwölf 東\n".encode() in capfdbinary.readouterr().out

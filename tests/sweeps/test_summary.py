@@ -39,13 +39,6 @@ def test_the_speed_is_that_of_the_whole_time(tmp_path: Path, rows: Any) -> None:
     assert (row["seconds"], row["characters_per_second"]) == (1 + 2, round(2000 / 3))
 
 
-def test_a_run_without_numbers(tmp_path: Path, rows: Any) -> None:
-    folder = write_run(tmp_path / "run", [])
-    (folder / "metrics.csv").unlink()
-    (row,) = rows()
-    assert [row[n] for n in ("val/loss", "step", "steps", "seconds")] == [None, None, 0, None]
-
-
 @pytest.mark.parametrize(
     "line", ["x,1,2,3,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2", "\0", "10,1,2,3,,0.1,1000,9,9"]
 )

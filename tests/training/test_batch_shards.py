@@ -10,7 +10,7 @@ from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
 from charrnn.network import Network, State, detach_state
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
-from tests.small_runs import Train, metrics, skip_without_bf16
+from tests.small_runs import skip_without_bf16
 
 N, T, V = 7, 9, 11
 
@@ -83,21 +83,3 @@ def test_dropout_is_the_same_after_the_same_seed_and_each_shares_own() -> None:
     assert all(0.45 < (mask ^ masks[0]).float().mean() < 0.55 for mask in masks[1:])
     net.eval()
     assert loss_of(ids, ids, None)[0].item() == loss_of(ids, ids, None)[0].item()
-
-
-def test_what_fails_in_a_thread_is_told() -> None:
-    net = network()
-    ids, targets = window()
-    targets = targets.clone()
-    targets[-1] = V
-    with pytest.raises(IndexError):
-        BatchShardedLoss(net, 2)(ids, targets, None)
-
-
-def test_a_run_learns_what_it_learns_on_one_thread(made: Train) -> None:
-    losses = []
-    for threads in (1, 2):
-        run = made("data.batch_size=24", "data.seq_length=5", f"trainer.threads={threads}",
-                   "trainer.max_steps=20")  # fmt: skip
-        losses.append([float(row["train/loss"]) for row in metrics(run) if row["train/loss"]])
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import signal
 import subprocess
 import sys
 import termios
@@ -110,41 +109,3 @@ def test_standard_error_that_is_closed(place: Path) -> None:
     done = subprocess.run(words, cwd=place, env=environment, preexec_fn=lambda: os.close(2))
     assert done.returncode == 0
     assert differences(place / "whole", place / "closed") == []
-
-
-# sends itself a signal as it imports a module, as it would come from outside in that moment
-STARTING = """
-import os, sys
-class Sender:
-    def find_spec(self, name, *_):
-        if name == sys.argv[1]:
-            os.kill(os.getpid(), int(sys.argv[2]))
-module, signum = sys.argv[1:3]
-sys.meta_path.insert(0, Sender())
-from charrnn.__main__ import main
-sys.exit(main(sys.argv[3:]))
-"""
-
-
-@pytest.mark.parametrize(
-    ("module", "signum"),
-    [
-        pytest.param("charrnn.cli.conf", signal.SIGHUP, marks=pytest.mark.slow),
-        pytest.param("charrnn.cli.front", signal.SIGUSR1, marks=pytest.mark.slow),
-        ("torch", signal.SIGUSR2),
-    ],
-)
-def test_a_signal_in_start_up(place: Path, module: str, signum: int) -> None:
-    words = [module, str(int(signum)), *start("run", *SHORT)]
-    done = subprocess.run(
-        [sys.executable, "-c", STARTING, *words],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 143, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("charrnn")
-    assert not (place / "run" / "checkpoints").exists()

@@ -104,19 +104,6 @@ def test_resumed_is_uninterrupted(train: Train, short_text: Path, case: str) -> 
         shutil.rmtree(part)
 
 
-def test_a_run_that_ended_is_made_longer(train: Train) -> None:
-    """Within an epoch and on its end, with one step more, and on a save point."""
-    overrides = ("schedule.decay_every=1", "model.dropout=0.25", "logger=csv")
-    whole = train(*overrides, "trainer.max_steps=28", folder="whole")
-    parts = train(*overrides, "trainer.max_steps=9", folder="parts")
-    for stop in (20, 21, 28):
-        train(f"resume='{parts}'", f"trainer.max_steps={stop}", small=False)
-    found, expected = tensors(parts), tensors(whole)
-    # each part ends with a validation of its own, so the best may be another
-    for part in ("weights", "optimizer", "ranks", "step"):
-        assert_same(found[part], expected[part], part)
-
-
 def test_from_a_model_with_other_characters(train: Train, made: Train, workplace: Path) -> None:
     """New characters begin from the seed; a resume needs the model no more."""
     base = Path(shutil.copytree(made("trainer.max_steps=5"), workplace / "base"))

@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
@@ -197,27 +196,6 @@ def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str) -> N
         assert weights.keys() == expected.keys()
         for name in weights:
             assert weights[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-5)
-
-
-def test_loaders_of_ones_own(data: TextDataModule) -> None:
-    def pairs(split: str) -> DataLoader[Any]:
-        ids = torch.from_numpy(data.encoded.unread(split)[0 : 10 * T + 1])
-        windows = [(ids[i : i + T], ids[i + 1 : i + T + 1]) for i in range(0, 10 * T, T)]
-        return DataLoader(windows, batch_size=5)  # type: ignore[arg-type]
-
-    module = module_of(data)
-    run = trainer(max_epochs=2)
-    run.fit(module, pairs("train"), pairs("val"))
-    assert run.global_step == 4
-    network, total = module.network.eval(), 0.0
-    for ids, targets in pairs("val"):
-        logits, _ = network(ids)
-        total += torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), reduction="sum"
-        ).item()
-    loss = pytest.approx(total / (10 * T), rel=1e-5)
-    assert float(run.callback_metrics["val/loss"]) == loss
-    assert run.test(module, pairs("val"), verbose=False)[0]["test/loss"] == loss
 
 
 # -- checkpoints -------------------------------------------------------------------------

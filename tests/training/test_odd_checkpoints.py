@@ -50,13 +50,6 @@ ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((ENTRY, "config", "model"), [doubling(), ABSENT, endless(), {5: 5}]),
     ((ENTRY, "config", "trainer", "max_steps"), [torch.zeros(3), endless(), {1: 2}]),
 ]
-# a network writes and is scored whatever these are
-FACTS = {
-    "encoding": ["no-encoding", None, "x\ny"],
-    "primer": ["Ω", 5, "x" * 100_000],
-    "input_h5": ["x\0y", 5, "/dev/null"],
-    "val_loss": ["x", math.nan],
-}
 
 
 @pytest.fixture(params=["one of each", pytest.param("all", marks=pytest.mark.slow)])
@@ -105,16 +98,6 @@ def test_a_run_that_is_odd(content: Content, answers: Callable[..., int], chosen
             checkpoint.write(HERE, changed(content, path, value))
             shutil.rmtree("new", ignore_errors=True)
             assert answers(where, *RESUME) == 2 or chosen.stop is None, where
-
-
-def test_facts_that_are_odd(content: Content, answers: Callable[..., int], chosen: slice) -> None:
-    for name, values in FACTS.items():
-        for value in values[chosen]:
-            where = f"{name} = {value!r:.40}"
-            checkpoint.write(HERE, changed(content, (ENTRY, "facts", name), value))
-            answers(where, "sample", f"checkpoint={HERE}", "length=5")
-            answers(where, "evaluate", f"checkpoint={HERE}")
-            answers(where, "convert", f"input={HERE}", "output=y.safetensors")
 
 
 def test_the_whole_one_goes_on(content: Content, answers: Callable[..., int]) -> None:

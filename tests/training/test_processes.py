@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,28 +163,6 @@ def test_a_signal_stops_all_at_the_same_step(
     assert tensors(workplace / "run")["step"] == int(match[1])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_one_that_hangs(workplace: Path, signum: int, code: int) -> None:
-    """A signal to the other is heeded when it goes on; a second Ctrl-C does not wait for it."""
-    with running(*LONG, "hydra.run.dir=run") as (process, ranks):
-        os.kill(ranks[1], signal.SIGSTOP)
-        time.sleep(0.5)
-        if signum == signal.SIGTERM:
-            os.kill(ranks[0], signal.SIGTERM)
-            time.sleep(0.5)
-            os.kill(ranks[1], signal.SIGCONT)
-        else:
-            process.send_signal(signal.SIGINT)
-            time.sleep(1)
-            process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
-        assert process.wait() == code, said
-        assert "charrnn train: stopped" in said
-    assert not any(map(is_there, ranks))
-    assert tensors(workplace / "run")["step"] >= 100
-
-
 def test_what_cannot_be_split_is_refused(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,17 +179,6 @@ def test_what_cannot_be_split_is_refused(
 
 def torchrun(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "torch.distributed.run", *words, "-m", "charrnn")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", ["data.batch_size=5", "nonsense=1", "trainer.devices=3"])
-def test_torchrun_refused(workplace: Path, words: str) -> None:
-    program = torchrun("--standalone", "--nproc-per-node=2")
-    command = [*program, "train", *SMALL_DDP, words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 1  # torchrun's own
-    assert done.stderr.count("charrnn train:") == 1
-    assert not list(workplace.glob("outputs/train/*/*"))
 
 
 @pytest.mark.slow

@@ -181,24 +181,3 @@ def test_a_cancelled_job_does_not_come_back(cluster: None, workplace: Path) -> N
     assert "is queued again" not in job.log.read_text()
     run = workplace / "outputs" / "train" / "slurm" / f"{job.number}-0"
     assert tensors(run)["step"] >= 105
-
-
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_task_ends_the_job(cluster: None, workplace: Path, victim: int) -> None:
-    job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=100000", launcher="srun --kill-on-bad-exit=1")
-    job.wait_for("step 105 /")
-    pids = said("scontrol", "listpids", f"{job.number}.0").splitlines()[1:]
-    pid = next(line.split()[0] for line in pids if line.split()[3] == str(victim))
-    os.kill(int(pid), 9)
-    log = job.wait_until("FAILED")
-    assert "Traceback" not in log
-    run = workplace / "outputs" / "train" / "slurm" / f"{job.number}-0"
-    assert tensors(run)["step"] >= 100
-
-
-def test_tasks_that_do_not_fit_are_refused_once(cluster: None, workplace: Path) -> None:
-    job = Job(*SMALL, "trainer.max_steps=5")
-    log = job.wait_until("FAILED")
-    assert log.count("charrnn train:") == 1
-    assert "give trainer.devices=2" in log
-    assert not (workplace / "outputs").exists()
