@@ -76,7 +76,7 @@ def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
         settled(page)
         np.testing.assert_allclose(bits(page), network / np.log(2), atol=1e-3)
         told = page.locator("#counts-loss").text_content()
-        assert f"loss {both.mean():.3f} with them, {network.mean():.3f} without" in told
+        assert f"{both.mean():.3f} with them, {network.mean():.3f} without" in told
         assert f"{counts.mean():.3f} of counts alone" in told
         page.locator("#tint-counts").check()
         gain = (network - both) / np.log(2)
