@@ -6,7 +6,7 @@ import { keepList, keptList } from "./keeping.js";
 const LONGEST = 200; // bytes of an entry: a line that is longer is none
 const TOGETHER = 50; // entries that are written at the same time, at most
 const LEAST = 10; // and at least, as some will be there already
-const USELESS = 3; // times in a row without a new entry, after which the model has no more
+const USELESS = 100; // texts in a row without a new entry, after which the model has no more
 
 const ORDERS = {
   written: () => 0,
@@ -73,7 +73,7 @@ export class List {
           const entry = { text, isStarred: false, inText: known && known.has(number) };
           made.set(entry, itemOf(entry));
         }
-        useless = fresh.length ? 0 : useless + 1;
+        useless = fresh.length ? 0 : useless + n;
         this.#set(new Map([...stay, ...made]));
       }
     } catch (error) {
