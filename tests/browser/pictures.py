@@ -2,6 +2,7 @@
 
     python -m tests.browser.pictures page http://127.0.0.1:8080 docs/writing-page
     python -m tests.browser.pictures page page.html docs/exported-page
+    python -m tests.browser.pictures list colours.html docs/writing-page
     python -m tests.browser.pictures inspect inspect.html docs/inspect
     python -m tests.browser.pictures code inspect-of-code.html docs/inspect
     python -m tests.browser.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
@@ -59,6 +60,17 @@ def writing(*taken: bool) -> Callable[[Any], None]:
     return act
 
 
+def listing(page: Any) -> None:
+    """A list of paint colours, of which some are starred."""
+    page.get_by_role("switch", name="List").check()
+    set_field(page, "seed", "1")
+    page.get_by_role("button", name="Write a list").click()
+    page.get_by_text("lines of the training text").wait_for()
+    for number in (0, 7, 12):
+        page.locator("#list li:not(:has(s)) button").nth(number).click()
+    page.mouse.move(0, 0)
+
+
 def inside(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], None]:
     """A feature of the network, from where on the page is seen, and whether it is switched off."""
 
@@ -93,6 +105,7 @@ PICTURES = {
         Picture("-dark", 768, 720, "dark", writing(True, True, False)),
         Picture("-phone", 360, 720, "light", writing(True, False)),
     ),
+    "list": (Picture("-list", 960, 560, "light", listing),),
     "inspect": (
         Picture("", 1280, 1000, "light", inside("position in the line", "h1")),
         Picture("-held", 1280, 820, "light", inside("position in the line", "#reader", True)),
