@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.measuring import interleaved, seconds
 from benchmarks.report import Row, row
 from benchmarks.workplace import Workplace
-
-if TYPE_CHECKING:
-    from charrnn.model import Model
+from charrnn.model import Model, load
 
 # engine, streams, characters of each, precision, and what must hold without and with counts
 CASES = {
@@ -24,8 +22,6 @@ CASES = {
 
 
 def measure(place: Workplace) -> list[Row]:
-    from charrnn.model import load
-
     model = load(place.trained / "model.safetensors")
     compiled = find_spec("numba") is not None
     speeds, bars = {}, {}
