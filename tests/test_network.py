@@ -81,16 +81,6 @@ def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, 
     return torch.stack(outputs, 1), [s[: len(CELLS[kind].carried)] for s in states]
 
 
-@pytest.mark.parametrize("kind", CELLS)
-def test_a_carried_state_continues_the_stream(kind: str) -> None:
-    net = network(kind).eval()
-    ids = torch.randint(0, 7, (2, 20))
-    whole, _ = net(ids)
-    first, state = net(ids[:, :11])
-    second, _ = net(ids[:, 11:], state)
-    torch.testing.assert_close(torch.cat([first, second], 1), whole)
-
-
 @pytest.mark.parametrize("kind", [k for k, cell in CELLS.items() if cell.recurrent])
 def test_the_second_bias_stays_zero(kind: str) -> None:
     net = network(kind)
@@ -154,18 +144,6 @@ def test_batch_normalization_is_torchs() -> None:
         assert torch.equal(ours(hidden).flatten(0, 1), theirs(hidden.flatten(0, 1)))
     for name, value in ours.state_dict().items():
         assert torch.equal(value, theirs.state_dict()[name])
-
-
-@pytest.mark.parametrize("skip", ["none", "sum"])
-def test_what_the_layers_and_the_decoder_read(skip: str) -> None:
-    net = network("gru", skip=skip, num_layers=3).double().eval()
-    ids = torch.randint(0, 7, (3, 9))
-    logits, _ = net(ids)
-    outputs = [net.embedding(ids)]
-    for layer in net.recurrent:
-        outputs.append(layer(outputs[-1])[0])
-    top = torch.stack(outputs[1:]).sum(0) if skip == "sum" else outputs[-1]
-    torch.testing.assert_close(logits, net.decoder(top))
 
 
 @pytest.mark.parametrize("skip", ["none", "sum"])

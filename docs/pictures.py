@@ -1,11 +1,11 @@
 """Pictures for docs/, of pages in a Chromium without a window.
 
-    python -m tests.browser.pictures page http://127.0.0.1:8080 docs/writing-page
-    python -m tests.browser.pictures page page.html docs/exported-page
-    python -m tests.browser.pictures list colours.html docs/writing-page
-    python -m tests.browser.pictures inspect inspect.html docs/inspect
-    python -m tests.browser.pictures code inspect-of-code.html docs/inspect
-    python -m tests.browser.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
+    python -m docs.pictures page http://127.0.0.1:8080 docs/writing-page
+    python -m docs.pictures page page.html docs/exported-page
+    python -m docs.pictures list colours.html docs/writing-page
+    python -m docs.pictures inspect inspect.html docs/inspect
+    python -m docs.pictures code inspect-of-code.html docs/inspect
+    python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
 
 The model is one of Shakespeare or of code, and TensorBoard shows a sweep.
 """
