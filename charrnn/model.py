@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.numpy_engine import beginning
+from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler
 from charrnn.models import AnyPath, model_file, read_models
 from charrnn.models.trained import Trained, TrainedEnsemble, with_counts
@@ -81,7 +81,7 @@ class Model:
             InputError: a character is unknown.
         """
         ids, sampler = self.vocabulary.encode(text)[None], self._sampler(counts)
-        return sampler.reader.read(ids, beginning(sampler.model, 1))[0][0]
+        return sampler.reader.read(ids, zero_state(sampler.model, 1))[0][0]
 
     def score(self, text: str, counts: str = "auto") -> float:
         """The mean loss, in nats per character, of all characters but the first.

@@ -58,26 +58,63 @@ class NetworkEnsemble(nn.Module):
 class CountedNetwork(nn.Module):
     """A network, or an ensemble, mixed with counts.
 
-    It is not called where the counts' weights leave it no say.
+    It is not called where the counts' weights leave it no say. On a CPU the table itself predicts;
+    elsewhere tensors of it do, so that a character waits for no copy.
     """
+
+    keys: Tensor
+    mass: Tensor
+    backoff: Tensor
+    unigram: Tensor
+    by_length: Tensor
 
     def __init__(self, network: Network | NetworkEnsemble, counts: Counts) -> None:
         super().__init__()
         self.network = network
         self.counts = counts
         self.architecture = network.architecture
+        self.register_buffer("by_length", torch.from_numpy(counts.by_length), persistent=False)
+        for name in ("keys", "mass", "backoff", "unigram"):
+            values = torch.from_numpy(getattr(counts.table, name))
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         table = self.counts.table
-        nodes = table.beginning(len(ids)) if state is None else state[-1][0].cpu().numpy()
-        p, lengths, nodes = table.read(ids.cpu().numpy(), nodes)
-        weights = torch.from_numpy(self.counts.by_length[lengths]).to(ids.device)
-        scores = weights[..., 1:] * torch.from_numpy(p).to(ids.device).log_()
+        nodes = torch.from_numpy(table.zero_state(len(ids))) if state is None else state[-1][0]
+        if ids.device.type == "cpu":
+            read = table.read(ids.numpy(), nodes.numpy())
+            p, lengths, nodes = (torch.from_numpy(values) for values in read)
+        else:
+            p, lengths, nodes = self.read(ids, nodes.to(ids.device))
+        weights = self.by_length[lengths]
+        scores = weights[..., 1:] * p.log()
         carried: State = [] if state is None else state[:-1]
         if self.counts.needs_network:
             logits, carried = self.network(ids, carried or None)
             scores = scores + weights[..., :1] * logits.float()
-        return F.log_softmax(scores, -1), [*carried, (torch.from_numpy(nodes).to(ids.device),)]
+        return F.log_softmax(scores, -1), [*carried, (nodes,)]
+
+    def read(self, ids: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `CountTable.read`, of tensors and on their device."""
+        contexts = ids.new_zeros((*ids.shape, nodes.shape[1]))
+        shorter = torch.zeros_like(ids)
+        p = self.unigram.expand(*ids.shape, -1)
+        characters = torch.arange(len(self.unigram), device=ids.device)
+        for k in range(nodes.shape[1]):
+            context = self._child(shorter, ids) * ((shorter > 0) | (k == 0))
+            longer = self.mass[self._child(context[..., None], characters)]
+            p = torch.where(
+                context[..., None] > 0, self.backoff[context][..., None] * p + longer, p
+            )
+            contexts[..., k] = context
+            shorter = torch.cat([nodes[:, k : k + 1], context[:, :-1]], 1)
+        return p, contexts.count_nonzero(-1), contexts[:, -1].to(nodes.dtype)
+
+    def _child(self, nodes: Tensor, ids: Tensor) -> Tensor:
+        """As `CountTable.child`."""
+        keys = (nodes * len(self.unigram) + ids).to(self.keys.dtype)
+        found = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+        return torch.where(self.keys[found] == keys, found + 1, 0)
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork

@@ -99,7 +99,7 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character, the worst predicted lines first, or character by character."""
     from charrnn.errors import non_finite_scores
-    from charrnn.evaluation.losses import Score, strangest_first
+    from charrnn.evaluation.losses import Score, worst_predicted_first
     from charrnn.evaluation.stream_losses import character_losses
     from charrnn.network_ensemble import any_network_of
 
@@ -116,7 +116,7 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     if options.json:
         score = Score(float(found.mean(dtype=np.float64)), len(found))
         each: dict[str, Any] = (
-            {"lines": [line._asdict() for line in strangest_first(text, losses)]}
+            {"lines": [line._asdict() for line in worst_predicted_first(text, losses)]}
             if options.by == "line"
             else {"text": text, "bits": [None if np.isnan(b) else b for b in _bits(losses)]}
         )
@@ -127,10 +127,10 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
 
 
 def _lines(options: EvaluateOptions, text: str, losses: Losses) -> Iterator[str]:
-    from charrnn.evaluation.losses import strangest_first
+    from charrnn.evaluation.losses import worst_predicted_first
 
     if options.by == "line":
-        for line in strangest_first(text, losses):
+        for line in worst_predicted_first(text, losses):
             yield f"{line.bits_per_character:7.3f}  {line.line:>6}  {line.text}"
         return
     for character, bits in zip(text, _bits(losses), strict=True):

@@ -35,7 +35,7 @@ class Weights(NamedTuple):
     counts: tuple[float, float]
 
     @classmethod
-    def everywhere(cls, network: float, counts: float) -> Weights:
+    def constant(cls, network: float, counts: float) -> Weights:
         """The same after every context."""
         return cls((network, network), (counts, counts))
 
@@ -46,7 +46,7 @@ class Weights(NamedTuple):
         return cls((a, b), (c, d))
 
 
-ALONE = Weights.everywhere(0.0, 1.0)
+COUNTS_ONLY = Weights.constant(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Counts:
     @property
     def only(self) -> Counts:
         """The same counts, with no say for the network."""
-        return replace(self, weights=ALONE)
+        return replace(self, weights=COUNTS_ONLY)
 
     @property
     def needs_network(self) -> bool:
@@ -80,11 +80,11 @@ class Counts:
 
 
 # What most texts come out near, and how many characters of a held-out text it is worth
-PRIOR = Weights.everywhere(0.6, 0.4)
+PRIOR = Weights.constant(0.6, 0.4)
 PRIOR_CHARACTERS = 1000
 # Nats by which nearly one model alone has to be better: what chance does in a hundred characters.
 _DOUBT = 5.0
-_STARTS = (PRIOR, Weights.everywhere(0.9, 0.1), Weights.everywhere(0.1, 0.9))
+_STARTS = (PRIOR, Weights.constant(0.9, 0.1), Weights.constant(0.1, 0.9))
 _STEPS = 20
 _CLOSE = 1e-4
 _AT_ONCE = 1 << 20  # numbers

@@ -129,7 +129,7 @@ def best_context(
 
 def _loss(table: CountTable, ids: Ids) -> float:
     """Nats per character of a text (n,), n >= 2, as one stream."""
-    total, state = 0.0, table.beginning(1)
+    total, state = 0.0, table.zero_state(1)
     for first in range(0, len(ids) - 1, TRIED):
         nats, state = table.nats(ids[first : first + TRIED + 1], state)
         total += nats

@@ -3,8 +3,8 @@
 The probability of a character c after a context h of k characters interpolates with the context
 h' that is one character shorter (Kneser and Ney 1995; Chen and Goodman 1999, section 3):
 
-    p_k(c | h) = max(n(h c) - D(n(h c)), 0) / n(h) + left(h) p_{k-1}(c | h')
-    left(h)    = the share of n(h) that the discounts D took away
+    p_k(c | h) = max(n(h c) - D(n(h c)), 0) / n(h) + backoff(h) p_{k-1}(c | h')
+    backoff(h)    = the share of n(h) that the discounts D took away
 
 with p_{-1} = 1 / V. For the longest contexts n counts occurrences. For shorter ones n(h c) counts
 in how many different ways h c is preceded in the text, its beginning being one of them; a context
@@ -177,7 +177,7 @@ class CountTable:
 
     @cached_property
     def _shares(self) -> tuple[Floats, Floats]:
-        """`mass` and `left`."""
+        """`mass` and `backoff`."""
         counts, has_children = self.counts[1:].astype(np.float64), self.children > 0
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
         kinds = np.repeat(3 * lengths, self.children) + np.minimum(self.counts[1:], 3) - 1
@@ -196,21 +196,21 @@ class CountTable:
         return self._shares[0]
 
     @property
-    def left(self) -> Floats:
+    def backoff(self) -> Floats:
         """(I,), the share that a context leaves to the one that is a character shorter."""
         return self._shares[1]
 
     @cached_property
     def unigram(self) -> Floats:
         """(V,), p after nothing."""
-        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * self.left[0]
+        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * self.backoff[0]
         children = slice(1, self.starts[1])
         p[self.characters[children]] += self.mass[children]
         return p
 
     # -- predicting ------------------------------------------------------------------
 
-    def beginning(self, streams: int) -> Nodes:
+    def zero_state(self, streams: int) -> Nodes:
         """The state (N, K) of streams that know nothing: see `read`."""
         return np.zeros((streams, self.context), np.int32)
 
@@ -305,7 +305,7 @@ class CountTable:
         """What a context predicts, by what the one that is a character shorter does."""
         characters, starts, mass = self._views
         start, end = starts[node], starts[node + 1]
-        p: Floats = shorter * self.left[node]
+        p: Floats = shorter * self.backoff[node]
         if end - start > _FEW:
             p[self.characters[start:end]] += self.mass[start:end]
         else:  # one by one, since a call of NumPy takes as long as several of them
@@ -328,7 +328,7 @@ class CountTable:
     def _predicted(self, nodes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         is_known = nodes > 0
         # what a context's own children are multiplied with: all that the longer ones leave
-        left = np.where(is_known, self.left[nodes], 1)[:, ::-1]
+        left = np.where(is_known, self.backoff[nodes], 1)[:, ::-1]
         leave = np.ones((len(nodes), self.context + 1), np.float32)
         np.multiply.accumulate(left, 1, out=leave[:, 1:])
         leave = leave[:, ::-1]
@@ -359,5 +359,5 @@ class CountTable:
             at = nodes[:-1, k]
             longer = self.child(at, ids[1:]) if k + 1 == self.context else nodes[1:, k + 1]
             is_known = (at > 0) & (self.children[at] > 0)
-            p = np.where(is_known, self.left[at] * p + self.mass[longer], p)
+            p = np.where(is_known, self.backoff[at] * p + self.mass[longer], p)
         return -float(np.log(p).sum()), nodes[-2:-1]

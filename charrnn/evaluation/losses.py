@@ -68,7 +68,7 @@ class Line(NamedTuple):
     text: str
 
 
-def strangest_first(text: str, losses: npt.NDArray[np.floating]) -> list[Line]:
+def worst_predicted_first(text: str, losses: npt.NDArray[np.floating]) -> list[Line]:
     r"""Its lines, the worst predicted first; those of white space alone are left out.
 
     Args:

@@ -41,12 +41,12 @@ from charrnn.network_ensemble import AnyNetwork
 
 CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21
-ROWS_A_THREAD = 32
+ROWS_PER_THREAD = 32
 ROWS_ON_GPU = 512
 SHORTEST_ROW = 2048
-LEAST_ROWS_A_THREAD = 2
-LEAD = 256  # characters that are run unscored before a row; a multiple of a chunk
-AGREES = 1e-5  # nats per character
+MIN_ROWS_PER_THREAD = 2
+WARM_UP = 256  # characters that are run unscored before a row; a multiple of a chunk
+TOLERANCE = 1e-5  # nats per character
 WINDOWS_TOGETHER = 64
 WINDOWS_TOGETHER_ON_GPU = 1024
 
@@ -134,13 +134,15 @@ def part_loss(
         return 0.0
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
-    most = ROWS_A_THREAD * threads if on_cpu else ROWS_ON_GPU
+    most = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = min(most, (last - first) // SHORTEST_ROW)
     scored, report = range(first + 1, last + 1), report or (lambda done, total: None)
     with evaluating(network):
         if rows > 1:
-            total, apart = _loss_in_rows(network, ids, scored, rows, threads, report, each, logits)
-            if not apart > AGREES:  # it is no number where the losses are none
+            total, difference = _loss_in_rows(
+                network, ids, scored, rows, threads, report, each, logits
+            )
+            if not difference > TOLERANCE:  # it is no number where the losses are none
                 return total
         return _loss_in_rows(network, ids, scored, 1, 1, report, each, logits)[0]
 
@@ -158,7 +160,7 @@ def _loss_in_rows(
     """The summed loss of the characters at some places, in rows; a single one begins at place 0.
 
     Returns:
-        The loss, and how far apart, in nats per character, those are that two rows have of the
+        The loss, and the difference, in nats per character, between those that two rows have of the
         same characters: the last ones of each row, which lead in to the next.
     """
     chunk = columns_at_once(rows, network.architecture.vocabulary_size)
@@ -166,14 +168,17 @@ def _loss_in_rows(
         starts, columns = np.zeros(1, np.int64), range(0, scored[-1], chunk)
     else:
         length = -(-len(scored) // (rows * chunk)) * chunk
-        starts, columns = np.arange(scored[0] - 1, scored[-1], length), range(-LEAD, length, chunk)
-    of_lead, of_end = np.zeros((2, len(starts), chunk), np.float32)
+        starts, columns = (
+            np.arange(scored[0] - 1, scored[-1], length),
+            range(-WARM_UP, length, chunk),
+        )
+    of_warm_up, of_end = np.zeros((2, len(starts), chunk), np.float32)
 
     def losses(span: slice) -> Iterator[float]:
         for block in read_rows(network, ids, starts[span], columns, scored):
             after = block.column + chunk
             if after == 0:
-                of_lead[span] = block.losses
+                of_warm_up[span] = block.losses
             elif after == columns.stop:
                 of_end[span] = block.losses
             if each is not None:
@@ -188,11 +193,11 @@ def _loss_in_rows(
                 report(min(after * len(scored) // columns.stop, len(scored)), len(scored))
             yield block.total
 
-    parts = max(1, min(threads, len(starts) // LEAST_ROWS_A_THREAD))
+    parts = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
     cuts = [len(starts) * part // parts for part in range(parts + 1)]
     total = side_by_side([losses(slice(*pair)) for pair in itertools.pairwise(cuts)])
     report(len(scored), len(scored))
-    return total, float(np.abs(of_end[:-1] - of_lead[1:]).mean()) if rows > 1 else 0.0
+    return total, float(np.abs(of_end[:-1] - of_warm_up[1:]).mean()) if rows > 1 else 0.0
 
 
 def windows_loss(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.cpu import single_blas_thread
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
-from charrnn.generation.weights import Array, Folded
+from charrnn.generation.weights import Array, FoldedWeights
 from charrnn.models.trained import Trained
 from charrnn.text.vocabulary import Vocabulary
 
@@ -29,7 +29,7 @@ State = list[tuple[npt.NDArray[Any], ...]]
 _FEW = 4  # streams, at most, that step through counts one by one
 
 
-def beginning(model: Trained, streams: int) -> State:
+def zero_state(model: Trained, streams: int) -> State:
     """The state before the first character, zero.
 
     That of an ensemble is its members' layers, one member after the other. Where counts are
@@ -38,15 +38,15 @@ def beginning(model: Trained, streams: int) -> State:
     layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
     if model.counts is None:
         return layers
-    return [*layers, (model.counts.table.beginning(streams),)]
+    return [*layers, (model.counts.table.zero_state(streams),)]
 
 
-def rows_of(state: State, streams: Sequence[int]) -> State:
+def select_streams(state: State, streams: Sequence[int]) -> State:
     """A copy for the named streams, in that order; one may be named several times."""
     return [tuple(vectors[streams] for vectors in layer) for layer in state]
 
 
-def joined(states: Sequence[State]) -> State:
+def concat_states(states: Sequence[State]) -> State:
     """Several states' streams as those of one."""
     return [
         tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
@@ -246,23 +246,23 @@ class NumpyNetwork:
     count side by side: with skip connections their sum is a part of its product.
     """
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: FoldedWeights) -> None:
         self.architecture = a = folded.architecture
         cell, H = a.cell, a.hidden_size
         self.cell, gates = CELLS[a.kind]
         rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])
         halves = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
 
-        def laid_out(weight: Array) -> Array:
+        def transposed(weight: Array) -> Array:
             return np.ascontiguousarray(weight.T[..., rows] * halves)
 
         with np.errstate(all="ignore"):
             slopes = folded.scales or [_ONE] * a.num_layers
-            self.table = laid_out(folded.table.T)
+            self.table = transposed(folded.table.T)
             inputs = zip(folded.inputs, slopes, strict=False)
-            self.inputs = [laid_out(weight * slope) for weight, slope in inputs]
-            self.biases = [laid_out(bias) for bias in folded.biases]
-            self.recurrent = [laid_out(weight) for weight in folded.recurrent]
+            self.inputs = [transposed(weight * slope) for weight, slope in inputs]
+            self.biases = [transposed(bias) for bias in folded.biases]
+            self.recurrent = [transposed(weight) for weight in folded.recurrent]
             read = folded.scales or [_ONE]
             self.decoder = np.concatenate([(folded.decoder * slope).T for slope in read])
         self.hidden_bias, self.decoder_bias = folded.hidden_bias, folded.decoder_bias
@@ -408,7 +408,7 @@ class CountedSteps:
 
     def state(self) -> State:
         if self._one_by_one is not None:
-            self._nodes = self._table.beginning(len(self._one_by_one))
+            self._nodes = self._table.zero_state(len(self._one_by_one))
             for row, nodes in zip(self._nodes, self._one_by_one, strict=True):
                 row[: len(nodes)] = nodes
         carried = self._carried if self._network is None else self._network.state()

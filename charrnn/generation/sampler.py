@@ -26,7 +26,7 @@ from charrnn.generation.engines import (
     number_of_weights,
     reader_name,
 )
-from charrnn.generation.numpy_engine import State, beginning, rows_of
+from charrnn.generation.numpy_engine import State, select_streams, zero_state
 from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
 from charrnn.models.trained import Trained
 from charrnn.options.sampling import SamplingParams
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
     last: bool
 
 
-class Beginning(NamedTuple):
+class StartState(NamedTuple):
     """What one stream goes on from.
 
     Attributes:
@@ -95,7 +95,7 @@ class Sampler:
         name = reader_name(model, precision)
         self._reader = make_engine(model, name, precision)
         self._engines: dict[str, Engine] = {name: self._reader}
-        self._after_primer: Beginning | None = None
+        self._after_primer: StartState | None = None
         self._lock = threading.Lock()
 
     @property
@@ -147,10 +147,10 @@ class Sampler:
         samples = range(options.num_samples) if samples is None else samples
         banned_ids(options, self.model.vocabulary)
         engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))
-        return self._write(options, samples, engine, self.beginning_of(options))
+        return self._write(options, samples, engine, self.start_state(options))
 
     def _write(
-        self, options: SamplingParams, samples: range, engine: Engine, begins: Beginning
+        self, options: SamplingParams, samples: range, engine: Engine, begins: StartState
     ) -> Iterator[Piece]:
         seed = drawn_seed() if options.seed is None else options.seed
         for start in range(0, len(samples), STREAMS_TOGETHER):
@@ -173,14 +173,14 @@ class Sampler:
             stops=() if options.until is None else (in_characters_of(vocabulary, options.until),),
         )
 
-    def beginning_of(self, options: SamplingParams) -> Beginning:
+    def start_state(self, options: SamplingParams) -> StartState:
         """What the texts that are asked for go on from.
 
         Raises:
             InputError: a character of start_text is unknown.
         """
         ids, state = self.prompt(self._start_text(options), options.prime)
-        return self.read_on(Beginning(None, state), ids.tolist())
+        return self.read_on(StartState(None, state), ids.tolist())
 
     def prompt(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
         """The ids (T,) that are read before a text is written, and the state before them.
@@ -195,11 +195,11 @@ class Sampler:
             InputError: a character of start_text is unknown.
         """
         ids = self._encoded(start_text)
-        last, state = None, beginning(self.model, 1)
+        last, state = None, zero_state(self.model, 1)
         if prime == "text":
             if self._after_primer is None:
                 primer = primer_of(self.model.facts, self.model.vocabulary)
-                self._after_primer = self.read_on(Beginning(None, state), primer)
+                self._after_primer = self.read_on(StartState(None, state), primer)
             last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
@@ -207,13 +207,13 @@ class Sampler:
             ids = self.model.vocabulary.encode(NEWLINE)
         return ids, state
 
-    def read_on(self, begins: Beginning, ids: Sequence[int]) -> Beginning:
+    def read_on(self, begins: StartState, ids: Sequence[int]) -> StartState:
         """What a text goes on from after these characters more."""
         if not ids:
             return begins
         taken_in = [*ids[:-1]] if begins.last is None else [begins.last, *ids[:-1]]
         state = self.reader.advance(np.array([taken_in], np.int64), begins.state)
-        return Beginning(ids[-1], state)
+        return StartState(ids[-1], state)
 
     def _start_text(self, options: SamplingParams) -> str:
         """As far as the model reads it."""
@@ -231,7 +231,7 @@ class Sampler:
         Temperature and what is left out of the choice do not count. The first character of a
         text that goes on from nothing is not counted either.
         """
-        last, state = self.beginning_of(options)
+        last, state = self.start_state(options)
         ids = self.model.vocabulary.encode(text)
         if last is not None:
             ids = np.append(last, ids)
@@ -248,7 +248,7 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
     if not streams[0].left:  # no character was asked for
         yield from (Piece(stream.sample, "", True) for stream in streams)
         return
-    state = rows_of(state, [0] * len(streams))
+    state = select_streams(state, [0] * len(streams))
     steps = _FIRST_CHUNK
     while streams:
         began = time.perf_counter()
@@ -264,7 +264,7 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
                 going.append(n)
         if len(going) < len(streams):
             streams = [streams[n] for n in going]
-            state = rows_of(state, going)
+            state = select_streams(state, going)
 
 
 def drawn_seed() -> int:

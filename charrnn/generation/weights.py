@@ -22,14 +22,14 @@ from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-_ROWS_AT_ONCE = 1024  # of the table, so that its float64 copy stays small
+Float64s = npt.NDArray[np.float64]
+Product = Callable[[Float64s, Float64s], Float64s]
 INT8_MAX = 127
 _LOW_BITS = 0x7F  # of a float32's 24
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedWeights:
     """Weights by layer, float32; the cell's G gates stacked in the first axis, in its order.
 
     Attributes:
@@ -56,11 +56,11 @@ class Folded:
     decoder_bias: Array
 
 
-def _product(left: Doubles, right: Doubles) -> Doubles:
+def _product(left: Float64s, right: Float64s) -> Float64s:
     return left @ right.T
 
 
-def fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles] = _product) -> Folded:
+def fold(model: TrainedModel, product: Product = _product) -> FoldedWeights:
     """The weights of a trained model, folded.
 
     Args:
@@ -73,11 +73,11 @@ def fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles] = _
         return _fold(model, product)
 
 
-def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -> Folded:
+def _fold(model: TrainedModel, product: Product) -> FoldedWeights:
     architecture = model.architecture
     H, cell = architecture.hidden_size, architecture.cell
 
-    def weight(name: str) -> Doubles:
+    def weight(name: str) -> Float64s:
         return model.weights[name].astype(np.float64, order="C")
 
     inputs, recurrent, biases, hidden_bias, scales = [], [], [], [], []
@@ -87,7 +87,7 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
     for layer in range(architecture.num_layers):
         prefix = f"recurrent.{layer}."
         read = weight(prefix + "weight_ih_l0")
-        bias = weight(prefix + "bias_ih_l0") + _times(read, shift)
+        bias = weight(prefix + "bias_ih_l0") + _matvec(read, shift)
         second = weight(prefix + "bias_hh_l0")
         for gate in cell.apart:
             rows = cell.rows(gate, H)
@@ -109,36 +109,26 @@ def _fold(model: TrainedModel, product: Callable[[Doubles, Doubles], Doubles]) -
                 shift = shifts
 
     decoder = weight("decoder.weight")
-    return Folded(
+    return FoldedWeights(
         architecture=architecture,
         vocabulary=model.vocabulary,
-        table=_table(model.weights["embedding.weight"], inputs[0], biases[0], product),
+        table=(product(weight("embedding.weight"), inputs[0]) + biases[0]).astype(np.float32),
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
         hidden_bias=hidden_bias,
         scales=scales,
         decoder=(decoder * slope).astype(np.float32),
-        decoder_bias=(weight("decoder.bias") + _times(decoder, shift)).astype(np.float32),
+        decoder_bias=(weight("decoder.bias") + _matvec(decoder, shift)).astype(np.float32),
     )
 
 
-def _times(matrix: Doubles, vector: Doubles) -> Doubles:
+def _matvec(matrix: Float64s, vector: Float64s) -> Float64s:
     """Their product, added up from left to right: the same on every machine."""
     if not vector.any():
         return np.zeros(len(matrix))
-    product: Doubles = np.add.accumulate(matrix * vector, 1)[:, -1]
+    product: Float64s = np.add.accumulate(matrix * vector, 1)[:, -1]
     return product
-
-
-def _table(
-    embedding: Array, read: Doubles, bias: Doubles, product: Callable[[Doubles, Doubles], Doubles]
-) -> Array:
-    table = np.empty((len(embedding), len(read)), np.float32)
-    for start in range(0, len(embedding), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        table[rows] = product(embedding[rows].astype(np.float64), read) + bias
-    return table
 
 
 class Int8Rows(NamedTuple):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.background import without_passages_of
-from charrnn.counts.mixing import ALONE, Counts, fit_weights, mixed
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mixed
 from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import Ids, SplitIds
@@ -155,7 +155,7 @@ class CharacterCounts(L.Callback):
                 table, loss = larger, lower
                 facts = {"background": str(data.background), "background_counted": len(other)}
         held_out = held_out[: _ROOM // vocabulary_size + 1]
-        p, lengths, _ = table.read(held_out[None, :-1], table.beginning(1))
+        p, lengths, _ = table.read(held_out[None, :-1], table.zero_state(1))
         log_p = np.log(p[0]).astype(np.float16)
         return _Counted(table, loss, len(train) < _SHORT, held_out, log_p, lengths[0], facts)
 
@@ -177,7 +177,7 @@ class CharacterCounts(L.Callback):
         self.counts = self.losses = None
         if not np.isfinite(logits).all():
             return
-        targets, weights = ids[1:].astype(np.int64), ALONE
+        targets, weights = ids[1:].astype(np.int64), COUNTS_ONLY
         if not is_short:
             some = slice(None, None, 1 + len(targets) // _FITTED)
             depths = lengths[some] / table.context

@@ -58,7 +58,7 @@ def test_as_defined(name, context):
     table = count(text, size, context)
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
-    p, lengths, _ = table.read(read, table.beginning(2))
+    p, lengths, _ = table.read(read, table.zero_state(2))
     assert p.sum(-1) == pytest.approx(1, abs=1e-5)
     for row, of_row in zip(read.tolist(), p, strict=True):
         for t in range(len(row)):
@@ -78,14 +78,14 @@ def test_every_way_of_reading_is_the_same():
     text = TEXTS["words"]
     table = count(text, 29, 4)
     ids = np.stack([text[:200], text[40:240]])
-    whole, lengths, end = table.read(ids, table.beginning(2))
-    state, parts = table.beginning(2), []
+    whole, lengths, end = table.read(ids, table.zero_state(2))
+    state, parts = table.zero_state(2), []
     for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
         p, _, state = table.read(ids[:, first:last], state)
         parts.append(p)
     np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
     np.testing.assert_array_equal(state, end)
-    one, state = list[int](), table.beginning(2)
+    one, state = list[int](), table.zero_state(2)
     for t in range(200):
         one, state = table.after_one(int(ids[0, t]), one), table.after_each(ids[:, t], state)
         np.testing.assert_allclose(table.predicted_one(one), whole[0, t], atol=1e-6)
@@ -100,8 +100,8 @@ def test_arrays_there_and_back(name):
     table = count(TEXTS[name], size, 5)
     same = CountTable.from_arrays(size, table.context, table.arrays())
     read = RNG.integers(0, size, (1, 50))
-    np.testing.assert_array_equal(same.read(read, same.beginning(1))[0],
-                                  table.read(read, table.beginning(1))[0])  # fmt: skip
+    np.testing.assert_array_equal(same.read(read, same.zero_state(1))[0],
+                                  table.read(read, table.zero_state(1))[0])  # fmt: skip
 
 
 def test_arrays_that_are_no_table_are_refused():
@@ -125,7 +125,7 @@ def test_arrays_that_are_no_table_are_refused():
                 continue
             # what is accepted is some table of this vocabulary
             assert name in ("counts", "dropped", "many") or not len(change)
-            p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.beginning(1))
+            p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.zero_state(1))
             assert np.isfinite(p).all()
             assert (p > 0).all()
 
@@ -161,7 +161,7 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     table, loss = best_context(text[:2400], text[2400:], 4)
-    p, _, _ = table.read(text[None, 2400:-1], table.beginning(1))
+    p, _, _ = table.read(text[None, 2400:-1], table.zero_state(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)
     assert table.context >= 2

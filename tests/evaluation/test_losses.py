@@ -10,7 +10,7 @@ import torch
 
 from charrnn.cells import CELLS
 from charrnn.errors import RunError
-from charrnn.evaluation.losses import Line, Score, require_numbers, strangest_first
+from charrnn.evaluation.losses import Line, Score, require_numbers, worst_predicted_first
 from charrnn.evaluation.stream_losses import part_loss, stream_loss, windows_loss
 from charrnn.network import Network
 from charrnn.network_ensemble import NetworkEnsemble
@@ -37,12 +37,12 @@ def test_units_and_what_has_no_loss() -> None:
 
 def test_the_worst_predicted_line_comes_first_each_character_once() -> None:
     each = np.log(2) * np.array([np.nan, 1, 3, 9, 5, np.nan, 4])
-    assert strangest_first("ab\n\nc?d", each) == [
+    assert worst_predicted_first("ab\n\nc?d", each) == [
         Line(3, 2, pytest.approx(4.5), "c?d"),
         Line(1, 2, pytest.approx(2), "ab"),
     ]
-    assert [line.line for line in strangest_first("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
-    found = strangest_first("abc\na\n\nab", each := np.arange(9.0))
+    assert [line.line for line in worst_predicted_first("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
+    found = worst_predicted_first("abc\na\n\nab", each := np.arange(9.0))
     total = sum(line.bits_per_character * line.characters for line in found) * np.log(2)
     assert total == pytest.approx(each.sum() - 6)  # but for the empty line
 

@@ -84,7 +84,7 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 def test_any_number_of_rows_and_threads(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
-    monkeypatch.setattr(stream_losses, "ROWS_A_THREAD", most)
+    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
     ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -210,7 +210,7 @@ def test_logits_that_are_kept(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
 ) -> None:
     """Those of the text's beginning, or of all of it; they may be far from 0."""
-    monkeypatch.setattr(stream_losses, "ROWS_A_THREAD", most)
+    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
     with torch.no_grad():
         net.decoder.bias += 1000

@@ -52,7 +52,7 @@ def log_probabilities(model: Trained, ids: Array) -> Array:
     if model.counts is None:
         return logs
     table = model.counts.table
-    p, lengths, _ = table.read(ids[None], table.beginning(1))
+    p, lengths, _ = table.read(ids[None], table.zero_state(1))
     depths = lengths[0][:, None] / table.context
     a, b = (first + (last - first) * depths for first, last in model.counts.weights)
     return log_softmax(a * logs + b * np.log(p[0].astype(np.float64)))

@@ -16,15 +16,16 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.counts.mixing import ALONE
+from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
 from charrnn.generation.engines import make_engine
-from charrnn.generation.numpy_engine import beginning, rows_of
+from charrnn.generation.numpy_engine import select_streams, zero_state
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble
 from charrnn.network import network_of
+from charrnn.network_ensemble import any_network_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities
@@ -41,7 +42,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 OTHERS: dict[str, Callable[[], Trained]] = {
     "counts": counted,
     "gru, counts": lambda: counted("gru", skip="sum"),
-    "counts alone": lambda: counted(weights=ALONE),
+    "counts alone": lambda: counted(weights=COUNTS_ONLY),
     "ensemble": lambda: TrainedEnsemble(
         (trained_model(seed=1), trained_model("gru", seed=2, num_layers=1), trained_model("rnn")),
         (0.5, 0.3, 0.2),
@@ -91,16 +92,16 @@ def assert_same_state(one: Any, other: Any, atol: float = 1e-5) -> None:
 def test_predicts_as_the_textbook(name: str, engine: str) -> None:
     model = MODELS[name]()
     reader, ids = make_engine(model, engine), some_ids(model, 3, 40)
-    logits, state = reader.read(ids, beginning(model, 3))
+    logits, state = reader.read(ids, zero_state(model, 3))
     assert logits.dtype == np.float32
     for n in range(3):
         expected = log_probabilities(model, ids[n])
         np.testing.assert_allclose(log_softmax(logits[n]), expected, atol=5e-5)
-        alone, _ = reader.read(ids[[n]], beginning(model, 1))
+        alone, _ = reader.read(ids[[n]], zero_state(model, 1))
         np.testing.assert_allclose(log_softmax(alone[0]), expected, atol=5e-5)
     # the state is all that is carried, and what is given is left as it is
-    given = reader.advance(ids[:, :11], beginning(model, 3))
-    kept = rows_of(given, range(3))
+    given = reader.advance(ids[:, :11], zero_state(model, 3))
+    kept = select_streams(given, range(3))
     rest, after = reader.read(ids[:, 11:], given)
     np.testing.assert_allclose(rest, logits[:, 11:], atol=1e-4)
     assert_same_state(after, state)
@@ -115,7 +116,7 @@ def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
     writer, N, T = engine_of(engine, model), len(CHOICES), 40
     uniforms = np.random.default_rng(9).random((N, T))
     last = some_ids(model, N, seed=4)
-    first, state = writer.write(last, beginning(model, N), uniforms[:, :15], CHOICES)
+    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], CHOICES)
     texts = [np.append(own, ids) for own, ids in zip(last[:, None], first, strict=True)]
     rest, state = writer.write(first[:, -1], state, uniforms[:, 15:], CHOICES, texts=texts)
     written = np.concatenate([last[:, None], first, rest], 1)
@@ -129,20 +130,33 @@ def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
             allowed = {drawn(each, u) for u in (uniform, max(uniform - 1e-4, 0), uniform + 1e-4)}
             assert written[n, t + 1] in allowed, (choice, t)
     for n in (0, 6):
-        how = last[[n]], beginning(model, 1), uniforms[[n]], CHOICES[n]
+        how = last[[n]], zero_state(model, 1), uniforms[[n]], CHOICES[n]
         alone, after = writer.write(*how)
         np.testing.assert_array_equal(alone[0], written[n, 1:])
-        assert_same_state(after, rows_of(state, [n]), 1e-4)
+        assert_same_state(after, select_streams(state, [n]), 1e-4)
+
+
+def test_counts_predict_on_a_gpu_as_on_a_cpu() -> None:
+    """By tensors alone: a meta device has no numbers that could be copied to the CPU."""
+    model = counted()
+    table, network = model.counts.table, any_network_of(model).eval()
+    ids, nodes = torch.from_numpy(some_ids(model, 3, 200)), torch.from_numpy(table.zero_state(3))
+    read = network.read(ids, nodes)
+    for tensor, array in zip(read, table.read(ids.numpy(), nodes.numpy()), strict=True):
+        np.testing.assert_allclose(tensor.numpy(), array, atol=1e-6)
+    logits, state = network.to("meta")(ids.to("meta"))
+    assert logits.shape == (3, 200, 65)
+    assert network(ids.to("meta"), state)[1][-1][0].shape == nodes.shape
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
     model = trained_model(kind, hidden_size=65, skip="sum")
     uniforms, last = np.random.default_rng(9).random((11, 120)), some_ids(model, 11, seed=4)
-    expected, _ = make_engine(model, "numpy").write(last, beginning(model, 11), uniforms, params())
+    expected, _ = make_engine(model, "numpy").write(last, zero_state(model, 11), uniforms, params())
     for engine in ("numpy", "numba", "torch"):
         for N in (1, 2, 4, 7, 11):
-            asked = last[:N], beginning(model, N), uniforms[:N], params()
+            asked = last[:N], zero_state(model, N), uniforms[:N], params()
             written, _ = engine_of(engine, model).write(*asked)
             np.testing.assert_array_equal(written, expected[:N])
         needed = np.array([120, 120, 119, 12, 0, 0, 0, 0, 7, 120, 1])
@@ -155,7 +169,7 @@ def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
 def test_carries_what_the_network_carries(kind: str) -> None:
     model = trained_model(kind, num_layers=3, batchnorm=True, seed=2)
     ids = some_ids(model, 2, 50)
-    state = make_engine(model, "numpy").advance(ids, beginning(model, 2))
+    state = make_engine(model, "numpy").advance(ids, zero_state(model, 2))
     with torch.no_grad():
         expected = network_of(model).eval()(torch.from_numpy(ids))[1]
     assert_same_state(state, [[part.numpy() for part in layer] for layer in expected])
@@ -165,7 +179,7 @@ def test_a_table_of_many_rows_is_that_of_few() -> None:
     many = Vocabulary([chr(0x4E00 + i) for i in range(2500)])
     model = trained_model(vocabulary=many, hidden_size=4)
     ids = np.array([0, 1023, 1024, 2048, 2499])
-    logits = make_engine(model, "numpy").read(ids[None], beginning(model, 1))[0]
+    logits = make_engine(model, "numpy").read(ids[None], zero_state(model, 1))[0]
     np.testing.assert_allclose(log_softmax(logits[0]), log_probabilities(model, ids), atol=5e-5)
 
 
@@ -259,7 +273,7 @@ def test_a_gpu_writes_the_same() -> None:
         uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
         how: tuple[Any, SamplingParams] = (uniforms, params(top_p=0.9))
         expected, got = (
-            make_engine(model, name).write(last, beginning(model, 64), *how)[0]
+            make_engine(model, name).write(last, zero_state(model, 64), *how)[0]
             for name in ("numpy", "torch")
         )
         # a draw within float32's rounding of a boundary may fall to its other side

@@ -26,9 +26,9 @@ from charrnn.counts.mixing import Counts
 from charrnn.errors import non_finite_scores
 from charrnn.extras.fast import int8_network
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, joined
+from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, concat_states
 from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of
-from charrnn.generation.weights import Array, Folded, fold, quantize_rows
+from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import said_if_it_takes_long, say
@@ -81,7 +81,7 @@ class NumbaEngine:
 
     def __init__(
         self,
-        folded: Folded,
+        folded: FoldedWeights,
         fallback: Engine,
         counts: Counts | None = None,
         *,
@@ -123,7 +123,7 @@ class NumbaEngine:
         )  # fmt: skip
         self._vocabulary, self._layers = folded.vocabulary, L
         self._counts = _compiled_counts(counts)
-        nodes = () if counts is None else ((counts.table.beginning(1),),)
+        nodes = () if counts is None else ((counts.table.zero_state(1),),)
         state = [*architecture.zero_state(1), *nodes]
         with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
             self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
@@ -210,7 +210,7 @@ class NumbaEngine:
             with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
                 states = list(pool.map(write_together, parts))
         after = [s for s in states if s is not None]
-        return written, joined(after) if len(after) == len(states) else None
+        return written, concat_states(after) if len(after) == len(states) else None
 
 
 _BLOCK = 16  # rows that are multiplied together
@@ -254,7 +254,7 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
         return ids, ids, shares, shares, shares, np.zeros((1, 2), np.float32)
     table = counts.table
     trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
-    return *trie, table.mass, table.left, table.unigram, counts.by_length
+    return *trie, table.mass, table.backoff, table.unigram, counts.by_length
 
 
 @functools.cache

@@ -22,7 +22,14 @@ import numpy.typing as npt
 from charrnn.errors import non_finite_scores
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Floats, Ids
-from charrnn.generation.weights import INT8_MAX, Array, Folded, fold, quantize_rows, quantized
+from charrnn.generation.weights import (
+    INT8_MAX,
+    Array,
+    FoldedWeights,
+    fold,
+    quantize_rows,
+    quantized,
+)
 from charrnn.models.trained import TrainedModel
 
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
@@ -59,7 +66,7 @@ F = np.float32
 _ZERO, _ONE, _HALF = F(0), F(1), F(0.5)
 
 
-def fold_quantized(model: TrainedModel) -> Folded:
+def fold_quantized(model: TrainedModel) -> FoldedWeights:
     """The rounded weights of a trained model, folded, the same on every machine.
 
     Raises:
@@ -85,7 +92,7 @@ class Int8Network:
         folded: of `fold_quantized`.
     """
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: FoldedWeights) -> None:
         self._folded, self._gates = folded, GATES[folded.architecture.kind]
         bounded = not folded.scales
         self._inputs = [Int8Product(weight, bounded) for weight in folded.inputs]
@@ -158,7 +165,7 @@ class Int8Product:
 
 
 # What makes of the sums (N, G*H), the recurrent sums, a gru's hidden bias, and what is carried,
-# what is carried next. In the order of the gates in `Folded`.
+# what is carried next. In the order of the gates in `FoldedWeights`.
 
 Carried = tuple[Array, ...]
 

@@ -17,7 +17,13 @@ from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
 from charrnn.errors import non_finite_scores
 from charrnn.generation.engines import make_engine, reader_name
-from charrnn.generation.numpy_engine import NumpyNetwork, State, beginning, joined, rows_of
+from charrnn.generation.numpy_engine import (
+    NumpyNetwork,
+    State,
+    concat_states,
+    select_streams,
+    zero_state,
+)
 from charrnn.generation.token_sampler import Floats, log_softmax
 from charrnn.generation.weights import Array, fold
 from charrnn.models.trained import TrainedModel
@@ -57,16 +63,16 @@ def trace(model: TrainedModel, ids: Ids) -> Trace:
         RunError: the model's scores are not numbers.
     """
     network, states = NumpyNetwork(fold(model)), []
-    steps = network.begin(beginning(replace(model, counts=None), 1))
+    steps = network.begin(zero_state(replace(model, counts=None), 1))
     losses = [np.full(1, np.nan)]
     with single_blas_thread():
         for id_ in ids:
             steps.advance(id_[None])
             states.append(steps.state())
-        carried = joined(states)
+        carried = concat_states(states)
         for start in range(0, len(ids) - 1, _AT_ONCE):
             came = ids[start + 1 : start + 1 + _AT_ONCE]
-            read = rows_of(carried, range(start, start + len(came)))
+            read = select_streams(carried, range(start, start + len(came)))
             losses.append(surprise(network.begin(read).logits(), came))
     seen = Trace(carried, np.concatenate(losses))
     if not np.isfinite(seen.losses[1:]).all():
@@ -118,7 +124,7 @@ def mean_losses(model: TrainedModel, ids: Ids) -> Floats:
     Args:
         ids: those (N, D + 1) of the windows.
     """
-    reader, state = make_engine(model, reader_name(model)), beginning(model, len(ids))
+    reader, state = make_engine(model, reader_name(model)), zero_state(model, len(ids))
     chunk = max(1, _LOGITS_AT_ONCE // (len(ids) * len(model.vocabulary)))
     means = []
     for start in range(0, ids.shape[1] - 1, chunk):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Beginning, Piece, Sampler, Stream, drawn_seed, write_on
+from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn_seed, write_on
 from charrnn.generation.token_sampler import temperature_of
 from charrnn.options.sampling import SamplingParams
 
@@ -42,7 +42,7 @@ def write_novel(
     """
     sampler.write(params, range(0))  # which refuses at once
     seed = drawn_seed() if params.seed is None else params.seed
-    begins = sampler.beginning_of(params)
+    begins = sampler.start_state(params)
     engine = sampler.engine_for(params, streams=1)
 
     def samples() -> Iterator[Piece]:
@@ -70,7 +70,7 @@ class _Writer:
     stream: Stream
     training: Container[str]
     longest: int
-    marks: list[tuple[int, Beginning]]
+    marks: list[tuple[int, StartState]]
     ids: list[int] = field(default_factory=list)
     shown: int = 0
 
@@ -116,7 +116,7 @@ class _Writer:
             self.ids += self.stream.go_on(new[: copied - 1 - len(before)])
             return False
         self.ids += self.stream.go_on(new)
-        self.marks.append((len(self.ids), Beginning(new[-1], after)))
+        self.marks.append((len(self.ids), StartState(new[-1], after)))
         return True
 
     def _go_back(self, characters: int) -> None:

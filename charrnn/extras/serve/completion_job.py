@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
-from charrnn.generation.numpy_engine import State, rows_of
+from charrnn.generation.numpy_engine import State, select_streams
 from charrnn.generation.sampler import Stream, first_id
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
@@ -111,7 +111,7 @@ class PromptCache:
         return len(prefix) // ids.itemsize, self._states[prefix]
 
     def keep(self, ids: Ids, state: State) -> None:
-        self._states[ids.tobytes()] = rows_of(state, [0])
+        self._states[ids.tobytes()] = select_streams(state, [0])
         if len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)
 

@@ -30,7 +30,7 @@ from charrnn.extras.serve.completion_job import (
 )
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import State, joined, rows_of
+from charrnn.generation.numpy_engine import State, concat_states, select_streams
 from charrnn.generation.sampler import Sampler, write_on
 from charrnn.generation.token_sampler import Ids
 
@@ -169,7 +169,7 @@ class Scheduler:
         """Read prompts on to the end of the shortest."""
         steps = min(READ_TOGETHER, *(len(reading.left) for reading in readings))
         ids = np.stack([reading.left[:steps] for reading in readings])
-        before = joined([reading.state for reading in readings])
+        before = concat_states([reading.state for reading in readings])
         logits: Any = [None] * len(readings)
         if any(reading.wants_scores for reading in readings):
             logits, state = self._reader.read(ids, before)
@@ -200,7 +200,7 @@ class Scheduler:
         steps = self._steps(len(writings))
         if scored:  # a chunk whose logits are kept
             steps = min(steps, _LOGITS_AT_ONCE // (len(scored) * len(self._vocabulary)) + 1)
-        before = joined([writing.state for writing in writings])
+        before = concat_states([writing.state for writing in writings])
         last = np.array([stream.last for stream in streams])
         drawn = [stream.uniforms.bit_generator.state for stream in streams]
         try:
@@ -232,7 +232,7 @@ class Scheduler:
         if not rows:
             return {}
         taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
-        logits, _ = self._reader.read(taken_in, rows_of(before, rows))
+        logits, _ = self._reader.read(taken_in, select_streams(before, rows))
         return {
             n: scores_of(of_row, ids[n], writings[n].job.request.logprobs or 0)
             for n, of_row in zip(rows, logits, strict=True)

@@ -15,7 +15,7 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.generation.numpy_engine import beginning
+from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler, in_characters_of
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
@@ -53,7 +53,7 @@ class Served:
         endless = replace(_ENDLESS, engine=options.engine)
         engine = self._sampler.engine_for(endless, options.streams)
         # what is compiled at the first call is compiled now
-        engine.write(np.zeros(1, np.int64), beginning(model, 1), np.zeros((1, 1)), [_ENDLESS])
+        engine.write(np.zeros(1, np.int64), zero_state(model, 1), np.zeros((1, 1)), [_ENDLESS])
         self.scheduler = Scheduler(
             self._sampler, engine, streams=options.streams, queue=options.max_queue
         )

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.counts.mixing import ALONE
+from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
 from charrnn.extras.fast import int8_network
 from charrnn.extras.fast.fast_engines import int8_engine
 from charrnn.extras.fast.int8_network import fold_quantized
 from charrnn.generation.engines import fastest
-from charrnn.generation.numpy_engine import beginning
+from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.weights import quantize_rows
 from charrnn.model import Model
@@ -125,7 +125,7 @@ MODELS = {
     **{f"{kind}, {name}": (kind, how) for kind in KINDS for name, how in NETWORKS.items()},
     "counts": counted("lstm"),
     "counts, sum": counted("gru", skip="sum"),
-    "counts alone": counted("lstm", ALONE),
+    "counts alone": counted("lstm", COUNTS_ONLY),
 }
 
 
@@ -140,7 +140,7 @@ def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
     without_dry = [choice for choice in CHOICES if not choice.dry_multiplier]
     known, uniforms = some_ids(model, 7, 40), np.random.default_rng(9).random((7, 150))
     for N in (1, 4, 7):
-        start, end = beginning(model, N), definition.advance(known[:N], beginning(model, N))
+        start, end = zero_state(model, N), definition.advance(known[:N], zero_state(model, N))
         assert_same_bits(compiled.advance(known[:N], start), end)
         last, cut = known[:N, -1], 50
         expected, _ = definition.write(last, end, uniforms[:N], without_dry[:N])
