@@ -12,6 +12,7 @@ from typing import IO
 
 from charrnn.errors import InputError, RunError, reason_of, shown
 
+OUTPUTS = Path("outputs")  # where runs lie by default
 _UNFINISHED = ".charrnn.part"
 
 
@@ -138,6 +139,12 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{shown(path)}: is no regular file; {hint}")
     return status
+
+
+def path_of_run(name: str) -> str:
+    """The path that a name stands for: itself, or below outputs/, as `charrnn runs` prints it."""
+    below = OUTPUTS / name
+    return str(below) if not os.path.lexists(name) and below.is_dir() else name
 
 
 def short_path(path: str | Path) -> str:

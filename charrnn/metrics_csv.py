@@ -51,6 +51,11 @@ def curve(rows: Sequence[Row], name: str) -> Curve:
     return [(int(row["step"]), row[name]) for row in rows if name in row]
 
 
+def loss_as_written(row: Row) -> float:
+    """The loss of a validation's model as it writes: with counts of its text, where they help."""
+    return min(row["val/loss"], row.get("val/loss_with_counts", math.inf))
+
+
 def best(rows: Sequence[Row]) -> Row | None:
     """The row of the lowest validation loss; None without validation."""
     validated = [row for row in rows if "val/loss" in row]

@@ -15,7 +15,7 @@ PACKAGE = Path(charrnn.__file__).parent
 # from the ground up; a folder that is not there is no matter
 ORDER = (
     *("options", "text", "counts", "models", "generation", "evaluation", "training"),
-    *("runs", "sweeps", "cli", "commands", "extras"),
+    *("runs", "cli", "commands", "extras"),
 )
 # the front doors, and the one place that reads the tables of commands and extras
 ABOVE = {"__init__.py", "__main__.py", "plugins.py"}

@@ -89,7 +89,7 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
 
 
 def _tell_end(line: Line, folder: Path, whole: bool) -> None:
-    from charrnn.sweeps import leaderboard
+    from charrnn.runs import leaderboard
 
     own = [as_typed(word) for word in line.words]
     own = [word for word in own if key_of(word) not in ("hydra.sweep.dir", "resume")]

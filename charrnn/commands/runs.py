@@ -28,9 +28,9 @@ def run(options: RunsOptions) -> None:
     if options.remove is not None:
         _remove(options.remove)
         return
-    from charrnn.files import replacing
-    from charrnn.sweeps.leaderboard import leaderboard
-    from charrnn.sweeps.summary import summaries
+    from charrnn.files import OUTPUTS, replacing
+    from charrnn.runs.leaderboard import leaderboard
+    from charrnn.runs.summary import summaries
 
     folder = Path(options.folder)
     if not folder.is_dir():
@@ -38,7 +38,10 @@ def run(options: RunsOptions) -> None:
     runs = summaries(folder)
     if not runs:
         raise InputError(f"folder={shown(folder)}: no run lies in it")
-    board = leaderboard(folder, runs, options.sort)
+    # from where its names are taken by checkpoint=, resume=, init_from= and remove=
+    places = (OUTPUTS.absolute(), Path.cwd(), folder)
+    place = next(place for place in places if folder.absolute().is_relative_to(place.absolute()))
+    board = leaderboard(place, runs, options.sort)
     if options.json:
         print(json.dumps(board.rows(), indent=1))
     else:
@@ -56,11 +59,11 @@ def _remove(name: str) -> None:
     Raises:
         InputError: it is neither, or a process trains in it.
     """
-    from charrnn.files import short_path
+    from charrnn.files import path_of_run, short_path
     from charrnn.runs import folder as run_folder
-    from charrnn.sweeps.summary import summaries
+    from charrnn.runs.summary import summaries
 
-    folder = Path(os.path.realpath(name))
+    folder = Path(os.path.realpath(path_of_run(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
         raise InputError(f"remove={shown(name)}: is no folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from charrnn import plugins
 from charrnn.errors import InputError, Interrupted
+from charrnn.files import path_of_run
 from charrnn.options.training import TrainOptions, count_of
 from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, refuse_run
@@ -129,6 +130,7 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
                 f"{word}: a run's config is always in its folder .hydra, from which it is resumed; "
                 f"leave it out"
             )
+    words = [_with_path_of_run(word) for word in words]
     values = {name: _unquoted(v) for name, _, v in (w.partition("=") for w in words)}
     resume, folder = values.get("resume", "null"), values.get("hydra.run.dir")
     goes_on = resume not in ("auto", "null")
@@ -152,6 +154,15 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
     if resume != "auto":
         refuse_run(Path(folder))
     return words
+
+
+def _with_path_of_run(word: str) -> str:
+    """A run that is named as `charrnn runs` prints it, by its path."""
+    name, _, value = word.partition("=")
+    if name not in ("resume", "init_from"):
+        return word
+    run = _unquoted(value)
+    return f"{name}={value.replace(run, path_of_run(run))}" if run else word
 
 
 def _with_real_paths(word: str) -> str:
@@ -202,8 +213,8 @@ def tell_job(folder: Path, jobs: int | None, seconds: float | None) -> None:
         jobs: how many there are; None where only the sweeper knows.
         seconds: that a job took so far, on average; None for the first.
     """
+    from charrnn.runs.leaderboard import progress
     from charrnn.say import say
-    from charrnn.sweeps.leaderboard import progress
 
     say(progress(folder, jobs, seconds))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
-from charrnn.files import require_regular_file
+from charrnn.files import OUTPUTS, path_of_run, require_regular_file
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ AnyPath = str | os.PathLike[str]
 
 # What a run folder has of its model, the best first
 IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
-OUTPUTS = Path("outputs")
 _IN_A_SWEEP = "multirun.yaml"
 
 _ZIP = b"PK\x03\x04"
@@ -112,7 +111,7 @@ def find_model(path: AnyPath | None) -> Path:
     if path is None:
         path = _newest()
         _tell(f"the newest model: {path}")
-    path = Path(path)
+    path = Path(path_of_run(os.fspath(path)))
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn train` makes a run and links outputs/latest to it")
         return path
@@ -134,7 +133,7 @@ def _of_run(folder: Path) -> Path | None:
 
 def _newest() -> Path:
     """The run that began last of those that have a model; of a sweep's run the sweep."""
-    for run in _begun():
+    for run in runs_by_age():
         if _of_run(run) is not None:
             found = run.parent if (run.parent / _IN_A_SWEEP).is_file() else run
             return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
@@ -144,7 +143,7 @@ def _newest() -> Path:
     )
 
 
-def _begun() -> Iterator[Path]:
+def runs_by_age() -> Iterator[Path]:
     """The run folders below outputs/, those of sweeps too, the last that began first."""
     latest = OUTPUTS / "latest"
     if latest.exists():  # mostly it has a model, and no other folder is looked at
@@ -158,12 +157,12 @@ def _begun() -> Iterator[Path]:
 
 
 def _winner(sweep: Path) -> Path | None:
-    """The run with the lowest validation loss among those in a folder that have a model."""
+    """Of the runs in a folder that have a model the one whose model has the lowest loss."""
     from charrnn import metrics_csv
 
     folders = [folder for folder in sorted(sweep.iterdir()) if _of_run(folder) is not None]
     best = {folder: metrics_csv.best(metrics_csv.read(folder)) for folder in folders}
-    losses = {folder: row["val/loss"] for folder, row in best.items() if row is not None}
+    losses = {path: metrics_csv.loss_as_written(row) for path, row in best.items() if row}
     return min(losses, key=losses.__getitem__, default=None)
 
 

@@ -8,6 +8,7 @@ This module needs NumPy only, so that a text can be sampled without torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_type_hints
@@ -109,6 +110,11 @@ class TrainedModel:
         return (self,)
 
     @property
+    def loss(self) -> float | None:
+        """Its validation loss as it writes, in nats per character; None where it is not known."""
+        return loss_of(self.facts)
+
+    @property
     def encoding(self) -> str:
         """That of the text that it was trained on; ``bytes`` of a vocabulary of bytes."""
         return "bytes" if self.vocabulary.is_bytes else str(self.facts.get("encoding", "utf-8"))
@@ -127,6 +133,15 @@ class TrainedModel:
                 raise InputError(f"its weight {name} holds numbers that are not finite")
             if name.endswith("running_var") and weight.min() < 0:
                 raise InputError(f"its {name} holds a negative variance")
+
+
+LOSS_WITH_COUNTS = "val_loss_with_counts"  # a fact of a model that has counts
+
+
+def loss_of(facts: Mapping[str, Any]) -> float | None:
+    """The loss of a model as it writes, of its facts: with its counts, where it has them."""
+    loss = facts.get(LOSS_WITH_COUNTS, facts.get("val_loss"))
+    return loss if isinstance(loss, float) and math.isfinite(loss) else None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Sequence
@@ -11,13 +12,19 @@ from typing import Any
 import lightning as L
 
 from charrnn.files import short_path
+from charrnn.models import runs_by_age
+from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
 from charrnn.network import num_parameters
 from charrnn.runs import hardware
-from charrnn.runs.folder import RECORDED, link_latest, unmake
+from charrnn.runs.folder import RECORDED, is_sweep, link_latest, unmake
 from charrnn.runs.spec import Result, RunSpec
+from charrnn.runs.summary import limits_of_validation, model_facts, summary
 from charrnn.say import duration, say
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.checkpoints import MODEL
+
+# characters of a text that another one helps; and how much larger one is to begin from
+SMALL_TEXT, LARGER = 150_000, 2
 
 
 class Announcement(L.Callback):
@@ -64,21 +71,46 @@ def _introduce(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
     )
+    if (limits := limits_of_validation(run.config.plain())) and data.split("val") is not None:
+        named = " ".join(f"trainer.{name}={value}" for name, value in limits.items())
+        say(f"validation: on a part of its text ({named}), which compares with no other's loss")
     say(f"device: {hardware.describe(run.config.trainer)}")
     if run.checkpoint is not None:
         say(f"going on from {run.checkpoint}, step {run.step}")
 
 
-def say_end(result: Result, files: Sequence[Path] = ()) -> None:
-    """The best loss, the time, and where the run lies.
+def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
+    """The loss of the model as it writes, the time of its steps, and where the run lies.
 
     Args:
         files: that extras made of it.
     """
-    if result.best_loss is not None:
-        say(f"best validation loss {result.best_loss:.4f}, after step {result.step}")
-    say(f"trained in {duration(result.seconds)}")
+    reached = summary(run.folder)
+    if (loss := loss_of(reached.facts)) is not None:
+        counted = " with its counts" if LOSS_WITH_COUNTS in reached.facts else ""
+        say(f"best validation loss {loss:.4f}{counted}, after step {result.step}")
+    say(f"trained in {duration(reached.numbers['seconds'] or result.seconds)}")
     _say_where(result.folder, files)
+
+
+def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
+    """What would help a training of a small text, with the command."""
+    config, texts = run.config, run.config.data.input_txt
+    helped = config.init_from is not None or config.data.background
+    characters = sum(map(len, data.encoded.splits.values()))
+    if characters >= SMALL_TEXT or helped or not texts or is_sweep(run.folder.parent):
+        return
+    paths = ",".join(map(short_path, texts)) if isinstance(texts, list) else short_path(texts)
+    paths = f"[{paths}]" if isinstance(texts, list) else paths
+    command = f"charrnn train {shlex.quote(f'data.input_txt={paths}')}"
+    for folder in runs_by_age():
+        path = str(model_facts(folder).get("input_h5"))
+        with contextlib.suppress(OSError):
+            if os.path.getsize(path) > LARGER * os.path.getsize(data.encoded.path):
+                base = shlex.quote(f"init_from={short_path(folder)}")
+                command += f" experiment=small {base}, or with"
+                break
+    say(f"so small a text gains by another of its language: {command} data.background=FILE")
 
 
 def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:

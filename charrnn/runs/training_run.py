@@ -37,7 +37,13 @@ from charrnn.runs import (
     speed,
 )
 from charrnn.runs import folder as folders
-from charrnn.runs.announcements import Announcement, how_to_resume, say_end, say_finished
+from charrnn.runs.announcements import (
+    Announcement,
+    how_to_resume,
+    say_end,
+    say_finished,
+    say_what_helps,
+)
 from charrnn.runs.building import build, require_class
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
@@ -77,6 +83,8 @@ def train(run: RunSpec, signals: Signals) -> Result:
     with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())
+        if run.source is None:
+            folders.refuse_run(run.folder)
         files.remove_unfinished(run.folder)
         run = newest_checkpoint.from_checkpoint(run)
         if newest_checkpoint.is_finished(run):
@@ -92,7 +100,8 @@ def train(run: RunSpec, signals: Signals) -> Result:
                 result = processes.lead(run, lambda: fit(run, signals, world, inputs))
             else:
                 result = processes.train_together(fit, run, count)
-        say_end(result, _run_end_files(run))
+        say_end(run, result, _run_end_files(run))
+        say_what_helps(run, inputs.data)
         return result
 
 

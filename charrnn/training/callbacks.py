@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +10,11 @@ import lightning as L
 from lightning.pytorch import callbacks
 
 from charrnn.files import replacing
+from charrnn.model import Model
 from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, POSITIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
+from charrnn.training.counting import CharacterCounts
 from charrnn.training.log import log_text
 from charrnn.training.progress_bar import Progress
 
@@ -19,7 +22,8 @@ from charrnn.training.progress_bar import Progress
 class Samples(L.Callback):
     """Writes a text after each validation, into samples/ of the run's folder and to loggers.
 
-    A terminal sees the beginning of one now and then.
+    A terminal sees the beginning of one now and then. It is written as the run's model would write:
+    with the counts that CharacterCounts, which stands before, has found to help.
 
     It draws no random number of the training's.
 
@@ -44,7 +48,9 @@ class Samples(L.Callback):
         fits = trainer.state.fn == "fit" and not trainer.sanity_checking
         self._text = None
         if fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
-            self._text = pl_module.to_model().generate(
+            counting = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))
+            trained = replace(pl_module.to_model().trained, counts=next(counting, None))
+            self._text = Model(trained).generate(
                 length=self.length, temperature=self.temperature, seed=trainer.global_step
             )
 

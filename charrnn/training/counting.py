@@ -16,6 +16,7 @@ from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import part_loss
+from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule, WholeText
@@ -98,7 +99,8 @@ class CharacterCounts(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self._of_model is not None and self._counted is not None:
-            network, counts, both = (f"{loss:.4f}" for loss in self._of_model)
+            _, counts, both = (f"{loss:.4f}" for loss in self._of_model)
+            network = f"{pl_module.best.loss:.4f}"  # by float16 it could end in another digit
             end = "it is alone"
             if self._of_model.both < self._of_model.network:
                 is_short = self._counted.is_short
@@ -112,7 +114,9 @@ class CharacterCounts(L.Callback):
         its losses.
         """
         self._of_model = self.losses
-        return self.counts, self._counted.facts if self.counts and self._counted else {}
+        if self.counts is None or self.losses is None or self._counted is None:
+            return None, {}
+        return self.counts, {**self._counted.facts, LOSS_WITH_COUNTS: self.losses.both}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None

@@ -45,11 +45,12 @@ def test_the_leaderboard_is_what_the_runs_say(
     command = f"charrnn sample checkpoint=sweep/{board[0]['run']}"
     assert f"sample from the best: {command}\n" in said
     numbers = [row["run"].partition("_")[0] for row in board]
-    table = said[said.index("run  val/loss  step") :].splitlines()[1:7]
+    table = said[said.index("run    loss  ") :].splitlines()[1:7]
     assert [line.split()[0].partition("_")[0] for line in table] == numbers
     assert main([*shlex.split(command)[1:], "length=5", "seed=1"]) == 0
     # and charrnn runs says it again
     capfd.readouterr()
     assert main(["runs", "sweep", "json=true"]) == 0
-    again = json.loads(capfd.readouterr().out)
-    assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in again] == board
+    rows = json.loads(capfd.readouterr().out)
+    assert [row.pop("run") for row in rows] == [f"sweep/{row.pop('run')}" for row in board]
+    assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in rows] == board

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 import zlib
 from dataclasses import asdict, replace
@@ -198,11 +197,10 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
     ]
     if name := corpus_name(model):
         rows.insert(0, ("Learnt from", name))
-    loss, step = facts.get("val_loss"), facts.get("step")
-    if isinstance(loss, float) and math.isfinite(loss):
-        bits = loss * BITS_PER_NAT
-        name = "Validation loss" if model.counts is None else "Validation loss of the network"
-        rows.append((name, f"{loss:.4f} nats, {bits:.3f} bits a character"))
+    loss, step = model.loss, facts.get("step")
+    if loss is not None:
+        name = "Validation loss" + ("" if model.counts is None else " with its counts")
+        rows.append((name, f"{loss:.4f} nats, {loss * BITS_PER_NAT:.3f} bits a character"))
     if isinstance(step, int):
         rows.append(("Trained for", f"{step:,} steps"))
     if chosen.cost:

@@ -23,8 +23,8 @@ from charrnn.files import replacing
 from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
 from charrnn.runs.recorded_config import found
+from charrnn.runs.summary import overrides, parameters, text_name
 from charrnn.say import BITS_PER_NAT, say
-from charrnn.sweeps.summary import overrides, parameters, text_name
 
 T = TypeVar("T")
 Curve = list[tuple[int, float]]  # (step, loss)
@@ -84,11 +84,13 @@ def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
     if (best := metrics_csv.best(rows)) is None:
         return f"{steps} steps, without validation."
-    loss, both = best["val/loss"], best.get("val/loss_with_counts", math.inf)
-    counted = f" With the counts of its text it is {both:.4f}." if both < loss else ""
+    loss = metrics_csv.loss_as_written(best)
+    counted, network = "", ""
+    if loss < best["val/loss"]:
+        counted, network = " with its counts", f" The network alone has {best['val/loss']:.4f}."
     return (
-        f"Best validation loss <b>{loss:.4f}</b> nats a character "
-        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{counted}"
+        f"Best validation loss <b>{loss:.4f}</b> nats a character{counted} "
+        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{network}"
     )
 
 
@@ -129,7 +131,7 @@ def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
 
 
 def _samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = dict(metrics_csv.curve(rows, "val/loss"))
+    losses = {row["step"]: metrics_csv.loss_as_written(row) for row in rows if "val/loss" in row}
     parts = []
     for step, path in _thinned(_sample_files(folder), SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""

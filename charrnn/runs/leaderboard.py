@@ -17,14 +17,21 @@ from charrnn import metrics_csv
 from charrnn.errors import InputError, RunError, did_you_mean, shown
 from charrnn.files import replacing, short_path
 from charrnn.runs.recorded_config import leaves
+from charrnn.runs.summary import Summary, summaries
 from charrnn.say import duration, say, short_numbers, width_of
-from charrnn.sweeps.summary import Summary, summaries
 
-COLUMNS = ("val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
-_FORMATS = {"val/loss": "{:.4f}", "parameters": "{:,}", "characters_per_second": "{:,}"}
-_HEADINGS = {"seconds": "time", "characters_per_second": "characters/s"}
+COLUMNS = ("loss", "val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
+_FORMATS = {
+    **dict.fromkeys(("loss", "val/loss"), "{:.4f}"),
+    **dict.fromkeys(("parameters", "characters_per_second"), "{:,}"),
+}
+_HEADINGS = {
+    "val/loss": "network alone",
+    "seconds": "time",
+    "characters_per_second": "characters/s",
+}
 # what a narrow terminal does without, the first of them first
-_OPTIONAL = ("characters_per_second", "steps", "parameters", "step", "seconds")
+_OPTIONAL = ("val/loss", "characters_per_second", "steps", "parameters", "step", "seconds")
 # which text it was, which stands over a table; and how often a run was interrupted
 _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
@@ -43,7 +50,7 @@ class Leaderboard:
 
     @property
     def best(self) -> Summary | None:
-        """The run with the lowest validation loss, in whatever order they stand."""
+        """The run whose model has the lowest loss as it writes, in whatever order they stand."""
         validated = [run for run in self.runs if run.loss is not None]
         return min(validated, key=lambda run: run.loss or 0.0, default=None)
 
@@ -59,9 +66,12 @@ class Leaderboard:
 
     def by_text(self) -> list[Leaderboard]:
         """One for each text, split and share of it: losses on others are no rank."""
-        groups: dict[tuple[str, ...], list[Summary]] = {}
+        groups: dict[tuple[Any, ...], list[Summary]] = {}
+        # one that has no model yet counts among those of its config
+        texts = {run.scored_on: run.fingerprint for run in self.runs if run.fingerprint}
         for run in self.runs:
-            groups.setdefault(run.scored_on, []).append(run)
+            text = run.fingerprint or texts.get(run.scored_on)
+            groups.setdefault((*run.scored_on, text), []).append(run)
         return [Leaderboard(self.folder, runs) for runs in groups.values()]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -103,10 +113,13 @@ class Leaderboard:
             name: [_HEADINGS.get(name, name), *(_cell(name, row[name]) for row in rows)]
             for name in ("run", *COLUMNS, *self.options)
         }
+        if all(row["loss"] == row["val/loss"] for row in rows):  # no model has counts
+            del columns["val/loss"]
         widths = {name: max(map(len, cells)) for name, cells in columns.items()}
         for name in (*_OPTIONAL, *reversed(self.options)):
             if width is not None and sum(widths.values()) + 2 * (len(widths) - 1) > width:
-                del columns[name], widths[name]
+                columns.pop(name, None)
+                widths.pop(name, None)
         lines = [
             "  ".join(cell.rjust(widths[name]) for name, cell in zip(columns, line, strict=True))
             for line in zip(*columns.values(), strict=True)
@@ -143,7 +156,7 @@ class Leaderboard:
         return lines
 
 
-def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "val/loss") -> Leaderboard:
+def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
     """Put runs in order, those that lack the value last.
 
     Args:

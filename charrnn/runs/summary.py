@@ -30,6 +30,8 @@ from charrnn.say import say
 # what decides which characters a validation loss is of
 _SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
               "data.encoding", "data.lines")  # fmt: skip
+# with which Lightning validates on a part of the split
+_LIMITS = ("limit_val_batches", "overfit_batches", "fast_dev_run")
 # of a model's weights: PyTorch's second bias is frozen at zero
 _NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 
@@ -39,9 +41,11 @@ class Summary:
     """A run, in numbers.
 
     Attributes:
-        numbers: val/loss, the lowest, in nats per character; step, after which that was; steps,
-            the last that is logged; parameters; seconds in training steps, in all of its
-            processes' lives; characters_per_second in these. None where it is not known.
+        numbers: loss, of the best model as it writes, in nats per character; val/loss, of its
+            network alone; step, after which that was; steps, the last that is logged; parameters;
+            seconds in training steps, in all of its processes' lives; characters_per_second in
+            these. None where it is not known.
+        facts: of its model file.
         options: the overrides that the run was begun with, and the choice of each group.
         config: as the run recorded it.
     """
@@ -50,25 +54,35 @@ class Summary:
     numbers: dict[str, Any]
     options: dict[str, str]
     config: dict[str, Any]
+    facts: dict[str, Any]
 
     @property
     def loss(self) -> float | None:
-        loss: float | None = self.numbers["val/loss"]
+        loss: float | None = self.numbers["loss"]
         return loss
 
     @property
     def text(self) -> str:
-        return text_name(self.config)
+        """What it was trained on, and of a part of its validation split which."""
+        limits = limits_of_validation(self.config).items()
+        return text_name(self.config) + "".join(f", {name}={value}" for name, value in limits)
 
     @property
     def scored_on(self) -> tuple[str, ...]:
         """What it has in common with the runs whose losses compare with its own."""
-        return (self.text, *(str(found(self.config, name)) for name in _SCORED_ON))
+        # so many batches are more text where a batch is larger
+        sizes = ("data.batch_size", "data.seq_length") if limits_of_validation(self.config) else ()
+        return (self.text, *(str(found(self.config, name)) for name in (*_SCORED_ON, *sizes)))
+
+    @property
+    def fingerprint(self) -> Any:
+        """Of its text, which may have changed under the same name; None before there is a model."""
+        return self.facts.get("fingerprint")
 
     @property
     def config_without_seed(self) -> str:
         rest = {name: value for name, value in self.config.items() if name != "seed"}
-        return json.dumps(rest, sort_keys=True, default=str)
+        return json.dumps([rest, self.fingerprint], sort_keys=True, default=str)
 
     def value(self, name: str) -> Any:
         """A number, or an option as it was recorded or typed; None where there is none."""
@@ -110,11 +124,13 @@ def summary(folder: Path) -> Summary:
         InputError: its config cannot be read.
     """
     config, rows = recorded(folder), metrics_csv.read(folder)
+    facts = model_facts(folder)
     best = metrics_csv.best(rows)
     speed = _characters_per_second(rows)
-    characters = _characters_a_step(folder, config)
+    characters = _characters_a_step(facts, config)
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
+        "loss": None if best is None else metrics_csv.loss_as_written(best),
         "val/loss": None if best is None else best["val/loss"],
         "step": None if best is None else int(best["step"]),
         "steps": steps,
@@ -122,7 +138,14 @@ def summary(folder: Path) -> Summary:
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
         "characters_per_second": round(speed) if speed else None,
     }
-    return Summary(folder, numbers, _options(folder), config)
+    return Summary(folder, numbers, _options(folder), config, facts)
+
+
+def limits_of_validation(config: dict[str, Any]) -> dict[str, Any]:
+    """The trainer's options by which losses are of a part of the validation split."""
+    limits = {name: found(config, f"trainer.{name}") for name in _LIMITS}
+    # the float 1.0 is all of it, the number 1 one batch
+    return {n: v for n, v in limits.items() if type(v) in (int, bool, str) and v}
 
 
 def text_name(config: dict[str, Any]) -> str:
@@ -134,6 +157,13 @@ def text_name(config: dict[str, Any]) -> str:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
     return Path(str(data.get("corpus") or data.get("input_h5") or "?")).name
+
+
+def model_facts(folder: Path) -> dict[str, Any]:
+    """What the run's model file says of the training; empty before there is one."""
+    with contextlib.suppress(InputError):
+        return model_file.facts(folder / "model.safetensors")
+    return {}
 
 
 def parameters(folder: Path) -> int | None:
@@ -167,11 +197,8 @@ def _characters_per_second(rows: Sequence[Row]) -> float | None:
     return before / seconds if seconds > 0 else None
 
 
-def _characters_a_step(folder: Path, config: dict[str, Any]) -> int | None:
+def _characters_a_step(facts: dict[str, Any], config: dict[str, Any]) -> int | None:
     """The model file knows how many streams a short text had."""
-    facts: dict[str, Any] = {}
-    with contextlib.suppress(InputError):
-        facts = model_file.facts(folder / "model.safetensors")
     sizes = [
         facts.get("streams", found(config, "data.batch_size")),
         facts.get("window", found(config, "data.seq_length")),

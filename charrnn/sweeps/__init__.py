@@ -1,1 +1,0 @@
-"""Many runs side by side: what each reached, and a search for the best options."""

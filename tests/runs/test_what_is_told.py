@@ -1,0 +1,129 @@
+"""What a person is told of a finished run: one loss everywhere, names that commands take."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import charrnn
+from charrnn.__main__ import main
+from charrnn.models import model_file
+from charrnn.runs.folder import is_run
+from tests.small_runs import SMALL, Train, tensors
+
+
+def test_the_loss_of_a_model_is_one_number(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As it writes: at the end of the training, in the table, the report and the page's About."""
+    run = train("trainer.max_steps=40", "callbacks.samples.length=60", folder="outputs/train/a/b")
+    said = capfd.readouterr().err
+    facts = model_file.facts(run / "model.safetensors")
+    loss = facts["val_loss_with_counts"]
+    assert loss < facts["val_loss"]
+    assert f"best validation loss {loss:.4f} with its counts, after step {facts['step']}\n" in said
+    assert f"of the network {facts['val_loss']:.4f}," in said
+    assert f"of both {loss:.4f}:" in said
+    assert model_file.load(run / "model.safetensors").loss == loss
+
+    assert main(["runs"]) == 0
+    table = capfd.readouterr().out
+    assert re.search(rf"loss +network alone .*\n.*a/b +{loss:.4f} +{facts['val_loss']:.4f}", table)
+    assert main(["runs", "json=true"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert (row["loss"], row["val/loss"]) == (pytest.approx(loss), facts["val_loss"])
+    minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)\n", said)[0])
+    assert 60 * minutes + seconds == round(row["seconds"])
+
+    assert (
+        f"<b>{loss:.4f}</b> nats a character with its counts" in (run / "report.html").read_text()
+    )
+    assert main(["export", f"checkpoint={run}", "output=page.html"]) == 0
+    page = html.unescape((workplace / "page.html").read_text())
+    assert re.search(rf"Validation loss with its counts\W+{loss:.4f} nats", page)
+
+    # and a sample of the training is what the model writes
+    step = facts["step"]
+    sample = (run / "samples" / f"step-{step:07d}.txt").read_text(encoding="utf-8")
+    assert sample == charrnn.load(run).generate(length=60, temperature=0.8, seed=step)
+
+
+def test_commands_take_the_names_that_runs_prints(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train("trainer.max_steps=7", folder="outputs/train/day/a=1,b")
+    assert main(["runs", "json=true"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    name = row["run"]
+    assert name == "train/day/a=1,b"
+    assert main(["sample", f"checkpoint={name}", "length=5"]) == 0
+    train(f"resume={name}", "trainer.max_steps=8", small=False)
+    train("trainer.max_steps=1", f"init_from={name}", folder="next")
+    assert main(["runs", f"remove={name}"]) == 0
+    assert not is_run(workplace / "outputs" / name)
+
+
+def test_a_small_text_is_told_what_helps(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
+    (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
+    train("trainer.max_steps=2", folder="outputs/train/day/small")
+    said = capfd.readouterr().err
+    assert "charrnn train data.input_txt=corpus.txt data.background=FILE\n" in said
+    train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
+    capfd.readouterr()
+    train("trainer.max_steps=2", folder="outputs/train/day/again")
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "so small a text" in line]
+    command = re.search(r"charrnn (train .*init_from=\S+),", line)
+    assert command is not None
+    words = shlex.split(command[1])
+    assert words[-1] == "init_from=outputs/train/day/large"
+    few = [word for word in SMALL if not word.startswith(("model.", "data.input_txt"))]
+    assert main([*words, *few, "trainer.max_steps=1", "model.dropout=0"]) == 0
+    assert "so small a text" not in capfd.readouterr().err
+
+
+def test_losses_of_other_parts_or_texts_are_no_rank(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a text that changed under its name, too; and a part is said wherever its loss is."""
+    parts = ("+trainer.limit_val_batches=2", "trainer.max_steps=2", "print_every=1")
+    one = train(*parts, folder="outputs/a/part")
+    assert "validation: on a part of its text (trainer.limit_val_batches=2)" in (
+        capfd.readouterr().err
+    )
+    assert model_file.facts(one / "model.safetensors")["limit_val_batches"] == 2
+    train(*parts, "data.batch_size=5", folder="outputs/a/larger")
+    train(*parts[1:], folder="outputs/a/whole")
+    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
+    (workplace / "corpus.txt").write_text(text[::-1], encoding="utf-8")
+    train(*parts[1:], folder="outputs/a/changed")
+    capfd.readouterr()
+    assert main(["runs"]) == 0
+    tables = capfd.readouterr().out.split("\n\n")
+    assert sorted(len(re.findall("a/(?:part|larger|whole|changed)", t)) for t in tables) == [1] * 4
+    assert sum("corpus.txt, limit_val_batches=2:" in table for table in tables) == 2
+
+
+@pytest.mark.parametrize("pairs", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path, pairs: int) -> None:
+    for pair in range(pairs):
+        words = ["train", *SMALL, "trainer.max_steps=20", f"hydra.run.dir=run-{pair}"]
+        command = [sys.executable, "-m", "charrnn", *words]
+        both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=240)[1] for process in both]
+        assert sorted(process.returncode for process in both) == [0, 2], said
+        refused = said[[process.returncode for process in both].index(2)]
+        assert re.search(r"is training in it|holds a run already", refused)
+        assert refused.count("\n") == 1
+        run = workplace / f"run-{pair}"
+        assert tensors(run)["step"] == 20
+        assert (run / "model.safetensors").is_file()
