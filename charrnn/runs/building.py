@@ -59,11 +59,6 @@ def require_class(path: str, node: dict[str, Any], base: type) -> None:
         )
 
 
-def is_target(node: dict[str, Any], cls: type) -> bool:
-    """Whether a node names just this class."""
-    return get_object(node["_target_"]) is cls
-
-
 def _parameters(target: Any) -> set[str]:
     """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
     names: set[str] = set()

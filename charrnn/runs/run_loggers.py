@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hydra.utils import get_object
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from charrnn.errors import RunError, one_line
-from charrnn.runs.building import build, is_target
+from charrnn.runs.building import build
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 
@@ -21,7 +22,7 @@ def build_loggers(run: RunSpec, loggers: list[Logger]) -> None:
     """
     for name, node in run.config.logger.items():
         path = f"logger.{name}"
-        if is_target(node, TensorBoardLogger):
+        if get_object(node["_target_"]) is TensorBoardLogger:
             # TensorBoard leaves out what a killed start wrote from here on; it takes the first
             # such mark for that of a new run, so a new run has one, too
             node = {"purge_step": run.step + 1, **node}

@@ -55,17 +55,7 @@ from charrnn.training import AtomicCheckpointIO, LanguageModel, TextDataModule, 
 from charrnn.training.checkpoints import Run
 from charrnn.training.signals import Signals
 
-TUNER = (
-    "changes options of a run that has begun, and no record would say so; sweep over them "
-    "(charrnn train -m optimizer.lr=1e-3,3e-3), or use lightning.pytorch.tuner.Tuner in a script"
-)
-# callbacks of Lightning's with which a run could not go on as it was
-INEXACT: dict[type[L.Callback], str] = {
-    LearningRateFinder: TUNER,
-    BatchSizeFinder: TUNER,
-    StochasticWeightAveraging: "does not resume exactly; callbacks=ema averages the weights "
-    "and does",
-}
+INEXACT = (BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging)
 
 
 def train(run: RunSpec, signals: Signals) -> Result:
@@ -242,15 +232,12 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
     context = Run(run.folder, definite(config.checkpoint_every), signals, entry, run.best_is_lost)
     callbacks: list[L.Callback] = [TrainingLog(config.plain())]
     for name, node in config.callbacks.items():
-        callback = build(f"callbacks.{name}", node, run=context)
-        for kind, reason in INEXACT.items():
-            if isinstance(callback, kind):
-                raise InputError(f"callbacks.{name}: {kind.__name__} {reason}")
-        callbacks.append(callback)
-    if sum(isinstance(callback, ProgressBar) for callback in callbacks) > 1:
-        raise InputError(
-            "callbacks: there are two progress bars; ~callbacks.progress leaves charrnn's own out"
-        )
+        callbacks.append(build(f"callbacks.{name}", node, run=context))
+        if isinstance(callbacks[-1], INEXACT):
+            raise InputError(
+                f"callbacks.{name}: a run with {type(callbacks[-1]).__name__} does not resume "
+                f"exactly; leave it out (callbacks=ema averages the weights, and resumes)"
+            )
     return callbacks
 
 

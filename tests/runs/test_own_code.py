@@ -121,7 +121,10 @@ REFUSED = [
     ),
     (("data._target_=own_code.Data",), "must be charrnn.TextDataModule or derive from it"),
     # what no resume could repeat
-    ((f"+callbacks.x._target_={LIGHTNINGS}.LearningRateFinder",), "callbacks.x: LearningRate"),
+    (
+        (f"+callbacks.x._target_={LIGHTNINGS}.LearningRateFinder",),
+        "callbacks.x: a run with LearningRate",
+    ),
     (
         (f"+callbacks.x={{_target_:{LIGHTNINGS}.StochasticWeightAveraging,swa_lrs:0.01}}",),
         "callbacks.x: StochasticWeightAveraging ",

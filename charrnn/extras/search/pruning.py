@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
-from charrnn.extras.search.search import FILE, PRUNED, StudyFile
+from charrnn.extras.search.search import FILE, NAME, PRUNED, import_optuna, open_study
 from charrnn.say import say
 from charrnn.training.checkpoints import Run
 
@@ -38,11 +38,13 @@ class Pruning(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         folder = self.run.folder.parent
         if trainer.is_global_zero and (folder / FILE).is_file():
-            study = StudyFile(folder, self.pruner)
-            known = study.study.get_trials(deepcopy=False)[self.number]
-            if not known.state.is_finished():
-                self._trial = study.trial(self.number)
-                self._reported = set(known.intermediate_values)
+            study, storage = open_study(folder, self.pruner)
+            trial = study.get_trials(deepcopy=False)[self.number]
+            if not trial.state.is_finished():
+                study_id = storage.get_study_id_from_name(NAME)
+                number = storage.get_trial_id_from_study_id_trial_number(study_id, self.number)
+                self._trial = import_optuna().Trial(study, number)
+                self._reported = set(trial.intermediate_values)
 
     def state_dict(self) -> dict[str, Any]:
         return {"validations": self.validations, "has_stopped": self.has_stopped}

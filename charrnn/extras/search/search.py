@@ -45,31 +45,19 @@ def import_optuna() -> Any:
     return optuna
 
 
-class StudyFile:
-    """The study of a sweep's folder, made where there is none.
+def open_study(
+    folder: Path, pruner: optuna.pruners.BasePruner | None = None
+) -> tuple[optuna.Study, Any]:
+    """The study of a sweep's folder, made where there is none, and Optuna's storage of it.
 
     Args:
         pruner: decides, by the losses of the other trials, whether one ends early.
     """
-
-    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner | None = None) -> None:
-        module = import_optuna()
-        backend = module.storages.journal.JournalFileBackend(str(folder / FILE))
-        self.storage: Any = module.storages.JournalStorage(backend)
-        self.study: optuna.Study = module.create_study(
-            storage=self.storage,
-            study_name=NAME,
-            direction="minimize",
-            load_if_exists=True,
-            pruner=pruner,
-        )
-
-    def trial(self, number: int) -> optuna.Trial:
-        """A trial that was begun."""
-        study_id = self.storage.get_study_id_from_name(NAME)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        trial: optuna.Trial = import_optuna().Trial(self.study, trial_id)
-        return trial
+    module = import_optuna()
+    backend = module.storages.journal.JournalFileBackend(str(folder / FILE))
+    storage = module.storages.JournalStorage(backend)
+    arguments = {"direction": "minimize", "load_if_exists": True, "pruner": pruner}
+    return module.create_study(storage=storage, study_name=NAME, **arguments), storage
 
 
 def search(
@@ -105,7 +93,7 @@ def search(
         raise InputError(f"{folder}: another process works on this study")
     results: list[JobReturn] = []
     with lock:
-        study = StudyFile(folder).study
+        study, _ = open_study(folder)
         while trials := _ask(study, settings, space, folder):
             jobs = [[*fixed, *_overrides(trial, folder)] for trial in trials]
             returned = launcher.launch(jobs, initial_job_idx=trials[0].number)

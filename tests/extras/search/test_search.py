@@ -33,7 +33,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from charrnn.extras.search.search import PRUNED, StudyFile, distribution
+from charrnn.extras.search.search import PRUNED, distribution, open_study
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
 
@@ -51,7 +51,7 @@ def words(*more: str, folder: str = "sweep", trials: int = 4) -> list[str]:
 
 
 def trials(folder: str = "sweep") -> list[FrozenTrial]:
-    return StudyFile(Path(folder)).study.get_trials()
+    return open_study(Path(folder))[0].get_trials()
 
 
 def what(trial: FrozenTrial) -> tuple[Any, ...]:
