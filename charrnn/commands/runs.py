@@ -78,4 +78,4 @@ def _remove(name: str) -> None:
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # of a date that has no other run
     say(f"removed {short_path(folder)}")
-    run_folder.mend_latest()
+    run_folder.relink_latest()

@@ -142,7 +142,7 @@ def how_to_resume(run: RunSpec) -> str:
     """What goes on with a stopped run."""
     if not (run.folder / RECORDED).is_file():
         return "the run's folder is gone"
-    command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.again}"
+    command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.resume_options}"
     if any((run.folder / "checkpoints").glob("*.ckpt")):
         return f"the last good checkpoint stands: {command} goes on from it"
     return f"there is no checkpoint yet: {command} starts it again"

@@ -29,7 +29,7 @@ RECORDED = Path(".hydra") / "config.yaml"
 LATEST = Path("outputs") / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
-_OTHERS = ("wandb", "mlruns", ".submitit")
+_FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")
 
 
 def is_run(folder: Path) -> bool:
@@ -79,7 +79,7 @@ def require_no_links(folder: Path) -> None:
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 what = "a link" if stat.S_ISLNK(mode) else "no regular file"
                 raise InputError(f"{path}: is {what}, and is not written through; remove it")
-        folders[:] = [name for name in folders if name not in _OTHERS]
+        folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
 
 
 def record(run: RunSpec) -> None:
@@ -177,7 +177,7 @@ def link_latest(folder: Path) -> None:
         say(f"{LATEST} does not link to this run ({error.strerror})")
 
 
-def mend_latest() -> None:
+def relink_latest() -> None:
     """Let outputs/latest lead to the run that began last, if the one it leads to was removed."""
     if not LATEST.is_symlink() or LATEST.exists():
         return
@@ -196,7 +196,7 @@ def unmake(folder: Path) -> None:
         folder.rmdir()
 
 
-def empty(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """Remove what a run that was refused after all has left in a folder that it was given empty."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -7,7 +7,7 @@ from charrnn.options.ranges import require
 from charrnn.runs import budget, hardware
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
-from charrnn.runs.world import World, check
+from charrnn.runs.world import World, check_launcher
 from charrnn.training import TextDataModule
 
 
@@ -20,7 +20,7 @@ def check_options(run: RunSpec, world: World) -> None:
     if run.source is None:
         budget.refuse_two_lengths(run.config)
     guess = budget.with_default_sizes(run.config)
-    check(guess, world)
+    check_launcher(guess, world)
     hardware.resolve(guess, world)
 
 

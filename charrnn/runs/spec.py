@@ -23,7 +23,7 @@ class RunSpec:
         given: the options that the command line sets, dotted; a choice of a group counts as the
             group's name.
         overrides, hydra: as `.hydra/` records them.
-        again: what a resume needs besides: " trust=true", or nothing.
+        resume_options: what a resume needs besides: " trust=true", or nothing.
         checkpoint: that it goes on from; None where it starts from its beginning.
         entry: what charrnn wrote into that checkpoint, and `step`, its number of steps.
         files: the HDF5 and JSON of the data, absolute, once they are known.
@@ -36,7 +36,7 @@ class RunSpec:
     given: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
-    again: str = ""
+    resume_options: str = ""
     checkpoint: Path | None = None
     entry: dict[str, Any] | None = None
     step: int = 0

@@ -347,7 +347,7 @@ def _with_resume_hint(run: RunSpec, is_new: bool) -> Iterator[None]:
         yield
     except InputError:
         if is_new and not any(run.folder.glob("checkpoints/*.ckpt")):
-            folders.empty(run.folder)
+            folders.clear(run.folder)
         raise
     except Interrupted as stopped:
         raise Interrupted(f"{stopped}; {how_to_resume(run)}", stopped.signum) from None

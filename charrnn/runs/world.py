@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charrnn.errors import InputError, one_line, shown
-from charrnn.options.training import TrainOptions, definite
+from charrnn.options.training import TrainOptions, count_of, definite
 
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -96,30 +96,26 @@ def _number(name: str, default: int | None = None) -> int:
         ) from None
 
 
-def check(config: TrainOptions, world: World) -> None:
-    """Refuse what several processes cannot do, as far as it can be known from the options.
+def check_launcher(config: TrainOptions, world: World) -> None:
+    """Refuse other numbers of processes than the launcher has started.
 
     Raises:
         InputError: names the option.
     """
     devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
-    count = len(devices) if isinstance(devices, list) else devices
     if world.launcher:
-        if count not in ("auto", world.local_size) or num_nodes != world.nodes:
+        if count_of(devices) not in ("auto", world.local_size) or num_nodes != world.nodes:
             raise InputError(
                 f"trainer.devices={devices} trainer.num_nodes={num_nodes}: "
                 f"{world.launcher} started {world.local_size} process(es) on each of "
                 f"{world.nodes} machine(s); give trainer.devices={world.local_size} "
                 f"trainer.num_nodes={world.nodes}"
             )
-        count = world.local_size
     elif num_nodes > 1:
         raise InputError(
             f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
             f"only; for several machines start it with torchrun or srun"
         )
-    if isinstance(count, int):
-        check_count(config, count * num_nodes)
 
 
 def check_count(config: TrainOptions, count: int) -> None:
@@ -161,7 +157,7 @@ def slurm_job_folder() -> str | None:
 def requeue() -> str | None:
     """Put this SLURM batch job into the queue again; returns a line that says whether it worked.
 
-    Nothing is done, and None returned, outside of a batch job. A job that SLURM itself is
+    Nothing is completed, and None returned, outside of a batch job. A job that SLURM itself is
     ending (because somebody cancelled it, or its time is up) must not come back.
     """
     job = os.environ.get("SLURM_JOB_ID")
@@ -172,10 +168,10 @@ def requeue() -> str | None:
         return None
     if state.get("JobState") != "RUNNING":
         return f"SLURM is ending job {job} already, and is not asked to queue it again"
-    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-    if done.returncode == 0:
+    completed = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    if completed.returncode == 0:
         return f"SLURM job {job} is queued again"
-    return f"SLURM job {job} could not be queued again: {one_line(done.stderr)}"
+    return f"SLURM job {job} could not be queued again: {one_line(completed.stderr)}"
 
 
 @functools.cache
@@ -183,7 +179,7 @@ def _slurm_job(job: str) -> dict[str, str]:
     """What SLURM says of a job; nothing where it cannot be asked."""
     command = ["scontrol", "--oneliner", "show", "job", job]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    return dict(field.split("=", 1) for field in said.stdout.split() if "=" in field)
+    return dict(field.split("=", 1) for field in answer.stdout.split() if "=" in field)

@@ -12,7 +12,7 @@ from charrnn.commands import train
 from charrnn.errors import InputError
 from charrnn.options.training import TrainOptions
 from charrnn.runs import world as worlds
-from charrnn.runs.world import SINGLE_PROCESS, World, check, detect_world
+from charrnn.runs.world import SINGLE_PROCESS, World, check_launcher, detect_world
 from tests.small_runs import train_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
@@ -88,9 +88,9 @@ def test_what_torch_is_told(environment: Any) -> None:
     assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 
-def options(batchnorm: bool = False, **trainer: Any) -> TrainOptions:
+def options(**trainer: Any) -> TrainOptions:
     given = {f"trainer__{name}": value for name, value in trainer.items()}
-    return train_options(model__batchnorm=batchnorm, data__batch_size=12, **given)
+    return train_options(**given)
 
 
 FOUR = World("torchrun", 0, 0, 4, 2)
@@ -105,22 +105,19 @@ FOUR = World("torchrun", 0, 0, 4, 2)
         ({"devices": "auto"}, SINGLE_PROCESS, None),
         ({"devices": 2, "num_nodes": 2}, FOUR, None),
         ({"devices": "auto", "num_nodes": 2}, FOUR, None),
-        ({"batchnorm": True}, SINGLE_PROCESS, None),
-        ({"devices": 5}, SINGLE_PROCESS, "data.batch_size=12: .* 5 processes; make it a multiple"),
         ({"num_nodes": 2}, SINGLE_PROCESS, "trainer.num_nodes=2: .* with torchrun or srun"),
         ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
         ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
-        ({"batchnorm": True, "devices": 2}, SINGLE_PROCESS, "model.batchnorm=true: its statistics"),
     ],
 )
 def test_what_several_processes_can_do(
     trainer: dict[str, Any], place: World, line: str | None
 ) -> None:
     if line is None:
-        check(options(**trainer), place)
+        check_launcher(options(**trainer), place)
         return
     with pytest.raises(InputError, match=line):
-        check(options(**trainer), place)
+        check_launcher(options(**trainer), place)
 
 
 class Slurm:
