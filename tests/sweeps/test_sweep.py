@@ -26,7 +26,7 @@ def test_the_leaderboard_is_what_the_runs_say(
     assert len(board) == 6
     assert {row["optimizer.lr"] for row in board[:4]} == {"0.001", "0.02"}
     assert [row["val/loss"] for row in board[4:]] == ["", ""]
-    losses = [float(row["val/loss"]) for row in board[:4]]
+    losses = [float(row["loss"]) for row in board[:4]]
     assert losses == sorted(losses)
     for row in board[:4]:
         written = (sweep / row["run"] / "metrics.csv").read_text()

@@ -58,15 +58,14 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
     assert told is not None
     assert told[0] in page.text
     rows = metrics(run)
-    losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
+    validated = {int(row["step"]): row for row in rows if row["val/loss"]}
     assert page.curves["train"] == sum(bool(row["train/loss"]) for row in rows)
-    assert page.curves["val"] == len(losses) == 3
-    best = min(losses, key=losses.__getitem__)
-    assert f"{losses[best]:.4f} nats a character" in page.text
+    assert page.curves["val"] == len(validated) == 3
+    best = min(validated, key=lambda step: float(validated[step]["val/loss"]))
+    losses = {step: float(row["val/loss_with_counts"]) for step, row in validated.items()}
+    assert f"{losses[best]:.4f} nats a character with its counts" in page.text
     assert f"after step {best} of 21" in page.text
-    (row,) = [row for row in rows if row["val/loss"] and int(row["step"]) == best]
-    both = float(row["val/loss_with_counts"])
-    assert f"With the counts of its text it is {both:.4f}" in page.text
+    assert f"The network alone has {float(validated[best]['val/loss']):.4f}" in page.text
     for step in losses:
         written = (run / "samples" / f"step-{step:07d}.txt").read_text()
         assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
