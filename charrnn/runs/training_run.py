@@ -235,8 +235,8 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
         callbacks.append(build(f"callbacks.{name}", node, run=context))
         if isinstance(callbacks[-1], INEXACT):
             raise InputError(
-                f"callbacks.{name}: a run with {type(callbacks[-1]).__name__} does not resume "
-                f"exactly; leave it out (callbacks=ema averages the weights, and resumes)"
+                f"callbacks.{name}: {type(callbacks[-1]).__name__} does not resume exactly; leave "
+                f"it out (callbacks=ema averages the weights, and resumes)"
             )
     return callbacks
 

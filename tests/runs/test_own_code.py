@@ -123,7 +123,7 @@ REFUSED = [
     # what no resume could repeat
     (
         (f"+callbacks.x._target_={LIGHTNINGS}.LearningRateFinder",),
-        "callbacks.x: a run with LearningRate",
+        "callbacks.x: LearningRate",
     ),
     (
         (f"+callbacks.x={{_target_:{LIGHTNINGS}.StochasticWeightAveraging,swa_lrs:0.01}}",),
