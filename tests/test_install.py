@@ -49,14 +49,3 @@ def test_what_charrnn_came_from_is_named(
 ) -> None:
     installed(origin)
     assert given_to_pip("fast") == words
-
-
-def test_a_checkout_is_named_as_it_is_typed(
-    installed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkout = tmp_path / "it's mine"
-    checkout.mkdir()
-    installed({"url": checkout.as_uri(), "dir_info": {"editable": True}})
-    assert given_to_pip("serve") == ["-e", "it's mine[serve]"]
-    monkeypatch.chdir(checkout)
-    assert given_to_pip("serve") == ["-e", ".[serve]"]

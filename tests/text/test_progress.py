@@ -8,7 +8,7 @@ import time
 import pytest
 from tqdm import tqdm
 
-from charrnn.say import ProgressDisplay, said_if_it_takes_long, say
+from charrnn.say import ProgressDisplay, say
 
 
 class Terminal(io.StringIO):
@@ -38,13 +38,6 @@ def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch)
     assert text.endswith("\r")
 
 
-@pytest.mark.parametrize(("delay", "quiet"), [(2, False), (0.01, True)])
-def test_a_terminal_stays_empty_where_it_is_over_soon_or_is_to_be_quiet(
-    monkeypatch: pytest.MonkeyPatch, delay: float, quiet: bool
-) -> None:
-    assert not read(monkeypatch, delay, quiet).strip()
-
-
 def test_elsewhere_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Terminal, "isatty", lambda self: False)
     assert read(monkeypatch, 0.01) == ""
@@ -58,11 +51,3 @@ def test_a_line_beside_a_bar_stands_alone(monkeypatch: pytest.MonkeyPatch) -> No
         say("a file's name\x1b[2J")
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in terminal.getvalue().split("\n")]
     assert "a file's name\\x1b[2J" in lines
-
-
-def test_what_takes_long_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    with said_if_it_takes_long("slow", seconds=0):
-        time.sleep(0.2)
-    with said_if_it_takes_long("fast", seconds=60):
-        pass
-    assert capsys.readouterr().err == "slow\n"
