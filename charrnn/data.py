@@ -108,12 +108,12 @@ class SplitIds:
     @classmethod
     def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
         """Ids that come in pieces, kept in memory, without those that are -1."""
-        dtype, kept, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
+        dtype, buffer, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
         for piece in pieces:
             ids = piece[piece >= 0].astype(dtype)
             unknown += len(piece) - len(ids)
-            kept += ids.tobytes()
-        return cls(np.frombuffer(kept, dtype), unknown=unknown)
+            buffer += ids.tobytes()
+        return cls(np.frombuffer(buffer, dtype), unknown=unknown)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -131,9 +131,9 @@ def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
     ids = file_ids.astype(np.int64)
     ids -= FIRST_FILE_ID
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size):
-        wrong = ids[(ids < 0) | (ids >= vocabulary_size)][0] + FIRST_FILE_ID
+        invalid = ids[(ids < 0) | (ids >= vocabulary_size)][0] + FIRST_FILE_ID
         raise InputError(
-            f"{path}: holds the id {wrong}, and its vocabulary has the ids 1 to "
+            f"{path}: holds the id {invalid}, and its vocabulary has the ids 1 to "
             f"{vocabulary_size}; preprocess the text again, or name the JSON that belongs to it"
         )
     return ids
@@ -151,9 +151,9 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         with h5py.File(h5, "r") as file:
             splits = {name: _split(file, name, h5) for name in SPLITS}
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
-        what = reason_of(error)
+        reason = reason_of(error)
         raise InputError(
-            f"{shown(h5)}: not a preprocessed text ({what}); `charrnn preprocess` makes one"
+            f"{shown(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
     if sum(len(ids) for ids in splits.values()) <= CHECKED:
         for ids in splits.values():
@@ -226,8 +226,8 @@ def translated(
     if data.vocabulary == vocabulary:
         return ids
     characters = data.vocabulary.characters
-    theirs = {c: i for i, c in enumerate(vocabulary.characters)}
-    table = np.array([theirs.get(c, -1) for c in characters])
+    id_of = {c: i for i, c in enumerate(vocabulary.characters)}
+    table = np.array([id_of.get(c, -1) for c in characters])
 
     def convert(stored: FileIds) -> Ids:
         own = ids.convert(stored)

@@ -116,10 +116,10 @@ def read_run(path: Path) -> dict[str, Any]:
     """
     content = read(path)
     values = {**content, **content[ENTRY]}
-    lacking = [name for name, kind in _OF_A_RUN.items() if type(values.get(name)) is not kind]
-    if lacking:
+    missing = [name for name, kind in _OF_A_RUN.items() if type(values.get(name)) is not kind]
+    if missing:
         raise InputError(
-            f"{path}: holds a model, but not a run to go on with (its {lacking[0]} is missing or "
+            f"{path}: holds a model, but not a run to go on with (its {missing[0]} is missing or "
             f"of a wrong type); init_from= starts a new run from its weights"
         )
     return content

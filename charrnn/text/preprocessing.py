@@ -117,7 +117,7 @@ def preprocess(
         "each byte as a character"
     )
     text = decoded(files, split.encoding, advice, report)
-    lines, text = sorted_lists.decided(split.lines, text)
+    lines, text = sorted_lists.resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (whole := "".join(text)):
         parts = sorted_lists.shuffled(whole, split_sizes(len(whole), split))
@@ -138,10 +138,10 @@ def preprocess(
         with replacing(h5) as new_h5, replacing(json_path) as new_json:
             vocabulary.write_json(new_json)
             with writing(h5), _Output(new_h5, "w+") as output:
-                with h5py.File(output, "w") as made:
-                    made.attrs["source"] = json.dumps(source)
+                with h5py.File(output, "w") as file:
+                    file.attrs["source"] = json.dumps(source)
                     for name, size in sizes.items():
-                        dataset, done = made.create_dataset(name, (size,), dtype), 0
+                        dataset, done = file.create_dataset(name, (size,), dtype), 0
                         while done < size:
                             ids = np.fromfile(waiting, FILE_ID, min(_BLOCK, size - done))
                             dataset[done : done + len(ids)] = ids.astype(dtype)
@@ -187,10 +187,10 @@ class _Output(io.FileIO):
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
+        remaining = memoryview(data).cast("B")
         try:
-            while rest and self.error is None:
-                rest = rest[super().write(rest) :]
+            while remaining and self.error is None:
+                remaining = remaining[super().write(remaining) :]
         except OSError as error:
             self.error = error
         return len(data)
@@ -284,27 +284,27 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
         )
     source = origin(find_files(input_txt), data)
     places = _places(input_txt, source)
-    for place in places:
-        if _is_made_from(source, *place):
-            return place
+    for pair in places:
+        if _is_made_from(source, *pair):
+            return pair
     in_cache = places[-1]
-    for place in places if beside else [in_cache]:
-        h5, json_path = place
+    for pair in places if beside else [in_cache]:
+        h5, json_path = pair
         try:
             with locked(h5.with_name(f".{h5.name}.lock")):
                 # meanwhile another job may have made it
-                if _is_made_from(source, *place):
-                    return place
-                if place == in_cache or not any(map(os.path.lexists, place)):
+                if _is_made_from(source, *pair):
+                    return pair
+                if pair == in_cache or not any(map(os.path.lexists, pair)):
                     with ProgressDisplay(STAGE) as report:
-                        made = preprocess(input_txt, h5, json_path, data, report)
+                        result = preprocess(input_txt, h5, json_path, data, report)
                     # afterwards, so that a text that is refused has its line alone
                     say(f"{h5}: preprocessed from {shown(input_txt)}")
-                    if made.is_list:
+                    if result.is_list:
                         say(LIST_REMARK.format(prefix=data.PREFIX))
-                    return place
+                    return pair
         except RunError:  # a folder that cannot be written; the cache is the last resort
-            if place == in_cache:
+            if pair == in_cache:
                 raise
     raise AssertionError("the cache is the last place, and returns or raises")
 

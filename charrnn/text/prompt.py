@@ -65,7 +65,7 @@ def source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[in
     """
     table = _replacement_table(text, vocabulary, unknown)
     ids = {c: len(vocabulary.look_up(table.get(ord(c), c))) for c in set(text)}
-    return [place for place, c in enumerate(text) for _ in range(ids[c])]
+    return [position for position, c in enumerate(text) for _ in range(ids[c])]
 
 
 def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
@@ -108,9 +108,9 @@ def primer_passage(text: str) -> str:
     """
     half = PRIMER_CHARACTERS // 2
     for end in ("\n\n", "\n"):
-        place = text.rfind(end)
-        if place >= min(half, len(text) // 2):
-            text = text[: place + len(end)]
+        position = text.rfind(end)
+        if position >= min(half, len(text) // 2):
+            text = text[: position + len(end)]
             break
     text = text[-PRIMER_CHARACTERS:]
     begin = text.find("\n", 0, min(half, len(text) // 2)) + 1

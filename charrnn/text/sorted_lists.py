@@ -20,7 +20,7 @@ HEAD = 1 << 16
 PAIRS, IN_ORDER, SHORT = 40, 0.9, 60
 
 
-def decided(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
+def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
     """``keep`` or ``shuffle``, where a text decides if it is ``auto``; and its pieces."""
     pieces = iter(pieces)
     if lines != "auto":
@@ -63,15 +63,15 @@ def shuffled(text: str, sizes: dict[str, int]) -> dict[str, str]:
         text += "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     lines = text.split("\n")[:-1]
     copies = Counter(lines)
-    room = {name: size for name, size in sizes.items() if name != "train"}
+    capacity = {name: size for name, size in sizes.items() if name != "train"}
     split_of: dict[str, str] = {}
     splits: dict[str, list[str]] = {name: [] for name in sizes}
     for index in np.random.default_rng(0).permutation(len(lines)):
         line = lines[index]
         if line not in split_of:
             size = copies[line] * (len(line) + 1)
-            split_of[line] = next((name for name in room if size <= room[name]), "train")
+            split_of[line] = next((name for name in capacity if size <= capacity[name]), "train")
             if split_of[line] != "train":
-                room[split_of[line]] -= size
+                capacity[split_of[line]] -= size
         splits[split_of[line]].append(line)
     return {name: "".join(f"{line}\n" for line in found) for name, found in splits.items()}

@@ -65,10 +65,10 @@ class Muon(torch.optim.Optimizer):
         pairs = list(named_parameters)
         names = {n for n, p in pairs if n.startswith("recurrent.") and p.ndim == 2}
         matrices = [p for name, p in pairs if name in names]
-        rest = [p for name, p in pairs if name not in names]
+        others = [p for name, p in pairs if name not in names]
         groups = [
             {"params": matrices, "momentum": momentum, "iterations": iterations},
-            {"params": rest, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
+            {"params": others, "betas": tuple(betas), "eps": eps, "weight_decay": 0.0},
         ]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self.threads = threads
@@ -83,30 +83,30 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        matrices, rest = self.param_groups
+        matrices, others = self.param_groups
         taken = [p for p in matrices["params"] if p.grad is not None]
         for p in taken:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         largest_first = sorted(taken, key=Tensor.numel, reverse=True)
-        waiting: SimpleQueue[Iterator[Tensor]] = SimpleQueue()
+        pending: SimpleQueue[Iterator[Tensor]] = SimpleQueue()
         for p in largest_first:
-            waiting.put(self._orthogonal_step(p, matrices))
+            pending.put(self._orthogonal_step(p, matrices))
 
         def work() -> None:
             """Take turns with the matrices: three that are alike leave no thread idle."""
             with torch.no_grad(), contextlib.suppress(Empty):  # grad mode is per thread
                 while True:
-                    stages = waiting.get_nowait()
+                    stages = pending.get_nowait()
                     if next(stages, None) is not None:
-                        waiting.put(stages)
+                        pending.put(stages)
 
-        begun = [self._pool.submit(work) for _ in range(self.threads - 1)]
-        for p in rest["params"]:
+        futures = [self._pool.submit(work) for _ in range(self.threads - 1)]
+        for p in others["params"]:
             if p.grad is not None:
-                self._adam_step(p, p.grad, rest)
+                self._adam_step(p, p.grad, others)
         work()
-        for other in begun:
+        for other in futures:
             other.result()
         return loss
 
@@ -142,9 +142,9 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
     side alone, and with X once in the end. The products are bf16 where that is faster.
     """
     wide = matrix.shape[0] <= matrix.shape[1]
-    found = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
-    found = found / (found.norm() + 1e-7)
-    gram = found @ found.mT if wide else found.mT @ found
+    update = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
+    update = update / (update.norm() + 1e-7)
+    gram = update @ update.mT if wide else update.mT @ update
     yield gram
     factors = None
     for done in range(iterations):
@@ -152,8 +152,8 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
         # a factor without its a I, which bf16 would round
         factor = gram.addmm(gram, gram, beta=b, alpha=c)
         if done + 1 < iterations:
-            once = gram.addmm(factor, gram, beta=a)
-            gram = once.addmm(once, factor, beta=a)
+            inner = gram.addmm(factor, gram, beta=a)
+            gram = inner.addmm(inner, factor, beta=a)
         if factors is None:
             factors = factor
             factors.diagonal().add_(a)
@@ -161,5 +161,5 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
             factors = factors.addmm(factor, factors, beta=a)
         yield factors
     if factors is not None:
-        found = factors @ found if wide else found @ factors
-    yield found.to(matrix.dtype)
+        update = factors @ update if wide else update @ factors
+    yield update.to(matrix.dtype)

@@ -64,8 +64,8 @@ def cosine(
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        swing = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
-        return final_factor + (1 - final_factor) * swing
+        cosine_factor = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
+        return final_factor + (1 - final_factor) * cosine_factor
 
     return _after_warmup(optimizer, warmup_steps, factor)
 
@@ -94,8 +94,8 @@ def constant(optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE]
 def _after_warmup(
     optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
 ) -> OfStep:
-    def risen(step: int) -> float:
-        rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-        return rise * factor(step)
+    def warmed_up(step: int) -> float:
+        warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+        return warmup * factor(step)
 
-    return OfStep(optimizer, risen)
+    return OfStep(optimizer, warmed_up)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import split_sizes
-from charrnn.text.sorted_lists import HEAD, decided, shuffled
+from charrnn.text.sorted_lists import HEAD, resolve_lines, shuffled
 from charrnn.text.vocabulary import Vocabulary
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]
@@ -42,14 +42,14 @@ LIST = "".join(f"{name}\n" for name in NAMES)
 def test_sorted_lists_are_told_from_texts(text: str, listed: bool) -> None:
     pieces = [text[i : i + 100] for i in range(0, len(text), 100)]
     for lines, expected in (("auto", "shuffle" if listed else "keep"), ("keep", "keep")):
-        found, again = decided(lines, pieces)
+        found, again = resolve_lines(lines, pieces)
         assert found == expected
         assert list(again) == pieces
 
 
 def test_a_large_text_is_not_read_to_its_end() -> None:
     pieces = iter(["abc\n" * 1000] * 1000)
-    _, again = decided("auto", pieces)
+    _, again = resolve_lines("auto", pieces)
     assert 900 < len(list(pieces)) < 1000
     del again
 

@@ -50,15 +50,15 @@ def correlations(
     if not features:
         return np.zeros((sum(p.shape[1] for p in parts), 0)), np.zeros(0)
     columns = _standardized(np.stack(list(features.values()), 1))
-    found = []
+    blocks = []
     chance = np.zeros(columns.shape[1])
     for part in parts:
         units = _standardized(part).T
-        found.append(units @ columns / length)
+        blocks.append(units @ columns / length)
         for shift in _shifts(length):
             moved = units @ np.roll(columns, shift, 0) / length
             chance = np.maximum(chance, np.abs(moved).max(0))
-    return np.concatenate(found).astype(np.float64), chance
+    return np.concatenate(blocks).astype(np.float64), chance
 
 
 def _varies(values: Values) -> bool:

@@ -48,10 +48,10 @@ def _within(pattern: str) -> Function:
     compiled = re.compile(pattern, re.MULTILINE)
 
     def values(text: str) -> Values:
-        found = np.zeros(len(text), np.float32)
+        values = np.zeros(len(text), np.float32)
         for match in compiled.finditer(text):
-            found[match.start(1) : match.end(1)] = 1
-        return found
+            values[match.start(1) : match.end(1)] = 1
+        return values
 
     return values
 
@@ -74,12 +74,12 @@ _leading_blanks = _within(r"^([ \t]+)")
 
 
 def _brackets(text: str) -> Values:
-    found, depth = np.zeros(len(text), np.float32), 0
+    values, depth = np.zeros(len(text), np.float32), 0
     for place, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
         depth = 0 if depth < 0 or text[max(place - 1, 0) : place + 1] == "\n\n" else depth
-        found[place] = depth
-    return found
+        values[place] = depth
+    return values
 
 
 def _indentation(text: str) -> npt.NDArray[np.int64]:

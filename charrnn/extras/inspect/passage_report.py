@@ -44,9 +44,9 @@ def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[
     """
     trace = activations.trace(model, ids)
     text = model.vocabulary.decode(ids)
-    parts, shown = parts_of(model, trace)
-    found = correlation.features_of(text)
-    r, chance = correlation.correlations(shown, found)
+    parts, vectors = parts_of(model, trace)
+    features = correlation.features_of(text)
+    r, chance = correlation.correlations(vectors, features)
     return {
         "passage": {
             "text": readable(text),
@@ -62,9 +62,9 @@ def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[
                 "largest": float(np.abs(values).max()),
                 "track": _track(values),
             }
-            for (name, values), level in zip(found.items(), chance, strict=True)
+            for (name, values), level in zip(features.items(), chance, strict=True)
         ],
-        "absent": [name for name in FEATURES if name not in found],
+        "absent": [name for name in FEATURES if name not in features],
         "correlations": _base64(np.rint(r * 32767).astype("<i2")),
         "gates": _gates(model, ids, trace),
         "distance": _distance(model, ids, counts),
@@ -76,14 +76,14 @@ def parts_of(
     model: TrainedModel, trace: activations.Trace
 ) -> tuple[list[dict[str, Any]], list[Array]]:
     """The vectors of the state: what they are called, and what is shown of them (T, H)."""
-    parts, shown = [], []
+    parts, vectors = [], []
     for layer, vectors in enumerate(trace.carried):
         for letter, vector in zip(model.architecture.cell.carried, vectors, strict=True):
             values = np.tanh(vector) if letter == "c" else vector
-            shown.append(values)
+            vectors.append(values)
             scale = max(1.0, float(np.abs(values).max()))
             parts.append({"layer": layer, "letter": letter, "scale": scale})
-    return parts, shown
+    return parts, vectors
 
 
 def _track(values: Values) -> str:
@@ -96,8 +96,8 @@ def _gates(model: TrainedModel, ids: Ids, trace: activations.Trace) -> list[dict
     """How often each unit's gates are shut and open (H, 2), as in Karpathy et al. (2015)."""
 
     def shares(values: Array) -> list[list[float]]:
-        found = np.stack([(values < SHUT).mean(0), (values > OPEN).mean(0)], 1)
-        return [[round(float(share), 3) for share in unit] for unit in found]
+        shares = np.stack([(values < SHUT).mean(0), (values > OPEN).mean(0)], 1)
+        return [[round(float(share), 3) for share in unit] for unit in shares]
 
     hidden = [vectors[:_MOST_GATES] for vectors in trace.hidden]
     layers = activations.gates(model, ids[:_MOST_GATES], hidden)
@@ -113,11 +113,11 @@ def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str,
             (first, last, round(loss, 4)) for first, last, loss in activations.by_distance(losses)
         ]
 
-    found: dict[str, Any] = {"windows": len(places), "network": curve(model)}
+    losses: dict[str, Any] = {"windows": len(places), "network": curve(model)}
     if counts is not None:
-        alone = replace(model, counts=counts.only)
-        found |= {"context": counts.table.context, "counts": curve(alone)}
-    return found
+        counts_only = replace(model, counts=counts.only)
+        losses |= {"context": counts.table.context, "counts": curve(counts_only)}
+    return losses
 
 
 def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> d
     Args:
         network: (T - 1,), the losses of the network alone.
     """
-    both, alone = (
+    both, network = (
         activations.mean_losses(replace(model, counts=each), ids[None])
         for each in (counts, counts.only)
     )
@@ -135,7 +135,7 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> d
     return {
         "weights": np.round(counts.weights, 3).tolist(),
         "network": float(network.mean(dtype=np.float64)),
-        "alone": float(alone.mean()),
+        "alone": float(network.mean()),
         "both": float(both.mean()),
         "steps": _STEPS_A_BIT,
         "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
