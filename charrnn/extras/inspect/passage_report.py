@@ -76,14 +76,14 @@ def parts_of(
     model: TrainedModel, trace: activations.Trace
 ) -> tuple[list[dict[str, Any]], list[Array]]:
     """The vectors of the state: what they are called, and what is shown of them (T, H)."""
-    parts, vectors = [], []
+    parts, traced = [], []
     for layer, vectors in enumerate(trace.carried):
         for letter, vector in zip(model.architecture.cell.carried, vectors, strict=True):
             values = np.tanh(vector) if letter == "c" else vector
-            vectors.append(values)
+            traced.append(values)
             scale = max(1.0, float(np.abs(values).max()))
             parts.append({"layer": layer, "letter": letter, "scale": scale})
-    return parts, vectors
+    return parts, traced
 
 
 def _track(values: Values) -> str:
