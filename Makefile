@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
+.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -15,17 +15,29 @@ endef
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-setup: $(BIN)/.ready  ## make .venv with everything in it (nothing to do when nothing changed)
+# pip's words go into a log, which is shown where it fails
+define pip_install
+@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(EXTRAS)]' \
+  >.venv/pip.log 2>&1 || { cat .venv/pip.log; echo "setup: pip failed; it says why above"; exit 1; }
+endef
 
+setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
+
+$(BIN)/.ready: EXTRAS = serve,novelty
 $(BIN)/.ready: pyproject.toml
-	@echo "setup: makes .venv and installs torch, Lightning and the rest there (1 to 2 GB), for"
-	@echo "  this folder only; one to five minutes, and a second the next time"
-	@echo "setup: 1 of 3, $$($(PYTHON) --version) makes the environment"
+	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"
+	@echo "  Lightning and the rest there: 1.2 GB, and more where torch brings CUDA; some minutes, once"
 	@$(PYTHON) -m venv .venv
-	@echo "setup: 2 of 3, pip downloads and installs; most of the time goes here"
-	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
-	@echo "setup: 3 of 3, charrnn starts for the first time"
+	$(pip_install)
 	@$(BIN)/charrnn --version
+	@touch $@
+
+setup-dev: $(BIN)/.ready-dev  ## the same with the tools of a developer and all extras
+
+$(BIN)/.ready-dev: EXTRAS = dev
+$(BIN)/.ready-dev: $(BIN)/.ready
+	@echo "setup: pip adds what the tests and all extras need: 0.6 GB"
+	$(pip_install)
 	@touch $@
 
 train: setup  ## fetch the default corpus, train the default recipe, print a sample; ARGS="model=gru ..." overrides
@@ -34,37 +46,37 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
-dist: setup  ## the wheel and the sdist of a release, checked, in dist/
+dist: setup-dev  ## the wheel and the sdist of a release, checked, in dist/
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
 
-test: setup  ## the fast tests
+test: setup-dev  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-test-slow: setup  ## the tests that take minutes
+test-slow: setup-dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -n 2 -m 'slow and not browser' $(ARGS)
 
-test-browser: setup  ## the pages in a real Chromium, which is installed where apt can
+test-browser: setup-dev  ## the pages in a real Chromium, which is installed where apt can
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
-test-slurm: setup  ## jobs on a SLURM of one machine, which is installed where apt can
+test-slurm: setup-dev  ## jobs on a SLURM of one machine, which is installed where apt can
 	@command -v slurmctld >/dev/null || { apt-get update && apt-get install --yes slurmctld slurmd slurm-client; } || true
 	$(BIN)/python -m pytest -q -m slurm $(ARGS)
 
 test-oldest:  ## the fast tests with the oldest versions that pyproject.toml admits, in .venv-oldest
 	$(PYTHON) tests/oldest.py $(ARGS)
 
-faults: setup  ## training killed again and again in every phase, and what was lost; some minutes
+faults: setup-dev  ## training killed again and again in every phase, and what was lost; some minutes
 	$(BIN)/python -m tests.faults $(ARGS)
 
-mutants: setup  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
+mutants: setup-dev  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: setup  ## ruff and mypy
+lint: setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -74,17 +86,17 @@ tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
 	$(BIN)/tensorboard --samples_per_plugin=images=100,text=100 $(ARGS) \
 	  --logdir_spec=$$(find outputs -mindepth 1 -maxdepth 1 -type d | sort | paste -sd, -)
 
-docs: setup  ## run the commands that the pages show, and write what they print there
+docs: setup-dev  ## run the commands that the pages show, and write what they print there
 	PYTHONPATH=. $(BIN)/python docs/outputs.py $(ARGS)
 
-site: setup  ## the pages of docs/ and the API as a site, in build/site
+site: setup-dev  ## the pages of docs/ and the API as a site, in build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: setup  ## charrnn beside its peers, in one run
+bench: setup-dev  ## charrnn beside its peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-results: setup  ## train the recipes that have no result yet, and write docs/results.md; hours
+results: setup-dev  ## train the recipes that have no result yet, and write docs/results.md; hours
 	$(BIN)/python -m benchmarks.recipes $(ARGS)
 
 clean:  ## remove the environment and caches; runs in outputs/ stay

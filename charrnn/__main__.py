@@ -17,9 +17,8 @@ from typing import Any
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOPPING, InputError, did_you_mean, terminate
-from charrnn.plugins import Command
-from charrnn.say import ignoring_write_errors
+from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.say import ignoring_write_errors, width_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,9 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopping_raises():
             _open_standard_streams()
             words = list(sys.argv[1:] if arguments is None else arguments)
-            if command := _command(words):
+            if (text := _printed(words)) is not None:
+                print(text)
+                code = 0
+            else:
+                command = plugins.command(words[0])
                 label = f"charrnn {command.name}"
-            code = _answer(words, command)
+                from charrnn.cli import front
+
+                code = front.main(command, words[1:], _sweep)
     except BaseException as error:
         code = exit_codes.end(label, error)
     return exit_codes.flush(label, code)
@@ -58,43 +63,23 @@ def _open_standard_streams() -> None:
     sys.stderr = ignoring_write_errors(sys.stderr)
 
 
-def _command(words: list[str]) -> Command | None:
-    """The command that the first word names, if it does."""
-    if not words or words[0].startswith("-"):
-        return None
-    return plugins.command(words[0])
-
-
-def _answer(words: list[str], command: Command | None) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        from charrnn.cli import help
-
-        print(help.overview())
-        return 0
+def _printed(words: list[str]) -> str | None:
+    """What is printed where no command runs: help, or the version."""
+    first, *rest = words or ["--help"]
     if "--version" in words[:2]:
         from charrnn import __version__
 
-        print(f"charrnn {__version__}")
-        return 0
-    word, *rest = words
-    if command is None:
-        raise InputError(_no_such_command(word))
-    if "-h" in rest or "--help" in rest:
+        return f"charrnn {__version__}"
+    is_help = {"-h", "--help", "--help=all"} & {*rest}
+    if first in ("-h", "--help") or is_help:
         from charrnn.cli import help
 
-        print(help.of(command.name))
-        return 0
-    from charrnn.cli import front
-
-    return front.main(command, rest, _sweep)
-
-
-def _no_such_command(word: str) -> str:
-    if word.startswith("-") or "=" in word:
-        return f"{word}: the command comes first: charrnn COMMAND {word}"
-    names = plugins.names()
-    hint = did_you_mean(word, names, f"; there are {', '.join(names)}")
-    return f"{word}: no such command{hint}"
+        if not is_help:
+            return help.overview()
+        return help.of(plugins.command(first).name, "--help=all" in rest, width_of(sys.stdout))
+    if first.startswith("-") or "=" in first:
+        raise InputError(f"{first}: the command comes first: charrnn COMMAND {first}")
+    return None
 
 
 @contextlib.contextmanager

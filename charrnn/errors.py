@@ -12,7 +12,6 @@ import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -101,36 +100,24 @@ def needing(what: str, extra: str) -> Iterator[None]:
 
 
 def install(extra: str) -> str:
-    """The command that adds an extra to the charrnn that runs, for this Python.
+    """The command that adds what an extra needs to the Python that runs.
 
-    It names what charrnn was installed from, as pip has recorded it (PEP 610), never the
-    distribution alone: an index may have another one of that name.
+    It names the packages, never charrnn's own distribution: an index may have another of that name.
     """
-    import json
     import shlex
     from importlib import metadata
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
 
     from charrnn import DISTRIBUTION
 
     try:
-        installed = metadata.distribution(DISTRIBUTION)
-        origin = json.loads(installed.read_text("direct_url.json") or "{}")
+        needed = [line.partition(";") for line in metadata.requires(DISTRIBUTION) or ()]
     except metadata.PackageNotFoundError:  # run from a checkout
-        origin = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
-    what = f"{DISTRIBUTION}[{extra}]"
-    if origin.get("dir_info", {}).get("editable"):
-        path = os.path.relpath(url2pathname(urlsplit(origin["url"]).path))
-        pip = ["-e", f"{path}[{extra}]"]
-    elif vcs := origin.get("vcs_info"):
-        pip = [f"{what} @ {vcs['vcs']}+{origin['url']}@{vcs['commit_id']}"]
-    else:
-        pip = [f"{what} @ {origin['url']}" if origin else f"{what}=={installed.version}"]
-    python = sys.executable
-    if Path(python).is_relative_to(Path.cwd()):
-        python = os.path.relpath(python)
-    return shlex.join([python, "-m", "pip", "install", *pip])
+        needed = []
+    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
+    names = [name.strip() for name, _, when in needed if marker.search(when)]
+    below = os.path.relpath(sys.executable)
+    python = sys.executable if below.startswith("..") else below
+    return shlex.join([python, "-m", "pip", "install", *(names or [f".[{extra}]"])])
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -155,11 +142,6 @@ def shown(value: object, limit: int = 300) -> str:
     if len(text) <= limit:
         return text
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
-
-
-def with_short_words(line: str) -> str:
-    """A line for a person, in which a word that is very long is cut as `shown` cuts it."""
-    return re.sub(r"\S{1001,}", lambda word: shown(word[0]), line)
 
 
 def one_line(what: object, limit: int = 200, kind: bool = False) -> str:

@@ -4,10 +4,10 @@ A command is a module that has ``OPTIONS``, the dataclass of its options, and ``
 `charrnn/commands/NAME.py`, or another distribution's, which an entry point of the group
 ``charrnn.commands`` names. It may also have
 
+FIRST_WORD                            the option that a first word without ``=`` is
 prepare_overrides(words, multirun)    changes what was typed
 main_config(words)                    names what they are composed over, and returns them
-check_in_sweep(options), tell_job(folder, jobs, seconds)
-                                      of a sweep's jobs: before the first begins, as each does
+check_in_sweep(options)               of each job of a sweep, before the first begins
 follow()                              an exit code, in a process that reads no command line
 MAKES_FOLDER                          that Hydra's folder is one that stays, the run's
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 # beside the modules in an installed wheel, beside the package in a checkout
@@ -76,19 +76,20 @@ def parts(name: str) -> list[ModuleType]:
 @cache
 def commands() -> dict[str, Command]:
     """Every command of this distribution, by its name."""
-    found = {name: Command(name, f"charrnn.commands.{name}") for name in _CORE}
+    result = {name: Command(name, f"charrnn.commands.{name}") for name in _CORE}
     for extra, folder in sorted(extras().items()):
         for path in folder.glob("*_command.py"):
             name = path.stem.removesuffix("_command")
-            found[name] = Command(name, f"charrnn.extras.{extra}.{path.stem}", folder)
-    return found
+            result[name] = Command(name, f"charrnn.extras.{extra}.{path.stem}", folder)
+    return result
 
 
 @cache
-def command(name: str) -> Command | None:
-    """A command, another distribution's too; None if there is none.
+def command(name: str) -> Command:
+    """A command, another distribution's too.
 
     Raises:
+        InputError: there is none of this name.
         RunError: another distribution's cannot be imported.
     """
     if name in commands():
@@ -96,28 +97,23 @@ def command(name: str) -> Command | None:
     # which takes longer to import than `charrnn --help` takes
     from importlib.metadata import entry_points
 
-    for point in entry_points(group=_GROUP, name=name):
-        try:
-            module = point.load()
-        except Exception as error:
-            raise RunError(f"{name}: {point.value} cannot be imported ({error})") from error
-        if not (hasattr(module, "OPTIONS") and hasattr(module, "run")):
-            raise RunError(f"{name}: {point.value} is no module with OPTIONS and run")
-        return Command(name, module.__name__, Path(module.__file__).parent)
-    return None
-
-
-def names() -> list[str]:
-    """The names of all commands, those of other distributions too."""
-    from importlib.metadata import entry_points
-
-    return [*commands(), *sorted({point.name for point in entry_points(group=_GROUP)})]
+    points = {point.name: point for point in entry_points(group=_GROUP)}
+    if name not in points:
+        names = [*commands(), *sorted(points)]
+        hint = did_you_mean(name, names, f"; there are {', '.join(names)}")
+        raise InputError(f"{name}: no such command{hint}")
+    try:
+        module = points[name].load()
+        module.OPTIONS, module.run  # noqa: B018  (a module that lacks one is none)
+    except Exception as error:
+        raise RunError(f"{name}: {points[name].value} cannot be used ({error})") from error
+    return Command(name, module.__name__, Path(module.__file__).parent)
 
 
 @cache
 def options_of(name: str) -> type:
     """The dataclass of a command's options, with those that extras add."""
-    own: type = _found(name).get("OPTIONS")
+    own: type = command(name).get("OPTIONS")
     added = tuple(part.OPTIONS for part in parts(name))
     return dataclass(frozen=True, kw_only=True)(type(own.__name__, added, {})) if added else own
 
@@ -125,16 +121,10 @@ def options_of(name: str) -> type:
 def conf_folders(name: str) -> list[Path]:
     """The folders of a command's YAML files: conf/, those of the extras, and its own."""
     groups = [folder / "conf" for folder in extras().values() if name == "train"]
-    return list(dict.fromkeys([CONF, *filter(Path.is_dir, groups), _found(name).conf]))
+    return list(dict.fromkeys([CONF, *filter(Path.is_dir, groups), command(name).conf]))
 
 
 def added_options(name: str) -> list[Path]:
     """The YAML files of the options that extras add to a command."""
     files = [folder / f"{name}.yaml" for folder in extras().values()]
-    return [path for path in files if path.is_file() and path.parent != _found(name).conf]
-
-
-def _found(name: str) -> Command:
-    found = command(name)
-    assert found is not None, name
-    return found
+    return [path for path in files if path.is_file() and path.parent != command(name).conf]

@@ -208,13 +208,13 @@ NO_OPTIONS = {
 def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
     if {*OF_EXTRAS.values()} - {*plugins.extras()}:
         pytest.skip("an extra is deleted, and the pages name its options")
-    folders = [folder for name in plugins.names() for folder in plugins.conf_folders(name)]
+    folders = [folder for name in plugins.commands() for folder in plugins.conf_folders(name)]
     options = {
         path.parent.relative_to(folder).as_posix()
         for folder in folders
         for path in folder.glob("*/**/*.yaml")
     }
-    for command in plugins.names():
+    for command in plugins.commands():
         assert main([command, "--cfg", "job"]) == 0
         options |= {*dotted(yaml.safe_load(capfd.readouterr().out))}
     for page in (*map(REPOSITORY.joinpath, PAGES), *(REPOSITORY / "docs").glob("*.md")):

@@ -49,6 +49,8 @@ def charrnn_command(*words: str, **options: object) -> subprocess.CompletedProce
         (["sample", "-h"], "charrnn sample [OPTION=VALUE ...]"),
         (["sample", "--version"], f"charrnn {charrnn.__version__}\n"),
         (["--version"], f"charrnn {charrnn.__version__}\n"),
+        (["train", "--help"], "--help=all explains all"),
+        (["train", "--help=all"], "Options and their defaults:"),
     ],
 )
 def test_help_and_version_stand_anywhere(

@@ -61,9 +61,7 @@ class Page:
 
 def page(command: str) -> Page:
     """Read what `command` takes."""
-    found = plugins.command(command)
-    assert found is not None, command
-    header, defaults, options = _read(found.conf / f"{command}.yaml")
+    header, defaults, options = _read(plugins.command(command).conf / f"{command}.yaml")
     for path in plugins.added_options(command):
         more, _, added = _read(path)
         header, options = [*header, *more[1:]], {**options, **added}

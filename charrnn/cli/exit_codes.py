@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
+import re
 import sys
+import traceback
 
-from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError, with_short_words
+from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError, shown
 from charrnn.say import printable, say
 
 
@@ -19,29 +20,40 @@ def end(label: str, error: BaseException) -> int:
     Args:
         label: what the line starts with: the program, the command, a sweep's job.
     """
-    if isinstance(error, (InputError, RunError, Interrupted)):
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            _print_traceback(error)
-        elif isinstance(error, OwnCodeError):
-            print(error.lines, end="", file=sys.stderr)
-        return _line(label, str(error), error.exit_code)
-    if isinstance(error, KeyboardInterrupt):
-        return _line(label, "interrupted", 128 + signal.SIGINT)
     if isinstance(error, BrokenPipeError):
         return _reader_left()
-    if isinstance(error, OSError) and error.strerror:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-        return _line(label, f"{name}: {error.strerror}" if name else error.strerror, 1)
-    if _lacks_memory(error):
-        return _line(label, "there is too little memory", 1)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    known = _known(error)
+    if known is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(type(error), error, error.__traceback__)
+    elif isinstance(known, OwnCodeError):
+        print(known.lines, end="", file=sys.stderr)
+    if known is None:
+        fault = "this is a fault in charrnn; please report it with the lines above"
+        return _line(label, fault, 1)
+    return _line(label, str(known), known.exit_code)
+
+
+def message(error: BaseException) -> str:
+    """Why it ended, in a line."""
+    return printable(str(_known(error) or f"{type(error).__name__}: {error}"))
+
+
+def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
+    """An error with its line and its exit code; None for a fault in charrnn."""
+    if isinstance(error, (InputError, RunError, Interrupted)):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    if isinstance(error, OSError) and error.strerror:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        return RunError(f"{name}: {error.strerror}" if name else error.strerror)
+    if _lacks_memory(error):
+        return RunError("there is too little memory")
     from charrnn import own_code
 
-    if own := own_code.blamed(error):
-        return end(label, own)
-    _print_traceback(error)
-    return _line(label, "this is a fault in charrnn; please report it with the lines above", 1)
+    return own_code.blamed(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:
@@ -51,23 +63,6 @@ def _lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, (ImportError, RuntimeError)) and any(r in said for r in reasons)
     )
-
-
-def message(error: BaseException) -> str:
-    """Why it ended, in a line."""
-    if isinstance(error, (InputError, RunError, Interrupted)):
-        return printable(str(error))
-    from charrnn import own_code
-
-    if own := own_code.blamed(error):
-        return printable(str(own))
-    return printable(f"{type(error).__name__}: {error}")
-
-
-def _print_traceback(error: BaseException) -> None:
-    import traceback
-
-    traceback.print_exception(type(error), error, error.__traceback__)
 
 
 def flush(label: str, code: int) -> int:
@@ -84,7 +79,8 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    say(with_short_words(f"{label}: {printable(message)}"))
+    line = f"{label}: {printable(message)}"
+    say(re.sub(r"\S{1001,}", lambda word: shown(word[0]), line))  # a very long word is cut
     return code
 
 

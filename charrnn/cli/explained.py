@@ -15,26 +15,23 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf
-from charrnn.cli.checked_options import Missing, Unknown
+from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, shown
 
 # what other programs call what is an option here
 _ELSEWHERE = {
-    **dict.fromkeys(("prompt", "primetext", "seed_text", "text", "prefix"), "start_text"),
-    **dict.fromkeys(
-        ("max_tokens", "n_predict", "max_new_tokens", "max_length", "num_predict", "tokens"),
-        "length",
-    ),
-    **dict.fromkeys(("stop", "stop_text"), "until"),
-    **dict.fromkeys(("n", "num", "batch"), "num_samples"),
-    **dict.fromkeys(("temp", "t"), "temperature"),
-    **dict.fromkeys(("lr", "learning_rate"), "optimizer.lr"),
-    **dict.fromkeys(("epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
-    **dict.fromkeys(("steps", "max_iters", "num_steps"), "trainer.max_steps"),
-    **dict.fromkeys(("rnn_size", "units", "n_embd"), "model.hidden_size"),
-    **dict.fromkeys(("block_size", "context_length"), "data.seq_length"),
-    **dict.fromkeys(("text", "input", "file", "data_dir"), "data.input_txt"),
-    "model_path": "checkpoint",
+    "start_text": "prompt primetext seed_text text prefix",
+    "length": "max_tokens n_predict max_new_tokens max_length num_predict tokens",
+    "until": "stop stop_text",
+    "num_samples": "n num batch",
+    "temperature": "temp t",
+    "checkpoint": "model_path",
+    "optimizer.lr": "lr learning_rate",
+    "trainer.max_epochs": "epochs num_epochs n_epochs",
+    "trainer.max_steps": "steps max_iters num_steps",
+    "model.hidden_size": "rnn_size units n_embd",
+    "data.seq_length": "block_size context_length",
+    "data.input_txt": "text input file data_dir",
 }
 
 
@@ -48,25 +45,15 @@ def explained(
 ) -> InputError | RunError:
     """The line for what was raised while the words of a command were composed and checked."""
     page = conf.page(command)
-    if isinstance(error, Unknown):
+    if isinstance(error, UnknownOption):
         return _unknown(error.name, page, words, str(error), error.names)
-    if isinstance(error, Missing) and error.name in page.groups:
-        typed = next((word for word in words if key_of(word) == error.name), error.name)
-        return InputError(f"{typed}: takes one of {', '.join(page.groups[error.name])}")
-    if isinstance(error, InputError | RunError):
-        return error
     for word in words:
         if fault := _fault(word, page, multirun):
             return InputError(f"{shown(word)}: {fault}")
-    causes = list(_causes(error))
-    if any(isinstance(cause, RecursionError) for cause in causes):
-        deepest = max(words, key=lambda word: sum(map(word.count, "{[")), default="")
-        return InputError(f"{shown(deepest)}: is nested too deeply")
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
-            return InputError(f"{shown(max(words, key=len))}: is too long")
+    for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
-            return RunError(f"{cause.filename}: cannot be written ({cause.strerror})")
+            kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
+            return kind(f"{shown(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
             near = did_you_mean(choice, cause.options or ())
@@ -102,8 +89,9 @@ def _unknown(
 
 def nearest(name: str, names: Sequence[str]) -> str:
     """The hint for a misspelt name, or for one without its group (``batch_size``)."""
-    if (here := _ELSEWHERE.get(name.lower())) in names:
-        return f"; here it is {here}"
+    for here, elsewhere in _ELSEWHERE.items():
+        if name.lower() in elsewhere.split() and here in names:
+            return f"; here it is {here}"
     last = {full.rpartition(".")[2]: full for full in reversed(names)}
     known = {**last, **{full: full for full in names}}
     for wanted in (name, name.rpartition(".")[2]):

@@ -13,79 +13,82 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
 from charrnn.cli import conf, exit_codes
-from charrnn.cli.checked_options import build, having
+from charrnn.cli.checked_options import UnknownOption, build
+from charrnn.cli.command_line import Line
 from charrnn.cli.explained import explained
-from charrnn.cli.flags import Flags, parse_flags
-from charrnn.cli.job import Job, as_current, job_of
-from charrnn.cli.literal import literal, quoted
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.options.ranges import PATH, require_path
 from charrnn.plugins import Command
+from charrnn.say import say, short_numbers
 
 
 @dataclass(frozen=True)
-class Line:
-    """A command line.
+class Job:
+    """What a command runs, alone or one of a sweep.
 
     Attributes:
-        words: the overrides in Hydra's grammar, the texts among them quoted.
-        main_config: the name of that which they are composed over.
-        multirun: whether values may be several.
+        number: in its sweep, from 0; None outside a sweep.
+        differs: the overrides by which it differs from the others of its sweep, in a line.
+        folder: of the run, absolute; made already.
+        overrides: in Hydra's grammar, without ``hydra.*``.
+        hydra: Hydra's own part of the config, unresolved.
     """
 
-    command: Command
-    flags: Flags
-    words: list[str]
-    main_config: str
-    multirun: bool
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether Hydra has nothing to do but to compose."""
-        asks = any(word.lstrip("+~").startswith("hydra") for word in self.words)
-        return self.flags == Flags() and not self.command.get("MAKES_FOLDER") and not asks
+    number: int | None = None
+    differs: str = ""
+    folder: Path = Path()
+    overrides: tuple[str, ...] = ()
+    hydra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, command: Command, words: list[str]) -> Line:
-        """Read the words that follow a command; what they are composed over is put in its place."""
-        flags, words = parse_flags(words)
-        multirun = flags.multirun or any(w.startswith(("sweep=", "hydra.mode=M")) for w in words)
-        if prepare := command.get("prepare_overrides"):
-            words = prepare(words, multirun)
-        for word in words:
-            _require_folder(word)
-        words, name = literal(words, command.name, multirun), command.name
-        _store(command)
-        if over := command.get("main_config"):
-            name, words = over(words)
-        return cls(command, flags, words, flags.config_name or name, multirun)
+    def of(cls, hydra: Any) -> Job:
+        """The job that Hydra runs, by its part of the config."""
+        values: Any = OmegaConf.to_container(hydra, resolve=False, enum_to_str=True)
+        return cls(
+            number=int(hydra.job.num) if values["mode"] == "MULTIRUN" else None,
+            differs=str(values["job"]["override_dirname"]).replace(",", " "),
+            folder=Path(hydra.runtime.output_dir),
+            overrides=tuple(values["overrides"]["task"]),
+            hydra=values,
+        )
 
     @property
-    def main_folder(self) -> str:
-        """Where the main config lies: Hydra reads it before it looks into hydra.searchpath."""
-        own = Path(self.flags.config_dir or os.devnull).absolute()
-        return str(own if (own / f"{self.main_config}.yaml").is_file() else plugins.CONF)
+    def name(self) -> str:
+        """How it is told from the others of its sweep; "" outside a sweep."""
+        return "" if self.number is None else f"job {self.number} ({self.differs})"
 
-    def compose(self, words: list[str]) -> DictConfig:
-        """Compose some words as one run; inside of `composing`."""
-        if self.flags.config_dir:
-            places = (plugins.CONF, os.path.abspath(self.flags.config_dir))
-            further = [quoted(f"file://{f}") for f in places if str(f) != self.main_folder]
-            words = [*words, f"hydra.searchpath=[{','.join(further)}]"]
-        return hydra.compose(self.main_config, words, return_hydra_config=True)
+    @property
+    def has_own_folder(self) -> bool:
+        """Whether its folder was named, so that the same command finds it again."""
+        words = self.hydra.get("overrides", {}).get("hydra", ())
+        return self.number is not None or any(w.startswith("hydra.run.dir=") for w in words)
+
+
+# what the command asks for that a job runs
+current_job: ContextVar[Job] = ContextVar("charrnn_job", default=Job())  # noqa: B039  (frozen)
+
+
+def _job_folder(number: int, overrides: str) -> str:
+    """The folder of a job of a sweep: its number, which no other has, and what differs, cut."""
+    bare = re.sub(r"[\\'\"\[\]{}]", "", short_numbers(overrides))
+    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", bare)
+    return "_".join([str(number), *[safe[:120]] * bool(safe)])  # file systems take 255 bytes
+
+
+# for conf/; every process that runs a job imports this module
+OmegaConf.register_new_resolver("charrnn.job_folder", _job_folder, replace=True)
 
 
 def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> int:
@@ -97,16 +100,14 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
     line = Line.of(command, words)
-    if line.flags.show_only:
+    if line.show_only:
         _show(line)
     elif line.multirun:
         sweep(line)
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
     else:
-        with explaining(line):
-            standing = _standing(line)
-        by_hydra(line, Task(line, standing))
+        by_hydra(line, Task(line, _existing(line)))
     return 0
 
 
@@ -117,13 +118,13 @@ def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = 
         InputError, RunError: as the command does, or the words do not fit.
     """
     line = Line.of(command, words)
-    if line.multirun or line.flags.show_only:
+    if line.multirun or line.show_only:
         raise InputError("-m, --cfg and the like are for the command line; here is one run")
     return _call(line, run)
 
 
 def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
-    standing = _standing(line)
+    existing = _existing(line)
     with composing(line):
         with explaining(line):
             config = line.compose(line.words)
@@ -133,16 +134,19 @@ def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
         with hydra_config(config):
             with explaining(line):
                 options = options_of(line, config)
-            job = job_of(config.hydra)
+            job = Job.of(config.hydra)
             job.folder.mkdir(parents=True, exist_ok=True)
-            with _taking_back(job.folder, standing):
+            with _removed_if_refused(job.folder, existing):
                 return execute(run or line.command.get("run"), options, job)
 
 
 def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
     """Run a command with its options, as a job."""
-    with as_current(job):
+    token = current_job.set(job)
+    try:
         return run(options)
+    finally:
+        current_job.reset(token)
 
 
 @dataclass
@@ -150,7 +154,7 @@ class Task:
     """What hydra.main runs: call it with a composed config.
 
     Attributes:
-        standing: of a single run's folder and those above it the ones that are there already.
+        existing: of a single run's folder and those above it the ones that are there already.
         jobs: how many the sweep has, where that is known.
         failed: the jobs of a sweep that failed in this process, each with its reason.
         error: with which the last job failed here.
@@ -158,7 +162,7 @@ class Task:
     """
 
     line: Line
-    standing: frozenset[Path] = frozenset()
+    existing: frozenset[Path] = frozenset()
     jobs: int | None = None
     begun: int = 0
     since: float = field(default_factory=time.monotonic)
@@ -168,19 +172,17 @@ class Task:
     full_error: str | None = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR"))
 
     def __call__(self, config: DictConfig) -> Any:
-        with (
-            _program(self.argv, self.full_error),
-            contextlib.redirect_stderr(_WithoutHydrasLine.undone(sys.stderr)),
-        ):
-            job = job_of(HydraConfig.get())
+        with _program(self.argv, self.full_error):
+            job = Job.of(HydraConfig.get())
             self.begun += 1
+            if job.number is not None and not self.line.multirun:
+                raise InputError("hydra.mode: is for the command line: -m runs several jobs")
             try:
-                with _taking_back(job.folder, self.standing):
+                with _removed_if_refused(job.folder, self.existing):
                     with explaining(self.line):
                         options = options_of(self.line, config)
-                    if job.number is not None and (tell := self.line.command.get("tell_job")):
-                        seconds = (time.monotonic() - self.since) / max(self.begun - 1, 1)
-                        tell(job.folder, self.jobs, seconds if self.begun > 1 else None)
+                    if job.number is not None and self.line.command.get("MAKES_FOLDER"):
+                        self._tell(job)
                     result = execute(self.line.command.get("run"), options, job)
                 # a result says itself what of it a sweeper minimises
                 return getattr(result, "objective", result)
@@ -194,10 +196,16 @@ class Task:
                     exit_codes.end(f"charrnn {self.line.command.name}: {job.name}", error)
                 raise
 
+    def _tell(self, job: Job) -> None:
+        from charrnn.runs.leaderboard import progress
+
+        seconds = (time.monotonic() - self.since) / max(self.begun - 1, 1)
+        say(progress(job.folder, self.jobs, seconds if self.begun > 1 else None))
+
 
 def by_hydra(line: Line, task: Any, *more: str) -> None:
     """Let hydra.main do what the flags say; raises what a job raised, or the line that says why."""
-    words = [*line.flags.words(), *line.words, *more]
+    words = [*line.hydras_flags(), *line.words, *more]
     root, holder = logging.root, GlobalHydra.instance()
     handlers, level, running = root.handlers[:], root.level, holder.hydra
     holder.clear()
@@ -209,9 +217,10 @@ def by_hydra(line: Line, task: Any, *more: str) -> None:
         ):
             as_program(task)()
     except Exception as error:
-        if isinstance(error, InputError | RunError) or error is getattr(task, "error", None):
+        if error is getattr(task, "error", None):
             raise
-        raise explained(error, line.command.name, line.words, line.multirun) from error
+        with explaining(line):
+            raise
     finally:
         holder.hydra, root.handlers[:] = running, handlers
         root.setLevel(level)
@@ -227,6 +236,8 @@ def explaining(line: Line, words: list[str] | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, InputError | RunError) and not isinstance(error, UnknownOption):
+            raise
         multirun = line.multirun and words is None
         raise explained(error, line.command.name, words or line.words, multirun) from error
 
@@ -264,70 +275,36 @@ def options_of(line: Line, config: DictConfig) -> Any:
     Raises:
         InputError: names an option that is missing, unknown or out of its range.
     """
-    name, hydra_part = line.command.name, HydraConfig.get()
+    name = line.command.name
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     schema = plugins.options_of(name)
     known = {option.name for option in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
-    for key in [key for key in values if key not in known]:
-        # what interpolations alone are made of: `charrnn sample +n=3 length=${n} top_k=${n}`
-        if re.search(rf"\$\{{\s*{re.escape(str(key))}\b", " ".join(line.words)):
-            del values[key]
     missing = OmegaConf.missing_keys(config)
     if missing and values.keys() <= known:  # a misspelt name is told first: it may be that one
         key = min(missing)
         option = conf.page(name).options.get(key, conf.Option("", "a value"))
         raise InputError(f"{key} is required: {key}=VALUE, {option.explanation}")
-    if hydra_part.job.chdir:
-        _make_absolute(name, values, hydra_part.runtime.cwd)
     return build(schema, values)
 
 
-def _make_absolute(command: str, values: dict[str, Any], folder: str) -> None:
-    """Make paths absolute, for a job that Hydra runs in its own folder."""
-    for name in having(command, PATH):
-        *parents, last = name.split(".")
-        node: Any = values
-        for parent in parents:
-            node = node.get(parent) or {}
-        value = node.get(last)
-        if isinstance(value, list):
-            node[last] = [os.path.join(folder, path) for path in value]
-        elif isinstance(value, str) and value and value not in ("-", "auto"):
-            node[last] = os.path.join(folder, value)
-
-
-def _require_folder(word: str) -> None:
-    """Refuse a folder that Hydra cannot make."""
-    name, _, value = word.partition("=")
-    if name not in ("hydra.run.dir", "hydra.sweep.dir"):
-        return
-    require_path(name, value)
-    if value == "":
-        raise InputError(f"{word}: takes a folder")
-    if "${" in value and value[0] not in "'\"":
-        raise InputError(
-            f"{word}: Hydra cannot make a folder with ${{ in its path; for Hydra's own ${{...}} "
-            f"put the value in quotes: {name}=\"'...'\""
-        )
-
-
-def _standing(line: Line) -> frozenset[Path]:
+def _existing(line: Line) -> frozenset[Path]:
     """Of the folder of a run and those above it the ones that are there already."""
     named = [w.partition("=")[2].strip("'") for w in line.words if w.startswith("hydra.run.dir=")]
     folder = Path(["outputs/train", *named][-1]).absolute()
-    return frozenset(path for path in (folder, *folder.parents) if path.exists())
+    with explaining(line):
+        return frozenset(path for path in (folder, *folder.parents) if path.exists())
 
 
 @contextlib.contextmanager
-def _taking_back(folder: Path, standing: frozenset[Path]) -> Iterator[None]:
+def _removed_if_refused(folder: Path, existing: frozenset[Path]) -> Iterator[None]:
     """Remove what was made of a run's folder when the run is refused, if it is empty."""
     try:
         yield
     except InputError:
         with contextlib.suppress(OSError):
             for path in (folder, *folder.parents):
-                if path in standing or not standing:
+                if path in existing or not existing:
                     break
                 path.rmdir()
         raise
@@ -364,11 +341,6 @@ class _WithoutHydrasLine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    @staticmethod
-    def undone(stream: Any) -> Any:
-        """The stream itself, which a job writes to."""
-        return stream._stream if isinstance(stream, _WithoutHydrasLine) else stream
-
 
 def _show(line: Line) -> None:
     """Let Hydra print what the flags ask for, in what the terminal can show."""
@@ -378,17 +350,3 @@ def _show(line: Line) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     text = shown.getvalue().rstrip("\n")
     print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _store(command: Command) -> None:
-    """Let Hydra find the YAML files that stand outside of conf/: an extra's, another package's."""
-    store = ConfigStore.instance().store
-    if paths := plugins.added_options(command.name):
-        added = OmegaConf.merge(*map(OmegaConf.load, paths))
-        store(command.name, added, group="added_by_extras")
-    for folder in plugins.conf_folders(command.name):
-        for path in folder.rglob("*.yaml") if folder != plugins.CONF else ():
-            group = path.parent.relative_to(folder).as_posix()
-            first = path.read_text("utf-8").partition("\n")[0]
-            package = "_global_" if "@package _global_" in first else None
-            store(path.stem, OmegaConf.load(path), group if group != "." else None, package)

@@ -3,7 +3,7 @@
 a new run         the folder that Hydra made
 resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
 resume=X.ckpt     a new folder, the config in the checkpoint
-resume=auto       the newest unfinished run of this config, else a new one; where the folder was
+resume=auto       the newest unfinished run of the same words, else a new one; where the folder was
                   named, and in a sweep, that one: gone on with, or begun
 
 A record is a main config of Hydra's, over which today's words are composed as over
@@ -29,15 +29,24 @@ from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.checked_options import build, having
 from charrnn.cli.explained import key_of
-from charrnn.cli.job import Job
+from charrnn.cli.front import Job
 from charrnn.errors import InputError, shown
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
-from charrnn.options.ranges import FIXED
+from charrnn.options.ranges import FIXED, override_value
 from charrnn.options.training import DataNode, TrainOptions
 from charrnn.runs import folder as folders
-from charrnn.runs.recorded_config import MISSING, Config, escaped, found, leaves, plain, put
+from charrnn.runs import world
+from charrnn.runs.recorded_config import (
+    MISSING,
+    Config,
+    escaped,
+    found,
+    leaves,
+    plain,
+    put,
+)
 from charrnn.runs.spec import RunSpec
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
@@ -46,7 +55,7 @@ from charrnn.training.checkpoints import LAST
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
 _COMPLETE = ("data", "model", "trainer")  # nodes that get what is new since they were recorded
 _SINGLE = (*_COMPLETE, "optimizer", "schedule")
-_NODES = (*_SINGLE, "callbacks", "logger")
+_GROUPS = (*_SINGLE, "callbacks", "logger")
 # loggers that write into the run's folder only
 _LOCAL = (
     "charrnn.training.MetricsCSV",
@@ -94,7 +103,7 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     record = {name: node for name, node in record.items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {shown(unknown[0])} is no option of charrnn train")
-    if "trust=true" not in words and (refused := next(not_for_strangers(record), None)):
+    if "trust=true" not in words and (refused := next(untrusted(record), None)):
         raise InputError(
             f"{source}: its {shown(refused)} is not taken from a record; if you trust it, "
             f"add trust=true"
@@ -102,7 +111,7 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     ours["defaults"] = [
         "base/run_folder",
         *(f"/base/{name}@{name}" for name in _COMPLETE),
-        *({group: None} for group in _NODES),
+        *({group: None} for group in _GROUPS),
         "_self_",
         *({group: None} for group in conf.WITHOUT_A_NODE),
         *({f"override hydra/{name}_logging": "stderr"} for name in ("job", "hydra")),
@@ -114,39 +123,44 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     return MAIN_CONFIG
 
 
-def not_for_strangers(record: Config) -> Iterator[str]:
+def untrusted(record: Config) -> Iterator[str]:
     """What a record has that is more than a choice among what conf/ names."""
-    known_targets: dict[str, set[str]] = {}
-    for named in conf.page("train").targets.values():
-        for cls, options in named.items():
-            known_targets[cls] = known_targets.get(cls, set()) | options
-    for group in _NODES:
-        node = record.get(group)
-        nodes = {group: node} if group in _SINGLE else node
-        for name, part in nodes.items() if isinstance(nodes, dict) else [(group, nodes)]:
-            if part is None:
-                continue
-            path = name if name == group else f"{group}.{name}"
-            target = part.get("_target_") if isinstance(part, dict) else part
-            known = known_targets.get(str(target))
-            if known is None or (group == "logger" and target not in _LOCAL):
-                yield f"{path}._target_={target}"
-                continue
-            known = known | {"_target_", "_partial_"}
-            known |= _OF_TRAINING if group == "trainer" else set()
-            for key, value in part.items():
-                away = _leads_away(value) if group != "data" else isinstance(value, dict)
-                if key not in known or away:
-                    yield f"{path}.{key}={value}"
+    options_of: dict[Any, set[str]] = {}  # target -> its options
+    for targets in conf.page("train").targets.values():
+        for name, options in targets.items():
+            options_of[name] = options_of.get(name, set()) | options
+    for path, node in _nodes(record):
+        group = path.partition(".")[0]
+        target = node.get("_target_") if isinstance(node, dict) else node
+        if str(target) not in options_of or (group == "logger" and target not in _LOCAL):
+            yield f"{path}._target_={target}"
+            continue
+        allowed = options_of[target] | {"_target_", "_partial_"}
+        allowed |= _OF_TRAINING if group == "trainer" else set()
+        for key, value in node.items():
+            external = isinstance(value, dict) if group == "data" else _is_external(value)
+            if key not in allowed or external:
+                yield f"{path}.{key}={value}"
     for name, value in record.items():
-        if name not in _NODES and isinstance(value, dict):
+        if name not in _GROUPS and isinstance(value, dict):
             yield name
 
 
-def _leads_away(value: Any) -> bool:
+def _nodes(record: Config) -> Iterator[tuple[str, Any]]:
+    """The nodes of a record, each with its dotted path."""
+    for group in _GROUPS:
+        node = record.get(group)
+        if group in _SINGLE or not isinstance(node, dict):
+            nodes = {group: node}
+        else:
+            nodes = {f"{group}.{name}": part for name, part in node.items()}
+        yield from ((path, part) for path, part in nodes.items() if part is not None)
+
+
+def _is_external(value: Any) -> bool:
     """Whether a value is more than plain, or a text that could be a place or an address."""
     if isinstance(value, list):
-        return any(map(_leads_away, value))
+        return any(map(_is_external, value))
     if not isinstance(value, str):
         return isinstance(value, dict)
     parts = re.split(r"[/\\]", value)
@@ -163,12 +177,19 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
         InputError: it cannot begin so; nothing is written or removed then.
     """
     given = tuple(dict.fromkeys(key_of(word) for word in job.overrides))
-    resume = config.resume
-    if resume is None and not _is_started_again(job):
-        folders.refuse_run(job.folder)
-        return _spec(absolute(_with_one_text(config, given)), job.folder, None, job, given)
-    if resume in (None, "auto"):
-        return _automatic(absolute(_with_one_text(config, given)), job, given)
+    resume = config.resume or ""
+    if not resume and job.number is not None and world.restarted_by_slurm():
+        resume = "auto"
+    if resume in ("", "auto"):
+        config = absolute(_with_one_text(config, given))
+        before = _unfinished(job) if resume == "auto" else None
+        if before is None:
+            folders.refuse_run(job.folder)
+            return _spec(config, job.folder, None, job, (*given, *_other_than_default(config)))
+        if before != job.folder:
+            folders.unmake(job.folder)
+        config = going_on(config, folders.recorded(before), ())
+        return _spec(config, before, before, job, given)
     target = Path(resume).resolve()
     if target.is_dir() and not (target / folders.RECORDED).is_file():
         raise InputError(
@@ -180,10 +201,18 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
     return _spec(_with_one_text(config, ()), folder, target, job, given)
 
 
+def _other_than_default(config: TrainOptions) -> Iterator[str]:
+    """The options of the network that a file of one's own may have set: they count as given."""
+    for name, option in conf.page("train").options.items():
+        value = getattr(config.model, name.removeprefix("model."), None)
+        if name.startswith("model.") and override_value(value) != option.default:
+            yield name
+
+
 def _spec(
     config: TrainOptions, folder: Path, source: Path | None, job: Job, given: tuple[str, ...]
 ) -> RunSpec:
-    trust = " trust=true" if any(not_for_strangers(config.plain())) else ""
+    trust = " trust=true" if any(untrusted(config.plain())) else ""
     return RunSpec(config, folder, source, given, job.overrides, job.hydra, trust)
 
 
@@ -200,7 +229,7 @@ def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> Tr
     for key, value in list(leaves(values)):
         open_today = value is None or value == "auto"
         then = found(record, key)
-        if open_today and key not in given and then is not MISSING and not _leads_away(then):
+        if open_today and key not in given and then is not MISSING and not _is_external(then):
             put(values, key, then)
     for key in ("init_from", "budget"):
         values[key] = record.get(key)
@@ -233,26 +262,23 @@ def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> No
 
 def absolute(config: TrainOptions) -> TrainOptions:
     """The config with its paths absolute, so that a resume may stand in any folder."""
-    data, texts, start = config.data, config.data.input_txt, config.init_from
-    others = None if data.background is None else names_of(data.background)
-    data = replace(
-        data,
-        input_txt=[*map(os.path.abspath, texts)] if isinstance(texts, list) else _absolute(texts),
-        input_h5=_absolute(data.input_h5),
-        input_json=_absolute(data.input_json),
-        background=None if others is None else [*map(_absolute_or_corpus, others)],
-    )
-    # outputs/latest will be another run once this one has begun
-    start = None if start is None else os.path.realpath(start)
-    return replace(config, data=data, init_from=start, resume=None)
+    values = config.plain()
+    data = values["data"]
+    for name in ("input_txt", "input_h5", "input_json"):
+        data[name] = _absolute(data[name])
+    if data["background"] is not None:
+        names = names_of(data["background"])
+        data["background"] = [n if n in CORPORA else os.path.abspath(n) for n in names]
+    if config.init_from is not None:
+        # outputs/latest will be another run once this one has begun
+        values["init_from"] = os.path.realpath(config.init_from)
+    return TrainOptions.of({**values, "resume": None})
 
 
-def _absolute(path: str | None) -> str | None:
+def _absolute(path: Any) -> Any:
+    if isinstance(path, list):
+        return [os.path.abspath(each) for each in path]
     return None if path is None else os.path.abspath(path)
-
-
-def _absolute_or_corpus(name: str) -> str:
-    return name if name in CORPORA else os.path.abspath(name)
 
 
 def _with_one_text(config: TrainOptions, given: Collection[str]) -> TrainOptions:
@@ -260,53 +286,22 @@ def _with_one_text(config: TrainOptions, given: Collection[str]) -> TrainOptions
     return replace(config, data=DataNode.of(data))
 
 
-def _is_started_again(job: Job) -> bool:
-    """Whether a launcher put this job of a sweep into its queue again, and it began already."""
-    launched = "SUBMITIT_EXECUTOR" in os.environ and job.number is not None
-    number = job.hydra.get("job", {}).get("id")
-    return launched and folders.is_run(job.folder) and folders.job_id(job.folder) == str(number)
-
-
-def _automatic(now: TrainOptions, job: Job, given: tuple[str, ...]) -> RunSpec:
+def _unfinished(job: Job) -> Path | None:
+    """What resume=auto goes on with: the run in the folder that was named, else the newest one that
+    has something left to do and was begun by the same words."""
     if job.has_own_folder:
-        if not (job.folder / folders.RECORDED).is_file():
-            return _spec(now, job.folder, None, job, given)
-        config = going_on(now, folders.recorded(job.folder), ())
-        return _spec(config, job.folder, job.folder, job, given)
-    for other in folders.run_folders(job.folder.parent.parent):
-        if other != job.folder and _is_unfinished(other, now.plain()):
-            folders.unmake(job.folder)
-            return _spec(going_on(now, folders.recorded(other), ()), other, other, job, given)
-    folders.refuse_run(job.folder)
-    return _spec(now, job.folder, None, job, given)
+        return job.folder if (job.folder / folders.RECORDED).is_file() else None
+    from charrnn.runs.summary import overrides  # what reads a table of runs, for this alone
+
+    words = {word for word in job.overrides if key_of(word) not in ("resume", "trust")}
+    for folder in folders.run_folders(job.folder.parent.parent):
+        before = {w for w in overrides(folder) if key_of(w) not in ("resume", "trust")}
+        if before == words and not _is_finished(folder / "checkpoints" / LAST):
+            return folder
+    return None
 
 
-def _is_unfinished(folder: Path, now: Config) -> bool:
+def _is_finished(path: Path) -> bool:
     with contextlib.suppress(InputError):
-        if not is_same_run(now, folders.recorded(folder)):
-            return False
-        last = folder / "checkpoints" / LAST
-        if not last.exists():
-            return True
-        with contextlib.suppress(InputError):
-            return not checkpoint.read_run(last)[ENTRY]["finished"]
-        return True
+        return path.exists() and bool(checkpoint.read_run(path)[ENTRY]["finished"])
     return False
-
-
-def is_same_run(now: Config, recorded: Config) -> bool:
-    """Whether a recorded config is what `now` would become.
-
-    What is automatic or null in `now` was decided at the recorded run's start, but for what a run
-    begins with: null is nothing there.
-    """
-    for group in ("callbacks", "logger"):
-        nodes = recorded.get(group)
-        if not isinstance(nodes, dict) or not nodes.keys() <= now[group].keys():
-            return False
-    return all(
-        key in ("resume", "trust")
-        or found(recorded, key) == value
-        or (value in (None, "auto") and key not in ("init_from", "data.background"))
-        for key, value in leaves(now)
-    )

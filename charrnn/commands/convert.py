@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from charrnn.errors import InputError
-from charrnn.options.commands import ConvertOptions
+from charrnn.options.ranges import PATH, Range
 from charrnn.say import say
 
+CONVERTED = Range(
+    lambda value: value.endswith(".safetensors"),
+    "must end in .safetensors (a model file); `charrnn export` writes pages",
+)
+
+
+@dataclass
+class ConvertOptions:
+    input: Annotated[str, PATH]
+    output: Annotated[str, PATH, CONVERTED]
+
+
 OPTIONS = ConvertOptions
+FIRST_WORD = "input"
 
 
 def run(options: ConvertOptions) -> None:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cli.checked_options import written
 from charrnn.commands.output import opened
 from charrnn.errors import InputError
-from charrnn.options.commands import EvaluateOptions
+from charrnn.options.datasets import SourceOptions
+from charrnn.options.ranges import (
+    AT_LEAST_1,
+    COUNTS,
+    WEIGHTS,
+    Models,
+    one_of,
+    override_value,
+    require,
+)
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
@@ -22,7 +31,30 @@ if TYPE_CHECKING:
     from charrnn.evaluation.losses import Score
     from charrnn.models.trained import Trained
 
+
+@dataclass
+class EvaluateOptions:
+    checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
+    split: Annotated[str, one_of("train", "val", "test")]
+    data: SourceOptions
+    unknown: Annotated[str, one_of("error", "skip")]
+    counts: Annotated[str, COUNTS]
+    window: Annotated[int | None, AT_LEAST_1]
+    by: Annotated[str, one_of("text", "line", "character")]
+    json: bool
+
+    def check(self, prefix: str) -> None:
+        require(
+            self.window is None or self.by == "text",
+            "window",
+            self.window,
+            f"by={self.by} scores one stream; give one",
+        )
+
+
 OPTIONS = EvaluateOptions
+FIRST_WORD = "checkpoint"
 
 Losses = npt.NDArray[np.float32]
 
@@ -60,7 +92,7 @@ def run(options: EvaluateOptions) -> None:
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
     how += f", {name}" if name else ""
-    how += "" if options.weights is None else f", weights {written(options.weights)}"
+    how += "" if options.weights is None else f", weights {override_value(options.weights)}"
     print(f"{split}: {score.characters} characters{how}")
     print("\n".join(score.lines()))
 
@@ -171,8 +203,8 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
         h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
         if not isinstance(h5, str) or not isinstance(json, str):
             raise InputError(
-                f"checkpoint={written(options.checkpoint)}: does not say what it was trained on; "
-                f"give data.input_txt=, or data.input_h5= and data.input_json="
+                f"checkpoint={override_value(options.checkpoint)}: does not say what it was "
+                f"trained on; give data.input_txt=, or data.input_h5= and data.input_json="
             )
         if not Path(h5).exists():
             raise InputError(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from charrnn.options.commands import PreprocessOptions
+from charrnn.options.datasets import SplitOptions
+from charrnn.options.ranges import PATH
 from charrnn.say import ProgressDisplay, printable, say
 from charrnn.text.preprocessing import LIST_REMARK, STAGE, preprocess
 
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessOptions(SplitOptions):
+    input_txt: Annotated[str | list[str], PATH]
+    output_h5: Annotated[str | None, PATH]
+    output_json: Annotated[str | None, PATH]
+    quiet: bool
+
+
 OPTIONS = PreprocessOptions
+FIRST_WORD = "input_txt"
 
 
 def run(options: PreprocessOptions) -> None:

@@ -7,20 +7,26 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from charrnn.errors import InputError, RunError, shown
-from charrnn.options.commands import RunsOptions
+from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
 from charrnn.say import printable, say, width_of
 
+
+@dataclass
+class RunsOptions:
+    folder: Annotated[str, PATH]
+    sort: Annotated[str, TEXT, NOT_EMPTY]
+    json: bool
+    csv: Annotated[str | None, PATH]
+    remove: Annotated[str | None, PATH]
+
+
 OPTIONS = RunsOptions
-
-
-def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
-    """The first word may be the folder."""
-    if overrides and "=" not in overrides[0] and not overrides[0].startswith("~"):
-        return [f"folder={overrides[0]}", *overrides[1:]]
-    return overrides
+FIRST_WORD = "folder"
 
 
 def run(options: RunsOptions) -> None:

@@ -5,31 +5,69 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from charrnn import plugins
-from charrnn.cli.job import Job, current_job
+from charrnn.cli.front import Job, current_job
 from charrnn.commands.output import Write, opened, refuse_the_model_itself
 from charrnn.errors import InputError
 from charrnn.files import numbered
-from charrnn.options.commands import SampleOptions
-from charrnn.say import say
+from charrnn.options.ranges import (
+    COUNTS,
+    PATH,
+    TEMPERATURE,
+    WEIGHTS,
+    Models,
+    Range,
+    one_of,
+    require,
+)
+from charrnn.options.sampling import SamplingParams
+from charrnn.say import ProgressDisplay, say
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.sampler import Line, Piece, Sampler
     from charrnn.models.trained import Trained
-    from charrnn.options.sampling import SamplingParams
+
+TEMPERATURES = Range(
+    lambda value: (
+        bool(value) and all(map(TEMPERATURE.admits, value))
+        if isinstance(value, list)
+        else TEMPERATURE.admits(value)
+    ),
+    f"{TEMPERATURE.demand}; [0.2,0.5] writes with each",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(SamplingParams):
+    checkpoint: Models
+    weights: Annotated[list[float] | None, WEIGHTS]
+    # several: a text with each
+    temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
+    start_file: Annotated[str | None, PATH]
+    mode: Annotated[str, one_of("text", "lines")]
+    counts: Annotated[str, COUNTS]
+    json: bool
+    output: Annotated[str | None, PATH]
+
+    def check(self, prefix: str) -> None:
+        one_start = self.start_file is None or not self.start_text
+        require(one_start, "start_file", self.start_file, "stands in for start_text; give one")
+        require(self.output != "-", "output", "-", "without output= the text goes there")
+
 
 OPTIONS = SampleOptions
+FIRST_WORD = "checkpoint"
+
+T = TypeVar("T")
 
 RULE = "----------"
-_SILENT_SECONDS = 2.0
-_REPEAT_SECONDS = 5.0
 
 
 @dataclass
@@ -42,7 +80,7 @@ class Text:
         pieces: of the new text, as they are written.
     """
 
-    asked: SamplingParams
+    params: SamplingParams
     sample: int
     start: str
     pieces: Iterator[str]
@@ -55,11 +93,11 @@ class SampleStep:
     its work.
     """
 
-    def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
+    def write(self, params: SamplingParams) -> Iterator[Piece] | None:
         """Write as `Sampler.write` does, but in another way; None: in that one."""
         return None
 
-    def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
+    def write_lines(self, params: SamplingParams) -> Iterator[Line] | None:
         """Write lines as `write_lines` does, but others; None: those."""
         return None
 
@@ -77,11 +115,11 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.generation.sampler import Sampler, drawn_seed
+    from charrnn.generation.sampler import Sampler, drawn_seed, write_lines
     from charrnn.models import read_models
     from charrnn.models.trained import with_counts
 
-    job, output = current_job(), options.output
+    job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = numbered(output, job.number)
     refuse_the_model_itself(output, *_paths(options.checkpoint))
@@ -90,60 +128,46 @@ def run(options: SampleOptions) -> None:
     made = [part.step(options, sampler) for part in plugins.parts("sample")]
     steps: list[SampleStep] = [step for step in made if step is not None]
     seed = drawn_seed() if options.seed is None else options.seed
-    each = _asked(options, _start_text(options, sampler.model), seed)
+    start_text = _start_text(options, sampler.model)
+    labels = isinstance(options.temperature, list)
+    temperatures: Any = options.temperature if labels else [options.temperature]
+    each = [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
+    is_seen = output is None and sys.stdout.isatty()
+    progress = ProgressDisplay("writing", unit=" characters", quiet=is_seen)
+    # all begin, and refuse what they cannot do, before the first is written
     if options.mode == "lines":
-        texts = _lines(each, [_begun_lines(steps, sampler, a) for a in each], options.json)
+        lines = [
+            _first((s.write_lines(p) for s in steps), partial(write_lines, sampler, p))
+            for p in each
+        ]
+        texts = _lines(each, lines, options.json)
     else:
-        begun = [_begun(steps, sampler, asked) for asked in each]
-        if output is not None or not sys.stdout.isatty():
-            total = options.length * options.num_samples * len(each)
-            begun = list(_reported(begun, total))
-        texts = _samples(each, begun)
+        pieces = [_first((s.write(p) for s in steps), partial(sampler.write, p)) for p in each]
+        texts = _samples(each, pieces, progress)
     for step in steps:
         texts = step.around(texts)
     if options.seed is None:
         say(f"seed={seed}")
 
-    labels = isinstance(options.temperature, list)
-    if options.json:
-        with opened(output) as write:
-            for text in texts:
-                write(json.dumps(_record(text, sampler)) + "\n")
-    elif output is None:
-        _to_standard_output(texts, labels, job)
-    elif labels or (options.num_samples > 1 and options.mode == "text"):
-        _to_files(texts, labels, output, options.checkpoint)
-    else:
-        with opened(output) as write:
-            for text in texts:
-                _write_all(text, write)
+    with progress:
+        if options.json:
+            with opened(output) as write:
+                for text in texts:
+                    write(json.dumps(_record(text, sampler)) + "\n")
+        elif output is None:
+            _to_standard_output(texts, labels, job)
+        elif labels or (options.num_samples > 1 and options.mode == "text"):
+            _to_files(texts, labels, output, options.checkpoint)
+        else:
+            with opened(output) as write:
+                for text in texts:
+                    _write_all(text, write)
     for step in steps:
         step.end()
 
 
-def _begun(steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams) -> Iterator[Piece]:
-    for step in steps:
-        if (pieces := step.write(asked)) is not None:
-            return pieces
-    return sampler.write(asked)
-
-
-def _begun_lines(
-    steps: Iterable[SampleStep], sampler: Sampler, asked: SamplingParams
-) -> Iterator[Line]:
-    from charrnn.generation.sampler import write_lines
-
-    for step in steps:
-        if (lines := step.write_lines(asked)) is not None:
-            return lines
-    return write_lines(sampler, asked)
-
-
-def _asked(options: SampleOptions, start_text: str, seed: int) -> list[SamplingParams]:
-    """What the sampler is asked for, once for each temperature."""
-    several = options.temperature
-    temperatures = several if isinstance(several, list) else [several]
-    return [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
+def _first(of_extras: Iterable[T | None], otherwise: Callable[[], T]) -> T:
+    return next((each for each in of_extras if each is not None), None) or otherwise()
 
 
 def _start_text(options: SampleOptions, model: Trained) -> str:
@@ -181,73 +205,67 @@ def _paths(checkpoint: str | list[str] | None) -> Sequence[str | None]:
 # What is written
 
 
-def _samples(each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]]) -> Iterator[Text]:
+def _samples(
+    each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]], progress: ProgressDisplay
+) -> Iterator[Text]:
     from charrnn.generation.sampler import in_order
 
-    for asked, pieces in zip(each, begun, strict=True):
-        for sample, own in groupby(in_order(pieces), lambda piece: piece.sample):
-            yield Text(asked, sample, asked.start_text, (piece.text for piece in own))
+    total, done = sum(params.length * params.num_samples for params in each), 0
+
+    def counted(pieces: Iterable[Piece]) -> Iterator[Piece]:
+        nonlocal done
+        for piece in pieces:
+            progress(done := done + len(piece.text), total)
+            yield piece
+
+    for params, pieces in zip(each, begun, strict=True):
+        pieces = in_order(counted(pieces))
+        for sample, own in groupby(pieces, lambda piece: piece.sample):
+            yield Text(params, sample, params.start_text, (piece.text for piece in own))
 
 
 def _lines(
-    each: Sequence[SamplingParams], begun: Sequence[Iterable[Line]], apart: bool
+    each: Sequence[SamplingParams], begun: Sequence[Iterable[Line]], one_by_one: bool
 ) -> Iterator[Text]:
-    """Each list as one text; or each line, when they are wanted `apart`."""
-    for asked, lines in zip(each, begun, strict=True):
-        counted = _counted(lines, asked)
-        if apart:
+    """Each list as one text; or each line."""
+    for params, lines in zip(each, begun, strict=True):
+        counted = _counted(lines, params)
+        if one_by_one:
             for line in counted:
-                new = line.text.removeprefix(asked.start_text)
-                yield Text(asked, line.sample, asked.start_text, iter([new]))
+                new = line.text.removeprefix(params.start_text)
+                yield Text(params, line.sample, params.start_text, iter([new]))
         else:
-            yield Text(asked, 0, "", (f"{line.text}\n" for line in counted))
+            yield Text(params, 0, "", (f"{line.text}\n" for line in counted))
 
 
-def _counted(lines: Iterable[Line], asked: SamplingParams) -> Iterator[Line]:
-    """Hand on the lines, and say at the end if there are fewer than were asked for."""
+def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
+    """Hand on the lines, and say at the end if there are fewer than num_samples."""
     from charrnn.generation.sampler import GIVES_UP_AFTER
 
     number = 0
     for line in lines:
         number += 1
         yield line
-    if number < asked.num_samples:
+    if number < params.num_samples:
         say(
-            f"{number} of {asked.num_samples} lines: the last {GIVES_UP_AFTER:,} that the model "
+            f"{number} of {params.num_samples} lines: the last {GIVES_UP_AFTER:,} that the model "
             f"wrote were empty, too long or there already; a higher temperature gives more"
         )
 
 
 def _record(text: Text, sampler: Sampler) -> dict[str, Any]:
     """What JSON says of a text."""
-    new, asked = "".join(text.pieces), text.asked
-    shown = [new, text.start]
+    new, params = "".join(text.pieces), text.params
+    texts = {"text": new, "start_text": text.start}
     if sampler.model.vocabulary.is_bytes:  # characters, where its bytes are some
-        shown = [as_bytes(part).decode("utf-8", "surrogateescape") for part in shown]
+        texts = {n: as_bytes(t).decode("utf-8", "surrogateescape") for n, t in texts.items()}
     return {
-        "text": shown[0],
-        "start_text": shown[1],
-        "seed": asked.seed,
+        **texts,
+        "seed": params.seed,
         "sample": text.sample,
-        "temperature": asked.temperature if asked.sample else 0,
-        "log_probability": sampler.log_probability(asked, new),
+        "temperature": params.temperature if params.sample else 0,
+        "log_probability": sampler.log_probability(params, new),
     }
-
-
-def _reported(begun: Sequence[Iterable[Piece]], total: int) -> Iterator[Iterator[Piece]]:
-    """Hand on the pieces; on standard error say how far it has come when that takes long."""
-    written, due = 0, time.monotonic() + _SILENT_SECONDS
-
-    def reported(pieces: Iterable[Piece]) -> Iterator[Piece]:
-        nonlocal written, due
-        for piece in pieces:
-            written += len(piece.text)
-            if time.monotonic() >= due:
-                say(f"{written:,} of {total:,} characters")
-                due = time.monotonic() + _REPEAT_SECONDS
-            yield piece
-
-    yield from map(reported, begun)
 
 
 # Where to
@@ -260,7 +278,7 @@ def _write_all(text: Text, write: Write) -> None:
 
 
 def _label(text: Text) -> str:
-    return f"temperature={text.asked.temperature}"
+    return f"temperature={text.params.temperature}"
 
 
 def _to_standard_output(texts: Iterable[Text], labels: bool, job: Job) -> None:

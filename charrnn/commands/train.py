@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from charrnn.training import LanguageModel, TextDataModule
 
 OPTIONS = TrainOptions
+FIRST_WORD = "data.input_txt"
 MAKES_FOLDER = True
 
 
@@ -60,13 +61,13 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
 
 
 def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Trainer]:
-    from charrnn.cli.job import current_job
+    from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
     from charrnn.runs import hardware, preflight
     from charrnn.runs.training_run import build_parts, prepared
     from charrnn.training.signals import Signals
 
-    if (run := run_of(options, current_job())).source is not None:
+    if (run := run_of(options, current_job.get())).source is not None:
         raise InputError(f"resume={options.resume}: charrnn.train goes on with a run")
     preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
@@ -79,7 +80,7 @@ def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Traine
 def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.detect_world()  # before Lightning is imported, which reads the same variables
-    from charrnn.cli.job import current_job
+    from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
     from charrnn.runs import training_run as runs
     from charrnn.say import say, streams_that_never_fail
@@ -87,7 +88,7 @@ def run(options: TrainOptions) -> Result:
 
     with streams_that_never_fail(), Signals() as signals:
         try:
-            return runs.train(run_of(options, current_job()), signals)
+            return runs.train(run_of(options, current_job.get()), signals)
         except Interrupted:
             if line := world.requeue():
                 say(line)
@@ -124,57 +125,39 @@ def follow() -> int | None:
 
 def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
     """Words that let Hydra's folder be that of this run."""
-    for word in words:
-        if word.lstrip("+~").startswith("hydra.output_subdir"):
-            raise InputError(
-                f"{word}: a run's config is always in its folder .hydra, from which it is resumed; "
-                f"leave it out"
-            )
-    words = [_with_path_of_run(word) for word in words]
+    words = [_with_path(word, multirun) for word in words]
     values = {name: _unquoted(v) for name, _, v in (w.partition("=") for w in words)}
     resume, folder = values.get("resume", "null"), values.get("hydra.run.dir")
-    goes_on = resume not in ("auto", "null")
+    resumes = resume not in ("auto", "null")
+    if multirun and resumes:
+        raise InputError(
+            f"resume={resume}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
+            f"on with its jobs; one run goes on without -m"
+        )
     if multirun:
-        if goes_on:
-            raise InputError(
-                f"resume={resume}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
-                f"on with its jobs; one run goes on without -m"
-            )
-        return [_with_real_paths(word) for word in words]
-    if goes_on and os.path.isdir(resume):
-        return [*_without(words, "hydra.run.dir="), f"hydra.run.dir={resume}"]
-    if folder is None:
-        folder = world.slurm_job_folder()
-        if folder is None:
-            return words
+        return words
+    if resumes:
+        without = [word for word in words if not word.startswith("hydra.run.dir=")]
+        return [*without, f"hydra.run.dir={resume}"] if os.path.isdir(resume) else words
+    if folder is None and (folder := world.slurm_job_folder()):
         words = [*words, f"hydra.run.dir={folder}"]
-    if is_run(Path(folder)) and world.restarted_by_slurm():
+    if folder is not None and resume != "auto" and is_run(Path(folder)):
+        if not world.restarted_by_slurm():
+            refuse_run(Path(folder))
         # however it began, it goes on from where it was interrupted
-        return [*_without(words, "resume="), "resume=auto"]
-    if resume != "auto":
-        refuse_run(Path(folder))
+        return [*(word for word in words if not word.startswith("resume=")), "resume=auto"]
     return words
 
 
-def _with_path_of_run(word: str) -> str:
+def _with_path(word: str, multirun: bool) -> str:
     """A run that is named as `charrnn runs` prints it, by its path."""
     name, _, value = word.partition("=")
-    if name not in ("resume", "init_from"):
+    if name not in ("resume", "init_from") or not (run := _unquoted(value)):
         return word
-    run = _unquoted(value)
-    return f"{name}={value.replace(run, path_of_run(run))}" if run else word
-
-
-def _with_real_paths(word: str) -> str:
-    """The model that jobs begin with: outputs/latest will be another run once the first began."""
-    name, _, value = word.partition("=")
-    if name != "init_from" or value[:1] in "'\"[":
-        return word
-    return f"{name}={os.path.realpath(value)}"
-
-
-def _without(words: list[str], *beginnings: str) -> list[str]:
-    return [word for word in words if not word.startswith(beginnings)]
+    path = path_of_run(run)
+    if multirun and name == "init_from" and run == value:
+        path = os.path.realpath(path)  # outputs/latest will be another run once the first job began
+    return f"{name}={value.replace(run, path)}"
 
 
 def main_config(words: list[str]) -> tuple[str, list[str]]:
@@ -194,29 +177,12 @@ def main_config(words: list[str]) -> tuple[str, list[str]]:
 def check_in_sweep(options: TrainOptions) -> None:
     """Refuse a run in several processes: a sweep would have to share the devices out."""
     trainer = options.trainer
-    for name, value, single in (
-        ("devices", trainer.devices, count_of(trainer.devices) == 1),
-        ("num_nodes", trainer.num_nodes, trainer.num_nodes == 1),
-        ("strategy", trainer.strategy, trainer.strategy != "ddp"),
-    ):
-        if not single:
-            raise InputError(
-                f"trainer.{name}={value}: in a sweep (-m), each job trains in one process; "
-                "start runs with several processes one by one"
-            )
-
-
-def tell_job(folder: Path, jobs: int | None, seconds: float | None) -> None:
-    """The line of the sweep, over those of the job.
-
-    Args:
-        jobs: how many there are; None where only the sweeper knows.
-        seconds: that a job took so far, on average; None for the first.
-    """
-    from charrnn.runs.leaderboard import progress
-    from charrnn.say import say
-
-    say(progress(folder, jobs, seconds))
+    one = count_of(trainer.devices) == 1 and trainer.num_nodes == 1 and trainer.strategy != "ddp"
+    if not one:
+        raise InputError(
+            "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
+            "process; start runs with several processes one by one"
+        )
 
 
 def _unquoted(value: str) -> str:

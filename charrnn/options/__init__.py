@@ -8,5 +8,4 @@ networks  NetworkOptions: the network that is trained
 datasets  DataOptions: a text, how it is split, and how it is cut into windows
 sampling  SamplingParams: how a text is written
 training  TrainOptions: what is trained, on what and how
-commands  what each other command of the core has besides
 """

@@ -21,7 +21,19 @@ from charrnn.errors import InputError, shown
 def require(holds: bool, option: str, value: object, demand: str) -> None:
     """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
     if not holds:
-        raise InputError(f"{option}={shown(value)}: {demand}")
+        raise bad_value(option, value, demand)
+
+
+def bad_value(option: str, value: object, demand: str) -> InputError:
+    """The line for a value that an option cannot have."""
+    return InputError(f"{option}={override_value(value)}: {demand}")
+
+
+def override_value(value: object) -> str:
+    """A value as it stands in an override; a very long one is cut."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else shown(value)
 
 
 def require_path(option: str, path: str | os.PathLike[str] | None) -> None:
@@ -58,36 +70,34 @@ def check_ranges(options: object, prefix: str = "") -> None:
     None is within any where the type has it.
     """
     schema: Any = type(options)
-    for name, kind, allowed in _ranges_of(schema):
-        value = getattr(options, name)
-        if value is not None or type(None) not in typing.get_args(kind):
-            require(_admits(allowed, value), prefix + name, value, allowed.demand)
+    for name, hint in _hints(schema).items():
+        value = getattr(options, name, None)
+        if value is not None or type(None) not in typing.get_args(typing.get_args(hint)[0]):
+            _check(hint, prefix + name, value)
 
 
 def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
     """Raise InputError for the first argument that is out of the range in its annotation."""
-    for name, hint in typing.get_type_hints(function, include_extras=True).items():
-        for extra in getattr(hint, "__metadata__", ()) if values.get(name) is not None else ():
-            if isinstance(extra, Range):
-                require(_admits(extra, values[name]), prefix + name, values[name], extra.demand)
-
-
-def _admits(allowed: Range, value: Any) -> bool:
-    try:
-        return allowed.admits(value)
-    except TypeError:
-        return False
+    for name, hint in _hints(function).items():
+        if values.get(name) is not None:
+            _check(hint, prefix + name, values[name])
 
 
 @functools.cache
-def _ranges_of(schema: Any) -> list[tuple[str, Any, Range]]:
-    kinds, found = typing.get_type_hints(schema), {}
-    for base in reversed(schema.__mro__):  # an option that is declared anew keeps its range
-        for name, hint in typing.get_type_hints(base, include_extras=True).items():
-            extras = getattr(hint, "__metadata__", ())
-            if ranges := [extra for extra in extras if isinstance(extra, Range)]:
-                found[name] = ranges
-    return [(name, kinds[name], allowed) for name in found for allowed in found[name]]
+def _hints(declaration: Any) -> dict[str, Any]:
+    """The annotated types of a dataclass or a function."""
+    hints = typing.get_type_hints(declaration, include_extras=True)
+    return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def _check(hint: Any, option: str, value: Any) -> None:
+    for extra in hint.__metadata__:
+        if isinstance(extra, Range):
+            try:
+                is_admitted = extra.admits(value)
+            except TypeError:
+                is_admitted = False
+            require(is_admitted, option, value, extra.demand)
 
 
 def one_of(*names: str | int) -> Range:

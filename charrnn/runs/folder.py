@@ -128,13 +128,6 @@ def recorded(folder: Path) -> Config:
     return config
 
 
-def job_id(folder: Path) -> str:
-    """What a launcher called the job of a sweep that began this run; "" if none did."""
-    with contextlib.suppress(InputError, KeyError, TypeError):
-        return str(read_config(folder / ".hydra" / "hydra.yaml")["hydra"]["job"]["id"])
-    return ""
-
-
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds, without aliases.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cli.job import current_job
+from charrnn.cli.front import current_job
 from charrnn.options.training import TrainOptions
 
 
@@ -44,7 +44,7 @@ class Door:
 
     def run(self, options: Any) -> Any:
         if isinstance(options, TrainOptions):
-            options = Asked(options, current_job())
+            options = Asked(options, current_job.get())
         self.asked.append(options)
         return self.action(options)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from charrnn.cli.checked_options import BadOption, Missing, Unknown
+from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -105,9 +105,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, place: Path) -> None:
         InputError("a"),
         RunError("a"),
         Interrupted("saved", 15),
-        BadOption("a", 3, "must be 1"),
-        Unknown("a", 3, ["b"]),
-        Missing("a"),
+        UnknownOption("a", 3, ["b"]),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -13,8 +13,7 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli.checked_options import having
-from charrnn.cli.literal import literal, quoted
-from charrnn.cli.literal import texts as texts_of
+from charrnn.cli.command_line import quote_texts, quoted, text_options
 from charrnn.options.ranges import FIXED, PATH
 
 NASTY = [
@@ -134,28 +133,28 @@ def test_names_that_are_no_unicode(door: Any) -> None:
      "checkpoint=[a,'b c']", "~until", "+note=Zür"],
 )  # fmt: skip
 def test_what_is_left_to_hydra(word: str) -> None:
-    assert literal([word], "sample", multirun=False) == [word]
+    assert quote_texts([word], "sample", multirun=False) == [word]
 
 
 @pytest.mark.parametrize("text", ["null", "[a,b]", "'What's'", "'a' b", "'a\\'", "'a','b'"])
 def test_what_only_looks_like_hydras(text: str) -> None:
-    assert read_back(literal([f"start_text={text}"], "sample", multirun=False)[0]) == text
+    assert read_back(quote_texts([f"start_text={text}"], "sample", multirun=False)[0]) == text
 
 
 def test_texts_are_swept_over_in_quotes_only() -> None:
     for value in ("'a','b'", "\"it's\" , 'b'"):
-        assert literal([f"until={value}"], "sample", multirun=True) == [f"until={value}"]
-        assert literal([f"until={value}"], "sample", multirun=False) != [f"until={value}"]
-    assert read_back(literal(["checkpoint=a,b"], "sample", multirun=True)[0]) == "a,b"
+        assert quote_texts([f"until={value}"], "sample", multirun=True) == [f"until={value}"]
+        assert quote_texts([f"until={value}"], "sample", multirun=False) != [f"until={value}"]
+    assert read_back(quote_texts(["checkpoint=a,b"], "sample", multirun=True)[0]) == "a,b"
 
 
 def test_adding_and_forcing_keep_their_signs() -> None:
     words = ["++until=a b", "+until=(x)"]
-    assert literal(words, "sample", False) == ["++until='a b'", "+until='(x)'"]
+    assert quote_texts(words, "sample", False) == ["++until='a b'", "+until='(x)'"]
 
 
 def test_the_names_follow_from_the_declarations() -> None:
-    found = {command: texts_of(command) for command in plugins.commands()}
+    found = {command: text_options(command) for command in plugins.commands()}
     assert found["sample"].names >= {
         *("checkpoint", "start_text", "start_file", "until", "ban", "output"),
         *("hydra.run.dir", "hydra.sweep.dir"),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from charrnn.commands import convert
+from charrnn.commands.convert import ConvertOptions
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
-from charrnn.options.commands import ConvertOptions
 from tests.generation.models import trained_model
 
 

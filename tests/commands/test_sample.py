@@ -115,17 +115,6 @@ def test_bytes_are_printed_as_they_are(
     assert set(out) == set(b"a\n\xc3\xa9\xff")
 
 
-def test_progress_is_told_where_it_takes_long(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sample, "_SILENT_SECONDS", 0.0)
-    monkeypatch.setattr(sample, "_REPEAT_SECONDS", 0.0)
-    run(path, length=2000, num_samples=2)
-    out, err = capfd.readouterr()
-    assert err.splitlines()[-1] == "4,000 of 4,000 characters"
-    assert len(out) == 4000 + len("\n----------\n")
-
-
 def test_in_whole_numbers(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     run(path, precision=8, start_text="Hm: ", temperature=0.7)
     out, err = capfdbinary.readouterr()
@@ -320,7 +309,7 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
         (["temperature=0.2..1"], "temperature=0.2..1: takes a number"),
         (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
         (["start_file=/"], "start_file=/: is a folder"),
-        (["output=-"], "output=-: standard output is where the text goes without output="),
+        (["output=-"], "output=-: without output= the text goes there"),
         (["mode=lines", "until=x"], "until: a line ends where it ends"),
         (["min_p=2"], "min_p=2.0: must be between 0 and 1"),
         (["prime=never"], "prime=never: must be one of text, none"),

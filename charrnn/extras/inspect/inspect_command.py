@@ -31,6 +31,7 @@ class InspectOptions:
 
 
 OPTIONS = InspectOptions
+FIRST_WORD = "checkpoint"
 
 
 def run(options: InspectOptions) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.sample import SampleStep
+from charrnn.commands.sample import SampleOptions, SampleStep
 from charrnn.errors import InputError, install
-from charrnn.options.commands import SampleOptions
 from charrnn.options.datasets import SPLITS
 from charrnn.options.ranges import PATH, Range, require
 from charrnn.say import say
@@ -84,28 +83,28 @@ class NoveltyStep(SampleStep):
         splits = SPLITS if options.novel is True else ("train",)
         self._training = find_training_text(sampler.model, options.corpus, splits)
 
-    def write(self, asked: SamplingParams) -> Iterator[Piece] | None:
+    def write(self, params: SamplingParams) -> Iterator[Piece] | None:
         """Without a longer run of the training text than is allowed."""
         if self._options.novel is False:
             return None
         from charrnn.extras.novelty.novel_writing import write_novel
 
-        return write_novel(self._sampler, asked, self._training, self._options.novel)
+        return write_novel(self._sampler, params, self._training, self._options.novel)
 
-    def write_lines(self, asked: SamplingParams) -> Iterator[Line] | None:
+    def write_lines(self, params: SamplingParams) -> Iterator[Line] | None:
         """Without the lines of the text."""
         if self._options.novel is False:
             return None
         from charrnn.generation.sampler import write_lines
 
         lines = {line.rstrip() for line in self._training.text.split("\n")}
-        return write_lines(self._sampler, asked, lines)
+        return write_lines(self._sampler, params, lines)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
         for text in texts:
             pieces: list[str] = []
-            self._texts.append((text.asked, pieces))
+            self._texts.append((text.params, pieces))
             yield replace(text, pieces=_noted(text.pieces, pieces))
 
     def end(self) -> None:

@@ -30,6 +30,7 @@ class ExportOptions:
 
 
 OPTIONS = ExportOptions
+FIRST_WORD = "checkpoint"
 
 
 def run(options: ExportOptions) -> None:

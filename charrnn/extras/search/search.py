@@ -147,7 +147,7 @@ def _check(config: DictConfig, settings: Any, space: dict[str, BaseDistribution]
         )
     sampler = settings["sampler"]
     arguments = {name: value for name, value in sampler.items() if not name.startswith("_")}
-    checked_options.check("hydra.sweeper.sampler", sampler["_target_"], arguments, {"seed"}, {})
+    checked_options.check_arguments("hydra.sweeper.sampler", sampler["_target_"], arguments)
 
 
 def _ask(

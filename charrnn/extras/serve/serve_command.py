@@ -8,7 +8,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from charrnn.cli.literal import quoted
+from charrnn.cli.command_line import quoted
 from charrnn.errors import STOPPING, InputError, Interrupted, install, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 OPTIONS = ServeOptions
+FIRST_WORD = "checkpoint"
 _MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 
 

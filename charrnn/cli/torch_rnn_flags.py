@@ -1,0 +1,70 @@
+"""Command lines of torch-rnn and char-rnn, as tutorials print them, in charrnn's words."""
+
+from __future__ import annotations
+
+# flag -> option, for each command; flags that have no place here are left out
+_OPTIONS = {
+    "train": {
+        "input_h5": "data.input_h5",
+        "input_json": "data.input_json",
+        "data_dir": "data.input_txt",
+        "val_frac": "data.val_frac",
+        "batch_size": "data.batch_size",
+        "seq_length": "data.seq_length",
+        "model": "model",
+        "model_type": "model",
+        "wordvec_size": "model.embedding_size",
+        "rnn_size": "model.hidden_size",
+        "num_layers": "model.num_layers",
+        "dropout": "model.dropout",
+        "batchnorm": "model.batchnorm",
+        "max_epochs": "trainer.max_epochs",
+        "learning_rate": "optimizer.lr",
+        "grad_clip": "trainer.gradient_clip_val",
+        "lr_decay_every": "schedule.decay_every",
+        "lr_decay_factor": "schedule.decay_factor",
+        "eval_val_every": "validate_every",
+        "gpu": "trainer",
+        "gpuid": "trainer",
+        **{name: name for name in ("print_every", "checkpoint_every", "init_from", "seed")},
+    },
+    "sample": {
+        "primetext": "start_text",
+        **{n: n for n in ("checkpoint", "length", "start_text", "temperature", "sample", "seed")},
+    },
+    "evaluate": {name: name for name in ("checkpoint", "split")},
+    "preprocess": {
+        **{n: n for n in ("input_txt", "output_h5", "output_json", "encoding", "quiet")},
+        **{n: n for n in ("val_frac", "test_frac")},
+    },
+}
+_LEFT_OUT = {
+    *("gpu", "gpuid", "gpu_backend", "opencl", "verbose", "checkpoint_name", "checkpoint_dir"),
+    *("speed_benchmark", "memory_benchmark", "reset_iterations", "savefile"),
+}
+
+
+def translated(command: str, words: list[str]) -> list[str] | None:
+    """The overrides that do here what flags do there; None where they are not theirs.
+
+    A value is the word after its flag. char-rnn's sampler has its model as a word alone.
+    """
+    options, overrides, rest = _OPTIONS.get(command, {}), [], list(words)
+    while rest:
+        flag, _, value = rest.pop(0).partition("=")
+        name = flag.lstrip("-")
+        if name == flag and command == "sample" and not value:
+            overrides.append(f"checkpoint={flag}")
+            continue
+        if name == flag or name not in {*options, *_LEFT_OUT}:
+            return None
+        if not value and rest and (rest[0][:1] != "-" or rest[0][1:].isdigit()):
+            value = rest.pop(0)
+        if name.startswith("gpu"):
+            overrides += ["trainer=cpu"] * (command == "train" and value == "-1")
+        elif name in options:
+            overrides += ["schedule=step"] * (name == "lr_decay_every")
+            is_switch = name in ("batchnorm", "sample", "quiet")
+            on = {"0": "false", "1": "true", "": "true"}
+            overrides.append(f"{options[name]}={on.get(value, value) if is_switch else value}")
+    return overrides
