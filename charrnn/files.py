@@ -95,7 +95,7 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         handle = closing.enter_context(open(descriptor, "r+"))
         if os.fstat(descriptor).st_nlink > 1:
-            raise RunError(f"{path}: is another file's second name; remove it")
+            raise RunError(f"{path}: is a hard link to another file; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

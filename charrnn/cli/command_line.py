@@ -89,7 +89,7 @@ def require_folder(word: str) -> None:
     """Refuse a folder that Hydra cannot make, and one in which paths would be others."""
     name, _, value = word.partition("=")
     if name == "hydra.job.chdir" and value.lower() != "false":
-        raise InputError(f"{word}: paths are those of the folder where charrnn is started")
+        raise InputError(f"{word}: charrnn stays in the folder where it is started")
     if name not in _FOLDERS:
         return
     require_path(name, value)

@@ -119,7 +119,7 @@ def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = 
     """
     line = Line.of(command, words)
     if line.multirun or line.show_only:
-        raise InputError("-m, --cfg and the like are for the command line; here is one run")
+        raise InputError("-m, --cfg and the like are for the command line only")
     return _call(line, run)
 
 
@@ -176,7 +176,7 @@ class Task:
             job = Job.of(HydraConfig.get())
             self.begun += 1
             if job.number is not None and not self.line.multirun:
-                raise InputError("hydra.mode: is for the command line: -m runs several jobs")
+                raise InputError("hydra.mode: several jobs are run by -m on the command line")
             try:
                 with _removed_if_refused(job.folder, self.existing):
                     with explaining(self.line):

@@ -8,9 +8,9 @@ from charrnn import plugins
 from charrnn.cli import conf
 
 _NOTES = """\
-A text or a path is taken as it stands after the equals sign, character for character
-(quote it for the shell only): start_text="What's (this), Romeo?". A value that is wholly in
-quotes of its own is read by Hydra's grammar, and so is a [list,of,paths].{unset}
+Everything after the equals sign of a text or a path belongs to it. The shell wants quotes
+around spaces and signs: start_text="What's (this), Romeo?". Several paths: [one.txt,two.txt].
+A value inside quotes of its own, "'...'", is read by Hydra's grammar.{unset}
 
 -m, --multirun      run once for each of NAME=1,2 and all combinations; texts: "NAME='a','b'"
 -c, --cfg job       print the options as they would be, and do nothing else

@@ -208,8 +208,8 @@ def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
             )
         if not Path(h5).exists():
             raise InputError(
-                f"split={options.split}: {h5} is gone, where the text of the model was; preprocess "
-                f"the text again with output_h5={h5}, or give data.input_txt="
+                f"split={options.split}: {h5}, the preprocessed text of this model, is gone; make "
+                f"it again by `charrnn preprocess` with output_h5={h5}, or give data.input_txt="
             )
     encoded = open_data(Path(h5), Path(json))
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

@@ -190,7 +190,7 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
     if unknown:
         instead = {
-            "error": "reads those of a keyboard instead",
+            "error": "reads the marks that it has instead",
             "skip": "leaves them out",
             "replace": "reads the nearest instead, or leaves out what has none",
         }[options.unknown]
@@ -307,4 +307,4 @@ def _to_files(
         refuse_the_model_itself(path, *_paths(checkpoint))
         with opened(path) as write:
             _write_all(text, write)
-        say(f"{path}: {_label(text)}" if labels else path)
+        say(f"wrote {path}: {_label(text)}" if labels else f"wrote {path}")

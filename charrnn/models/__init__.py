@@ -138,8 +138,8 @@ def _newest() -> Path:
             found = run.parent if (run.parent / _IN_A_SWEEP).is_file() else run
             return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
     raise InputError(
-        f"checkpoint=null: no run below {OUTPUTS}/ has a model; `charrnn train` makes one, which "
-        f"has a model from its first validation or its end on, or name one with checkpoint="
+        f"checkpoint=null: no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its "
+        f"first validation, or name a model: checkpoint=FILE"
     )
 
 

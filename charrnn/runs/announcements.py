@@ -144,5 +144,5 @@ def how_to_resume(run: RunSpec) -> str:
         return "the run's folder is gone"
     command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.resume_options}"
     if any((run.folder / "checkpoints").glob("*.ckpt")):
-        return f"the last good checkpoint stands: {command} goes on from it"
+        return f"the last checkpoint is whole: {command} goes on from it"
     return f"there is no checkpoint yet: {command} starts it again"

@@ -7,6 +7,7 @@ print it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ MARKS = {
     **dict.fromkeys("‐‑‒–—―−", "-"),
     "…": "...",
 }
+# a keyboard's quotes in a text that has only curly ones: where they open, and where they close
+CURLY = {'"': ("“„«»", "”“»«"), "'": ("‘’", "’")}
 
 
 class FittedText(NamedTuple):
@@ -37,13 +40,16 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
     """The text in the characters of a vocabulary.
 
     Args:
-        unknown: error: only marks of typography are replaced, by those of a keyboard; skip: what
+        unknown: error: only marks of typography and of a keyboard stand for one another; skip: what
             is unknown is left out; replace: it is the nearest known (as a keyboard writes it,
             without its accent, in the other case), a space where white space is unknown, or
             left out.
     """
     table = _replacement_table(text, vocabulary, unknown)
     missing = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
+    for quote in CURLY.keys() & {*missing}:
+        closing = [c for c in CURLY[quote][1] if (vocabulary.look_up(c) >= 0).all()]
+        text = re.sub(rf"(?<=[^\s(\[—–-]){quote}", "".join(closing[:1]) or quote, text)
     return FittedText(text.translate(table), "".join(missing))
 
 
@@ -74,7 +80,7 @@ def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[
         return {}
     missing = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
     if unknown == "error":
-        nearest = {ord(c): _nearest(c, vocabulary) for c in missing if c in MARKS}
+        nearest = {ord(c): _nearest(c, vocabulary) for c in missing if c in {*MARKS, *CURLY}}
         return {code: text for code, text in nearest.items() if text}
     return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in missing}
 
@@ -88,7 +94,7 @@ def _nearest(character: str, vocabulary: Vocabulary) -> str:
     texts = (keyboard, without_accents)
     # the lower case of ß in upper case is ss
     cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
-    for text in (*texts, *cases, space):
+    for text in (*texts, *cases, space, *CURLY.get(keyboard, [""])[0]):
         if text and (vocabulary.look_up(text) >= 0).all():
             return text
     return ""

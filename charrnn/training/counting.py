@@ -101,11 +101,11 @@ class CharacterCounts(L.Callback):
         if self._of_model is not None and self._counted is not None:
             _, counts, both = (f"{loss:.4f}" for loss in self._of_model)
             network = f"{pl_module.best.loss:.4f}"  # by float16 it could end in another digit
-            end = "it is alone"
+            end = "the network writes alone"
             if self._of_model.both < self._of_model.network:
                 is_short = self._counted.is_short
-                end = "so short a text is its counts" if is_short else "the model has both"
-            say(f"val/loss of the network {network}, of counts {counts}, of both {both}: {end}")
+                end = "of so short a text the counts write alone" if is_short else "both write"
+            say(f"val/loss: network {network}, counts {counts}, both together {both}; {end}")
 
     def decide_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
         """Decide what the model file holds beside the network whose validation was the last.

@@ -49,7 +49,7 @@ LINES = {
     "sample seed=${nope}": "Interpolation key 'nope' not found",
     "sample seed=${oc.env:CHARRNN_NO_SUCH}": "CHARRNN_NO_SUCH",
     "train resume=x init_from=y": "init_from=y: resume= goes on with everything",
-    "train hydra.job.chdir=true": "hydra.job.chdir=true: paths are those of the folder",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn stays in the folder",
     "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
@@ -148,7 +148,7 @@ def test_marks_of_typography_are_read_as_a_keyboards(
     words = ["sample", "checkpoint=model.safetensors", "length=20", "seed=1"]
     assert main([*words, "start_text=a’b – a"]) == 0
     out, err = capsys.readouterr()
-    assert err.count("reads those of a keyboard instead") == 1
+    assert err.count("reads the marks that it has instead") == 1
     assert main([*words, "start_text=a'b - a"]) == 0
     assert capsys.readouterr().out.removeprefix("a'b - a") == out.removeprefix("a’b – a")
     for character in "…語":

@@ -22,6 +22,12 @@ from charrnn.text.vocabulary import Vocabulary
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
 
 
+def test_a_keyboards_quotes_in_a_text_of_curly_ones() -> None:
+    vocabulary = Vocabulary(list("abcno, (.)“”’t"))
+    assert fit_text('"a on," b can\'t. ("a")', vocabulary, "error").text == "“a on,” b can’t. (“a”)"
+    assert fit_text('"a"', Vocabulary(list("a")), "error") == ('"a"', "")
+
+
 @pytest.mark.parametrize(
     ("text", "skipped", "replaced"),
     [

@@ -64,7 +64,7 @@ def _serve(options: ServeOptions) -> None:
         def announce() -> None:  # from here on a signal finds the server ready for it
             if options.token is None and not is_local:
                 host = f"host={options.host}"
-                say(f"{host}: whoever reaches this machine can ask; token= forbids it")
+                say(f"{host}: anybody who reaches this machine can use it; token= asks for one")
             say(f"serving {', '.join(models)} at {address_of(listening)}")
 
         app = make_app(models, options, is_local=is_local, started=announce)
