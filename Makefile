@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
+.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -62,6 +62,9 @@ test-browser: setup-dev  ## the pages in a real Chromium, which is installed whe
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
+
+test-gpu: setup-dev  ## what needs a CUDA GPU, on a machine that has one
+	$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
 test-slurm: setup-dev  ## jobs on a SLURM of one machine, which is installed where apt can
 	@command -v slurmctld >/dev/null || { apt-get update && apt-get install --yes slurmctld slurmd slurm-client; } || true

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -181,6 +184,12 @@ def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
+def exact_float32() -> AbstractContextManager[Any]:
+    """cuDNN without TF32, which keeps 10 of 23 bits."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(enabled=True, deterministic=cudnn.deterministic, allow_tf32=False)
+
+
 def network_of(trained: TrainedModel) -> Network:
     """The network of a trained model, on the CPU."""
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
@@ -190,8 +199,11 @@ def network_of(trained: TrainedModel) -> Network:
 
 
 def weights_of(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Copies of a network's weights, as a `TrainedModel` holds them."""
+    """Copies of a network's weights, as a `TrainedModel` holds them.
+
+    Those that are parametrized (`torch.nn.utils.parametrize`) are what they compute.
+    """
     return {
-        name: weight.detach().to("cpu", torch.float32).numpy().copy()
-        for name, weight in network.state_dict().items()
+        name: operator.attrgetter(name)(network).detach().to("cpu", torch.float32).numpy().copy()
+        for name in network.architecture.shapes()
     }

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.options.training import TrainOptions
-from charrnn.runs.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import trains_in_bf16
 from charrnn.runs.recorded_config import put
 
 SMALL = (
@@ -42,7 +42,7 @@ SMALL = (
 
 def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
     """Skip a test of bf16 where the CPU cannot run such a layer in it."""
-    if precision == "bf16-mixed" and not cpu_runs_bf16(kind):
+    if precision == "bf16-mixed" and not trains_in_bf16(kind, "cpu"):
         pytest.skip(f"this CPU cannot train a {kind} in bf16")
 
 

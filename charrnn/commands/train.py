@@ -72,7 +72,7 @@ def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Traine
     preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
     if run.config.trainer.accelerator == "gpu":
-        hardware.make_deterministic()
+        hardware.make_deterministic(run.config.trainer.precision)
     module, trainer = build_parts(run, inputs, Signals())
     return inputs.data, module, trainer
 

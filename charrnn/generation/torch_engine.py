@@ -7,8 +7,6 @@ drawn there, so that a chunk runs without waiting for it, unless DRY is asked fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +25,7 @@ from charrnn.generation.token_sampler import (
     top_k_and_p,
 )
 from charrnn.models.trained import Trained
+from charrnn.network import exact_float32
 from charrnn.network_ensemble import any_network_of
 
 
@@ -67,7 +66,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        with _exact_float32():
+        with exact_float32():
             logits, carried = self._network(self._tensor(ids), self._tensors(state))
         return logits.cpu().numpy(), _arrays(carried)
 
@@ -81,7 +80,7 @@ class TorchEngine:
         on_device = self.device != "cpu" and not batch.penalized
         sampler = TorchTokenSampler(batch, self.device) if on_device else None
         numpy = TokenSampler(params, self._vocabulary, before)
-        with _exact_float32():
+        with exact_float32():
             for t in range(uniforms.shape[1]):
                 logits, carried = self._network(last[:, None], carried)
                 if sampler is None:
@@ -98,11 +97,6 @@ class TorchEngine:
 
     def _tensors(self, state: State) -> list[tuple[Tensor, ...]]:
         return [tuple(self._tensor(v) for v in layer) for layer in state]
-
-
-def _exact_float32() -> AbstractContextManager[Any]:
-    """cuDNN without TF32, which would leave the other engines' text far sooner than rounding."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _arrays(carried: list[tuple[Tensor, ...]]) -> State:

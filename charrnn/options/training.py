@@ -60,7 +60,7 @@ class TrainerOptions:
     devices: Annotated[int | str | list[int], DEVICES]
     num_nodes: Annotated[int, AT_LEAST_1]
     strategy: Annotated[str, one_of("auto", "ddp")]
-    precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed", "16-mixed")]
+    precision: Annotated[str, one_of("auto", "32-true", "tf32-true", "bf16-mixed", "16-mixed")]
     threads: Annotated[int | None, THREADS]
     max_epochs: Annotated[int | None, AT_LEAST_1]
     max_steps: Annotated[int | None, AT_LEAST_1]

@@ -14,6 +14,8 @@ import torch
 from charrnn.cells import find_cell
 from charrnn.cpu import cpu_has_bf16
 from charrnn.errors import InputError
+from charrnn.models.trained import Architecture
+from charrnn.network import Network
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, definite
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
@@ -89,16 +91,21 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
     thresholds = find_cell(model.kind).cpu
     if precision == "auto":
         if accelerator == "gpu":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-            return "bf16-mixed" if native else "32-true"
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                return "32-true"
+            return "bf16-mixed" if trains_in_bf16(model.kind, "cuda") else "tf32-true"
         enough = _product(model, streams) >= thresholds.bf16 and streams >= thresholds.bf16_streams
-        native = accelerator == "cpu" and cpu_has_bf16()
-        return "bf16-mixed" if enough and native and cpu_runs_bf16(model.kind) else "32-true"
-    if precision == "16-mixed" and accelerator != "gpu":
-        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; here bf16-mixed or 32-true")
-    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_runs_bf16(model.kind):
+        pays = enough and accelerator == "cpu" and cpu_has_bf16()
+        return "bf16-mixed" if pays and trains_in_bf16(model.kind, "cpu") else "32-true"
+    if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
         raise InputError(
-            f"trainer.precision=bf16-mixed: this CPU cannot train a {model.kind} in bf16; "
+            f"trainer.precision={precision}: needs a CUDA GPU; here bf16-mixed or 32-true"
+        )
+    device_type = "cuda" if accelerator == "gpu" else accelerator
+    if precision == "bf16-mixed" and not trains_in_bf16(model.kind, device_type):
+        raise InputError(
+            f"trainer.precision=bf16-mixed: this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot "
+            f"train a {model.kind} in bf16 (torch has none for it, or takes float16 for it); "
             f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
         )
     return precision
@@ -123,17 +130,17 @@ def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
     return max(1, min(threads, streams // SHARD_STREAMS))
 
 
-def make_deterministic() -> None:
-    """Let a CUDA GPU compute the same numbers each time, and float32 as float32.
+def make_deterministic(precision: str) -> None:
+    """Let a CUDA GPU compute the same numbers each time, and float32 as float32, or TF32.
 
     cuBLAS, and cuDNN's recurrent layers with it, are deterministic with a fixed workspace
     only, which is read when the GPU is first used. TF32, on by default in cuDNN, keeps 10 of
-    23 bits: a validation loss would be another than `evaluate`'s on a CPU.
+    23 bits: a validation loss, which never has it, would be another than `evaluate`'s on a CPU.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = precision == "tf32-true"
 
 
 def processes(trainer: TrainerOptions) -> int:
@@ -142,18 +149,25 @@ def processes(trainer: TrainerOptions) -> int:
 
 
 @functools.cache
-def cpu_runs_bf16(kind: str) -> bool:
-    """Whether a recurrent layer runs under bf16 autocast at all.
+def trains_in_bf16(kind: str, device_type: str) -> bool:
+    """Whether a network of a kind computes in bf16 under autocast on a device: one step tells.
 
-    Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises; only a try tells.
+    Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises. What autocast hands to cuDNN's
+    layers is float16, whatever its own type (aten/src/ATen/cudnn/AutocastRNN.cpp), and their
+    gradients vanish without a GradScaler.
     """
-    with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
-        layer = find_cell(kind).layer(1, 1)
+    architecture = Architecture(kind, hidden_size=8, num_layers=1, vocabulary_size=8)
+    device = torch.device(device_type)
+    with torch.random.fork_rng(devices=[]):
+        network = Network(architecture).to(device)
+        ids = torch.zeros(2, 3, dtype=torch.int64, device=device)
         try:
-            layer(torch.zeros(1, 1, 1))
+            with torch.autocast(device_type, dtype=torch.bfloat16):
+                logits, state = network(ids)
+            logits.float().sum().backward()
         except RuntimeError:
             return False
-    return True
+    return all(part.dtype != torch.float16 for layer in state for part in layer)
 
 
 def describe(trainer: TrainerOptions) -> str:
@@ -165,7 +179,8 @@ def describe(trainer: TrainerOptions) -> str:
         is_gpu = trainer.accelerator == "gpu"
         name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
     several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
-    return f"{name}{several}, precision {trainer.precision}"
+    why = " (torch's bf16 is float16 here)" if trainer.precision == "tf32-true" else ""
+    return f"{name}{several}, precision {trainer.precision}{why}"
 
 
 def device(trainer: TrainerOptions) -> torch.device:
@@ -185,7 +200,7 @@ def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
     """
     trainer, num_shards, count = config.trainer, 1, definite(config.trainer.threads)
     if trainer.accelerator == "gpu":
-        make_deterministic()
+        make_deterministic(trainer.precision)
     if world.launcher:
         # else Lightning sets a number of its own
         os.environ["OMP_NUM_THREADS"] = str(count)

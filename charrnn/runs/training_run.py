@@ -14,8 +14,11 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import (
+    BaseFinetuning,
     BatchSizeFinder,
+    GradientAccumulationScheduler,
     LearningRateFinder,
+    ModelPruning,
     ProgressBar,
     StochasticWeightAveraging,
 )
@@ -55,7 +58,11 @@ from charrnn.training import AtomicCheckpointIO, LanguageModel, TextDataModule, 
 from charrnn.training.checkpoints import Run
 from charrnn.training.signals import Signals
 
-INEXACT = (BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging)
+# what these change as epochs begin, or before the first, no checkpoint holds
+INEXACT = (
+    *(BaseFinetuning, BatchSizeFinder, GradientAccumulationScheduler),
+    *(LearningRateFinder, ModelPruning, StochasticWeightAveraging),
+)
 
 
 def train(run: RunSpec, signals: Signals) -> Result:
@@ -252,6 +259,8 @@ def build_trainer(
     config = run.config
     options = {n: value for n, value in config.trainer.plain().items() if n != "threads"}
     options |= {n: -1 for n in ("max_epochs", "max_steps") if options[n] is None}
+    if options["precision"] == "tf32-true":
+        options["precision"] = "32-true"  # `hardware.make_deterministic` turns TF32 on
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
     return build(

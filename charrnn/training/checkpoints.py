@@ -21,6 +21,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
+from torch.nn.utils.parametrize import is_parametrized
 
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import make_folder
@@ -133,8 +134,11 @@ class RunCheckpoints(Checkpoint):
         for name in names:
             trainer.save_checkpoint(self.folder / name)
             if name == BEST and trainer.is_global_zero:
-                # what the checkpoint holds as the model may be an average of the weights
-                model = checkpoint.read_model(self.folder / BEST)
+                # what the checkpoint holds as the model may be an average of the weights; those
+                # that are parametrized have other names there
+                own = any(map(is_parametrized, module.network.modules()))
+                path = self.folder / BEST
+                model = module.to_model().trained if own else checkpoint.read_model(path)
                 counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
                 counts, facts = next((c.decide_for_model() for c in counting), (None, {}))
                 model = replace(model, counts=counts, facts={**model.facts, **facts})

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -45,6 +45,9 @@ class TextDataModule(L.LightningDataModule):
         input_txt: the text: a file, a list of files, a folder (its *.txt) or a glob. It is
             preprocessed once, beside the text or in the cache, and again when it changes.
         seed: of the shuffling, together with the epoch's number.
+        validation: what a batch of validation and test is: ``text``, a `WholeText`, which
+            `LanguageModel` scores whole; or ``windows``, as those of training, for a module of
+            one's own.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is that of all processes together; None is 32.
@@ -63,9 +66,13 @@ class TextDataModule(L.LightningDataModule):
         input_txt: str | list[str] | None = None,
         *,
         seed: int = 0,
+        validation: Literal["text", "windows"] = "text",
         **options: Any,
     ) -> None:
         super().__init__()
+        if validation not in ("text", "windows"):
+            raise InputError(f"data.validation={validation!r}: must be text or windows")
+        self.validation = validation
         self.options = DataOptions(input_txt, **options)
         without_default_corpus(vars(self.options), ["data.corpus"])
         h5, json = self.options.input_h5, self.options.input_json
@@ -154,8 +161,8 @@ class TextDataModule(L.LightningDataModule):
     def train_dataloader(self) -> Windows:
         return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
-    def val_dataloader(self) -> WholeText | list[Any]:
-        if self.trainer is not None:
+    def val_dataloader(self) -> WholeText | Windows | list[Any]:
+        if self.trainer is not None and self.validation == "text":
             for name in ("overfit_batches", "limit_val_batches"):
                 share = getattr(self.trainer, name)
                 if isinstance(share, float) and 0 < share < 1:
@@ -163,18 +170,22 @@ class TextDataModule(L.LightningDataModule):
                         f"{name}={share:g}: the validation text is one batch and has no share; "
                         f"give a whole number"
                     )
-        return self._whole("val")
+        return self._evaluated("val")
 
-    def test_dataloader(self) -> WholeText | list[Any]:
-        return self._whole("test")
+    def test_dataloader(self) -> WholeText | Windows | list[Any]:
+        return self._evaluated("test")
 
     def __getstate__(self) -> dict[str, Any]:
         # an open file does not go to another process, which opens it again in `setup`
         return {**self.__dict__, "_encoded": None, "earlier": None}
 
-    def _whole(self, name: str) -> WholeText | list[Any]:
-        ids = self.split(name)
-        return [] if ids is None else WholeText(ids)
+    def _evaluated(self, name: str) -> WholeText | Windows | list[Any]:
+        if (ids := self.split(name)) is None:
+            return []
+        if self.validation == "text":
+            return WholeText(ids)
+        sizes = fitting_sizes(len(ids), self.batch_size, self.seq_length)
+        return Windows(cut_streams(self.encoded, name, *sizes))
 
 
 class WholeText:
@@ -234,6 +245,8 @@ class Windows:
             # read when the first window is asked for: by then Lightning has restored its counts
             first, last = self.trainer.fit_loop.batch_idx + 1, self._last(self.trainer)
             epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
+            if self.trainer.overfit_batches:
+                epoch = 0  # the same windows each time
         streams, width = self._streams(epoch), self.streams.seq_length
         at_once = max(1, BLOCK_IDS // (streams.batch_size * width))
         for start in range(first, last, at_once):

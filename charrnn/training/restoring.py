@@ -17,12 +17,13 @@ from charrnn.training.schedules import OfStep
 
 def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
     """What each process goes on from, in the order of their ranks; all of them call this."""
-    own = {
+    own: dict[str, Any] = {
         # cloned: a view would keep its whole storage in the file
         "state": [[part.detach().cpu().clone() for part in layer] for layer in state or []],
         "cpu": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
+    if device.type != "cpu":
+        own[device.type] = torch.get_device_module(device).get_rng_state()
     ranks: list[Any] = [own]
     if world_size > 1:
         ranks = [None] * world_size
@@ -49,8 +50,8 @@ def restore(entry: dict[str, Any], device: torch.device) -> State | None:
         tuple(part.to(device) for part in layer) for layer in entry["state"]
     ]
     torch.set_rng_state(entry["cpu"])
-    if device.type == "cuda" and entry["cuda"] is not None:
-        torch.cuda.set_rng_state(entry["cuda"], device)
+    if device.type != "cpu" and device.type in entry:
+        torch.get_device_module(device).set_rng_state(entry[device.type])
     return state or None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import lightning as L
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.evaluation.stream_losses import part_loss
-from charrnn.network import Network, State
+from charrnn.network import Network, State, exact_float32
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText
 
@@ -44,10 +45,12 @@ class SplitScores:
         self.logits = logits
         self._state: State | None = None
         self._sums: list[tuple[float, int]] = []  # of losses and characters, by batch
+        if "torch._dynamo" in sys.modules:  # where somebody compiles, which takes no mapped text
+            self.add = torch.compiler.disable(self.add)  # type: ignore[method-assign]
 
     def add(self, batch: Any) -> None:
         """Score a batch: a window, or a text as a whole, of which each process takes a part."""
-        with torch.autocast(self.module.device.type, enabled=False):
+        with torch.autocast(self.module.device.type, enabled=False), exact_float32():
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = part_loss(
@@ -67,10 +70,11 @@ class SplitScores:
     def log(self, split: str) -> float | None:
         """Log the mean loss (nats per character) and return it; None: there was nothing."""
         trainer = self.trainer
-        sums = torch.tensor(self._sums, dtype=torch.float64).reshape(-1, 2).sum(0)
+        total, count = (sum(each) for each in zip((0.0, 0), *self._sums, strict=True))
         if trainer.world_size > 1:
+            sums = torch.tensor([total, count], dtype=torch.float64)
             sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
-        total, count = sums.tolist()
+            total, count = sums.tolist()
         if not count:
             return None
         loss = total / count

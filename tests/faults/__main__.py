@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from charrnn.runs.hardware import cpu_runs_bf16
+from charrnn.runs.hardware import trains_in_bf16
 from tests.faults.child import Fault, send
 from tests.faults.runs import (
     Broken,
@@ -46,7 +46,7 @@ class Row:
 # -- kills -----------------------------------------------------------------------------
 
 # in float32 where the CPU has no bf16 kernel for an LSTM
-BF16 = f"trainer.precision={'bf16-mixed' if cpu_runs_bf16('lstm') else '32-true'}"
+BF16 = f"trainer.precision={'bf16-mixed' if trains_in_bf16('lstm', 'cpu') else '32-true'}"
 # epochs have 20 windows
 ON_ENDS = ("checkpoint_every=20", "validate_every=10", "print_every=5")
 KILLED = {

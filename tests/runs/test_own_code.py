@@ -129,6 +129,16 @@ REFUSED = [
         (f"+callbacks.x={{_target_:{LIGHTNINGS}.StochasticWeightAveraging,swa_lrs:0.01}}",),
         "callbacks.x: StochasticWeightAveraging ",
     ),
+    (
+        (
+            f"+callbacks.x={{_target_:{LIGHTNINGS}.GradientAccumulationScheduler,scheduling:{{1:2}}}}",
+        ),
+        "callbacks.x: GradientAccumulationScheduler ",
+    ),
+    (
+        (f"+callbacks.x={{_target_:{LIGHTNINGS}.ModelPruning,pruning_fn:l1_unstructured}}",),
+        "callbacks.x: ModelPruning ",
+    ),
     # a monitor that there is not
     (EARLY, "val/loss"),
     ((f"+callbacks.mine={{_target_:{LIGHTNINGS}.ModelCheckpoint,monitor:val_loss}}",), "val/loss"),

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.nn.utils.parametrize import register_parametrization
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
@@ -93,6 +95,58 @@ def test_a_loader_alone_does_not_go_on_in_the_middle(data: TextDataModule, tmp_p
 def test_a_share_of_the_validation_text(data: TextDataModule, name: str) -> None:
     with pytest.raises(InputError, match=f"^{name}=0.3: .* one batch"):
         trainer(max_steps=2, **{name: 0.3}).fit(module_of(data), data)
+
+
+def test_windows_to_validate_on_for_a_module_of_ones_own(data: TextDataModule) -> None:
+    class Own(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores = torch.nn.Embedding(len(data.vocabulary), len(data.vocabulary))
+            self.count = 0
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            ids, targets, _ = batch
+            logits = self.scores(ids).flatten(0, 1)
+            return torch.nn.functional.cross_entropy(logits, targets.flatten())
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.count += len(batch[0].flatten())
+            self.log("val/own", self.training_step(batch, batch_idx))
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    own = TextDataModule("corpus.txt", batch_size=4, seq_length=10, validation="windows")
+    module, run = Own(), trainer(max_epochs=1, num_sanity_val_steps=0)
+    run.fit(module, own)
+    assert 0 < run.callback_metrics["val/own"] < 4
+    ids = len(data.encoded.unread("val"))
+    assert module.count == (ids - 1) // 4 // 10 * 40
+    with pytest.raises(InputError, match="must be text or windows"):
+        TextDataModule("corpus.txt", validation="window")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["decoder.weight", "recurrent.0.weight_hh_l0"])
+def test_a_parametrized_weight_is_exported_as_what_it_computes(
+    data: TextDataModule, name: str
+) -> None:
+    class LowRank(torch.nn.Module):
+        def __init__(self, rows: int, columns: int) -> None:
+            super().__init__()
+            self.a = torch.nn.Parameter(torch.randn(rows, 2))
+            self.b = torch.nn.Parameter(torch.randn(2, columns))
+
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return weight + self.a @ self.b
+
+    module = module_of(data)
+    place, _, weight = name.rpartition(".")
+    layer = module.network.get_submodule(place)
+    register_parametrization(layer, weight, LowRank(*layer.get_parameter(weight).shape))
+    trainer(max_steps=3).fit(module, data)
+    expected, _ = module.network(torch.from_numpy(data.vocabulary.encode("the cat"))[None])
+    logits = module.to_model().logits("the cat", counts="none")
+    assert logits == pytest.approx(expected[0].detach().numpy(), abs=1e-5)
 
 
 # -- schedules and callbacks -------------------------------------------------------------

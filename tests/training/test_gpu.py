@@ -16,6 +16,7 @@ import yaml
 import charrnn
 from charrnn.data import open_data
 from charrnn.models import checkpoint
+from charrnn.runs.hardware import trains_in_bf16
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.datamodule import Windows
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
@@ -50,7 +51,8 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: pytest.CaptureFixt
     trainer = recorded(run)["trainer"]
     assert trainer["accelerator"] == "gpu"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    assert trainer["precision"] == ("bf16-mixed" if native else "32-true")
+    bf16 = "bf16-mixed" if trains_in_bf16("lstm", "cuda") else "tf32-true"
+    assert trainer["precision"] == (bf16 if native else "32-true")
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
 
@@ -87,10 +89,10 @@ def test_float32_is_the_cpus(made: Train, kind: str) -> None:
     assert losses(on_gpu)[0] == pytest.approx(losses(on_cpu)[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "tf32-true"])
 def test_half_precision_learns_as_well(made: Train, fitted: Path, precision: str) -> None:
-    if precision == "bf16-mixed" and not torch.cuda.is_bf16_supported():
-        pytest.skip("this GPU has no bf16")
+    if precision == "bf16-mixed" and not trains_in_bf16("lstm", "cuda"):
+        pytest.skip("torch has no bf16 for this GPU")
     half = made(*GPU, STEPS, f"trainer.precision={precision}")
     # a GradScaler's first steps may be skipped ones, until its scale fits
     assert losses(half)[-1] == pytest.approx(losses(fitted)[-1], abs=0.3)
@@ -105,6 +107,7 @@ CASES = {
     "rnn, rmsprop": ["model=rnn", "optimizer=rmsprop"],
     "lstm, shuffled": ["data.shuffle=true"],
     "lstm, with a GradScaler": ["trainer.precision=16-mixed"],
+    "lstm, TF32": ["trainer.precision=tf32-true"],
     "batchnorm, norm clipping": [
         "model.batchnorm=true",
         "trainer.gradient_clip_algorithm=norm",
@@ -114,8 +117,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
-    if "bf16" in case and not torch.cuda.is_bf16_supported():
-        pytest.skip("this GPU has no bf16")
+    if "bf16" in case and not trains_in_bf16("gru", "cuda"):
+        pytest.skip("torch has no bf16 for this GPU")
     wanted = (*GPU, *CASES[case], "model.dropout=0.25", "validate_every=11")
     whole = train(*wanted, "trainer.max_steps=40", small=False, folder="whole")
     more = ("validate_every=2", "print_every=1") if "often" in case else ()
@@ -144,6 +147,16 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(fitted: Path) -> None
     loss = min(float(row["val/loss"]) for row in metrics(fitted) if row["val/loss"])
     text = model.vocabulary.decode(data.unread("val")[:])
     assert abs(model.score(text, counts="none") - loss) < 1e-4
+
+
+@pytest.mark.parametrize("counts", ["none", "auto"])
+def test_a_seed_gives_the_text_of_the_cpu(fitted: Path, counts: str) -> None:
+    model = charrnn.load(fitted)
+    texts = {
+        model.generate(length=60, seed=2, engine=engine, counts=counts)
+        for engine in ("torch", "numpy")
+    }
+    assert len(texts) == 1
 
 
 def test_a_run_may_move_between_gpu_and_cpu(

@@ -81,6 +81,12 @@ def test_which_windows_are_trained_and_when_it_validates(
     assert seen.validated == validated
 
 
+def test_overfit_batches_are_the_same_windows_in_each_epoch(data: TextDataModule) -> None:
+    data.shuffle, seen = True, Seen()
+    trainer(seen, max_epochs=3, overfit_batches=2).fit(module_of(data), data)
+    assert seen.first_ids == 3 * seen.first_ids[:2]
+
+
 def stepped_by_hand(
     module: LanguageModel, data: TextDataModule, windows: list[int], optimizer: Any, group: int = 1
 ) -> list[float]:

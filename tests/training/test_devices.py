@@ -1,0 +1,101 @@
+"""What is assumed of a device is looked at: held by devices that the CPU plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from charrnn import LanguageModel, TextDataModule
+from charrnn.errors import InputError
+from charrnn.runs import hardware
+from charrnn.training import restoring
+from tests.small_runs import train_options
+from tests.training.notebook import module_of, trainer
+
+
+class HalfUnderAutocast(TorchFunctionMode):
+    """As cuDNN's layers under autocast, whatever its type."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.__name__ in ("lstm", "gru", "rnn_tanh") and torch.is_autocast_enabled("cpu"):
+            return tuple(part.half() for part in result)
+        return result
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA GPU with bf16, played by the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    probe = hardware.trains_in_bf16.__wrapped__
+    monkeypatch.setattr(hardware, "trains_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
+
+
+def precision_of(precision: str, kind: str) -> str:
+    config = train_options(
+        data__batch_size=50, model__hidden_size=128, model__kind=kind,
+        trainer__accelerator="gpu", trainer__precision=precision,
+    )  # fmt: skip
+    return hardware.resolve(config).precision
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(gpu: None, kind: str) -> None:
+    with HalfUnderAutocast():
+        assert precision_of("auto", kind) == "tf32-true"
+        with pytest.raises(InputError, match=r"bf16-mixed: this GPU cannot train a .* float16"):
+            precision_of("bf16-mixed", kind)
+    if hardware.trains_in_bf16(kind, "cpu"):
+        assert precision_of("auto", kind) == "bf16-mixed"
+
+
+class NoFloat64(TorchDispatchMode):
+    """As an Apple GPU; single numbers may lie on the CPU beside it, where they are logged."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for part in result if isinstance(result, (list, tuple)) else (result,):
+            if isinstance(part, torch.Tensor) and part.dtype == torch.float64 and part.dim():
+                raise TypeError(f"{func}: this device has no float64")
+        return result
+
+
+def test_a_device_without_float64_trains_and_validates(
+    data: TextDataModule, tmp_path: Path
+) -> None:
+    run = trainer(max_steps=6, val_check_interval=3, gradient_clip_val=1.0)
+    with NoFloat64():
+        run.fit(module_of(data, dropout=0.2), data)
+        run.save_checkpoint(tmp_path / "x.ckpt")
+    assert run.callback_metrics["val/loss"].dtype == torch.float64
+
+
+def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = torch.Generator()
+    module = SimpleNamespace(get_rng_state=numbers.get_state, set_rng_state=numbers.set_state)
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    for kind in ("mps", "cuda"):
+        (saved,) = restoring.saved(None, torch.device(kind), 1)
+        drawn = torch.rand(3), torch.rand(3, generator=numbers)
+        restoring.restore(saved, torch.device(kind))
+        again = torch.rand(3), torch.rand(3, generator=numbers)
+        assert all(map(torch.equal, drawn, again))
+
+
+def test_a_compiled_module_trains_and_validates(data: TextDataModule) -> None:
+    compiled: LanguageModel = torch.compile(module_of(data), backend="eager")  # type: ignore[assignment]
+    module, losses = module_of(data), []
+    for each in (compiled, module):
+        run = trainer(max_steps=6, val_check_interval=3)
+        run.fit(each, data)
+        losses.append(float(run.callback_metrics["val/loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert compiled.to_model().score("the cat") == pytest.approx(module.to_model().score("the cat"))
