@@ -1,12 +1,11 @@
-"""Which engine writes: NumPy, the compiled loop of the extra ``fast``, or torch on a GPU.
+"""Which engine writes: NumPy, the compiled loop of the extra ``fast``, or torch.
 
-NumPy starts in a moment and is the fastest for a short text. torch steps every network; the others
-step those that have one of charrnn's own cells.
+NumPy starts in a moment and is the fastest for a short text. torch steps every network, on a GPU
+where there is one; the others step those that have one of charrnn's own cells.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -41,11 +40,6 @@ COMPILED_TO_WEIGHTS = 1_500_000
 COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
 # int8 in NumPy writes some 5,000 characters a second, the compiled loop fifty times as many.
 COMPILED_INT8_FROM_CHARACTERS = 4_000
-# A step on a GPU is some 20 kernels, a quarter of a millisecond whatever the batch, and torch
-# with CUDA takes seconds to start: it pays where a processor core would need a minute or more
-# (at about 20 billion multiplications a second) with more than that quarter millisecond a step.
-GPU_FROM_MULTIPLICATIONS = 10**12
-GPU_FROM_MULTIPLICATIONS_A_STEP = 10**7
 
 
 class Engine(Protocol):
@@ -159,10 +153,6 @@ def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str
     if precision == 8:
         pays = streams * length >= COMPILED_INT8_FROM_CHARACTERS
         return "numba" if pays and _can_compile() else "numpy"
-    step = weights * streams  # multiplications
-    pays_on_gpu = step * length >= GPU_FROM_MULTIPLICATIONS
-    if pays_on_gpu and step >= GPU_FROM_MULTIPLICATIONS_A_STEP and _has_gpu():
-        return "torch"
     most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
     pays = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
     return "numba" if pays and _can_compile() else "numpy"
@@ -170,12 +160,3 @@ def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str
 
 def _can_compile() -> bool:
     return find_spec("numba") is not None and bool(plugins.parts("engines"))
-
-
-def _has_gpu() -> bool:
-    """Whether torch can use a CUDA GPU; it is imported only where the system has one at all."""
-    if not (os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
