@@ -25,7 +25,7 @@ from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.table import CountTable
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.files import replacing, require_regular_file
-from charrnn.models.trained import TrainedModel, architecture_from, check_shapes
+from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
@@ -79,23 +79,18 @@ def load(path: Path) -> TrainedModel:
         InputError: names the file and what is wrong with it.
     """
     with _opened(path) as (file, description):
-        architecture = architecture_from(description["architecture"])
-        names = file.keys()
-        counted = {name for name in names if "counts" in description and name.startswith(_COUNTS)}
-        slices = {name: file.get_slice(name) for name in {*names} - counted}
-        check_shapes(architecture, {name: s.get_shape() for name, s in slices.items()})
-        if any(s.get_dtype() != "F32" for s in slices.values()):
-            raise ValueError("its weights are not float32")
-        arrays = {name: file.get_tensor(name) for name in names}
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if description[_CHECKSUM] != _checksum(description, arrays):
             raise ValueError("its checksum does not fit its content: it is damaged")
-        vocabulary = Vocabulary.from_dict(_object(description, "vocabulary"))
-        counts = None
+        vocabulary, counts = Vocabulary.from_dict(_object(description, "vocabulary")), None
         if "counts" in description:
-            table = {name.removeprefix(_COUNTS): arrays.pop(name) for name in counted}
+            names = [name for name in arrays if name.startswith(_COUNTS)]
+            table = {name.removeprefix(_COUNTS): arrays.pop(name) for name in names}
             counts = _counts(_object(description, "counts"), table, len(vocabulary))
-        facts = _object(description, "facts")
-        return TrainedModel(architecture, vocabulary, arrays, facts, counts)
+        if any(weight.dtype != np.float32 for weight in arrays.values()):
+            raise ValueError("its weights are not float32")
+        architecture = architecture_from(description["architecture"])
+        return TrainedModel(architecture, vocabulary, arrays, _object(description, "facts"), counts)
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:

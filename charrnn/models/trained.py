@@ -9,7 +9,7 @@ This module needs NumPy only, so that a text can be sampled without torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
@@ -127,8 +127,17 @@ class TrainedModel:
             )
         if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
             raise InputError("its counts are those of another vocabulary")
-        check_shapes(self.architecture, {n: weight.shape for n, weight in self.weights.items()})
-        for name, weight in self.weights.items():
+        if self.architecture.num_layers > len(self.weights):  # before 2**60 shapes are made
+            raise InputError(f"its weights are not those of {self.architecture.num_layers} layers")
+        shapes = self.architecture.shapes()
+        for name in {**shapes, **self.weights}:
+            if name not in shapes:
+                raise InputError(f"its weight {name} has no place in this {self.architecture.kind}")
+            if name not in self.weights:
+                raise InputError(f"its weight {name} is missing")
+            weight = self.weights[name]
+            if weight.shape != shapes[name]:
+                raise InputError(f"its weight {name} is {weight.shape}, not {shapes[name]}")
             if not np.isfinite(weight).all():
                 raise InputError(f"its weight {name} holds numbers that are not finite")
             if name.endswith("running_var") and weight.min() < 0:
@@ -215,24 +224,6 @@ def with_counts(trained: Trained, counts: str) -> Trained:
     if isinstance(trained, TrainedModel):
         return used(trained)
     return replace(trained, members=tuple(map(used, trained.members)))
-
-
-def check_shapes(architecture: Architecture, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Raise InputError unless `shapes` are those of `architecture`'s weights.
-
-    A file that claims 2**60 layers costs nothing: there are that many names, or it ends.
-    """
-    if architecture.num_layers > len(shapes):
-        raise InputError(f"its weights are not those of {architecture.num_layers} layers")
-    demanded = architecture.shapes()
-    for name in shapes:
-        if name not in demanded:
-            raise InputError(f"its weight {name} has no place in this {architecture.kind}")
-    for name, shape in demanded.items():
-        if name not in shapes:
-            raise InputError(f"its weight {name} is missing")
-        if tuple(shapes[name]) != shape:
-            raise InputError(f"its weight {name} is {tuple(shapes[name])}, not {shape}")
 
 
 def architecture_from(content: Mapping[str, Any]) -> Architecture:
