@@ -18,7 +18,7 @@ NAME_command.py, NAME.yaml            a command
 conf/                                 choices of the groups of `charrnn train`
 EXTRA_sample.py, sample.yaml          ``OPTIONS`` of `charrnn sample`, with more of them, and
                                       ``step(options, sampler)``, a `SampleStep` or None
-EXTRA_engines.py                      int8_engine and compiled_engine (`charrnn.generation.engines`)
+EXTRA_engines.py                      compiled_engine (`charrnn.generation.engines`)
 EXTRA_run_end.py                      ``at_end(folder)``, when a run has ended
 """
 

@@ -38,8 +38,6 @@ COMPILED_FROM_CHARACTERS = 50_000
 # cache that the cores share does.
 COMPILED_TO_WEIGHTS = 1_500_000
 COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
-# int8 in NumPy writes some 5,000 characters a second, the compiled loop fifty times as many.
-COMPILED_INT8_FROM_CHARACTERS = 4_000
 
 
 class Engine(Protocol):
@@ -60,27 +58,24 @@ class Engine(Protocol):
     ) -> tuple[Ids, State]: ...
 
 
-def make_engine(
-    model: Trained, name: str, precision: int = 32, fallback: Engine | None = None
-) -> Engine:
+def make_engine(model: Trained, name: str, precision: int = 32) -> Engine:
     """The engine of a name (numpy, numba or torch) for a model or an ensemble.
 
     Args:
         precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
-        fallback: NumPy's, for numba, which has no kernel for everything; None: one is made.
 
     Raises:
         InputError: what it needs is not installed, or it cannot step the model.
     """
     option, others = f"engine={name}", "use torch, or leave the option out"
     if precision == 8:
-        if name == "torch":
+        if name != "numba":
             raise InputError(
-                "precision=8: engine=torch computes in float32 only; use numpy or numba, or leave "
-                "the option out"
+                f"precision=8: engine={name} computes in float32 only; use numba, or leave the "
+                f"option out"
             )
         option, others = "precision=8", "leave the option out"
-    if len(model.members) > 1 and (name == "numba" or precision == 8):
+    if len(model.members) > 1 and name == "numba":
         raise InputError(
             f"{option}: writes with one model, not with an ensemble; leave the option out"
         )
@@ -90,22 +85,25 @@ def make_engine(
         return TorchEngine(model)
     if kinds := _kinds_without_kernel(model):
         raise InputError(f"{option}: has no kernel for a model of kind {kinds[0]}; {others}")
-    if name == "numpy" and precision == 32:
-        return _numpy_engine(model)
     if name == "numpy":
-        return _from_fast("int8_engine", option)(model)
+        return _numpy_engine(model)
     make = _from_fast("compiled_engine", option)
     try:
-        return make(model, precision, fallback or make_engine(model, "numpy", precision))
+        return make(model, precision)
     except ImportError as error:
         raise InputError(
-            f"engine=numba: needs numba ({error}); {install('fast')}, or leave the option out"
+            f"{option}: needs numba ({error}); {install('fast')}, or leave the option out"
         ) from None
 
 
 def reader_name(model: Trained, precision: int = 32) -> str:
-    """The name of the engine that reads a text: numpy, or torch where NumPy cannot step it."""
-    return "torch" if precision == 32 and _kinds_without_kernel(model) else "numpy"
+    """The name of the engine that reads a text: numpy, or torch where NumPy cannot step it.
+
+    Of int8 it is the one that there is.
+    """
+    if precision == 8:
+        return "numba"
+    return "torch" if _kinds_without_kernel(model) else "numpy"
 
 
 def _kinds_without_kernel(model: Trained) -> list[str]:
@@ -143,16 +141,13 @@ def number_of_weights(model: Trained) -> int:
     )
 
 
-def fastest(weights: int, streams: int, length: int, precision: int = 32) -> str:
-    """The name of the engine that is done first, of those that this machine has.
+def fastest(weights: int, streams: int, length: int) -> str:
+    """The name of the engine that is done first in float32, of those that this machine has.
 
     Args:
         weights: how many; see `number_of_weights`.
         length: characters of each stream; the engine's start-up counts.
     """
-    if precision == 8:
-        pays = streams * length >= COMPILED_INT8_FROM_CHARACTERS
-        return "numba" if pays and _can_compile() else "numpy"
     most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
     pays = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
     return "numba" if pays and _can_compile() else "numpy"

@@ -78,7 +78,6 @@ class NumpyEngine:
 
     Args:
         begin: what steps the model.
-        exp: writes the exponentials of its first argument into the second.
         normalizes: whether `read` makes ln p of the logits.
     """
 
@@ -86,11 +85,9 @@ class NumpyEngine:
         self,
         begin: Begin,
         vocabulary: Vocabulary,
-        exp: Callable[[Floats, Floats], object] = np.exp,
         normalizes: bool = False,
     ) -> None:
-        self._begin, self.vocabulary = begin, vocabulary
-        self._exp, self._normalizes = exp, normalizes
+        self._begin, self.vocabulary, self._normalizes = begin, vocabulary, normalizes
 
     @single_blas_thread()
     def advance(self, ids: Ids, state: State) -> State:
@@ -151,9 +148,8 @@ class NumpyEngine:
         Raises:
             RunError: the logits are not numbers.
         """
-        sampler = TokenSampler(
-            params, self.vocabulary, list(ids[:, None]) if texts is None else texts, self._exp
-        )
+        texts = list(ids[:, None]) if texts is None else texts
+        sampler = TokenSampler(params, self.vocabulary, texts)
         steps, written = self._begin(state), np.empty(uniforms.shape[::-1], np.int64)
         with np.errstate(all="ignore"):
             for row, each in zip(written, uniforms.T, strict=True):
@@ -365,24 +361,14 @@ class CountedSteps:
 
     Args:
         begin: of the network; it is not asked where the network has no say.
-        log: the logarithm of probabilities.
-        one_by_one: whether many streams go this way too, which adds up in one order.
     """
 
-    def __init__(
-        self,
-        begin: Begin,
-        counts: Counts,
-        state: State,
-        log: Callable[[Array], Array] = np.log,
-        one_by_one: bool = False,
-    ) -> None:
+    def __init__(self, begin: Begin, counts: Counts, state: State) -> None:
         *self._carried, (self._nodes,) = state
         self._network = begin(self._carried) if counts.needs_network else None
         self._table, self._weights = counts.table, counts.by_length.T[..., None]
-        self._log = log
         self._one_by_one: list[list[int]] | None = None
-        if one_by_one or len(self._nodes) <= _FEW:
+        if len(self._nodes) <= _FEW:
             self._one_by_one = [own[: np.count_nonzero(own)].tolist() for own in self._nodes]
 
     def advance(self, ids: Ids) -> None:
@@ -401,7 +387,7 @@ class CountedSteps:
             p = np.array([self._table.predicted_one(nodes) for nodes in self._one_by_one])
             lengths = np.array([len(nodes) for nodes in self._one_by_one])
         of_network, of_counts = self._weights.take(lengths, 1)
-        scores: Array | Floats = of_counts * self._log(p)
+        scores: Array | Floats = of_counts * np.log(p)
         if self._network is not None:
             scores = scores + of_network * self._network.logits()
         return scores

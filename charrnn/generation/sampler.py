@@ -93,15 +93,10 @@ class Sampler:
     def __init__(self, model: Trained, precision: int = 32) -> None:
         self.model, self.precision = model, precision
         name = reader_name(model, precision)
-        self._reader = make_engine(model, name, precision)
-        self._engines: dict[str, Engine] = {name: self._reader}
+        self.reader = make_engine(model, name, precision)
+        self._engines: dict[str, Engine] = {name: self.reader}
         self._after_primer: StartState | None = None
         self._lock = threading.Lock()
-
-    @property
-    def reader(self) -> Engine:
-        """The engine that reads; for int8 the compiled one where it is made, to the same bits."""
-        return self._engines.get("numba", self._reader) if self.precision == 8 else self._reader
 
     def engine_for(self, options: SamplingParams, streams: int) -> Engine:
         """The engine that writes so many texts side by side.
@@ -111,8 +106,9 @@ class Sampler:
         """
         if options.engine != "auto":
             return self._engine(options.engine)
-        weights = number_of_weights(self.model)
-        name = fastest(weights, streams, options.length, self.precision)
+        if self.precision == 8:
+            return self.reader
+        name = fastest(number_of_weights(self.model), streams, options.length)
         if name == "numba" and (options.dry_multiplier or len(self.model.members) > 1):
             return self.reader
         try:
@@ -123,8 +119,7 @@ class Sampler:
     def _engine(self, name: str) -> Engine:
         with self._lock:
             if name not in self._engines:
-                fallback = self._reader if name == "numba" else None
-                self._engines[name] = make_engine(self.model, name, self.precision, fallback)
+                self._engines[name] = make_engine(self.model, name, self.precision)
             return self._engines[name]
 
     def write(self, options: SamplingParams, samples: range | None = None) -> Iterator[Piece]:

@@ -13,7 +13,7 @@ lower id comes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -170,20 +170,13 @@ class TokenSampler:
 
     Args:
         texts: ids of what stands before, in each stream, which the penalties go by.
-        exp: writes the exponentials of its first argument into the second.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        vocabulary: Vocabulary,
-        texts: Sequence[Ids],
-        exp: Callable[[Floats, Floats], object] = np.exp,
-    ) -> None:
+    def __init__(self, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids]) -> None:
         self._batch = batch = Batch(params, len(texts), vocabulary)
         self._rows = np.arange(len(texts))[:, None]
         # an option that changes nothing costs nothing
-        self._exp, self._all_greedy = exp, bool(batch.greedy.all())
+        self._all_greedy = bool(batch.greedy.all())
         self._scale = batch.scale if (batch.scale != 1).any() else None
         self._top_k, self._top_p, min_p = np.split(batch.limits, 3, 1)
         self._min_p = min_p if min_p.any() else None
@@ -244,7 +237,7 @@ class TokenSampler:
         np.subtract(scores, highest, scores)
         if scale is not None:
             np.multiply(scores, scale, scores)
-        self._exp(scores, scores)
+        np.exp(scores, scores)
         if order is not None:
             ranked: Any = order if scores.ndim == 1 else (self._rows, order)
             scores[ranked] = top_k_and_p(np.atleast_2d(scores[ranked]), self._top_k, self._top_p)

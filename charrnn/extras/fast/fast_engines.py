@@ -1,9 +1,7 @@
-"""The engines of the extra ``fast``: int8 with NumPy, and network and draw as one compiled loop.
+"""The engine of the extra ``fast``: network and draw as one compiled loop, in float32 and int8.
 
-They step one model with one of charrnn's cells.
-
-Many streams are spread over threads, four together in each. numba is imported when an engine is
-made.
+It steps one model with one of charrnn's cells. Many streams are spread over threads, four together
+in each. numba is imported when an engine is made.
 
 The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
 where that cannot be written; where neither can, it is compiled anew in each process (about
@@ -12,7 +10,6 @@ where that cannot be written; where neither can, it is compiled anew in each pro
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -24,43 +21,56 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import non_finite_scores
-from charrnn.extras.fast import int8_network
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import Begin, CountedSteps, NumpyEngine, State, concat_states
-from charrnn.generation.token_sampler import Batch, Floats, Ids, Params, each_of
-from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows
+from charrnn.generation.numpy_engine import State, concat_states
+from charrnn.generation.token_sampler import (
+    Batch,
+    Floats,
+    Ids,
+    Params,
+    dry_penalties,
+    each_of,
+    log_softmax,
+)
+from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import said_if_it_takes_long, say
+from charrnn.say import said_if_it_takes_long
+
+_LARGEST_WEIGHT = 1e30  # in int8: below it no sum of a network's numbers overflows
 
 
-def int8_engine(model: TrainedModel) -> NumpyEngine:
-    """int8 by its definition, with NumPy.
-
-    Raises:
-        RunError: the weights are too large to compute with.
-    """
-    network = int8_network.Int8Network(int8_network.fold_quantized(model))
-    begin: Begin = functools.partial(int8_network.Int8Steps, network)
-    if counts := model.counts:
-        begin = functools.partial(
-            CountedSteps, begin, counts, log=int8_network.log, one_by_one=True
-        )
-    return NumpyEngine(begin, model.vocabulary, int8_network.exp, normalizes=counts is not None)
-
-
-def compiled_engine(model: TrainedModel, precision: int, numpy: Engine) -> Engine:
+def compiled_engine(model: TrainedModel, precision: int) -> Engine:
     """The compiled loop.
 
     Args:
         precision: bits of a weight, 32 or 8.
-        numpy: what writes where something is asked for that the loop has no kernel for.
 
     Raises:
         ImportError: numba is not there, or does not fit this NumPy.
+        RunError: the weights are too large to compute with.
     """
-    folded = int8_network.fold_quantized(model) if precision == 8 else fold(model)
-    return NumbaEngine(folded, numpy, model.counts, int8=precision == 8)
+    folded = fold_quantized(model) if precision == 8 else fold(model)
+    return NumbaEngine(folded, model.counts, int8=precision == 8)
+
+
+def fold_quantized(model: TrainedModel) -> FoldedWeights:
+    """The weights of a model in int8, folded, the same on every machine.
+
+    Raises:
+        RunError: they are too large to compute with.
+    """
+    for weight in model.weights.values():
+        if not (np.abs(weight) < _LARGEST_WEIGHT).all():
+            raise non_finite_scores()
+    return fold(quantized(model), _product_of_quantized)
+
+
+def _product_of_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
+    """left @ right.T of two matrices with rounded rows: exact but for the last rounding."""
+    a, b = quantize_rows(left.astype(np.float32)), quantize_rows(right.astype(np.float32))
+    sums: Any = a.int8.astype(np.float64) @ b.int8.T.astype(np.float64)
+    return sums * (a.scales[:, None].astype(np.float64) * b.scales)
 
 
 class NumbaEngine:
@@ -71,8 +81,7 @@ class NumbaEngine:
 
     Args:
         counts: what is mixed in.
-        fallback: what writes where something is asked for that the loop has no kernel for.
-        int8: whether it computes in int8, as `Int8Network`.
+        int8: whether it computes in int8, of the weights of `fold_quantized`.
         vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
 
     Raises:
@@ -82,7 +91,6 @@ class NumbaEngine:
     def __init__(
         self,
         folded: FoldedWeights,
-        fallback: Engine,
         counts: Counts | None = None,
         *,
         int8: bool = False,
@@ -90,8 +98,7 @@ class NumbaEngine:
     ) -> None:
         from charrnn.extras.fast.numba_loop import KERNELS, TOGETHER, Network, write, write_int8
 
-        self._loop, self._fallback = write_int8 if int8 else write, fallback
-        self._together = TOGETHER
+        self._loop, self._together = write_int8 if int8 else write, TOGETHER
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
@@ -122,7 +129,7 @@ class NumbaEngine:
             biases, folded.decoder_bias, hidden_bias, architecture.skip == "sum", output_scales,
         )  # fmt: skip
         self._vocabulary, self._layers = folded.vocabulary, L
-        self._counts = _compiled_counts(counts)
+        self._counts, self._has_counts = _compiled_counts(counts), counts is not None
         nodes = () if counts is None else ((counts.table.zero_state(1),),)
         state = [*architecture.zero_state(1), *nodes]
         with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
@@ -139,28 +146,40 @@ class NumbaEngine:
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         each = each_of(params, len(ids))
-        if any(params.dry_multiplier for params in each):
-            _tell_fallback()
-            return self._fallback.write(ids, state, uniforms, each, needed, texts)
-        written, after = self._write(ids, state, uniforms, each, needed)
-        if after is None:
-            raise non_finite_scores()
-        return written, after
+        if not any(params.dry_multiplier for params in each):
+            return self._write(ids, state, uniforms, each, needed)
+        # a penalty goes by the text so far, so that each character is a call
+        strings = ["".join(map(chr, text)) for text in (ids[:, None] if texts is None else texts)]
+        written = np.empty(uniforms.shape, np.int64)
+        for t in range(uniforms.shape[1]):
+            penalties = np.zeros((len(ids), len(self._vocabulary)), np.float32)
+            for row, string, params in zip(penalties, strings, each, strict=True):
+                for id_, penalty in dry_penalties(string, params).items():
+                    row[id_] = penalty
+            new, state = self._write(ids, state, uniforms[:, t : t + 1], each, penalties=penalties)
+            written[:, t] = ids = new[:, 0]
+            strings = [string + chr(id_) for string, id_ in zip(strings, ids, strict=True)]
+        return written, state
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """As `NumpyEngine.read`."""
-        return self._fallback.read(ids, state)
+        logits = np.zeros((*ids.shape, len(self._vocabulary)), np.float32)
+        after = self._read(ids, state, logits)
+        return log_softmax(logits).astype(np.float32) if self._has_counts else logits, after
 
     def advance(self, ids: Ids, state: State) -> State:
         """As `NumpyEngine.advance`."""
+        return self._read(ids, state, np.zeros((len(ids), 0, len(self._vocabulary)), np.float32))
+
+    def _read(self, ids: Ids, state: State, logits: Array) -> State:
         if not ids.size:
-            return self._fallback.advance(ids, state)
-        then = np.zeros(ids.shape, np.int64)  # what comes after each
-        then[:, :-1] = ids[:, 1:]
+            return state
+        following = np.zeros(ids.shape, np.int64)
+        following[:, :-1] = ids[:, 1:]
         each = [SamplingParams()] * len(ids)
-        _, after = self._write(ids[:, 0], state, np.zeros(ids.shape), each, None, then)
-        assert after is not None
-        return after
+        return self._write(
+            ids[:, 0], state, np.zeros(ids.shape), each, following=following, logits=logits
+        )[1]
 
     def _write(
         self,
@@ -169,48 +188,56 @@ class NumbaEngine:
         uniforms: Floats,
         each: Sequence[SamplingParams],
         needed: Ids | None = None,
-        known: Ids | None = None,
-    ) -> tuple[Ids, State | None]:
-        """The same with what is compiled; the state is None where the logits are no numbers.
+        penalties: Array | None = None,
+        following: Ids | None = None,
+        logits: Array | None = None,
+    ) -> tuple[Ids, State]:
+        """Write, or read, with what is compiled.
 
         Args:
-            known: (N, T), what is read instead of being written.
-        """
-        batch = Batch(each, len(ids), self._vocabulary)
-        bias = batch.bias
-        if bias is None:
-            bias = np.zeros((len(ids), len(self._vocabulary)), np.float32)
-        scale, limits = batch.scale[:, 0].copy(), batch.limits
-        # what is left out is an id, too
-        written = np.zeros(uniforms.shape, np.int64) if known is None else known
-        lengths = np.full(len(ids), uniforms.shape[1]) if needed is None else needed
+            penalties: (N, V), what the logits lose.
+            following: (N, T), what is read instead of being written.
+            logits: (N, T, V), which become those after what is read; (N, 0, V): none.
 
-        def write_together(streams: slice) -> State | None:
+        Raises:
+            RunError: the logits are not numbers.
+        """
+        N, V = len(ids), len(self._vocabulary)
+        batch = Batch(each, N, self._vocabulary)
+        bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
+        if penalties is not None:
+            bias = bias - penalties
+        scale = batch.scale[:, 0].copy()
+        # what is left out is an id, too
+        written = np.zeros(uniforms.shape, np.int64) if following is None else following
+        logits = np.zeros((N, 0, V), np.float32) if logits is None else logits
+        lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
+
+        def write_together(streams: slice) -> State:
             # all laid out always alike: for another layout the loop would be compiled again
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state[: self._layers], strict=True)
             ]
             nodes = np.zeros((len(ids[streams]), 0), np.int32)
-            if len(state) > self._layers:
+            if self._has_counts:
                 nodes = np.array(state[-1][0][streams], np.int32)
-            done = call(
+            are_numbers = call(
                 self._loop, self.network, self._counts, carried[0], carried[-1], nodes,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
-                bias[streams], batch.greedy[streams], scale[streams], limits[streams],
-                lengths[streams], written[streams], known is not None,
+                bias[streams], batch.greedy[streams], scale[streams], batch.limits[streams],
+                lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
+            if not are_numbers:
+                raise non_finite_scores()
             layers: State = list(zip(*carried, strict=True))
-            return [*layers, *([(nodes,)] if nodes.shape[1] else [])] if done else None
+            return [*layers, (nodes,)] if self._has_counts else layers
 
-        parts = [slice(n, n + self._together) for n in range(0, len(ids), self._together)]
+        parts = [slice(n, n + self._together) for n in range(0, N, self._together)]
         if len(parts) == 1:
-            states = [write_together(parts[0])]
-        else:
-            with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
-                states = list(pool.map(write_together, parts))
-        after = [s for s in states if s is not None]
-        return written, concat_states(after) if len(after) == len(states) else None
+            return written, write_together(parts[0])
+        with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
+            return written, concat_states(list(pool.map(write_together, parts)))
 
 
 _BLOCK = 16  # rows that are multiplied together
@@ -255,12 +282,6 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     table = counts.table
     trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
     return *trie, table.mass, table.backoff, table.unigram, counts.by_length
-
-
-@functools.cache
-def _tell_fallback() -> None:
-    """Say, once, what the loop has no kernel for."""
-    say("engine=numba: has no kernel for dry_multiplier; NumPy writes instead")
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

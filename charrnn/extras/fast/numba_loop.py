@@ -1,9 +1,13 @@
-"""The compiled loop itself; `fast_engines` calls it.
+"""A network and the draw as one compiled loop; `fast_engines` calls it.
 
-It is compiled for float32, and for int8 (``precision=8``): what differs stands in the
-functions that are chosen by the type of the weights. In int8 each operation is done as
-it is written, so that the text is that of `int8_network`, the definition, to the last bit; for
-float32 the compiler is free to add up in several lanes.
+It is compiled for float32, and for int8 (``precision=8``): what differs stands in the functions
+that are chosen by the type of the weights. For float32 the compiler is free to add up in several
+lanes. In int8 each operation is done as it is written, so that a text is the same on every machine:
+the rows of each matrix are int8 with a scale (`charrnn.generation.weights`), and the vectors that
+they are multiplied with are rounded likewise. A sum of whole numbers is the same in any order. All
+else is float32, for which IEEE 754 says what each operation gives; exponentials and logarithms are
+made of these operations, since a library's differ from one machine to the next. The weights of a
+draw are multiples of 2**-30, whose sums in float64 are exact.
 
 A whole chunk of characters is one call, which holds no Python lock. What limits one stream is
 the reading of the weights, from a core's own cache as a rule; four streams read them once. The
@@ -25,19 +29,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.extras.fast.int8_network import (
-    GATES,
-    LARGEST_POWER,
-    LOG2_E,
-    LOG_SERIES,
-    LOG_TWO,
-    POWER_OF_TWO,
-    SQRT_HALF,
-    TANH_DEN,
-    TANH_LIMIT,
-    TANH_NUM,
-    WEIGHT_STEP,
-)
 from charrnn.generation.weights import INT8_MAX
 
 
@@ -70,7 +61,7 @@ class Network(NamedTuple):
     output_scales: Any
 
 
-KERNELS = {kind: number for number, kind in enumerate(GATES)}  # what each cell is called here
+KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}  # what each cell is called here
 TOGETHER = 4  # streams that go through the weights together
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
@@ -100,6 +91,29 @@ def _cached(fastmath: set[str] | bool) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
+POWER_OF_TWO = tuple(
+    F(c)
+    for c in (
+        0.6931471880293426,
+        0.24022650922342706,
+        0.055503571042531036,
+        0.009618056669891782,
+        0.001339086735134184,
+        0.00015461447461418272,
+    )
+)
+LOG2_E = F(math.log2(math.e))
+LARGEST_POWER = F(100)  # of two: where tanh and sigmoid have long reached their limit
+# int8's tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6,
+# fitted so that it is at most 7e-6 from it: a thousandth of a step of int8
+TANH_NUM = tuple(F(c) for c in (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022))
+TANH_DEN = tuple(F(c) for c in (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05))
+TANH_LIMIT = F(6)
+LOG_SERIES = tuple(F(2 / n) for n in (1, 3, 5, 7, 9))
+LOG_TWO = F(math.log(2))
+SQRT_HALF = F(0.5**0.5).view(np.int32)  # its bits
+WEIGHT_STEP = 2.0**-30  # of the weights of a draw in int8
 _Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
 _L0, _L1, _L2, _L3, _L4 = LOG_SERIES
 _A0, _A1, _A2 = TANH_NUM
@@ -133,7 +147,7 @@ def _float_sigmoid(weights, x):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _int8_tanh(weights, x):  # type: ignore[no-untyped-def]
-    """As `int8_network.tanh`."""
+    """A quotient of two polynomials."""
     x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     y = x * x
     above = x * (_A0 + y * (_A1 + y * _A2))
@@ -219,7 +233,6 @@ def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
 def _add_int8_products(  # type: ignore[no-untyped-def]
     weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
 ):
-    """As `Int8Product`."""
     B = vectors.shape[1]
     together = B if B == TOGETHER else 1
     for first in range(0, B, together):
@@ -380,7 +393,8 @@ _one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
 #
 # weights: of all layers, (L, M, K) float32 or int8, or those of `fast_engines.packed_for_vnni`.
 # steps: (S, M), in the given row the scales of the rows of int8.
-# bounded: as for `Int8Product`.
+# bounded: whether the vectors' numbers lie from -1 to 1, which then are 254 steps of int8; else the
+# largest of each vector is 127 steps.
 # vectors: (_, B, K), zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
 # bytes_: (4, K) bytes, sizes: (4,), room to work in.
 add_products = kernel_for_dtype(_add_float_products, _add_int8_products)
@@ -488,7 +502,7 @@ def _float_exponential(weights, x):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _int8_exponential(weights, x):  # type: ignore[no-untyped-def]
-    """As `int8_network.exp`."""
+    """Of numbers up to 0, in multiples of `WEIGHT_STEP`."""
     scale, rest = _power_of_two(F(x) * LOG2_E)
     return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
 
@@ -500,7 +514,7 @@ def _float_logarithm(weights, x):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _int8_logarithm(weights, x):  # type: ignore[no-untyped-def]
-    """As `int8_network.log`."""
+    """Of numbers above 0: 2 atanh((m - 1) / (m + 1)) + n ln 2, for x = m 2**n, m near 1."""
     bits = F(x).view(np.int32)
     n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
     m = np.int32(bits - np.int32(n << np.int32(23))).view(np.float32)
@@ -611,7 +625,7 @@ def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
 @_compiled
 def _write(  # type: ignore[no-untyped-def]
     network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, limits, needed,
-    written, reads,
+    written, reads, read_logits,
 ):  # fmt: skip
     """Write `written` (B, T) after `ids` (B,), which become the last that were written; B <= 4.
 
@@ -626,6 +640,8 @@ def _write(  # type: ignore[no-untyped-def]
         limits: (B, F), the filters' values, as `token_sampler.Batch` has them.
         needed: (B,), how many of the T characters each stream needs.
         reads: whether what stands in `written` is read, and nothing is written.
+        read_logits: (B, T, V), which become those after each character that is read; (B, 0, V)
+            where they are not wanted.
 
     Returns False when the logits are not numbers.
     """
@@ -638,10 +654,11 @@ def _write(  # type: ignore[no-untyped-def]
     logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
     counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
     needs_network = not counted or counts[-1][:, 0].any()
+    needs_logits = not reads or read_logits.shape[1] > 0
     for t in range(needed.max()):
         if needs_network:
             step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes)
-        if needs_network and not reads:
+        if needs_network and needs_logits:
             for b in range(B):
                 for v in range(V):
                     logits[b, v] = network.decoder_bias[v]
@@ -652,11 +669,13 @@ def _write(  # type: ignore[no-untyped-def]
         for b in range(B):
             if counted:
                 _walk(counts, nodes[b], ids[b])
+            if counted and needs_logits:
+                _mix(network.decoder, counts, nodes[b], predicted, logits[b, :V])
             if reads:
+                if needs_logits:
+                    read_logits[b, t] = logits[b, :V]
                 ids[b] = written[b, t]
                 continue
-            if counted:
-                _mix(network.decoder, counts, nodes[b], predicted, logits[b, :V])
             for v in range(V):
                 logits[b, v] += bias[b, v]
             ids[b] = draw(

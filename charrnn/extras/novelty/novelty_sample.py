@@ -47,12 +47,6 @@ class NoveltyOptions(SampleOptions):
             self.novel,
             "is for a text; novel=true writes no line of the training text",
         )
-        require(
-            self.report or self.novel is not False or self.corpus is None,
-            "corpus",
-            self.corpus,
-            "needs report=true or novel=",
-        )
 
 
 OPTIONS = NoveltyOptions
@@ -78,7 +72,7 @@ class NoveltyStep(SampleStep):
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
         self._options, self._sampler = options, sampler
-        self._texts: list[tuple[SamplingParams, list[str]]] = []
+        self._texts: list[tuple[SamplingParams, Iterable[str]]] = []
         # a line of one's own is no new one, whichever split it stands in
         splits = SPLITS if options.novel is True else ("train",)
         self._training = find_training_text(sampler.model, options.corpus, splits)
@@ -103,9 +97,9 @@ class NoveltyStep(SampleStep):
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
         for text in texts:
-            pieces: list[str] = []
-            self._texts.append((text.params, pieces))
-            yield replace(text, pieces=_noted(text.pieces, pieces))
+            pieces, again = itertools.tee(text.pieces)
+            self._texts.append((text.params, again))
+            yield replace(text, pieces=pieces)
 
     def end(self) -> None:
         """Tell how much was copied, if that is asked for."""
@@ -123,9 +117,3 @@ class NoveltyStep(SampleStep):
             report = str(report_on(text, self._training))
             several = len(texts) > 1
             say(f"{number}, temperature={params.temperature}: {report}" if several else report)
-
-
-def _noted(pieces: Iterable[str], notes: list[str]) -> Iterator[str]:
-    for piece in pieces:
-        notes.append(piece)
-        yield piece

@@ -155,14 +155,6 @@ class TextRequest(RequestBody):
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
 
 
-# What kind of error a status is; others below 500 are invalid requests
-_TYPES = {
-    401: "authentication_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-}
 _LATER = {"Retry-After": "1"}
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _LATER, 503: _LATER}
 
@@ -171,7 +163,7 @@ def error_body(error: HTTPException) -> dict[str, Any]:
     status = error.status_code
     detail = {
         "message": str(error.detail),
-        "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
+        "type": "invalid_request_error" if status < 500 else "server_error",
         "param": getattr(error, "param", None),
         "code": getattr(error, "code", None),
     }

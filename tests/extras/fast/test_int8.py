@@ -15,10 +15,6 @@ import pytest
 
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
-from charrnn.extras.fast import int8_network
-from charrnn.extras.fast.fast_engines import int8_engine
-from charrnn.extras.fast.int8_network import fold_quantized
-from charrnn.generation.engines import fastest
 from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.weights import quantize_rows
@@ -28,7 +24,12 @@ from charrnn.options.sampling import SamplingParams
 from tests.generation.models import counted, trained_model
 from tests.generation.test_conformance import CHOICES, NETWORKS, some_ids
 
-KINDS = [*int8_network.GATES]
+pytest.importorskip("numba", reason="the extra fast is not installed")
+
+from charrnn.extras.fast.fast_engines import NumbaEngine, fold_quantized
+from tests.extras.fast import int8_definition
+
+KINDS = [*int8_definition.GATES]
 
 
 def of_small_integers(seed: int = 0) -> TrainedModel:
@@ -73,7 +74,7 @@ def test_products_are_those_of_whole_numbers(columns: int, bounded: bool) -> Non
     x[0] = 1  # the largest sums that there can be
     weight[0] = 1
     x[2] = 0 if not bounded else x[2]
-    rows, got = quantize_rows(weight), int8_network.Int8Product(weight, bounded)(x)
+    rows, got = quantize_rows(weight), int8_definition.Int8Product(weight, bounded)(x)
     for n, vector in enumerate(x):
         largest = np.float32(1) if bounded else np.abs(vector).max()
         whole = np.rint(vector * (np.float32(127) / largest)) if largest else np.zeros(columns)
@@ -85,15 +86,15 @@ def test_products_are_those_of_whole_numbers(columns: int, bounded: bool) -> Non
 def test_functions_are_near_the_real_ones() -> None:
     x = np.linspace(-20, 20, 100_001).astype(np.float32)
     x64 = x.astype(np.float64)
-    assert np.abs(int8_network.tanh(x) - np.tanh(x64)).max() < 2e-5
-    assert np.abs(int8_network.tanh(x)).max() <= 1
-    assert np.abs(int8_network.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 1e-5
+    assert np.abs(int8_definition.tanh(x) - np.tanh(x64)).max() < 2e-5
+    assert np.abs(int8_definition.tanh(x)).max() <= 1
+    assert np.abs(int8_definition.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 1e-5
     positive = np.exp(x64).astype(np.float32)
-    assert np.abs(int8_network.log(positive) - np.log(positive.astype(np.float64))).max() < 2e-6
+    assert np.abs(int8_definition.log(positive) - np.log(positive.astype(np.float64))).max() < 2e-6
     below = np.concatenate([-np.abs(x64), [-np.inf, -1e300, 0.0]])
     got = np.empty_like(below)
     with np.errstate(over="ignore"):
-        int8_network.exp(below, got)
+        int8_definition.exp(below, got)
     assert np.abs(got - np.exp(below)).max() < 1e-6
     assert np.array_equal(got * 2**30, np.rint(got * 2**30))
     assert got[-3:].tolist() == [0, 0, 1]
@@ -101,7 +102,7 @@ def test_functions_are_near_the_real_ones() -> None:
 
 def test_a_text_is_the_same_on_every_machine() -> None:
     """These were written once; nothing that a machine or a library decides has a part in them."""
-    how = {"seed": 1, "temperature": 1.0, "precision": 8, "min_p": 0.0}
+    how: dict[str, Any] = {"seed": 1, "temperature": 1.0, "precision": 8, "min_p": 0.0}
     text = Model(of_small_integers()).generate(3000, "To be", **how)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b4f7304f2939fd45"
 
@@ -116,7 +117,6 @@ def test_a_text_is_the_same_on_every_machine() -> None:
 )
 def vnni(request: pytest.FixtureRequest) -> bool | None:
     """Whether VNNI multiplies: where there is such a thing, or nowhere."""
-    pytest.importorskip("numba", reason="numba is not installed")
     found: bool | None = request.param
     return found
 
@@ -131,12 +131,10 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
-    from charrnn.extras.fast.fast_engines import NumbaEngine
-
     made = MODELS[name]
     model = made if isinstance(made, TrainedModel) else trained_model(made[0], **made[1])
-    definition = int8_engine(model)
-    compiled = NumbaEngine(fold_quantized(model), definition, model.counts, int8=True, vnni=vnni)
+    definition = int8_definition.Int8Writer(model)
+    compiled = NumbaEngine(fold_quantized(model), model.counts, int8=True, vnni=vnni)
     without_dry = [choice for choice in CHOICES if not choice.dry_multiplier]
     known, uniforms = some_ids(model, 7, 40), np.random.default_rng(9).random((7, 150))
     for N in (1, 4, 7):
@@ -152,7 +150,6 @@ def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
 @pytest.mark.slow
 def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     """Compiled for another processor: narrower vectors, and other instructions."""
-    pytest.importorskip("numba", reason="numba is not installed")
     model = of_small_integers()
     Model(model).save(tmp_path / "model.safetensors")
     program = (
@@ -166,11 +163,10 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
         [sys.executable, "-c", program, tmp_path / "model.safetensors"],
         env={**env, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8, engine="numpy")
+    assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8)
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("numba", reason="numba is not installed")
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
     from charrnn.extras.fast import fast_engines, numba_loop
@@ -194,22 +190,44 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 # -- what it can be asked -------------------------------------------------------------------
 
 
-def test_what_the_loop_has_no_kernel_for_is_written_by_the_definition() -> None:
-    model = Model(trained_model(conviction=3))
-    dry = {"dry_multiplier": 2.0, "dry_allowed_length": 1}
-    for precision in (8, 32):
-        how = {"seed": 1, "precision": precision, "temperature": 1.0, "top_p": 0.9, **dry}
-        text = model.generate(200, engine="numpy", **how)
-        assert model.generate(200, **how) == text
-        assert model.generate(200, num_samples=6, engine="numba", **how)[0] == text
+def test_repetitions_are_penalized_as_numpy_does() -> None:
+    model, dry = (
+        Model(trained_model(conviction=3)),
+        {"dry_multiplier": 2.0, "dry_allowed_length": 1},
+    )
+    how: dict[str, Any] = {"seed": 1, "temperature": 1.0, "top_p": 0.9, **dry}
+    text = model.generate(200, engine="numpy", **how)
+    assert model.generate(200, num_samples=6, engine="numba", **how)[0] == text
+    text = model.generate(200, precision=8, **how)
+    assert model.generate(200, precision=8, num_samples=6, **how)[0] == text
+    assert model.generate(200, precision=8, **how | {"dry_multiplier": 0.0}) != text
+
+
+def test_what_is_read_is_what_is_written() -> None:
+    """The logits after each character are those by which it was drawn."""
+    for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
+        engine, ids = (
+            NumbaEngine(fold_quantized(model), model.counts, int8=True),
+            some_ids(model, 5),
+        )
+        greedy = [SamplingParams(temperature=0)] * 5
+        written, end = engine.write(ids, zero_state(model, 5), np.zeros((5, 30)), greedy)
+        read = np.concatenate([ids[:, None], written[:, :-1]], 1)
+        logits, state = engine.read(read, zero_state(model, 5))
+        assert np.array_equal(logits.argmax(-1), written)
+        assert_same_bits(state, end)
+        assert_same_bits(engine.advance(read, zero_state(model, 5)), end)
+        if model.counts:
+            np.testing.assert_allclose(np.exp(logits).sum(-1), 1, atol=1e-5)
 
 
 def test_what_cannot_be_had_is_refused_in_a_line() -> None:
     model = trained_model()
     with pytest.raises(InputError, match=r"precision=16: must be one of 32, 8"):
         Model(model).generate(precision=16)
-    with pytest.raises(InputError, match=r"precision=8: engine=torch"):
-        Model(model).generate(precision=8, engine="torch")
+    for engine in ("numpy", "torch"):
+        with pytest.raises(InputError, match=rf"precision=8: engine={engine}"):
+            Model(model).generate(precision=8, engine=engine)
     several = TrainedEnsemble((model, trained_model("gru")))
     for asked in ({"precision": 8}, {"engine": "numba"}):
         with pytest.raises(InputError, match=r"=(8|numba): writes with one model"):
@@ -222,17 +240,9 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
 def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "charrnn.extras.fast.numba_loop", raising=False)
-    for precision in (8, 32):
-        sampler, asked = Sampler(trained_model(), precision), SamplingParams(10**6)
-        with pytest.raises(InputError, match=r"engine=numba: .*pip install 'numba"):
-            sampler.engine_for(replace(asked, engine="numba"), 1)
-        assert sampler.engine_for(asked, 1) is sampler.engine_for(replace(asked, engine="numpy"), 1)
-
-
-def test_the_compiled_loop_pays_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charrnn.generation.engines.find_spec", lambda name: True)
-    assert fastest(200_000, 1, 2000, 8) == "numpy"
-    assert fastest(200_000, 1, 20_000, 8) == "numba"
-    assert fastest(20_000_000, 64, 20_000, 8) == "numba"
-    monkeypatch.setattr("charrnn.generation.engines.find_spec", lambda name: None)
-    assert fastest(200_000, 1, 20_000, 8) == "numpy"
+    with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
+        Sampler(trained_model(), 8)
+    sampler, params = Sampler(trained_model()), SamplingParams(10**6)
+    with pytest.raises(InputError, match=r"engine=numba: .*pip install 'numba"):
+        sampler.engine_for(replace(params, engine="numba"), 1)
+    assert sampler.engine_for(params, 1) is sampler.engine_for(replace(params, engine="numpy"), 1)

@@ -107,7 +107,6 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
         (["novel=0"], "novel=0: "),
         (["novel=true"], "novel=true: needs mode=lines"),
         (["novel=5", "mode=lines"], "novel=5: is for a text"),
-        (["corpus=text.txt"], "corpus=text.txt: needs report=true or novel="),
     ],
 )
 def test_refused_before_anything_is_written(

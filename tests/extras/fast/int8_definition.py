@@ -1,88 +1,88 @@
-"""A network in int8: what ``precision=8`` computes, to the last bit.
-
-The rows of each matrix are int8 with a scale (`charrnn.generation.weights`), and the vectors that
-they are multiplied with are rounded likewise. A sum of whole numbers is the same in any order, so a
-processor may add them up as it likes. All else is float32 in the order written here: IEEE 754 says
-what each operation gives, and exponentials and logarithms are made of these operations, since a
-library's differ from one machine to the next. The weights of a draw are multiples of 2**-30, whose
-sums in float64 are exact.
-
-This is the definition, in NumPy; the compiled loop gives the same bits.
-"""
+"""What `precision=8` computes, to the last bit: a network in int8, in NumPy."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from charrnn.errors import non_finite_scores
+from charrnn.extras.fast.fast_engines import fold_quantized
+from charrnn.extras.fast.numba_loop import (
+    LARGEST_POWER,
+    LOG2_E,
+    LOG_SERIES,
+    LOG_TWO,
+    POWER_OF_TWO,
+    SQRT_HALF,
+    TANH_DEN,
+    TANH_LIMIT,
+    TANH_NUM,
+    WEIGHT_STEP,
+)
 from charrnn.generation.numpy_engine import State
-from charrnn.generation.token_sampler import Floats, Ids
-from charrnn.generation.weights import (
-    INT8_MAX,
-    Array,
-    FoldedWeights,
-    fold,
-    quantize_rows,
-    quantized,
-)
+from charrnn.generation.token_sampler import Batch, Floats, Ids, likeliest_first, top_k_and_p
+from charrnn.generation.weights import INT8_MAX, Array, FoldedWeights, quantize_rows
 from charrnn.models.trained import TrainedModel
+from charrnn.options.sampling import SamplingParams
 
-# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
-POWER_OF_TWO = tuple(
-    np.float32(c)
-    for c in (
-        0.6931471880293426,
-        0.24022650922342706,
-        0.055503571042531036,
-        0.009618056669891782,
-        0.001339086735134184,
-        0.00015461447461418272,
-    )
-)
-LOG2_E = np.float32(math.log2(math.e))
-LARGEST_POWER = np.float32(100)  # of two: where tanh and sigmoid have long reached their limit
-# tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6, fitted so
-# that it is at most 7e-6 from it: a thousandth of a step of int8
-TANH_NUM = tuple(
-    np.float32(c) for c in (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022)
-)
-TANH_DEN = tuple(
-    np.float32(c) for c in (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05)
-)
-TANH_LIMIT = np.float32(6)
-LOG_SERIES = tuple(np.float32(2 / n) for n in (1, 3, 5, 7, 9))
-LOG_TWO = np.float32(math.log(2))
-SQRT_HALF = np.float32(0.5**0.5).view(np.int32)  # its bits
-WEIGHT_STEP = 2.0**-30  # of the weights of a draw in int8
 # Sums of the products of so many pairs of int8 are below 2**24, and float32 holds them exactly
 _EXACT_IN_FLOAT32 = 2**24 // INT8_MAX**2
-_LARGEST = 1e30  # of a weight: below it no sum of a network's numbers overflows
 F = np.float32
 _ZERO, _ONE, _HALF = F(0), F(1), F(0.5)
 
 
-def fold_quantized(model: TrainedModel) -> FoldedWeights:
-    """The rounded weights of a trained model, folded, the same on every machine.
+class Int8Writer:
+    """Reads and writes as `NumpyEngine` does, each stream by itself."""
 
-    Raises:
-        RunError: they are too large to compute with.
-    """
-    for weight in model.weights.values():
-        if not (np.abs(weight) < _LARGEST).all():
-            raise non_finite_scores()
-    return fold(quantized(model), _product_of_quantized)
+    def __init__(self, model: TrainedModel) -> None:
+        self._network, self._counts = Int8Network(fold_quantized(model)), model.counts
+        self._vocabulary, self._layers = model.vocabulary, model.architecture.num_layers
 
+    def advance(self, ids: Ids, state: State) -> State:
+        for each in ids.T:
+            state = self._after(each, state)
+        return state
 
-def _product_of_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
-    """left @ right.T of two matrices with rounded rows: exact but for the last rounding."""
-    a, b = quantize_rows(left.astype(F)), quantize_rows(right.astype(F))
-    sums: Any = a.int8.astype(np.float64) @ b.int8.T.astype(np.float64)
-    return sums * (a.scales[:, None].astype(np.float64) * b.scales)
+    def _after(self, ids: Ids, state: State) -> State:
+        carried = state[: self._layers]
+        if self._counts is None or self._counts.needs_network:
+            carried = self._network.advance(ids, carried)
+        if self._counts is None:
+            return carried
+        nodes = self._counts.table.zero_state(len(ids))
+        for row, id_, before in zip(nodes, ids.tolist(), state[-1][0], strict=True):
+            after = self._counts.table.after_one(id_, before[: np.count_nonzero(before)].tolist())
+            row[: len(after)] = after
+        return [*carried, (nodes,)]
+
+    def _logits(self, state: State) -> Array:
+        logits = self._network.logits(state[: self._layers])
+        if self._counts is None:
+            return logits
+        nodes = [row[: np.count_nonzero(row)].tolist() for row in state[-1][0]]
+        p = np.array([self._counts.table.predicted_one(each) for each in nodes])
+        of_network, of_counts = self._counts.by_length[[len(each) for each in nodes]].T[..., None]
+        scores: Array = of_counts * log(p)
+        return scores + of_network * logits if self._counts.needs_network else scores
+
+    def write(
+        self, ids: Ids, state: State, uniforms: Floats, each: Sequence[SamplingParams]
+    ) -> tuple[Ids, State]:
+        batch, written = Batch(each, len(ids), self._vocabulary), np.empty(uniforms.shape, np.int64)
+        for t, draws in enumerate(uniforms.T):
+            state = self._after(ids, state)
+            logits = self._logits(state)
+            scores = (logits if batch.bias is None else logits + batch.bias).astype(np.float64)
+            weights = np.empty_like(scores)
+            exp((scores - scores.max(1, keepdims=True)) * batch.scale, weights)
+            order, (top_k, top_p, min_p) = likeliest_first(scores), np.split(batch.limits, 3, 1)
+            ranked = top_k_and_p(np.take_along_axis(weights, order, 1), top_k, top_p)
+            np.put_along_axis(weights, order, ranked, 1)
+            sums = (weights * (weights >= min_p)).cumsum(1)
+            drawn = (sums <= draws[:, None] * sums[:, -1:]).sum(1)
+            written[:, t] = ids = np.where(batch.greedy, scores.argmax(1), drawn)
+        return written, state
 
 
 class Int8Network:
@@ -122,22 +122,6 @@ class Int8Network:
     def _layer_output(self, layer: int, h: Array) -> Array:
         """What is read of a layer's hidden vectors (N, H)."""
         return h * self._folded.scales[layer] if self._folded.scales else h
-
-
-class Int8Steps:
-    """N streams of a network; see `numpy_engine.Steps`."""
-
-    def __init__(self, network: Int8Network, state: State) -> None:
-        self._network, self._state = network, state
-
-    def advance(self, ids: Ids) -> None:
-        self._state = self._network.advance(ids, self._state)
-
-    def logits(self) -> Array:
-        return self._network.logits(self._state)
-
-    def state(self) -> State:
-        return self._state
 
 
 class Int8Product:
