@@ -131,7 +131,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
-    made = MODELS[name]
+    made: Any = MODELS[name]
     model = made if isinstance(made, TrainedModel) else trained_model(made[0], **made[1])
     definition = int8_definition.Int8Writer(model)
     compiled = NumbaEngine(fold_quantized(model), model.counts, int8=True, vnni=vnni)
