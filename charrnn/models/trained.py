@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from charrnn.cells import Cell, find_cell
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.options.networks import LayerOptions
-from charrnn.options.ranges import COUNTS, require
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
 from charrnn.text.vocabulary import Vocabulary
 
 # the weights that have a row for each character
@@ -32,8 +32,8 @@ BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 class Architecture(LayerOptions):
     """Everything that fixes the shapes of a network's weights: its options, and its vocabulary."""
 
-    hidden_size: int = 128
-    dropout: float = 0.0
+    hidden_size: Annotated[int, AT_LEAST_1] = 128
+    dropout: Annotated[float, BELOW_1] = 0.0
     vocabulary_size: int = 0  # one of its own for each text; 0 is refused
 
     def __post_init__(self) -> None:

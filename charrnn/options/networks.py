@@ -18,7 +18,6 @@ from typing import Annotated
 from charrnn.cells import UNKNOWN, find_cell, is_cell
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
-KIND = Range(is_cell, UNKNOWN)
 SKIP = one_of("none", "sum")
 PREFIX = "model."
 
