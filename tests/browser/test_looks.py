@@ -43,6 +43,11 @@ def go_through(page: Any, width: int, height: int) -> None:
     write(page, "It is ")
     page.get_by_text("more of it").first.wait_for()
     check()
+    card, word = (
+        page.locator("#alternatives li").first.locator(part).bounding_box()
+        for part in (":scope", ".word")
+    )
+    assert word["x"] + word["width"] <= card["x"] + card["width"]
     if width == 360:
         page.locator("#dials-toggle").click()
     page.get_by_role("button", name="Options").click()
