@@ -35,7 +35,7 @@ export function onDraftElsewhere(listener) {
 
 /** @param {import("./list.js").Entry[]} entries */
 export const keepList = (entries) => keep(LIST, entries);
-export const keptList = () => kept(LIST) ?? [];
+export const keptList = () => [kept(LIST) ?? []].flat();
 export const keepSettings = (settings) => keep(SETTINGS, settings);
 export const keptSettings = () => kept(SETTINGS) ?? {};
 

@@ -129,7 +129,7 @@ export class List {
   /** Lines of so many texts that came to an end. */
   async #written({ prompt, ...request }) {
     const texts = Array(request.n).fill("");
-    const how = { ...request, prompt, stop: "\n", max_tokens: LONGEST };
+    const how = { ...request, prompt, stop: "\n", max_tokens: LONGEST, logprobs: null };
     await this.writer.complete(how, (index, characters) => {
       for (const { text } of characters) texts[index] += text;
     });

@@ -49,7 +49,7 @@ export function httpWriter() {
     },
 
     async complete({ signal, ...rest }, onPiece) {
-      const body = { ...rest, logprobs: 0, stream: true };
+      const body = { logprobs: 0, ...rest, stream: true };
       try {
         const response = await request("v1/completions", { body, signal });
         if (!response.ok) throw await refusal(response);

@@ -14,6 +14,7 @@
  * @property {number} top_p
  * @property {number} min_p
  * @property {number} dry_multiplier
+ * @property {null} [logprobs]  Null where no probabilities are wanted, which is faster.
  * @property {number} n  How many texts to write at the same time.
  * @property {number} seed
  * @property {AbortSignal} signal  Stops the writing; `complete` then ends without an error.
