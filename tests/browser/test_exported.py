@@ -17,7 +17,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
-from tests.browser.steps import highlighted, looks_right, slide, text_of, until
+from tests.browser.steps import highlighted, looks_right, set_field, slide, text_of, until
 from tests.generation.models import counted, trained_model
 
 pytestmark = pytest.mark.browser
@@ -108,13 +108,14 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
     chromium: Any, tmp_path: Path
 ) -> None:
     model = trained_model()
-    how = SamplingParams(length=199, num_samples=3, seed=5)
+    how = SamplingParams(length=199, num_samples=3, seed=5, min_p=0)
     expected = [line.text for line in write_lines(Sampler(model), how)]
     path = tmp_path / "page.html"
     text = f"Ein anderes.\n{expected[1]} \n"
     path.write_text(writing_page(in_precision(model, 32), ABOUT, text), encoding="utf-8")
     with opened(chromium, path) as page:
-        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
+        set_field(page, "seed", "5")
+        set_field(page, "min_p", "0")
         page.get_by_role("switch", name="List").check()
         page.keyboard.press("Control+Enter")
         page.get_by_text("entries,").wait_for()

@@ -126,7 +126,7 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> d
     Args:
         network: (T - 1,), the losses of the network alone.
     """
-    both, network = (
+    both, counts_alone = (
         activations.mean_losses(replace(model, counts=each), ids[None])
         for each in (counts, counts.only)
     )
@@ -135,7 +135,7 @@ def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> d
     return {
         "weights": np.round(counts.weights, 3).tolist(),
         "network": float(network.mean(dtype=np.float64)),
-        "alone": float(network.mean()),
+        "alone": float(counts_alone.mean()),
         "both": float(both.mean()),
         "steps": _STEPS_A_BIT,
         "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
