@@ -24,19 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError, did_you_mean, install, one_line
-from charrnn.options.datasets import DataOptions
-from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, bad_value, require, require_path
-from charrnn.options.training import TrainerOptions
 from charrnn.runs.recorded_config import OF_HYDRA
 
-# what stands in these is read elsewhere too: all their options must be there, and a target of
-# somebody's own takes them
-DECLARED: dict[str, Any] = {
-    "data": DataOptions,
-    "model": NetworkOptions,
-    "trainer": TrainerOptions,
-}
 # targets that import their package only when they are built -> the extra that brings it
 _EXTRAS = {
     "lightning.pytorch.loggers.WandbLogger": "wandb",
@@ -83,7 +73,7 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     if missing := [name for name in hints if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
     # last those for which something is imported
-    order = sorted(hints, key=lambda n: bool({NODE, NODES} & {*_extras(hints[n])} - {*DECLARED}))
+    order = sorted(hints, key=lambda name: bool({NODE, NODES} & {*_extras(hints[name])}))
     made = schema(**{name: _checked(prefix + name, hints[name], values[name]) for name in order})
     if hasattr(made, "check"):
         made.check(prefix)
@@ -93,8 +83,24 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
 def declared(command: str) -> Iterator[tuple[str, Any]]:
     """The dotted name of each declared option with its annotation."""
     yield from _below(plugins.options_of(command), "")
-    for path in conf.page(command).targets.keys() & DECLARED.keys():
-        yield from _below(DECLARED[path], f"{path}.")
+    for path in conf.page(command).targets:
+        if (schema := node_schema(path)) is not None:
+            yield from _below(schema, f"{path}.")
+
+
+def node_schema(path: str) -> Any:
+    """The options of a node that are read elsewhere too; None of other nodes.
+
+    All of them must be there, and a target of somebody's own takes them.
+    """
+    if path not in ("data", "model", "trainer"):
+        return None
+    # most commands have no such node
+    from charrnn.options.datasets import DataOptions
+    from charrnn.options.networks import NetworkOptions
+    from charrnn.options.training import TrainerOptions
+
+    return {"data": DataOptions, "model": NetworkOptions, "trainer": TrainerOptions}[path]
 
 
 def having(command: str, trait: Trait) -> frozenset[str]:
@@ -214,7 +220,7 @@ def node(path: str, value: Any) -> dict[str, Any]:
         raise InputError(f"{path}: {target} needs the package {extra}: {install(extra)}")
     of_hydra = {name: part for name, part in value.items() if name in OF_HYDRA}
     arguments = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema, options = DECLARED.get(path), {}
+    schema, options = node_schema(path), {}
     if schema is not None:
         names = arguments if target.startswith("charrnn.") else hints_of(schema)
         options = {name: arguments.pop(name) for name in [*names] if name in arguments}

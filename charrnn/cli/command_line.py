@@ -47,6 +47,11 @@ class _Parser(ArgumentParser):
         raise InputError(f"{message}; --help says how it is written")
 
 
+def key_of(word: str) -> str:
+    """The option that an override sets, dotted: ``model.kind`` of ``model.kind=gru``."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
+
+
 def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     """The flags under their names, and the overrides.
 

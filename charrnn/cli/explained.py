@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
+from charrnn.cli.command_line import key_of
 from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, shown
 
 # what other programs call what is an option here
@@ -33,11 +34,6 @@ _ELSEWHERE = {
     "data.seq_length": "block_size context_length",
     "data.input_txt": "text input file data_dir",
 }
-
-
-def key_of(word: str) -> str:
-    """The option that an override sets, dotted: ``model.kind`` of ``model.kind=gru``."""
-    return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def explained(

@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.checked_options import build, having
-from charrnn.cli.explained import key_of
+from charrnn.cli.command_line import key_of
 from charrnn.cli.front import Job
 from charrnn.errors import InputError, shown
 from charrnn.models import checkpoint

@@ -16,8 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import open_dict, read_write
 
-from charrnn.cli.command_line import Line, as_typed, quoted
-from charrnn.cli.explained import key_of
+from charrnn.cli.command_line import Line, as_typed, key_of, quoted
 from charrnn.cli.front import Task, by_hydra, composing, explaining, hydra_config, options_of
 from charrnn.errors import InputError, RunError, one_line, shown
 from charrnn.files import short_path

@@ -10,7 +10,6 @@ import lightning as L
 from lightning.pytorch import callbacks
 
 from charrnn.files import replacing
-from charrnn.model import Model
 from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, POSITIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
@@ -48,6 +47,8 @@ class Samples(L.Callback):
         fits = trainer.state.fn == "fit" and not trainer.sanity_checking
         self._text = None
         if fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
+            from charrnn.model import Model  # nothing is sampled before the first step
+
             counting = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))
             trained = replace(pl_module.to_model().trained, counts=next(counting, None))
             self._text = Model(trained).generate(

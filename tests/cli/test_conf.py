@@ -16,7 +16,7 @@ from hydra.utils import get_method
 from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf, help
-from charrnn.cli.checked_options import DECLARED, hints_of, kind_of
+from charrnn.cli.checked_options import hints_of, kind_of, node_schema
 from charrnn.options.ranges import NODE, NODES
 
 COMMANDS = list(plugins.commands())
@@ -80,8 +80,8 @@ def test_a_command(command: str, door: Any) -> None:
             nodes = {"trainer": "lightning.Trainer"}
         for path, target in nodes.items():
             names = {f"{path}.{name}" for name in page.targets[path][target] if name[0] != "_"}
-            if path in DECLARED:
-                names = {name for name, _ in fields(DECLARED[path], f"{path}.")}
+            if (ours := node_schema(path)) is not None:
+                names = {name for name, _ in fields(ours, f"{path}.")}
             declared |= names
     assert {name for name in page.options if not name.startswith("hydra.")} == declared
     for name, default in defaults(fields(schema)).items():
@@ -151,7 +151,8 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
 def test_what_is_built_has_the_defaults_of_its_file(group: str, choice: str) -> None:
     given = options_of(FILES[group, choice], group)
     for path, target in built(given).items():
-        known = defaults(fields(DECLARED[path], f"{path}.")) if path in DECLARED else {}
+        ours = node_schema(path)
+        known = {} if ours is None else defaults(fields(ours, f"{path}."))
         if target.startswith("charrnn."):
             parameters = inspect.signature(get_method(target)).parameters
             for name, parameter in parameters.items():

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.sample import SampleOptions, SampleStep
 from charrnn.errors import InputError, install
-from charrnn.options.datasets import SPLITS
 from charrnn.options.ranges import PATH, Range, require
 from charrnn.say import say
 
@@ -66,6 +65,7 @@ class NoveltyStep(SampleStep):
     """
 
     def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
+        from charrnn.options.datasets import SPLITS
         from charrnn.training_text import find_training_text
 
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
