@@ -91,10 +91,6 @@ def scalars(page: Any) -> None:
     page.keyboard.press("Escape")
 
 
-def hparams(page: Any) -> None:
-    page.get_by_text("Parallel Coordinates View").click()
-
-
 def text(page: Any) -> None:
     page.locator("button", has_text="config").first.click()  # closes it; samples follow
 
@@ -117,7 +113,6 @@ PICTURES = {
     ),
     "tensorboard": (
         Picture("", 1400, 640, "light", scalars, "#timeseries"),
-        Picture("-hparams", 1400, 680, "light", hparams, "#hparams"),
         Picture("-text", 1400, 560, "light", text, "#text"),
     ),
 }

@@ -16,7 +16,6 @@ import codecs
 import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import sys
@@ -137,17 +136,15 @@ def preprocess(
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
         with replacing(h5) as new_h5, replacing(json_path) as new_json:
             vocabulary.write_json(new_json)
-            with writing(h5), _Output(new_h5, "w+") as output:
-                with h5py.File(output, "w") as file:
-                    file.attrs["source"] = json.dumps(source)
-                    for name, size in sizes.items():
-                        dataset, done = file.create_dataset(name, (size,), dtype), 0
-                        while done < size:
-                            ids = np.fromfile(waiting, FILE_ID, min(_BLOCK, size - done))
-                            dataset[done : done + len(ids)] = ids.astype(dtype)
-                            done += len(ids)
-                if output.error is not None:
-                    raise output.error
+            # a file of Python's: the HDF5 library crashes where one of its own cannot be written
+            with writing(h5), open(new_h5, "w+b") as output, h5py.File(output, "w") as file:
+                file.attrs["source"] = json.dumps(source)
+                for name, size in sizes.items():
+                    dataset, done = file.create_dataset(name, (size,), dtype), 0
+                    while done < size:
+                        ids = np.fromfile(waiting, FILE_ID, min(_BLOCK, size - done))
+                        dataset[done : done + len(ids)] = ids.astype(dtype)
+                        done += len(ids)
     is_list = split.lines == "auto" and lines == "shuffle"
     return Preprocessed(h5, json_path, vocabulary, sizes, dtype, is_list)
 
@@ -175,32 +172,6 @@ class _Numbering:
         if is_bytes:
             return Vocabulary(list(as_text(bytes(self._codes))), True)
         return Vocabulary([chr(code) for code in self._codes])
-
-
-class _Output(io.FileIO):
-    """A file for the HDF5 library, which may crash when a write fails: it never hears of it.
-
-    Attributes:
-        error: the first that there was.
-    """
-
-    error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        remaining = memoryview(data).cast("B")
-        try:
-            while remaining and self.error is None:
-                remaining = remaining[super().write(remaining) :]
-        except OSError as error:
-            self.error = error
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.error = self.error or error
-            return size or 0
 
 
 def output_paths(

@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import lightning as L
 from lightning.pytorch import callbacks
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replacing
 from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, POSITIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.counting import CharacterCounts
-from charrnn.training.log import log_text
+from charrnn.training.log import as_markdown
 from charrnn.training.progress_bar import Progress
 
 
 class Samples(L.Callback):
-    """Writes a text after each validation, into samples/ of the run's folder and to loggers.
+    """Writes a text after each validation, into samples/ of the run's folder and to TensorBoard.
 
     A terminal sees the beginning of one now and then. It is written as the run's model would write:
     with the counts that CharacterCounts, which stands before, has found to help.
@@ -62,7 +63,9 @@ class Samples(L.Callback):
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "samples" / f"step-{step:07d}.txt") as temporary:
             temporary.write_bytes(as_bytes(self._text))
-        log_text(trainer.loggers, "sample", self._text, step)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("sample", as_markdown(self._text), step)
         for callback in trainer.callbacks:
             if isinstance(callback, Progress):
                 callback.show_sample(self._text)

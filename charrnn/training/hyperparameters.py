@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from lightning.pytorch.utilities import rank_zero_warn
 
 from charrnn.text.vocabulary import Vocabulary
 
@@ -16,18 +15,10 @@ DESCRIBED = ("optimizer", "schedule")
 
 
 def plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that plain values can say; of the others, a warning."""
-    plain = {}
-    for name, value in hparams.items():
-        try:
-            is_made = name in DESCRIBED and callable(value)
-            plain[name] = describe(value) if is_made else _plain(value)
-        except _NotPlainError:
-            rank_zero_warn(
-                f"hyperparameter {name}: a {type(value).__name__} is no plain value, and "
-                f"checkpoints do not keep it; give it to load_from_checkpoint again"
-            )
-    return plain
+    """The hyperparameters that plain values can say; the others are left out."""
+    return _plain_items(
+        {n: describe(v) if n in DESCRIBED and callable(v) else v for n, v in hparams.items()}
+    )
 
 
 def describe(make: Any) -> dict[str, Any]:
@@ -37,20 +28,19 @@ def describe(make: Any) -> dict[str, Any]:
         keywords = {**make.keywords, **keywords}
         make = make.func
     name = getattr(make, "__qualname__", type(make).__qualname__)
-    description = {"name": f"{make.__module__}.{name}"}
-    for key, value in keywords.items():
-        try:
-            description[key] = _plain(value)
-        except _NotPlainError:
-            continue
-    return description
+    return {"name": f"{make.__module__}.{name}", **_plain_items(keywords)}
 
 
-class _NotPlainError(TypeError):
-    """A value that no plain value can say."""
+def _plain_items(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {}
+    for name, value in values.items():
+        with contextlib.suppress(TypeError):
+            plain[name] = _plain(value)
+    return plain
 
 
 def _plain(value: Any) -> Any:
+    """A copy of plain values; TypeError for what they cannot say."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Vocabulary):
@@ -61,4 +51,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_plain(inner) for inner in value)
-    raise _NotPlainError
+    raise TypeError(f"{type(value).__name__} is no plain value")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.loggers.logger import Logger
-from torch.utils.tensorboard.summary import hparams
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.training.hyperparameters import plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
 
-# the lowest validation loss so far, which is what TensorBoard's HParams compares runs by
-BEST_LOSS = "best/val_loss"
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
@@ -51,10 +46,11 @@ class TrainingLog(L.Callback):
             vocabulary_size = len(pl_module.vocabulary)
             values = {**plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
         for logger in trainer.loggers:
-            if not isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(encodable(values))
-            elif trainer.is_global_zero:
-                _introduce(logger, encodable(values), trainer.global_step + 1)
+            logger.log_hyperparams(encodable(values))
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                text = as_markdown(yaml.safe_dump(values, sort_keys=False))
+                logger.experiment.add_text("config", text, trainer.global_step + 1)
+                logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -106,10 +102,6 @@ class TrainingLog(L.Callback):
             return
         began, since = self._at_validation
         self._since = since + time.perf_counter() - began  # with any pause in it
-        if pl_module.best.step == trainer.global_step:
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.log_metrics({BEST_LOSS: pl_module.best.loss}, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._log_step(trainer)
@@ -123,46 +115,6 @@ def is_logged(trainer: L.Trainer, step: int) -> bool:
     """
     every = trainer.log_every_n_steps
     return step in (1, trainer.estimated_stepping_batches) or (every > 0 and step % every == 0)
-
-
-def _introduce(logger: TensorBoardLogger, hyperparameters: dict[str, Any], step: int) -> None:
-    """Let TensorBoard have the options of a run that begins, or goes on, with this step.
-
-    Its HParams page puts the options that differ between the runs it shows before all others, and
-    takes every curve for a metric, as long as no run says which options and metrics there are. So
-    none does: Lightning's `log_hyperparams` would, and the page of a sweep would then list what
-    the first run names, by the alphabet.
-    """
-    writer = logger.experiment
-    text = yaml.safe_dump(hyperparameters, sort_keys=False)
-    writer.add_text("config", as_markdown(text), step)
-    writer.add_custom_scalars(LAYOUT)
-    _, start, end = hparams(dict(_options(hyperparameters)), {})
-    for summary in (start, end):
-        writer.file_writer.add_summary(summary)
-
-
-def _options(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float | str]]:
-    """Options under the names that the command line has for them; without those that are null."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _options(value, f"{prefix}{name}.")
-        elif value is not None:
-            if type(value) not in (int, float):
-                value = str(value).lower() if isinstance(value, bool) else str(value)
-            yield prefix + name, value
-
-
-def log_text(loggers: Iterable[Logger], name: str, text: str, step: int) -> None:
-    """Let every logger that keeps texts have one."""
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text(name, as_markdown(text), step)
-        elif isinstance(logger, WandbLogger):
-            logger.log_text(name, columns=["text"], data=[[encodable(text)]], step=step)
-        elif isinstance(logger, MLFlowLogger):
-            file = f"{name}/step-{step:07d}.txt"
-            logger.experiment.log_text(logger.run_id, encodable(text), file)
 
 
 def as_markdown(text: str) -> str:

@@ -32,10 +32,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_wandb(train: Train, wandb: Any) -> None:
-    more = ["callbacks.samples.length=20", "trainer.max_steps=8"]
-    folder = train("logger=wandb", "logger.wandb.offline=true", *more)
-    media = {path.suffix for path in folder.glob("wandb/offline-run-*/files/media/**/*.*")}
-    assert media == {".json"}  # the samples as a table
+    folder = train("logger=wandb", "logger.wandb.offline=true", "trainer.max_steps=8")
     [written] = folder.glob("wandb/offline-run-*/*.wandb")
     content = written.read_bytes()
     assert b"val/loss" in content

@@ -46,7 +46,6 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 21, 28, 30}
     config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "hidden_size: 16" in config
-    assert events.PluginTagToContent("hparams")
 
 
 @pytest.mark.parametrize("callbacks", ["default", "ema"])
