@@ -44,13 +44,10 @@ class Losses(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """A text counted, and what the counts predict of another.
+    """A text counted, and what the counts predict of the beginning of the validation split.
 
     Attributes:
-        table: of the training split.
-        loss: of the validation split, in nats per character.
-        is_short: whether the text is too short for a network.
-        ids: (P + 1,), the beginning of the validation split.
+        loss: of the whole validation split, in nats per character.
         log_p: (P, V), of each character but the first.
         lengths: (P,), of the longest context that the counts have before each.
         facts: which other text was counted, for the model file.
@@ -58,10 +55,16 @@ class _Counted(NamedTuple):
 
     table: CountTable
     loss: float
-    is_short: bool
-    ids: npt.NDArray[Any]
     log_p: npt.NDArray[np.float16]
     lengths: npt.NDArray[Any]
+    facts: dict[str, Any]
+
+
+class _Mix(NamedTuple):
+    """What network and counts are together, as a validation found it."""
+
+    counts: Counts
+    losses: Losses
     facts: dict[str, Any]
 
 
@@ -73,7 +76,7 @@ class CharacterCounts(L.Callback):
     the run's model file holds the counts. Training, best.ckpt and last.ckpt know nothing of them.
 
     Other texts (`TextDataModule.background`) are counted before the training text, in the same
-    table, where the validation split is predicted better with them than without.
+    table, where network and counts predict the validation split better so than without them.
 
     Args:
         context: the most characters that a count looks back; how many of them are best is seen
@@ -91,21 +94,38 @@ class CharacterCounts(L.Callback):
         check_arguments(CharacterCounts.__init__, prefix, context=context, characters=characters)
         self.context = context
         self.characters = characters
-        self.counts: Counts | None = None  # those of the last validation, where they help
-        self.losses: Losses | None = None  # of the last validation
-        self._of_model: Losses | None = None  # of the validation whose weights are the model
-        self._counted: _Counted | None = None
+        # those of the last validation, without other texts and with them, and of the one whose
+        # weights are the model
+        self._mixes: list[_Mix] = []
+        self._of_model: list[_Mix] = []
+        self._counted: list[_Counted] = []
+        self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the validation split's beginning
+        self._is_short = False
         self._logits: npt.NDArray[np.float16] | None = None
 
+    @property
+    def counts(self) -> Counts | None:
+        """Those of the last validation, where they help."""
+        best = _best(self._mixes) if self._mixes else None
+        return best.counts if best is not None and _helps(best) else None
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self._of_model is not None and self._counted is not None:
-            _, counts, both = (f"{loss:.4f}" for loss in self._of_model)
-            network = f"{pl_module.best.loss:.4f}"  # by float16 it could end in another digit
-            end = "the network writes alone"
-            if self._of_model.both < self._of_model.network:
-                is_short = self._counted.is_short
-                end = "of so short a text the counts write alone" if is_short else "both write"
-            say(f"val/loss: network {network}, counts {counts}, both together {both}; {end}")
+        if not self._of_model:
+            return
+        _, counts, both = (f"{loss:.4f}" for loss in _best(self._of_model).losses)
+        network = f"{pl_module.best.loss:.4f}"  # by float16 it could end in another digit
+        end = "the network writes alone"
+        if _helps(_best(self._of_model)):
+            end = "of so short a text the counts write alone" if self._is_short else "both write"
+        say(f"val/loss: network {network}, counts {counts}, both together {both}; {end}")
+        for with_others in self._of_model[1:]:
+            is_used = with_others is _best(self._of_model)
+            say(
+                f"other text, {with_others.facts['background_counted']:,} characters: "
+                f"{'is counted too' if is_used else 'does not help and is left out'}; both "
+                f"together {with_others.losses.both:.4f} with it, "
+                f"{self._of_model[0].losses.both:.4f} without"
+            )
 
     def decide_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
         """Decide what the model file holds beside the network whose validation was the last.
@@ -113,10 +133,11 @@ class CharacterCounts(L.Callback):
         Its counts where they help, else none, and what was counted. The end of the training tells
         its losses.
         """
-        self._of_model = self.losses
-        if self.counts is None or self.losses is None or self._counted is None:
+        self._of_model = self._mixes
+        if self.counts is None:
             return None, {}
-        return self.counts, {**self._counted.facts, LOSS_WITH_COUNTS: self.losses.both}
+        best = _best(self._mixes)
+        return best.counts, {**best.facts, LOSS_WITH_COUNTS: best.losses.both}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
@@ -127,41 +148,34 @@ class CharacterCounts(L.Callback):
             return
         if not trainer.is_global_zero or not self.characters:
             return
-        if self._counted is None:
+        if not self._counted:
             began = time.perf_counter()
-            self._counted = self._count(data, text.ids, size)
+            self._count(data, text.ids, size)
             for callback in trainer.callbacks:
                 if isinstance(callback, TrainingLog):
                     callback.pause(time.perf_counter() - began)
-        shape = len(self._counted.ids) - 1, size
+        shape = len(self._ids) - 1, size
         self._logits = np.full(shape, np.nan, np.float16)
         if trainer.world_size == 1:
             pl_module.validation_logits = self._logits
 
-    def _count(self, data: TextDataModule, val: SplitIds, vocabulary_size: int) -> _Counted:
-        """Count the training split, of a long one the beginning, and the background if it helps."""
+    def _count(self, data: TextDataModule, val: SplitIds, vocabulary_size: int) -> None:
+        """Count the training split, of a long one the beginning; and other texts before it."""
         train = data.encoded.unread("train")
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         # in little room: 64 bits a character are most of what counting would take
         small = np.min_scalar_type(vocabulary_size - 1)
         ids, held_out = train[: self.characters].astype(small), val[:MOST].astype(small)
-        table, loss = best_context(ids, held_out, vocabulary_size, self.context)
-        facts: dict[str, Any] = {}
+        self._ids, self._is_short = held_out[: _ROOM // vocabulary_size + 1], len(train) < _SHORT
         other = self._background(data, self.characters - len(ids)).astype(small)
-        if len(other):
-            together = np.concatenate([other, ids])
-            larger, lower = best_context(together, held_out, vocabulary_size, self.context)
-            what = "is counted too" if lower < loss else "does not help and is left out"
-            losses = f"val/loss of counts {lower:.4f} with it, {loss:.4f} without"
-            say(f"counts: other text of {len(other):,} characters {what}: {losses}")
-            if lower < loss:
-                table, loss = larger, lower
-                facts = {"background": str(data.background), "background_counted": len(other)}
-        held_out = held_out[: _ROOM // vocabulary_size + 1]
-        p, lengths, _ = table.read(held_out[None, :-1], table.zero_state(1))
-        log_p = np.log(p[0]).astype(np.float16)
-        return _Counted(table, loss, len(train) < _SHORT, held_out, log_p, lengths[0], facts)
+        facts = {"background": str(data.background), "background_counted": len(other)}
+        both = np.concatenate([other, ids])
+        for text, said in ((ids, {}), (both, facts)) if len(other) else ((ids, {}),):
+            table, loss = best_context(text, held_out, vocabulary_size, self.context)
+            p, lengths, _ = table.read(self._ids[None, :-1], table.zero_state(1))
+            log_p = np.log(p[0]).astype(np.float16)
+            self._counted.append(_Counted(table, loss, log_p, lengths[0], said))
 
     def _background(self, data: TextDataModule, most: int) -> Ids:
         """The ids (n,) of the background, n <= `most`, without what is held out of the text."""
@@ -172,17 +186,25 @@ class CharacterCounts(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         logits, self._logits, pl_module.validation_logits = self._logits, None, None
-        if logits is None or self._counted is None:
+        if logits is None:
             return
-        table, of_counts, is_short, ids, log_p, lengths, _ = self._counted
         if trainer.world_size > 1:  # each process has scored its part; the weights are of all
             with torch.autocast(pl_module.device.type, enabled=False):
-                part_loss(pl_module.network, ids, 0, 1, logits=logits)
-        self.counts = self.losses = None
+                part_loss(pl_module.network, self._ids, 0, 1, logits=logits)
+        self._mixes = []
         if not np.isfinite(logits).all():
             return
-        targets, weights = ids[1:].astype(np.int64), COUNTS_ONLY
-        if not is_short:
+        self._mixes = [self._mix(counted, logits) for counted in self._counted]
+        both = _best(self._mixes).losses.both
+        for logger in trainer.loggers:
+            logger.log_metrics({LOSS: both}, trainer.global_step)
+        self.log(LOSS, both, logger=False, rank_zero_only=True)
+
+    def _mix(self, counted: _Counted, logits: npt.NDArray[np.float16]) -> _Mix:
+        """Weigh counts against the logits (P, V) of the network."""
+        table, of_counts, log_p, lengths, facts = counted
+        targets, weights = self._ids[1:].astype(np.int64), COUNTS_ONLY
+        if not self._is_short:
             some = slice(None, None, 1 + len(targets) // _FITTED)
             depths = lengths[some] / table.context
             weights = fit_weights(logits[some], log_p[some], targets[some], depths)
@@ -192,11 +214,15 @@ class CharacterCounts(L.Callback):
         network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
         alone = _loss(logits, nothing, targets, network_alone)
         both = _loss(logits, log_p, targets, counts.by_length[lengths])
-        self.counts = counts if both < alone else None
-        self.losses = Losses(alone, of_counts, both)
-        for logger in trainer.loggers:
-            logger.log_metrics({LOSS: both}, trainer.global_step)
-        self.log(LOSS, both, logger=False, rank_zero_only=True)
+        return _Mix(counts, Losses(alone, of_counts, both), facts)
+
+
+def _best(mixes: list[_Mix]) -> _Mix:
+    return min(mixes, key=lambda mix: mix.losses.both)
+
+
+def _helps(mix: _Mix) -> bool:
+    return mix.losses.both < mix.losses.network
 
 
 def _loss(logits: Any, log_p: Any, targets: Any, weights: Any) -> float:

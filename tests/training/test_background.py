@@ -15,7 +15,6 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.background import PASSAGE, Background, without_passages_of
-from charrnn.cli.resuming import is_same_run
 from charrnn.counts.passages import count
 from charrnn.data import open_data, same_training_data
 from charrnn.models import model_file
@@ -66,7 +65,7 @@ def test_counted_before_the_text_in_one_table(
     plain = train(*OPTIONS, folder="plain")
     options = (*OPTIONS, "callbacks.checkpoints.keep_every=10")
     run = train("data.background=[other.txt]", *options)
-    assert "characters is counted too" in capfd.readouterr().err
+    assert "characters: is counted too" in capfd.readouterr().err
     table, facts, expected = counted(run)
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == len((texts / "other.txt").read_text("utf-8")) - 2
@@ -191,14 +190,6 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     (run / "model.safetensors").unlink()
     assert "give it again, or trust=true" in refused(*longer)
     train(*longer, "trust=true", small=False)
-
-
-def test_with_another_background_it_is_another_run() -> None:
-    """Which resume=auto does not go on with, though it is null today."""
-    now = {"callbacks": {}, "logger": {}, "seed": None, "data": {"background": None}}
-    recorded = {**now, "seed": 3}
-    assert is_same_run(now, recorded)
-    assert not is_same_run(now, {**recorded, "data": {"background": ["other.txt"]}})
 
 
 @pytest.mark.slow
