@@ -106,7 +106,11 @@ def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int
     model, text = counted(), TEXT[:length]
     ids, places = ids_of(model, text), activations.windows(length)
     assert (places[0, 0], places[-1, -1]) == (0, length - 1)
-    found = report(replace(model, counts=None), ids, model.counts)["distance"]
+    seen = report(replace(model, counts=None), ids, model.counts)
+    for name, which in (("network", "none"), ("alone", "only"), ("both", "auto")):
+        mean = Model(model).losses(text, counts=which).mean()
+        assert seen["counts"][name] == pytest.approx(mean, abs=1e-3)
+    found = seen["distance"]
     for counts in ("network", "counts"):
         which = {"network": "none", "counts": "only"}[counts]
         alone = [Model(model).losses(text[row[0] : row[-1] + 1], counts=which) for row in places]
