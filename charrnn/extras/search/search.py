@@ -1,4 +1,4 @@
-"""``sweep=random|tpe|halving``: Optuna's ask and tell behind Hydra's sweeper.
+"""``sweep=random|tpe``: Optuna's ask and tell behind Hydra's sweeper.
 
 study.journal    in the sweep's folder: the trials, each with the number of its job
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 NAME, FILE = "charrnn", "study.journal"
-PRUNED = "pruned"  # the attribute of a trial that a job ended early
 
 
 def import_optuna() -> Any:
@@ -45,19 +44,15 @@ def import_optuna() -> Any:
     return optuna
 
 
-def open_study(
-    folder: Path, pruner: optuna.pruners.BasePruner | None = None
-) -> tuple[optuna.Study, Any]:
-    """The study of a sweep's folder, made where there is none, and Optuna's storage of it.
-
-    Args:
-        pruner: decides, by the losses of the other trials, whether one ends early.
-    """
+def open_study(folder: Path) -> optuna.Study:
+    """The study of a sweep's folder, made where there is none."""
     module = import_optuna()
     backend = module.storages.journal.JournalFileBackend(str(folder / FILE))
     storage = module.storages.JournalStorage(backend)
-    arguments = {"direction": "minimize", "load_if_exists": True, "pruner": pruner}
-    return module.create_study(storage=storage, study_name=NAME, **arguments), storage
+    study: optuna.Study = module.create_study(
+        storage=storage, study_name=NAME, direction="minimize", load_if_exists=True
+    )
+    return study
 
 
 def search(
@@ -93,7 +88,7 @@ def search(
         raise InputError(f"{folder}: another process works on this study")
     results: list[JobReturn] = []
     with lock:
-        study, _ = open_study(folder)
+        study = open_study(folder)
         while trials := _ask(study, settings, space, folder):
             jobs = [[*fixed, *_overrides(trial, folder)] for trial in trials]
             returned = launcher.launch(jobs, initial_job_idx=trials[0].number)
@@ -186,8 +181,6 @@ def _tell(study: optuna.Study, number: int, result: JobReturn) -> None:
     states = import_optuna().trial.TrialState
     if result.status != JobStatus.COMPLETED:
         study.tell(number, state=states.FAIL)
-    elif PRUNED in study.get_trials(deepcopy=False)[number].user_attrs:
-        study.tell(number, state=states.PRUNED)
     elif result.return_value is None:
         study.tell(number, state=states.FAIL)
         raise InputError(
