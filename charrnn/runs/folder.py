@@ -19,6 +19,7 @@ import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, one_line, shown
+from charrnn.models import runs_by_age
 from charrnn.runs.recorded_config import Config, plain
 from charrnn.say import say
 
@@ -172,14 +173,10 @@ def link_latest(folder: Path) -> None:
 
 def relink_latest() -> None:
     """Let outputs/latest lead to the run that began last, if the one it leads to was removed."""
-    if not LATEST.is_symlink() or LATEST.exists():
-        return
-    marks = LATEST.parent.glob("**/.hydra/overrides.yaml")
-    newest = max(marks, key=lambda mark: mark.stat().st_mtime_ns, default=None)
-    if newest is None:
+    if LATEST.is_symlink() and not LATEST.exists():
         LATEST.unlink()
-    else:
-        link_latest(newest.parent.parent)
+        if newest := next(runs_by_age(), None):
+            link_latest(newest)
 
 
 def unmake(folder: Path) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 from charrnn import metrics_csv
 from charrnn.errors import InputError, RunError, did_you_mean, shown
 from charrnn.files import replacing, short_path
-from charrnn.runs.recorded_config import leaves
 from charrnn.runs.summary import Summary, summaries
 from charrnn.say import duration, say, short_numbers, width_of
 
 COLUMNS = ("loss", "val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
+SEEDS = ("mean", "deviation", "seeds")  # of the losses of runs that differ in their seed alone
 _FORMATS = {
-    **dict.fromkeys(("loss", "val/loss"), "{:.4f}"),
+    **dict.fromkeys(("loss", "val/loss", "mean", "deviation"), "{:.4f}"),
     **dict.fromkeys(("parameters", "characters_per_second"), "{:,}"),
 }
 _HEADINGS = {
@@ -109,12 +109,14 @@ class Leaderboard:
 
     def _table(self, width: int | None) -> str:
         rows = self.rows()
+        # where no model has counts, and no run another seed
+        same = {"val/loss"} if all(row["loss"] == row["val/loss"] for row in rows) else set()
+        same |= {*SEEDS} if all(row["seeds"] <= 1 for row in rows) else set()
         columns = {
             name: [_HEADINGS.get(name, name), *(_cell(name, row[name]) for row in rows)]
-            for name in ("run", *COLUMNS, *self.options)
+            for name in ("run", *COLUMNS, *SEEDS, *self.options)
+            if name not in same
         }
-        if all(row["loss"] == row["val/loss"] for row in rows):  # no model has counts
-            del columns["val/loss"]
         widths = {name: max(map(len, cells)) for name, cells in columns.items()}
         for name in (*_OPTIONAL, *reversed(self.options)):
             if width is not None and sum(widths.values()) + 2 * (len(widths) - 1) > width:
@@ -124,7 +126,7 @@ class Leaderboard:
             "  ".join(cell.rjust(widths[name]) for name, cell in zip(columns, line, strict=True))
             for line in zip(*columns.values(), strict=True)
         ]
-        return "\n".join([*lines, *self._lines_over_seeds()])
+        return "\n".join(lines)
 
     def remarks(self) -> list[str]:
         """For each text the command that samples from the best run."""
@@ -143,18 +145,6 @@ class Leaderboard:
             groups.setdefault(run.config_without_seed, []).append(run)
         return groups
 
-    def _lines_over_seeds(self) -> list[str]:
-        lines, options = [], [name for name in self.options if name != "seed"]
-        for runs in self._seeds().values():
-            numbers, seeds = _statistics(runs), sorted({str(run.value("seed")) for run in runs})
-            if numbers["seeds"] > 1 and len(seeds) > 1:
-                given = (short_numbers(f", {name}={runs[0].value(name)}") for name in options)
-                lines.append(
-                    f"{len(seeds)} seeds ({', '.join(seeds)}): mean {numbers['mean']:.4f}, "
-                    f"deviation {numbers['deviation']:.4f}{''.join(given)}"
-                )
-        return lines
-
 
 def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
     """Put runs in order, those that lack the value last.
@@ -166,13 +156,11 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Le
         InputError: no run has it.
     """
     name = sort.removeprefix("-")
+    names = {*COLUMNS, *(name for run in runs for name in run.options)}
+    if name not in names:
+        raise InputError(f"sort={shown(name)}: no run has it{did_you_mean(name, names)}")
     ranked = [run for run in runs if run.value(name) is not None]
     unranked = [run for run in runs if run.value(name) is None]
-    if runs and not ranked and name not in COLUMNS:
-        names = {key for run in runs for key in (*COLUMNS, *run.options)}
-        names |= {key for run in runs for key, _ in leaves(run.config)}
-        if name not in names:
-            raise InputError(f"sort={shown(name)}: no run has it{did_you_mean(name, names)}")
     ranked.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))
     return Leaderboard(folder, [*ranked, *unranked])
 

@@ -1,7 +1,7 @@
 """What a run reached, read from the files of its folder.
 
 metrics.csv         losses, speed, and from them the time
-.hydra/             the config, the overrides, the choices of the groups
+.hydra/             the config and the overrides
 model.safetensors   the size of the network, from its header alone
 
 They may be of a run that is being trained, that was killed, or that another program made: what
@@ -23,7 +23,7 @@ from charrnn import metrics_csv
 from charrnn.errors import InputError
 from charrnn.metrics_csv import Row
 from charrnn.models import model_file
-from charrnn.runs.folder import is_run, read_config, read_yaml, recorded
+from charrnn.runs.folder import is_run, read_yaml, recorded
 from charrnn.runs.recorded_config import MISSING, found
 from charrnn.say import say
 
@@ -46,7 +46,7 @@ class Summary:
             seconds in training steps, in all of its processes' lives; characters_per_second in
             these. None where it is not known.
         facts: of its model file.
-        options: the overrides that the run was begun with, and the choice of each group.
+        options: the overrides that the run was begun with.
         config: as the run recorded it.
     """
 
@@ -85,14 +85,8 @@ class Summary:
         return json.dumps([rest, self.fingerprint], sort_keys=True, default=str)
 
     def value(self, name: str) -> Any:
-        """A number, or an option as it was recorded or typed; None where there is none."""
-        if name in self.numbers:
-            return self.numbers[name]
-        value = found(self.config, name)
-        # a text, such as a path or the choice of a group, is shorter as it was typed
-        if name in self.options and (value is MISSING or isinstance(value, dict | str)):
-            return self.options[name]
-        return None if value is MISSING else value
+        """A number, or an option as it was typed; None where it was not."""
+        return self.numbers.get(name, self.options.get(name))
 
 
 def summaries(folder: Path) -> list[Summary]:
@@ -138,7 +132,10 @@ def summary(folder: Path) -> Summary:
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
         "characters_per_second": round(speed) if speed else None,
     }
-    return Summary(folder, numbers, _options(folder), config, facts)
+    pairs = (line.lstrip("+~").partition("=") for line in overrides(folder))
+    # a sweep writes True where a person wrote true
+    options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
+    return Summary(folder, numbers, options, config, facts)
 
 
 def limits_of_validation(config: dict[str, Any]) -> dict[str, Any]:
@@ -152,11 +149,8 @@ def text_name(config: dict[str, Any]) -> str:
     """What the text that a run was trained on is called: a file's name, or a corpus's."""
     data = found(config, "data")
     data = data if isinstance(data, dict) else {}
-    if paths := data.get("input_txt"):
-        names = [Path(str(path)).name for path in (paths if isinstance(paths, list) else [paths])]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return ", ".join(names[:3]) + more
-    return Path(str(data.get("corpus") or data.get("input_h5") or "?")).name
+    text = data.get("input_txt") or data.get("corpus") or data.get("input_h5") or "?"
+    return ", ".join(Path(str(path)).name for path in (text if isinstance(text, list) else [text]))
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
@@ -207,18 +201,3 @@ def _characters_a_step(facts: dict[str, Any], config: dict[str, Any]) -> int | N
     sizes[2] = 1 if sizes[2] is MISSING else sizes[2]
     usual = all(type(size) is int and 0 < size < 1 << 40 for size in sizes)
     return math.prod(sizes) if usual else None
-
-
-def _options(folder: Path) -> dict[str, str]:
-    options: dict[str, str] = {}
-    # a folder that another program made may lack them, or hold anything
-    with contextlib.suppress(InputError, KeyError, TypeError, AttributeError):
-        choices = read_config(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"]
-        options = {
-            str(group): str(choice)
-            for group, choice in choices.items()
-            if choice is not None and not str(group).startswith("hydra")
-        }
-    pairs = (line.lstrip("+~").partition("=") for line in overrides(folder))
-    # a sweep writes True where a person wrote true
-    return options | {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}

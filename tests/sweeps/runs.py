@@ -24,12 +24,7 @@ def write_run(
         group, _, option = name.partition(".")
         if option and not group.startswith("+"):
             known.setdefault(group, {})[option] = value
-    choices = {"model": "lstm", "hydra/launcher": "basic"}
-    choices |= {name: value for name, _, value in (o.partition("=") for o in overrides)
-                if name in ("model", "optimizer")}  # fmt: skip
-    hydra = {"hydra": {"runtime": {"choices": choices}}}
-    contents = {"config": known, "overrides": list(overrides), "hydra": hydra}
-    for name, content in contents.items():
+    for name, content in (("config", known), ("overrides", list(overrides))):
         (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     rows = "".join(f"{s},1.0,2.0,{'' if v is None else v},,0.1,{speed}\n" for s, v in losses)
     (folder / "metrics.csv").write_text(HEADER + rows)
