@@ -102,7 +102,7 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
         return
     paths = ",".join(map(short_path, texts)) if isinstance(texts, list) else short_path(texts)
     paths = f"[{paths}]" if isinstance(texts, list) else paths
-    command = f"charrnn train {shlex.quote(f'data.input_txt={paths}')}"
+    command = f"charrnn train {shlex.quote(paths)}"
     for folder in runs_by_age():
         path = str(model_facts(folder).get("input_h5"))
         with contextlib.suppress(OSError):

@@ -29,8 +29,8 @@ def test_the_loss_of_a_model_is_one_number(
     loss = facts["val_loss_with_counts"]
     assert loss < facts["val_loss"]
     assert f"best validation loss {loss:.4f} with its counts, after step {facts['step']}\n" in said
-    assert f"of the network {facts['val_loss']:.4f}," in said
-    assert f"of both {loss:.4f}:" in said
+    assert f"network {facts['val_loss']:.4f}, " in said
+    assert f"both together {loss:.4f}; " in said
     assert model_file.load(run / "model.safetensors").loss == loss
 
     assert main(["runs"]) == 0
@@ -77,7 +77,7 @@ def test_a_small_text_is_told_what_helps(
     (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
     train("trainer.max_steps=2", folder="outputs/train/day/small")
     said = capfd.readouterr().err
-    assert "charrnn train data.input_txt=corpus.txt data.background=FILE\n" in said
+    assert "charrnn train corpus.txt data.background=FILE\n" in said
     train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
     capfd.readouterr()
     train("trainer.max_steps=2", folder="outputs/train/day/again")
