@@ -87,8 +87,8 @@ def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
     """
     reached = summary(run.folder)
     if (loss := loss_of(reached.facts)) is not None:
-        counted = " with its counts" if LOSS_WITH_COUNTS in reached.facts else ""
-        say(f"best validation loss {loss:.4f}{counted}, after step {result.step}")
+        counted = " (with its counts)" if LOSS_WITH_COUNTS in reached.facts else ""
+        say(f"best validation loss {loss:.4f}, after step {result.step}{counted}")
     say(f"trained in {duration(reached.numbers['seconds'] or result.seconds)}")
     _say_where(result.folder, files)
 
