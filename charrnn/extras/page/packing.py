@@ -159,7 +159,7 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
     """
     model, other = replace(model, counts=None), replace(other, counts=None)
     sampler = Sampler(model)
-    options = SamplingParams(_CHARACTERS, temperature=1.0, seed=0)
+    options = SamplingParams(_CHARACTERS, temperature=1.0, min_p=0, seed=0)
     text = "".join(piece.text for piece in sampler.write(options))
     ids, state = sampler.prompt(text)
     p, q = (
