@@ -106,12 +106,13 @@ class Model:
 
         Args, Raises: as those of `score`.
         """
-        from charrnn.evaluation.stream_losses import character_losses
+        from charrnn.evaluation.stream_losses import stream_loss
         from charrnn.network_ensemble import any_network_of
 
-        return character_losses(
-            any_network_of(with_counts(self.trained, counts)), self._scored_ids(text)
-        )
+        ids = self._scored_ids(text)
+        losses = np.empty(len(ids) - 1, np.float32)
+        stream_loss(any_network_of(with_counts(self.trained, counts)), ids, each=losses)
+        return losses
 
     def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
         ids = self.vocabulary.encode(text)

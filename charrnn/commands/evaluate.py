@@ -130,29 +130,26 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
 def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character, the worst predicted lines first, or character by character."""
-    from charrnn.errors import non_finite_scores
-    from charrnn.evaluation.losses import Score, worst_predicted_first
-    from charrnn.evaluation.stream_losses import character_losses
+    from charrnn.evaluation.losses import require_numbers, worst_predicted_first
+    from charrnn.evaluation.stream_losses import stream_loss
     from charrnn.network_ensemble import any_network_of
 
     split, text, ids = _text(options, trained)
     known = np.flatnonzero(ids >= 0)
     _require_enough(split, len(known))
     _say_unknown(len(ids) - len(known), len(known), trained)
+    found, losses = np.empty(len(known) - 1, np.float32), np.full(len(text), np.nan, np.float32)
     with ProgressDisplay("scoring", unit=" characters") as report:
-        found = character_losses(any_network_of(trained), ids[known], report=report)
-    if not np.isfinite(found).all():
-        raise non_finite_scores()
-    losses = np.full(len(text), np.nan, np.float32)
+        score = stream_loss(any_network_of(trained), ids[known], report=report, each=found)
+    require_numbers(score)
     losses[known[1:]] = found
     if options.json:
-        score = Score(float(found.mean(dtype=np.float64)), len(found))
         each: dict[str, Any] = (
             {"lines": [line._asdict() for line in worst_predicted_first(text, losses)]}
             if options.by == "line"
             else {"text": text, "bits": [None if np.isnan(b) else b for b in _bits(losses)]}
         )
-        print(json.dumps({"split": split, "characters": len(found), **score.plain(), **each}))
+        print(json.dumps({"split": split, "characters": score.characters, **score.plain(), **each}))
         return
     with opened(None) as write:
         write("".join(f"{line}\n" for line in _lines(options, text, losses)))

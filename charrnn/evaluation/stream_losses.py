@@ -59,6 +59,7 @@ def stream_loss(
     *,
     threads: int | None = None,
     report: Report | None = None,
+    each: npt.NDArray[np.float32] | None = None,
 ) -> Score:
     """The loss of a text as one stream from the zero state, on the network's own device.
 
@@ -68,12 +69,13 @@ def stream_loss(
         ids: (n,) from 0, n >= 2.
         threads: of a CPU; by default as many as torch is set to.
         report: called with the characters done and the characters in all.
+        each: (n - 1,), filled with the loss of each character but the first.
 
     Raises:
         ValueError: there is nothing to predict.
     """
     ids = _scored(ids)
-    total = part_loss(network, ids, 0, 1, threads=threads, report=report)
+    total = part_loss(network, ids, 0, 1, threads=threads, report=report, each=each)
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
@@ -86,24 +88,6 @@ def _scored(ids: Ids | SplitIds) -> SplitIds:
 
 def _as_split(ids: Ids | SplitIds) -> SplitIds:
     return SplitIds(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
-
-
-def character_losses(
-    network: AnyNetwork,
-    ids: Ids | SplitIds,
-    *,
-    threads: int | None = None,
-    report: Report | None = None,
-) -> npt.NDArray[np.float32]:
-    """The loss (n - 1,) of each character of a text but the first, of which the mean is
-    `stream_loss`.
-
-    Args, Raises: as those of `stream_loss`.
-    """
-    ids = _scored(ids)
-    losses = np.empty(len(ids) - 1, np.float32)
-    part_loss(network, ids, 0, 1, threads=threads, report=report, each=losses)
-    return losses
 
 
 def part_loss(
