@@ -19,7 +19,7 @@ from charrnn.evaluation.stream_losses import part_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
-from charrnn.training.datamodule import TextDataModule, WholeText
+from charrnn.training.datamodule import TextDataModule, TextLoader
 from charrnn.training.log import TrainingLog
 
 LOSS = "val/loss_with_counts"
@@ -144,7 +144,7 @@ class CharacterCounts(L.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
             return
         data, text, size = trainer.datamodule, trainer.val_dataloaders, len(pl_module.vocabulary)
-        if not (isinstance(data, TextDataModule) and isinstance(text, WholeText)):
+        if not (isinstance(data, TextDataModule) and isinstance(text, TextLoader)):
             return
         if not trainer.is_global_zero or not self.characters:
             return

@@ -161,7 +161,7 @@ class TextDataModule(L.LightningDataModule):
     def train_dataloader(self) -> Windows:
         return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
-    def val_dataloader(self) -> WholeText | Windows | list[Any]:
+    def val_dataloader(self) -> TextLoader | Windows | list[Any]:
         if self.trainer is not None and self.validation == "text":
             for name in ("overfit_batches", "limit_val_batches"):
                 share = getattr(self.trainer, name)
@@ -172,24 +172,34 @@ class TextDataModule(L.LightningDataModule):
                     )
         return self._evaluated("val")
 
-    def test_dataloader(self) -> WholeText | Windows | list[Any]:
+    def test_dataloader(self) -> TextLoader | Windows | list[Any]:
         return self._evaluated("test")
 
     def __getstate__(self) -> dict[str, Any]:
         # an open file does not go to another process, which opens it again in `setup`
         return {**self.__dict__, "_encoded": None, "earlier": None}
 
-    def _evaluated(self, name: str) -> WholeText | Windows | list[Any]:
+    def _evaluated(self, name: str) -> TextLoader | Windows | list[Any]:
         if (ids := self.split(name)) is None:
             return []
         if self.validation == "text":
-            return WholeText(ids)
+            return TextLoader(ids)
         sizes = fitting_sizes(len(ids), self.batch_size, self.seq_length)
         return Windows(cut_streams(self.encoded, name, *sizes))
 
 
 class WholeText:
-    """A loader of one batch, itself: a text that is scored whole, by all processes together."""
+    """A batch: a text that is scored whole, by all processes together."""
+
+    def __init__(self, ids: SplitIds) -> None:
+        self.ids = ids
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield torch.empty(1)  # by which Lightning sees that its batch size is 1
+
+
+class TextLoader:
+    """A loader of one batch."""
 
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
@@ -198,7 +208,7 @@ class WholeText:
         return 1
 
     def __iter__(self) -> Iterator[WholeText]:
-        yield self
+        yield WholeText(self.ids)
 
 
 class Windows:

@@ -67,6 +67,7 @@ def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
     assert own == {step: f"{step:.1f}" for step in (5, 10, 15, 20)}
     validated = {step: row["own/val"] for step, row in rows.items() if row["own/val"]}
     assert validated == {step: f"{step:.1f}" for step in (7, 14, 20)}
+    assert {step for step, row in rows.items() if row["own/batch"]} == {7, 14, 20}
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("own/step")] == [5, 10, 15, 20]
     assert [event.step for event in events.Scalars("epoch")] == list(rows)
@@ -79,6 +80,12 @@ class Logs(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.log("own/step", float(trainer.global_step))
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:  # fmt: skip
+        self.log("own/batch", 1.0)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.log("own/val", float(trainer.global_step))
