@@ -62,7 +62,7 @@ class Cell:
             on. None stands for zeros. It draws no random numbers, and its weights are named and
             shaped as `shapes` says.
         recurrent: whether it multiplies its own hidden vector with weights.
-        apart: the gates whose recurrent sum is not simply added to what they read.
+        separate_sums: the gates whose recurrent sum is not simply added to what they read.
         sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
         initial_biases: what the bias of a gate begins with; those of the others begin with 0.
         cpu: what pays in training on a CPU.
@@ -72,7 +72,7 @@ class Cell:
     carried: tuple[str, ...]
     module: str | Callable[..., Any]
     recurrent: bool = True
-    apart: str = ""
+    separate_sums: str = ""
     sigmoids: str = ""
     initial_biases: Mapping[str, float] = field(default_factory=dict)
     cpu: CpuThresholds = field(default_factory=CpuThresholds)
@@ -118,7 +118,7 @@ CELLS: dict[str, Cell] = {
         gates="rzn",
         carried=("h",),
         module="torch.nn.GRU",
-        apart="n",  # r is multiplied with it first
+        separate_sums="n",  # r is multiplied with it first
         sigmoids="rz",
         cpu=CpuThresholds(bf16=800_000),
     ),

@@ -15,7 +15,7 @@ CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
 
-def blamed(error: BaseException) -> OwnCodeError | None:
+def own_code_error(error: BaseException) -> OwnCodeError | None:
     """What to say of an error that somebody's own code raised; None if it was not theirs.
 
     A callback, a loss or an optimizer of somebody's own runs between frames of Lightning, torch

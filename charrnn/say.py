@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def said_if_it_takes_long(text: str, seconds: float = 1.0) -> Iterator[None]:
+def note_if_slow(text: str, seconds: float = 1.0) -> Iterator[None]:
     """Say a line if what is done inside is not over by then."""
     timer = threading.Timer(seconds, say, [text])
     timer.daemon = True

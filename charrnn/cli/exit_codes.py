@@ -53,7 +53,7 @@ def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
         return RunError("there is too little memory")
     from charrnn import own_code
 
-    return own_code.blamed(error)
+    return own_code.own_code_error(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:

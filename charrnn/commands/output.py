@@ -37,7 +37,7 @@ def opened(output: str | None) -> Iterator[Write]:
         yield lambda text: _print(as_bytes(text))
 
 
-def refuse_the_model_itself(output: str | None, *models: str | Path | None) -> None:
+def require_not_the_model(output: str | None, *models: str | Path | None) -> None:
     """Raise InputError if a file that is to be written is one of these models."""
     from charrnn.models import find_model
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from charrnn import plugins
 from charrnn.cli.front import Job, current_job
-from charrnn.commands.output import Write, opened, refuse_the_model_itself
+from charrnn.commands.output import Write, opened, require_not_the_model
 from charrnn.errors import InputError
 from charrnn.files import numbered
 from charrnn.options.ranges import (
@@ -122,7 +122,7 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = numbered(output, job.number)
-    refuse_the_model_itself(output, *_paths(options.checkpoint))
+    require_not_the_model(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
     made = [part.step(options, sampler) for part in plugins.parts("sample")]
@@ -304,7 +304,7 @@ def _to_files(
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):
         path = numbered(output, number)
-        refuse_the_model_itself(path, *_paths(checkpoint))
+        require_not_the_model(path, *_paths(checkpoint))
         with opened(path) as write:
             _write_all(text, write)
         say(f"wrote {path}: {_label(text)}" if labels else f"wrote {path}")

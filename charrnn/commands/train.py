@@ -114,7 +114,7 @@ def follow() -> int | None:
         processes.join(this)  # at once: the others are waiting
         return None
     try:
-        with streams_that_never_fail(), Signals(speaks=False) as signals:
+        with streams_that_never_fail(), Signals(verbose=False) as signals:
             processes.follow(fit, this, signals)
     except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it

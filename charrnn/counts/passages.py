@@ -28,20 +28,20 @@ class _Level:
         parents: (M,), which of the passages of k characters each begins with; ascending.
         characters: (M,), the last one of each.
         occurrences: (M,).
-        ways: (M,), how many different characters precede it; None for the longest.
+        num_preceding: (M,), how many different characters precede it; None for the longest.
     """
 
     parents: Nodes
     characters: Ids
     occurrences: Nodes
-    ways: npt.NDArray[Any] | None = None
+    num_preceding: npt.NDArray[Any] | None = None
 
 
 def _levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
     """The passages of 1 to `context` + 1 characters; those that are longer than the text are none.
 
-    A level has its `ways` when the next one is there. The text is sorted once; then each level
-    is what begins otherwise than what stands before it.
+    A level has its `num_preceding` when the next one is there. The text is sorted once; then each
+    level is what begins otherwise than what stands before it.
     """
     n = len(ids)
     # the characters from 1 on; 0 is the text's end, which comes before all of them
@@ -64,9 +64,9 @@ def _levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
         if shorter is not None:
             # a passage is one way in which its end, shorter by its first character, is preceded;
             # the text's beginning is another
-            shorter.ways = np.bincount(numbers[places + 1], minlength=len(shorter.parents))
+            shorter.num_preceding = np.bincount(numbers[places + 1], minlength=len(shorter.parents))
             if n >= k:
-                shorter.ways[numbers[0]] += 1
+                shorter.num_preceding[numbers[0]] += 1
         shorter = _Level(numbers[places], last[firsts] - 1, occurrences)
         numbers[order] = np.cumsum(is_first & (last > 0), dtype=np.int32) - 1
         yield shorter
@@ -148,7 +148,7 @@ def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTab
     characters, counts, children, dropped = [root], [root], [], []
     parents = 1  # nodes of the level above
     for k, level in enumerate(levels[: context + 1]):
-        of, last, n = level.parents, level.characters, level.ways
+        of, last, n = level.parents, level.characters, level.num_preceding
         once: npt.NDArray[Any] = np.zeros(parents, np.int32)
         if k == context:
             kept = level.occurrences > 1

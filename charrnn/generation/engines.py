@@ -149,8 +149,8 @@ def fastest(weights: int, streams: int, length: int) -> str:
         length: characters of each stream; the engine's start-up counts.
     """
     most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
-    pays = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
-    return "numba" if pays and _can_compile() else "numpy"
+    is_worthwhile = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
+    return "numba" if is_worthwhile and _can_compile() else "numpy"
 
 
 def _can_compile() -> bool:

@@ -247,7 +247,7 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
     steps = _FIRST_CHUNK
     while streams:
         began = time.perf_counter()
-        written, state = write_on(engine, streams, state, steps)
+        written, state = write_next(engine, streams, state, steps)
         if written.shape[1] == steps:
             steps = _next_steps(steps, time.perf_counter() - began)
         going = []
@@ -320,8 +320,8 @@ def write_lines(
 
 def _lines(sampler: Sampler, options: SamplingParams, known: Container[str]) -> Iterator[Line]:
     seen: set[str] = set()
-    next_sample, useless = 0, 0
-    while useless < GIVES_UP_AFTER:
+    next_sample, num_rejected = 0, 0
+    while num_rejected < GIVES_UP_AFTER:
         missing = options.num_samples - len(seen)
         together = min(max(_LEAST_TOGETHER, missing + missing // 4), _MOST_TOGETHER)
         samples = range(next_sample, next_sample + together)
@@ -330,16 +330,16 @@ def _lines(sampler: Sampler, options: SamplingParams, known: Container[str]) -> 
         for sample, pieces in itertools.groupby(written, lambda piece: piece.sample):
             new = "".join(piece.text for piece in pieces)
             line = (options.start_text + new).rstrip()
-            useless += 1
+            num_rejected += 1
             if len(new) < options.length and line and line not in seen and line not in known:
                 seen.add(line)
-                useless = 0
+                num_rejected = 0
                 yield Line(line, sample)
-            if len(seen) == options.num_samples or useless == GIVES_UP_AFTER:
+            if len(seen) == options.num_samples or num_rejected == GIVES_UP_AFTER:
                 return
 
 
-class Stops:
+class StopStrings:
     """Watches one text for the first of `texts` that is complete in it.
 
     What may be the beginning of one of them is held back until that is known, so that the
@@ -407,7 +407,7 @@ class Stream:
         self.last, self.written = last, 0
         self._penalized = params.dry_multiplier > 0
         self.text = list(start) if self._penalized else []
-        self.stops = Stops(stops)
+        self.stops = StopStrings(stops)
 
     @property
     def left(self) -> int:
@@ -448,7 +448,7 @@ class Stream:
         return text + self.stops.rest(), "length"
 
 
-def write_on(
+def write_next(
     engine: Engine, streams: Sequence[Stream], state: State, steps: int
 ) -> tuple[Ids, State]:
     """What comes next in streams that each have something left.
@@ -463,13 +463,13 @@ def write_on(
     """
     if streams[0].last is None:
         return np.array([[first_id(stream)] for stream in streams]), state
-    lefts = np.array([stream.left for stream in streams])
-    T = min(steps, int(lefts.max()))
+    num_left = np.array([stream.left for stream in streams])
+    T = min(steps, int(num_left.max()))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
     params = [stream.params for stream in streams]
     texts = [np.array(stream.text, np.int64) for stream in streams]
-    return engine.write(last, state, uniforms, params, np.minimum(lefts, T), texts)
+    return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts)
 
 
 def first_id(stream: Stream) -> int:

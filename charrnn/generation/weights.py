@@ -89,7 +89,7 @@ def _fold(model: TrainedModel, product: Product) -> FoldedWeights:
         read = weight(prefix + "weight_ih_l0")
         bias = weight(prefix + "bias_ih_l0") + _matvec(read, shift)
         second = weight(prefix + "bias_hh_l0")
-        for gate in cell.apart:
+        for gate in cell.separate_sums:
             rows = cell.rows(gate, H)
             hidden_bias.append(second[rows].astype(np.float32))
             second[rows] = 0

@@ -149,11 +149,11 @@ def runs_by_age() -> Iterator[Path]:
     if latest.exists():  # mostly it has a model, and no other folder is looked at
         yield latest.resolve()
     # written when a run begins, and never again
-    marks = [
+    records = [
         p for depth in ("*/*/*", "*/*/*/*") for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")
     ]
-    marks.sort(key=lambda mark: mark.stat().st_mtime_ns, reverse=True)
-    yield from (mark.parent.parent.resolve() for mark in marks)
+    records.sort(key=lambda record: record.stat().st_mtime_ns, reverse=True)
+    yield from (record.parent.parent.resolve() for record in records)
 
 
 def _winner(sweep: Path) -> Path | None:

@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
 from charrnn.errors import InputError, RunError, one_line
-from charrnn.own_code import blamed
+from charrnn.own_code import own_code_error
 from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
 from charrnn.runs.recorded_config import escaped
 
@@ -45,7 +45,7 @@ def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
             raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
         if is_out_of_memory(cause):
             raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from cause
-        if own := blamed(cause):
+        if own := own_code_error(cause):
             raise own from cause
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
 

@@ -95,8 +95,8 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
                 return "32-true"
             return "bf16-mixed" if trains_in_bf16(model.kind, "cuda") else "tf32-true"
         enough = _product(model, streams) >= thresholds.bf16 and streams >= thresholds.bf16_streams
-        pays = enough and accelerator == "cpu" and cpu_has_bf16()
-        return "bf16-mixed" if pays and trains_in_bf16(model.kind, "cpu") else "32-true"
+        is_worthwhile = enough and accelerator == "cpu" and cpu_has_bf16()
+        return "bf16-mixed" if is_worthwhile and trains_in_bf16(model.kind, "cpu") else "32-true"
     if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
         raise InputError(
             f"trainer.precision={precision}: needs a CUDA GPU; here bf16-mixed or 32-true"

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.errors import InputError, RunError, one_line
-from charrnn.own_code import blamed
+from charrnn.own_code import own_code_error
 
 TOO_LITTLE_MEMORY = (
     "there is too little memory; try a smaller data.batch_size, data.seq_length or "
@@ -67,7 +67,7 @@ def explained(error: Exception, folder: Path, checkpoint: Path | None) -> Except
         return InputError(f"trainer: {one_line(error, 500)}")
     if is_out_of_memory(error):
         return RunError(TOO_LITTLE_MEMORY)
-    if own := blamed(error):
+    if own := own_code_error(error):
         return own
     if isinstance(error, OSError):
         named = isinstance(error.filename, (str, bytes))

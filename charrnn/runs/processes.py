@@ -95,7 +95,10 @@ def _rank(
     world = World("charrnn", rank, rank, count, count)
     report: Any
     try:
-        with streams_that_never_fail(), Signals(speaks=rank == 0, hurries=False) as signals:
+        with (
+            streams_that_never_fail(),
+            Signals(verbose=rank == 0, exits_on_second=False) as signals,
+        ):
             join(world, TCPStore(LOOPBACK, port, is_master=False))
             report = fit(run, signals, world)
             dist.destroy_process_group()

@@ -36,17 +36,17 @@ class Signals:
     """Handlers for the stopping signals while a run is on its way.
 
     Args:
-        speaks: whether they say what they do; of several processes, one does.
-        hurries: whether a second Ctrl-C leaves at once. A process that another one started is
-            told of Ctrl-C more than once, and is ended by that one.
+        verbose: whether they say what they do; of several processes, one does.
+        exits_on_second: whether a second Ctrl-C leaves at once. A process that another one
+            started is told of Ctrl-C more than once, and is ended by that one.
 
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
     """
 
-    def __init__(self, *, speaks: bool = True, hurries: bool = True) -> None:
-        self.speaks = speaks
-        self.hurries = hurries
+    def __init__(self, *, verbose: bool = True, exits_on_second: bool = True) -> None:
+        self.verbose = verbose
+        self.exits_on_second = exits_on_second
         self.received: int | None = None
         self._first: int | None = None  # the signal that it was
         self._training = False
@@ -92,7 +92,7 @@ class Signals:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
             raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
-        if self.hurries and signum == signal.SIGINT and self.received == signal.SIGINT:
+        if self.exits_on_second and signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
             os._exit(128 + signum)
@@ -102,6 +102,6 @@ class Signals:
 
     def _tell(self, message: str) -> None:
         # print() may be what the signal interrupted, and cannot be entered twice
-        if self.speaks:
+        if self.verbose:
             with contextlib.suppress(OSError):
                 os.write(2, f"\n{message}\n".encode())

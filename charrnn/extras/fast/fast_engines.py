@@ -35,7 +35,7 @@ from charrnn.generation.token_sampler import (
 from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import said_if_it_takes_long
+from charrnn.say import note_if_slow
 
 _LARGEST_WEIGHT = 1e30  # in int8: below it no sum of a network's numbers overflows
 
@@ -132,7 +132,7 @@ class NumbaEngine:
         self._counts, self._has_counts = _compiled_counts(counts), counts is not None
         nodes = () if counts is None else ((counts.table.zero_state(1),),)
         state = [*architecture.zero_state(1), *nodes]
-        with said_if_it_takes_long("numba: compiling the sampler, which is kept for the next time"):
+        with note_if_slow("numba: compiling the sampler, which is kept for the next time"):
             self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
 
     def write(

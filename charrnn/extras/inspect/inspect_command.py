@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.output import refuse_the_model_itself
+from charrnn.commands.output import require_not_the_model
 from charrnn.errors import InputError, shown
 from charrnn.options.ranges import PATH, UNKNOWN, Range
 from charrnn.say import say
@@ -45,7 +45,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.models import find_model, read_model
 
     found, output = find_model(options.checkpoint), Path(options.output)
-    refuse_the_model_itself(options.output, found)
+    require_not_the_model(options.output, found)
     if output.is_dir():
         raise InputError(f"output={shown(options.output)}: is a folder; name a file")
     model = read_model(found)

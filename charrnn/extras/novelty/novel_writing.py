@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
 from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn_seed, write_on
+from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn_seed, write_next
 from charrnn.generation.token_sampler import temperature_of
 from charrnn.options.sampling import SamplingParams
 
@@ -59,7 +59,7 @@ class _Writer:
     """Writes one sample.
 
     Attributes:
-        marks: how many characters stand before a chunk, and what it goes on from; the last one
+        savepoints: how many characters stand before a chunk, and what it goes on from; the last one
             is where the text ends.
         ids: of the new text, so far.
         shown: how many characters can no longer be taken back.
@@ -70,7 +70,7 @@ class _Writer:
     stream: Stream
     training: Container[str]
     longest: int
-    marks: list[tuple[int, StartState]]
+    savepoints: list[tuple[int, StartState]]
     ids: list[int] = field(default_factory=list)
     shown: int = 0
 
@@ -104,8 +104,8 @@ class _Writer:
 
     def _write_chunk(self) -> bool:
         """Go on by a chunk, up to the first character that copies too much; whether none did."""
-        self.stream.last, state = self.marks[-1][1]
-        written, after = write_on(self.engine, [self.stream], state, _CHUNK)
+        self.stream.last, state = self.savepoints[-1][1]
+        written, after = write_next(self.engine, [self.stream], state, _CHUNK)
         new = written[0].tolist()
         before = self.ids[-self.longest :]
         text = self.stream.vocabulary.decode(before + new)
@@ -116,17 +116,17 @@ class _Writer:
             self.ids += self.stream.go_on(new[: copied - 1 - len(before)])
             return False
         self.ids += self.stream.go_on(new)
-        self.marks.append((len(self.ids), StartState(new[-1], after)))
+        self.savepoints.append((len(self.ids), StartState(new[-1], after)))
         return True
 
     def _go_back(self, characters: int) -> None:
         """Take back so many characters, but none that are shown."""
         keep = max(len(self.ids) - characters, self.shown)
-        while self.marks[-1][0] > keep:
-            self.marks.pop()
-        at, begins = self.marks[-1]
+        while self.savepoints[-1][0] > keep:
+            self.savepoints.pop()
+        at, begins = self.savepoints[-1]
         if at < keep:
-            self.marks.append((keep, self.sampler.read_on(begins, self.ids[at:keep])))
+            self.savepoints.append((keep, self.sampler.read_on(begins, self.ids[at:keep])))
         self.stream.take_back(len(self.ids) - keep)
         del self.ids[keep:]
 
@@ -135,6 +135,6 @@ class _Writer:
         end = max(end, self.shown)
         text = self.stream.vocabulary.decode(self.ids[self.shown : end])
         self.shown = end
-        while len(self.marks) > 1 and self.marks[1][0] <= end:
-            del self.marks[0]
+        while len(self.savepoints) > 1 and self.savepoints[1][0] <= end:
+            del self.savepoints[0]
         return self.stream.stops.take(text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.output import refuse_the_model_itself
+from charrnn.commands.output import require_not_the_model
 from charrnn.errors import InputError
 from charrnn.options.ranges import PATH, TEXT, Range
 from charrnn.say import say
@@ -40,7 +40,7 @@ def run(options: ExportOptions) -> None:
     from charrnn.models import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
-    refuse_the_model_itself(options.output, source)
+    require_not_the_model(options.output, source)
     if output.is_dir():
         raise InputError(f"output={options.output}: is a folder; name a file")
     model = read_model(source)

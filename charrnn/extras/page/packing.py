@@ -76,7 +76,7 @@ def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) 
     cell = model.architecture.cell
     content = {
         "architecture": asdict(model.architecture),
-        "cell": {"gates": cell.gates, "carried": cell.carried, "apart": cell.apart},
+        "cell": {"gates": cell.gates, "carried": cell.carried, "apart": cell.separate_sums},
         "vocabulary": model.vocabulary.to_dict(),
         "facts": {
             **(facts or {}),

@@ -31,7 +31,7 @@ from charrnn.extras.serve.completion_job import (
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import State, concat_states, select_streams
-from charrnn.generation.sampler import Sampler, write_on
+from charrnn.generation.sampler import Sampler, write_next
 from charrnn.generation.token_sampler import Ids
 
 Outbox = list[tuple[Job, Piece | Exception]]
@@ -204,7 +204,7 @@ class Scheduler:
         last = np.array([stream.last for stream in streams])
         drawn = [stream.uniforms.bit_generator.state for stream in streams]
         try:
-            ids, state = write_on(self._engine, streams, before, steps)
+            ids, state = write_next(self._engine, streams, before, steps)
             scores = self._scores(writings, scored, last, ids, before)
         except Exception:  # what is tried again draws the same
             for stream, position in zip(streams, drawn, strict=True):
