@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
@@ -165,7 +164,6 @@ class Task:
     existing: frozenset[Path] = frozenset()
     jobs: int | None = None
     begun: int = 0
-    since: float = field(default_factory=time.monotonic)
     failed: list[str] = field(default_factory=list)
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
@@ -182,7 +180,8 @@ class Task:
                     with explaining(self.line):
                         options = options_of(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
-                        self._tell(job)
+                        of = f", {job.number + 1} of {self.jobs}" if self.jobs else ""
+                        say(f"sweep: job {job.number}{of} ({short_numbers(job.differs)})")
                     result = execute(self.line.command.get("run"), options, job)
                 # a result says itself what of it a sweeper minimises
                 return getattr(result, "objective", result)
@@ -195,12 +194,6 @@ class Task:
                     self.failed.append(f"{job.name}: {exit_codes.message(error)}")
                     exit_codes.end(f"charrnn {self.line.command.name}: {job.name}", error)
                 raise
-
-    def _tell(self, job: Job) -> None:
-        from charrnn.runs.leaderboard import progress
-
-        seconds = (time.monotonic() - self.since) / max(self.begun - 1, 1)
-        say(progress(job.folder, self.jobs, seconds if self.begun > 1 else None))
 
 
 def by_hydra(line: Line, task: Any, *more: str) -> None:

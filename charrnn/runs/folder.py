@@ -125,7 +125,10 @@ def recorded(folder: Path) -> Config:
         InputError: it cannot be read, or holds more than plain values.
     """
     path = folder / RECORDED
-    config: Config = plain(read_config(path), str(path))
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: cannot be read (it is no mapping)")
+    config: Config = plain({shown(name): value for name, value in content.items()}, str(path))
     return config
 
 
@@ -142,18 +145,6 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_bytes(), Loader=_Loader)
     except Exception as error:  # YAML raises many kinds
         raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        InputError: it cannot be read, or holds none.
-    """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: cannot be read (it is no mapping)")
-    return {shown(name): value for name, value in content.items()}
 
 
 def link_latest(folder: Path) -> None:

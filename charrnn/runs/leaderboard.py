@@ -212,24 +212,3 @@ def tell_end(folder: Path, resume_command: str = "") -> None:
         say(f"what is missing or unfinished: {resume_command} goes on with it")
     for line in board.remarks():
         say(line)
-
-
-def progress(job: Path, jobs: int | None, seconds: float | None) -> str:
-    """Which job begins, the best loss of those before it, and how long the sweep may take.
-
-    Args:
-        job: its folder, which is called by its number and the options that differ.
-        jobs: how many there are; None where only the sweeper knows.
-        seconds: that a job took so far, on average; None for the first.
-    """
-    number, _, options = job.name.partition("_")
-    parts = [f"sweep: job {number}" + (f", {int(number) + 1} of {jobs}" if jobs else "")]
-    parts[0] += f" ({short_numbers(options.replace(',', ' '))})" if options else ""
-    runs = [path.parent for path in job.parent.glob("*/metrics.csv")]
-    best = {run.name: row for run in runs if (row := metrics_csv.best(metrics_csv.read(run)))}
-    if best:
-        name, row = min(best.items(), key=lambda item: item[1]["val/loss"])
-        parts.append(f"best so far {row['val/loss']:.4f} (job {name.partition('_')[0]})")
-    if jobs and seconds is not None:
-        parts.append(f"about {duration(seconds * (jobs - int(number)))} left")
-    return "; ".join(parts)

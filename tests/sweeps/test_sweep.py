@@ -20,7 +20,7 @@ def test_the_leaderboard_is_what_the_runs_say(
     assert main([*words, "optimizer.lr=1e-3,1e300,2e-2", "model.hidden_size=8,9"]) == 1
     said = capfd.readouterr().err
     assert "sweep: job 0, 1 of 6 (model.hidden_size=8 optimizer.lr=0.001)\n" in said
-    assert "sweep: job 5, 6 of 6 (model.hidden_size=9 optimizer.lr=0.02); best so far " in said
+    assert "sweep: job 5, 6 of 6 (model.hidden_size=9 optimizer.lr=0.02)\n" in said
     sweep = workplace / "sweep"
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     assert len(board) == 6
