@@ -119,6 +119,14 @@ def test_streams_that_do_not_take_it() -> None:
         assert failed.stderr.endswith("No space left on device\n")
 
 
+def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m charrnn preprocess text.txt <&- >&- 2>&-"
+    (tmp_path / "text.txt").write_text("some text\n" * 9)
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.h5", "text.json"}
+    assert subprocess.run(["sh", "-c", line.replace("text.txt", "no.txt")]).returncode == 2
+
+
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [

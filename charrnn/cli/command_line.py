@@ -162,15 +162,6 @@ def _quote_text(override: str, options: TextOptions, multirun: bool) -> str:
     return override if is_hydras else f"{plus}{name}={quoted(value)}"
 
 
-def as_typed(override: str, command: str = "train") -> str:
-    """Undo our quoting where that gives the same override."""
-    match = _OVERRIDE.fullmatch(override)
-    if not match or not _WHOLLY_QUOTED.fullmatch(match[3]) or "\\" in match[3]:
-        return override
-    bare = f"{match[1]}{match[2]}={match[3][1:-1]}"
-    return bare if quote_texts([bare], command, multirun=False) == [override] else override
-
-
 def quoted(text: str) -> str:
     """Write `text` so that Hydra's grammar and OmegaConf together read it back unchanged."""
     if text == "???":
@@ -191,13 +182,15 @@ class Line:
     """A command line.
 
     Attributes:
-        words: the overrides in Hydra's grammar, the texts among them quoted.
+        typed: the overrides as they were written.
+        words: the same in Hydra's grammar, the texts among them quoted.
         main_config: the name of that which they are composed over.
         multirun: whether values may be several.
     """
 
     command: Command
     flags: Namespace
+    typed: list[str]
     words: list[str]
     main_config: str
     multirun: bool
@@ -222,11 +215,12 @@ class Line:
             words = prepare(words, multirun)
         for word in words:
             require_folder(word)
-        words, name = quote_texts(words, command.name, multirun), command.name
+        typed, name = words, command.name
+        words = quote_texts(words, name, multirun)
         _store(command)
         if over := command.get("main_config"):
             name, words = over(words)
-        return cls(command, flags, words, flags.config_name or name, multirun)
+        return cls(command, flags, typed, words, flags.config_name or name, multirun)
 
     @property
     def show_only(self) -> bool:

@@ -35,18 +35,10 @@ from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
 from charrnn.options.ranges import FIXED, override_value
-from charrnn.options.training import DataNode, TrainOptions
+from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.recorded_config import (
-    MISSING,
-    Config,
-    escaped,
-    found,
-    leaves,
-    plain,
-    put,
-)
+from charrnn.runs.recorded_config import MISSING, Config, escaped, found, leaves, plain, put
 from charrnn.runs.spec import RunSpec
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
@@ -181,7 +173,7 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
     if not resume and job.number is not None and world.restarted_by_slurm():
         resume = "auto"
     if resume in ("", "auto"):
-        config = absolute(_with_one_text(config, given))
+        config = absolute(config, given)
         before = _unfinished(job) if resume == "auto" else None
         if before is None:
             folders.refuse_run(job.folder)
@@ -196,9 +188,9 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
             f"{resume}: not a run folder (it has no {folders.RECORDED}); "
             f"give one that `charrnn train` made, or a .ckpt"
         )
-    config = going_on(absolute(config), read_record(resume), given)
+    config = going_on(absolute(config, ()), read_record(resume), given)
     folder = target if target.is_dir() else job.folder
-    return _spec(_with_one_text(config, ()), folder, target, job, given)
+    return _spec(config, folder, target, job, given)
 
 
 def _other_than_default(config: TrainOptions) -> Iterator[str]:
@@ -234,6 +226,7 @@ def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> Tr
     for key in ("init_from", "budget"):
         values[key] = record.get(key)
     _refuse_changes(record, values, given)
+    values["data"] = without_default_corpus(values["data"], ())
     # what it started from need not be there any more
     schema = plugins.options_of("train")
     made: TrainOptions = build(schema, {**values, "init_from": None, "budget": None})
@@ -260,10 +253,10 @@ def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> No
             )
 
 
-def absolute(config: TrainOptions) -> TrainOptions:
-    """The config with its paths absolute, so that a resume may stand in any folder."""
+def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
+    """The config with one text, its paths absolute, so that a resume may stand in any folder."""
     values = config.plain()
-    data = values["data"]
+    data = values["data"] = without_default_corpus(values["data"], given)
     for name in ("input_txt", "input_h5", "input_json"):
         data[name] = _absolute(data[name])
     if data["background"] is not None:
@@ -279,11 +272,6 @@ def _absolute(path: Any) -> Any:
     if isinstance(path, list):
         return [os.path.abspath(each) for each in path]
     return None if path is None else os.path.abspath(path)
-
-
-def _with_one_text(config: TrainOptions, given: Collection[str]) -> TrainOptions:
-    data = without_default_corpus(config.data.plain(), given)
-    return replace(config, data=DataNode.of(data))
 
 
 def _unfinished(job: Job) -> Path | None:

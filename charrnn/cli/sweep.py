@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import open_dict, read_write
 
-from charrnn.cli.command_line import Line, as_typed, key_of, quoted
+from charrnn.cli.command_line import Line, key_of, quoted
 from charrnn.cli.front import Task, by_hydra, composing, explaining, hydra_config, options_of
 from charrnn.errors import InputError, RunError, one_line, shown
 from charrnn.files import short_path
@@ -66,9 +66,8 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
 def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
     from charrnn.runs import leaderboard
 
-    own = [as_typed(word) for word in line.words]
-    own = [word for word in own if key_of(word) not in ("hydra.sweep.dir", "resume")]
-    again = [*line.hydras_flags(), *own, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
+    words = [w for w in line.typed if key_of(w) not in ("hydra.sweep.dir", "resume")]
+    again = [*line.hydras_flags(), *words, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
     leaderboard.tell_end(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
 
 

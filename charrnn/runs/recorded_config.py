@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from charrnn.errors import InputError, one_line, shown
+from charrnn.errors import InputError, one_line
 
 Config = dict[str, Any]
 MISSING = object()
@@ -73,13 +73,8 @@ def leaves(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def put(config: Config, key: str, value: Any) -> None:
-    """Set a dotted key, or remove it for MISSING; raises InputError where it is below a value."""
+    """Set a dotted key."""
     *parents, last = key.split(".")
     for parent in parents:
         config = config.setdefault(parent, {})
-        if not isinstance(config, dict):
-            raise InputError(f"{shown(key)}: the run has no such option to change")
-    if value is MISSING:
-        config.pop(last, None)
-    else:
-        config[last] = value
+    config[last] = value

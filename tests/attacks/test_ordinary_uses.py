@@ -47,11 +47,16 @@ USES = {
         "~schedule.warmup_steps",
         "+schedule.step_size=3",
     ],
+    "quoted lists": [
+        "callbacks=['ema','early_stopping']",
+        "~callbacks.progress",
+        """tags=['it is',"what's"]""",
+    ],
     "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=null"],
 }
 
 # by its record alone, whoever made it
-PLAIN = ("accumulation", "a budget")
+PLAIN = ("accumulation", "quoted lists", "a budget")
 
 
 @pytest.fixture
