@@ -15,7 +15,7 @@ import pkgutil
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
@@ -73,34 +73,21 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     if missing := [name for name in hints if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
     # last those for which something is imported
-    order = sorted(hints, key=lambda name: bool({NODE, NODES} & {*_extras(hints[name])}))
+    order = sorted(hints, key=lambda name: _imports(hints[name]))
     made = schema(**{name: _checked(prefix + name, hints[name], values[name]) for name in order})
     if hasattr(made, "check"):
         made.check(prefix)
     return made
 
 
+def _imports(hint: Any) -> bool:
+    is_foreign = NODE in _extras(hint) and not is_dataclass(kind_of(hint))
+    return is_foreign or NODES in _extras(hint)
+
+
 def declared(command: str) -> Iterator[tuple[str, Any]]:
     """The dotted name of each declared option with its annotation."""
     yield from _below(plugins.options_of(command), "")
-    for path in conf.page(command).targets:
-        if (schema := node_schema(path)) is not None:
-            yield from _below(schema, f"{path}.")
-
-
-def node_schema(path: str) -> Any:
-    """The options of a node that are read elsewhere too; None of other nodes.
-
-    All of them must be there, and a target of somebody's own takes them.
-    """
-    if path not in ("data", "model", "trainer"):
-        return None
-    # most commands have no such node
-    from charrnn.options.datasets import DataOptions
-    from charrnn.options.networks import NetworkOptions
-    from charrnn.options.training import TrainerOptions
-
-    return {"data": DataOptions, "model": NetworkOptions, "trainer": TrainerOptions}[path]
 
 
 def having(command: str, trait: Trait) -> frozenset[str]:
@@ -111,16 +98,17 @@ def having(command: str, trait: Trait) -> frozenset[str]:
 def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, hint in hints_of(schema).items():
         kind = kind_of(hint)
-        if is_dataclass(kind) and NODE not in _extras(hint):
+        if is_dataclass(kind):
             yield from _below(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, hint
 
 
 def hints_of(schema: Any) -> dict[str, Any]:
-    """The fields of a schema with what they are annotated with."""
+    """The options of a schema with what they are annotated with."""
     hints = typing.get_type_hints(schema, include_extras=True)
-    return {field.name: hints[field.name] for field in fields(schema)}
+    options = [field for field in fields(schema) if field.metadata.get("is_option", True)]
+    return {option.name: hints[option.name] for option in options}
 
 
 def kind_of(hint: Any) -> Any:
@@ -141,8 +129,7 @@ def _extras(hint: Any) -> tuple[Any, ...]:
 def _checked(name: str, hint: Any, value: Any) -> Any:
     kind, extras = kind_of(hint), _extras(hint)
     if NODE in extras:
-        values = node(name, value)
-        return kind.of(values) if hasattr(kind, "of") else values
+        return node(name, value, kind if is_dataclass(kind) else None)
     if NODES in extras:
         parts = {key: part for key, part in _mapping(name, value).items() if part is not None}
         return {key: node(f"{name}.{key}", part) for key, part in parts.items()}
@@ -204,14 +191,16 @@ def _demand(hint: Any, ranges: list[Range]) -> str:
 # Nodes with a _target_
 
 
-def node(path: str, value: Any) -> dict[str, Any]:
+def node(path: str, value: Any, schema: Any = None) -> Any:
     """Check a node that says what is built.
 
     Args:
         path: where it stands, dotted.
+        schema: a `Node`, whose options a run reads too: they must all be there, and a target of
+            somebody's own takes them.
 
     Returns:
-        The node as plain values, those of ours in their types.
+        That node; without a schema plain values, those of charrnn's in their types.
     """
     target = _mapping(path, value).get("_target_")
     if not isinstance(target, str) or not target:
@@ -220,17 +209,17 @@ def node(path: str, value: Any) -> dict[str, Any]:
         raise InputError(f"{path}: {target} needs the package {extra}: {install(extra)}")
     of_hydra = {name: part for name, part in value.items() if name in OF_HYDRA}
     arguments = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
-    schema, options = node_schema(path), {}
-    if schema is not None:
-        names = arguments if target.startswith("charrnn.") else hints_of(schema)
-        options = {name: arguments.pop(name) for name in [*names] if name in arguments}
-        options = vars(build(schema, options, f"{path}."))
-        for name, reason in getattr(schema, "RESERVED", {}).items():
-            if name in arguments:
-                raise bad_value(f"{path}.{name}", arguments[name], f"is not given here: {reason}")
-    if schema is None or arguments or target not in conf.page("train").targets[path]:
+    if schema is None:
+        return {**of_hydra, **check_arguments(path, target, arguments)}
+    names = arguments if target.startswith("charrnn.") else hints_of(schema)
+    options = {name: arguments.pop(name) for name in [*names] if name in arguments}
+    made = build(schema, options, f"{path}.")
+    for name, reason in getattr(schema, "RESERVED", {}).items():
+        if name in arguments:
+            raise bad_value(f"{path}.{name}", arguments[name], f"is not given here: {reason}")
+    if arguments or target not in conf.page("train").targets[path]:
         arguments = check_arguments(path, target, arguments)
-    return {**of_hydra, **options, **arguments}
+    return replace(made, rest={**of_hydra, **arguments})
 
 
 def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Node:
         rest: ``_target_`` and what else Hydra reads itself, and arguments that no option declares.
     """
 
-    rest: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    rest: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata={"is_option": False})
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

@@ -16,11 +16,17 @@ from hydra.utils import get_method
 from charrnn import plugins
 from charrnn.cells import CELLS
 from charrnn.cli import conf, help
-from charrnn.cli.checked_options import hints_of, kind_of, node_schema
+from charrnn.cli.checked_options import hints_of, kind_of
 from charrnn.options.ranges import NODE, NODES
+from charrnn.options.training import TrainOptions
 
 COMMANDS = list(plugins.commands())
 PAGE = conf.page("train")
+DECLARED = {
+    name: kind_of(hint)
+    for name, hint in hints_of(TrainOptions).items()
+    if dataclasses.is_dataclass(kind_of(hint))
+}
 # what differs from Python's defaults, and why
 DIFFERENT = {
     "model.skip": "model files without it mean none; a recipe has the better one",
@@ -39,8 +45,8 @@ FILES = {
 def fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     """The options that a schema declares, dotted, but for nodes."""
     for field in dataclasses.fields(schema):
-        hint = hints_of(schema)[field.name]
-        if {NODE, NODES} & set(typing.get_args(hint)[1:]):
+        hint = hints_of(schema).get(field.name)
+        if hint is None or {NODE, NODES} & set(typing.get_args(hint)[1:]):
             continue
         if dataclasses.is_dataclass(kind := kind_of(hint)):
             yield from fields(kind, f"{prefix}{field.name}.")
@@ -80,8 +86,8 @@ def test_a_command(command: str, door: Any) -> None:
             nodes = {"trainer": "lightning.Trainer"}
         for path, target in nodes.items():
             names = {f"{path}.{name}" for name in page.targets[path][target] if name[0] != "_"}
-            if (ours := node_schema(path)) is not None:
-                names = {name for name, _ in fields(ours, f"{path}.")}
+            if path in DECLARED:
+                names = {name for name, _ in fields(DECLARED[path], f"{path}.")}
             declared |= names
     assert {name for name in page.options if not name.startswith("hydra.")} == declared
     for name, default in defaults(fields(schema)).items():
@@ -151,8 +157,7 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
 def test_what_is_built_has_the_defaults_of_its_file(group: str, choice: str) -> None:
     given = options_of(FILES[group, choice], group)
     for path, target in built(given).items():
-        ours = node_schema(path)
-        known = {} if ours is None else defaults(fields(ours, f"{path}."))
+        known = defaults(fields(DECLARED[path], f"{path}.")) if path in DECLARED else {}
         if target.startswith("charrnn."):
             parameters = inspect.signature(get_method(target)).parameters
             for name, parameter in parameters.items():
