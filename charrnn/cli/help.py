@@ -38,7 +38,8 @@ def of(command: str, is_whole: bool = True, width: int | None = None) -> str:
         width: at which lines are broken.
     """
     page = conf.page(command)
-    lines = [f"charrnn {command} [OPTION=VALUE ...]: {page.title}", ""]
+    title = f"charrnn {command} [OPTION=VALUE ...]: {page.title}"
+    lines = [textwrap.fill(title, width or 1000), ""]
     examples = [example.partition("  # ") for example in page.examples]
     lines += _table([(line.rstrip(), why.strip()) for line, _, why in examples], width, 60)
     if page.groups and not is_whole:
