@@ -115,19 +115,6 @@ def test_bytes_are_printed_as_they_are(
     assert set(out) == set(b"a\n\xc3\xa9\xff")
 
 
-def test_in_whole_numbers(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    run(path, precision=8, start_text="Hm: ", temperature=0.7)
-    out, err = capfdbinary.readouterr()
-    whole = load(path).generate(100, "Hm: ", temperature=0.7, seed=1, precision=8)
-    assert (out.decode(), err) == ("Hm: " + whole, b"")
-    run(path, precision=8, mode="lines", num_samples=3, json=True, length=50)
-    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
-    assert len(lines) == 3
-    assert all(line["log_probability"] < 0 for line in lines)
-    with pytest.raises(InputError, match="precision=8: writes with one model"):
-        run(path, checkpoint=[str(path), str(path)], precision=8)
-
-
 # As processes
 
 
@@ -184,8 +171,8 @@ def test_several_texts_go_into_a_file_each(
     assert [(folder / f"new-{n}.txt").read_text() for n in range(2)] == texts
     run(path, temperature=[0.2, 1.0], output=str(folder / "t"))
     assert capfd.readouterr().err.splitlines()[2:] == [
-        f"{folder}/t-0: temperature=0.2",
-        f"{folder}/t-1: temperature=1.0",
+        f"wrote {folder}/t-0: temperature=0.2",
+        f"wrote {folder}/t-1: temperature=1.0",
     ]
     assert sorted(p.name for p in folder.iterdir()) == ["new-0.txt", "new-1.txt", "t-0", "t-1"]
 

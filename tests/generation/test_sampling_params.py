@@ -10,7 +10,6 @@ import yaml
 
 from charrnn.cli import conf
 from charrnn.errors import InputError
-from charrnn.extras.fast import fast_engines
 from charrnn.generation import token_sampler
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
@@ -69,15 +68,6 @@ def test_no_engine_ignores_what_is_asked_for(name: str, engine: str) -> None:
     with_it = MODEL.generate(**{**asked, name: OTHER[name]})
     assert with_it != MODEL.generate(**asked)
     assert with_it == MODEL.generate(**{**asked, name: OTHER[name], "engine": "numpy"})
-
-
-def test_a_fallback_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("numba", reason="the extra fast is not installed")
-    fast_engines._tell_fallback.cache_clear()
-    for _ in range(2):
-        MODEL.generate(20, seed=1, dry_multiplier=1, engine="numba")
-    line = "engine=numba: has no kernel for dry_multiplier; NumPy writes instead\n"
-    assert capsys.readouterr().err == line
 
 
 def test_a_bias_is_added_to_the_logits() -> None:

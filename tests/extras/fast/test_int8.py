@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
 from charrnn.generation.numpy_engine import zero_state
@@ -219,6 +221,20 @@ def test_what_is_read_is_what_is_written() -> None:
         assert_same_bits(engine.advance(read, zero_state(model, 5)), end)
         if model.counts:
             np.testing.assert_allclose(np.exp(logits).sum(-1), 1, atol=1e-5)
+
+
+def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model, path = Model(trained_model()), tmp_path / "model.safetensors"
+    model.save(path)
+    text = model.generate(100, "Hm: ", seed=1, precision=8)
+    words = ["sample", f"checkpoint={path}", "precision=8", "seed=1"]
+    capfd.readouterr()
+    assert main([*words, "start_text=Hm: ", "length=100"]) == 0
+    assert capfd.readouterr() == (f"Hm: {text}", "")
+    assert main([*words, "mode=lines", "num_samples=3", "length=50", "json=true"]) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert all(line["log_probability"] < 0 for line in lines)
+    assert len(lines) == 3
 
 
 def test_what_cannot_be_had_is_refused_in_a_line() -> None:
