@@ -1,4 +1,4 @@
-"""Building what a node of the config names: its `_target_`, with its arguments."""
+"""Building what a node of the config names: its `_target_`, with its arguments; the loggers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from charrnn.errors import InputError, RunError, one_line
 from charrnn.own_code import own_code_error
 from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
 from charrnn.runs.recorded_config import escaped
+from charrnn.runs.spec import RunSpec
+from charrnn.say import say
 
 
 def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
@@ -68,3 +71,38 @@ def _parameters(target: Any) -> set[str]:
         if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
             break
     return names
+
+
+def build_loggers(run: RunSpec, loggers: list[Logger]) -> None:
+    """Begin those of the config.
+
+    Args:
+        loggers: gets each as it begins, also where a later one cannot.
+
+    Raises:
+        RunError: the server of one refuses.
+    """
+    for name, node in run.config.logger.items():
+        path = f"logger.{name}"
+        if get_object(node["_target_"]) is TensorBoardLogger:
+            # TensorBoard leaves out what a killed start wrote from here on; it takes the first
+            # such mark for that of a new run, so a new run has one, too
+            node = {"purge_step": run.step + 1, **node}
+        # a logger without a folder of its own gets the run's
+        logger = build(path, node, save_dir=str(run.folder), last_step=run.step)
+        loggers.append(logger)
+        if isinstance(logger, (WandbLogger, MLFlowLogger)):
+            try:
+                _ = logger.experiment  # asks a server, which may refuse
+            except Exception as error:
+                raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
+
+
+def finish_loggers(loggers: list[Logger]) -> None:
+    """End what would go on in the process: W&B has one run in it, a sweep's next job's too."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            try:
+                logger.experiment.finish()
+            except Exception as error:  # the run's own files are whole
+                say(f"logger: W&B cannot be finished ({one_line(error)})")

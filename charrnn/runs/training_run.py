@@ -47,10 +47,9 @@ from charrnn.runs.announcements import (
     say_finished,
     say_what_helps,
 )
-from charrnn.runs.building import build, require_class
+from charrnn.runs.building import build, build_loggers, finish_loggers, require_class
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
-from charrnn.runs.run_loggers import build_loggers, finish_loggers
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.text.vocabulary import Vocabulary
