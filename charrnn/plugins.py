@@ -18,6 +18,10 @@ NAME_command.py, NAME.yaml            a command
 conf/                                 choices of the groups of `charrnn train`
 EXTRA_sample.py, sample.yaml          ``OPTIONS`` of `charrnn sample`, with more of them, and
                                       ``step(options, sampler)``, a `SampleStep` or None
+EXTRA_model.py                        ``reads(start, path)``, ``read_model(path)``: another kind of
+                                      file with a model, told by its first 9 bytes
+EXTRA_words.py                        ``translated(command, words)``: another program's command
+                                      line in charrnn's words, or None
 EXTRA_engines.py                      compiled_engine (`charrnn.generation.engines`)
 EXTRA_run_end.py                      ``at_end(folder)``, when a run has ended
 """

@@ -29,7 +29,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli.checked_options import declared, kinds_of
-from charrnn.cli.torch_rnn_flags import translated
 from charrnn.errors import InputError
 from charrnn.options.ranges import PATH, TEXT, require_path
 from charrnn.plugins import Command
@@ -70,7 +69,8 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     parser.add_argument("--hydra-help", action="store_true")
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
         if flag not in _FLAGS:
-            if answer := translated(command, words):
+            answers = [part.translated(command, words) for part in plugins.parts("words")]
+            if answer := next(filter(None, answers), None):
                 line = shlex.join(["charrnn", command, *answer])
                 raise InputError(f"options have no dashes here, and this line does it: {line}")
             name = flag.lstrip("-").replace("-", "_") or "NAME"

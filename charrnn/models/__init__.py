@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, path_of_run, require_regular_file
 from charrnn.say import say
@@ -22,8 +23,6 @@ IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt
 _IN_A_SWEEP = "multirun.yaml"
 
 _ZIP = b"PK\x03\x04"
-# a torch object or a table, in binary and in ascii
-_TORCH7 = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
@@ -48,10 +47,10 @@ def read_model(path: AnyPath | None) -> TrainedModel:
         from charrnn.models import checkpoint
 
         return checkpoint.read_model(path)
-    if start.startswith(_TORCH7) or path.suffix == ".t7":
-        from charrnn.models import torch_rnn
-
-        return torch_rnn.read_model(path)
+    for reader in plugins.parts("model"):
+        if reader.reads(start, path):
+            model: TrainedModel = reader.read_model(path)
+            return model
     raise InputError(
         f"{path}: {'is no model' if start else 'is empty'}; a model is a run folder, its .ckpt, "
         f"a model file (.safetensors) or torch-rnn's .t7"

@@ -61,21 +61,6 @@ LINES = {
     "train -m --cfg job": "-m and --cfg: give one of them",
     "train --experimental-rerun x": "--experimental-rerun: no such flag",
     "sample --top_k 5": "--top_k: no such flag",
-    # torch-rnn's and char-rnn's own
-    "train -input_h5 x.h5 -input_json x.json -rnn_size 256 -batchnorm 1 -gpu -1": (
-        "charrnn train data.input_h5=x.h5 data.input_json=x.json model.hidden_size=256 "
-        "model.batchnorm=true trainer=cpu\n"
-    ),
-    "train -data_dir data/mine -lr_decay_every 10": (
-        "charrnn train data.input_txt=data/mine schedule=step schedule.decay_every=10\n"
-    ),
-    "sample -checkpoint cv/checkpoint_10000.t7 -length 2000 -sample 0 -gpu 0": (
-        "charrnn sample checkpoint=cv/checkpoint_10000.t7 length=2000 sample=false\n"
-    ),
-    "sample cv/lm.t7 -primetext the": "charrnn sample checkpoint=cv/lm.t7 start_text=the\n",
-    "preprocess --input_txt my.txt --output_h5 x.h5": (
-        "charrnn preprocess input_txt=my.txt output_h5=x.h5\n"
-    ),
     # what is built
     "train +trainer.max_stepss=2": "did you mean max_steps?",
     "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",

@@ -36,18 +36,6 @@ def test_it_writes_a_model_file_and_says_so(
     assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {numbers:,} numbers\n"
 
 
-def test_torch_rnns_checkpoint_becomes_one(shared: Path, tmp_path: Path) -> None:
-    source = shared / "torch7" / "lstm_bn.t7"
-    if not source.is_file():
-        pytest.skip("../shared/torch7/lstm_bn.t7 is missing")
-    output = tmp_path / "model.safetensors"
-    run(source, output)
-    expected, got = load(source), load(output)
-    assert got.trained.architecture == expected.trained.architecture
-    assert got.vocabulary == expected.vocabulary
-    assert got.generate(100, seed=1) == expected.generate(100, seed=1)
-
-
 def test_the_input_is_not_overwritten(path: Path, tmp_path: Path) -> None:
     before = path.read_bytes()
     (tmp_path / "link").symlink_to(path)

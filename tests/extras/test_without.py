@@ -28,6 +28,7 @@ REFUSED = {
     "novelty": ("sample novel=40", "novel=40: no such option"),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),
     "serve": ("serve", "serve: no such command"),
+    "torch_rnn": ("train -rnn_size 256", "-rnn_size: no such flag"),
 }
 # help, a training and a sample, by the same interpreter, which starts once
 PROGRAM = """

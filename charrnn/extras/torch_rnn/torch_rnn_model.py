@@ -54,6 +54,8 @@ Array = npt.NDArray[Any]
 Table: TypeAlias = "dict[bytes | int | float, Any]"
 
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN = range(6)
+# a torch object or a table, in binary and in ascii
+_BEGINNINGS = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
 _FUNCTIONS = (6, 7, 8)  # three forms, of different ages
 _DTYPES = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8",
            "Float": "<f4", "Double": "<f8"}  # fmt: skip
@@ -69,6 +71,11 @@ class Object:
 
     class_name: str
     fields: Table = field(default_factory=dict)
+
+
+def reads(start: bytes, path: Path) -> bool:
+    """Whether a file that begins so is one of Torch's, or is called as one."""
+    return start.startswith(_BEGINNINGS) or path.suffix == ".t7"
 
 
 def read_model(path: Path) -> TrainedModel:

@@ -1,6 +1,6 @@
 """torch-rnn's files: Torch's own scores, both formats, and what is damaged or would harm.
 
-tests/data/torch7 holds two checkpoints of random weights, each in binary and in ascii, laid out as
+data/ holds two checkpoints of random weights, each in binary and in ascii, laid out as
 torch-rnn does, and what torch-rnn's forward pass says by them in float64.
 """
 
@@ -19,11 +19,12 @@ import pytest
 import torch
 
 import charrnn
+from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.models.torch_rnn import read_model
+from charrnn.extras.torch_rnn.torch_rnn_model import read_model
 from charrnn.network import network_of, num_parameters
 
-FOLDER = Path(__file__).parents[1] / "data" / "torch7"
+FOLDER = Path(__file__).parent / "data"
 BOTH = pytest.mark.parametrize("ending", [".t7", ".ascii.t7"])
 
 
@@ -227,3 +228,11 @@ def seeds(request: pytest.FixtureRequest) -> Any:
 def test_damaged(ending: str, seeds: range, tmp_path: Path) -> None:
     outcomes = run(tmp_path / "x.t7", (FOLDER / f"lstm{ending}").read_bytes(), seeds)
     assert {"refused", "read"} <= outcomes
+
+
+def test_convert_makes_a_model_file(shared: Path, tmp_path: Path) -> None:
+    source, output = t7_of(shared, "lstm_bn"), tmp_path / "model.safetensors"
+    assert main(["convert", f"input={source}", f"output={output}"]) == 0
+    expected, got = charrnn.load(source), charrnn.load(output)
+    assert got.trained.architecture == expected.trained.architecture
+    assert got.generate(100, seed=1) == expected.generate(100, seed=1)

@@ -1,0 +1,31 @@
+"""Command lines of torch-rnn and char-rnn, as tutorials print them, are answered with charrnn's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+LINES = {
+    "train -input_h5 x.h5 -input_json x.json -rnn_size 256 -batchnorm 1 -gpu -1": (
+        "charrnn train data.input_h5=x.h5 data.input_json=x.json model.hidden_size=256 "
+        "model.batchnorm=true trainer=cpu\n"
+    ),
+    "train -data_dir data/mine -lr_decay_every 10": (
+        "charrnn train data.input_txt=data/mine schedule=step schedule.decay_every=10\n"
+    ),
+    "sample -checkpoint cv/checkpoint_10000.t7 -length 2000 -sample 0 -gpu 0": (
+        "charrnn sample checkpoint=cv/checkpoint_10000.t7 length=2000 sample=false\n"
+    ),
+    "sample cv/lm.t7 -primetext the": "charrnn sample checkpoint=cv/lm.t7 start_text=the\n",
+    "preprocess --input_txt my.txt --output_h5 x.h5": (
+        "charrnn preprocess input_txt=my.txt output_h5=x.h5\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_line_that_does_it_here(line: str, door: Any) -> None:
+    answer = door(*line.split())
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
+    assert answer.err.endswith(LINES[line])
