@@ -72,4 +72,4 @@ def test_what_is_not_installed_is_named(path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "pip install " in done.stderr
-    assert "[serve]'" in done.stderr
+    assert "'fastapi-offline" in done.stderr
