@@ -26,7 +26,7 @@ setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when no
 $(BIN)/.ready: EXTRAS = serve,novelty
 $(BIN)/.ready: pyproject.toml
 	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"
-	@echo "  Lightning and the rest there: 1.2 GB, and more where torch brings CUDA; some minutes, once"
+	@echo "  Lightning and the rest there: 1.1 GB, and more where torch brings CUDA; some minutes, once"
 	@$(PYTHON) -m venv .venv
 	$(pip_install)
 	@$(BIN)/charrnn --version
