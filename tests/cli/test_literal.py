@@ -96,7 +96,7 @@ def thirds(texts: list[str]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("multirun", [False, True])
 def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
-    for start_text, checkpoint, output in thirds(NASTY):
+    for start_text, checkpoint, output in thirds(NASTY)[:: 4 if multirun else 1]:
         words = [f"start_text={start_text}", f"checkpoint={checkpoint}", f"output=./{output}"]
         answer = door("sample", *words, *(["-m"] if multirun else []))
         assert answer.code == 0, (words, answer)

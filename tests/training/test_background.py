@@ -104,7 +104,8 @@ def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     table, facts, expected = counted(train("data.background=other.txt", limit, *OPTIONS))
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == 12_000
-    run = train("data.background=other.txt", limit.replace(str(own + 12_000), "99"), folder="cut")
+    none = limit.replace(str(own + 12_000), "99")
+    run = train("data.background=other.txt", none, *OPTIONS, folder="cut")
     trained = model_file.load(run / "model.safetensors")
     assert "background" not in trained.facts
 
