@@ -46,4 +46,4 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
     assert text.startswith("before\n")
     assert text.endswith(f"{recipes.END}\nafter\n")
     assert "old" not in text
-    assert text.count("the default, temperature 0.5:\n\n```\nTo be\n```") == 1
+    assert text.count("the default, temperature 0.5:\n\n```text\nTo be\n```") == 1
