@@ -22,9 +22,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from charrnn.errors import InputError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Network, State, detach_state, weights_of
@@ -58,8 +56,7 @@ class LanguageModel(L.LightningModule):
             has a fused version it is taken, unless `fused` or `foreach` say otherwise. One that
             takes `named_parameters` is given pairs of a name and a parameter.
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
-            training step; it is given `total_steps` and `steps_per_epoch` if it takes them. A
-            ReduceLROnPlateau is stepped with val/loss after each validation instead.
+            training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
@@ -205,9 +202,10 @@ class LanguageModel(L.LightningModule):
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.schedule_of(optimizer, self.make_schedule, lengths)
-        if isinstance(scheduler, ReduceLROnPlateau) and not self.trainer.enable_validation:
-            raise InputError("schedule: ReduceLROnPlateau goes by val/loss, which nothing gives")
-        return {"optimizer": optimizer, "lr_scheduler": optimizers.stepped(scheduler)}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What is trained: the network's parameters by its names, then a subclass's own."""
@@ -235,9 +233,6 @@ class LanguageModel(L.LightningModule):
         loss = self._scores.log("val")
         if loss is not None and self._is_fitting():
             self.best.update(loss, self.trainer.global_step)
-            scheduler = self.lr_schedulers()
-            if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(loss)
 
     def on_test_epoch_end(self) -> None:
         self._scores.log("test")

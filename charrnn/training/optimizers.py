@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from charrnn.errors import InputError
 from charrnn.training.hyperparameters import describe
@@ -69,18 +68,6 @@ def schedule_of(
         )
     options = {name: int(length) for name, length in options.items()}
     return _made("schedule", make, optimizer, options)
-
-
-def stepped(scheduler: LRScheduler) -> dict[str, Any]:
-    """How Lightning steps a scheduler: once a training step.
-
-    A ReduceLROnPlateau is stepped by the module: Lightning's own step comes after the checkpoint
-    of a validation, which would miss it, so Lightning never comes to its turn.
-    """
-    if isinstance(scheduler, ReduceLROnPlateau):
-        never = {"interval": "epoch", "frequency": sys.maxsize, "monitor": "val/loss"}
-        return {"scheduler": scheduler, **never}
-    return {"scheduler": scheduler, "interval": "step"}
 
 
 def unscaled_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:

@@ -62,10 +62,6 @@ class Faulty(L.Callback):
 """
 PLATEAU = """_target_: torch.optim.lr_scheduler.ReduceLROnPlateau
 _partial_: true
-factor: 0.5
-patience: 0
-threshold: 10.0
-threshold_mode: abs
 """
 ONE_CYCLE = """_target_: torch.optim.lr_scheduler.OneCycleLR
 _partial_: true
@@ -147,7 +143,7 @@ REFUSED = [
     ((*OWN, "optimizer=sgd", "optimizer.momentum=-3"), "momentum"),
     # a schedule that cannot be made
     ((*OWN, "schedule=one_cycle", "optimizer=muon"), "cycle_momentum"),
-    ((*OWN, "schedule=plateau", "validate_every=0"), "ReduceLROnPlateau goes by val/loss"),
+    ((*OWN, "schedule=plateau"), "ReduceLROnPlateau"),
 ]
 
 
@@ -174,23 +170,17 @@ def test_a_run_without_a_model_says_so(train: Train, capfd: pytest.CaptureFixtur
 # -- schedules -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", ["plateau", pytest.param("one_cycle", marks=pytest.mark.slow)])
-def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, schedule: str) -> None:
-    words = (*OWN, f"schedule={schedule}", "validate_every=5", "print_every=1")
+def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
+    words = (*OWN, "schedule=one_cycle", "validate_every=5", "print_every=1")
     length = "trainer.max_steps=17"
     whole = train(*words, length, "callbacks.checkpoints.keep_every=10", folder="whole")
     part = Path(shutil.copytree(whole, whole.parent / "part"))
     (part / "checkpoints" / "step-10.ckpt").replace(part / "checkpoints" / "last.ckpt")
-    train("resume=part", *OWN, f"schedule={schedule}", small=False)
+    train("resume=part", *OWN, "schedule=one_cycle", small=False)
     assert_same(tensors(part), tensors(whole))
     assert metrics(part) == metrics(whole)
     rates = [float(row["lr"]) for row in metrics(whole) if row["lr"]]
-    if schedule == "plateau":
-        assert [rates[step - 1] for step in (1, 10, 11, 16)] == pytest.approx(
-            [2e-3, 2e-3, 1e-3, 5e-4]
-        )
-    else:
-        assert rates[0] < rates[7] > rates[-1]
+    assert rates[0] < rates[7] > rates[-1]
 
 
 # -- faults that are not charrnn's -----------------------------------------------------------
