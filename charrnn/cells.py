@@ -18,28 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from charrnn.errors import InputError, one_line, shown
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-class CpuThresholds(NamedTuple):
-    """From which sizes on something pays on a CPU, by measurement.
-
-    docs/performance.md has the grid (32 to 512 units, 1 to 200 streams, two cores), and
-    `python -m benchmarks precision` measures it again. The defaults never choose bf16.
-
-    Attributes:
-        bf16: multiplications in the product of a time step, streams * hidden_size ** 2, from
-            which on bf16 is faster than float32: below, converting costs more than it gains.
-        bf16_streams: and so many streams.
-    """
-
-    bf16: int = 1 << 62
-    bf16_streams: int = 1
 
 
 # a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
@@ -65,7 +49,9 @@ class Cell:
         separate_sums: the gates whose recurrent sum is not simply added to what they read.
         sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
         initial_biases: what the bias of a gate begins with; those of the others begin with 0.
-        cpu: what pays in training on a CPU.
+        bf16_product: multiplications in the product of a time step, streams * hidden_size ** 2,
+            from which on bf16 trains faster than float32 on a CPU, by measurement.
+        bf16_streams: and so many streams.
     """
 
     gates: str
@@ -75,7 +61,8 @@ class Cell:
     separate_sums: str = ""
     sigmoids: str = ""
     initial_biases: Mapping[str, float] = field(default_factory=dict)
-    cpu: CpuThresholds = field(default_factory=CpuThresholds)
+    bf16_product: int = 1 << 62
+    bf16_streams: int = 1
 
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of each weight of a layer, as in its module's ``state_dict``."""
@@ -112,7 +99,8 @@ CELLS: dict[str, Cell] = {
         module="torch.nn.LSTM",
         sigmoids="ifo",
         initial_biases={"f": 1.0},
-        cpu=CpuThresholds(bf16=0, bf16_streams=8),
+        bf16_product=0,
+        bf16_streams=8,
     ),
     "gru": Cell(
         gates="rzn",
@@ -120,13 +108,13 @@ CELLS: dict[str, Cell] = {
         module="torch.nn.GRU",
         separate_sums="n",  # r is multiplied with it first
         sigmoids="rz",
-        cpu=CpuThresholds(bf16=800_000),
+        bf16_product=800_000,
     ),
     "rnn": Cell(
         gates="h",
         carried=("h",),
         module="torch.nn.RNN",
-        cpu=CpuThresholds(bf16=1_600_000),
+        bf16_product=1_600_000,
     ),
 }
 

@@ -88,13 +88,13 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
 
 def _precision(precision: str, accelerator: str, model: NetworkOptions, streams: int) -> str:
     """For auto bf16-mixed where it is native and pays, else 32-true, by a process's streams."""
-    thresholds = find_cell(model.kind).cpu
+    cell = find_cell(model.kind)
     if precision == "auto":
         if accelerator == "gpu":
             if not torch.cuda.is_bf16_supported(including_emulation=False):
                 return "32-true"
             return "bf16-mixed" if trains_in_bf16(model.kind, "cuda") else "tf32-true"
-        enough = _product(model, streams) >= thresholds.bf16 and streams >= thresholds.bf16_streams
+        enough = _product(model, streams) >= cell.bf16_product and streams >= cell.bf16_streams
         is_worthwhile = enough and accelerator == "cpu" and cpu_has_bf16()
         return "bf16-mixed" if is_worthwhile and trains_in_bf16(model.kind, "cpu") else "32-true"
     if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
