@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from charrnn.errors import InputError, RunError, shown
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
-from charrnn.say import printable, say, width_of
+from charrnn.say import printable, say
 
 
 @dataclass
@@ -51,7 +50,7 @@ def run(options: RunsOptions) -> None:
     if options.json:
         print(json.dumps(board.rows(), indent=1))
     else:
-        print("\n".join(map(printable, board.table(width_of(sys.stdout)).split("\n"))))
+        print("\n".join(map(printable, board.table().split("\n"))))
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
             temporary.write_text(board.csv(), encoding="utf-8")
@@ -60,7 +59,7 @@ def run(options: RunsOptions) -> None:
 
 
 def _remove(name: str) -> None:
-    """Delete the folder of a run or a sweep, and let outputs/latest lead to one that is there.
+    """Delete the folder of a run or a sweep.
 
     Raises:
         InputError: it is neither, or a process trains in it.
@@ -84,4 +83,3 @@ def _remove(name: str) -> None:
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # of a date that has no other run
     say(f"removed {short_path(folder)}")
-    run_folder.relink_latest()

@@ -46,10 +46,6 @@ _OF_A_RUN = {
 }  # fmt: skip
 
 
-class Damaged(InputError):
-    """A file that is no whole checkpoint: torn, changed, or never one."""
-
-
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all; RunError where `path` cannot be written."""
     file = io.BytesIO()  # of a full disk torch.save makes another error than the system's
@@ -62,8 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU; there is an entry of ours in it.
 
     Raises:
-        Damaged: it is not whole; the line names the file and what is wrong with it.
-        InputError: it cannot be read here, or is another program's or version's.
+        InputError: it is not whole, cannot be read here, or is another program's or version's.
     """
     require_regular_file(path, "a checkpoint is expected here")
     try:
@@ -76,14 +71,15 @@ def read(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         # torch's message advises to load it without weights_only
         why = "it holds more than tensors and plain values"
-        raise Damaged(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
+        raise InputError(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
     except Exception as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise InputError(f"{path}: cannot be read (there is too little memory)") from None
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         # EINVAL comes of a false directory; zipfile and torch may fail in any way otherwise
-        raise Damaged(f"{path}: not a charrnn checkpoint, or damaged ({one_line(error)})") from None
+        why = one_line(error)
+        raise InputError(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
     entry = content.get(ENTRY) if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{path}: a checkpoint of another program, not charrnn's")
@@ -112,7 +108,7 @@ def read_run(path: Path) -> dict[str, Any]:
     """The content of a checkpoint that a run can go on from.
 
     Raises:
-        Damaged, InputError: as `read`; or it holds a model only.
+        InputError: as `read`; or it holds a model only.
     """
     content = read(path)
     values = {**content, **content[ENTRY]}

@@ -28,25 +28,19 @@ SMALL_TEXT, LARGER = 150_000, 2
 
 
 class Announcement(L.Callback):
-    """Says what is trained as soon as nothing is refused any more, and links outputs/latest.
+    """Says what is trained as soon as nothing is refused any more, and links outputs/latest."""
 
-    Args:
-        initial: what was taken of the model that it starts from (`init_from=`).
-    """
-
-    def __init__(self, run: RunSpec, initial: str | None) -> None:
-        self.run, self.initial = run, initial
+    def __init__(self, run: RunSpec) -> None:
+        self.run = run
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
             data: Any = getattr(trainer, "datamodule")  # noqa: B009
-            _introduce(self.run, data, pl_module, self.initial)
+            _introduce(self.run, data, pl_module)
             link_latest(self.run.folder)
 
 
-def _introduce(
-    run: RunSpec, data: TextDataModule, module: LanguageModel, initial: str | None
-) -> None:
+def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel) -> None:
     """Corpus, model, streams, device, and what it goes on from."""
     encoded, streams, m = data.encoded, data.streams, module.network.architecture
     sizes = {name: len(ids) for name, ids in encoded.splits.items()}
@@ -57,16 +51,8 @@ def _introduce(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
         f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
     )
-    if initial is not None:
-        say(f"init_from: {short_path(str(run.config.init_from))}, {initial}")
-        if data.earlier is None and not data.background.names:
-            say("  the text of that model is gone, or another by now, and is not counted here")
-    if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
-        say(
-            f"little text ({sizes['train']} characters to train on): data.batch_size is "
-            f"{streams.batch_size} and data.seq_length {streams.seq_length} here, not "
-            f"{data.batch_size} and {data.seq_length}"
-        )
+    if run.config.init_from is not None and run.checkpoint is None:
+        say(f"init_from: {short_path(run.config.init_from)}")
     say(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"
@@ -115,16 +101,12 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
 
 def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
-    assert run.checkpoint is not None
-    if run.checkpoint.parent.parent == run.folder:
-        say(f"{run.folder}: this run is finished, at step {run.step}")
+    longer = "a larger trainer.max_epochs or trainer.max_steps goes on"
+    say(f"{run.source}: this run is finished, at step {run.step}; {longer}")
+    if run.source == run.folder:
         _say_where(run.folder, files)
-        return
-    unmake(run.folder)
-    say(
-        f"{run.checkpoint}: its run is finished, at step {run.step}; a larger trainer.max_epochs "
-        f"or trainer.max_steps goes on from there"
-    )
+    else:
+        unmake(run.folder)
 
 
 def _say_where(folder: Path, files: Sequence[Path]) -> None:

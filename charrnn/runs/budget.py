@@ -74,16 +74,11 @@ class Row:
         )
 
 
+@functools.cache
 def rows(characters: int) -> list[Row]:
     """The networks for a text of so many characters, smallest first."""
-    table = _table()
-    return table[max(least for least in table if least <= characters)]
-
-
-@functools.cache
-def _table() -> dict[int, list[Row]]:
     content: Any = OmegaConf.to_container(OmegaConf.load(BY_LENGTH))
-    return {int(least): [Row(**row) for row in listed] for least, listed in content.items()}
+    return [Row(**row) for row in content[max(n for n in content if n <= characters)]]
 
 
 def default_row(characters: int, hidden_size: int | None = None) -> Row:
@@ -174,18 +169,14 @@ def _steps_in_budget(config: TrainOptions, characters: int, validated: int, spee
 
 def _steps_between_validations(config: TrainOptions, characters: int, validated: int) -> int:
     """Steps from one validation and checkpoint to the next."""
-    steps = total_steps(config, max(1, characters // _characters_a_step(config, characters)))
-    trained = steps * _characters_a_step(config, characters)
+    a_step = _characters_a_step(config, characters)
+    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
+    bounds = [epochs * max(1, characters // a_step) if epochs is not None else None, steps]
+    steps = min(bound for bound in bounds if bound is not None)
+    trained = steps * a_step
     most = VALIDATION_SHARE * trained / max(1.0, SCORING_COST * validated)
     count = min(VALIDATIONS, max(1, int(most)))
     return max(LEAST_STEPS_BETWEEN, -(-steps // count))
-
-
-def total_steps(config: TrainOptions, steps_per_epoch: int) -> int:
-    """Training steps from the run's beginning, by whichever length is reached first."""
-    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
-    bounds = [epochs * steps_per_epoch if epochs is not None else None, steps]
-    return min(bound for bound in bounds if bound is not None)
 
 
 def _steps(row: Row, config: TrainOptions, characters: int) -> int:
@@ -214,8 +205,7 @@ def refuse_two_lengths(config: TrainOptions) -> None:
     for name, value in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
         if config.budget is not None and value is not None:
             raise InputError(
-                f"trainer.{name}={value}: budget={config.budget} chooses how long to train; give "
-                f"one of them"
+                f"trainer.{name}={value}: budget={config.budget} chooses how long; give one of them"
             )
 
 

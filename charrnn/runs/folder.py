@@ -19,7 +19,6 @@ import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, one_line, shown
-from charrnn.models import runs_by_age
 from charrnn.runs.recorded_config import Config, plain
 from charrnn.say import say
 
@@ -160,14 +159,6 @@ def link_latest(folder: Path) -> None:
         os.replace(temporary, LATEST)
     except OSError as error:
         say(f"{LATEST} does not link to this run ({error.strerror})")
-
-
-def relink_latest() -> None:
-    """Let outputs/latest lead to the run that began last, if the one it leads to was removed."""
-    if LATEST.is_symlink() and not LATEST.exists():
-        LATEST.unlink()
-        if newest := next(runs_by_age(), None):
-            link_latest(newest)
 
 
 def unmake(folder: Path) -> None:

@@ -42,8 +42,6 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     accelerator = _accelerator(trainer.accelerator)
     devices = _devices(trainer.devices, accelerator, world)
     num_processes = count_of(devices) * trainer.num_nodes
-    if accelerator == "mps" and num_processes > 1:
-        raise InputError(f"trainer.devices={devices}: an Apple GPU trains in one process")
     check_count(config, num_processes)
     streams = definite(config.data.batch_size) // num_processes
     threads = trainer.threads
@@ -179,8 +177,7 @@ def describe(trainer: TrainerOptions) -> str:
         is_gpu = trainer.accelerator == "gpu"
         name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
     several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
-    why = " (torch's bf16 is float16 here)" if trainer.precision == "tf32-true" else ""
-    return f"{name}{several}, precision {trainer.precision}{why}"
+    return f"{name}{several}, precision {trainer.precision}"
 
 
 def device(trainer: TrainerOptions) -> torch.device:

@@ -17,9 +17,6 @@ from charrnn.options.networks import LayerOptions
 from charrnn.options.training import ModelNode, TrainOptions
 from charrnn.training import LanguageModel
 
-# what of a trained model's architecture a fresh run may choose for itself
-NOT_ADOPTED = ("dropout",)
-
 
 def adopt_architecture(
     config: TrainOptions, trained: TrainedModel, given: tuple[str, ...]
@@ -35,7 +32,8 @@ def adopt_architecture(
     given_names = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     given_names |= {"kind"} if "model" in given else set()
     init_from, options = config.init_from, config.model
-    names = {field.name for field in fields(LayerOptions)} - {*NOT_ADOPTED}
+    # how much is dropped, a fresh run may choose for itself
+    names = {field.name for field in fields(LayerOptions)} - {"dropout"}
     values = {name: getattr(trained.architecture, name) for name in names}
     for name in given_names & names:
         if (value := getattr(options, name)) != values[name]:
@@ -46,16 +44,12 @@ def adopt_architecture(
     return replace(options, **values)
 
 
-def load_initial(trained: TrainedModel, module: LanguageModel) -> str:
-    """Give a fresh network the weights of a model, by the characters that both know.
-
-    Returns:
-        How many characters the text and the model have in common, and how many each alone.
-    """
-    vocabulary = module.vocabulary
+def load_initial(trained: TrainedModel, module: LanguageModel) -> None:
+    """Give a fresh network the weights of a model, by the characters that both know."""
+    characters = module.vocabulary.characters
     ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
-    ours = [i for i, c in enumerate(vocabulary.characters) if c in ids]
-    theirs = [ids[vocabulary.characters[i]] for i in ours]
+    ours = [i for i, c in enumerate(characters) if c in ids]
+    theirs = [ids[characters[i]] for i in ours]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
     fresh = module.network.state_dict()
     for name in BY_CHARACTER:
@@ -63,7 +57,3 @@ def load_initial(trained: TrainedModel, module: LanguageModel) -> str:
         rows[ours] = weights[name][theirs]
         weights[name] = rows
     module.network.load_state_dict(weights)
-    return (
-        f"{len(ours)} characters in common, {len(vocabulary) - len(ours)} new, "
-        f"{len(ids) - len(ours)} of that model's not used"
-    )

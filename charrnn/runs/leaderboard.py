@@ -7,31 +7,23 @@ import io
 import os
 import shlex
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn import metrics_csv
-from charrnn.errors import InputError, RunError, did_you_mean, shown
+from charrnn.errors import InputError, did_you_mean, shown
 from charrnn.files import replacing, short_path
 from charrnn.runs.summary import Summary, summaries
-from charrnn.say import duration, say, short_numbers, width_of
+from charrnn.say import duration, say, short_numbers
 
 COLUMNS = ("loss", "val/loss", "step", "steps", "parameters", "seconds", "characters_per_second")
 SEEDS = ("mean", "deviation", "seeds")  # of the losses of runs that differ in their seed alone
-_FORMATS = {
-    **dict.fromkeys(("loss", "val/loss", "mean", "deviation"), "{:.4f}"),
-    **dict.fromkeys(("parameters", "characters_per_second"), "{:,}"),
-}
-_HEADINGS = {
-    "val/loss": "network alone",
-    "seconds": "time",
-    "characters_per_second": "characters/s",
-}
-# what a narrow terminal does without, the first of them first
-_OPTIONAL = ("val/loss", "characters_per_second", "steps", "parameters", "step", "seconds")
+_LOSSES = ("loss", "val/loss", "mean", "deviation")
+# what of them a person reads in a table, under which heading
+_IN_TABLE = {"run": "run", "loss": "loss", "val/loss": "network alone", "step": "step",
+             "seconds": "time", **dict(zip(SEEDS, SEEDS, strict=True))}  # fmt: skip
 # which text it was, which stands over a table; and how often a run was interrupted
 _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
@@ -39,11 +31,7 @@ _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Runs in order.
-
-    Attributes:
-        folder: in which they lie; their names are told from there.
-    """
+    """Runs in order, whose names are told from a folder."""
 
     folder: Path
     runs: Sequence[Summary]
@@ -97,31 +85,23 @@ class Leaderboard:
         writer.writerows(rows)
         return content.getvalue()
 
-    def table(self, width: int | None = None) -> str:
-        """For a person: a table for each text.
-
-        Args:
-            width: of the terminal; columns are left out until a table fits.
-        """
+    def table(self) -> str:
+        """For a person: a table for each text."""
         boards = self.by_text()
         headings = [f"{board.runs[0].text}:\n" if len(boards) > 1 else "" for board in boards]
-        return "\n\n".join(h + b._table(width) for h, b in zip(headings, boards, strict=True))
+        return "\n\n".join(h + b._table() for h, b in zip(headings, boards, strict=True))
 
-    def _table(self, width: int | None) -> str:
+    def _table(self) -> str:
         rows = self.rows()
         # where no model has counts, and no run another seed
         same = {"val/loss"} if all(row["loss"] == row["val/loss"] for row in rows) else set()
         same |= {*SEEDS} if all(row["seeds"] <= 1 for row in rows) else set()
         columns = {
-            name: [_HEADINGS.get(name, name), *(_cell(name, row[name]) for row in rows)]
-            for name in ("run", *COLUMNS, *SEEDS, *self.options)
+            name: [heading, *(_cell(name, row[name]) for row in rows)]
+            for name, heading in {**_IN_TABLE, **{name: name for name in self.options}}.items()
             if name not in same
         }
         widths = {name: max(map(len, cells)) for name, cells in columns.items()}
-        for name in (*_OPTIONAL, *reversed(self.options)):
-            if width is not None and sum(widths.values()) + 2 * (len(widths) - 1) > width:
-                columns.pop(name, None)
-                widths.pop(name, None)
         lines = [
             "  ".join(cell.rjust(widths[name]) for name, cell in zip(columns, line, strict=True))
             for line in zip(*columns.values(), strict=True)
@@ -179,7 +159,7 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if name == "seconds":
         return duration(value)
-    return _FORMATS[name].format(value) if name in _FORMATS else short_numbers(str(value))
+    return f"{value:.4f}" if name in _LOSSES else short_numbers(str(value))
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
@@ -201,12 +181,9 @@ def tell_end(folder: Path, resume_command: str = "") -> None:
     if not runs:
         return
     board = leaderboard(folder, runs)
-    say(board.table(width_of(sys.stderr)))
-    try:
-        with replacing(folder / "leaderboard.csv") as temporary:
-            temporary.write_text(board.csv(), encoding="utf-8")
-    except RunError as error:  # what ended the sweep is to be told, not that this fails as well
-        say(str(error))
+    say(board.table())
+    with replacing(folder / "leaderboard.csv") as temporary:
+        temporary.write_text(board.csv(), encoding="utf-8")
     say(f"sweep folder: {short_path(folder)}")
     if resume_command:
         say(f"what is missing or unfinished: {resume_command} goes on with it")

@@ -30,7 +30,7 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
     Raises:
         InputError: names the file or the option.
     """
-    config, streams = run.config, data.streams
+    streams = data.streams
     batch_size, seq_length = streams.batch_size, streams.seq_length
     if batch_size % processes:
         raise InputError(
@@ -39,25 +39,17 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
             f"processes; give a longer text, or a smaller data.seq_length, or another "
             f"trainer.devices"
         )
-    if config.model.batchnorm and batch_size * seq_length // processes == 1:
-        raise InputError(
-            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
-            "or a larger data.batch_size or data.seq_length"
-        )
-    group = config.trainer.windows_a_step
+    group = run.config.trainer.windows_a_step
     if group > streams.windows:
         raise InputError(
             f"trainer.accumulate_grad_batches={group}: the text has {streams.windows} window(s) "
             f"an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
         )
+    most, step = run.config.trainer.max_steps, run.step
+    if most is not None and step > most:
+        raise InputError(f"trainer.max_steps={most}: {run.checkpoint} is at step {step} already")
     if run.entry is not None:
         _check_fits(run, run.entry, data, processes)
-    steps_per_epoch = streams.windows // group
-    if run.step > (total := budget.total_steps(config, steps_per_epoch)):
-        raise InputError(
-            f"trainer.max_steps={total}: {run.checkpoint} is at step {run.step} already; "
-            f"a resume can only go on"
-        )
 
 
 def check_background(run: RunSpec, data: TextDataModule) -> None:

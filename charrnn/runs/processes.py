@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import traceback
@@ -39,7 +38,7 @@ from torch.multiprocessing.spawn import (
     start_processes,
 )
 
-from charrnn.errors import STOPPING, InputError, Interrupted, RunError
+from charrnn.errors import STOPPING, InputError, Interrupted, RunError, one_line
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
 from charrnn.say import streams_that_never_fail
@@ -137,13 +136,12 @@ def _failure(
             return error
     if received:
         return Interrupted("stopped", received[0])
-    names = {number.value: number.name for number in signal.Signals}
     for rank in sorted(range(len(reports)), key=lambda rank: rank != failed_rank):
         process = context.processes[rank]
         if reports[rank] is None:
             code = process.exitcode or 0
-            how = "was killed by " + names.get(-code, f"signal {-code}")
-            how = how if code < 0 else f"ended with exit code {code}"
+            how = f"ended with exit code {code}"
+            how = how if code >= 0 else f"was killed by {signal.Signals(-code).name}"
             return RunError(f"rank {rank} (process {process.pid}) {how}")
     return RunError("the processes of this run lost each other")
 
@@ -209,8 +207,7 @@ def join(world: World, store: Store | None = None) -> None:
     except RuntimeError as error:
         where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
         raise RunError(
-            f"{world.launcher}: its processes cannot meet at {where} ({_first_line(error)}); "
-            f"{ADDRESS} and {PORT} may name another place"
+            f"{world.launcher}: its processes cannot meet at {where} ({one_line(error)})"
         ) from error
 
 
@@ -237,7 +234,7 @@ def follow(fit: Fit, world: World, signals: Signals) -> None:
         try:
             future.result()
         except RuntimeError as error:
-            raise LostProcess(f"rank 0 ended ({_first_line(error)})") from error
+            raise LostProcess(f"rank 0 ended ({one_line(error)})") from error
     if received[0] is not None:
         fit(received[0], signals, world)
         dist.destroy_process_group()
@@ -254,14 +251,9 @@ def _broadcast(objects: list[Any]) -> None:
 
 def lost_process(error: BaseException) -> LostProcess | None:
     """What to raise for an error that means that another process is gone; None for others."""
-    text = _first_line(error)
     is_lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
     if not is_lost and not isinstance(error, dist.DistError):
         return None
-    # without its place in gloo's source and its explanations
-    line = re.sub(r"^\[[^]]*\] *", "", text).split(". ")[0][:120]
-    return LostProcess(f"another process of this run ended or cannot be reached ({line})")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n")[0][:200]
+    return LostProcess(
+        f"another process of this run ended or cannot be reached ({one_line(error)})"
+    )

@@ -18,7 +18,6 @@ class RunSpec:
 
     Attributes:
         config: complete and checked; in the end with every choice made.
-        folder: of the run.
         source: what it goes on from: the folder itself, a .ckpt, or None for a new run.
         given: the options that the command line sets, dotted; a choice of a group counts as the
             group's name.
@@ -43,9 +42,9 @@ class RunSpec:
     files: tuple[Path, Path] | None = None
     best_is_lost: bool = False
 
-    def going_on_from(self, path: Path, content: dict[str, Any] | None = None) -> RunSpec:
+    def going_on_from(self, path: Path) -> RunSpec:
         """The run from a checkpoint on; raises InputError where a run cannot go on from it."""
-        content = content or checkpoint.read_run(path)
+        content = checkpoint.read_run(path)
         entry, step = content[ENTRY], int(content["global_step"])
         return replace(self, checkpoint=path, entry=entry, step=step)
 
@@ -55,7 +54,6 @@ class Result:
     """How a run ended.
 
     Attributes:
-        folder: of the run.
         best_loss: the lowest validation loss, nats per character; None without validation.
         step: where that was, or the last step.
     """

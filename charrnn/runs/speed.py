@@ -10,7 +10,7 @@ import torch
 
 from charrnn.cpu import keep_freed_memory
 from charrnn.options.ranges import seconds_of
-from charrnn.options.training import TrainerOptions, TrainOptions, definite
+from charrnn.options.training import TrainOptions, definite
 from charrnn.runs import hardware
 from charrnn.runs.world import World
 from charrnn.text.vocabulary import Vocabulary
@@ -40,50 +40,35 @@ def measure(
     processes = hardware.processes(config.trainer)
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds_of(definite(config.budget)))
     streams = max(1, definite(config.data.batch_size) // processes)
-    device = hardware.device(config.trainer)
+    device, precision = hardware.device(config.trainer), config.trainer.precision
     with hardware.threads(config, streams, World("", 0, 0, processes, processes)) as num_shards:
         module = build_module(config, vocabulary).to(device).train()
         module.num_batch_shards = num_shards
-        step = _stepping(module, config.trainer, device)
+        is_scaled = precision == "16-mixed"
+        autocast = torch.autocast(
+            device.type,
+            dtype=torch.float16 if is_scaled else torch.bfloat16,
+            enabled=precision.endswith("mixed"),
+        )
+        optimizer = optimizer_of(
+            module.trained_parameters(), module.make_optimizer, is_scaled, num_shards
+        )
         random = torch.Generator().manual_seed(0)
         size = (streams, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)
-        wait = torch.accelerator.synchronize if device.type != "cpu" else lambda _: None
-        # a GPU is not waited for in each step, as it is not in training
-        steps_between_waits = 8 if device.type == "cuda" else 1
-        for _ in range(WARMUP_STEPS):
-            step(ids)
-        wait(device)
-        began, steps = time.perf_counter(), 0
-        while (passed := time.perf_counter() - began) < seconds or not steps:
-            for _ in range(steps_between_waits):
-                step(ids)
-            wait(device)
-            steps += steps_between_waits
+        began, passed, steps = 0.0, 0.0, -WARMUP_STEPS
+        while steps < 1 or passed < seconds:
+            if steps == 0:
+                began = time.perf_counter()
+            optimizer.zero_grad()
+            with autocast:
+                # a subclass's own step may rely on its trainer
+                loss = LanguageModel.training_step(module, (ids[:, :-1], ids[:, 1:], False), 0)
+            loss.backward()
+            optimizer.step()
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+            steps += 1
+            passed = time.perf_counter() - began
     kept = SPEED_KEPT * processes if processes > 1 else 1
     return steps * streams * config.data.seq_length / passed * kept
-
-
-def _stepping(
-    module: LanguageModel, trainer: TrainerOptions, device: torch.device
-) -> Callable[[torch.Tensor], None]:
-    precision, bound = trainer.precision, trainer.gradient_clip_val
-    kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
-    autocast = torch.autocast(device.type, dtype=kind, enabled=precision != "32-true")
-    scaled = precision == "16-mixed"
-    optimizer = optimizer_of(
-        module.trained_parameters(), module.make_optimizer, scaled, module.num_batch_shards
-    )
-    parameters = list(module.network.parameters())
-
-    def step(ids: torch.Tensor) -> None:
-        optimizer.zero_grad()
-        with autocast:
-            # a subclass's own step may rely on its trainer
-            loss = LanguageModel.training_step(module, (ids[:, :-1], ids[:, 1:], False), 0)
-        loss.backward()
-        if bound is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, bound)
-        optimizer.step()
-
-    return step

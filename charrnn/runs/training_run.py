@@ -31,14 +31,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, definite
-from charrnn.runs import (
-    budget,
-    hardware,
-    newest_checkpoint,
-    preflight,
-    processes,
-    speed,
-)
+from charrnn.runs import budget, hardware, newest_checkpoint, preflight, processes, speed
 from charrnn.runs import folder as folders
 from charrnn.runs.announcements import (
     Announcement,
@@ -196,10 +189,10 @@ def build_parts(
         InputError, RunError: something cannot be built so.
     """
     data, loggers = inputs.data, [] if loggers is None else loggers
-    module, initial = build_module(run.config, data.vocabulary, world), None
+    module = build_module(run.config, data.vocabulary, world)
     if inputs.initial is not None:
-        initial = load_initial(inputs.initial, module)
-    callbacks = [Announcement(run, initial), *build_callbacks(run, data, signals)]
+        load_initial(inputs.initial, module)
+    callbacks = [Announcement(run), *build_callbacks(run, data, signals)]
     build_loggers(run, loggers)
     return module, build_trainer(run, data, callbacks, loggers, world)
 

@@ -9,7 +9,6 @@ import functools
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import Any
 
 from charrnn.errors import InputError, one_line, shown
 from charrnn.options.training import TrainOptions, count_of, definite
@@ -20,14 +19,10 @@ RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_N
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together.
+    """This process among those that train together; `local` ones are of its own machine.
 
     Attributes:
         launcher: who started them: torchrun, srun, or charrnn itself; "" for a process alone.
-        rank: counted over all machines.
-        local_rank: counted on this machine.
-        size: how many processes there are on all machines.
-        local_size: how many there are on each machine.
     """
 
     launcher: str = ""
@@ -58,21 +53,20 @@ def detect_world() -> World:
     """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
 
     Raises:
-        InputError: a variable of theirs is missing, or makes this one of several processes that
-            neither of them started.
+        InputError: a variable makes this one of several processes that neither of them started.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-        started = World("torchrun", *map(_number, names))
+        started = World("torchrun", *(int(os.environ[name]) for name in names))
     elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
-        size, nodes = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES")
-        if not nodes or size % nodes:
+        names = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_LOCALID")
+        size, nodes, rank, local_rank = (int(os.environ[name]) for name in names)
+        if size % nodes:
             raise InputError(
                 f"srun: started {size} tasks on {nodes} machines; start equally many on each, "
                 f"with its --ntasks-per-node"
             )
-        ranks = _number("SLURM_PROCID"), _number("SLURM_LOCALID")
-        started = World("srun", *ranks, size, size // nodes)
+        started = World("srun", rank, local_rank, size, size // nodes)
     else:
         for name in RANKS:
             if (text := os.environ.get(name, "0")) != "0":
@@ -84,32 +78,15 @@ def detect_world() -> World:
     return started if started.size > 1 else SINGLE_PROCESS
 
 
-def _number(name: str, default: int | None = None) -> int:
-    text: Any = os.environ.get(name, default)
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        launcher = "srun" if name.startswith("SLURM") else "torchrun"
-        raise InputError(
-            f"{name}: is missing or no number, though {launcher} has set other variables of its "
-            f"own; start charrnn with {launcher}, or unset them"
-        ) from None
-
-
 def check_launcher(config: TrainOptions, world: World) -> None:
-    """Refuse other numbers of processes than the launcher has started.
-
-    Raises:
-        InputError: names the option.
-    """
+    """Raise InputError for other numbers of processes than the launcher has started."""
     devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
     if world.launcher:
         if count_of(devices) not in ("auto", world.local_size) or num_nodes != world.nodes:
+            here = f"trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
             raise InputError(
-                f"trainer.devices={devices} trainer.num_nodes={num_nodes}: "
-                f"{world.launcher} started {world.local_size} process(es) on each of "
-                f"{world.nodes} machine(s); give trainer.devices={world.local_size} "
-                f"trainer.num_nodes={world.nodes}"
+                f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} "
+                f"started others; give {here}"
             )
     elif num_nodes > 1:
         raise InputError(
@@ -119,11 +96,7 @@ def check_launcher(config: TrainOptions, world: World) -> None:
 
 
 def check_count(config: TrainOptions, count: int) -> None:
-    """Refuse what `count` processes in all cannot do.
-
-    Raises:
-        InputError: names the option.
-    """
+    """Raise InputError for what `count` processes in all cannot do."""
     batch_size = definite(config.data.batch_size)
     if batch_size % count:
         raise InputError(
@@ -141,7 +114,7 @@ def check_count(config: TrainOptions, count: int) -> None:
 
 
 def restarted_by_slurm() -> bool:
-    return _number("SLURM_RESTART_COUNT", 0) > 0
+    return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
 def slurm_job_folder() -> str | None:

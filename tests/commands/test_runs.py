@@ -6,12 +6,7 @@ import csv
 import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -39,10 +34,10 @@ def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     assert out == (
-        "        run    loss  step  steps  parameters  time  characters/s  optimizer.lr  model\n"
-        "train/day/b  1.5000    10     10              0:01           300          1e-3    gru\n"
-        "train/day/a  1.7500    20     20              0:04           100          0.01       \n"
-        "train/day/c                   10              0:01           200           0.1       \n"
+        "        run    loss  step  time  optimizer.lr  model\n"
+        "train/day/b  1.5000    10  0:01          1e-3    gru\n"
+        "train/day/a  1.7500    20  0:04          0.01       \n"
+        "train/day/c                0:01           0.1       \n"
     )
     assert err == ("sample from the best: charrnn sample checkpoint=outputs/train/day/b\n")
 
@@ -111,28 +106,6 @@ def test_a_loss_on_another_text_is_no_rank(
     assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/day/b" in err
 
 
-def test_it_fits_a_terminal(tmp_path: Path) -> None:
-    day = tmp_path / "outputs" / "train" / "2026-11-26"
-    for number in range(3):
-        options = (
-            f"optimizer.lr=0.00{number + 1}",
-            f"model.hidden_size={number}",
-            f"seed={number}",
-        )
-        write_run(day / f"12-00-0{number}", [(10, 2.0 + number)], 1000, options)
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {name: v for name, v in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    command = [sys.executable, "-m", "charrnn", "runs"]
-    subprocess.run(command, cwd=tmp_path, env=environment, stdin=slave, stdout=slave, check=True)
-    os.close(slave)
-    shown = os.read(master, 100_000).decode()
-    os.close(master)
-    assert max(map(len, shown.split("\r\n"))) <= 80
-    assert re.search(r"train/2026-11-26/12-00-02 +4.0000 .* 0.003", shown)
-    assert "characters/s" not in shown
-
-
 def test_removing(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,7 +117,6 @@ def test_removing(
     assert main(["runs", "remove=outputs/latest"]) == 0
     assert "removed outputs/train/day/c" in capsys.readouterr().err
     assert not (runs / "c").exists()
-    assert (place / "outputs" / "latest").resolve() == runs / "b"
     for folder in ("outputs", "outputs/train/day", "nowhere", "outputs/train/day/link"):
         assert main(["runs", f"remove={folder}"]) == 2
         assert "is no folder of a run or a sweep" in capsys.readouterr().err
@@ -156,4 +128,3 @@ def test_removing(
     assert (runs / "b").is_dir()
     for name in ("outputs/train/day/a", "train/day/b"):  # as the table prints it, too
         assert main(["runs", f"remove={name}"]) == 0
-    assert not (place / "outputs" / "latest").is_symlink()

@@ -59,25 +59,8 @@ def test_where_a_process_stands(
     assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
-@pytest.mark.parametrize("value", [None, "", "x", "1.5", "9" * 5000])
-@pytest.mark.parametrize(
-    ("variables", "name"), [(EIGHT, "WORLD_SIZE"), (FOUR_TASKS, "SLURM_LOCALID")]
-)
-def test_variables_half_set_or_broken(
-    environment: Any, variables: dict[str, str], name: str, value: str | None
-) -> None:
-    environment({n: v for n, v in variables.items() if n != name})
-    environment({} if value is None else {name: value})
-    launcher = "torchrun" if variables is EIGHT else "srun"
-    with pytest.raises(InputError, match=f"^{name}: is .*start charrnn with {launcher}"):
-        detect_world()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("SLURM_STEP_NUM_NODES", "0"), ("SLURM_STEP_NUM_TASKS", "3")]
-)
-def test_tasks_that_are_not_shared_out_evenly(environment: Any, name: str, value: str) -> None:
-    environment({**FOUR_TASKS, name: value})
+def test_tasks_that_are_not_shared_out_evenly(environment: Any) -> None:
+    environment({**FOUR_TASKS, "SLURM_STEP_NUM_TASKS": "3"})
     with pytest.raises(InputError, match=r"^srun: .*--ntasks-per-node"):
         detect_world()
 
@@ -106,7 +89,7 @@ FOUR = World("torchrun", 0, 0, 4, 2)
         ({"devices": 2, "num_nodes": 2}, FOUR, None),
         ({"devices": "auto", "num_nodes": 2}, FOUR, None),
         ({"num_nodes": 2}, SINGLE_PROCESS, "trainer.num_nodes=2: .* with torchrun or srun"),
-        ({}, FOUR, "torchrun started 2 .* give trainer.devices=2 trainer.num_nodes=2"),
+        ({}, FOUR, "torchrun started others; give trainer.devices=2 trainer.num_nodes=2"),
         ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
 )

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.errors import InputError
-from charrnn.models import checkpoint, model_file
-from charrnn.runs.newest_checkpoint import newest_usable
+from charrnn.__main__ import main
+from charrnn.models import model_file
 from tests.small_runs import Train, assert_same, tensors
 
 
@@ -25,44 +24,17 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("damaged", "of_best", "found", "step"),
-    [
-        ((), "last.ckpt", "last.ckpt", 20),
-        (("last.ckpt",), "step-8.ckpt", "step-16.ckpt", 16),
-        (("last.ckpt",), "last.ckpt", "best.ckpt", 20),
-        (("last.ckpt", "best.ckpt", "step-16.ckpt", "step-8.ckpt"), "last.ckpt", None, None),
-    ],
-)
-def test_the_newest_that_is_whole_and_the_others_are_set_aside(
-    run: Path,
-    capfd: pytest.CaptureFixture[str],
-    damaged: tuple[str, ...],
-    of_best: str,
-    found: str | None,
-    step: int | None,
+def test_a_damaged_last_checkpoint_is_named_and_the_best_goes_on_without_it(
+    train: Train, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoints = run / "checkpoints"
-    shutil.copy(checkpoints / of_best, checkpoints / "best.ckpt")
-    for name in damaged:
-        damage(checkpoints / name)
-    capfd.readouterr()
-    path, content = newest_usable(run)
-    assert path == (checkpoints / found if found else None)
-    assert (content["global_step"] if content else None) == step
-    assert capfd.readouterr().err.count(".damaged") == len(damaged)
-    for name in damaged:
-        assert not (checkpoints / name).exists()
-        assert (checkpoints / f"{name}.damaged").exists()
-
-
-def test_what_another_version_wrote_is_refused_and_left(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
-    with pytest.raises(InputError, match="of version 1, and this charrnn reads 0"):
-        newest_usable(run)
-    assert not list(run.rglob("*.damaged"))
+    last = run / "checkpoints" / "last.ckpt"
+    shutil.copy(last, run / "checkpoints" / "best.ckpt")
+    damage(last)
+    assert main(["train", f"resume={run}"]) == 2
+    assert f"{last}: not a charrnn checkpoint, or damaged" in capfd.readouterr().err
+    last.unlink()
+    train(f"resume={run}", "trainer.max_steps=21", small=False)
+    assert tensors(run)["step"] == 21
 
 
 # -- the best --------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_a_finished_run_stays_as_it_is(
     with held:
         assert "another charrnn (process" in says(resume, "trainer.max_steps=19")
     new = (f"resume={last}", "hydra.run.dir=new")
-    assert "its run is finished, at step 5; a larger" in says(*new, code=0)
+    assert "this run is finished, at step 5; a larger" in says(*new, code=0)
     assert not (workplace / "new").exists()
     text = (workplace / "corpus.txt").read_text("utf-8")
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")

@@ -169,9 +169,7 @@ def test_init_from_starts_at_its_loss(train: Train, made: Train, workplace: Path
     assert recorded(workplace / "latest")["init_from"] == str(first)
 
 
-def test_init_from_with_other_characters(
-    train: Train, made: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_init_from_with_other_characters(train: Train, made: Train, workplace: Path) -> None:
     """Each row of a character that both have is that model's, and one of a new one is drawn."""
     base = made("trainer.max_steps=5")
     text = (workplace / "corpus.txt").read_text("utf-8")[::-1]
@@ -185,10 +183,7 @@ def test_init_from_with_other_characters(
     theirs = parent.vocabulary.characters
     common = set(model.vocabulary.characters) & set(theirs)
     assert set(model.vocabulary.characters) - common == {"ß", "K"}
-    unused = len(theirs) - len(common)
-    assert unused >= 1
-    said = rf"init_from: .*, {len(common)} \S+ in common, 2 new, {unused} of"
-    assert re.search(said, capfd.readouterr().err)
+    assert len(theirs) > len(common)
     for name, weight in model.trained.weights.items():
         if name not in ("embedding.weight", "decoder.weight", "decoder.bias"):
             np.testing.assert_allclose(weight, parent.trained.weights[name], atol=1e-9)
@@ -217,7 +212,6 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     base = made("trainer.max_steps=5")
     for words, line in (
-        (["model.batchnorm=true", "data.batch_size=1", "data.seq_length=1"], "model.batchnorm"),
         ([f"init_from={base}", "model.hidden_size=17"], "model.hidden_size=17"),
         ([f"init_from={base}", "model.skip=none"], "model.skip=none"),
     ):
