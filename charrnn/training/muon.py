@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
 from typing import Annotated, Any
 
 import torch
@@ -74,7 +72,7 @@ class Muon(torch.optim.Optimizer):
         self.threads = threads
         if threads > 1:
             each = (torch.get_num_threads(),)
-            self._pool = ThreadPoolExecutor(threads - 1, "muon", torch.set_num_threads, each)
+            self._pool = ThreadPoolExecutor(threads, "muon", torch.set_num_threads, each)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -89,34 +87,20 @@ class Muon(torch.optim.Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         largest_first = sorted(taken, key=Tensor.numel, reverse=True)
-        pending: SimpleQueue[Iterator[Tensor]] = SimpleQueue()
-        for p in largest_first:
-            pending.put(self._orthogonal_step(p, matrices))
-
-        def work() -> None:
-            """Take turns with the matrices: three that are alike leave no thread idle."""
-            with torch.no_grad(), contextlib.suppress(Empty):  # grad mode is per thread
-                while True:
-                    stages = pending.get_nowait()
-                    if next(stages, None) is not None:
-                        pending.put(stages)
-
-        futures = [self._pool.submit(work) for _ in range(self.threads - 1)]
+        share_out = self._pool.map if self.threads > 1 else map
+        stepped = share_out(lambda p: self._orthogonal_step(p, matrices), largest_first)
         for p in others["params"]:
             if p.grad is not None:
                 self._adam_step(p, p.grad, others)
-        work()
-        for other in futures:
-            other.result()
+        list(stepped)
         return loss
 
-    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[Tensor]:
-        """In stages, each of which any thread may do."""
+    @torch.no_grad()  # which is per thread
+    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> None:
         assert p.grad is not None
         mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
         direction = p.grad.lerp(mean, group["momentum"])
-        for direction in orthogonalize(direction, group["iterations"]):  # noqa: B020
-            yield direction
+        direction = orthogonalize(direction, group["iterations"])
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
 
@@ -132,10 +116,8 @@ class Muon(torch.optim.Optimizer):
         p.addcdiv_(mean, root, value=-group["lr"] / (1 - of_mean**step))
 
 
-def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
-    """About U V^T of a matrix (m, n) = U S V^T, the last of what it yields.
-
-    What it yields before comes about evenly in time, for threads to take turns.
+def orthogonalize(matrix: Tensor, iterations: int) -> Tensor:
+    """About U V^T of a matrix (m, n) = U S V^T.
 
     An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
     polynomials of the first G, so they are multiplied with each other, as matrices of the shorter
@@ -145,7 +127,6 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
     update = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
     update = update / (update.norm() + 1e-7)
     gram = update @ update.mT if wide else update.mT @ update
-    yield gram
     factors = None
     for done in range(iterations):
         a, b, c = QUINTICS[min(done, len(QUINTICS) - 1)]
@@ -159,7 +140,6 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Iterator[Tensor]:
             factors.diagonal().add_(a)
         else:
             factors = factors.addmm(factor, factors, beta=a)
-        yield factors
     if factors is not None:
         update = factors @ update if wide else update @ factors
-    yield update.to(matrix.dtype)
+    return update.to(matrix.dtype)
