@@ -44,20 +44,13 @@ class Losses(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """A text counted, and what the counts predict of the beginning of the validation split.
-
-    Attributes:
-        loss: of the whole validation split, in nats per character.
-        log_p: (P, V), of each character but the first.
-        lengths: (P,), of the longest context that the counts have before each.
-        facts: which other text was counted, for the model file.
-    """
+    """A text counted, and what the counts predict of the beginning of the validation split."""
 
     table: CountTable
-    loss: float
-    log_p: npt.NDArray[np.float16]
-    lengths: npt.NDArray[Any]
-    facts: dict[str, Any]
+    loss: float  # of the whole validation split, in nats per character
+    log_p: npt.NDArray[np.float16]  # (P, V), of each character but the first
+    lengths: npt.NDArray[Any]  # (P,), of the longest context that the counts have before each
+    facts: dict[str, Any]  # which other text was counted, for the model file
 
 
 class _Mix(NamedTuple):

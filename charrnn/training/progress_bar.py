@@ -33,7 +33,6 @@ class Progress(ProgressBar):
         self._is_enabled = True
         self._bar: Any = None
         self._step = 0
-        self._postfix = ""
         self._sample_shown_at = -math.inf
 
     def disable(self) -> None:
@@ -73,20 +72,13 @@ class Progress(ProgressBar):
         if self._bar is not None:
             speed = f"{float(metrics['characters_per_second']) / 1000:.3g}k/s"
             self._bar.set_description_str(epoch, refresh=False)
-            self._postfix = f"{loss}, {speed}"
-            self._bar.set_postfix_str(self._postfix, refresh=False)
+            self._bar.set_postfix_str(f"{loss}, {speed}", refresh=False)
         else:
             total = trainer.estimated_stepping_batches
             of = "" if total == math.inf else f" / {int(total)}"
             say(f"{epoch}, step {step}{of}, {loss}")
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str("validating")
-
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(self._postfix, refresh=False)
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if "val/loss" not in trainer.callback_metrics:
