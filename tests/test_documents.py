@@ -202,7 +202,7 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
 # what stands for a name, arguments of Python's, and options of somebody's own class
 NO_OPTIONS = {
     *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
-    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr"),
+    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
 }
 
 
