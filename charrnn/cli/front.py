@@ -183,8 +183,8 @@ class Task:
                         of = f", {job.number + 1} of {self.jobs}" if self.jobs else ""
                         say(f"sweep: job {job.number}{of} ({short_numbers(job.differs)})")
                     result = execute(self.line.command.get("run"), options, job)
-                # a result says itself what of it a sweeper minimises
-                return getattr(result, "objective", result)
+                # of a training, what a sweeper minimises
+                return getattr(result, "best_loss", result)
             except Interrupted as error:
                 name = f"{job.name}: " if job.name else ""
                 raise Interrupted(f"{name}{error}", error.signum) from None

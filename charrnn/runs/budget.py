@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -38,7 +38,6 @@ USUAL_SEQ_LENGTH = 64  # of which the rows speak
 # what stands for the choices where the text is not known yet
 GUESS_CHARACTERS = 1_000_000
 
-T = TypeVar("T")
 # characters that are trained in a second by a network of such options
 SpeedOf = Callable[[TrainOptions], float]
 
@@ -63,15 +62,13 @@ class Row:
     def fill(self, config: TrainOptions) -> TrainOptions:
         """The config with its size, dropout and streams where those are open."""
         data, model = config.data, config.model
-        return replace(
-            config,
-            data=replace(data, batch_size=_value_or(data.batch_size, self.batch_size)),
-            model=replace(
-                model,
-                hidden_size=_value_or(model.hidden_size, self.hidden_size),
-                dropout=_value_or(model.dropout, self.dropout),
-            ),
-        )
+        if data.batch_size is None:
+            data = replace(data, batch_size=self.batch_size)
+        if model.hidden_size is None:
+            model = replace(model, hidden_size=self.hidden_size)
+        if model.dropout is None:
+            model = replace(model, dropout=self.dropout)
+        return replace(config, data=data, model=model)
 
 
 @functools.cache
@@ -207,7 +204,3 @@ def refuse_two_lengths(config: TrainOptions) -> None:
             raise InputError(
                 f"trainer.{name}={value}: budget={config.budget} chooses how long; give one of them"
             )
-
-
-def _value_or(value: T | None, chosen: T) -> T:
-    return chosen if value is None else value

@@ -177,7 +177,8 @@ def describe(trainer: TrainerOptions) -> str:
         is_gpu = trainer.accelerator == "gpu"
         name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
     several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
-    return f"{name}{several}, precision {trainer.precision}"
+    why = " (torch's bf16 is float16 here)" if trainer.precision == "tf32-true" else ""
+    return f"{name}{several}, precision {trainer.precision}{why}"
 
 
 def device(trainer: TrainerOptions) -> torch.device:

@@ -64,7 +64,10 @@ class Leaderboard:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run: its name, its numbers, those of its seeds, what differs."""
-        options, seeds = self.options, self._seeds()
+        options = self.options
+        seeds: dict[str, list[Summary]] = {}  # the runs that differ in their seed alone
+        for run in self.runs:
+            seeds.setdefault(run.config_without_seed, []).append(run)
         return [
             {
                 "run": os.path.relpath(run.folder, self.folder),
@@ -117,13 +120,6 @@ class Leaderboard:
                 path = shlex.quote(short_path(board.best.folder))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         return lines
-
-    def _seeds(self) -> dict[str, list[Summary]]:
-        """The runs that differ in their seed alone."""
-        groups: dict[str, list[Summary]] = {}
-        for run in self.runs:
-            groups.setdefault(run.config_without_seed, []).append(run)
-        return groups
 
 
 def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:

@@ -79,7 +79,12 @@ def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
             context = start_processes(_rank, arguments, count, join=False, start_method="spawn")
             assert context is not None
             received = stack.enter_context(_signals_forwarded(context))
-        failed_rank = _wait(context)
+        failed_rank = None
+        try:
+            while not context.join(timeout=POLL, grace_period=GRACE):
+                pass
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            failed_rank = error.error_index
     reports = [receiver.recv() if receiver.poll() else None for receiver, _ in pipes]
     if failed_rank is None and isinstance(reports[0], Result):
         return reports[0]
@@ -113,16 +118,6 @@ def _rank(
         # at the interpreter's end, the connections that are still open may be waited for, or
         # abort it; one that was interrupted ended well, and the others get the time they need
         os._exit(int(isinstance(report, Exception)))
-
-
-def _wait(context: ProcessContext) -> int | None:
-    """Wait until all have ended; the rank that ended badly first, or None."""
-    try:
-        while not context.join(timeout=POLL, grace_period=GRACE):
-            pass
-    except (ProcessExitedException, ProcessRaisedException) as error:
-        return error.error_index
-    return None
 
 
 def _failure(

@@ -54,7 +54,7 @@ class Result:
     """How a run ended.
 
     Attributes:
-        best_loss: the lowest validation loss, nats per character; None without validation.
+        best_loss: which a sweep minimises: the lowest validation loss, nats per character; or None.
         step: where that was, or the last step.
     """
 
@@ -62,8 +62,3 @@ class Result:
     best_loss: float | None
     step: int
     seconds: float
-
-    @property
-    def objective(self) -> float | None:
-        """What a sweep minimises."""
-        return self.best_loss

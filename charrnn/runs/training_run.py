@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as L
 import torch
@@ -253,11 +253,18 @@ def build_trainer(
     options |= {n: -1 for n in ("max_epochs", "max_steps") if options[n] is None}
     if options["precision"] == "tf32-true":
         options["precision"] = "32-true"  # `hardware.make_deterministic` turns TF32 on
+    every = config.checkpoint_every if config.validate_every is None else config.validate_every
+    if every and data.split("val") is not None:
+        # every so many batches, whatever epoch they are in
+        options["val_check_interval"] = every * config.trainer.windows_a_step
+        options["check_val_every_n_epoch"] = None
+    else:
+        options["limit_val_batches"] = 0
     # not what Lightning finds: a job of SLURM's whose processes srun did not start is alone
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
     return build(
         "trainer",
-        {"enable_model_summary": False, **options, **_validation(config, data)},
+        {"enable_model_summary": False, **options},
         callbacks=callbacks,
         logger=loggers,
         plugins=[AtomicCheckpointIO(), environment],
@@ -267,15 +274,6 @@ def build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-
-
-def _validation(config: TrainOptions, data: TextDataModule) -> dict[str, Any]:
-    """How often Lightning validates: every so many batches, whatever epoch they are in."""
-    every = config.checkpoint_every if config.validate_every is None else config.validate_every
-    if not every or data.split("val") is None:
-        return {"limit_val_batches": 0}
-    batches = every * config.trainer.windows_a_step
-    return {"val_check_interval": batches, "check_val_every_n_epoch": None}
 
 
 # -- fit -----------------------------------------------------------------------------------
