@@ -143,8 +143,8 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
 
 def path_of_run(name: str) -> str:
     """The path that a name stands for: itself, or below outputs/, as `charrnn runs` prints it."""
-    below = OUTPUTS / name
-    return str(below) if not os.path.lexists(name) and below.is_dir() else name
+    below = str(OUTPUTS / name)
+    return below if not os.path.lexists(name) and os.path.isdir(below) else name
 
 
 def short_path(path: str | Path) -> str:

@@ -8,7 +8,6 @@ import math
 import re
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,18 +45,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-@contextlib.contextmanager
-def note_if_slow(text: str, seconds: float = 1.0) -> Iterator[None]:
-    """Say a line if what is done inside is not over by then."""
-    timer = threading.Timer(seconds, say, [text])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 class ProgressDisplay:

@@ -41,19 +41,14 @@ MODEL = "model.safetensors"
 
 @dataclass
 class Run:
-    """What the callbacks of a run folder need to know of it.
-
-    Attributes:
-        entry: plain values that every checkpoint holds, for a resume: the config and
-            what the data must be.
-        best_is_lost: whether the model that was the best so far is gone: then the next one is.
-    """
+    """What the callbacks of a run folder need to know of it."""
 
     folder: Path
     checkpoint_every: int
     signals: Signals
+    # plain values that every checkpoint holds, for a resume: the config and what the data must be
     entry: dict[str, Any] = field(default_factory=dict)
-    best_is_lost: bool = False
+    best_is_lost: bool = False  # then the next model is the best
 
 
 class RunCheckpoints(Checkpoint):

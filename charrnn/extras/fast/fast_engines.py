@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,7 +36,7 @@ from charrnn.generation.token_sampler import (
 from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import note_if_slow
+from charrnn.say import say
 
 _LARGEST_WEIGHT = 1e30  # in int8: below it no sum of a network's numbers overflows
 
@@ -132,8 +133,14 @@ class NumbaEngine:
         self._counts, self._has_counts = _compiled_counts(counts), counts is not None
         nodes = () if counts is None else ((counts.table.zero_state(1),),)
         state = [*architecture.zero_state(1), *nodes]
-        with note_if_slow("numba: compiling the sampler, which is kept for the next time"):
+        # compiles, unless the machine code was kept
+        text = "numba: compiling the sampler, which is kept for the next time"
+        note = threading.Timer(1.0, say, [text])
+        note.start()
+        try:
             self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
+        finally:
+            note.cancel()
 
     def write(
         self,
