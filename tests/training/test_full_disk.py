@@ -135,7 +135,7 @@ def test_a_full_disk(place: Path) -> None:
     [
         ("run", "run: cannot be written ("),
         ("run/samples", "run/samples"),
-        ("run/metrics.csv", "run/metrics.csv: is no regular file"),
+        ("run/metrics.csv", "run/metrics.csv: cannot be read"),
         ("corpus.txt", "corpus.txt/run: cannot be written (Not a directory)"),
     ],
 )
