@@ -30,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     label = "charrnn"
     if arguments is None:
         # importing torch and Lightning makes a million objects that stay, and to look through them
-        # again and again for garbage takes a fifth of that time
-        gc.set_threshold(100_000, 20, 1000)
+        # again and again for garbage takes a fifth of that time; what runs for long lets Python
+        # collect again
+        gc.disable()
     try:
         with _stopping_raises():
             _open_standard_streams()
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = front.main(command, words[1:], _sweep)
     except BaseException as error:
         code = exit_codes.end(label, error)
+    if arguments is None:
+        gc.freeze()  # nor does the end of the process look through them
     return exit_codes.flush(label, code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 KEPT = 1 << 30  # bytes
+
+
+def collect_garbage_again() -> None:
+    """Where `charrnn.__main__` has put that off, from here on, but not in what is imported."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
 
 # Threads of a library would synchronise after each product of a single character, which is over
 # in microseconds, and wait there for any that another program keeps from its core: with both cores

@@ -82,10 +82,12 @@ def run(options: TrainOptions) -> Result:
     world.detect_world()  # before Lightning is imported, which reads the same variables
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
+    from charrnn.cpu import collect_garbage_again
     from charrnn.runs import training_run as runs
     from charrnn.say import say, streams_that_never_fail
     from charrnn.training.signals import Signals
 
+    collect_garbage_again()
     with streams_that_never_fail(), Signals() as signals:
         try:
             return runs.train(run_of(options, current_job.get()), signals)
@@ -105,6 +107,7 @@ def follow() -> int | None:
     if not this.launcher:
         return None
     from charrnn.cli import exit_codes
+    from charrnn.cpu import collect_garbage_again
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
     from charrnn.say import streams_that_never_fail
@@ -113,6 +116,7 @@ def follow() -> int | None:
     if this.rank == 0:
         processes.join(this)  # at once: the others are waiting
         return None
+    collect_garbage_again()
     try:
         with streams_that_never_fail(), Signals(verbose=False) as signals:
             processes.follow(fit, this, signals)

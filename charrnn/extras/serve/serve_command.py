@@ -52,9 +52,11 @@ def _serve(options: ServeOptions) -> None:
         from charrnn.extras.serve.server import address_of, listen, serve
     except ModuleNotFoundError as error:
         raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
+    from charrnn.cpu import collect_garbage_again
     from charrnn.extras.serve.served_models import Served
     from charrnn.text.sources import find_files
 
+    collect_garbage_again()
     if options.corpus is not None:
         find_files(options.corpus)  # which is read only when a page asks
     with listen(options.host, options.port) as listening:
