@@ -8,8 +8,8 @@ from typing import Annotated
 
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
-from charrnn.say import printable, say
-from charrnn.text.preprocessing import LIST_REMARK, preprocess
+from charrnn.say import ProgressDisplay, printable, say
+from charrnn.text.preprocessing import LIST_REMARK, STAGE, preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,14 @@ def run(options: PreprocessOptions) -> None:
     Raises:
         InputError, RunError: as `preprocess` does.
     """
-    made = preprocess(
-        options.input_txt,
-        None if options.output_h5 is None else Path(options.output_h5),
-        None if options.output_json is None else Path(options.output_json),
-        options,
-    )
+    with ProgressDisplay(STAGE, quiet=options.quiet) as report:
+        made = preprocess(
+            options.input_txt,
+            None if options.output_h5 is None else Path(options.output_h5),
+            None if options.output_json is None else Path(options.output_json),
+            options,
+            report=report,
+        )
     if not options.quiet:
         if made.is_list:
             say(LIST_REMARK.format(prefix=options.PREFIX))

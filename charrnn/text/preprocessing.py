@@ -32,10 +32,12 @@ from charrnn.errors import InputError, RunError, shown
 from charrnn.files import locked, replacing, require_regular_file, writing
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.options.ranges import require_path
+from charrnn.say import ProgressDisplay
 from charrnn.text import sorted_lists
 from charrnn.text.corpora import CORPORA, Say, cache_folder, corpus_text
 from charrnn.text.sources import (
     STDIN,
+    Report,
     as_text,
     decoded,
     find_files,
@@ -45,6 +47,7 @@ from charrnn.text.sources import (
 )
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
+STAGE = "reading the text"  # as a display names it
 FILE_ID = np.dtype("<u4")  # of an id while it waits
 _BLOCK = 1 << 18  # ids copied at once
 
@@ -56,14 +59,23 @@ LIST_REMARK = (
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """What `preprocess` made."""
+    """What `preprocess` made.
+
+    Attributes:
+        h5: the file with the datasets ``/train``, ``/val`` and ``/test``.
+        json: the file with the vocabulary.
+        vocabulary: the characters, in the order in which the text first uses them.
+        sizes: characters in each split, under train, val and test.
+        dtype: of the ids, uint8 or uint32.
+        is_list: whether it is a sorted list by itself, whose lines were shuffled.
+    """
 
     h5: Path
     json: Path
     vocabulary: Vocabulary
-    sizes: dict[str, int]  # characters, under train, val and test
-    dtype: str  # of the ids, uint8 or uint32
-    is_list: bool  # whether it is a sorted list by itself, whose lines were shuffled
+    sizes: dict[str, int]
+    dtype: str
+    is_list: bool
 
 
 def preprocess(
@@ -71,6 +83,7 @@ def preprocess(
     output_h5: Path | None,
     output_json: Path | None,
     split: SplitOptions,
+    report: Report = lambda done, total: None,
 ) -> Preprocessed:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -84,6 +97,7 @@ def preprocess(
         split: how the text is read and split. Lines that are shuffled are so before the splits
             are cut, and these are cut between them (see `charrnn.text.sorted_lists`);
             ``auto`` shuffles those of a sorted list.
+        report: called now and then with the bytes read and the bytes in all (None: unknown).
 
     Raises:
         InputError: the text is missing, empty, damaged or not in the encoding, or the outputs
@@ -101,7 +115,7 @@ def preprocess(
         f"give its encoding ({option}utf-16 or {option}latin-1, say), or {option}bytes to take "
         "each byte as a character"
     )
-    text = decoded(files, split.encoding, advice)
+    text = decoded(files, split.encoding, advice, report)
     lines, text = sorted_lists.resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (whole := "".join(text)):
@@ -253,7 +267,8 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    result = preprocess(input_txt, h5, json_path, data)
+                    with ProgressDisplay(STAGE) as report:
+                        result = preprocess(input_txt, h5, json_path, data, report)
                     # afterwards, so that a text that is refused has its line alone
                     say(f"{h5}: preprocessed from {shown(input_txt)}")
                     if result.is_list:

@@ -25,10 +25,21 @@ from typing import Any
 from charrnn.errors import InputError, reason_of, shown
 from charrnn.files import require_regular_file
 
+Report = Callable[[int, "int | None"], None]
+
 STDIN = Path("-")  # known by identity: ./- is a file
 # bytes read at once: what is made of them then stays in cache and heap, twice as fast
 PIECE = 1 << 15
 _UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+# how files begin that are no text in the encoding, and what to do; None: to give theirs
+_SIGNATURES = (
+    (b"\xff\xfe", "UTF-16", None),
+    (b"\xfe\xff", "UTF-16", None),
+    (b"%PDF-", "a PDF", "save its text (pdftotext makes a .txt of it) and give that"),
+    (b"PK\x03\x04", "a zip archive, as .docx, .odt and .epub are", "save it as plain text"),
+    (b"\x1f\x8b", "packed by gzip", "let its name end in .gz"),
+)
 
 
 def is_packed(path: Path) -> bool:
@@ -71,33 +82,52 @@ def _find(name: str) -> list[Path]:
     return sorted(found, key=lambda path: path.parts)
 
 
-def decoded(files: list[Path], encoding: str, advice: str) -> Iterator[str]:
+def decoded(
+    files: list[Path],
+    encoding: str,
+    advice: str,
+    report: Report = lambda done, total: None,
+) -> Iterator[str]:
     """The text of some files, one after the other, in pieces of some size.
 
     Args:
         encoding: a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
         advice: what to do about a text that is in another one.
+        report: called with the bytes read and the bytes in all (None: unknown, as of what is
+            packed).
 
     Raises:
         InputError: names the file that cannot be read or unpacked, or the file and the
             offset of the byte that is not in the encoding.
     """
+    is_known = STDIN not in files and not any(map(is_packed, files))
+    total = sum(path.stat().st_size for path in files) if is_known else None
+    before = done = 0
     for path in files:
-        yield from _decoded_file(path, encoding, advice)
+        for piece, done in _decoded_file(path, encoding, advice):
+            report(before + done, total)
+            yield piece
+        before += done
 
 
-def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[str]:
+def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, int]]:
+    """The pieces of a file, each with the number of its bytes that were decoded by then."""
     name = "standard input" if path is STDIN else str(path)
     codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)()
-    fed = 0
+    fed, head = 0, b""
     try:
         with _opened(path) as file:
             while data := file.read(PIECE):
+                head += data[: 8 - len(head)]
                 fed += len(data)
-                yield decoder.decode(data)
-            yield decoder.decode(b"", True)
+                yield decoder.decode(data), fed
+            yield decoder.decode(b"", True), fed
     except UnicodeError as error:
+        for start, what, instead in _SIGNATURES:
+            # what has the mark of UTF-16 and was read as such is merely damaged
+            if head.startswith(start) and not codec.startswith("utf-16"):
+                raise InputError(f"{name}: is {what}; {instead or advice}") from None
         where, why = "", str(error)
         if isinstance(error, UnicodeDecodeError):
             # the decoder's object ends where the bytes fed so far end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import json
@@ -277,7 +278,6 @@ class TestOutputs:
             (["void.txt"], "void.txt: the text is empty"),
             (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
             (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
-            (["wide.txt"], "wide.txt: not utf-8 at byte 0 (0xff): "),
             (["y.txt", "encoding=utf-16"], "y.txt: not utf-16"),
         ],
     )
@@ -289,12 +289,28 @@ class TestOutputs:
         Path("void.txt").touch()
         Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
         Path("cut.txt").write_bytes("aé".encode()[:-1])
-        Path("wide.txt").write_bytes("text".encode("utf-16"))
         Path("link").symlink_to("y.txt")
         Path("broken").symlink_to("nowhere")
         Path("pipes").mkdir()
         os.mkfifo("pipes/pipe.txt")
         assert line in refusal(*words)
+
+    @pytest.mark.parametrize(
+        ("content", "what"),
+        [
+            ("text".encode("utf-16"), "is UTF-16; give its encoding (encoding=utf-16"),
+            (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
+            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
+            (gzip.compress(b"text", mtime=0), "is packed by gzip; let its name end in .gz"),
+            (b"PK\x03\x04\xff", "is a zip archive, as .docx"),
+            (b"Zo\xeb", "not utf-8 at byte 2 (0xeb): "),
+        ],
+    )
+    def test_files_of_other_kinds_are_named(
+        self, refusal: Callable[..., str], content: bytes, what: str
+    ) -> None:
+        Path("a.txt").write_bytes(content)
+        assert f"a.txt: {what}" in refusal("a.txt")
 
     @pytest.mark.parametrize("limit", [40_000, 102_500])
     def test_a_full_disk_keeps_the_old_files(self, folder: Path, limit: int) -> None:
