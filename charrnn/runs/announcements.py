@@ -53,6 +53,11 @@ def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel) -> Non
     )
     if run.config.init_from is not None and run.checkpoint is None:
         say(f"init_from: {short_path(run.config.init_from)}")
+    if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
+        say(
+            f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
+            f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
+        )
     say(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
         f"{streams.windows} steps an epoch"

@@ -39,6 +39,11 @@ def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:
             f"processes; give a longer text, or a smaller data.seq_length, or another "
             f"trainer.devices"
         )
+    if run.config.model.batchnorm and batch_size * seq_length == 1:
+        raise InputError(
+            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
+            "or a larger data.batch_size or data.seq_length"
+        )
     group = run.config.trainer.windows_a_step
     if group > streams.windows:
         raise InputError(

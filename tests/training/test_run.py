@@ -110,12 +110,14 @@ def test_the_next_run_in_this_process_finds_torchs_threads_as_they_were(
     ],
 )
 def test_however_little_there_is_of_a_text(
-    train: Train, workplace: Path, text: str | None, overrides: tuple[str, ...]
-) -> None:
+    train: Train, workplace: Path, text: str | None, overrides: tuple[str, ...],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     if text:
         (workplace / "corpus.txt").write_text(text)
     run = train("trainer.max_steps=2", *overrides)
     assert (run / "model.safetensors").is_file()
+    assert ("little text: data.batch_size is 1 and" in capfd.readouterr().err) == bool(text)
 
 
 def test_one_batch_to_see_that_everything_runs(train: Train) -> None:
@@ -212,6 +214,7 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     base = made("trainer.max_steps=5")
     for words, line in (
+        (["model.batchnorm=true", "data.batch_size=1", "data.seq_length=1"], "model.batchnorm"),
         ([f"init_from={base}", "model.hidden_size=17"], "model.hidden_size=17"),
         ([f"init_from={base}", "model.skip=none"], "model.skip=none"),
     ):
