@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -112,6 +113,11 @@ class LanguageModel(L.LightningModule):
         self._sharded_loss: BatchShardedLoss | None = None
         self._pending: dict[str, Any] | None = None
         self._loaded_facts: dict[str, Any] = {}
+
+    @property
+    def hparams_initial(self) -> AttributeDict:
+        """As Lightning hands them to loggers; plain values, whatever a subclass saves."""
+        return AttributeDict(plain_hparams(super().hparams_initial))
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The logits (N, T, V) of the characters after ids (N, T), and the state after them."""
