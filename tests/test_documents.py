@@ -199,6 +199,23 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
                 assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
 
 
+def test_what_is_shown_as_printed_was_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `make docs`, which leaves a hash of the commands and of what they printed."""
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")
+    import outputs
+
+    assert outputs.pages()[0] == "README.md"
+    for name in (str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("**/*.md")):
+        if not name.startswith((".", "build", "outputs")):
+            shown = [*outputs.blocks(REPOSITORY / name)]
+            text = (REPOSITORY / name).read_text("utf-8")
+            opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
+            # what another program prints, or this one over many machines, is ```text
+            assert opened.count("") == sum(b.match["output"] is not None for b in shown), name
+            by_hand = [block.match["commands"] for block in shown if not block.is_as_made]
+            assert by_hand == [], f"{name}: make docs ARGS={name}"
+
+
 # what stands for a name, arguments of Python's, and options of somebody's own class
 NO_OPTIONS = {
     *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),

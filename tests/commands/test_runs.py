@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from tests.sweeps.runs import write_run
+from tests.runs.sweep_runs import write_run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from tests.sweeps.runs import HEADER, write_run
+from tests.runs.sweep_runs import HEADER, write_run
 
 
 @pytest.fixture
