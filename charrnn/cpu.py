@@ -1,4 +1,4 @@
-"""What the CPU is to do with its threads and with freed memory, and whether it multiplies bf16."""
+"""What is done with threads, freed memory and garbage, and whether the CPU multiplies bf16."""
 
 from __future__ import annotations
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 KEPT = 1 << 30  # bytes
-
-
-def collect_garbage_again() -> None:
-    """Where `charrnn.__main__` has put that off, from here on, but not in what is imported."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
-
 
 # Threads of a library would synchronise after each product of a single character, which is over
 # in microseconds, and wait there for any that another program keeps from its core: with both cores
@@ -109,6 +101,13 @@ def keep_freed_memory() -> None:
         # before glibc 2.38 no more than 32 MB is taken
         if not mallopt(_M_MMAP_THRESHOLD, KEPT):
             mallopt(_M_MMAP_THRESHOLD, KEPT >> 5)
+
+
+def collect_garbage_again() -> None:
+    """Where `charrnn.__main__` has put that off, from here on, but not in what is imported."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def cpu_has_bf16() -> bool:
