@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, reason_of, shown
+from charrnn.errors import InputError, reason_of, short
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
 from charrnn.text.sources import names_of, read_pieces
@@ -153,7 +153,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = reason_of(error)
         raise InputError(
-            f"{shown(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
+            f"{short(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
     if sum(len(ids) for ids in splits.values()) <= CHECKED:
         for ids in splits.values():
@@ -262,7 +262,7 @@ def encoded_text(
         try:
             return vocabulary.encode(piece)
         except InputError as error:
-            name = shown(", ".join(names_of(input_txt)))
+            name = short(", ".join(names_of(input_txt)))
             raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
 
     pieces = read_pieces(input_txt, encoding)

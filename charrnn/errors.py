@@ -133,7 +133,7 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
     return otherwise if near is None else f"; did you mean {near}?"
 
 
-def shown(value: object, limit: int = 300) -> str:
+def short(value: object, limit: int = 300) -> str:
     """A value as an error line quotes it: one that is very long is cut in its middle."""
     try:
         text = str(value)
@@ -145,16 +145,16 @@ def shown(value: object, limit: int = 300) -> str:
 
 
 def one_line(what: object, limit: int = 200, kind: bool = False) -> str:
-    """What an error says, in one line that `shown` cuts where it is longer than `limit`.
+    """What an error says, in one line that `short` cuts where it is longer than `limit`.
 
     Args:
         kind: whether the name of the error's type stands before it; it stands alone where the
             error says nothing.
     """
-    text, name = " ".join(shown(what, 100_000).split()), type(what).__name__
+    text, name = " ".join(short(what, 100_000).split()), type(what).__name__
     if kind or not text:
         text = f"{name}: {text}" if text else name
-    return shown(text, limit)
+    return short(text, limit)
 
 
 def reason_of(error: BaseException) -> str:

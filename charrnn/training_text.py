@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
-from charrnn.errors import InputError, needing, shown
+from charrnn.errors import InputError, needing, short
 from charrnn.models.trained import Trained
 from charrnn.text.sources import read_pieces
 
@@ -108,7 +108,7 @@ def find_training_text(
                 f"give corpus=, its text ({error})"
             ) from None
         what = str(error).removeprefix(f"{corpus}: ")
-        raise InputError(f"corpus={shown(corpus)}: {what}") from None
+        raise InputError(f"corpus={short(corpus)}: {what}") from None
 
 
 def corpus_name(model: Trained) -> str | None:

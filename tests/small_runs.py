@@ -18,7 +18,7 @@ from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.options.training import TrainOptions
 from charrnn.runs.hardware import trains_in_bf16
-from charrnn.runs.recorded_config import put
+from charrnn.runs.recorded_config import update
 
 SMALL = (
     "trainer=cpu",
@@ -57,7 +57,7 @@ def train_options(**changes: Any) -> TrainOptions:
     """What `charrnn train` goes by, its defaults but for these: data__batch_size=50."""
     values = copy.deepcopy(_defaults())
     for name, value in changes.items():
-        put(values, name.replace("__", "."), value)
+        update(values, name.replace("__", "."), value)
     return TrainOptions.of(values)
 
 

@@ -90,7 +90,7 @@ def declared(command: str) -> Iterator[tuple[str, Any]]:
     yield from _below(plugins.options_of(command), "")
 
 
-def having(command: str, trait: Trait) -> frozenset[str]:
+def options_with(command: str, trait: Trait) -> frozenset[str]:
     """The dotted names of a command's options that have a trait."""
     return frozenset(name for name, hint in declared(command) if trait in _extras(hint))
 

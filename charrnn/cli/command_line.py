@@ -239,7 +239,7 @@ class Line:
         return str(own if (own / f"{self.main_config}.yaml").is_file() else plugins.CONF)
 
     def compose(self, words: list[str]) -> DictConfig:
-        """Compose some words as one run; inside of `composing`."""
+        """Compose some words as one run; inside of `initialize_hydra`."""
         if self.flags.config_dir:
             places = (plugins.CONF, os.path.abspath(self.flags.config_dir))
             further = [quoted(f"file://{f}") for f in places if str(f) != self.main_folder]

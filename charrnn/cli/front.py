@@ -27,7 +27,7 @@ from charrnn import plugins
 from charrnn.cli import conf, exit_codes
 from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line
-from charrnn.cli.explained import explained
+from charrnn.cli.hydra_errors import translated
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.plugins import Command
 from charrnn.say import say, short_numbers
@@ -106,7 +106,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
     else:
-        by_hydra(line, Task(line, _existing(line)))
+        run_hydra_main(line, Task(line, _existing(line)))
     return 0
 
 
@@ -124,14 +124,14 @@ def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = 
 
 def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
     existing = _existing(line)
-    with composing(line):
-        with explaining(line):
+    with initialize_hydra(line):
+        with translate_errors(line):
             config = line.compose(line.words)
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.mode = "RUN"
                 config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)
         with hydra_config(config):
-            with explaining(line):
+            with translate_errors(line):
                 options = options_of(line, config)
             job = Job.of(config.hydra)
             job.folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ class Task:
                 raise InputError("hydra.mode: several jobs are run by -m on the command line")
             try:
                 with _removed_if_refused(job.folder, self.existing):
-                    with explaining(self.line):
+                    with translate_errors(self.line):
                         options = options_of(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
                         of = f", {job.number + 1} of {self.jobs}" if self.jobs else ""
@@ -196,7 +196,7 @@ class Task:
                 raise
 
 
-def by_hydra(line: Line, task: Any, *more: str) -> None:
+def run_hydra_main(line: Line, task: Any, *more: str) -> None:
     """Let hydra.main do what the flags say; raises what a job raised, or the line that says why."""
     words = [*line.hydras_flags(), *line.words, *more]
     root, holder = logging.root, GlobalHydra.instance()
@@ -212,7 +212,7 @@ def by_hydra(line: Line, task: Any, *more: str) -> None:
     except Exception as error:
         if error is getattr(task, "error", None):
             raise
-        with explaining(line):
+        with translate_errors(line):
             raise
     finally:
         holder.hydra, root.handlers[:] = running, handlers
@@ -220,7 +220,7 @@ def by_hydra(line: Line, task: Any, *more: str) -> None:
 
 
 @contextlib.contextmanager
-def explaining(line: Line, words: list[str] | None = None) -> Iterator[None]:
+def translate_errors(line: Line, words: list[str] | None = None) -> Iterator[None]:
     """Turn what is raised while words are composed and checked into one line.
 
     Args:
@@ -232,11 +232,11 @@ def explaining(line: Line, words: list[str] | None = None) -> Iterator[None]:
         if isinstance(error, InputError | RunError) and not isinstance(error, UnknownOption):
             raise
         multirun = line.multirun and words is None
-        raise explained(error, line.command.name, words or line.words, multirun) from error
+        raise translated(error, line.command.name, words or line.words, multirun) from error
 
 
 @contextlib.contextmanager
-def composing(line: Line) -> Iterator[None]:
+def initialize_hydra(line: Line) -> Iterator[None]:
     """Let Hydra's compose API look into conf/, whoever uses Hydra around this."""
     holder = GlobalHydra.instance()
     running = holder.hydra
@@ -285,7 +285,7 @@ def _existing(line: Line) -> frozenset[Path]:
     """Of the folder of a run and those above it the ones that are there already."""
     named = [w.partition("=")[2].strip("'") for w in line.words if w.startswith("hydra.run.dir=")]
     folder = Path(["outputs/train", *named][-1]).absolute()
-    with explaining(line):
+    with translate_errors(line):
         return frozenset(path for path in (folder, *folder.parents) if path.exists())
 
 
@@ -339,7 +339,7 @@ def _show(line: Line) -> None:
     """Let Hydra print what the flags ask for, in what the terminal can show."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-        by_hydra(line, Task(line))
+        run_hydra_main(line, Task(line))
     encoding = sys.stdout.encoding or "utf-8"
     text = shown.getvalue().rstrip("\n")
     print(text.encode(encoding, "backslashreplace").decode(encoding))

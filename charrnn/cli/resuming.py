@@ -27,10 +27,10 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.checked_options import build, having
+from charrnn.cli.checked_options import build, options_with
 from charrnn.cli.command_line import key_of
 from charrnn.cli.front import Job
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, short
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
@@ -38,7 +38,7 @@ from charrnn.options.ranges import FIXED, override_value
 from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.recorded_config import MISSING, Config, escaped, found, leaves, plain, put
+from charrnn.runs.recorded_config import MISSING, Config, escaped, leaves, plain, select, update
 from charrnn.runs.spec import RunSpec
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
@@ -94,10 +94,10 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     groups = {key_of(word) for word in words} & conf.page("train").groups.keys()
     record = {name: node for name, node in record.items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
-        raise InputError(f"{source}: {shown(unknown[0])} is no option of charrnn train")
+        raise InputError(f"{source}: {short(unknown[0])} is no option of charrnn train")
     if "trust=true" not in words and (refused := next(untrusted(record), None)):
         raise InputError(
-            f"{source}: its {shown(refused)} is not taken from a record; if you trust it, "
+            f"{source}: its {short(refused)} is not taken from a record; if you trust it, "
             f"add trust=true"
         )
     ours["defaults"] = [
@@ -220,9 +220,9 @@ def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> Tr
     values = config.plain()
     for key, value in list(leaves(values)):
         open_today = value is None or value == "auto"
-        then = found(record, key)
+        then = select(record, key)
         if open_today and key not in given and then is not MISSING and not _is_external(then):
-            put(values, key, then)
+            update(values, key, then)
     for key in ("init_from", "budget"):
         values[key] = record.get(key)
     _refuse_changes(record, values, given)
@@ -235,18 +235,18 @@ def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> Tr
 
 def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> None:
     """Refuse what makes another run of it, the kind of a thing before its sizes."""
-    names = having("train", FIXED) | {"optimizer._target_", "model._target_"}
+    names = options_with("train", FIXED) | {"optimizer._target_", "model._target_"}
     for key in sorted(names, key=lambda n: (not n.endswith(("kind", "_target_")), n)):
-        if (old := found(before, key)) is not MISSING and old != found(after, key):
+        if (old := select(before, key)) is not MISSING and old != select(after, key):
             raise InputError(
-                f"{key}={found(after, key)}: a resume cannot change it (the run has {old}); "
+                f"{key}={select(after, key)}: a resume cannot change it (the run has {old}); "
                 f"leave it out, or start anew, with init_from= for the weights"
             )
     # only our own schedules follow a new learning rate; others go on as they were saved
-    target = str(found(after, "schedule._target_"))
+    target = str(select(after, "schedule._target_"))
     for key in given if not target.startswith("charrnn.") else ():
         changes = key.split(".")[0] in ("optimizer", "schedule")
-        if changes and found(before, key) != found(after, key):
+        if changes and select(before, key) != select(after, key):
             raise InputError(
                 f"{key}: a resume cannot change it under {target}, which goes on as it was saved; "
                 f"leave it out, or start anew with init_from="

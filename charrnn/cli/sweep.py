@@ -17,8 +17,15 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import open_dict, read_write
 
 from charrnn.cli.command_line import Line, key_of, quoted
-from charrnn.cli.front import Task, by_hydra, composing, explaining, hydra_config, options_of
-from charrnn.errors import InputError, RunError, one_line, shown
+from charrnn.cli.front import (
+    Task,
+    hydra_config,
+    initialize_hydra,
+    options_of,
+    run_hydra_main,
+    translate_errors,
+)
+from charrnn.errors import InputError, RunError, one_line, short
 from charrnn.files import short_path
 from charrnn.say import say
 
@@ -47,7 +54,7 @@ def run(line: Line) -> None:
 def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
     raised: Exception | None = None
     try:
-        by_hydra(line, task, naming, f"hydra.sweep.dir={quoted(str(folder))}")
+        run_hydra_main(line, task, naming, f"hydra.sweep.dir={quoted(str(folder))}")
     except Exception as error:  # of the first job that failed
         raised = error
     for failure in task.failed:
@@ -81,7 +88,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     Raises:
         InputError: names a job by its overrides.
     """
-    with explaining(line), composing(line):
+    with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
         config = line.compose([_values(override)[0] for override in parsed])
@@ -97,7 +104,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
                 _check(line, words, number)
             except InputError as error:
                 job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
-                raise InputError(f"{shown(job)}{error}") from error
+                raise InputError(f"{short(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
     goes_on = any(key_of(word) == "resume" for word in line.words)
     if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):
@@ -111,7 +118,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
 
 
 def _check(line: Line, words: list[str], number: int) -> None:
-    with explaining(line, words):
+    with translate_errors(line, words):
         config = line.compose(words)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import InputError, RunError, shown
+from charrnn.errors import InputError, RunError, short
 from charrnn.files import replacing
 from charrnn.text.vocabulary import TerminalText, as_bytes
 
@@ -43,7 +43,7 @@ def require_not_the_model(output: str | None, *models: str | Path | None) -> Non
 
     is_there = output is not None and os.path.exists(output)
     if is_there and any(os.path.samefile(str(output), find_model(model)) for model in models):
-        raise InputError(f"output={shown(output)}: is the model itself; name another file")
+        raise InputError(f"output={short(output)}: is the model itself; name another file")
 
 
 def _write(file: BinaryIO, text: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.errors import InputError, RunError, shown
+from charrnn.errors import InputError, RunError, short
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
 from charrnn.say import printable, say
 
@@ -39,10 +39,10 @@ def run(options: RunsOptions) -> None:
 
     folder = Path(options.folder)
     if not folder.is_dir():
-        raise InputError(f"folder={shown(folder)}: no such folder; runs lie in outputs by default")
+        raise InputError(f"folder={short(folder)}: no such folder; runs lie in outputs by default")
     runs = summaries(folder)
     if not runs:
-        raise InputError(f"folder={shown(folder)}: no run lies in it")
+        raise InputError(f"folder={short(folder)}: no run lies in it")
     # from where its names are taken by checkpoint=, resume=, init_from= and remove=
     places = (OUTPUTS.absolute(), Path.cwd(), folder)
     place = next(place for place in places if folder.absolute().is_relative_to(place.absolute()))
@@ -70,9 +70,9 @@ def _remove(name: str) -> None:
 
     folder = Path(os.path.realpath(path_of_run(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
-        raise InputError(f"remove={shown(name)}: is no folder of a run or a sweep")
+        raise InputError(f"remove={short(name)}: is no folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
-        raise InputError(f"remove={shown(name)}: is where you are; change to another folder")
+        raise InputError(f"remove={short(name)}: is where you are; change to another folder")
     with contextlib.ExitStack() as locks:
         for run in summaries(folder):
             locks.enter_context(run_folder.lock(run.folder))

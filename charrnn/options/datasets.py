@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, short
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -109,7 +109,7 @@ def _require_paths(option: str, value: Any) -> None:
     """A path, several of them, or None."""
     names = value if isinstance(value, (list, tuple)) and value else [value]
     if value is not None and not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"{option}={shown(value)}: takes a path or a list of paths: [a.txt,b.txt]")
+        raise InputError(f"{option}={short(value)}: takes a path or a list of paths: [a.txt,b.txt]")
     for name in names:
         require_path(option, name)
 
@@ -117,13 +117,13 @@ def _require_paths(option: str, value: Any) -> None:
 def _require_h5_pair(prefix: str, h5: str | None, json: str | None, txt: Any) -> None:
     """An HDF5 file comes with its JSON, and not with a text."""
     if (h5 is None) != (json is None):
-        given = f"input_h5={shown(h5)}" if json is None else f"input_json={shown(json)}"
+        given = f"input_h5={short(h5)}" if json is None else f"input_json={short(json)}"
         raise InputError(
             f"{prefix}{given}: {prefix}input_h5 and {prefix}input_json belong together; give both"
         )
     if h5 is not None and txt is not None:
         raise InputError(
-            f"{prefix}input_h5={shown(h5)}: give either this pair or {prefix}input_txt, not both"
+            f"{prefix}input_h5={short(h5)}: give either this pair or {prefix}input_txt, not both"
         )
     require_path(f"{prefix}input_h5", h5)
     require_path(f"{prefix}input_json", json)
@@ -147,7 +147,7 @@ def without_default_corpus(
         return dict(options)
     if f"{prefix}corpus" in given:
         raise InputError(
-            f"{prefix}corpus={shown(corpus)}: {prefix}{other} says which text it is already; give "
+            f"{prefix}corpus={short(corpus)}: {prefix}{other} says which text it is already; give "
             "one of the two"
         )
     return {**options, "corpus": None}

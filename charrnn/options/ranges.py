@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, short
 
 
 def require(holds: bool, option: str, value: object, demand: str) -> None:
@@ -33,12 +33,12 @@ def override_value(value: object) -> str:
     """A value as it stands in an override; a very long one is cut."""
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else shown(value)
+    return str(value).lower() if isinstance(value, bool) else short(value)
 
 
 def require_path(option: str, path: str | os.PathLike[str] | None) -> None:
     if path is not None and "\0" in os.fspath(path):
-        raise InputError(f"{option}={shown(path)}: holds a NUL, which no path can")
+        raise InputError(f"{option}={short(path)}: holds a NUL, which no path can")
 
 
 class Range(NamedTuple):

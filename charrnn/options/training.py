@@ -169,7 +169,7 @@ def count_of(devices: Any) -> Any:
     return len(devices) if isinstance(devices, list) else devices
 
 
-def definite(value: T | None) -> T:
+def not_none(value: T | None) -> T:
     """The value of an option that may be left open, once it is chosen."""
     assert value is not None
     return value

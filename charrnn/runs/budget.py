@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from charrnn.data import fitting_sizes
 from charrnn.errors import InputError
 from charrnn.options.ranges import seconds_of
-from charrnn.options.training import TrainOptions, definite
+from charrnn.options.training import TrainOptions, not_none
 from charrnn.plugins import CONF
 from charrnn.say import duration, say
 
@@ -57,7 +57,7 @@ class Row:
         """Characters that it reads in all of a text of so many."""
         if self.steps is not None:
             return self.steps * self.batch_size * USUAL_SEQ_LENGTH
-        return definite(self.passes) * characters
+        return not_none(self.passes) * characters
 
     def fill(self, config: TrainOptions) -> TrainOptions:
         """The config with its size, dropout and streams where those are open."""
@@ -138,7 +138,7 @@ def resolve(
 
 def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tuple[Row, float]:
     """The largest network that sees enough in the time, and its speed; else the smallest."""
-    seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
+    seconds = TRAINING_SHARE * seconds_of(not_none(config.budget))
     if config.model.hidden_size is not None:
         row = default_row(characters, config.model.hidden_size)
         return row, speed_of(row.fill(config))
@@ -154,7 +154,7 @@ def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tup
 
 def _steps_in_budget(config: TrainOptions, characters: int, validated: int, speed: float) -> int:
     """Steps that a budget has time for, with their validations."""
-    seconds = TRAINING_SHARE * seconds_of(definite(config.budget))
+    seconds = TRAINING_SHARE * seconds_of(not_none(config.budget))
     possible = seconds * speed
     last = min(SCORING_COST * validated, possible / 2)  # a run ends with a validation
     if config.validate_every:  # as often as was asked for, and else a share of the time
@@ -183,7 +183,7 @@ def _steps(row: Row, config: TrainOptions, characters: int) -> int:
 def _characters_a_step(config: TrainOptions, characters: int) -> int:
     """Characters that a training step takes."""
     data = config.data
-    streams, length = fitting_sizes(characters, definite(data.batch_size), data.seq_length)
+    streams, length = fitting_sizes(characters, not_none(data.batch_size), data.seq_length)
     return streams * length * config.trainer.windows_a_step
 
 

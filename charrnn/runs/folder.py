@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, one_line, shown
+from charrnn.errors import InputError, one_line, short
 from charrnn.runs.recorded_config import Config, plain
 from charrnn.say import say
 
@@ -127,7 +127,7 @@ def recorded(folder: Path) -> Config:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: cannot be read (it is no mapping)")
-    config: Config = plain({shown(name): value for name, value in content.items()}, str(path))
+    config: Config = plain({short(name): value for name, value in content.items()}, str(path))
     return config
 
 

@@ -17,7 +17,7 @@ from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from charrnn.network import Network
 from charrnn.options.networks import NetworkOptions
-from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, definite
+from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, not_none
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
 # Up to so many units the batch is split over the threads, where each gets so many streams: matmul
@@ -43,7 +43,7 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     devices = _devices(trainer.devices, accelerator, world)
     num_processes = count_of(devices) * trainer.num_nodes
     check_count(config, num_processes)
-    streams = definite(config.data.batch_size) // num_processes
+    streams = not_none(config.data.batch_size) // num_processes
     threads = trainer.threads
     if threads is None:
         # a launcher has divided the cores among its processes already
@@ -111,19 +111,19 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
 
 def _product(model: NetworkOptions, streams: int) -> int:
     """Multiplications in the product of a time step."""
-    return streams * definite(model.hidden_size) ** 2
+    return streams * not_none(model.hidden_size) ** 2
 
 
 def _threads(model: NetworkOptions, streams: int, available: int) -> int:
     """As many of a CPU's available threads as have enough to do."""
-    if definite(model.hidden_size) <= SHARDED_HIDDEN:
+    if not_none(model.hidden_size) <= SHARDED_HIDDEN:
         return num_batch_shards(model, streams, available)
     return max(1, min(available, _product(model, streams) // PRODUCT_PER_THREAD))
 
 
 def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
     """Into how many shards a CPU's threads divide the streams; 1: they share out products."""
-    if model.batchnorm or definite(model.hidden_size) > SHARDED_HIDDEN:
+    if model.batchnorm or not_none(model.hidden_size) > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
 
@@ -171,7 +171,7 @@ def trains_in_bf16(kind: str, device_type: str) -> bool:
 def describe(trainer: TrainerOptions) -> str:
     """One line about resolved options."""
     if trainer.accelerator == "cpu":
-        threads = definite(trainer.threads)
+        threads = not_none(trainer.threads)
         name = f"CPU, {threads} thread" + "s" * (threads != 1)
     else:
         is_gpu = trainer.accelerator == "gpu"
@@ -196,14 +196,14 @@ def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
     Args:
         streams: of this process, fewer than `data.batch_size` where the text is short.
     """
-    trainer, num_shards, count = config.trainer, 1, definite(config.trainer.threads)
+    trainer, num_shards, count = config.trainer, 1, not_none(config.trainer.threads)
     if trainer.accelerator == "gpu":
         make_deterministic(trainer.precision)
     if world.launcher:
         # else Lightning sets a number of its own
         os.environ["OMP_NUM_THREADS"] = str(count)
     if trainer.accelerator == "cpu":
-        planned = definite(config.data.batch_size) // world.size
+        planned = not_none(config.data.batch_size) // world.size
         num_shards = min(num_batch_shards(config.model, planned, count), streams)
     previous = torch.get_num_threads()
     torch.set_num_threads(count // num_shards)

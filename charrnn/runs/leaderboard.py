@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import metrics_csv
-from charrnn.errors import InputError, did_you_mean, shown
+from charrnn.errors import InputError, did_you_mean, short
 from charrnn.files import replacing, short_path
 from charrnn.runs.summary import Summary, summaries
 from charrnn.say import duration, say, short_numbers
@@ -134,7 +134,7 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Le
     name = sort.removeprefix("-")
     names = {*COLUMNS, *(name for run in runs for name in run.options)}
     if name not in names:
-        raise InputError(f"sort={shown(name)}: no run has it{did_you_mean(name, names)}")
+        raise InputError(f"sort={short(name)}: no run has it{did_you_mean(name, names)}")
     ranked = [run for run in runs if run.value(name) is not None]
     unranked = [run for run in runs if run.value(name) is None]
     ranked.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from charrnn.errors import InputError
 from charrnn.models import checkpoint, model_file
-from charrnn.runs.recorded_config import Config, found
+from charrnn.runs.recorded_config import Config, select
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 from charrnn.training.checkpoints import BEST, LAST, MODEL
@@ -42,7 +42,7 @@ def _length(config: Config) -> list[Any]:
     """What decides how long a run is: its length, and callbacks that may end it before."""
     nodes = config["callbacks"].values()
     stopping = [node for node in nodes if isinstance(node, dict) and "patience" in node]
-    return [found(config, "trainer.max_epochs"), found(config, "trainer.max_steps"), *stopping]
+    return [select(config, "trainer.max_epochs"), select(config, "trainer.max_steps"), *stopping]
 
 
 def with_best_model(run: RunSpec) -> RunSpec:

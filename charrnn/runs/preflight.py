@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, short
 from charrnn.options.ranges import require
 from charrnn.runs import budget, hardware
 from charrnn.runs.recorded_config import Config
@@ -73,7 +73,7 @@ def check_background(run: RunSpec, data: TextDataModule) -> None:
     fingerprint = data.background.fingerprint
     if run.entry is not None and run.entry.get("background") != fingerprint:
         raise InputError(
-            f"data.background={shown(names)}: is not what {run.checkpoint} counted; bring it back "
+            f"data.background={short(names)}: is not what {run.checkpoint} counted; bring it back "
             f"to resume"
         )
 

@@ -54,7 +54,7 @@ def escaped(value: Any, times: int = 1) -> Any:
     return value
 
 
-def found(config: Any, key: str) -> Any:
+def select(config: Any, key: str) -> Any:
     """The value of a dotted key; MISSING where there is none."""
     for part in key.split("."):
         if not isinstance(config, dict) or part not in config:
@@ -72,7 +72,7 @@ def leaves(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def put(config: Config, key: str, value: Any) -> None:
+def update(config: Config, key: str, value: Any) -> None:
     """Set a dotted key."""
     *parents, last = key.split(".")
     for parent in parents:

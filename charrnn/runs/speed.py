@@ -10,7 +10,7 @@ import torch
 
 from charrnn.cpu import keep_freed_memory
 from charrnn.options.ranges import seconds_of
-from charrnn.options.training import TrainOptions, definite
+from charrnn.options.training import TrainOptions, not_none
 from charrnn.runs import hardware
 from charrnn.runs.world import World
 from charrnn.text.vocabulary import Vocabulary
@@ -38,8 +38,8 @@ def measure(
     keep_freed_memory()  # as it is in training
     config = replace(config, trainer=hardware.resolve(config, world))
     processes = hardware.processes(config.trainer)
-    seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds_of(definite(config.budget)))
-    streams = max(1, definite(config.data.batch_size) // processes)
+    seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds_of(not_none(config.budget)))
+    streams = max(1, not_none(config.data.batch_size) // processes)
     device, precision = hardware.device(config.trainer), config.trainer.precision
     with hardware.threads(config, streams, World("", 0, 0, processes, processes)) as num_shards:
         module = build_module(config, vocabulary).to(device).train()

@@ -24,7 +24,7 @@ from charrnn.errors import InputError
 from charrnn.metrics_csv import Row
 from charrnn.models import model_file
 from charrnn.runs.folder import is_run, read_yaml, recorded
-from charrnn.runs.recorded_config import MISSING, found
+from charrnn.runs.recorded_config import MISSING, select
 from charrnn.say import say
 
 # what decides which characters a validation loss is of
@@ -72,7 +72,7 @@ class Summary:
         """What it has in common with the runs whose losses compare with its own."""
         # so many batches are more text where a batch is larger
         sizes = ("data.batch_size", "data.seq_length") if limits_of_validation(self.config) else ()
-        return (self.text, *(str(found(self.config, name)) for name in (*_SCORED_ON, *sizes)))
+        return (self.text, *(str(select(self.config, name)) for name in (*_SCORED_ON, *sizes)))
 
     @property
     def fingerprint(self) -> Any:
@@ -140,14 +140,14 @@ def summary(folder: Path) -> Summary:
 
 def limits_of_validation(config: dict[str, Any]) -> dict[str, Any]:
     """The trainer's options by which losses are of a part of the validation split."""
-    limits = {name: found(config, f"trainer.{name}") for name in _LIMITS}
+    limits = {name: select(config, f"trainer.{name}") for name in _LIMITS}
     # the float 1.0 is all of it, the number 1 one batch
     return {n: v for n, v in limits.items() if type(v) in (int, bool, str) and v}
 
 
 def text_name(config: dict[str, Any]) -> str:
     """What the text that a run was trained on is called: a file's name, or a corpus's."""
-    data = found(config, "data")
+    data = select(config, "data")
     data = data if isinstance(data, dict) else {}
     text = data.get("input_txt") or data.get("corpus") or data.get("input_h5") or "?"
     return ", ".join(Path(str(path)).name for path in (text if isinstance(text, list) else [text]))
@@ -194,9 +194,9 @@ def _characters_per_second(rows: Sequence[Row]) -> float | None:
 def _characters_a_step(facts: dict[str, Any], config: dict[str, Any]) -> int | None:
     """The model file knows how many streams a short text had."""
     sizes = [
-        facts.get("streams", found(config, "data.batch_size")),
-        facts.get("window", found(config, "data.seq_length")),
-        found(config, "trainer.accumulate_grad_batches"),
+        facts.get("streams", select(config, "data.batch_size")),
+        facts.get("window", select(config, "data.seq_length")),
+        select(config, "trainer.accumulate_grad_batches"),
     ]
     sizes[2] = 1 if sizes[2] is MISSING else sizes[2]
     usual = all(type(size) is int and 0 < size < 1 << 40 for size in sizes)

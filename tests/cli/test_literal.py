@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.checked_options import having
+from charrnn.cli.checked_options import options_with
 from charrnn.cli.command_line import quote_texts, quoted, text_options
 from charrnn.options.ranges import FIXED, PATH
 
@@ -164,6 +164,6 @@ def test_the_names_follow_from_the_declarations() -> None:
     }
     assert found["preprocess"].lists == {"input_txt"}
     assert {"data.input_txt", "tags"} <= found["train"].lists
-    assert having("convert", PATH) == {"input", "output"}
-    assert "model.hidden_size" in having("train", FIXED)
-    assert "model.dropout" not in having("train", FIXED)
+    assert options_with("convert", PATH) == {"input", "output"}
+    assert "model.hidden_size" in options_with("train", FIXED)
+    assert "model.dropout" not in options_with("train", FIXED)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import require_not_the_model
-from charrnn.errors import InputError, shown
+from charrnn.errors import InputError, short
 from charrnn.options.ranges import PATH, UNKNOWN, Range
 from charrnn.say import say
 
@@ -47,7 +47,7 @@ def run(options: InspectOptions) -> None:
     found, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, found)
     if output.is_dir():
-        raise InputError(f"output={shown(options.output)}: is a folder; name a file")
+        raise InputError(f"output={short(options.output)}: is a folder; name a file")
     model = read_model(found)
     require_steps(model)
     ids, source = _passage(options, model)
@@ -69,7 +69,7 @@ def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     ids, source = passage(options, model)
     if len(ids) < 2:
         raise InputError(
-            f"input_txt={shown(options.input_txt or 'null')}: has {len(ids)} characters "
+            f"input_txt={short(options.input_txt or 'null')}: has {len(ids)} characters "
             f"that the model knows, and a passage needs 2 or more"
         )
     return ids, source
@@ -88,7 +88,7 @@ def _given(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
         return model.vocabulary.encode(text), "the text given"
     except InputError as error:
         raise InputError(
-            f"input_txt={shown(options.input_txt)}: {error}, or give unknown=skip"
+            f"input_txt={short(options.input_txt)}: {error}, or give unknown=skip"
         ) from None
 
 

@@ -22,7 +22,7 @@ from charrnn.errors import one_line
 from charrnn.files import replacing
 from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
-from charrnn.runs.recorded_config import found
+from charrnn.runs.recorded_config import select
 from charrnn.runs.summary import overrides, parameters, text_name
 from charrnn.say import BITS_PER_NAT, say
 
@@ -111,16 +111,16 @@ def _chart(rows: list[Row]) -> str:
 
 
 def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
-    optimizer = str(found(config, "optimizer._target_")).rpartition(".")[2]
+    optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
     size = parameters(folder)
     speeds = [value for _, value in metrics_csv.curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
         "text": text_name(config),
         "model": f"{size:,} parameters" if size else "",
-        "optimizer": f"{optimizer}, learning rate {found(config, 'optimizer.lr')}",
+        "optimizer": f"{optimizer}, learning rate {select(config, 'optimizer.lr')}",
         "trained": f"{_steps(rows):,} steps{speed}",
-        "seed": str(found(config, "seed")),
+        "seed": str(select(config, "seed")),
         "options": " ".join(overrides(folder)),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }

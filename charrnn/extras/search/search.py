@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, needing, shown
+from charrnn.errors import InputError, needing, short
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def distribution(override: Override) -> BaseDistribution:
             made = distributions.FloatDistribution(float(low), float(high), log, spacing)
         return made
     except (ValueError, TypeError) as error:
-        raise InputError(f"{shown(override.input_line)}: {error}") from None
+        raise InputError(f"{short(override.input_line)}: {error}") from None
 
 
 def _check(config: DictConfig, settings: Any, space: dict[str, BaseDistribution]) -> None:

@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from charrnn import __version__
-from charrnn.errors import shown
+from charrnn.errors import short
 from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
@@ -67,7 +67,7 @@ class Server(NamedTuple):
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
-            message = f"there is no model {shown(name)!r} here; there is {', '.join(self.models)}"
+            message = f"there is no model {short(name)!r} here; there is {', '.join(self.models)}"
             raise Refusal(404, message, param="model", code="model_not_found")
         return self.models[name]
 
@@ -292,7 +292,7 @@ async def _refuse(request: Request, error: Any) -> Response:
                 "these models go on with a text and know no chat; POST /v1/completions with a "
                 "prompt"
             )
-        error = Refusal(404, f"{shown(request.url.path)}: {hint}")
+        error = Refusal(404, f"{short(request.url.path)}: {hint}")
     return error_answer(error)
 
 

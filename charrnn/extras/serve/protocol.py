@@ -24,7 +24,7 @@ from pydantic import (
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from charrnn.errors import InputError, did_you_mean, shown
+from charrnn.errors import InputError, did_you_mean, short
 from charrnn.options.sampling import SamplingParams
 
 _LARGEST = 2**63  # all numbers of a request are below
@@ -76,7 +76,7 @@ class RequestBody(BaseModel):
                 raise Refusal(400, f"{name}: is not supported here; leave it out", param=name)
             if name not in cls.model_fields and name not in NEUTRAL:
                 hint = did_you_mean(name, cls.model_fields, "; /docs lists them")
-                raise Refusal(400, f"{shown(name)}: there is no such field{hint}", param=name)
+                raise Refusal(400, f"{short(name)}: there is no such field{hint}", param=name)
         return {name: value for name, value in given.items() if name not in NEUTRAL}
 
     @field_validator("*")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import uvicorn
 from fastapi import FastAPI
 
-from charrnn.errors import InputError, RunError, shown
+from charrnn.errors import InputError, RunError, short
 from charrnn.extras.serve.limits import Connection
 
 _BACKLOG = 2048  # connections that wait to be accepted
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or "is no name of a host"
         if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise InputError(
-                f"host={shown(host)}: {reason}; give a name or an address of this machine without "
+                f"host={short(host)}: {reason}; give a name or an address of this machine without "
                 f"brackets, or 0.0.0.0 for all, and the port as port="
             ) from None
         where = f"port={port}: cannot listen on {host}:{port}"

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.command_line import key_of
-from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, shown
+from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, short
 
 # what other programs call what is an option here
 _ELSEWHERE = {
@@ -36,7 +36,7 @@ _ELSEWHERE = {
 }
 
 
-def explained(
+def translated(
     error: Exception, command: str, words: Sequence[str], multirun: bool
 ) -> InputError | RunError:
     """The line for what was raised while the words of a command were composed and checked."""
@@ -45,17 +45,17 @@ def explained(
         return _unknown(error.name, page, words, str(error), error.names)
     for word in words:
         if fault := _fault(word, page, multirun):
-            return InputError(f"{shown(word)}: {fault}")
+            return InputError(f"{short(word)}: {fault}")
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
-            return kind(f"{shown(cause.filename)}: cannot be written ({cause.strerror})")
+            return kind(f"{short(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
             near = did_you_mean(choice, cause.options or ())
             there = f"; there are {', '.join(cause.options)}" if cause.options else ""
             what = f"{group}={choice}" if group else choice
-            return InputError(f"{shown(what)}: no such choice{near}{there}")
+            return InputError(f"{short(what)}: no such choice{near}{there}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
                 return _unknown(cause.full_key, page, words)
@@ -69,7 +69,7 @@ def _unknown(
     """An option that nothing takes, as it was typed, with the nearest one."""
     # Hydra names the first part that is not there
     typed = [w for w in words if key_of(w) == name or key_of(w).startswith(f"{name}.")]
-    name, what = (key_of(typed[0]), shown(typed[0])) if typed else (name, said.partition(":")[0])
+    name, what = (key_of(typed[0]), short(typed[0])) if typed else (name, said.partition(":")[0])
     what = what or name
     if name in conf.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{what}: the first line of its file must be # @package _global_")
@@ -106,7 +106,7 @@ def _fault(word: str, page: conf.Page, multirun: bool) -> str:
             return "options are written NAME=VALUE; --help lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
-        quote = f"{shown(name)}=\"'...'\""
+        quote = f"{short(name)}=\"'...'\""
         return f"cannot be read in Hydra's grammar; quote a value with special characters: {quote}"
     if override.is_sweep_override() and not multirun:
         # a count is no decimal, with whatever comma
