@@ -1,4 +1,7 @@
-"""`python -m benchmarks [SECTION ...]`: measure, print one table, and write it."""
+"""`python -m benchmarks [SECTION ...]`: measure, print one table, and write it.
+
+A whole run writes it on docs/results.md, too.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.machine import description
 from benchmarks.measuring import FULL, QUICK, TINY
-from benchmarks.report import table
+from benchmarks.report import PAGE, table, write_on
 from benchmarks.sections import SECTIONS, section
 from benchmarks.workplace import REPOSITORY, Workplace
 
@@ -41,6 +44,8 @@ def main(words: list[str] | None = None) -> int:
             text = "\n\n".join(parts)
             (options.output / "benchmarks.md").write_text(text + "\n", encoding="utf-8")
     print(text)
+    if effort is FULL and not options.sections:
+        write_on(PAGE, "bench", text)
     return 0
 
 

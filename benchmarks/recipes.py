@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.machine import description
 from benchmarks.measuring import run
+from benchmarks.report import PAGE, write_on
 from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
 from charrnn.counts.mixing import fit_weights
@@ -30,8 +31,6 @@ from charrnn.models import read_model
 from charrnn.network_ensemble import any_network_of
 
 RUNS = REPOSITORY / "outputs" / "results"
-PAGE = REPOSITORY / "docs" / "results.md"
-BEGIN, END = "<!-- table: make results -->", "<!-- end of table -->"
 SPLIT = ("data.val_frac=0.1", "data.test_frac=0")
 CORPUS = "tiny_shakespeare"
 # experiment= of each, but for the default, and how many seeds it is worth
@@ -40,6 +39,7 @@ RECIPES = {"torch_rnn": 3, "two_minutes": 3, DEFAULT: 3, "ten_minutes": 3, "hour
 WINDOW = 256
 TEMPERATURES = (0.5, 0.8)
 SAMPLE = 400  # characters
+ON_PAGE = 0.8, 200  # the temperature and the characters that the page shows
 PARAMETERS = re.compile(r"; ([\d,]+) parameters")
 
 
@@ -189,22 +189,19 @@ def spread(values: list[float]) -> str:
 def samples(found: list[Trained]) -> str:
     """What the first seed of each recipe writes."""
     parts = []
+    temperature, length = ON_PAGE
     for trained in found:
         if trained.seed != 1:
             continue
         title = "the default" if trained.recipe == DEFAULT else f"`experiment={trained.recipe}`"
-        for temperature, text in trained.result["samples"].items():
-            parts.append(f"{title}, temperature {temperature}:\n\n```text\n{text.strip()}\n```")
+        text = trained.result["samples"][str(temperature)][:length].strip()
+        parts.append(f"{title}, temperature {temperature}:\n\n```text\n{text}\n```")
     return "\n\n".join(parts)
 
 
 def write(found: list[Trained]) -> None:
-    """Put table and samples between the two marks of the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = f"{table(found)}\n\n{samples(found)}"
-    PAGE.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    """Put table and samples on the page."""
+    write_on(PAGE, "results", f"{table(found)}\n\n{samples(found)}")
 
 
 if __name__ == "__main__":

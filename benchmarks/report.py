@@ -1,9 +1,15 @@
-"""Rows of the table, and the table as Markdown."""
+"""Rows of the table, the table as Markdown, and the page that it stands on."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from statistics import median
+
+from benchmarks.workplace import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "results.md"
+END = "<!-- end of table -->"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +54,14 @@ def table(rows: list[Row] | str) -> str:
             bar += ", holds" if row.met else ", **missed**"
         lines.append(f"| {row.what} | {_number(row.value)} {row.unit} | {bar} |")
     return "\n".join(lines)
+
+
+def write_on(page: Path, command: str, body: str) -> None:
+    """Put what `make COMMAND` measured between its two marks of a page."""
+    begin = f"<!-- table: make {command} -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{begin}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 
 def _number(value: float) -> str:

@@ -26,6 +26,19 @@ def test_every_section(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not list(tmp_path.glob("charrnn-bench-*"))
 
 
+def test_a_whole_run_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("before\n<!-- table: make bench -->\nold\n<!-- end of table -->\nafter\n")
+    monkeypatch.setattr("benchmarks.__main__.PAGE", page)
+    monkeypatch.setattr("benchmarks.__main__.section", lambda name: lambda place: f"no {name}")
+    assert main(["--output", str(tmp_path), "startup"]) == 0
+    assert "old" in page.read_text()
+    assert main(["--output", str(tmp_path)]) == 0
+    table = (tmp_path / "benchmarks.md").read_text()
+    assert page.read_text().split("\n\n", 1)[1].startswith(table)
+    assert page.read_text().endswith("no gpu\n\n<!-- end of table -->\nafter\n")
+
+
 def test_parts_take_turns_and_medians_are_compared() -> None:
     order: list[str] = []
 

@@ -27,7 +27,7 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
             "carried": carried,
             "cold": 1.5,
             "counts": {"carried": 1.35, "cold": 1.375},
-            "samples": {"0.5": "To be"},
+            "samples": {"0.8": "To be"},
         }
 
     found = [
@@ -39,11 +39,12 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
         "| 1.3500 ± 0.0000 / 1.3750 ± 0.0000 | a machine |"
     )
     page = tmp_path / "results.md"
-    page.write_text(f"before\n{recipes.BEGIN}\nold\n{recipes.END}\nafter\n", encoding="utf-8")
+    marks = "<!-- table: make results -->", "<!-- end of table -->"
+    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(recipes, "PAGE", page)
     recipes.write(found)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
-    assert text.endswith(f"{recipes.END}\nafter\n")
+    assert text.endswith(f"{marks[1]}\nafter\n")
     assert "old" not in text
-    assert text.count("the default, temperature 0.5:\n\n```text\nTo be\n```") == 1
+    assert text.count("the default, temperature 0.8:\n\n```text\nTo be\n```") == 1

@@ -21,7 +21,7 @@ from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, 
 from charrnn.runs.world import SINGLE_PROCESS, World, check_count
 
 # Up to so many units the batch is split over the threads, where each gets so many streams: matmul
-# threads would synchronise hundreds of times a step (docs/performance.md). Two layers of 128 units,
+# threads would synchronise hundreds of times a step (docs/hydra.md). Two layers of 128 units,
 # 16 streams on two cores that other programs use too: 45 ms a step with one thread, 51 with the
 # batch split, 1,614 with the products.
 SHARDED_HIDDEN, SHARD_STREAMS = 256, 8
