@@ -53,8 +53,6 @@ OF_EXTRAS = {
 }
 # names of commands and not command lines
 NAMED = {"charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"}
-# the group of a block that does not say where it stands, by a word of it
-GROUPS = {"lr_scheduler": "schedule", "my_models": "model"}
 MODEL = """
 import charrnn
 
@@ -112,12 +110,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_yaml(page: str, folder: Path) -> None:
     """The YAML files of a page, where their first comment says."""
-    for number, block in enumerate(printed(page, "yaml")):
-        named = re.match(r"(?:# @package .*\n)?# (\S+\.yaml)\n", block)
-        group = next((g for word, g in GROUPS.items() if word in block), "callbacks")
+    for block in printed(page, "yaml"):
         if block.startswith("# charrnn "):
             continue  # the options of somebody's own command
-        path = folder / (named[1] if named else f"theirs/{group}/printed_{number}.yaml")
+        named = re.match(r"(?:# @package .*\n)?# ([\w/]+\.yaml)\b", block)
+        assert named, block
+        path = folder / named[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block)
 
@@ -182,7 +180,7 @@ def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFi
     for page in PAGES:
         write_yaml(page, folder)
     found = sorted(folder.glob("*/*/*.yaml"))
-    assert len(found) == 6
+    assert len(found) == 5
     for path in found:
         given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
         assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""
