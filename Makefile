@@ -53,7 +53,7 @@ dist: setup-dev  ## the wheel and the sdist of a release, checked, in dist/
 	$(BIN)/python -m twine check --strict dist/*
 
 test: setup-dev  ## the fast tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 test-slow: setup-dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -n 2 -m 'slow and not browser' $(ARGS)

@@ -56,6 +56,7 @@ BAD = {
     "train data.input_txt=empty.txt": "empty.txt",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
+    "train data.corpus=shakespeare data.input_txt=good.txt": "says which text it is already",
     "train data.corpus=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} data.background=missing.txt": "missing.txt: no such file",
     f"train {PAIR} 'data.background=no texts'": "no texts: no *.txt below this folder",

@@ -100,7 +100,9 @@ class MetricsCSV(Logger):
         self._is_saved = True  # a row that cannot be written is not tried again
         own = [self._row] if self._row else []
         new = self._row.keys() - set(self.columns)
-        if self.last_step is None and not new and not self._in_file and self.path.exists():
+        # where the whole folder was taken away, no other is made
+        goes_on = self.path.exists() or not self.path.parent.exists()
+        if self.last_step is None and not new and not self._in_file and goes_on:
             append(self.path, _csv(own, self.columns))
         else:
             rows = _rows(self.path, self.last_step)

@@ -16,7 +16,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import charrnn
-from charrnn.__main__ import main
 from charrnn.cli.conf import page
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.say import duration
@@ -81,25 +80,22 @@ def test_groups_and_values(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_choice_composes(door: Any) -> None:
     """The first of each group together, then the second of each, and so on."""
     groups = page("train").groups
-    alone = ("sweep", "logger")  # tests/extras/search; loggers need packages
-    together = {name: [*choices] for name, choices in groups.items() if name not in alone}
+    together = {name: [*choices] for name, choices in groups.items() if name != "sweep"}
     for n in range(max(map(len, together.values()))):
         words = [f"{name}={choices[n % len(choices)]}" for name, choices in together.items()]
-        assert door("train", *words).code == 0, words
-    for choice in groups["logger"]:
-        answer = door("train", f"logger={choice}")
-        if answer.code != 0:
-            assert re.search(rf"needs the package {choice}: .*pip install", answer.err), answer
+        answer = door("train", *words)  # loggers need packages
+        assert answer.code == 0 or re.search("needs the package .*pip install", answer.err), answer
 
 
 def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
     answer = door("train", "--cfg", "job", "-p", "model", "model=gru")
     assert (answer.code, answer.err) == (0, "")
     assert yaml.safe_load(answer.out)["kind"] == "gru"
-    assert "hydra:" in door("sample", "--cfg", "all").out
     assert "model: gru" in door("train", "--info", "defaults-tree", "model=gru").out
     assert "Hydra" in door("train", "--hydra-help").out
-    assert "top_k: 7" in door("sample", "--cfg=job", "--resolve", "length=7", "top_k=${length}").out
+    answer = door("sample", "--cfg=all", "--resolve", "length=7", "top_k=${length}")
+    assert "hydra:" in answer.out
+    assert "top_k: 7" in answer.out
     assert door.asked == []
     assert list(tmp_path.iterdir()) == []
 
@@ -127,14 +123,11 @@ def test_only_train_makes_a_folder(door: Any, tmp_path: Path) -> None:
 
 def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -> None:
     door.action = lambda asked: (_ for _ in ()).throw(InputError("a.txt: no such file"))
-    assert door("train") == (2, "", "charrnn train: a.txt: no such file\n")
-    assert door("train", "hydra.run.dir=new/run").code == 2
+    assert door("train", "hydra.run.dir=new/run") == (2, "", "charrnn train: a.txt: no such file\n")
     assert list(tmp_path.iterdir()) == []
-    for folder in ("old", "new"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "old").mkdir()
     assert door("train", "hydra.run.dir=old").code == 2
-    assert door("train", "hydra.run.dir=new/run").code == 2
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "old"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
     (tmp_path / "file").touch()
     for words in (["hydra.run.dir=file/run"], ["-m", "hydra.sweep.dir=file/runs"]):
         answer = door("train", *words)
@@ -168,7 +161,7 @@ def test_a_fault_is_told_as_whose_it_is(door: Any) -> None:
     assert "say.py" in answer.err
     assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
     door.action = lambda options: 1 / 0
-    answer = door("train")
+    answer = door("sample")
     assert answer.code == 1
     assert "front.py" not in answer.err
     said = answer.err.splitlines()[-1]
@@ -222,19 +215,18 @@ def test_from_python_one_run_is_composed(workplace: Path) -> None:
 
 
 def test_each_is_accepted(own: Any, tmp_path: Path) -> None:
-    answer = own("train", *MINE, *(f"{group}=mine" for group in GROUPS), "hydra.run.dir=run")
+    words = [*(f"{group}=mine" for group in GROUPS), "seed=1,2", "hydra.sweep.dir=out"]
+    answer = own("train", "-m", *MINE, *words)
     assert answer.code == 0, answer
     config = own.asked[0].config
     assert config.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1}
     assert config.callbacks["counter"] == {"_target_": "own_parts.Counter", "every": 2}
     assert "checkpoints" in config.callbacks
-    assert config.logger["plain"]["save_dir"] == str(tmp_path / "run")
     assert config.data.input_txt == "mine.txt"
-    assert own("train", *MINE, "experiment=slow", "data.input_txt=x").code == 0
-    assert own.asked[1].config.schedule["decay_every"] == 3
-    assert own("train", "-m", *MINE, "logger=mine", "seed=1,2", "hydra.sweep.dir=out").code == 0
-    places = [asked.config.logger["plain"]["save_dir"] for asked in own.asked[2:]]
+    places = [asked.config.logger["plain"]["save_dir"] for asked in own.asked]
     assert places == [str(tmp_path / "out" / f"{n}_seed={n + 1}") for n in range(2)]
+    assert own("train", *MINE, "experiment=slow", "data.input_txt=x").code == 0
+    assert own.asked[2].config.schedule["decay_every"] == 3
 
 
 def test_a_main_config_of_ones_own_that_searches_further(own: Any, tmp_path: Path) -> None:
@@ -242,9 +234,9 @@ def test_a_main_config_of_ones_own_that_searches_further(own: Any, tmp_path: Pat
     (tmp_path / "far" / "model" / "far.yaml").write_text(
         "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9\n"
     )
-    assert own("train", *MINE, "--config-name", "nested", "model=far").code == 0
-    assert own("train", *MINE, f"hydra.searchpath=[file://{tmp_path}/far]", "model=far").code == 0
-    assert [asked.config.model.hidden_size for asked in own.asked] == [9, 9]
+    for words in (["--config-name", "nested"], [f"hydra.searchpath=[file://{tmp_path}/far]"]):
+        assert own("train", *MINE, *words, "model=far").code == 0
+        assert own.asked[-1].config.model.hidden_size == 9
 
 
 WRONG = [
@@ -256,23 +248,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("group", "right", "wrong", "says"), WRONG)
-def test_a_mistake_is_one_line_and_nothing_is_written(
-    group: str, right: str, wrong: str, says: str, own: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "mine" / group / "mine.yaml"
-    path.write_text(path.read_text().replace(right, wrong))
-    assert says in own.refuses("train", *MINE, f"{group}=mine")
-    assert not (tmp_path / "outputs").exists()
-
-
-def test_a_module_that_fails_as_it_is_imported(own: Any, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_written(own: Any, tmp_path: Path) -> None:
+    for group, right, wrong, says in WRONG:
+        path = tmp_path / "mine" / group / "mine.yaml"
+        whole = path.read_text()
+        path.write_text(whole.replace(right, wrong))
+        assert says in own.refuses("train", *MINE, f"{group}=mine")
+        path.write_text(whole)
+    sys.modules.pop("own_parts", None)
     (tmp_path / "own_parts.py").write_text("1 / 0\n")
     refused = own.refuses("train", *MINE, "callbacks=mine")
     assert "own_parts.Counter: cannot be imported (ZeroDivisionError: division by zero)" in refused
-
-
-def test_two_texts_that_were_both_asked_for(workplace: Path, capfd: Any) -> None:
-    assert main(["train", "data.corpus=tiny_shakespeare", "data.input_txt=corpus.txt"]) == 2
-    assert "data.input_txt says which text it is already" in capfd.readouterr().err
-    assert [path.name for path in workplace.iterdir()] == ["corpus.txt"]
+    assert not (tmp_path / "outputs").exists()

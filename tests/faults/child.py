@@ -1,14 +1,11 @@
 """A command line in a real process, with a fault put into it, at the cost of a fork.
 
 multiprocessing's fork server imports torch and Lightning once and forks itself for each
-process. A fault is a point in a phase of the run (`POINTS`) and what happens there; the phase
-that the process is in can be seen from outside, so that a kill at a random moment can be
-counted where it fell.
+process. A fault is a point in a phase of the run (`POINTS`) and what happens there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import multiprocessing
@@ -57,7 +54,7 @@ POINTS = {
     "sample": IN_A_WRITE,
     "metrics": ("half", "replace", "flush"),
 }
-PHASES = tuple(POINTS)
+DEADLINE = 120  # seconds for one process
 
 
 def kill() -> None:
@@ -87,51 +84,56 @@ class Fault:
     act: Callable[[], object] = kill
 
 
-class Process:
-    """`charrnn WORDS` in a process of its own, which stands in `folder` and speaks to log.txt."""
+class Failed(Exception):
+    """A process ended as it should not have."""
 
-    def __init__(
-        self, words: list[str], folder: Path, *faults: Fault, env: dict[str, str] | None = None
-    ) -> None:
-        self.log = folder / "log.txt"
-        self._phase = CONTEXT.RawValue("i", 0)
-        # a pipe, which is neither limited in size nor on a full disk
-        said, speaking = CONTEXT.Pipe(duplex=False)
-        arguments = (words, folder, faults, self._phase, env or {}, speaking)
-        self._process = CONTEXT.Process(target=_work, args=arguments)
-        self._process.start()
-        speaking.close()
-        self._listener = threading.Thread(target=self._listen, args=(said,))
-        self._listener.start()
 
-    def _listen(self, said: Connection) -> None:
-        with said, open(self.log, "ab") as log:
-            while piece := os.read(said.fileno(), 65536):
-                log.write(piece)
+def run(
+    words: list[str],
+    folder: Path,
+    *faults: Fault,
+    code: int | None = 0,
+    env: dict[str, str] | None = None,
+    seconds: float = DEADLINE,
+) -> int:
+    """Run `charrnn WORDS` in a process that stands in `folder` and speaks to log.txt, to its end.
 
-    @property
-    def phase(self) -> str:
-        """Where it is, or was when it ended."""
-        return PHASES[self._phase.value]
+    It is killed after so many seconds. Returns the exit code, negative for a signal.
 
-    def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code, negative for a signal; None if it is still on its way."""
-        self._process.join(seconds)
-        if self._process.exitcode is not None:
-            self._listener.join()
-        return self._process.exitcode
+    Raises:
+        Failed: it did not end with `code` (None: any).
+    """
+    # a pipe, which is neither limited in size nor on a full disk
+    said, speaking = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_work, args=(words, folder, faults, env or {}, speaking))
+    process.start()
+    speaking.close()
+    log = folder / "log.txt"
+    listener = threading.Thread(target=_listen, args=(said, log))
+    listener.start()
+    process.join(seconds)
+    hangs = process.exitcode is None and seconds == DEADLINE
+    process.kill()  # nothing, where it has ended
+    process.join()
+    listener.join()
+    found = process.exitcode
+    assert found is not None
+    if hangs or code not in (None, found):
+        last = log.read_text("utf-8", "replace").splitlines()[-30:]
+        raise Failed("\n".join([f"{' '.join(words)}: ended with {found}, not {code}", *last]))
+    return found
 
-    def signal(self, signum: int) -> None:
-        assert self._process.pid is not None
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(self._process.pid, signum)
+
+def _listen(said: Connection, path: Path) -> None:
+    with said, open(path, "ab") as log:
+        while piece := os.read(said.fileno(), 65536):
+            log.write(piece)
 
 
 def _work(
     words: list[str],
     folder: Path,
     faults: tuple[Fault, ...],
-    phase: Any,
     env: dict[str, str],
     speaking: Connection,
 ) -> None:
@@ -144,16 +146,16 @@ def _work(
     os.dup2(speaking.fileno(), 2)
     speaking.close()
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-    _Injection(faults, phase).install()
+    _Injection(faults).install()
     sys.exit(main(words))
 
 
 class _Injection:
     """The hooks in a process: which phase it is in, and where a fault strikes."""
 
-    def __init__(self, faults: tuple[Fault, ...], phase: Any) -> None:
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = faults
-        self.phase = phase
+        self.phase = "start"
 
     def reach(self, point: str) -> None:
         for fault in self._here(point):
@@ -165,8 +167,7 @@ class _Injection:
         return any(fault.count == 1 for fault in self._here(point))
 
     def _here(self, point: str) -> list[Fault]:
-        phase = PHASES[self.phase.value]
-        return [fault for fault in self.faults if (fault.phase, fault.point) == (phase, point)]
+        return [f for f in self.faults if (f.phase, f.point) == (self.phase, point)]
 
     def install(self) -> None:
         self._wrap(checkpoint, "read", before="read")
@@ -211,16 +212,16 @@ class _Injection:
 
         @functools.wraps(function)
         def wrapped(*arguments: Any, **named: Any) -> Any:
-            outer = self.phase.value
+            outer = self.phase
             if phase is not None:
-                self.phase.value = PHASES.index(phase)
+                self.phase = phase
             if before is not None:
                 self.reach(before)
             result = function(*arguments, **named)
             if after is not None:
                 self.reach(after)
             if not stays:
-                self.phase.value = outer
+                self.phase = outer
             return result
 
         setattr(owner, name, wrapped)

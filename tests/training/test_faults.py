@@ -1,21 +1,202 @@
-"""Runs that are killed and resumed, in short; `make faults` is the long form."""
+"""Runs that are killed or stopped, or whose disk or terminal goes, and that then go on.
+
+`make faults` is the long form. CI runs as root, for whom no mode bits make anything unwritable:
+limits on a file's size, small file systems in memory, files in the place of folders and read-only
+mounts do.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from charrnn.__main__ import main
 from charrnn.models import checkpoint
-from tests.faults.child import Fault, fail
-from tests.faults.runs import Broken, differences, go_on, run, start, write_corpus
+from tests.faults.child import Fault, fail, limit_files, run, send
+from tests.faults.runs import differences, go_on, start, write_corpus
+from tests.small_runs import Train
+
+SHORT = ("trainer.max_steps=20", "schedule.decay_every=1")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    write_corpus(folder)
+    return folder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    write_corpus(tmp_path)
-    return tmp_path
+def place(folder: Path) -> Iterator[Path]:
+    """A folder with a corpus, in which the runs that nothing happens to stay."""
+    yield folder
+    for path in folder.iterdir():
+        if path.is_dir() and not path.name.startswith("whole"):
+            shutil.rmtree(path)
+        elif path.is_file() and not path.name.startswith("corpus"):
+            path.unlink()
+
+
+def whole(place: Path, *overrides: str) -> Path:
+    """A run that nothing happens to."""
+    name = "-".join(["whole", *overrides])
+    if not (place / name).exists():
+        run(start(name, *SHORT, *overrides), place)
+    return place / name
+
+
+def ends_with(place: Path, pattern: str) -> None:
+    """The last line; and there was no traceback, and nothing half-written is left."""
+    log = (place / "log.txt").read_text("utf-8")
+    assert re.search(pattern, (log.splitlines() or [""])[-1])
+    assert ("Traceback" in log) == ("injected" in pattern)
+    assert not list(place.rglob("*.part"))
+
+
+# What happens
+
+LEADER: list[int] = []  # of the terminal, in the process that has one
+
+
+def on_a_terminal() -> None:
+    """Give this process a terminal of its own, of which it holds the other end as well."""
+    leader, follower = pty.openpty()
+    os.setsid()
+    fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+    speak_to(follower)
+    LEADER.append(leader)
+
+
+def close_the_terminal() -> None:
+    os.close(LEADER.pop())  # and the kernel sends SIGHUP
+
+
+def speak_to(descriptor: int) -> None:
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def to_a_pipe_that_nobody_reads() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    speak_to(writer)
+
+
+def to_a_full_disk() -> None:
+    speak_to(os.open("/dev/full", os.O_WRONLY))
+
+
+def to_a_terminal_that_is_gone() -> None:
+    """As under nohup, which has SIGHUP ignored."""
+    leader, follower = pty.openpty()
+    os.close(leader)
+    speak_to(follower)
+
+
+def sent(signum: int, phase: str, point: str, count: int = 1) -> Fault:
+    return Fault(phase, point, count, partial(send, signum))
+
+
+def fills(size: int, phase: str, point: str, count: int) -> Fault:
+    return Fault(phase, point, count, partial(limit_files, size))
+
+
+STEP = ("step", "forward", 9)
+STOPPED, BEFORE = "stopped after step 9; .* resume=run goes on", "stopped before training began"
+FULL = r"written \(File too large\).*resume=run"
+at_the_start = partial(Fault, "start", "data", 1)
+# what happens -> the exit code, a pattern of the last line, the steps that may be saved then
+CASES: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
+    "SIGTERM": ([sent(signal.SIGTERM, *STEP)], 143, STOPPED, {9}),
+    "two Ctrl-C": (
+        [sent(signal.SIGINT, *STEP), sent(signal.SIGINT, "step", "backward", 9)], 130, "", {7},
+    ),
+    # one that comes in the last write of a step is seen after the next one
+    "SIGTERM in a write": (
+        [sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step", {7, 8},
+    ),
+    "SIGTERM at the start": ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
+    # no fault of the user's: its own words and a traceback
+    "an exception": (
+        [Fault("step", "backward", 10, fail)], 1, "RuntimeError: an injected fault", {7},
+    ),
+    "no room for a checkpoint": (
+        [fills(30_000, "checkpoint", "begin", 4)], 1, "run/checkpoints/last.ckpt.*" + FULL, {7},
+    ),
+    "the terminal closes": (
+        [at_the_start(on_a_terminal), Fault(*STEP, close_the_terminal)], 143, "", {9},
+    ),
+    "nobody reads": ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
+}  # fmt: skip
+SLOW: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
+    "SIGINT": ([sent(signal.SIGINT, *STEP)], 130, STOPPED, {9}),
+    "SIGHUP": ([sent(signal.SIGHUP, *STEP)], 143, STOPPED, {9}),
+    "SIGUSR1": ([sent(signal.SIGUSR1, *STEP)], 143, STOPPED, {9}),
+    "SIGUSR2": ([sent(signal.SIGUSR2, *STEP)], 143, STOPPED, {9}),
+    "SIGQUIT": ([sent(signal.SIGQUIT, *STEP)], -signal.SIGQUIT, "", {7}),
+    **{
+        f"SIGTERM in {phase}, {point}": ([sent(signal.SIGTERM, phase, point)], 143, said, steps)
+        for phase, point, said, steps in (
+            ("validation", "loss", "stopped after step", {7, 8}),
+            ("sample", "sync", "stopped after step", {7, 8}),
+            ("start", "data", BEFORE, None),
+            ("start", "optimizer", BEFORE, None),
+            # Lightning takes the handlers now: it waits, or ends the run before its first step
+            ("start", "fit", f"stopped after step 1|{BEFORE}", None),
+        )
+    },
+    "no room for a model": (
+        [fills(10_000, "export", "begin", 2)], 1, "run/model.safetensors.*" + FULL, {7},
+    ),
+    # TensorBoard's file has no name there
+    "no room for curves": ([fills(700, "step", "backward", 10)], 1, "/run: .*" + FULL, {7}),
+    # TensorBoard, whose file would be too large first, writes from a thread of its own
+    "no room for metrics, logger=csv": (
+        [fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7},
+    ),
+    "no room for a sample, logger=csv": (
+        [fills(10, "sample", "begin", 2)], 1, "run/samples/step-0000014.txt.*" + FULL, {7},
+    ),
+    "the terminal closes at the start": (
+        [at_the_start(on_a_terminal), Fault("start", "record", 1, close_the_terminal)],
+        143, "", None,
+    ),
+    "the terminal closes in a write": (
+        [at_the_start(on_a_terminal), Fault("checkpoint", "half", 2, close_the_terminal)],
+        143, "", {7, 8},
+    ),
+    "the log's disk is full": ([at_the_start(to_a_full_disk)], 0, "", {20}),
+    "the terminal is gone": ([at_the_start(to_a_terminal_that_is_gone)], 0, "", {20}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*CASES, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)])
+def test_what_happens_is_told_and_nothing_is_lost(place: Path, case: str) -> None:
+    faults, code, said, steps = {**CASES, **SLOW}[case]
+    overrides = tuple(re.findall(r"\S+=\S+", case))
+    run(start("run", *SHORT, *overrides), place, *faults, code=code)
+    ends_with(place, said)
+    if steps is not None:
+        last = checkpoint.read(place / "run" / "checkpoints" / "last.ckpt")
+        assert last["global_step"] in steps
+    if code != 0:
+        run(go_on(place, "run", *SHORT, *overrides), place)
+    assert differences(whole(place, *overrides), place / "run") == []
 
 
 KILLED = [
@@ -40,37 +221,124 @@ KILLED_SLOW = [
 def test_killed_in_every_phase_nothing_is_lost(
     place: Path, kills: list[tuple[str, str, int]]
 ) -> None:
-    steps = "trainer.max_steps=50" if kills is KILLED_SLOW else "trainer.max_steps=20"
-    overrides = ("schedule.decay_every=1", "callbacks.checkpoints.keep_every=10", steps)
-    run(start("whole", *overrides), place)
-    broken = Broken(place, "broken", overrides)
-    for phase, point, count in kills:
-        assert broken.kill_at(phase, point, count), (phase, point, count)
-    if kills is KILLED_SLOW:
-        broken.kill_sometime()
-    broken.finish()
-    assert differences(place / "whole", place / "broken") == []
-
-
-def test_an_exception_inside_a_step(place: Path) -> None:
-    """Its own words and a traceback, since it is no fault of the user's; and nothing is lost."""
-    overrides = ("model=gru", "schedule=cosine", "trainer.max_steps=20")
-    run(start("whole", *overrides), place)
-    run(start("broken", *overrides), place, Fault("step", "backward", 10, fail), code=1)
-    log = (place / "log.txt").read_text()
-    assert "RuntimeError: an injected fault" in log
-    assert checkpoint.read(place / "broken" / "checkpoints" / "last.ckpt")["global_step"] == 7
-    run(go_on(place, "broken"), place)
-    assert differences(place / "whole", place / "broken") == []
+    more = () if kills is KILLED else ("trainer.max_steps=50", "callbacks.checkpoints.keep_every=9")
+    for kill in kills:
+        words = go_on(place, "run", *SHORT, *more)
+        assert run(words, place, Fault(*kill), code=None) == -signal.SIGKILL, kill
+    run(go_on(place, "run", *SHORT, *more), place)
+    assert differences(whole(place, *more), place / "run") == []
 
 
 def test_a_difference_would_be_found(place: Path) -> None:
     """The comparison itself: with other random numbers in one step it is another run."""
-    run(start("whole", "trainer.max_steps=14"), place)
-    run(start("other", "trainer.max_steps=14"), place, Fault("step", "forward", 9, _reseed))
-    lost = differences(place / "whole", place / "other")
+    run(start("run", *SHORT), place, Fault(*STEP, _reseed))
+    lost = differences(whole(place), place / "run")
     assert {"weights", "optimizer", "metrics.csv", "model file", "TensorBoard"} <= set(lost)
 
 
 def _reseed() -> None:
     torch.manual_seed(7)
+
+
+@pytest.mark.slow
+def test_a_signal_while_a_checkpoint_is_read_damages_nothing(place: Path) -> None:
+    shutil.copytree(whole(place), place / "run")
+    words = go_on(place, "run", "trainer.max_steps=22")
+    run(words, place, sent(signal.SIGINT, "start", "read"), code=130)
+    assert differences(whole(place), place / "run") == []
+
+
+@pytest.mark.slow
+def test_the_folder_is_moved_under_the_run(place: Path) -> None:
+    moved = Fault(*STEP, partial(os.rename, "run", "elsewhere"))
+    run(start("run", *SHORT), place, moved, code=1)
+    ends_with(place, "run/.*the run's folder is gone")
+    assert not (place / "run").exists()
+    run(go_on(place, "elsewhere"), place)
+    assert differences(whole(place), place / "elsewhere") == []
+
+
+# Disks
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    command = ["mount", *options, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this user cannot mount ({done.stderr.strip()})")
+    try:
+        yield folder
+    finally:
+        while os.path.ismount(folder):
+            subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on a file system."""
+    with open(folder / "ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.slow
+def test_a_full_disk(place: Path) -> None:
+    with mounted(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
+        full = r"small/run.*written \(No space left on device\)"
+        full_at = Fault("step", "forward", 12, partial(fill, small))
+        run(start("small/run", *SHORT), place, full_at, code=1)
+        ends_with(place, full)
+        # still full: it starts, and fails again with a line
+        run(go_on(place, "small/run"), place, code=1)
+        ends_with(place, full)
+        (small / "ballast").unlink()
+        run(go_on(place, "small/run"), place)
+        assert differences(whole(place), small / "run") == []
+        # open files forbid a remount: what is open stays writable through a bind mount over it
+        subprocess.run(["mount", "--bind", small, small], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", small], check=True)
+        run(go_on(place, "small/run", "trainer.max_steps=30"), place, code=1)
+        ends_with(place, r"small/run.*\(Read-only file system\)")
+
+
+@pytest.mark.parametrize(
+    ("blocked", "named"),
+    [
+        ("run", "run: cannot be written ("),
+        ("run/samples", "run/samples"),
+        ("run/metrics.csv", "run/metrics.csv: cannot be read"),
+        ("corpus.txt", "corpus.txt/run: cannot be written (Not a directory)"),
+    ],
+)
+def test_a_file_or_folder_in_the_way(
+    workplace: Path, blocked: str, named: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = workplace / blocked
+    path.parent.mkdir(exist_ok=True)
+    if blocked == "run/metrics.csv":
+        path.mkdir()
+    else:
+        path.touch()
+    assert main(start("corpus.txt/run" if blocked == "corpus.txt" else "run", *SHORT)) == 1
+    err = capfd.readouterr().err
+    assert named in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_no_link_to_the_latest_run_is_no_failure(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "outputs").touch()
+    train("trainer.max_steps=1")
+    assert "outputs/latest does not link to this run (" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_standard_error_that_is_closed(place: Path) -> None:
+    """As a shell's 2>&- leaves it."""
+    words = [sys.executable, "-m", "charrnn", *start("run", *SHORT)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(words, cwd=place, env=environment, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0
+    assert differences(whole(place), place / "run") == []
