@@ -249,7 +249,7 @@ def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterato
         began = time.perf_counter()
         written, state = write_next(engine, streams, state, steps)
         if written.shape[1] == steps:
-            steps = _next_steps(steps, time.perf_counter() - began)
+            steps = next_steps(steps, time.perf_counter() - began)
         going = []
         for n, (stream, row) in enumerate(zip(streams, written.tolist(), strict=True)):
             text, finish = stream.take(row)
@@ -277,7 +277,7 @@ def in_characters_of(vocabulary: Vocabulary, text: str) -> str:
         return text
 
 
-def _next_steps(steps: int, seconds: float) -> int:
+def next_steps(steps: int, seconds: float) -> int:
     """The length of the next chunk, after one of `steps` characters took so long."""
     if seconds > 2 * _CHUNK_SECONDS:
         return max(steps // 2, 1)

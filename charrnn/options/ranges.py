@@ -106,7 +106,7 @@ def one_of(*names: str | int) -> Range:
 
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
-AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
+AT_LEAST_1 = Range(lambda value: 1 <= value < 2**63, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 WEIGHTS = Range(

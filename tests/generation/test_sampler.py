@@ -66,7 +66,7 @@ def test_batches_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     expected = texts(model, num_samples=11, until="e")
     monkeypatch.setattr(sampler, "STREAMS_TOGETHER", 4)
     monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
-    monkeypatch.setattr(sampler, "_next_steps", lambda steps, seconds: 1 + steps % 7)
+    monkeypatch.setattr(sampler, "next_steps", lambda steps, seconds: 1 + steps % 7)
     assert texts(model, num_samples=11, until="e") == expected
 
 

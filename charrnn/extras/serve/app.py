@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import anyio
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -22,10 +22,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from charrnn import __version__
-from charrnn.errors import short
+from charrnn.errors import InputError, did_you_mean, short
 from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
@@ -39,6 +39,7 @@ from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
 from charrnn.options.sampling import SamplingParams
+from charrnn.say import say
 from charrnn.text.prompt import replacements
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
@@ -56,34 +57,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error as 
 _BEARER = HTTPBearer(auto_error=False, description="needed where the server has a token")
 
 
-class Server(NamedTuple):
-    """What the routes work with."""
-
-    models: dict[str, Served]
-    options: ServeOptions
-
-    def named(self, name: str | None) -> Served:
-        """The model of a name; None: the first."""
-        if name is None:
-            return next(iter(self.models.values()))
-        if name not in self.models:
-            message = f"there is no model {short(name)!r} here; there is {', '.join(self.models)}"
-            raise Refusal(404, message, param="model", code="model_not_found")
-        return self.models[name]
-
-
-async def _server(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server
-
-
-CurrentServer = Annotated[Server, Depends(_server)]
-
-
 async def _authorize(
-    server: CurrentServer, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> None:
-    if (token := server.options.token) is None:
+    if (token := request.app.state.options.token) is None:
         return
     # a header is bytes, which come as latin-1
     sent = given.credentials.encode("latin-1") if given else b""
@@ -91,122 +68,106 @@ async def _authorize(
         raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
 
 
-async def _require_json(request: Request) -> None:
-    # the page of another site may send any other type without asking whether it may (CORS)
-    if not request.headers.get("content-type", "").lower().startswith("application/json"):
-        raise Refusal(400, "body: send JSON, with Content-Type: application/json")
-
-
 routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS, tags=["completions"])
-_JSON = [Depends(_require_json)]
+
+
+def _named(request: Request, name: str | None) -> Served:
+    """The model of a name; None: the first."""
+    models: dict[str, Served] = request.app.state.models
+    if name is None:
+        return next(iter(models.values()))
+    if name not in models:
+        message = f"there is no model {short(name)!r} here; there is {', '.join(models)}"
+        raise Refusal(404, message, param="model", code="model_not_found")
+    return models[name]
 
 
 @routes.get("/v1/models")
-async def list_models(server: CurrentServer) -> Response:
+async def list_models(request: Request) -> Response:
     """The models that write here, and the defaults of `charrnn sample` for a page."""
-    cards = [served.card() for served in server.models.values()]
+    cards = [served.card() for served in request.app.state.models.values()]
     return JSONAnswer({"object": "list", "data": cards, "sampling": asdict(SamplingParams())})
 
 
 @routes.get("/v1/models/{name:path}")
-async def one_model(server: CurrentServer, name: str) -> Response:
+async def one_model(request: Request, name: str) -> Response:
     """One of the models."""
-    return JSONAnswer(server.named(name).card())
+    return JSONAnswer(_named(request, name).card())
 
 
-@routes.post("/v1/completions", dependencies=_JSON)
-async def completions(server: CurrentServer, body: CompletionRequest, request: Request) -> Response:
+async def _answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
+    """What is begun; its places are free again when it is sent, or the client leaves."""
+    served = _named(request, body.model)
+    with contextlib.closing(Answer(body, served, request.app.state.options)) as answer:
+        yield answer
+
+
+@routes.post("/v1/completions")
+async def completions(answer: Annotated[Answer, Depends(_answer)]) -> Response:
     """Go on from a prompt.
 
     With `stream` the answer is server-sent events, each a part of it, and then `[DONE]`.
     """
-    answer = Answer(body, server.named(body.model), server.options)
-    if body.stream:
-        return _EventStream(answer)
-    return JSONAnswer(await _whole(answer, request))
+    if not answer.is_stream:
+        return JSONAnswer(await answer.whole())
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(answer.events(), headers=headers, media_type="text/event-stream")
 
 
-async def _whole(answer: Answer, request: Request) -> dict[str, Any]:
-    """The answer in one; its places are free again when the client leaves."""
-
-    async def leave() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        answer.give_up(Refusal(499, "the client left"))  # as nginx calls it
-
-    left = asyncio.create_task(leave())
-    try:
-        return await answer.whole()
-    finally:
-        left.cancel()
-        answer.close()
+async def _compared_with(request: Request, body: TextRequest) -> Served:
+    most = request.app.state.options.max_prompt
+    if len(body.text) > most:
+        raise InputError(f"text: has more than the {most:,} characters that are looked at")
+    return _named(request, body.model)
 
 
-class _EventStream(StreamingResponse):
-    """An answer as server-sent events; its places are free again when the client leaves."""
-
-    def __init__(self, answer: Answer) -> None:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(answer.events(), headers=headers, media_type="text/event-stream")
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._answer.close()
+Compared = Annotated[Served, Depends(_compared_with)]
 
 
-@routes.post("/v1/copied", dependencies=_JSON)
-async def copied(server: CurrentServer, body: TextRequest) -> Response:
+@routes.post("/v1/copied")
+def copied(served: Compared, body: TextRequest) -> Response:
     """Which passages of a text stand in the training text, as ranges of its characters.
 
     404 where the training text is not at hand.
     """
-    return JSONAnswer({"ranges": await _compared(server, body, Served.copied)})
+    return JSONAnswer({"ranges": served.copied(body.text)})
 
 
-@routes.post("/v1/lines", dependencies=_JSON)
-async def lines(server: CurrentServer, body: TextRequest) -> Response:
+@routes.post("/v1/lines")
+def lines(served: Compared, body: TextRequest) -> Response:
     """Which lines of a text are lines of the training text, as their numbers from 0.
 
     404 where the training text is not at hand.
     """
-    return JSONAnswer({"lines": await _compared(server, body, Served.lines)})
+    return JSONAnswer({"lines": served.lines(body.text)})
 
 
-async def _compared(
-    server: Server, body: TextRequest, look: Callable[[Served, str], list[Any]]
-) -> list[Any]:
-    most = server.options.max_prompt
-    if len(body.text) > most:
-        message = f"text: has more than the {most:,} characters that are looked at"
-        raise Refusal(400, message, param="text")
-    return await anyio.to_thread.run_sync(look, server.named(body.model), body.text)
-
-
-@routes.post("/v1/read_as", dependencies=_JSON)
-async def characters_read_as(server: CurrentServer, body: TextRequest) -> Response:
+@routes.post("/v1/read_as")
+async def characters_read_as(request: Request, body: TextRequest) -> Response:
     """What is read in place of the characters of a text that a model does not know."""
-    served = server.named(body.model)
+    served = _named(request, body.model)
     return JSONAnswer({"read_as": replacements(body.text, served.vocabulary, served.unknown)})
+
+
+async def health() -> dict[str, str]:
+    """Answers as long as the server takes requests."""
+    return {"status": "ok"}
 
 
 def make_app(
     models: dict[str, Served],
     options: ServeOptions,
     *,
+    address: str,
     is_local: bool,
-    started: Callable[[], None],
 ) -> FastAPI:
     """The ASGI application.
 
     Args:
         models: name -> model; the first is the one that is asked when none is named.
+        address: at which it is served.
         is_local: only this machine reaches it, so that it needs no name that others could have.
-        started: called when requests can be answered.
     """
-    cors = options.cors or []
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -218,7 +179,7 @@ def make_app(
 
         for served in models.values():
             served.scheduler.start(post)
-        started()
+        say(f"serving {', '.join(models)} at {address}")
         yield {"connections": {}, "options": options}
         for served in models.values():
             served.scheduler.stop()
@@ -229,19 +190,17 @@ def make_app(
         version=__version__,
         description="Completions of texts by character-level recurrent networks.",
         lifespan=lifespan,
+        exception_handlers={
+            HTTPException: _refuse,
+            RequestValidationError: _refuse_values,
+            InputError: _refuse_input,
+            Exception: _tell_fault,
+        },
     )
-    app.state.server = Server(models, options)
+    app.state.models, app.state.options = models, options
     app.include_router(routes)
-
-    @app.get("/health", tags=["server"])
-    async def health() -> dict[str, str]:
-        """Answers as long as the server takes requests."""
-        return {"status": "ok"}
-
-    app.add_exception_handler(HTTPException, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_values)
-    app.add_exception_handler(Exception, _tell_fault)
-    if cors:
+    app.get("/health", tags=["server"])(health)
+    if cors := options.cors or []:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=cors,
@@ -286,14 +245,14 @@ class _Page(StaticFiles):
 
 async def _refuse(request: Request, error: Any) -> Response:
     if error.status_code == 404 and not isinstance(error, Refusal):
-        hint = "there is nothing here; /docs shows what there is"
-        if "chat" in request.url.path:
-            hint = (
-                "these models go on with a text and know no chat; POST /v1/completions with a "
-                "prompt"
-            )
-        error = Refusal(404, f"{short(request.url.path)}: {hint}")
+        hint = "there is no such route, nor any chat; POST /v1/completions goes on with a prompt"
+        error = Refusal(404, f"{short(request.url.path)}: {hint}, and /docs shows the rest")
     return error_answer(error)
+
+
+async def _refuse_input(request: Request, error: Any) -> Response:
+    # the line begins with the name of what is wrong
+    return error_answer(Refusal(400, str(error), param=re.split("[=:]", str(error))[0]))
 
 
 async def _refuse_values(request: Request, error: Any) -> Response:
@@ -301,7 +260,13 @@ async def _refuse_values(request: Request, error: Any) -> Response:
     # after the place of the whole stands the option, or the byte at which JSON breaks off;
     # what follows names types of pydantic's
     param = next((part for part in first["loc"][1:2] if isinstance(part, str)), None)
-    return error_answer(Refusal(400, f"{param or 'body'}: {first['msg']}", param=param))
+    message = first["msg"]
+    if isinstance(error.body, bytes):  # what is not called JSON, which another site's page may send
+        message = "send JSON, with Content-Type: application/json"
+    elif first["type"] == "extra_forbidden":
+        hint = did_you_mean(str(param), CompletionRequest.model_fields, "; /docs lists them")
+        message = f"there is no such field{hint}"
+    return error_answer(Refusal(400, f"{short(param or 'body')}: {message}", param=param))
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.numpy_engine import State, select_streams
-from charrnn.generation.sampler import Stream, first_id
+from charrnn.generation.sampler import Stream
 from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
 from charrnn.generation.weights import Array
 from charrnn.options.sampling import SamplingParams
@@ -25,13 +25,14 @@ class Score(NamedTuple):
     """How likely a character was, by the model's own distribution (at temperature 1).
 
     Attributes:
-        logprob: ln of its probability; None where nothing stood before it.
-        top: the likeliest characters in its place, as (id, ln of the probability).
+        logprob: ln of its probability.
+        top: the likeliest characters in its place, as (id, ln of the probability). Both are None
+            where nothing stood before it.
     """
 
     id: int
     logprob: float | None
-    top: list[tuple[int, float]]
+    top: list[tuple[int, float]] | None
 
 
 def scores_of(logits: Array, ids: Ids, top: int) -> list[Score]:
@@ -67,7 +68,7 @@ class Prompt(NamedTuple):
     Attributes:
         text: as it was sent.
         ids: its characters (T,), as far as the model knows them.
-        read: what is read, ids from 0, and state: that before it, as `Sampler.prompt` gives them.
+        read: what is read, one id or more, and state: that before it, as of `Sampler.prompt`.
     """
 
     text: str
@@ -163,7 +164,7 @@ class Writing:
             vocabulary,
             seed=self.job.seed,
             sample=number,
-            last=int(prompt.read[-1]) if len(prompt.read) else None,
+            last=int(prompt.read[-1]),
             start=prompt.ids,
             stops=self.job.stops,
         )
@@ -171,27 +172,14 @@ class Writing:
         # what is not handed on yet
         self._text, self._scores, self._prompt_scores = "", list[Score](), reading.scores
 
-    def begin(self) -> Piece | None:
-        """What there is to hand on before anything is written."""
-        if not self.left:
-            return self._hand_on("length")
-        if self.stream.last is not None:
-            return None
-        first = np.array([first_id(self.stream)])
-        evenly = np.zeros((1, len(self.stream.vocabulary)), np.float32)
-        return self.take(first.tolist(), scores_of(evenly, first, self.job.request.logprobs or 0))
-
     def take(self, ids: list[int], scores: list[Score]) -> Piece | None:
         """Go on by characters just written; those past the completion's end are left out."""
         text, finish_reason = self.stream.take(ids)
         self.left = 0 if finish_reason else self.stream.left
         self._scores += scores
         self._text += text
-        if finish_reason or (self.job.request.stream and self._text):
-            return self._hand_on(finish_reason)
-        return None
-
-    def _hand_on(self, finish_reason: str | None) -> Piece:
+        if not finish_reason and not (self.job.request.stream and self._text):
+            return None
         text, scores, before = self._text, self._scores, self._prompt_scores
         self._text, self._scores, self._prompt_scores = "", scores[len(text) :], []
         return Piece(self.number, text, scores[: len(text)], before, finish_reason)

@@ -16,7 +16,6 @@ from charrnn.extras.serve.protocol import (
     Refusal,
     as_json,
     error_body,
-    refusal_of,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
@@ -31,20 +30,24 @@ _MOST_SCORES = 500_000
 class Answer:
     """The completions of one request, which are begun at once; `close` has to follow.
 
+    Attributes:
+        is_stream: whether `events` is wanted, or `whole`.
+
     Raises:
-        Refusal: the request asks for too much, for what there is not, or too many are waiting.
+        InputError: the request asks for too much, or for what there is not.
+        Refusal: too many are waiting.
     """
 
     def __init__(self, request: CompletionRequest, served: Served, options: ServeOptions) -> None:
         _require_within_limits(request, options)
         params = request.sampling_params()
-        try:
-            banned_ids(params, served.vocabulary)
-        except InputError as error:
-            raise refusal_of(error) from None
+        banned_ids(params, served.vocabulary)  # which refuses at once
+        if served.vocabulary.is_bytes and request.logprobs is not None:
+            raise InputError("logprobs: a model of bytes tells none")
         seed = drawn_seed() if params.seed is None else params.seed
-        prompt = served.prompt(request.text)
-        stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stops)
+        prompt = served.prompt(request.prompt)
+        stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stop)
+        self.is_stream = request.stream
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)
         self._choices = [_Choice(served, prompt, request) for _ in range(request.n)]
@@ -60,11 +63,8 @@ class Answer:
         self._scheduler.submit(self._job)
         seconds = options.max_seconds
         late = Refusal(503, f"not done within {seconds:g} seconds; ask for less", code="timeout")
-        self._alarm = asyncio.get_running_loop().call_later(seconds, self.give_up, late)
-
-    def give_up(self, reason: Refusal) -> None:
-        """End the answer with this."""
-        self._events.put_nowait(reason)
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
 
     def close(self) -> None:
         """Nothing more is wanted: what is still being written gives its place away."""
@@ -113,18 +113,17 @@ class Answer:
 
 
 def _require_within_limits(request: CompletionRequest, options: ServeOptions) -> None:
-    """Raise Refusal for what is more than is given."""
-    scored = request.max_tokens + (len(request.text) if request.echo else 0)
+    """Raise InputError for what is more than is given."""
+    scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
     scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
     for name, value, limit, what in (
         ("max_tokens", request.max_tokens, options.max_length, "new characters"),
         ("n", request.n, options.streams, "completions together"),
-        ("prompt", len(request.text), options.max_prompt, "characters"),
+        ("prompt", len(request.prompt), options.max_prompt, "characters"),
         ("logprobs", scores, _MOST_SCORES, "of them together"),
     ):
         if value > limit:
-            message = f"{name}: {value:,} {what} are more than the {limit:,} that are given"
-            raise Refusal(400, message, param=name)
+            raise InputError(f"{name}: {value:,} {what} are more than the {limit:,} that are given")
 
 
 class _Choice:
@@ -133,13 +132,14 @@ class _Choice:
     def __init__(self, served: Served, prompt: Prompt, request: CompletionRequest) -> None:
         self._served, self._prompt, self._echoes = served, prompt, request.echo
         self._scored = request.logprobs is not None
-        self._place = len(prompt.text)
+        self._end = len(prompt.text)  # of prompt and text together, so far
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
     def of(self, piece: Piece) -> dict[str, Any]:
         """A piece as OpenAI has it, the first with the prompt if that is wanted."""
         text, scores = piece.text, piece.scores
-        places = [self._next_place(score) for score in scores]
+        places = [*range(self._end, self._end + len(scores))]
+        self._end += len(scores)
         if self._served.vocabulary.is_bytes:
             data = text.encode("ascii", "surrogateescape")
             text = self._bytes.decode(data, piece.finish_reason is not None)
@@ -148,7 +148,7 @@ class _Choice:
             text = prompt.text + text
             # where nothing was before its first character, that has no score
             unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
-            scores = [*(Score(id_, None, []) for id_ in unscored), *piece.prompt_scores, *scores]
+            scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores, *scores]
             places = [*source_positions(prompt.text, served.vocabulary, served.unknown), *places]
         return {
             "index": piece.number,
@@ -158,25 +158,16 @@ class _Choice:
         }
 
     def _logprobs(self, scores: list[Score], places: list[int]) -> dict[str, Any]:
-        tokens = self._served.tokens
-        top = [{tokens[id_]: value for id_, value in score.top} for score in scores]
+        tokens = self._served.vocabulary.characters
         return {
             "tokens": [tokens[score.id] for score in scores],
             "token_logprobs": [score.logprob for score in scores],
             "top_logprobs": [
-                None if score.logprob is None else one
-                for score, one in zip(scores, top, strict=True)
+                None if score.top is None else {tokens[id_]: value for id_, value in score.top}
+                for score in scores
             ],
             "text_offset": places,
         }
-
-    def _next_place(self, score: Score) -> int:
-        """Where a new character stands in prompt and text together."""
-        vocabulary = self._served.vocabulary
-        # the bytes of a character after its first are in that one's place
-        inside = vocabulary.is_bytes and "\udc80" <= vocabulary.characters[score.id] <= "\udcbf"
-        self._place += not inside
-        return self._place - 1
 
 
 def _event(value: dict[str, Any]) -> bytes:

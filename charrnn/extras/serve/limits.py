@@ -1,11 +1,9 @@
-"""The limits of connections: how many there are, and a request's size and time.
+"""The limits of connections: how many there are, and the size and the time of a request.
 
 uvicorn turns away requests beyond its limit of connections, and waits without end for the rest of
 one, so that a few hundred clients who send nothing would keep everybody else out. Here a
-connection without a whole request makes room for a new one.
-
-`Connection` stands between the event loop and uvicorn's protocol; `LimitRequests`, around the
-application, tells it what has arrived.
+connection without a whole request makes room for a new one, and a client that leaves ends its
+request.
 """
 
 from __future__ import annotations
@@ -21,17 +19,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from charrnn.extras.serve.protocol import error_answer
 from charrnn.extras.serve.serve_options import ServeOptions
 
+HEAD_BYTES = 64 << 10  # of a request's head, at most
 _SLACK = 2.0  # seconds in which an answer that was given up ends
 
 
 class Connection:
-    """One connection: uvicorn's protocol, and whether it can be closed for another.
+    """One connection: uvicorn's protocol, and what is under way on it.
 
     The application's state has `connections`, all that are open, those that were idle longest
     first, each with whether it is idle, and `options`.
     """
 
     _transport: asyncio.Transport
+    request: anyio.CancelScope | None = None
 
     def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
         self._http = H11Protocol(app_state={**app_state, "connection": self}, **arguments)
@@ -54,6 +54,8 @@ class Connection:
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.pop(self, None)
         self._http.connection_lost(exc)
+        if self.request is not None:
+            self.request.cancel()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._http, name)  # what else the event loop tells a protocol
@@ -88,9 +90,9 @@ class LimitRequests:
             return message
 
         try:
-            with anyio.move_on_after(self._options.max_seconds + _SLACK) as time:
+            with anyio.move_on_after(self._options.max_seconds + _SLACK) as connection.request:
                 await self._app(scope, limited_receive, send)
-            if time.cancelled_caught and not arrived:
+            if connection.request.cancelled_caught and not arrived:
                 late = HTTPException(408, "the request did not arrive in time")
                 await error_answer(late)(scope, receive, send)
         finally:

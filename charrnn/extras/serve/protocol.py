@@ -8,34 +8,29 @@ model of bytes a byte).
 from __future__ import annotations
 
 import json
-import re
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationInfo,
     create_model,
-    field_validator,
     model_validator,
 )
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from charrnn.errors import InputError, did_you_mean, short
+from charrnn.errors import InputError
 from charrnn.options.sampling import SamplingParams
 
-_LARGEST = 2**63  # all numbers of a request are below
-
-# OpenAI's fields that mean nothing to such a model: those that change nothing anyway, and the
-# values of others that ask for nothing. More is refused, so that nobody waits for an effect.
+# OpenAI's fields that change nothing here; any other that means nothing to such a model is refused
+# unless it asks for nothing, so that nobody waits for an effect
 IGNORED = (
     "user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store",
     "stream_options",
 )  # fmt: skip
-NEUTRAL = {"suffix": "", "best_of": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 class Refusal(HTTPException):
@@ -53,39 +48,17 @@ class Refusal(HTTPException):
         self.param, self.code = param, code
 
 
-def refusal_of(error: InputError) -> Refusal:
-    """A wrong value, with the name that the line about it begins with."""
-    return Refusal(400, str(error), param=re.split("[=:]", str(error), maxsplit=1)[0])
-
-
 class RequestBody(BaseModel):
-    """A request: of the fields that it declares, null for the default, no number of absurd size."""
+    """A request: of the fields that it declares, null for the default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _only_its_fields(cls, body: Any) -> Any:
+    def _without_nulls(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
-        given = {
-            name: value for name, value in body.items() if value is not None and name not in IGNORED
-        }
-        for name, value in given.items():
-            if name in NEUTRAL and value != NEUTRAL[name]:
-                raise Refusal(400, f"{name}: is not supported here; leave it out", param=name)
-            if name not in cls.model_fields and name not in NEUTRAL:
-                hint = did_you_mean(name, cls.model_fields, "; /docs lists them")
-                raise Refusal(400, f"{short(name)}: there is no such field{hint}", param=name)
-        return {name: value for name, value in given.items() if name not in NEUTRAL}
-
-    @field_validator("*")
-    @classmethod
-    def _bounded(cls, value: Any, field: ValidationInfo) -> Any:
-        if isinstance(value, (int, float)) and not abs(value) < _LARGEST:
-            name = field.field_name
-            raise Refusal(400, f"{name}: takes a number below 2**63", param=name)
-        return value
+        return {name: v for name, v in body.items() if v is not None and name not in IGNORED}
 
 
 _HINTS = get_type_hints(SamplingParams, include_extras=True)
@@ -99,53 +72,50 @@ SAMPLING: dict[str, Any] = {
 _SamplingRequest: Any = create_model("_SamplingRequest", __base__=RequestBody, **SAMPLING)
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Nothing = Annotated[float, Field(ge=0, le=0)]
+
+
+def _only_one(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class CompletionRequest(_SamplingRequest):
     """The body of `POST /v1/completions`."""
 
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] = ""
+    prompt: Annotated[str, BeforeValidator(_only_one)] = ""
     max_tokens: int = Field(default=16, ge=0, description="new characters, at most")
     temperature: float = Field(default=1.0, description="0: always the likeliest character")
     n: int = Field(default=1, ge=1, description="completions")
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] = Field(
-        default_factory=list, description="end before the first of these texts"
+    stop: Annotated[list[Stop], BeforeValidator(_as_list)] = Field(
+        default=[], max_length=16, description="end before the first of these texts"
     )
     echo: bool = Field(default=False, description="begin the text with the prompt")
     logprobs: int | None = Field(
         default=None, ge=0, le=20, description="how likely each character was, at temperature 1"
     )
     stream: bool = Field(default=False, description="as server-sent events, as it is written")
-
-    @property
-    def text(self) -> str:
-        """The prompt."""
-        return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
-
-    @property
-    def stops(self) -> list[str]:
-        return [self.stop] if isinstance(self.stop, str) else self.stop
+    suffix: Literal[""] = ""
+    best_of: Literal[1] = 1
+    presence_penalty: Nothing = 0
+    frequency_penalty: Nothing = 0
 
     def sampling_params(self) -> SamplingParams:
         """How the completions are written.
 
         Raises:
-            Refusal: a value is out of its range.
+            InputError: a value is out of its range.
         """
+        if any(len(key) > 1 and key.isdecimal() for key in self.logit_bias or ()):
+            raise InputError(
+                'logit_bias: takes characters, such as {"e": -2}, and no ids of tokens'
+            )
         values = {name: getattr(self, name) for name in (*SAMPLING, "temperature")}
-        try:
-            return SamplingParams(length=self.max_tokens, **values)
-        except InputError as error:  # which begins with the option's name
-            raise refusal_of(error) from None
-
-    @field_validator("logit_bias")
-    @classmethod
-    def _of_characters(cls, biases: dict[str, Any] | None) -> dict[str, Any] | None:
-        if any(len(key) > 1 and key.isdecimal() for key in biases or ()):
-            message = 'logit_bias: takes characters, such as {"e": -2}, and no ids of tokens'
-            raise Refusal(400, message, param="logit_bias")
-        return biases
+        return SamplingParams(length=self.max_tokens, **values)
 
 
 class TextRequest(RequestBody):

@@ -2,7 +2,7 @@
 
 It works in rounds. In each, all prompts that are not read to their end are read on together,
 and all texts that are not written to their end are written on together, by so many characters
-as take a few hundredths of a second. Between two rounds jobs join and leave. So nobody
+as take about a twentieth of a second. Between two rounds jobs join and leave. So nobody
 waits for another's end, and a character costs little more than the engine's own.
 """
 
@@ -31,14 +31,13 @@ from charrnn.extras.serve.completion_job import (
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_engine import State, concat_states, select_streams
-from charrnn.generation.sampler import Sampler, write_next
+from charrnn.generation.sampler import Sampler, next_steps, write_next
 from charrnn.generation.token_sampler import Ids
 
 Outbox = list[tuple[Job, Piece | Exception]]
 Item = TypeVar("Item", Reading, Writing)
 
 _READING_SECONDS = 0.02  # of a round
-_WRITING_SECONDS = 0.05
 _LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
 _LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
 
@@ -67,8 +66,7 @@ class Scheduler:
         self._reading: list[Reading] = []
         self._writing: list[Writing] = []
         self._outbox: Outbox = []
-        # of the last chunk that was written
-        self._step_seconds, self._step_streams = _WRITING_SECONDS / 16, 1
+        self._steps = 16  # characters of the next chunk
 
     def start(self, post: Callable[[Outbox], None]) -> None:
         """Begin to write; `post` gets each round's events, from the scheduler's thread."""
@@ -106,14 +104,17 @@ class Scheduler:
 
     def _run(self, post: Callable[[Outbox], None]) -> None:
         while (joining := self._next_round()) is not None:
-            self._step_each(self._begin, joining)
+            for reading in joining:
+                reading.begin(self._cache)
+            self._reading += joining
             deadline = time.perf_counter() + _READING_SECONDS
             while (unread := [r for r in self._reading if len(r.left)]) and (
                 time.perf_counter() < deadline
             ):
-                self._step_together(self._read, unread)
-            self._step_each(self._finish, [r for r in self._reading if not len(r.left)])
-            self._step_together(self._write, self._writing)
+                self._step(self._read, unread)
+            for reading in [r for r in self._reading if not len(r.left)]:
+                self._finish(reading)
+            self._step(self._write, self._writing)
             self._writing = [writing for writing in self._writing if writing.left]
             post(self._outbox)
             self._outbox = []
@@ -142,28 +143,20 @@ class Scheduler:
         self._reading = [reading for reading in self._reading if reading.job not in jobs]
         self._writing = [writing for writing in self._writing if writing.job not in jobs]
 
-    def _step_each(self, step: Callable[[Item], None], items: Sequence[Item]) -> None:
-        """Do a step for each; a fault in it ends that one's job."""
-        for item in items:
-            try:
-                step(item)
-            except Exception as error:
-                if not isinstance(error, RunError):
-                    logging.getLogger(__name__).exception("a completion failed")
-                self._leave({item.job})
-                self._outbox.append((item.job, error))
-
-    def _step_together(self, step: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
-        """Do a step for all at once; if it fails for each by itself, so that the others go on."""
-        if items:
-            try:
+    def _step(self, step: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
+        """Do a step for all at once; if it fails for each by itself, and end the job of a fault."""
+        try:
+            if items:
                 step(items)
-            except Exception:
-                self._step_each(lambda item: step([item]), items)
-
-    def _begin(self, reading: Reading) -> None:
-        reading.begin(self._cache)
-        self._reading.append(reading)
+        except Exception as error:
+            if len(items) > 1:
+                for item in items:
+                    self._step(step, [item])
+                return
+            if not isinstance(error, RunError):
+                logging.getLogger(__name__).exception("a completion failed")
+            self._leave({items[0].job})
+            self._outbox.append((items[0].job, error))
 
     def _read(self, readings: Sequence[Reading]) -> None:
         """Read prompts on to the end of the shortest."""
@@ -183,7 +176,8 @@ class Scheduler:
         job = reading.job
         self._cache.keep(reading.prompt.read[:-1], reading.state)
         texts = [Writing(reading, number, self._vocabulary) for number in range(job.request.n)]
-        self._outbox += [(job, piece) for text in texts if (piece := text.begin()) is not None]
+        ended = [text.take([], []) for text in texts if not text.left]
+        self._outbox += [(job, piece) for piece in ended if piece is not None]
         self._reading.remove(reading)
         self._writing += [text for text in texts if text.left]
         # those that end together side by side, so that an engine that writes some of them together
@@ -197,7 +191,7 @@ class Scheduler:
         scored = [
             n for n, writing in enumerate(writings) if writing.job.request.logprobs is not None
         ]
-        steps = self._steps(len(writings))
+        steps = self._steps
         if scored:  # a chunk whose logits are kept
             steps = min(steps, _LOGITS_AT_ONCE // (len(scored) * len(self._vocabulary)) + 1)
         before = concat_states([writing.state for writing in writings])
@@ -214,16 +208,8 @@ class Scheduler:
             writing.state = _row(state, n)
             if (piece := writing.take(row, scores.get(n, []))) is not None:
                 self._outbox.append((writing.job, piece))
-        self._step_seconds = (time.perf_counter() - began) / ids.shape[1]
-        self._step_streams = len(writings)
-
-    def _steps(self, streams: int) -> int:
-        """How many characters a chunk has, so that it takes no longer than it should.
-
-        More streams take no more than so many times as long as fewer.
-        """
-        expected = self._step_seconds * max(1.0, streams / self._step_streams)
-        return min(max(int(_WRITING_SECONDS / expected), 1), _LONGEST_CHUNK)
+        if ids.shape[1] == self._steps:
+            self._steps = min(next_steps(steps, time.perf_counter() - began), _LONGEST_CHUNK)
 
     def _scores(
         self, writings: Sequence[Writing], rows: list[int], last: Ids, ids: Ids, before: State

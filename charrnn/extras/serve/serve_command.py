@@ -62,14 +62,10 @@ def _serve(options: ServeOptions) -> None:
     with listen(options.host, options.port) as listening:
         models = {name: Served(name, model, options) for name, model in _models(options).items()}
         is_local = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
-
-        def announce() -> None:  # from here on a signal finds the server ready for it
-            if options.token is None and not is_local:
-                host = f"host={options.host}"
-                say(f"{host}: anybody who reaches this machine can use it; token= asks for one")
-            say(f"serving {', '.join(models)} at {address_of(listening)}")
-
-        app = make_app(models, options, is_local=is_local, started=announce)
+        if options.token is None and not is_local:
+            host = f"host={options.host}"
+            say(f"{host}: anybody who reaches this machine can use it; token= asks for one")
+        app = make_app(models, options, address=address_of(listening), is_local=is_local)
         serve(app, listening, options.drain_seconds)
 
 

@@ -25,11 +25,7 @@ from charrnn.options.ranges import (
 from charrnn.options.sampling import ENGINE, PRECISION
 
 MODELS = Range(
-    lambda value: all(
-        isinstance(path, str) and path
-        for paths in value.values()
-        for path in (paths if isinstance(paths, list) and paths else [paths])
-    ),
+    lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
     "takes a path for each name, or a list of paths for an ensemble",
 )
 

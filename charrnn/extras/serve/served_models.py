@@ -28,18 +28,8 @@ _ENDLESS = SamplingParams(1 << 20)
 SHORTEST_COPY = 20  # characters in a row that count as copied
 
 
-def _token(character: str) -> str:
-    """A character, or a byte that is none, as OpenAI writes it."""
-    if "\udc80" <= character <= "\udcff":
-        return f"bytes:\\x{ord(character) - 0xDC00:02x}"
-    return character
-
-
 class Served:
     """One model of a server.
-
-    Attributes:
-        tokens: the vocabulary as OpenAI writes it.
 
     Raises:
         InputError: the engine or the precision cannot be had.
@@ -47,7 +37,6 @@ class Served:
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
         self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
-        self.tokens = list(map(_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
         endless = replace(_ENDLESS, engine=options.engine)
@@ -63,14 +52,18 @@ class Served:
         """How a prompt is gone on from.
 
         Raises:
-            Refusal: it has a character that the model does not know, and that counts.
+            InputError: it has a character that the model does not know, and that counts, or
+                nothing is left to go on from.
         """
         readable = fit_text(text, self.vocabulary, self.unknown).text
         try:
             ids = self.vocabulary.encode(readable)
         except InputError as error:
-            raise Refusal(400, f"prompt: {error}", param="prompt") from None
-        return Prompt(text, ids, *self._sampler.prompt(readable, self._prime))
+            raise InputError(f"prompt: {error}") from None
+        to_read, state = self._sampler.prompt(readable, self._prime)
+        if not len(to_read):
+            raise InputError("prompt: is empty, and the model knows no newline to begin after")
+        return Prompt(text, ids, to_read, state)
 
     @cached_property
     def _training_text(self) -> TrainingText:

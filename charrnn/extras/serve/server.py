@@ -6,16 +6,14 @@ import errno
 import gc
 import socket
 import sys
-from contextlib import ExitStack
 
 import uvicorn
 from fastapi import FastAPI
 
 from charrnn.errors import InputError, RunError, short
-from charrnn.extras.serve.limits import Connection
+from charrnn.extras.serve.limits import HEAD_BYTES, Connection
 
 _BACKLOG = 2048  # connections that wait to be accepted
-_HEAD_BYTES = 64 << 10  # of a request's head, at most
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -23,7 +21,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         InputError: the host is none of this machine's.
-        RunError: the port cannot be had.
+        RunError: the port is taken.
     """
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -32,13 +30,11 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "is no name of a host"
-        if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(
-                f"host={short(host)}: {reason}; give a name or an address of this machine without "
-                f"brackets, or 0.0.0.0 for all, and the port as port="
-            ) from None
-        where = f"port={port}: cannot listen on {host}:{port}"
-        raise RunError(f"{where} ({reason}); give another") from None
+        refused = RunError if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
+        raise refused(
+            f"host={short(host)} port={port}: {reason}; give a free port, and a name or an address "
+            f"of this machine without brackets, or host=0.0.0.0 for all"
+        ) from None
 
 
 def address_of(listening: socket.socket) -> str:
@@ -55,7 +51,7 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
     config = uvicorn.Config(
         app,
         http=Connection,  # type: ignore[arg-type]  # has what a protocol has by __getattr__
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
         log_level="critical",  # what clients do wrong fills no log; faults are the app's to tell
         access_log=False,
@@ -64,12 +60,9 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
         timeout_graceful_shutdown=drain_seconds,
         ws="none",
     )
-    with ExitStack() as undo:
-        # The thread that writes asks for the interpreter's lock several times a chunk, and gets it
-        # when the one that answers has had its turn; what a request makes is freed at its end
-        # without a search for garbage.
-        undo.callback(sys.setswitchinterval, sys.getswitchinterval())
-        undo.callback(gc.set_threshold, *gc.get_threshold())
-        sys.setswitchinterval(0.0005)
-        gc.set_threshold(20_000)
-        uvicorn.Server(config).run(sockets=[listening])
+    # The thread that writes asks for the interpreter's lock several times a chunk, and gets it when
+    # the one that answers has had its turn; what a request makes is freed at its end without a
+    # search for garbage.
+    sys.setswitchinterval(0.0005)
+    gc.set_threshold(20_000)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -8,27 +8,29 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import BYTES, MODEL, OTHER, Server, serving
+from tests.extras.serve.servers import BYTES, CORPUS, FAULTY, MODEL, OTHER, Server, serving
 
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline", "httpx", "openai")
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with main, other and bytes.safetensors."""
+    """A folder with main, other, bytes and faulty.safetensors, and corpus.txt."""
     for name in NEEDED:
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("models")
-    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES}.items():
+    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES, "faulty": FAULTY}.items():
         model.save(folder / f"{name}.safetensors")
+    (folder / "corpus.txt").write_text(CORPUS)
     return folder
 
 
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Server]:
     """One server for all tests that leave it as it was; it must be silent, and end well."""
-    main, other, of_bytes = (f"{models}/{n}.safetensors" for n in ("main", "other", "bytes"))
-    options = [f"models.main={main}", f"models.bytes={of_bytes}", f"models.both=[{main},{other}]"]
+    path = {name: f"{models}/{name}.safetensors" for name in ("main", "other", "bytes", "faulty")}
+    options = [f"models.{name}={path[name]}" for name in ("main", "bytes", "faulty")]
+    options += [f"models.both=[{path['main']},{path['other']}]", f"corpus={models}/corpus.txt"]
     with serving(*options, "max_seconds=30") as running:
         yield running
         assert running.stop() == 0

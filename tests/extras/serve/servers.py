@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from charrnn.model import Model
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
@@ -28,7 +30,25 @@ BYTES = Model(
         vocabulary=Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"]), conviction=1
     )
 )
+CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!"
 _NOTHING: Mapping[str, str] = {}
+
+
+def _faulty() -> Model:
+    """A model that has no numbers for what follows a $."""
+    trained = trained_model(num_layers=1)
+    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
+    # eight units that are 0 until a $ comes, and then too large for the decoder
+    weights["embedding.weight"][:, 0] = np.eye(65)[trained.vocabulary.encode("$")[0]]
+    units = slice(48, 56)  # of the cell's new values
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        weights[f"recurrent.0.{name}_l0"][units] = 0
+    weights["recurrent.0.weight_ih_l0"][units, 0] = 10
+    weights["decoder.weight"][:, :8] = 3e38
+    return Model(replace(trained, weights=weights))
+
+
+FAULTY = _faulty()
 
 
 class Server:

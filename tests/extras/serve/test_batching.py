@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from charrnn.model import Model
-from tests.extras.serve.servers import MODEL, serving
-from tests.generation.models import trained_model
+from tests.extras.serve.servers import FAULTY, MODEL, serving
 
 
 def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
@@ -27,16 +23,7 @@ def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[st
     return [texts] if isinstance(texts, str) else texts
 
 
-@pytest.mark.parametrize(
-    ("engine", "precision", "count"), [("numpy", 32, 40), ("numba", 32, 40), ("numba", 8, 40)]
-)
-def test_whatever_comes_together_each_gets_its_own_text(
-    models: Path, engine: str, precision: int, count: int
-) -> None:
-    import httpx
-
-    if engine == "numba":
-        pytest.importorskip("numba", reason="the extra fast is not installed")
+def require_own_texts(http: Any, **how: Any) -> None:
     numbers = random.Random(1)
     requests: list[dict[str, Any]] = [
         {
@@ -46,37 +33,29 @@ def test_whatever_comes_together_each_gets_its_own_text(
             "top_k": numbers.choice([None, 3]), "stop": numbers.choice([None, "e", "tt"]),
             "logprobs": numbers.choice([None, 2]),
         }
-        for seed in range(count)
+        for seed in range(40)
     ]  # fmt: skip
-    options = [f"precision={precision}", f"engine={engine}", "streams=8"]
-    with (
-        serving(f"checkpoint={models}/main.safetensors", *options) as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-        ThreadPoolExecutor(12) as threads,
-    ):
+    with ThreadPoolExecutor(12) as threads:
         answers = threads.map(lambda asked: http.post("/v1/completions", json=asked), requests)
         for asked, answer in zip(requests, answers, strict=True):
             texts = [choice["text"] for choice in answer.json()["choices"]]
-            assert texts == expected(
-                asked, precision=precision, engine="numpy" if precision == 32 else "numba"
-            )
-        assert server.stop() == 0
+            assert texts == expected(asked, **how)
 
 
-def test_a_first_character_is_drawn_evenly_where_nothing_stands_before_it(
-    tmp_path: Path, models: Path
-) -> None:
+def test_whatever_comes_together_each_gets_its_own_text(http: Any) -> None:
+    require_own_texts(http, engine="numpy")
+
+
+def test_in_int8_too(models: Path) -> None:
     import httpx
 
-    from charrnn.text.vocabulary import Vocabulary
-
-    model = Model(trained_model(vocabulary=Vocabulary(list("abc"))))
-    model.save(tmp_path / "abc.safetensors")
-    asked = {"prompt": "", "max_tokens": 20, "n": 3, "seed": 5, "ban": "b", "logprobs": 1}
-    with serving(f"checkpoint={tmp_path}/abc.safetensors") as server:
-        choices = httpx.post(f"{server.url}/v1/completions", json=asked).json()["choices"]
-    assert [choice["text"] for choice in choices] == expected(asked, model)
-    assert choices[0]["logprobs"]["token_logprobs"][0] == pytest.approx(-1.0986123)
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    options = ["precision=8", "engine=numba", "streams=8"]
+    with (
+        serving(f"checkpoint={models}/main.safetensors", *options) as server,
+        httpx.Client(base_url=server.url, timeout=60) as http,
+    ):
+        require_own_texts(http, precision=8)
 
 
 def test_a_prompt_that_shares_its_beginning_gives_the_same_text(http: Any) -> None:
@@ -87,33 +66,8 @@ def test_a_prompt_that_shares_its_beginning_gives_the_same_text(http: Any) -> No
         assert [choice["text"] for choice in answer["choices"]] == expected(asked)
 
 
-@pytest.fixture
-def faulty(models: Path, tmp_path: Path) -> Iterator[tuple[Any, Model]]:
-    """A server with a model that has no numbers for what follows a $, and that model."""
-    import httpx
-
-    trained = trained_model(num_layers=1)
-    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
-    dollar = trained.vocabulary.encode("$")[0]
-    # eight units that are 0 until a $ comes, and then too large for the decoder
-    weights["embedding.weight"][:, 0] = np.eye(65)[dollar]
-    units = slice(48, 56)  # of the cell's new values
-    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        weights[f"recurrent.0.{name}_l0"][units] = 0
-    weights["recurrent.0.weight_ih_l0"][units, 0] = 10
-    weights["decoder.weight"][:, :8] = 3e38
-    model = Model(replace(trained, weights=weights))
-    model.save(tmp_path / "faulty.safetensors")
-    with (
-        serving(f"checkpoint={tmp_path}/faulty.safetensors") as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-    ):
-        yield http, model
-
-
-def test_a_fault_ends_its_own_request_alone(faulty: tuple[Any, Model]) -> None:
-    http, model = faulty
-    good = {"max_tokens": 3000, "ban": "$", "n": 1, "prompt": "Hm"}
+def test_a_fault_ends_its_own_request_alone(http: Any) -> None:
+    good = {"model": "faulty", "max_tokens": 1500, "ban": "$", "n": 1, "prompt": "Hm"}
     requests = [{**good, "seed": seed} for seed in range(6)]
     bad = {**good, "prompt": "costs $"}
     with ThreadPoolExecutor(12) as threads:
@@ -123,9 +77,8 @@ def test_a_fault_ends_its_own_request_alone(faulty: tuple[Any, Model]) -> None:
             assert fault.result().status_code == 500
             assert "not numbers" in fault.result().json()["error"]["message"]
         for asked, answer in zip(requests, whole, strict=True):
-            assert answer.result().status_code == 200
             texts = [choice["text"] for choice in answer.result().json()["choices"]]
-            assert texts == expected(asked, model, engine="numpy")
+            assert texts == expected(asked, FAULTY, engine="numpy")
     streamed = http.post("/v1/completions", json={**bad, "stream": True})
     assert streamed.status_code == 200
     assert "server_error" in streamed.text

@@ -13,7 +13,7 @@ from tests.extras.serve.servers import Server
 
 FIELDS = [
     "model", "prompt", "max_tokens", "n", "stop", "echo", "logprobs", "stream", "stream_options",
-    "suffix", "best_of", "user", "other",
+    "suffix", "best_of", "user", "other", "\ud800",
     *SamplingParams.__dataclass_fields__,
 ]  # fmt: skip
 VALUES: list[Any] = [

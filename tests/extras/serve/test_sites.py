@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,15 @@ def test_cors_admits_pages_and_names_and_a_token_is_asked_for(models: Path) -> N
                 assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_cors_of_all_admits_all(models: Path) -> None:
+def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
     with serving(f"checkpoint={models}/main.safetensors", "cors=['*']") as server:
         for origin in ELSEWHERE:
             headers = {"Host": "any.example", "Origin": origin}
             body = {"prompt": "A", "max_tokens": 1}
             answer = httpx.post(f"{server.url}/v1/completions", json=body, headers=headers)
             assert (answer.status_code, admitted(answer.headers)) == (200, "*")
+        assert server.stop(signal.SIGINT) == 130
+        assert server.lines[1:] == ["charrnn serve: interrupted\n"]
 
 
 def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
