@@ -14,6 +14,7 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 PICTURE = re.compile(r"(!\[[^\]]*\])\((?!https?:)([^)]+)\)")
+NOTEBOOK = re.compile(r"(\[[^\]]*\])\((?!https?:)([^)]+\.ipynb)\)")
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\((?!https?:|#)([^)]+)\)")
 
 
@@ -24,6 +25,8 @@ class Metadata(MetadataHookInterface):
             server = f"https://github.com/{repository}"
             tag = os.environ.get("GITHUB_REF_NAME", "main")
             text = PICTURE.sub(rf"\1({server}/raw/{tag}/\2)", text)
+            colab = f"https://colab.research.google.com/github/{repository}/blob/{tag}"
+            text = NOTEBOOK.sub(rf"\1({colab}/\2)", text)
             text = LINK.sub(rf"\1({server}/blob/{tag}/\2)", text)
             metadata["urls"] = {
                 "Source": server,

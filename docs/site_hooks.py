@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    return _led(markdown, r"\]\(\.\./()", "](../docs/")
+    markdown = _led(markdown, r"\]\(\.\./()", "](../docs/")
+    if repository := os.environ.get("GITHUB_REPOSITORY"):  # the notebook is no page of the site
+        colab = f"https://colab.research.google.com/github/{repository}/blob/main/docs"
+        markdown = markdown.replace("](tour.ipynb)", f"]({colab}/tour.ipynb)")
+    return markdown
 
 
 def _led(text: str, opening: str, below: str) -> str:

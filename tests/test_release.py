@@ -140,6 +140,8 @@ def test_on_an_index_page_links_lead_to_the_repository(
     hatch_build.Metadata(str(REPOSITORY), {}).update(metadata)
     text = metadata["readme"]["text"]
     assert "](https://github.com/somebody/charrnn/raw/v9/docs/writing-page.png)" in text
+    colab = "https://colab.research.google.com/github/somebody/charrnn/blob/v9/docs/tour.ipynb"
+    assert f"]({colab})" in text
     for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
         assert link.startswith(("https://", "http://")), link
     assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"
