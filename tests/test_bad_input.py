@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import h5py
@@ -83,15 +84,14 @@ BAD = {
     "train data.input_h5=good.h5 data.input_json=broken.json": "broken.json",
     "train data.input_h5=good.h5 data.input_json=missing.json": "missing.json",
     # options of training
-    f"train {PAIR} data.batch_size=0": "data.batch_size=0",
     f"train {PAIR} model.hidden_size=-3": "model.hidden_size=-3",
     f"train {PAIR} model.dropout=nan": "model.dropout=nan",
     f"train {PAIR} trainer.max_epochs=0": "trainer.max_epochs=0",
     f"train {PAIR} trainer.precision=8": "trainer.precision=8",
     f"train {PAIR} trainer.devices=[]": "trainer.devices=[]",
     f"train {PAIR} trainer.threads=100000": "trainer.threads=100000",
-    "sample checkpoint=model.safetensors output=model.safetensors": "is the model itself",
     f"train {PAIR} seed=-1": "seed=-1",
+    "sample checkpoint=model.safetensors output=model.safetensors": "is the model itself",
     f"train {PAIR} resume=missing": "missing",
     f"train {PAIR} resume=good.txt": "good.txt",
     f"train {PAIR} init_from=good.txt": "good.txt",
@@ -115,8 +115,6 @@ BAD = {
 
 @pytest.mark.parametrize("line", BAD)
 def test_refused_in_one_line(folder: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
-    import shlex
-
     before = sorted(folder.rglob("*"))
     capfd.readouterr()
     assert main(shlex.split(line)) == 2

@@ -96,7 +96,7 @@ def thirds(texts: list[str]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("multirun", [False, True])
 def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
-    for start_text, checkpoint, output in thirds(NASTY)[:: 4 if multirun else 1]:
+    for start_text, checkpoint, output in thirds(NASTY)[:: 6 if multirun else 1]:
         words = [f"start_text={start_text}", f"checkpoint={checkpoint}", f"output=./{output}"]
         answer = door("sample", *words, *(["-m"] if multirun else []))
         assert answer.code == 0, (words, answer)
@@ -111,7 +111,7 @@ def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
 def test_nested_paths_and_paths_that_may_be_lists_reach_the_command(door: Any) -> None:
     for first, second, third in thirds(
         [t for t in NASTY if t not in ("", "null", "[Enter Romeo]")]
-    ):
+    )[::2]:
         assert door("evaluate", f"data.input_h5={first}", f"data.input_json={second}").code == 0
         data = door.asked.pop().data
         assert (data.input_h5, data.input_json) == (first, second)

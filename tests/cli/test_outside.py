@@ -1,43 +1,20 @@
-"""A command of another distribution, by an entry point of the group charrnn.commands."""
+"""The command of CONTRIBUTING.md in another distribution, by an entry point."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from charrnn.__main__ import main
+from tests import REPOSITORY
 
-MODULE = """
-from dataclasses import dataclass
-from typing import Annotated
-
-from charrnn.options.ranges import TEXT
-from charrnn.options.ranges import AT_LEAST_1
-
-
-@dataclass
-class Options:
-    name: Annotated[str, TEXT]
-    times: Annotated[int, AT_LEAST_1]
-
-
-OPTIONS = Options
-
-
-def run(options):
-    print(*[f"Good day, {options.name}!"] * options.times)
-"""
-CONF = """\
-# charrnn greet: say good day
-#   charrnn greet name=Zoë
-defaults:
-  - base/quiet_run
-  - _self_
-
-name: everybody        # who is greeted
-times: 1               # how often
-"""
+PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+MODULE, CONF = (
+    re.findall(rf"```{language}\n({begins}.*?)```", PAGE, re.DOTALL)[0]
+    for language, begins in (("python", "from dataclasses"), ("yaml", "# charrnn greet"))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,21 +34,20 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["greet", "name=What's (this)?", "times=2"]) == 0
-    assert capfd.readouterr() == ("Good day, What's (this)?! Good day, What's (this)?!\n", "")
+    assert main(["greet", "name=What's (this)?"]) == 0
+    assert capfd.readouterr() == ("Good day, What's (this)?!\n", "")
     assert main(["greet", "-m", "name='a','b'"]) == 0
     assert capfd.readouterr().out == "Good day, a!\nGood day, b!\n"
     assert main(["greet", "--help"]) == 0
-    assert "times=1         how often" in capfd.readouterr().out
+    assert "name=everybody  who is greeted" in capfd.readouterr().out
     assert main(["greet", "--cfg", "job"]) == 0
-    assert capfd.readouterr().out == "name: everybody\ntimes: 1\n"
+    assert capfd.readouterr().out == "name: everybody\n"
     assert list(Path().glob("outputs")) == []
 
 
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["greet", "times=0"], 2, "charrnn greet: times=0: must be 1 or more\n"),
         (["greet", "nme=x"], 2, "charrnn greet: nme=x: no such option; did you mean name?\n"),
         (["gret"], 2, "charrnn: gret: no such command; did you mean greet?\n"),
         (["broken"], 1, "charrnn: broken: no_such_module cannot be used (No module"),

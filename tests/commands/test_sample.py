@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from charrnn import plugins
+from charrnn.__main__ import main
 from charrnn.cli import conf
 from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
@@ -254,20 +255,22 @@ def test_any_text_there_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[by
     assert capfdbinary.readouterr().out.count(b"\n") == 3
 
 
-def test_a_sweep_labels_and_numbers(path: Path, tmp_path: Path) -> None:
-    words = charrnn("-m", f"checkpoint={path}", "seed=1", "length=20", "temperature=0.2,1.0")
-    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
-    cold, warm = (load(path).generate(20, temperature=t, seed=1) for t in (0.2, 1.0))
-    assert done.stdout.startswith("---------- ")
-    first, second = done.stdout.removeprefix("---------- ").split("\n---------- ")
-    assert "temperature=0.2" in first.splitlines()[0]
-    assert first.split("\n", 1)[1] == cold
-    assert "temperature=1.0" in second.splitlines()[0]
-    assert second.split("\n", 1)[1] == warm
-    subprocess.run([*words, "output=new.txt"], check=True, cwd=tmp_path, capture_output=True)
-    assert (tmp_path / "new-0.txt").read_text() == cold
-    assert (tmp_path / "new-1.txt").read_text() == warm
-    assert not (tmp_path / "new.txt").exists()
+def test_a_sweep_labels_and_numbers(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(path.parent)
+    words = ["sample", "-m", f"checkpoint={path}", "seed=1", "length=20", "temperature=0.2,1.0"]
+    assert main(words) == 0
+    texts = [load(path).generate(20, temperature=t, seed=1) for t in (0.2, 1.0)]
+    begin, *found = capfd.readouterr().out.split("---------- ")
+    assert (begin, len(found)) == ("", 2)
+    for text, expected, at in zip(found, texts, ("0.2", "1.0"), strict=True):
+        label, _, written = text.partition("\n")
+        assert f"temperature={at}" in label
+        assert written.removesuffix("\n") == expected.removesuffix("\n")
+    assert main([*words, "output=new.txt"]) == 0
+    assert [Path(f"new-{n}.txt").read_text() for n in range(2)] == texts
+    assert not Path("new.txt").exists()
 
 
 def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
@@ -306,8 +309,6 @@ def test_a_terminal_of_another_encoding(path: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused_in_a_line(
     path: Path, words: list[str], line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from charrnn.__main__ import main
-
     assert main(["sample", f"checkpoint={path}", *words]) == 2
     out, err = capfd.readouterr()
     assert out == ""

@@ -136,7 +136,8 @@ def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
         assert_same_state(after, select_streams(state, [n]), 1e-4)
 
 
-def test_counts_predict_on_a_gpu_as_on_a_cpu() -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("meta", marks=pytest.mark.slow)])
+def test_counts_predict_on_a_gpu_as_on_a_cpu(device: str) -> None:
     """By tensors alone: a meta device has no numbers that could be copied to the CPU."""
     model = counted()
     table, network = model.counts.table, any_network_of(model).eval()
@@ -144,9 +145,9 @@ def test_counts_predict_on_a_gpu_as_on_a_cpu() -> None:
     read = network.read(ids, nodes)
     for tensor, array in zip(read, table.read(ids.numpy(), nodes.numpy()), strict=True):
         np.testing.assert_allclose(tensor.numpy(), array, atol=1e-6)
-    logits, state = network.to("meta")(ids.to("meta"))
+    logits, state = network.to(device)(ids.to(device))
     assert logits.shape == (3, 200, 65)
-    assert network(ids.to("meta"), state)[1][-1][0].shape == nodes.shape
+    assert network(ids.to(device), state)[1][-1][0].shape == nodes.shape
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])

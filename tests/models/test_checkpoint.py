@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import pickle
@@ -20,9 +19,9 @@ import pytest
 import torch
 
 import charrnn
-from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from tests.refusals import ABSENT, changed, damage_is_noticed, refusal
 from tests.small_runs import assert_same
 
 Content = dict[str, Any]
@@ -53,14 +52,7 @@ def craft(path: Path, pickled: bytes) -> None:
 
 
 def refused(path: Path, read: Callable[[Path], object] = checkpoint.read) -> str:
-    """The line with which it is refused."""
-    with pytest.raises(InputError) as caught:
-        read(path)
-    line = str(caught.value)
-    assert line.startswith(f"{path}: ")
-    assert "\n" not in line
-    assert len(line) < len(str(path)) + 350
-    return line
+    return refusal(path, read)
 
 
 # -- whole ones ------------------------------------------------------------------------
@@ -121,35 +113,17 @@ def test_what_cannot_be_read(path: Path, content: Content) -> None:
         assert words in refused(name)
 
 
-def test_truncated(path: Path, content: Content) -> None:
-    checkpoint.write(path, content)
-    data = path.read_bytes()
-    for length in [*range(0, len(data), 997), *range(len(data) - 100, len(data), 7)]:
-        path.write_bytes(data[:length])
-        refused(path)
-
-
-@pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.slow)])
-def test_flipped_bits(path: Path, content: Content, count: int) -> None:
+@pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
+def test_damage_anywhere_is_noticed(path: Path, content: Content, count: int) -> None:
     """What the zip's checksums do not hold (padding, dates) changes nothing."""
     checkpoint.write(path, content)
-    original = path.read_bytes()
-    weight = content["state_dict"]["network.decoder.weight"].numpy().tobytes()
-    inside = original.index(weight)
-    dice = random.Random(count)
-    for number in range(count):
-        data = bytearray(original)
-        place = inside + number % len(weight) if number % 2 else dice.randrange(len(data))
-        data[place] ^= 1 << dice.randrange(8)
-        path.write_bytes(data)
-        try:
-            found = checkpoint.read(path)
-        except InputError:
-            refused(path)
-        else:
-            assert number % 2 == 0
-            for name in ("state_dict", "optimizer_states"):
-                assert_same(found[name], content[name])
+
+    def check(found: Content) -> None:
+        for name in ("state_dict", "optimizer_states"):
+            assert_same(found[name], content[name])
+
+    size = path.stat().st_size
+    assert damage_is_noticed(path, checkpoint.read, check, count, size) > count / 2
 
 
 # -- hostile ones ----------------------------------------------------------------------
@@ -228,7 +202,6 @@ def endless() -> list[Any]:
     return value
 
 
-ABSENT = object()
 BIAS = ("state_dict", "network.decoder.bias")
 ODD_MODELS: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("state_dict",), [ABSENT, [], {}, {5: torch.zeros(3)}, {"x": endless()}]),
@@ -243,18 +216,6 @@ ODD_MODELS: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((ENTRY, "tokens"), [ABSENT, ["a"], [None], ["a"] * 5, endless()]),
     ((ENTRY, "facts"), [ABSENT, [], {"step": []}, {"primer": endless()}]),
 ]
-
-
-def changed(content: Content, path: tuple[Any, ...], value: Any) -> Content:
-    content = copy.deepcopy(content)
-    node: Any = content
-    for name in path[:-1]:
-        node = node[name]
-    if value is ABSENT:
-        del node[path[-1]]
-    else:
-        node[path[-1]] = value
-    return content
 
 
 @pytest.mark.parametrize(("where", "values"), ODD_MODELS)

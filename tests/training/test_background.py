@@ -61,8 +61,14 @@ def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, A
 def test_counted_before_the_text_in_one_table(
     train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The network and what is said of it alone are the same; a resume counts the same."""
+    """The network and what is said of it alone are the same; a resume counts the same.
+
+    What does not help is left out.
+    """
     plain = train(*OPTIONS, folder="plain")
+    noise = train("data.background=noise.txt", *OPTIONS, folder="noise")
+    assert "does not help and is left out" in capfd.readouterr().err
+    assert (noise / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
     options = (*OPTIONS, "callbacks.checkpoints.keep_every=10")
     run = train("data.background=[other.txt]", *options)
     assert "characters: is counted too" in capfd.readouterr().err
@@ -88,26 +94,16 @@ def test_counted_before_the_text_in_one_table(
     assert "bring it back to resume" in capfd.readouterr().err
 
 
-def test_what_does_not_help_is_left_out(
-    train: Train, texts: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    plain = train(*OPTIONS, folder="plain")
-    run = train("data.background=noise.txt", *OPTIONS)
-    assert "does not help and is left out" in capfd.readouterr().err
-    assert (run / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
-
-
 def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     size = len(words(400, 1))
     own = size - 2 * int(0.1 * size)
     limit = f"callbacks.counts.characters={own + 12_000}"
-    table, facts, expected = counted(train("data.background=other.txt", limit, *OPTIONS))
+    other = ("data.background=other.txt", "trainer.max_steps=2", "validate_every=2")
+    table, facts, expected = counted(train(*other, limit))
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == 12_000
-    none = limit.replace(str(own + 12_000), "99")
-    run = train("data.background=other.txt", none, *OPTIONS, folder="cut")
-    trained = model_file.load(run / "model.safetensors")
-    assert "background" not in trained.facts
+    run = train(*other, "callbacks.counts.characters=99", folder="cut")
+    assert "background" not in model_file.facts(run / "model.safetensors")
 
 
 def test_what_is_held_out_of_the_text_is_not_counted() -> None:

@@ -14,7 +14,8 @@ import torch
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.models.test_checkpoint import ABSENT, Content, changed, endless
+from tests.models.test_checkpoint import Content, endless
+from tests.refusals import ABSENT, changed
 from tests.small_runs import SMALL, Train
 
 HERE = Path("x.ckpt")

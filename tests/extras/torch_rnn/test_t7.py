@@ -23,6 +23,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.torch_rnn.torch_rnn_model import read_model
 from charrnn.network import network_of, num_parameters
+from tests.refusals import refusal
 
 FOLDER = Path(__file__).parent / "data"
 BOTH = pytest.mark.parametrize("ending", [".t7", ".ascii.t7"])
@@ -101,16 +102,6 @@ def test_both_cells_in_both_formats(name: str, ending: str) -> None:
 # -- refused ---------------------------------------------------------------------------
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        read_model(path)
-    line = str(caught.value)
-    assert line.startswith(f"{path}: ")
-    assert line.isprintable(), "more than one line, or control characters"
-    assert len(line) < len(str(path)) + 300
-    return line.removeprefix(f"{path}: ")
-
-
 HUGE = b"%d" % 2**62
 DECODER = rb"(\n2\n)(\d+ 5)(\n)(5 1)(\n)(\d+)"  # its sizes, strides and offset
 # what is replaced in the ascii file, by what, and the line that refuses it
@@ -148,7 +139,7 @@ def test_what_is_refused(old: bytes, new: bytes, line: str, tmp_path: Path) -> N
     whole, path = (FOLDER / "lstm.ascii.t7").read_bytes(), tmp_path / "x.t7"
     path.write_bytes(re.sub(old, new, whole, count=1, flags=re.DOTALL))
     assert path.read_bytes() != whole
-    assert re.search(line, refusal(path))
+    assert re.search(line, refusal(path, read_model))
 
 
 @pytest.mark.parametrize(
@@ -157,15 +148,15 @@ def test_what_is_refused(old: bytes, new: bytes, line: str, tmp_path: Path) -> N
 def test_other_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.t7"
     path.write_bytes(content)
-    assert re.search("not a checkpoint of torch-rnn|damaged", refusal(path))
+    assert re.search("not a checkpoint of torch-rnn|damaged", refusal(path, read_model))
     nested = (
         struct.pack("<6id", 3, i, 1, 1, 0, 0, 1)[:12] + struct.pack("<id", 1, 1)
         for i in range(9999)
     )
     path.write_bytes(b"".join(nested))
-    assert "nested without end" in refusal(path)
-    assert "cannot be read" in refusal(tmp_path / "none.t7")
-    assert "cannot be read" in refusal(tmp_path)
+    assert "nested without end" in refusal(path, read_model)
+    assert "cannot be read" in refusal(tmp_path / "none.t7", read_model)
+    assert "cannot be read" in refusal(tmp_path, read_model)
 
 
 # -- damaged ---------------------------------------------------------------------------
@@ -205,7 +196,7 @@ def run(path: Path, content: bytes, seeds: range) -> set[str]:
         try:
             model = read_model(path)
         except InputError:
-            refusal(path)
+            refusal(path, read_model)
             outcomes.add("refused")
         else:
             assert model.architecture.shapes() == original.architecture.shapes()

@@ -1,0 +1,77 @@
+"""Files that are no good: how they come about, and the one short line that each is refused with."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.errors import InputError
+
+ABSENT = object()
+
+
+def refusal(path: Path, read: Callable[[Path], object]) -> str:
+    """The line that refuses to read a file, without the file's name, with which it begins."""
+    with pytest.raises(InputError) as refused:
+        read(path)
+    line = str(refused.value)
+    assert line.startswith(f"{path}: ")
+    assert line.isprintable(), "more than one line, or control characters"
+    assert len(line) < len(str(path)) + 350
+    return line.removeprefix(f"{path}: ")
+
+
+def changed(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
+    """A copy of nested dicts and lists with another value at a place, or without it (ABSENT)."""
+    content = copy.deepcopy(content)
+    node = content
+    for key in keys[:-1]:
+        node = node[key]
+    if value is ABSENT:
+        del node[keys[-1]]
+    else:
+        node[keys[-1]] = value
+    return content
+
+
+def damaged(dice: random.Random, data: bytes, end: int) -> bytes:
+    """A bit is flipped before `end`, or bytes are others, cut off, left out or there twice."""
+    result = bytearray(data)
+    at, size, kind = dice.randrange(end), dice.choice((1, 1, 2, 4, 8, 64)), dice.randrange(6)
+    if kind < 2:
+        result[at] ^= 1 << dice.randrange(8)
+    elif kind == 2:
+        result[at : at + size] = dice.randbytes(size)
+    elif kind == 3:
+        del result[at:]
+    elif kind == 4:
+        del result[at : at + size]
+    else:
+        result[at:at] = result[at : at + size]
+    return bytes(result)
+
+
+def damage_is_noticed(
+    path: Path, read: Callable[[Path], Any], check: Callable[[Any], None], count: int, head: int
+) -> int:
+    """Damage a file in many ways: it is refused, or what is read is checked to be the same.
+
+    Every other time in the first `head` bytes. Returns how often it was refused.
+    """
+    whole, dice, refused = path.read_bytes(), random.Random(count), 0
+    for trial in range(count):
+        path.write_bytes(damaged(dice, whole, len(whole) if trial % 2 else head))
+        try:
+            content = read(path)
+        except InputError:
+            refusal(path, read)
+            refused += 1
+        else:
+            check(content)
+    path.write_bytes(whole)
+    return refused
