@@ -1,4 +1,4 @@
-"""The network against the textbook's equations in float64, and torch-rnn's figures."""
+"""The network: torch-rnn's figures, its weights and dropout (tests/generation has its numbers)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.network import Dropout, Network, network_of, num_parameters, weights_of
 from charrnn.text.vocabulary import Vocabulary
-from tests.textbook import EQUATIONS
 
 
 def network(kind: str, **changes: object) -> Network:
@@ -40,45 +39,6 @@ def test_weights_are_those_of_the_architecture(kind: str, norm: dict[str, Any]) 
     net = network(kind, num_layers=3, **norm)
     shapes = {name: tuple(w.shape) for name, w in net.state_dict().items()}
     assert shapes == net.architecture.shapes()
-
-
-@pytest.mark.parametrize("kind", EQUATIONS)
-@torch.no_grad()
-def test_forward_is_the_textbooks(kind: str) -> None:
-    net = network(kind).double().eval()
-    for layer in net.recurrent:
-        for name, parameter in layer.named_parameters():
-            if name.startswith("bias"):
-                torch.nn.init.normal_(parameter)
-    ids = torch.randint(0, 7, (3, 9))
-    logits, state = net(ids)
-    expected, expected_state = textbook(net, kind, ids)
-    torch.testing.assert_close(logits, expected)
-    for layer, theirs in zip(state, expected_state, strict=True):
-        for part, other in zip(layer, theirs, strict=True):
-            torch.testing.assert_close(part, other)
-
-
-def textbook(net: Network, kind: str, ids: torch.Tensor) -> tuple[torch.Tensor, list]:
-    """Step by step, as `tests.textbook` says."""
-    N, T = ids.shape
-    H = net.architecture.hidden_size
-    states = [[torch.zeros(N, H).double() for _ in range(2)] for _ in net.recurrent]
-    outputs = []
-    for t in range(T):
-        x = net.embedding.weight[ids[:, t]]
-        for layer, state in zip(net.recurrent, states, strict=True):
-            h, c = state
-            a = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
-            if CELLS[kind].recurrent:
-                b = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
-            own = b.numpy() if CELLS[kind].recurrent else np.zeros_like(a)
-            stepped = EQUATIONS[kind](a.numpy(), own, h.numpy(), c.numpy())
-            h, c = map(torch.from_numpy, stepped)
-            state[:] = [h, c]
-            x = h
-        outputs.append(x @ net.decoder.weight.T + net.decoder.bias)
-    return torch.stack(outputs, 1), [s[: len(CELLS[kind].carried)] for s in states]
 
 
 @pytest.mark.parametrize("kind", [k for k, cell in CELLS.items() if cell.recurrent])

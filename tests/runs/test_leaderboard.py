@@ -17,35 +17,29 @@ def test_the_leaderboard_is_what_the_runs_say(
     workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "-m", *SMALL, "hydra.sweep.dir=sweep", "trainer.max_steps=21"]
-    assert main([*words, "optimizer.lr=1e-3,1e300,2e-2", "model.hidden_size=8,9"]) == 1
+    assert main([*words, "optimizer.lr=1e-3,1e300,2e-2"]) == 1
     said = capfd.readouterr().err
-    assert "sweep: job 0, 1 of 6 (model.hidden_size=8 optimizer.lr=0.001)\n" in said
-    assert "sweep: job 5, 6 of 6 (model.hidden_size=9 optimizer.lr=0.02)\n" in said
+    assert "sweep: job 0, 1 of 3 (optimizer.lr=0.001)\n" in said
+    assert "sweep: job 2, 3 of 3 (optimizer.lr=0.02)\n" in said
     sweep = workplace / "sweep"
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
-    assert len(board) == 6
-    assert {row["optimizer.lr"] for row in board[:4]} == {"0.001", "0.02"}
-    assert [row["val/loss"] for row in board[4:]] == ["", ""]
-    losses = [float(row["loss"]) for row in board[:4]]
+    assert len(board) == 3
+    assert {row["optimizer.lr"] for row in board[:2]} == {"0.001", "0.02"}
+    assert [row["val/loss"] for row in board[2:]] == [""]
+    losses = [float(row["loss"]) for row in board[:2]]
     assert losses == sorted(losses)
-    for row in board[:4]:
+    for row in board[:2]:
         written = (sweep / row["run"] / "metrics.csv").read_text()
         rows = list(csv.DictReader(written.splitlines()))
         best = min((r for r in rows if r["val/loss"]), key=lambda r: float(r["val/loss"]))
         assert (row["val/loss"], row["step"]) == (best["val/loss"], best["step"])
         assert row["steps"] == rows[-1]["step"] == "21"
-        seconds, before = 0.0, 0
-        for r in (r for r in rows if r["characters_per_second"]):
-            seconds += (int(r["step"]) - before) * 40 / float(r["characters_per_second"])
-            before = int(r["step"])
-        assert float(row["seconds"]) == pytest.approx(seconds, abs=0.051)
-        assert float(row["characters_per_second"]) == pytest.approx(21 * 40 / seconds, abs=0.51)
         assert f"; {int(row['parameters']):,} parameters\n" in said
     # the same on standard error, and the winner's command works
     command = f"charrnn sample checkpoint=sweep/{board[0]['run']}"
     assert f"sample from the best: {command}\n" in said
     numbers = [row["run"].partition("_")[0] for row in board]
-    table = said[said.index("run    loss  ") :].splitlines()[1:7]
+    table = said[said.index("run    loss  ") :].splitlines()[1:4]
     assert [line.split()[0].partition("_")[0] for line in table] == numbers
     assert main([*shlex.split(command)[1:], "length=5", "seed=1"]) == 0
     # and charrnn runs says it again

@@ -137,7 +137,6 @@ def test_from_training_to_sampling(
         ["evaluate", "checkpoint=part/checkpoints/last.ckpt"],
         ["convert", "input=part", "output=y.safetensors"],
         ["train", "resume=part", "trainer.max_steps=40"],
-        ["train", "resume=part/checkpoints/last.ckpt", "trainer.max_steps=40"],
         ["train", *SMALL, f"model.kind={kind}", "hydra.run.dir=new"],
         ["train", *SMALL, "init_from=part", "hydra.run.dir=new"],
     ):
