@@ -99,7 +99,7 @@ site: setup-dev  ## the pages of docs/ and the API as a site, in build/site
 bench: setup-dev  ## charrnn beside its peers, in one run, written on docs/results.md where it is whole
 	$(BIN)/python -m benchmarks $(ARGS)
 
-results: setup-dev  ## train the recipes that have no result yet, and write them on docs/results.md; hours
+results: setup-dev  ## train the recipes that have no result yet, and write docs/results.md and README; hours
 	$(BIN)/python -m benchmarks.recipes $(ARGS)
 
 clean:  ## remove the environment and caches; runs in outputs/ stay

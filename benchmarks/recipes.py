@@ -1,4 +1,4 @@
-"""`make results`: the recipes trained, scored and sampled, and docs/results.md made of them.
+"""`make results`: the recipes trained, scored and sampled, and the tables of two pages made.
 
     python -m benchmarks.recipes [NAME ...] [--seeds 3] [--table]
 
@@ -31,6 +31,7 @@ from charrnn.models import read_model
 from charrnn.network_ensemble import any_network_of
 
 RUNS = REPOSITORY / "outputs" / "results"
+README = REPOSITORY / "README.md"
 SPLIT = ("data.val_frac=0.1", "data.test_frac=0")
 CORPUS = "tiny_shakespeare"
 # experiment= of each, but for the default, and how many seeds it is worth
@@ -40,6 +41,11 @@ WINDOW = 256
 TEMPERATURES = (0.5, 0.8)
 SAMPLE = 400  # characters
 ON_PAGE = 0.8, 200  # the temperature and the characters that the page shows
+# others on the same split: parameters, time, loss in windows
+PEERS = {
+    "nanoGPT's recipe for a CPU": ("0.80 million", "1:50, two cores", "1.886", ""),
+    "nanoGPT's recipe for a GPU": ("10.65 million", "on a GPU", "1.4697", ""),
+}
 PARAMETERS = re.compile(r"; ([\d,]+) parameters")
 
 
@@ -160,22 +166,50 @@ def table(found: list[Trained]) -> str:
         "both with counts",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for trained in found:
-        key = trained.recipe, trained.result["machine"]["processor"]
-        rows.setdefault(key, []).append(trained.result)
-    for (recipe, machine), results in rows.items():
-        seconds = statistics.median(r["seconds"] for r in results)
+    for (recipe, machine), results in grouped(found).items():
         title = "the default" if recipe == DEFAULT else f"`{recipe}`"
         lines.append([
             title + (f", {len(results)} seeds" if len(results) > 1 else ", 1 seed"),
             f"{results[0]['parameters']:,}",
-            f"{int(seconds) // 60}:{int(seconds) % 60:02}",
+            time_of(results),
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
             *(spread([r[name] for r in results]) for name in ("carried", "cold")),
             " / ".join(spread([r["counts"][how] for r in results]) for how in ("carried", "cold")),
             machine,
         ])  # fmt: skip
+    return as_markdown(lines)
+
+
+def short_table(found: list[Trained]) -> str:
+    """Beside nanoGPT's: a row for each recipe with its losses in windows, means over seeds."""
+    lines = [["", "parameters", "trained in", "loss", "with counts"], ["---", *["---:"] * 4]]
+    lines += [[name, *values] for name, values in PEERS.items()]
+    for (recipe, _), results in grouped(found).items():
+        lines.append([
+            "charrnn as it is" if recipe == DEFAULT else f"charrnn, `experiment={recipe}`",
+            f"{results[0]['parameters'] / 1e6:.2f} million",
+            time_of(results),
+            f"{statistics.mean(r['cold'] for r in results):.4f}",
+            f"{statistics.mean(r['counts']['cold'] for r in results):.4f}",
+        ])  # fmt: skip
+    return as_markdown(lines)
+
+
+def grouped(found: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The results of each recipe on each machine."""
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for trained in found:
+        key = trained.recipe, trained.result["machine"]["processor"]
+        rows.setdefault(key, []).append(trained.result)
+    return rows
+
+
+def time_of(results: list[dict[str, Any]]) -> str:
+    seconds = int(statistics.median(r["seconds"] for r in results))
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def as_markdown(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -200,8 +234,9 @@ def samples(found: list[Trained]) -> str:
 
 
 def write(found: list[Trained]) -> None:
-    """Put table and samples on the page."""
+    """Put table and samples on the page, and the short table into README."""
     write_on(PAGE, "results", f"{table(found)}\n\n{samples(found)}")
+    write_on(README, "results", short_table(found))
 
 
 if __name__ == "__main__":

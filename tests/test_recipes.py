@@ -38,13 +38,17 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
         "| the default, 2 seeds | 1,234 | 1:01 | 512 MB | 1.4500 ± 0.0500 | 1.5000 ± 0.0000 "
         "| 1.3500 ± 0.0000 / 1.3750 ± 0.0000 | a machine |"
     )
-    page = tmp_path / "results.md"
+    page, readme = tmp_path / "results.md", tmp_path / "README.md"
     marks = "<!-- table: make results -->", "<!-- end of table -->"
-    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n", encoding="utf-8")
+    for path in (page, readme):
+        path.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(recipes, "PAGE", page)
+    monkeypatch.setattr(recipes, "README", readme)
     recipes.write(found)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith(f"{marks[1]}\nafter\n")
     assert "old" not in text
     assert text.count("the default, temperature 0.8:\n\n```text\nTo be\n```") == 1
+    last = readme.read_text(encoding="utf-8").splitlines()[-4]
+    assert last == "| charrnn as it is | 0.00 million | 1:01 | 1.5000 | 1.3750 |"
