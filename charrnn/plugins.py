@@ -29,6 +29,7 @@ EXTRA_run_end.py                      ``at_end(folder)``, when a run has ended
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -105,6 +106,8 @@ def command(name: str) -> Command:
     if name not in points:
         names = [*commands(), *sorted(points)]
         hint = did_you_mean(name, names, f"; there are {', '.join(names)}")
+        if os.path.exists(name):
+            hint = f"; a text is learnt by `charrnn train {name}`"
         raise InputError(f"{name}: no such command{hint}")
     try:
         module = points[name].load()

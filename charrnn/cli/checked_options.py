@@ -38,7 +38,7 @@ _KINDS = {
     bool: "true or false",
     str: "a text",
     list[str]: "a list of texts: [one,two]",
-    list[float]: "a list of numbers: [0.9,0.999]",
+    list[float]: "a list of numbers: [0.2,0.5]",
 }
 
 

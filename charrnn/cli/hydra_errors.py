@@ -7,6 +7,7 @@ a person needs is the option as it was typed, and what it should have been.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -55,6 +56,10 @@ def translated(
             near = did_you_mean(choice, cause.options or ())
             there = f"; there are {', '.join(cause.options)}" if cause.options else ""
             what = f"{group}={choice}" if group else choice
+            typed = [w for w in words if w.replace("=", "/", 1) == cause.missing_cfg_file]
+            if typed and os.path.exists(path := typed[0].partition("=")[2]):
+                there += f"; a text is data.input_txt={short(path)}"
+            what = typed[0] if typed else what
             return InputError(f"{short(what)}: no such choice{near}{there}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
@@ -103,7 +108,9 @@ def _fault(word: str, page: conf.Page, multirun: bool) -> str:
         override = OverridesParser.create().parse_override(word)
     except Exception:  # Hydra's grammar, or a number that Python does not read
         if not equals:
-            return "options are written NAME=VALUE; --help lists them"
+            if os.path.exists(word):
+                return "several paths are one list: [one,two]"
+            return "options are written NAME=VALUE, spaces in quotes; --help lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
         quote = f"{short(name)}=\"'...'\""

@@ -249,7 +249,7 @@ def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
     if number < params.num_samples:
         say(
             f"{number} of {params.num_samples} lines: the last {GIVES_UP_AFTER:,} that the model "
-            f"wrote were empty, too long or there already; a higher temperature gives more"
+            f"wrote were empty, too long or not new; a higher temperature gives more"
         )
 
 

@@ -112,7 +112,7 @@ def find_model(path: AnyPath | None) -> Path:
         _tell(f"the newest model: {path}")
     path = Path(path_of_run(os.fspath(path)))
     if not os.path.isdir(path):
-        require_regular_file(path, "`charrnn train` makes a run and links outputs/latest to it")
+        require_regular_file(path, "`charrnn runs` lists the runs")
         return path
     if (model := _of_run(path)) is not None:
         return model
@@ -148,9 +148,8 @@ def runs_by_age() -> Iterator[Path]:
     if latest.exists():  # mostly it has a model, and no other folder is looked at
         yield latest.resolve()
     # written when a run begins, and never again
-    records = [
-        p for depth in ("*/*/*", "*/*/*/*") for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")
-    ]
+    depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # of a run or a sweep that was named, and of others
+    records = [p for depth in depths for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")]
     records.sort(key=lambda record: record.stat().st_mtime_ns, reverse=True)
     yield from (record.parent.parent.resolve() for record in records)
 

@@ -94,14 +94,15 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
     paths = ",".join(map(short_path, texts)) if isinstance(texts, list) else short_path(texts)
     paths = f"[{paths}]" if isinstance(texts, list) else paths
     command = f"charrnn train {shlex.quote(paths)}"
+    say(f"so small a text gains by another of its language: {command} data.background=FILE")
     for folder in runs_by_age():
         path = str(model_facts(folder).get("input_h5"))
         with contextlib.suppress(OSError):
             if os.path.getsize(path) > LARGER * os.path.getsize(data.encoded.path):
                 base = shlex.quote(f"init_from={short_path(folder)}")
-                command += f" experiment=small {base}, or with"
+                text = Path(path).stem
+                say(f"or, if {text} is of its language: {command} experiment=small {base}")
                 break
-    say(f"so small a text gains by another of its language: {command} data.background=FILE")
 
 
 def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:

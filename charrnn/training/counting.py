@@ -114,7 +114,8 @@ class CharacterCounts(L.Callback):
         for with_others in self._of_model[1:]:
             is_used = with_others is _best(self._of_model)
             say(
-                f"other text, {with_others.facts['background_counted']:,} characters: "
+                f"other text {with_others.facts['background']}, "
+                f"{with_others.facts['background_counted']:,} characters: "
                 f"{'is counted too' if is_used else 'does not help and is left out'}; both "
                 f"together {with_others.losses.both:.4f} with it, "
                 f"{self._of_model[0].losses.both:.4f} without"

@@ -59,7 +59,7 @@ def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
 
 
 def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
-    assert "no such file; `charrnn train`" in refusal(tmp_path / "none")
+    assert "no such file; `charrnn runs`" in refusal(tmp_path / "none")
     assert "is no run folder" in refusal(tmp_path)
     (tmp_path / "broken").symlink_to("gone")
     assert "no such file" in refusal(tmp_path / "broken")
@@ -92,6 +92,8 @@ def test_without_a_path_it_is_the_newest_run_that_has_a_model(
     monkeypatch.chdir(path.parent)
     with pytest.raises(InputError, match="charrnn train"):
         load()
+    run_with_model(path, "named", 0)
+    assert find_model(None) == Path("outputs/named/model.safetensors")
     run_with_model(path, "train/day/two", 2)
     run_with_model(path, "train/day/one", 1)
     young = run_with_model(path, "train/day/young", 3)

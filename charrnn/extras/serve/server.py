@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import socket
 import sys
 
@@ -29,8 +30,10 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no name of a host"
-        refused = RunError if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
+        reason, number = "is no name of a host", getattr(error, "errno", None) or 0
+        if isinstance(error, OSError):  # Python's own text of an errno has the address again
+            reason = os.strerror(number) if number > 0 else error.strerror or reason
+        refused = RunError if number == errno.EADDRINUSE else InputError
         raise refused(
             f"host={short(host)} port={port}: {reason}; give a free port, and a name or an address "
             f"of this machine without brackets, or host=0.0.0.0 for all"

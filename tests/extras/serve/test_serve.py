@@ -60,7 +60,8 @@ def test_what_cannot_be_served_is_told_in_one_line(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f" port={port}: " in refused(capfd, f"checkpoint={path}", f"port={port}")
+        line = refused(capfd, f"checkpoint={path}", f"port={port}")
+        assert f" port={port}: Address already in use; give" in line
 
 
 def test_what_is_not_installed_is_named(path: Path) -> None:
