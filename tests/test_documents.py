@@ -190,7 +190,7 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
     extras = re.findall(r"^(\w+) = \[", (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
     for page in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").iterdir()):
         if page.suffix in (".md", ".ipynb"):
-            for line in re.findall(r"pip install ([^`\n\\]+)", page.read_text("utf-8")):
+            for line in re.findall(r'pip install ([^`"\n\\]+)', page.read_text("utf-8")):
                 words = shlex.split(line, comments=True)
                 by_path = words[0] == "-e" or words[0].startswith("./")
                 assert by_path or "charrnn" not in line, line
