@@ -1,4 +1,4 @@
-"""`precision=8`: the definition, and that the compiled loop gives the same bits."""
+"""`precision=8`: whole numbers multiplied exactly, the same bits everywhere, near the textbook."""
 
 from __future__ import annotations
 
@@ -17,34 +17,42 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
-from charrnn.generation.numpy_engine import zero_state
+from charrnn.generation.numpy_engine import select_streams, zero_state
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.weights import quantize_rows
+from charrnn.generation.token_sampler import log_softmax
+from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
+from tests.generation.definition import log_probabilities
 from tests.generation.models import counted, trained_model
 from tests.generation.test_conformance import CHOICES, NETWORKS, some_ids
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
+import numba
+
+from charrnn.extras.fast import fast_engines, numba_loop
 from charrnn.extras.fast.fast_engines import NumbaEngine, fold_quantized
-from tests.extras.fast import int8_definition
 
-KINDS = [*int8_definition.GATES]
+WITHOUT_DRY = [choice for choice in CHOICES if not choice.dry_multiplier]
 
 
-def of_small_integers(seed: int = 0) -> TrainedModel:
+def of_small_integers(kind: str, **how: Any) -> TrainedModel:
     """A model whose weights no library has a part in: the same on every machine."""
-    model = trained_model(hidden_size=72)
-    numbers = np.random.default_rng(seed)
+    model, numbers = trained_model(kind, **how), np.random.default_rng(0)
     weights = {
         name: (numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256))
         for name, weight in model.weights.items()
     }
-    weights["decoder.weight"] *= 8
-    weights["embedding.weight"] *= 8
+    for name in weights:
+        weights[name] *= 8 if name in ("decoder.weight", "embedding.weight") else 1
+        weights[name] = np.abs(weights[name]) if name.endswith("running_var") else weights[name]
     return replace(model, weights={n: w.astype(np.float32) for n, w in weights.items()})
+
+
+def int8_engine(model: TrainedModel, vnni: bool | None = None) -> NumbaEngine:
+    return NumbaEngine(fold_quantized(model), model.counts, int8=True, vnni=vnni)
 
 
 def assert_same_bits(one: Any, other: Any) -> None:
@@ -53,7 +61,7 @@ def assert_same_bits(one: Any, other: Any) -> None:
             np.testing.assert_array_equal(vectors, others)
 
 
-# -- the definition ------------------------------------------------------------------------
+# -- its parts -----------------------------------------------------------------------------
 
 
 def test_rows_are_rounded_to_int8() -> None:
@@ -67,49 +75,58 @@ def test_rows_are_rounded_to_int8() -> None:
     assert_same_bits([quantize_rows(rows.values)], [rows])
 
 
-@pytest.mark.parametrize("columns", [7, 1040, 1041, 3000])
-@pytest.mark.parametrize("bounded", [True, False])
-def test_products_are_those_of_whole_numbers(columns: int, bounded: bool) -> None:
+@numba.njit
+def add_products(weights, steps, bounded, vectors, zs, bytes_, sizes):  # type: ignore[no-untyped-def]
+    numba_loop.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
+
+
+@pytest.mark.parametrize("vnni", [False, True])
+@pytest.mark.parametrize(("columns", "streams"), [(7, 4), (1041, 3)])
+def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: bool) -> None:
+    if vnni and not fast_engines.compiles_vnni():
+        pytest.skip("this processor has no AVX-512 VNNI")
     numbers = np.random.default_rng(2)
     weight = numbers.normal(0, 1, (9, columns)).astype(np.float32)
-    x = numbers.uniform(-1, 1, (3, columns)).astype(np.float32)
-    x[0] = 1  # the largest sums that there can be
     weight[0] = 1
-    x[2] = 0 if not bounded else x[2]
-    rows, got = quantize_rows(weight), int8_definition.Int8Product(weight, bounded)(x)
-    for n, vector in enumerate(x):
-        largest = np.float32(1) if bounded else np.abs(vector).max()
-        whole = np.rint(vector * (np.float32(127) / largest)) if largest else np.zeros(columns)
-        sums = [sum(int(a) * int(b) for a, b in zip(row, whole, strict=True)) for row in rows.int8]
-        expected = np.array(sums).astype(np.float32) * (rows.scales * (largest / np.float32(127)))
-        assert np.array_equal(got[n], expected)
+    rows, steps = quantize_rows(weight), np.zeros((1, 16), np.float32)
+    steps[0, :9] = rows.scales
+    packed = (fast_engines.packed_for_vnni if vnni else np.ascontiguousarray)(rows.int8[None])
+    for bounded in (True, False):
+        x = numbers.uniform(-1, 1, (1, streams, columns)).astype(np.float32)
+        x[0, 0] = 1  # the largest sums that there can be
+        x[0, 1] *= bounded  # or nothing
+        got = np.zeros((streams, 16), np.float32)
+        bytes_, sizes = np.zeros((4, columns + 16), np.uint8), np.zeros(4, np.float32)
+        add_products(packed, steps, bounded, x, got, bytes_, sizes)
+        for n, vector in enumerate(x[0]):
+            largest = np.float32(1) if bounded else np.abs(vector).max()
+            whole = np.rint(vector * (np.float32(127) / largest)) if largest else 0 * vector
+            sums = (rows.int8.astype(np.int64) @ whole.astype(np.int64)).astype(np.float32)
+            assert np.array_equal(got[n, :9], sums * (rows.scales * (largest / np.float32(127))))
+
+
+@numba.njit(error_model="numpy")
+def functions(int8, x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
+    for n in range(len(x)):
+        tanh[n], sigmoid[n] = numba_loop.tanh(int8, x[n]), numba_loop.sigmoid(int8, x[n])
+        log[n] = numba_loop.logarithm(int8, np.float32(np.exp(x[n])))
+        exp[n] = numba_loop.exponential(int8, -np.float64(abs(x[n])))
 
 
 def test_functions_are_near_the_real_ones() -> None:
-    x = np.linspace(-20, 20, 100_001).astype(np.float32)
+    x = np.append(np.linspace(-20, 20, 100_001), np.inf).astype(np.float32)
+    tanh, sigmoid, log, exp = np.zeros((4, len(x)))
+    functions(np.zeros((1, 1, 1), np.int8), x, tanh, sigmoid, log, exp)
     x64 = x.astype(np.float64)
-    assert np.abs(int8_definition.tanh(x) - np.tanh(x64)).max() < 2e-5
-    assert np.abs(int8_definition.tanh(x)).max() <= 1
-    assert np.abs(int8_definition.sigmoid(x) - 1 / (1 + np.exp(-x64))).max() < 1e-5
-    positive = np.exp(x64).astype(np.float32)
-    assert np.abs(int8_definition.log(positive) - np.log(positive.astype(np.float64))).max() < 2e-6
-    below = np.concatenate([-np.abs(x64), [-np.inf, -1e300, 0.0]])
-    got = np.empty_like(below)
-    with np.errstate(over="ignore"):
-        int8_definition.exp(below, got)
-    assert np.abs(got - np.exp(below)).max() < 1e-6
-    assert np.array_equal(got * 2**30, np.rint(got * 2**30))
-    assert got[-3:].tolist() == [0, 0, 1]
+    assert np.abs(tanh - np.tanh(x64)).max() < 2e-5
+    assert np.abs(tanh).max() <= 1
+    assert np.abs(sigmoid - 1 / (1 + np.exp(-x64))).max() < 1e-5
+    assert np.abs(log - x64)[:-1].max() < 2e-6
+    assert np.abs(exp - np.exp(-np.abs(x64))).max() < 1e-6
+    assert np.array_equal(exp * 2**30, np.rint(exp * 2**30))
 
 
-def test_a_text_is_the_same_on_every_machine() -> None:
-    """These were written once; nothing that a machine or a library decides has a part in them."""
-    how: dict[str, Any] = {"seed": 1, "temperature": 1.0, "precision": 8, "min_p": 0.0}
-    text = Model(of_small_integers()).generate(3000, "To be", **how)
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b4f7304f2939fd45"
-
-
-# -- the compiled loop ---------------------------------------------------------------------
+# -- the whole -----------------------------------------------------------------------------
 
 
 @pytest.fixture(
@@ -123,8 +140,35 @@ def vnni(request: pytest.FixtureRequest) -> bool | None:
     return found
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
+)
+def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: bool | None) -> None:
+    """These were written once; and alone, in other company and in pieces it writes the same."""
+    bits = hashlib.sha256()
+    for how in NETWORKS.values():
+        model = of_small_integers(kind, **how)
+        engine, numbers = int8_engine(model, vnni), np.random.default_rng(9)
+        last, uniforms = numbers.integers(0, 65, 7), numbers.random((7, 100))
+        written, state = engine.write(last, zero_state(model, 7), uniforms, WITHOUT_DRY)
+        for N in (1, 4):
+            begun = last[:N], zero_state(model, N), uniforms[:N, :30], WITHOUT_DRY[:N]
+            first, after = engine.write(*begun)
+            rest, after = engine.write(first[:, -1], after, uniforms[:N, 30:], WITHOUT_DRY[:N])
+            assert np.array_equal(np.concatenate([first, rest], 1), written[:N])
+            assert_same_bits(after, select_streams(state, range(N)))
+        for array in (written, *(vectors for layer in state for vectors in layer)):
+            bits.update(array.tobytes())
+    assert bits.hexdigest()[:16] == expected
+
+
 MODELS = {
-    **{f"{kind}, {name}": (kind, how) for kind in KINDS for name, how in NETWORKS.items()},
+    **{
+        f"{kind}, {name}": trained_model(kind, **how, conviction=2)
+        for kind in ("lstm", "gru", "rnn")
+        for name, how in NETWORKS.items()
+    },
     "counts": counted("lstm"),
     "counts, sum": counted("gru", skip="sum"),
     "counts alone": counted("lstm", COUNTS_ONLY),
@@ -132,27 +176,18 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_compiled_gives_the_same_bits(name: str, vnni: bool | None) -> None:
-    made: Any = MODELS[name]
-    model = made if isinstance(made, TrainedModel) else trained_model(made[0], **made[1])
-    definition = int8_definition.Int8Writer(model)
-    compiled = NumbaEngine(fold_quantized(model), model.counts, int8=True, vnni=vnni)
-    without_dry = [choice for choice in CHOICES if not choice.dry_multiplier]
-    known, uniforms = some_ids(model, 7, 40), np.random.default_rng(9).random((7, 150))
-    for N in (1, 4, 7):
-        start, end = zero_state(model, N), definition.advance(known[:N], zero_state(model, N))
-        assert_same_bits(compiled.advance(known[:N], start), end)
-        last, cut = known[:N, -1], 50
-        expected, _ = definition.write(last, end, uniforms[:N], without_dry[:N])
-        first, state = compiled.write(last, end, uniforms[:N, :cut], without_dry[:N])
-        rest, state = compiled.write(first[:, -1], state, uniforms[:N, cut:], without_dry[:N])
-        assert np.array_equal(np.concatenate([first, rest], 1), expected)
+def test_it_predicts_nearly_as_the_textbook(name: str) -> None:
+    model = MODELS[name]
+    ids = some_ids(model, 5, 40)
+    logits, _ = int8_engine(model).read(ids, zero_state(model, 5))
+    expected = [log_probabilities(quantized(model), row) for row in ids]
+    assert np.abs(log_softmax(logits) - expected).mean() < (1e-6 if "alone" in name else 0.02)
 
 
 @pytest.mark.slow
 def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     """Compiled for another processor: narrower vectors, and other instructions."""
-    model = of_small_integers()
+    model = of_small_integers("lstm", hidden_size=72)
     Model(model).save(tmp_path / "model.safetensors")
     program = (
         "import charrnn, sys; from charrnn.extras.fast.fast_engines import compiles_vnni\n"
@@ -170,8 +205,6 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core.caching import FunctionCache, IndexDataCacheFile
-
-    from charrnn.extras.fast import fast_engines, numba_loop
 
     def double(x):  # type: ignore[no-untyped-def]
         return 2 * x
@@ -208,10 +241,7 @@ def test_repetitions_are_penalized_as_numpy_does() -> None:
 def test_what_is_read_is_what_is_written() -> None:
     """The logits after each character are those by which it was drawn."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
-        engine, ids = (
-            NumbaEngine(fold_quantized(model), model.counts, int8=True),
-            some_ids(model, 5),
-        )
+        engine, ids = int8_engine(model), some_ids(model, 5)
         greedy = [SamplingParams(temperature=0)] * 5
         written, end = engine.write(ids, zero_state(model, 5), np.zeros((5, 30)), greedy)
         read = np.concatenate([ids[:, None], written[:, :-1]], 1)
