@@ -18,7 +18,6 @@ from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.options.training import TrainOptions
 from charrnn.runs.hardware import trains_in_bf16
-from charrnn.runs.recorded_config import update
 
 SMALL = (
     "trainer=cpu",
@@ -50,14 +49,15 @@ def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
 def _defaults() -> Any:
     folder = plugins.conf_folders("train")[0]
     with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose("train"))
+        return hydra.compose("train")
 
 
 def train_options(**changes: Any) -> TrainOptions:
     """What `charrnn train` goes by, its defaults but for these: data__batch_size=50."""
-    values = copy.deepcopy(_defaults())
+    config = copy.deepcopy(_defaults())
     for name, value in changes.items():
-        update(values, name.replace("__", "."), value)
+        OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
+    values: Any = OmegaConf.to_container(config)
     return TrainOptions.of(values)
 
 

@@ -68,12 +68,6 @@ class Job:
         """How it is told from the others of its sweep; "" outside a sweep."""
         return "" if self.number is None else f"job {self.number} ({self.differs})"
 
-    @property
-    def has_own_folder(self) -> bool:
-        """Whether its folder was named, so that the same command finds it again."""
-        words = self.hydra.get("overrides", {}).get("hydra", ())
-        return self.number is not None or any(w.startswith("hydra.run.dir=") for w in words)
-
 
 # what the command asks for that a job runs
 current_job: ContextVar[Job] = ContextVar("charrnn_job", default=Job())  # noqa: B039  (frozen)

@@ -3,8 +3,7 @@
 a new run         the folder that Hydra made
 resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
 resume=X.ckpt     a new folder, the config in the checkpoint
-resume=auto       the newest unfinished run of the same words, else a new one; where the folder was
-                  named, and in a sweep, that one: gone on with, or begun
+resume=auto       the folder that was named, or that of a sweep's job: gone on with, or begun
 
 A record is a main config of Hydra's, over which today's words are composed as over
 conf/train.yaml. Whoever made it: it names only classes that conf/ names, with options that charrnn
@@ -14,7 +13,6 @@ stands.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -34,15 +32,14 @@ from charrnn.errors import InputError, short
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
-from charrnn.options.ranges import FIXED, override_value
+from charrnn.options.ranges import FIXED
 from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.recorded_config import MISSING, Config, escaped, leaves, plain, select, update
+from charrnn.runs.recorded_config import MISSING, Config, escaped, plain, select
 from charrnn.runs.spec import RunSpec
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
-from charrnn.training.checkpoints import LAST
 
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
 _COMPLETE = ("data", "model", "trainer")  # nodes that get what is new since they were recorded
@@ -54,12 +51,6 @@ _LOCAL = (
     "lightning.pytorch.loggers.TensorBoardLogger",
     "lightning.pytorch.loggers.CSVLogger",
 )
-# arguments of lightning.Trainer that decide how it is trained, beside those in conf/
-_OF_TRAINING = frozenset(
-    {"accumulate_grad_batches", "benchmark", "detect_anomaly", "deterministic", "fast_dev_run",
-     "inference_mode", "limit_train_batches", "limit_val_batches", "max_time", "min_epochs",
-     "min_steps", "overfit_batches", "sync_batchnorm"}
-)  # fmt: skip
 
 
 # A record, and the words over it
@@ -128,23 +119,19 @@ def untrusted(record: Config) -> Iterator[str]:
             yield f"{path}._target_={target}"
             continue
         allowed = options_of[target] | {"_target_", "_partial_"}
-        allowed |= _OF_TRAINING if group == "trainer" else set()
         for key, value in node.items():
+            is_number = group == "trainer" and isinstance(value, int | float)  # +trainer.NAME=
             external = isinstance(value, dict) if group == "data" else _is_external(value)
-            if key not in allowed or external:
+            if (key not in allowed and not is_number) or external:
                 yield f"{path}.{key}={value}"
-    for name, value in record.items():
-        if name not in _GROUPS and isinstance(value, dict):
-            yield name
+    yield from (n for n, v in record.items() if n not in _GROUPS and isinstance(v, dict))
 
 
 def _nodes(record: Config) -> Iterator[tuple[str, Any]]:
-    """The nodes of a record, each with its dotted path."""
+    """The nodes of a record that are there, each with its dotted path."""
     for group in _GROUPS:
-        node = record.get(group)
-        if group in _SINGLE or not isinstance(node, dict):
-            nodes = {group: node}
-        else:
+        node, nodes = record.get(group), {group: record.get(group)}
+        if group not in _SINGLE and isinstance(node, dict):
             nodes = {f"{group}.{name}": part for name, part in node.items()}
         yield from ((path, part) for path, part in nodes.items() if part is not None)
 
@@ -169,41 +156,23 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
         InputError: it cannot begin so; nothing is written or removed then.
     """
     given = tuple(dict.fromkeys(key_of(word) for word in job.overrides))
-    resume = config.resume or ""
+    source, folder, resume = None, job.folder, config.resume or ""
     if not resume and job.number is not None and world.restarted_by_slurm():
         resume = "auto"
-    if resume in ("", "auto"):
+    if resume not in ("", "auto"):
+        source = Path(resume).resolve()
+        if source.is_dir() and not (source / folders.RECORDED).is_file():
+            raise InputError(
+                f"{resume}: not a run folder (it has no {folders.RECORDED}); "
+                f"give one that `charrnn train` made, or a .ckpt"
+            )
+        config = going_on(absolute(config, ()), read_record(resume), given)
+        folder = source if source.is_dir() else folder
+    elif resume == "auto" and (folder / folders.RECORDED).is_file():
+        source, config = folder, going_on(absolute(config, given), folders.recorded(folder), ())
+    else:
+        folders.refuse_run(folder)
         config = absolute(config, given)
-        before = _unfinished(job) if resume == "auto" else None
-        if before is None:
-            folders.refuse_run(job.folder)
-            return _spec(config, job.folder, None, job, (*given, *_other_than_default(config)))
-        if before != job.folder:
-            folders.unmake(job.folder)
-        config = going_on(config, folders.recorded(before), ())
-        return _spec(config, before, before, job, given)
-    target = Path(resume).resolve()
-    if target.is_dir() and not (target / folders.RECORDED).is_file():
-        raise InputError(
-            f"{resume}: not a run folder (it has no {folders.RECORDED}); "
-            f"give one that `charrnn train` made, or a .ckpt"
-        )
-    config = going_on(absolute(config, ()), read_record(resume), given)
-    folder = target if target.is_dir() else job.folder
-    return _spec(config, folder, target, job, given)
-
-
-def _other_than_default(config: TrainOptions) -> Iterator[str]:
-    """The options of the network that a file of one's own may have set: they count as given."""
-    for name, option in conf.page("train").options.items():
-        value = getattr(config.model, name.removeprefix("model."), None)
-        if name.startswith("model.") and override_value(value) != option.default:
-            yield name
-
-
-def _spec(
-    config: TrainOptions, folder: Path, source: Path | None, job: Job, given: tuple[str, ...]
-) -> RunSpec:
     trust = " trust=true" if any(untrusted(config.plain())) else ""
     return RunSpec(config, folder, source, given, job.overrides, job.hydra, trust)
 
@@ -218,19 +187,25 @@ def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> Tr
         InputError: names an option that a resume cannot change.
     """
     values = config.plain()
-    for key, value in list(leaves(values)):
-        open_today = value is None or value == "auto"
-        then = select(record, key)
-        if open_today and key not in given and then is not MISSING and not _is_external(then):
-            update(values, key, then)
-    for key in ("init_from", "budget"):
-        values[key] = record.get(key)
+    _decide_as_before(values, record, given)
+    values |= {key: record.get(key) for key in ("init_from", "budget")}
     _refuse_changes(record, values, given)
     values["data"] = without_default_corpus(values["data"], ())
     # what it started from need not be there any more
-    schema = plugins.options_of("train")
-    made: TrainOptions = build(schema, {**values, "init_from": None, "budget": None})
+    made: TrainOptions = build(TrainOptions, {**values, "init_from": None, "budget": None})
     return replace(made, init_from=values["init_from"], budget=values["budget"], resume=None)
+
+
+def _decide_as_before(
+    config: Config, record: Config, given: Collection[str], prefix: str = ""
+) -> None:
+    """Give what today's config leaves open the value that it has in the record."""
+    for name in config.keys() & record.keys():
+        now, then, key = config[name], record[name], f"{prefix}{name}"
+        if isinstance(now, dict) and isinstance(then, dict):
+            _decide_as_before(now, then, given, f"{key}.")
+        elif now in (None, "auto") and key not in given and not _is_external(then):
+            config[name] = then
 
 
 def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> None:
@@ -258,7 +233,9 @@ def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
     values = config.plain()
     data = values["data"] = without_default_corpus(values["data"], given)
     for name in ("input_txt", "input_h5", "input_json"):
-        data[name] = _absolute(data[name])
+        path = data[name]
+        is_list = isinstance(path, list)
+        data[name] = [*map(os.path.abspath, path)] if is_list else path and os.path.abspath(path)
     if data["background"] is not None:
         names = names_of(data["background"])
         data["background"] = [n if n in CORPORA else os.path.abspath(n) for n in names]
@@ -266,30 +243,3 @@ def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
         # outputs/latest will be another run once this one has begun
         values["init_from"] = os.path.realpath(config.init_from)
     return TrainOptions.of({**values, "resume": None})
-
-
-def _absolute(path: Any) -> Any:
-    if isinstance(path, list):
-        return [os.path.abspath(each) for each in path]
-    return None if path is None else os.path.abspath(path)
-
-
-def _unfinished(job: Job) -> Path | None:
-    """What resume=auto goes on with: the run in the folder that was named, else the newest one that
-    has something left to do and was begun by the same words."""
-    if job.has_own_folder:
-        return job.folder if (job.folder / folders.RECORDED).is_file() else None
-    from charrnn.runs.summary import overrides  # what reads a table of runs, for this alone
-
-    words = {word for word in job.overrides if key_of(word) not in ("resume", "trust")}
-    for folder in folders.run_folders(job.folder.parent.parent):
-        before = {w for w in overrides(folder) if key_of(w) not in ("resume", "trust")}
-        if before == words and not _is_finished(folder / "checkpoints" / LAST):
-            return folder
-    return None
-
-
-def _is_finished(path: Path) -> bool:
-    with contextlib.suppress(InputError):
-        return path.exists() and bool(checkpoint.read_run(path)[ENTRY]["finished"])
-    return False

@@ -145,6 +145,11 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
         return [*without, f"hydra.run.dir={resume}"] if os.path.isdir(resume) else words
     if folder is None and (folder := world.slurm_job_folder()):
         words = [*words, f"hydra.run.dir={folder}"]
+    if folder is None and resume == "auto":
+        raise InputError(
+            "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER; "
+            "resume=outputs/latest goes on with the newest run"
+        )
     if folder is not None and resume != "auto" and is_run(Path(folder)):
         if not world.restarted_by_slurm():
             refuse_run(Path(folder))

@@ -175,9 +175,3 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def run_folders(parent: Path) -> list[Path]:
-    """The run folders below `parent` (DATE/TIME), newest first."""
-    found = [path.parent.parent for path in parent.glob("*/*/.hydra/config.yaml")]
-    return sorted(found, key=lambda folder: (folder.parent.name, folder.name), reverse=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from charrnn.errors import InputError, one_line
@@ -61,20 +60,3 @@ def select(config: Any, key: str) -> Any:
             return MISSING
         config = config[part]
     return config
-
-
-def leaves(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted keys of a config with their values, those of mappings aside."""
-    for name, value in config.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def update(config: Config, key: str, value: Any) -> None:
-    """Set a dotted key."""
-    *parents, last = key.split(".")
-    for parent in parents:
-        config = config.setdefault(parent, {})
-    config[last] = value

@@ -53,6 +53,7 @@ LINES = {
     "train resume=x init_from=y": "init_from=y: resume= goes on with everything",
     "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn stays in the folder",
     "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
+    "train resume=auto": "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train hydra.run.dir=a${b}": "hydra.run.dir=a${b}: Hydra cannot make",
@@ -60,7 +61,7 @@ LINES = {
     "train --config-dir no/such": "--config-dir no/such: is no folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve go with --cfg",
-    "train -m --cfg job": "-m and --cfg: give one of them",
+    "train -m --cfg job": "-m, --cfg, --info: give one of them",
     "train --experimental-rerun x": "--experimental-rerun: no such flag",
     "sample --top_k 5": "--top_k: no such flag",
     # what is built

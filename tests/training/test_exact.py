@@ -128,21 +128,6 @@ def test_from_a_checkpoint_in_a_new_folder(trained: Train, train: Train, workpla
     assert metrics(workplace / "new")[0]["step"] == "20"
 
 
-def test_auto_goes_on_with_the_newest_unfinished_run(workplace: Path) -> None:
-    def auto(*overrides: str) -> list[Path]:
-        assert main(["train", *SMALL, "resume=auto", "trainer.max_steps=2", *overrides]) == 0
-        return sorted(p.parent for p in workplace.glob("outputs/train/*/*/.hydra"))
-
-    (first,) = auto()
-    assert len(auto()) == 2  # the first is finished
-    content = first / "checkpoints"
-    (content / "last.ckpt").unlink()
-    (content / "best.ckpt").unlink()
-    assert len(auto("optimizer.lr=0.001")) == 3  # another config
-    assert len(auto()) == 3
-    assert (content / "last.ckpt").is_file()
-
-
 def test_a_finished_run_stays_as_it_is(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
