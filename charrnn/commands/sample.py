@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn import plugins
 from charrnn.cli.front import Job, current_job
@@ -65,8 +64,6 @@ class SampleOptions(SamplingParams):
 OPTIONS = SampleOptions
 FIRST_WORD = "checkpoint"
 
-T = TypeVar("T")
-
 RULE = "----------"
 
 
@@ -86,20 +83,25 @@ class Text:
     pieces: Iterator[str]
 
 
-class SampleStep:
-    """What an extra does in one call of `charrnn sample`; here nothing, the parts are overridden.
+class Writer:
+    """What writes in one call of `charrnn sample`; an extra may put a subclass in its place.
 
     It is made before anything is written, and raises InputError where it will not be able to do
     its work.
     """
 
-    def write(self, params: SamplingParams) -> Iterator[Piece] | None:
-        """Write as `Sampler.write` does, but in another way; None: in that one."""
-        return None
+    def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
+        self.sampler = sampler
 
-    def write_lines(self, params: SamplingParams) -> Iterator[Line] | None:
-        """Write lines as `write_lines` does, but others; None: those."""
-        return None
+    def write(self, params: SamplingParams) -> Iterator[Piece]:
+        """Texts; it refuses at once what it cannot do, as `Sampler.write` does."""
+        return self.sampler.write(params)
+
+    def write_lines(self, params: SamplingParams) -> Iterator[Line]:
+        """Lines; it refuses at once what it cannot do."""
+        from charrnn.generation.sampler import write_lines
+
+        return write_lines(self.sampler, params)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """See the texts as they are written."""
@@ -115,7 +117,7 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.generation.sampler import Sampler, drawn_seed, write_lines
+    from charrnn.generation.sampler import Sampler, drawn_seed
     from charrnn.models import read_models
     from charrnn.models.trained import with_counts
 
@@ -125,8 +127,8 @@ def run(options: SampleOptions) -> None:
     require_not_the_model(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
-    made = [part.step(options, sampler) for part in plugins.parts("sample")]
-    steps: list[SampleStep] = [step for step in made if step is not None]
+    writers = [Writer, *(part.WRITER for part in plugins.parts("sample"))]
+    writer: Writer = writers[-1](options, sampler)
     seed = drawn_seed() if options.seed is None else options.seed
     start_text = _start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)
@@ -136,16 +138,10 @@ def run(options: SampleOptions) -> None:
     progress = ProgressDisplay("writing", unit=" characters", quiet=is_seen)
     # all begin, and refuse what they cannot do, before the first is written
     if options.mode == "lines":
-        lines = [
-            _first((s.write_lines(p) for s in steps), partial(write_lines, sampler, p))
-            for p in each
-        ]
-        texts = _lines(each, lines, options.json)
+        texts = _lines(each, [writer.write_lines(params) for params in each], options.json)
     else:
-        pieces = [_first((s.write(p) for s in steps), partial(sampler.write, p)) for p in each]
-        texts = _samples(each, pieces, progress)
-    for step in steps:
-        texts = step.around(texts)
+        texts = _samples(each, [writer.write(params) for params in each], progress)
+    texts = writer.around(texts)
     if options.seed is None:
         say(f"seed={seed}")
 
@@ -162,12 +158,7 @@ def run(options: SampleOptions) -> None:
             with opened(output) as write:
                 for text in texts:
                     _write_all(text, write)
-    for step in steps:
-        step.end()
-
-
-def _first(of_extras: Iterable[T | None], otherwise: Callable[[], T]) -> T:
-    return next((each for each in of_extras if each is not None), None) or otherwise()
+    writer.end()
 
 
 def _start_text(options: SampleOptions, model: Trained) -> str:

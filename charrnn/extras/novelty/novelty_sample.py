@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.sample import SampleOptions, SampleStep
+from charrnn.commands.sample import SampleOptions, Writer
 from charrnn.errors import InputError, install
 from charrnn.options.ranges import PATH, Range, require
 from charrnn.say import say
@@ -51,55 +51,55 @@ class NoveltyOptions(SampleOptions):
 OPTIONS = NoveltyOptions
 
 
-def step(options: SampleOptions, sampler: Sampler) -> SampleStep | None:
-    """The step, if it has anything to do."""
-    assert isinstance(options, NoveltyOptions)
-    return NoveltyStep(options, sampler) if options.report or options.novel is not False else None
-
-
-class NoveltyStep(SampleStep):
-    """The novelty of what one call of `charrnn sample` writes.
+class NoveltyWriter(Writer):
+    """Writes what does not copy, and tells how much of a text is copied, where that is asked for.
 
     Raises:
         InputError: at once: what it needs is not installed, or the training text not found.
     """
 
-    def __init__(self, options: NoveltyOptions, sampler: Sampler) -> None:
+    def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         from charrnn.options.datasets import SPLITS
         from charrnn.training_text import find_training_text
 
+        super().__init__(options, sampler)
+        assert isinstance(options, NoveltyOptions)
+        self._options = options
+        self._texts: list[tuple[SamplingParams, Iterable[str]]] = []
+        if not options.report and options.novel is False:
+            return
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
-        self._options, self._sampler = options, sampler
-        self._texts: list[tuple[SamplingParams, Iterable[str]]] = []
         # a line of one's own is no new one, whichever split it stands in
         splits = SPLITS if options.novel is True else ("train",)
         self._training = find_training_text(sampler.model, options.corpus, splits)
 
-    def write(self, params: SamplingParams) -> Iterator[Piece] | None:
+    def write(self, params: SamplingParams) -> Iterator[Piece]:
         """Without a longer run of the training text than is allowed."""
         if self._options.novel is False:
-            return None
+            return super().write(params)
         from charrnn.extras.novelty.novel_writing import write_novel
 
-        return write_novel(self._sampler, params, self._training, self._options.novel)
+        return write_novel(self.sampler, params, self._training, self._options.novel)
 
-    def write_lines(self, params: SamplingParams) -> Iterator[Line] | None:
+    def write_lines(self, params: SamplingParams) -> Iterator[Line]:
         """Without the lines of the text."""
         if self._options.novel is False:
-            return None
+            return super().write_lines(params)
         from charrnn.generation.sampler import write_lines
 
         lines = {line.rstrip() for line in self._training.text.split("\n")}
-        return write_lines(self._sampler, params, lines)
+        return write_lines(self.sampler, params, lines)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
         for text in texts:
-            pieces, again = itertools.tee(text.pieces)
-            self._texts.append((text.params, again))
-            yield replace(text, pieces=pieces)
+            if self._options.report:
+                pieces, again = itertools.tee(text.pieces)
+                self._texts.append((text.params, again))
+                text = replace(text, pieces=pieces)
+            yield text
 
     def end(self) -> None:
         """Tell how much was copied, if that is asked for."""
@@ -117,3 +117,6 @@ class NoveltyStep(SampleStep):
             report = str(report_on(text, self._training))
             several = len(texts) > 1
             say(f"{number}, temperature={params.temperature}: {report}" if several else report)
+
+
+WRITER = NoveltyWriter
