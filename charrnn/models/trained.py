@@ -19,7 +19,7 @@ import numpy.typing as npt
 from charrnn.cells import Cell, find_cell
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
-from charrnn.options.networks import LayerOptions
+from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
 from charrnn.text.vocabulary import Vocabulary
 
@@ -29,7 +29,7 @@ BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
 
 
 @dataclass(frozen=True)
-class Architecture(LayerOptions):
+class Architecture(NetworkOptions):
     """Everything that fixes the shapes of a network's weights: its options, and its vocabulary."""
 
     hidden_size: Annotated[int, AT_LEAST_1] = 128
@@ -42,9 +42,9 @@ class Architecture(LayerOptions):
             raise InputError("the vocabulary is empty")
 
     @classmethod
-    def of(cls, options: LayerOptions, vocabulary_size: int) -> Architecture:
+    def of(cls, options: NetworkOptions, vocabulary_size: int) -> Architecture:
         """That of options, with the defaults above where they say nothing."""
-        chosen = {f.name: getattr(options, f.name) for f in fields(LayerOptions)}
+        chosen = {f.name: getattr(options, f.name) for f in fields(NetworkOptions)}
         given = {name: value for name, value in chosen.items() if value is not None}
         return cls(**given, vocabulary_size=vocabulary_size)
 

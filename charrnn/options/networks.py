@@ -25,8 +25,12 @@ KIND = Range(is_cell, UNKNOWN)
 
 
 @dataclass(frozen=True)
-class LayerOptions:
-    """The shape of a network, which a model file holds.
+class NetworkOptions:
+    """A network, all but the size of its vocabulary; a model file holds these fields.
+
+    `LanguageModel` takes them and ``charrnn train`` has them as ``model.NAME=``; a line on each
+    stands in ``conf/base/model.yaml``, which ``charrnn train --help`` prints. None is what
+    ``charrnn train`` chooses by the text; `LanguageModel` then takes the default of `Architecture`.
 
     Raises:
         InputError: a value is out of its range, or two do not go together.
@@ -43,16 +47,3 @@ class LayerOptions:
     def __post_init__(self) -> None:
         find_cell(self.kind)
         check_ranges(self, PREFIX)
-
-
-@dataclass(frozen=True)
-class NetworkOptions(LayerOptions):
-    """The network that is trained, all but the size of its vocabulary.
-
-    `LanguageModel` takes these fields and ``charrnn train`` has them as ``model.NAME=``; a line on
-    each stands in ``conf/base/model.yaml``, which ``charrnn train --help`` prints. None is what
-    ``charrnn train`` chooses by the text; `LanguageModel` then takes the default of `Architecture`.
-
-    Raises:
-        InputError: a value is out of its range, or two do not go together.
-    """

@@ -13,7 +13,7 @@ import torch
 
 from charrnn.errors import InputError
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
-from charrnn.options.networks import LayerOptions
+from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import ModelNode, TrainOptions
 from charrnn.training import LanguageModel
 
@@ -33,7 +33,7 @@ def adopt_architecture(
     given_names |= {"kind"} if "model" in given else set()
     init_from, options = config.init_from, config.model
     # how much is dropped, a fresh run may choose for itself
-    names = {field.name for field in fields(LayerOptions)} - {"dropout"}
+    names = {field.name for field in fields(NetworkOptions)} - {"dropout"}
     values = {name: getattr(trained.architecture, name) for name in names}
     for name in given_names & names:
         if (value := getattr(options, name)) != values[name]:
