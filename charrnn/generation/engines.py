@@ -6,7 +6,7 @@ where there is one; the others step those that have one of charrnn's own cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Protocol
@@ -87,9 +87,11 @@ def make_engine(model: Trained, name: str, precision: int = 32) -> Engine:
         raise InputError(f"{option}: has no kernel for a model of kind {kinds[0]}; {others}")
     if name == "numpy":
         return _numpy_engine(model)
-    make = _from_fast("compiled_engine", option)
+    if not (fast := plugins.parts("engines")):
+        raise InputError(f"{option}: needs the extra fast, which is not here; {others}")
     try:
-        return make(model, precision)
+        compiled: Engine = fast[0].compiled_engine(model, precision)
+        return compiled
     except ImportError as error:
         raise InputError(
             f"{option}: needs numba ({error}); {install('fast')}, or leave the option out"
@@ -110,14 +112,6 @@ def _kinds_without_kernel(model: Trained) -> list[str]:
     """The kinds of network among the model's that torch alone can step."""
     kinds = (member.architecture.kind for member in model.members)
     return [kind for kind in kinds if kind not in CELLS]
-
-
-def _from_fast(name: str, option: str) -> Callable[..., Engine]:
-    """A function of the extra ``fast``; InputError where the extra is not there."""
-    for part in plugins.parts("engines"):
-        function: Callable[..., Engine] = getattr(part, name)
-        return function
-    raise InputError(f"{option}: needs the extra fast, which is not here; leave the option out")
 
 
 def _numpy_engine(model: Trained) -> NumpyEngine:

@@ -101,11 +101,10 @@ def dry_penalties(text: str, params: SamplingParams) -> dict[int, float]:
     return penalties
 
 
-def top_k_and_p(weights: Any, top_k: Any, top_p: Any) -> Any:
+def top_k_and_p(weights: Floats, top_k: Floats, top_p: Floats) -> Floats:
     """The k likeliest, and of these the fewest that together have at least the share p.
 
-    Top-k is Fan et al. 2018 (arXiv 1805.04833), top-p nucleus sampling (arXiv 1904.09751). Arrays
-    of NumPy or tensors of torch.
+    Top-k is Fan et al. 2018 (arXiv 1805.04833), top-p nucleus sampling (arXiv 1904.09751).
 
     Args:
         weights: (N, V), unnormalized probabilities, the likeliest first.
@@ -114,12 +113,11 @@ def top_k_and_p(weights: Any, top_k: Any, top_p: Any) -> Any:
     Returns:
         The weights, with 0 for what is left out.
     """
-    weights = weights * ((weights >= 0).cumsum(-1) <= top_k)
+    weights = np.where(np.arange(weights.shape[-1]) < top_k, weights, 0)
     sums = weights.cumsum(-1)
-    stays = weights >= 0
     # the one that reaches p stays; a p of 1 leaves nothing out, whatever the sums are rounded to
-    stays[..., 1:] = ((sums < top_p * sums[..., -1:]) | (top_p >= 1))[..., :-1]
-    return weights * stays
+    weights[:, 1:] *= ((sums < top_p * sums[:, -1:]) | (top_p >= 1))[:, :-1]
+    return weights
 
 
 class Batch:

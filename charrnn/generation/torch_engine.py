@@ -1,7 +1,6 @@
 """The network stepped with torch: for large batches, or large networks, on a CUDA GPU.
 
-It steps every cell and network, somebody's own too, on a CPU as well. On a GPU the characters are
-drawn there, so that a chunk runs without waiting for it, unless DRY is asked for, which is NumPy's.
+It steps every cell and network, somebody's own too, on a CPU as well.
 """
 
 from __future__ import annotations
@@ -13,17 +12,8 @@ import torch
 from torch import Tensor
 
 from charrnn.cpu import torch_worker
-from charrnn.errors import non_finite_scores
 from charrnn.generation.numpy_engine import State
-from charrnn.generation.token_sampler import (
-    Array,
-    Batch,
-    Floats,
-    Ids,
-    Params,
-    TokenSampler,
-    top_k_and_p,
-)
+from charrnn.generation.token_sampler import Array, Floats, Ids, Params, TokenSampler
 from charrnn.models.trained import Trained
 from charrnn.network import exact_float32
 from charrnn.network_ensemble import any_network_of
@@ -74,23 +64,13 @@ class TorchEngine:
     def _write(
         self, ids: Ids, state: State, uniforms: Floats, params: Params, before: Sequence[Ids]
     ) -> tuple[Ids, State]:
-        carried, written = self._tensors(state), list[Tensor]()
-        last, draws = self._tensor(ids), self._tensor(uniforms)
-        batch = Batch(params, len(ids), self._vocabulary)
-        on_device = self.device != "cpu" and not batch.penalized
-        sampler = TorchTokenSampler(batch, self.device) if on_device else None
-        numpy = TokenSampler(params, self._vocabulary, before)
+        carried, written = self._tensors(state), np.empty(uniforms.shape, np.int64)
+        sampler = TokenSampler(params, self._vocabulary, before)
         with exact_float32():
-            for t in range(uniforms.shape[1]):
-                logits, carried = self._network(last[:, None], carried)
-                if sampler is None:
-                    last = self._tensor(numpy.draw(logits[:, 0].cpu().numpy(), uniforms[:, t]))
-                else:
-                    last = sampler.draw(logits[:, 0], draws[:, t])
-                written.append(last)
-        if sampler is not None and not sampler.numbers.item():
-            raise non_finite_scores()
-        return torch.stack(written, 1).cpu().numpy(), _arrays(carried)
+            for t, each in enumerate(uniforms.T):
+                logits, carried = self._network(self._tensor(ids[:, None]), carried)
+                written[:, t] = ids = sampler.draw(logits[:, 0].cpu().numpy(), each)
+        return written, _arrays(carried)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.device)
@@ -101,40 +81,3 @@ class TorchEngine:
 
 def _arrays(carried: list[tuple[Tensor, ...]]) -> State:
     return [tuple(v.cpu().numpy() for v in layer) for layer in carried]
-
-
-class TorchTokenSampler:
-    """Draws on a device as `TokenSampler` does, without waiting for it.
-
-    What some stream asks for is computed for all; for the others it changes nothing.
-
-    Attributes:
-        numbers: whether there was something to choose among each time.
-    """
-
-    def __init__(self, batch: Batch, device: str) -> None:
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.tensor(array, device=device)
-
-        self.numbers = tensor(np.array(True))
-        self._greedy, self._scale = tensor(batch.greedy), tensor(batch.scale)
-        self._bias = None if batch.bias is None else tensor(batch.bias)
-        self._ranks, limits = batch.ranks, tensor(batch.limits)
-        self._top_k, self._top_p, self._min_p = limits.split(1, -1)
-
-    def draw(self, logits: Tensor, uniforms: Tensor) -> Tensor:
-        """The ids (N,) for logits (N, V) at uniforms (N,)."""
-        scores = (logits if self._bias is None else logits + self._bias).double()
-        self.numbers &= scores.amax(-1).isfinite().all()
-        return torch.where(self._greedy, scores.argmax(-1), self._drawn(scores, uniforms))
-
-    def _drawn(self, scores: Tensor, uniforms: Tensor) -> Tensor:
-        weights = ((scores - scores.amax(-1, keepdim=True)) * self._scale).exp()
-        if self._ranks:
-            order = scores.sort(dim=-1, descending=True, stable=True).indices
-            ranked = top_k_and_p(weights.gather(-1, order), self._top_k, self._top_p)
-            weights = torch.zeros_like(weights).scatter_(-1, order, ranked)
-        weights = weights * (weights >= self._min_p)
-        sums = weights.cumsum(-1)
-        drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(-1)
-        return drawn.clamp_(max=scores.shape[-1] - 1)  # a sum that is no number is told of later

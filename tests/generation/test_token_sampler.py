@@ -1,4 +1,4 @@
-"""Drawing a character of given logits: NumPy's, torch's and the compiled draw by the definition."""
+"""Drawing a character of given logits: NumPy's and the compiled draw by the definition."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from charrnn.errors import RunError
 from charrnn.generation.token_sampler import Batch, TokenSampler
-from charrnn.generation.torch_engine import TorchTokenSampler
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, probabilities
@@ -67,13 +65,6 @@ def with_numpy_alone(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> 
     return np.concatenate([with_numpy(*row) for row in rows])
 
 
-def with_torch(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    sampler = TorchTokenSampler(Batch(choices, len(logits), LETTERS), "cpu")
-    ids = sampler.draw(torch.from_numpy(logits), torch.from_numpy(uniforms))
-    assert sampler.numbers.item()
-    return ids.numpy()
-
-
 @functools.cache
 def compiled_draw() -> Any:
     """The loop's draw, alone."""
@@ -98,7 +89,7 @@ def with_numba(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.nda
 
 
 @pytest.mark.parametrize("choice", [*CHOICES, CHOICES * 5], ids=lambda choice: str(choice)[:99])
-@pytest.mark.parametrize("draw", [with_numpy, with_numpy_alone, with_torch, with_numba])
+@pytest.mark.parametrize("draw", [with_numpy, with_numpy_alone, with_numba])
 def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(
     choice: SamplingParams | list[SamplingParams], draw: Any
 ) -> None:
