@@ -189,24 +189,17 @@ def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, npt.NDA
 
 def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     """What is scored, and its ids (n,) in the model's vocabulary."""
-    from charrnn.data import encoded_text, open_data, translated
+    from charrnn.data import encoded_text, open_data, training_data, translated
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
         ids = encoded_text(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
         return "text", ids
-    h5, json = data.input_h5, data.input_json
-    if h5 is None or json is None:
-        h5, json = trained.facts.get("input_h5"), trained.facts.get("input_json")
-        if not isinstance(h5, str) or not isinstance(json, str):
-            raise InputError(
-                f"checkpoint={override_value(options.checkpoint)}: does not say what it was "
-                f"trained on; give data.input_txt=, or data.input_h5= and data.input_json="
-            )
-        if not Path(h5).exists():
-            raise InputError(
-                f"split={options.split}: {h5}, the preprocessed text of this model, is gone; make "
-                f"it again by `charrnn preprocess` with output_h5={h5}, or give data.input_txt="
-            )
-    encoded = open_data(Path(h5), Path(json))
+    if data.input_h5 is not None and data.input_json is not None:
+        encoded = open_data(Path(data.input_h5), Path(data.input_json))
+    else:
+        try:
+            encoded = training_data(trained.facts)
+        except InputError as error:
+            raise InputError(f"split={options.split}: {error}; or give data.input_txt=") from None
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

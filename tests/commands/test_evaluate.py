@@ -44,7 +44,7 @@ def test_ids_that_are_gone(trained: Train, capfd: pytest.CaptureFixture[str]) ->
     model = charrnn.load(run).trained
     charrnn.Model(replace(model, facts={**model.facts, "input_h5": "gone.h5"})).save(Path("x"))
     assert main(["evaluate", "checkpoint=x"]) == 2
-    assert "charrnn evaluate: split=val: gone.h5, the preprocessed text" in capfd.readouterr().err
+    assert "charrnn evaluate: split=val: gone.h5: no such file" in capfd.readouterr().err
 
 
 def test_unknown_characters_are_skipped(
