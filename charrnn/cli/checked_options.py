@@ -24,7 +24,16 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError, did_you_mean, install, one_line
-from charrnn.options.ranges import NODE, NODES, PATH, Range, Trait, bad_value, require, require_path
+from charrnn.options.ranges import (
+    NODE,
+    NODES,
+    PATH,
+    Range,
+    Trait,
+    bad_value,
+    require,
+    require_paths,
+)
 from charrnn.runs.recorded_config import OF_HYDRA
 
 # targets that import their package only when they are built -> the extra that brings it
@@ -142,10 +151,8 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
         raise bad_value(name, value, _demand(hint, ranges)) from None
     if type(value) is int and not -(2**63) <= value < 2**63:
         raise bad_value(name, value, "is too large a number")
-    if PATH in extras:
-        for path in value if isinstance(value, list) and value else [value]:
-            require(path not in ("", []), name, value, "takes a path")
-            require_path(name, path)
+    if PATH in extras and value is not None:
+        require_paths(name, value)
     for extra in ranges:
         require(value is None or extra.admits(value), name, value, extra.demand)
     return value

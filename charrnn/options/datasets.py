@@ -17,7 +17,6 @@ from charrnn.options.ranges import (
     check_ranges,
     one_of,
     require,
-    require_path,
 )
 
 SPLITS = ("train", "val", "test")
@@ -42,7 +41,7 @@ class SourceOptions:
     input_json: Annotated[str | None, PATH] = None
 
     def __post_init__(self) -> None:
-        _require_paths(f"{self.PREFIX}input_txt", self.input_txt)
+        check_ranges(self, self.PREFIX)
         _require_h5_pair(self.PREFIX, self.input_h5, self.input_json, self.input_txt)
 
 
@@ -100,18 +99,8 @@ class DataOptions(SplitOptions, SourceOptions):
             "training reads its text more than once; first `charrnn preprocess input_txt=- "
             "output_h5=FILE`, then give data.input_h5= and data.input_json=",
         )
-        SourceOptions.__post_init__(self)
         super().__post_init__()
-        _require_paths("data.background", self.background)
-
-
-def _require_paths(option: str, value: Any) -> None:
-    """A path, several of them, or None."""
-    names = value if isinstance(value, (list, tuple)) and value else [value]
-    if value is not None and not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"{option}={short(value)}: takes a path or a list of paths: [a.txt,b.txt]")
-    for name in names:
-        require_path(option, name)
+        _require_h5_pair(self.PREFIX, self.input_h5, self.input_json, self.input_txt)
 
 
 def _require_h5_pair(prefix: str, h5: str | None, json: str | None, txt: Any) -> None:
@@ -125,18 +114,14 @@ def _require_h5_pair(prefix: str, h5: str | None, json: str | None, txt: Any) ->
         raise InputError(
             f"{prefix}input_h5={short(h5)}: give either this pair or {prefix}input_txt, not both"
         )
-    require_path(f"{prefix}input_h5", h5)
-    require_path(f"{prefix}input_json", json)
 
 
-def without_default_corpus(
-    options: Mapping[str, Any], given: Collection[str], prefix: str = "data."
-) -> dict[str, Any]:
+def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Options of the data without the corpus that a default names, where another text is given.
 
     Args:
         options: corpus, input_txt and input_h5, and others that are left alone.
-        given: the options, with their prefix, that were asked for rather than set by default.
+        given: the options, ``data.corpus`` say, that were asked for rather than set by default.
 
     Raises:
         InputError: the corpus and another text were both asked for.
@@ -145,9 +130,9 @@ def without_default_corpus(
     other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)
     if other is None or corpus is None:
         return dict(options)
-    if f"{prefix}corpus" in given:
+    if "data.corpus" in given:
         raise InputError(
-            f"{prefix}corpus={short(corpus)}: {prefix}{other} says which text it is already; give "
-            "one of the two"
+            f"data.corpus={short(corpus)}: data.{other} says which text it is already; give one of "
+            "the two"
         )
     return {**options, "corpus": None}

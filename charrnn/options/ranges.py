@@ -41,6 +41,13 @@ def require_path(option: str, path: str | os.PathLike[str] | None) -> None:
         raise InputError(f"{option}={short(path)}: holds a NUL, which no path can")
 
 
+def require_paths(option: str, value: Any) -> None:
+    """Raise InputError unless a value is a path, or a list of some."""
+    for path in value if isinstance(value, list | tuple) and value else [value]:
+        require(isinstance(path, str) and path != "", option, value, "takes a path")
+        require_path(option, path)
+
+
 class Range(NamedTuple):
     """Which values an option may have, and how to say so."""
 
@@ -92,7 +99,9 @@ def _hints(declaration: Any) -> dict[str, Any]:
 
 def _check(hint: Any, option: str, value: Any) -> None:
     for extra in hint.__metadata__:
-        if isinstance(extra, Range):
+        if extra == PATH:
+            require_paths(option, value)
+        elif isinstance(extra, Range):
             try:
                 is_admitted = extra.admits(value)
             except TypeError:

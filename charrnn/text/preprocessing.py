@@ -31,7 +31,6 @@ import numpy.typing as npt
 from charrnn.errors import InputError, RunError, short
 from charrnn.files import locked, replacing, require_regular_file, writing
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
-from charrnn.options.ranges import require_path
 from charrnn.say import ProgressDisplay
 from charrnn.text import sorted_lists
 from charrnn.text.corpora import CORPORA, Say, cache_folder, corpus_text
@@ -104,8 +103,6 @@ def preprocess(
             cannot be meant.
         RunError: the outputs cannot be written.
     """
-    require_path("output_h5", output_h5)
-    require_path("output_json", output_json)
     files = find_files(input_txt)
     h5, json_path = output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json_path, files)
