@@ -21,7 +21,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -34,11 +34,17 @@ from charrnn.options.ranges import PATH, TEXT, require_path
 from charrnn.plugins import Command
 from charrnn.runs.recorded_config import escaped
 
-_FLAGS = {
-    *("-m", "--multirun", "-c", "--cfg", "-p", "--package", "--resolve"),
-    *("-cd", "--config-dir", "-cn", "--config-name", "-i", "--info", "--hydra-help"),
-}
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
+    ("--multirun", "-m"): {"action": "store_true"},
+    ("--cfg", "-c"): {"choices": ("job", "hydra", "all")},
+    ("--info", "-i"): {"nargs": "?", "const": "all", "choices": _INFO},
+    ("--package", "-p"): {},
+    ("--resolve",): {"action": "store_true"},
+    ("--config-dir", "-cd"): {},
+    ("--config-name", "-cn"): {},
+    ("--hydra-help",): {"action": "store_true"},
+}
 
 
 class _Parser(ArgumentParser):
@@ -59,16 +65,11 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--multirun", "-m", action="store_true")
-    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    parser.add_argument("--package", "-p")
-    parser.add_argument("--resolve", action="store_true")
-    parser.add_argument("--config-dir", "-cd")
-    parser.add_argument("--config-name", "-cn")
-    parser.add_argument("--info", "-i", nargs="?", const="all", choices=_INFO)
-    parser.add_argument("--hydra-help", action="store_true")
+    for names, how in _FLAGS.items():
+        parser.add_argument(*names, **how)
+    # argparse would read -model as -m and -odel
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
-        if flag not in _FLAGS:
+        if not any(flag in names for names in _FLAGS):
             answers = [part.translated(command, words) for part in plugins.parts("words")]
             if answer := next(filter(None, answers), None):
                 line = shlex.join(["charrnn", command, *answer])
@@ -80,9 +81,8 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
             )
     flags = parser.parse_intermixed_args(words)
     overrides: list[str] = vars(flags).pop("overrides")
-    modes = {"-m": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
-    if len(given := [flag for flag, value in modes.items() if value]) > 1:
-        raise InputError(f"{' and '.join(given)}: give one of them")
+    if bool(flags.multirun) + bool(flags.cfg) + bool(flags.info) > 1:
+        raise InputError("-m, --cfg, --info: give one of them")
     if (flags.package or flags.resolve) and not flags.cfg:
         raise InputError("--package and --resolve go with --cfg")
     if flags.config_dir is not None and not os.path.isdir(flags.config_dir):
