@@ -78,11 +78,6 @@ def torch_threads(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-def torch_worker() -> ThreadPoolExecutor:
-    """One such thread."""
-    return torch_threads(1)
-
-
 os.register_at_fork(after_in_child=torch_threads.cache_clear)  # no thread outlives a fork
 
 

@@ -100,7 +100,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
     else:
-        run_hydra_main(line, Task(line, _existing(line)))
+        run_hydra_main(line, Task(line))
     return 0
 
 
@@ -117,7 +117,6 @@ def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = 
 
 
 def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
-    existing = _existing(line)
     with initialize_hydra(line):
         with translate_errors(line):
             config = line.compose(line.words)
@@ -129,7 +128,7 @@ def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
                 options = options_of(line, config)
             job = Job.of(config.hydra)
             job.folder.mkdir(parents=True, exist_ok=True)
-            with _removed_if_refused(job.folder, existing):
+            with _removed_if_refused(job.folder):
                 return execute(run or line.command.get("run"), options, job)
 
 
@@ -147,7 +146,6 @@ class Task:
     """What hydra.main runs: call it with a composed config.
 
     Attributes:
-        existing: of a single run's folder and those above it the ones that are there already.
         jobs: how many the sweep has, where that is known.
         failed: the jobs of a sweep that failed in this process, each with its reason.
         error: with which the last job failed here.
@@ -155,9 +153,7 @@ class Task:
     """
 
     line: Line
-    existing: frozenset[Path] = frozenset()
     jobs: int | None = None
-    begun: int = 0
     failed: list[str] = field(default_factory=list)
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
@@ -166,11 +162,10 @@ class Task:
     def __call__(self, config: DictConfig) -> Any:
         with _program(self.argv, self.full_error):
             job = Job.of(HydraConfig.get())
-            self.begun += 1
             if job.number is not None and not self.line.multirun:
                 raise InputError("hydra.mode: several jobs are run by -m on the command line")
             try:
-                with _removed_if_refused(job.folder, self.existing):
+                with _removed_if_refused(job.folder):
                     with translate_errors(self.line):
                         options = options_of(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
@@ -275,25 +270,16 @@ def options_of(line: Line, config: DictConfig) -> Any:
     return build(schema, values)
 
 
-def _existing(line: Line) -> frozenset[Path]:
-    """Of the folder of a run and those above it the ones that are there already."""
-    named = [w.partition("=")[2].strip("'") for w in line.words if w.startswith("hydra.run.dir=")]
-    folder = Path(["outputs/train", *named][-1]).absolute()
-    with translate_errors(line):
-        return frozenset(path for path in (folder, *folder.parents) if path.exists())
-
-
 @contextlib.contextmanager
-def _removed_if_refused(folder: Path, existing: frozenset[Path]) -> Iterator[None]:
-    """Remove what was made of a run's folder when the run is refused, if it is empty."""
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a run's folder, and those above it, as far as they are empty when it is refused."""
     try:
         yield
     except InputError:
         with contextlib.suppress(OSError):
-            for path in (folder, *folder.parents):
-                if path in existing or not existing:
-                    break
-                path.rmdir()
+            while not Path.cwd().is_relative_to(folder):
+                folder.rmdir()
+                folder = folder.parent
         raise
 
 

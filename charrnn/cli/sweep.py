@@ -60,7 +60,8 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
     for failure in task.failed:
         say(f"failed: {failure}")
     if task.failed:
-        raise RunError(f"{len(task.failed)} of {task.jobs or task.begun} jobs failed") from raised
+        of = f" of {task.jobs}" if task.jobs else ""
+        raise RunError(f"{len(task.failed)}{of} jobs failed") from raised
     if isinstance(raised, RunError):
         raise raised
     if isinstance(raised, InputError) and not any(folder.glob("*/")):  # of the sweeper

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.errors import InputError
+from charrnn.commands.output import require_not_the_model
 from charrnn.options.ranges import PATH, Range
 from charrnn.say import say
 
@@ -29,12 +29,9 @@ FIRST_WORD = "input"
 def run(options: ConvertOptions) -> None:
     """Write the model of `input` to the model file `output`."""
     from charrnn.model import load
-    from charrnn.models import find_model as find
 
-    source, output = find(options.input), Path(options.output)
-    if output.exists() and output.samefile(source):
-        raise InputError(f"output={options.output}: is the input itself; name another file")
-    model = load(source)
+    require_not_the_model(options.output, options.input)
+    model, output = load(options.input), Path(options.output)
     model.save(output)
     size = sum(weight.size for weight in model.trained.members[0].weights.values())
     say(f"wrote {output}: {model}, {size:,} numbers")

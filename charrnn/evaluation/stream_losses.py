@@ -74,16 +74,10 @@ def stream_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    ids = _scored(ids)
-    total = part_loss(network, ids, 0, 1, threads=threads, report=report, each=each)
-    return Score(total / (len(ids) - 1), len(ids) - 1)
-
-
-def _scored(ids: Ids | SplitIds) -> SplitIds:
-    """The ids (n,) of a text that has something to predict; ValueError where it has not."""
     if len(ids) < 2:
         raise ValueError("a loss needs at least 2 characters")
-    return _as_split(ids)
+    total = part_loss(network, ids, 0, 1, threads=threads, report=report, each=each)
+    return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
 def _as_split(ids: Ids | SplitIds) -> SplitIds:
@@ -206,8 +200,9 @@ def windows_loss(
     Raises:
         ValueError: there is nothing to predict.
     """
-    ids = _scored(ids)
-    count = len(ids) - 1
+    ids, count = _as_split(ids), len(ids) - 1
+    if count < 1:
+        raise ValueError("a loss needs at least 2 characters")
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else 1
     starts = np.arange(0, count, window)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.cpu import torch_worker
+from charrnn.cpu import torch_threads
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params, TokenSampler
 from charrnn.models.trained import Trained
@@ -35,7 +35,7 @@ class TorchEngine:
         """As `NumpyEngine.read`."""
         if ids.shape[1] == 0:
             return np.empty((len(ids), 0, len(self._vocabulary)), np.float32), state
-        return torch_worker().submit(self._read, ids, state).result()
+        return torch_threads(1).submit(self._read, ids, state).result()
 
     def advance(self, ids: Ids, state: State) -> State:
         """As `NumpyEngine.advance`."""
@@ -52,7 +52,7 @@ class TorchEngine:
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         before = list(ids[:, None]) if texts is None else texts
-        return torch_worker().submit(self._write, ids, state, uniforms, params, before).result()
+        return torch_threads(1).submit(self._write, ids, state, uniforms, params, before).result()
 
     @torch.inference_mode()
     def _read(self, ids: Ids, state: State) -> tuple[Array, State]:

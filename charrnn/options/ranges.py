@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import functools
 import math
-import os
 import re
 import typing
 from collections.abc import Callable
@@ -36,16 +35,10 @@ def override_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else short(value)
 
 
-def require_path(option: str, path: str | os.PathLike[str] | None) -> None:
-    if path is not None and "\0" in os.fspath(path):
-        raise InputError(f"{option}={short(path)}: holds a NUL, which no path can")
-
-
 def require_paths(option: str, value: Any) -> None:
     """Raise InputError unless a value is a path, or a list of some."""
     for path in value if isinstance(value, list | tuple) and value else [value]:
         require(isinstance(path, str) and path != "", option, value, "takes a path")
-        require_path(option, path)
 
 
 class Range(NamedTuple):

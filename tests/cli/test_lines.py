@@ -56,8 +56,6 @@ LINES = {
     "train resume=auto": "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
-    "train hydra.run.dir=a${b}": "hydra.run.dir=a${b}: Hydra cannot make",
-    "train hydra.run.dir=a\0b": "holds a NUL",
     "train --config-dir no/such": "--config-dir no/such: is no folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve go with --cfg",

@@ -48,7 +48,7 @@ def test_the_input_is_not_overwritten(path: Path, tmp_path: Path) -> None:
         (path, tmp_path / "link"),
         (folder, folder / "model.safetensors"),
     ):
-        with pytest.raises(InputError, match="is the input itself"):
+        with pytest.raises(InputError, match="is the model itself"):
             run(source, output)
     assert path.read_bytes() == before
 

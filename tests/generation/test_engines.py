@@ -29,7 +29,7 @@ def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_the_extra_fast_what_it_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "extras", dict)
+    monkeypatch.setattr(plugins, "parts", lambda ending: [])
     model = Model(trained_model())
     for asked in ({"engine": "numba"}, {"precision": 8}):
         with pytest.raises(InputError, match=r"=(numba|8): needs the extra fast"):

@@ -268,7 +268,6 @@ class TestOutputs:
             (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
             (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: exists and is no file"),
             (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-            (["y.txt", "output_json=a\0b"], "holds a NUL"),
             (["missing.txt"], "missing.txt: no such file"),
             (["*.md"], "*.md: no *.txt below this folder, or no file of this glob"),
             (["broken"], "broken: no such file"),
