@@ -21,7 +21,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -95,24 +95,11 @@ def require_folder(word: str) -> None:
     name, _, value = word.partition("=")
     if name == "hydra.job.chdir" and value.lower() != "false":
         raise InputError(f"{word}: charrnn stays in the folder where it is started")
-    if name in _FOLDERS and value == "":
-        raise InputError(f"{word}: takes a folder")
+    if name in _FOLDERS and (value == "" or ("${" in value and value[0] not in "'\"")):
+        raise InputError(f"{word}: takes a folder, and Hydra can make none with ${{ in its path")
 
 
 # Literal texts
-
-
-class TextOptions(NamedTuple):
-    """The options of a command that are texts or paths.
-
-    Attributes:
-        lists: those that may be a list.
-        unsettable: those that may be null.
-    """
-
-    names: set[str]
-    lists: set[str]
-    unsettable: set[str]
 
 
 _FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # of every command
@@ -122,16 +109,13 @@ _WHOLLY_QUOTED = re.compile(_QUOTED, re.DOTALL)
 _SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
 
 
-def text_options(command: str) -> TextOptions:
-    """Find them by the traits and types that are declared for each option."""
-    options = TextOptions({*_FOLDERS}, set(), set())
-    for name, hint in declared(command):
-        if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}:
-            kinds = kinds_of(hint)
-            options.names.add(name)
-            options.lists.update([name] * (list[str] in kinds))
-            options.unsettable.update([name] * (type(None) in kinds))
-    return options
+def text_options(command: str) -> dict[str, tuple[Any, ...]]:
+    """The options of a command that are texts or paths, each with the types that it may have."""
+    return dict.fromkeys(_FOLDERS, (str,)) | {
+        name: kinds_of(hint)
+        for name, hint in declared(command)
+        if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}
+    }
 
 
 def quote_texts(overrides: list[str], command: str, multirun: bool) -> list[str]:
@@ -140,16 +124,16 @@ def quote_texts(overrides: list[str], command: str, multirun: bool) -> list[str]
     return [_quote_text(override, options, multirun) for override in overrides]
 
 
-def _quote_text(override: str, options: TextOptions, multirun: bool) -> str:
+def _quote_text(override: str, options: dict[str, tuple[Any, ...]], multirun: bool) -> str:
     match = _OVERRIDE.fullmatch(override)
-    if not match or match[2] not in options.names:
+    if not match or match[2] not in options:
         return override
     plus, name, value = match.groups()
     is_hydras = (
         _WHOLLY_QUOTED.fullmatch(value)
         or (multirun and _SEVERAL_QUOTED.fullmatch(value))
-        or (name in options.lists and value.startswith("[") and value.endswith("]"))
-        or (name in options.unsettable and value == "null")
+        or (list[str] in options[name] and value.startswith("[") and value.endswith("]"))
+        or (type(None) in options[name] and value == "null")
     )
     return override if is_hydras else f"{plus}{name}={quoted(value)}"
 

@@ -21,13 +21,12 @@ from charrnn.options.ranges import (
     WEIGHTS,
     Models,
     one_of,
-    override_value,
     require,
 )
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
-    from charrnn.data import SplitIds
+    from charrnn.data import Ids, SplitIds
     from charrnn.evaluation.losses import Score
     from charrnn.models.trained import Trained
 
@@ -73,18 +72,15 @@ def run(options: EvaluateOptions) -> None:
         _print_each(options, trained)
         return
     split, ids = _ids(options, trained)
-    _require_enough(split, len(ids))
-    _say_unknown(ids.unknown, len(ids), trained)
-    score = _scored(options, trained, ids)
-    count = len(trained.members)
-    name = "" if count == 1 else f"ensemble of {count}"
+    score = _scored(options, trained, split, ids, ids.unknown)
+    members = len(trained.members)
+    name = f"ensemble of {members}" if members > 1 else ""
     if options.json:
         values: dict[str, Any] = {
             "split": split,
             "characters": score.characters,
             **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
             **({"model": name} if name else {}),
-            **({} if options.weights is None else {"weights": options.weights}),
             **({} if options.window is None else {"window": options.window}),
             **score.plain(),
         }
@@ -92,36 +88,37 @@ def run(options: EvaluateOptions) -> None:
         return
     how = "" if options.window is None else f", in cold windows of {options.window}"
     how += f", {name}" if name else ""
-    how += "" if options.weights is None else f", weights {override_value(options.weights)}"
     print(f"{split}: {score.characters} characters{how}")
     print("\n".join(score.lines()))
 
 
-def _require_enough(split: str, characters: int) -> None:
-    if characters < 2:
-        where = "data.input_txt" if split == "text" else f"split={split}"
-        raise InputError(
-            f"{where}: has {characters} characters that the model knows, and a loss needs 2 or more"
-        )
-
-
-def _say_unknown(unknown: int, known: int, trained: Trained) -> None:
-    if unknown:
-        say(
-            f"unknown=skip: {unknown} of {unknown + known} characters are not among the "
-            f"{len(trained.vocabulary)} that the model knows; the rest is scored"
-        )
-
-
-def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
+def _scored(
+    options: EvaluateOptions,
+    trained: Trained,
+    split: str,
+    ids: Ids | SplitIds,
+    unknown: int,
+    each: Losses | None = None,
+) -> Score:
+    """The loss of ids (n,); `each` (n - 1,) is filled with those of the characters."""
     from charrnn.evaluation.losses import require_numbers
     from charrnn.evaluation.stream_losses import stream_loss, windows_loss
     from charrnn.network_ensemble import any_network_of
 
+    if len(ids) < 2:
+        where = "data.input_txt" if split == "text" else f"split={split}"
+        raise InputError(
+            f"{where}: has {len(ids)} characters that the model knows, and a loss needs 2 or more"
+        )
+    if unknown:
+        say(
+            f"unknown=skip: {unknown} of {unknown + len(ids)} characters are not among the "
+            f"{len(trained.vocabulary)} that the model knows; the rest is scored"
+        )
     network = any_network_of(trained)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
-            return require_numbers(stream_loss(network, ids, report=report))
+            return require_numbers(stream_loss(network, ids, report=report, each=each))
         return require_numbers(windows_loss(network, ids, options.window, report=report))
 
 
@@ -130,18 +127,13 @@ def _scored(options: EvaluateOptions, trained: Trained, ids: SplitIds) -> Score:
 
 def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character, the worst predicted lines first, or character by character."""
-    from charrnn.evaluation.losses import require_numbers, worst_predicted_first
-    from charrnn.evaluation.stream_losses import stream_loss
-    from charrnn.network_ensemble import any_network_of
+    from charrnn.evaluation.losses import worst_predicted_first
 
     split, text, ids = _text(options, trained)
     known = np.flatnonzero(ids >= 0)
-    _require_enough(split, len(known))
-    _say_unknown(len(ids) - len(known), len(known), trained)
-    found, losses = np.empty(len(known) - 1, np.float32), np.full(len(text), np.nan, np.float32)
-    with ProgressDisplay("scoring", unit=" characters") as report:
-        score = stream_loss(any_network_of(trained), ids[known], report=report, each=found)
-    require_numbers(score)
+    found = np.empty(max(0, len(known) - 1), np.float32)
+    score = _scored(options, trained, split, ids[known], len(ids) - len(known), found)
+    losses = np.full(len(text), np.nan, np.float32)
     losses[known[1:]] = found
     if options.json:
         each: dict[str, Any] = (

@@ -42,7 +42,16 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self, self.PREFIX)
-        _require_h5_pair(self.PREFIX, self.input_h5, self.input_json, self.input_txt)
+        self._require_one_source()
+
+    def _require_one_source(self) -> None:
+        """An HDF5 file comes with its JSON, and not with a text."""
+        h5, json = self.input_h5, self.input_json
+        name, value = ("input_h5", h5) if json is None else ("input_json", json)
+        both = "data.input_h5 and data.input_json belong together; give both"
+        require((h5 is None) == (json is None), f"data.{name}", value, both)
+        one = "give either this pair or data.input_txt, not both"
+        require(h5 is None or self.input_txt is None, "data.input_h5", h5, one)
 
 
 @dataclass(frozen=True)
@@ -100,20 +109,7 @@ class DataOptions(SplitOptions, SourceOptions):
             "output_h5=FILE`, then give data.input_h5= and data.input_json=",
         )
         super().__post_init__()
-        _require_h5_pair(self.PREFIX, self.input_h5, self.input_json, self.input_txt)
-
-
-def _require_h5_pair(prefix: str, h5: str | None, json: str | None, txt: Any) -> None:
-    """An HDF5 file comes with its JSON, and not with a text."""
-    if (h5 is None) != (json is None):
-        given = f"input_h5={short(h5)}" if json is None else f"input_json={short(json)}"
-        raise InputError(
-            f"{prefix}{given}: {prefix}input_h5 and {prefix}input_json belong together; give both"
-        )
-    if h5 is not None and txt is not None:
-        raise InputError(
-            f"{prefix}input_h5={short(h5)}: give either this pair or {prefix}input_txt, not both"
-        )
+        self._require_one_source()
 
 
 def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:

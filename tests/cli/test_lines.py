@@ -56,6 +56,7 @@ LINES = {
     "train resume=auto": "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
+    "train hydra.run.dir=a${b}": "hydra.run.dir=a${b}: takes a folder, and Hydra can make none",
     "train --config-dir no/such": "--config-dir no/such: is no folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve go with --cfg",
