@@ -66,10 +66,10 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink()
 
 
-def numbered(path: str, *numbers: int) -> str:
-    """A path with numbers before its ending: of new.txt, 3 and 0 new-3-0.txt."""
+def numbered(path: str, number: int) -> str:
+    """A path with a number before its ending: new-3.txt."""
     stem, ending = os.path.splitext(path)
-    return "-".join([stem, *map(str, numbers)]) + ending
+    return f"{stem}-{number}{ending}"
 
 
 def make_folder(path: Path) -> None:
@@ -150,5 +150,4 @@ def path_of_run(name: str) -> str:
 def short_path(path: str | Path) -> str:
     """A path from here, where it lies below."""
     relative = os.path.relpath(path)
-    # with hydra.job.chdir=true it is the folder that the command has gone into, and no other has
-    return str(path) if relative.startswith("..") or relative == "." else relative
+    return str(path) if relative.startswith("..") else relative

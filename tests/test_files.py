@@ -105,6 +105,5 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
 
 def test_numbers_stand_before_the_ending() -> None:
     assert numbered("new.txt", 3) == "new-3.txt"
-    assert numbered("a.b/new.tar.gz", 3, 0) == "a.b/new.tar-3-0.gz"
     assert numbered("a.b/new", 1) == "a.b/new-1"
     assert numbered("a/.hidden", 1) == "a/.hidden-1"

@@ -85,7 +85,7 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     order = sorted(hints, key=lambda name: _imports(hints[name]))
     made = schema(**{name: _checked(prefix + name, hints[name], values[name]) for name in order})
     if hasattr(made, "check"):
-        made.check(prefix)
+        made.check()
     return made
 
 

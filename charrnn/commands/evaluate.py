@@ -43,7 +43,7 @@ class EvaluateOptions:
     by: Annotated[str, one_of("text", "line", "character")]
     json: bool
 
-    def check(self, prefix: str) -> None:
+    def check(self) -> None:
         require(
             self.window is None or self.by == "text",
             "window",

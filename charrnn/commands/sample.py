@@ -55,7 +55,7 @@ class SampleOptions(SamplingParams):
     json: bool
     output: Annotated[str | None, PATH]
 
-    def check(self, prefix: str) -> None:
+    def check(self) -> None:
         one_start = self.start_file is None or not self.start_text
         require(one_start, "start_file", self.start_file, "stands in for start_text; give one")
         require(self.output != "-", "output", "-", "without output= the text goes there")

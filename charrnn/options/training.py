@@ -149,19 +149,14 @@ class TrainOptions:
         """The config as it is recorded: plain values."""
         return {n: v.plain() if isinstance(v, Node) else v for n, v in vars(self).items()}
 
-    def check(self, prefix: str) -> None:
-        require(
-            self.resume in (None, "auto") or self.init_from is None,
-            "init_from",
-            self.init_from,
-            "resume= goes on with everything, init_from= starts anew from weights; give one",
-        )
-        require(
-            self.resume in (None, "auto") or self.budget is None,
-            "budget",
-            self.budget,
-            "a resume goes on with what was chosen when the run was begun; leave it out",
-        )
+    def check(self) -> None:
+        for name, why in (
+            ("init_from", "resume= goes on with everything, init_from= starts anew from weights"),
+            ("budget", "a resume goes on with what was chosen when the run was begun"),
+        ):
+            is_new = self.resume in (None, "auto")
+            value = getattr(self, name)
+            require(is_new or value is None, name, value, f"{why}; leave one out")
 
 
 def count_of(devices: Any) -> Any:

@@ -31,8 +31,8 @@ class NoveltyOptions(SampleOptions):
     report: bool
     corpus: Annotated[str | None, PATH]
 
-    def check(self, prefix: str) -> None:
-        super().check(prefix)
+    def check(self) -> None:
+        super().check()
         lines = self.mode == "lines"
         require(
             self.novel is not True or lines,

@@ -56,7 +56,7 @@ class ServeOptions:
     max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
-    def check(self, prefix: str) -> None:
+    def check(self) -> None:
         require(
             not (self.weights and self.models),
             "weights",
