@@ -126,8 +126,9 @@ def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -
     assert door("train", "hydra.run.dir=new/run") == (2, "", "charrnn train: a.txt: no such file\n")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
-    assert door("train", "hydra.run.dir=old").code == 2
-    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    (tmp_path / "old" / "file").touch()
+    assert door("train", "hydra.run.dir=old/run").code == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["old", "file"]
     (tmp_path / "file").touch()
     for words in (["hydra.run.dir=file/run"], ["-m", "hydra.sweep.dir=file/runs"]):
         answer = door("train", *words)
