@@ -40,7 +40,7 @@ RECIPES = {"torch_rnn": 3, "two_minutes": 3, DEFAULT: 3, "ten_minutes": 3, "hour
 WINDOW = 256
 TEMPERATURES = (0.5, 0.8)
 SAMPLE = 400  # characters
-ON_PAGE = 0.8, 200  # the temperature and the characters that the page shows
+ON_PAGE = "0.8", 160  # the temperature and the characters that the page shows
 # others on the same split: parameters, time, loss in windows
 PEERS = {
     "nanoGPT's recipe for a CPU": ("0.80 million", "1:50, two cores", "1.886", ""),
@@ -221,16 +221,14 @@ def spread(values: list[float]) -> str:
 
 
 def samples(found: list[Trained]) -> str:
-    """What the first seed of each recipe writes."""
-    parts = []
+    """What the first seed of each recipe writes, in a block."""
     temperature, length = ON_PAGE
-    for trained in found:
-        if trained.seed != 1:
-            continue
-        title = "the default" if trained.recipe == DEFAULT else f"`experiment={trained.recipe}`"
-        text = trained.result["samples"][str(temperature)][:length].strip()
-        parts.append(f"{title}, temperature {temperature}:\n\n```text\n{text}\n```")
-    return "\n\n".join(parts)
+    lines = [
+        f"---------- {trained.recipe}\n{trained.result['samples'][temperature][:length].strip()}\n"
+        for trained in found
+        if trained.seed == 1
+    ]
+    return f"```text\n{''.join(lines)}```"
 
 
 def write(found: list[Trained]) -> None:

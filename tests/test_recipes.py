@@ -49,6 +49,6 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
     assert text.startswith("before\n")
     assert text.endswith(f"{marks[1]}\nafter\n")
     assert "old" not in text
-    assert text.count("the default, temperature 0.8:\n\n```text\nTo be\n```") == 1
+    assert text.count("```text\n---------- default\nTo be\n```") == 1
     last = readme.read_text(encoding="utf-8").splitlines()[-4]
     assert last == "| charrnn as it is | 0.00 million | 1:01 | 1.5000 | 1.3750 |"
