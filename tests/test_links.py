@@ -14,6 +14,7 @@ PAGES = [
     for folder in (".", ".github", "benchmarks", "docs", "tests")
     for path in sorted((REPOSITORY / folder).glob("*.md" if folder == "." else "**/*.md"))
 ]
+OURS = ("benchmarks/", "charrnn/", "conf/", "docs/", "tests/")
 _FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
 _ADDRESS = re.compile(r"[a-z]+:")
@@ -44,6 +45,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_every_file_that_is_named_exists() -> None:
+    missing = []
+    for page in PAGES:
+        # those of the project, in CONTRIBUTING.md without "charrnn/"; NAME stands for any
+        for name in re.findall(r"`([a-z]\w*/[\w./]*\w\.(?:py|js|yaml|yml|md))`", prose(page)):
+            ours = name.startswith(OURS) or page.name == "CONTRIBUTING.md"
+            found = [(REPOSITORY / base / name).exists() for base in ("", "charrnn")]
+            if ours and "NAME" not in name and not any(found):
+                missing.append(f"{page.name}: {name}")
+    assert missing == []
 
 
 def test_the_table_of_contents_lists_every_page() -> None:
