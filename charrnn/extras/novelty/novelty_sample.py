@@ -59,15 +59,15 @@ class NoveltyWriter(Writer):
     """
 
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
-        from charrnn.options.datasets import SPLITS
-        from charrnn.training_text import find_training_text
-
         super().__init__(options, sampler)
         assert isinstance(options, NoveltyOptions)
         self._options = options
         self._texts: list[tuple[SamplingParams, Iterable[str]]] = []
         if not options.report and options.novel is False:
             return
+        from charrnn.options.datasets import SPLITS
+        from charrnn.training_text import find_training_text
+
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
