@@ -56,7 +56,7 @@ test: setup-dev  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 test-slow: setup-dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -q -n 2 -m 'slow and not browser' $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow and not browser' $(ARGS)
 
 test-browser: setup-dev  ## the pages in a real Chromium, which is installed where apt can
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true

@@ -39,7 +39,7 @@ def _numbers(version: str) -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--but", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("pytest", nargs="*", default=["-q", "-n", "2"])
+    parser.add_argument("pytest", nargs="*", default=["-q", "-n", "2", "--dist", "worksteal"])
     arguments = parser.parse_args()
     bounds = lower_bounds(arguments.but)
     print(*bounds, sep="\n", flush=True)

@@ -85,7 +85,6 @@ BAD = {
     "train data.input_h5=good.h5 data.input_json=missing.json": "missing.json",
     # options of training
     f"train {PAIR} model.hidden_size=-3": "model.hidden_size=-3",
-    f"train {PAIR} model.dropout=nan": "model.dropout=nan",
     f"train {PAIR} trainer.max_epochs=0": "trainer.max_epochs=0",
     f"train {PAIR} trainer.precision=8": "trainer.precision=8",
     f"train {PAIR} trainer.devices=[]": "trainer.devices=[]",

@@ -56,9 +56,12 @@ def content_of(folder: Path) -> dict[str, bytes | str]:
 Refused = Callable[..., str]
 
 
-def tampered(folder: Path, change: Callable[[dict[str, Any]], Any], name: str = "config") -> None:
-    """Change a YAML file of a run."""
-    path = folder / ".hydra" / f"{name}.yaml"
-    content = yaml.safe_load(path.read_text("utf-8"))
-    change(content)
+def tampered(folder: Path, where: str, value: Any) -> None:
+    """Put a value at a dotted place of a run's config."""
+    path = folder / ".hydra" / "config.yaml"
+    content = node = yaml.safe_load(path.read_text("utf-8"))
+    *parents, last = where.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = value
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

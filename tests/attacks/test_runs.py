@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,6 @@ from tests.attacks.stranger import CANARY, SECRET, Listener, Refused, content_of
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
-
-
-def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    def change(config: dict[str, Any]) -> None:
-        *parents, last = keys
-        for parent in parents:
-            config = config.setdefault(parent, {})
-        config[last] = value
-
-    return change
 
 
 WANDB = {
@@ -69,10 +58,11 @@ CONFIGS = {
 @pytest.mark.parametrize("where", CONFIGS)
 def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) -> None:
     value, line = CONFIGS[where]
-    tampered(gift, put(*where.split("."), value=addressed(value, listener)))
+    tampered(gift, where, addressed(value, listener))
     if where == "data.url":
-        tampered(gift, put("data", "input_txt", value=None))
-    tampered(gift, put("trust", value=True) if where != "trust" else lambda config: None)
+        tampered(gift, "data.input_txt", None)
+    if where != "trust":
+        tampered(gift, "trust", True)
     said = refused("train", "resume=gift", LONGER)
     assert line in said
     assert "is not taken" not in line or "if you trust it, add trust=true" in said
@@ -106,9 +96,9 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
     for name in ("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"):
         (gift / name).write_text(yaml.safe_dump(evil))
     (gift / ".hydra" / "overrides.yaml").write_text("['+callbacks.x._target_=os.mkdir']\n")
-    tampered(gift, put("callbacks", value="evil"))
+    tampered(gift, "callbacks", "evil")
     refused("train", "resume=gift", LONGER)
-    tampered(gift, put("callbacks", value={}))
+    tampered(gift, "callbacks", {})
     assert main(["train", "resume=gift", LONGER]) == 0
     assert not Path("canary").exists()
 
@@ -116,7 +106,7 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
 def test_a_text_is_a_text(gift: Path, workplace: Path, listener: Listener) -> None:
     """${...} in a record stands for itself, however many backslashes are before it."""
     texts = ["${oc.env:SECRET}", "\\${oc.env:SECRET}", LOOKED_UP, "???"]
-    tampered(gift, put("tags", value=texts))
+    tampered(gift, "tags", texts)
     assert main(["train", "resume=gift", LONGER]) == 0
     recorded = yaml.safe_load((gift / ".hydra" / "config.yaml").read_text())
     assert recorded["tags"] == texts
@@ -174,7 +164,7 @@ def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -
     secret = workplace / "elsewhere"
     secret.mkdir()
     shutil.copy(gift.parent / "corpus.txt", secret)
-    tampered(gift, put("data", "input_txt", value=str(secret / "corpus.txt")))
+    tampered(gift, "data.input_txt", str(secret / "corpus.txt"))
     assert main(["train", "resume=gift", LONGER]) == 0
     assert [path.name for path in secret.iterdir()] == ["corpus.txt"]
     assert list((workplace / "cache" / "prepared").glob("*.h5"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import pickle
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ import yaml
 
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
+from tests import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = (
     *("data.input_txt=corpus.txt", "data.batch_size=4", "data.seq_length=10"),
     *("model.embedding_size=8", "trainer=cpu", "trainer.threads=1", "trainer.precision=32-true"),
@@ -37,29 +36,11 @@ def launcher(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    generator = random.Random(1)
-    text = "".join(generator.choice("abcde f\n") for _ in range(3000))
-    (tmp_path / "corpus.txt").write_text(text)
-    return tmp_path
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "charrnn", "train", *TINY, *words]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-
-
-def sweep(
-    place: Path, *words: str, environ: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def sweep(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.run(
-        command("-m", "hydra.sweep.dir=sweep", *words),
-        cwd=place,
-        env=environ or environment(),
+        [sys.executable, "-m", "charrnn", "train", *TINY, "-m", "hydra.sweep.dir=sweep", *words],
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -67,13 +48,12 @@ def sweep(
 
 
 @pytest.mark.slow
-def test_jobs_train_side_by_side_and_go_on(launcher: str, place: Path) -> None:
+def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> None:
     words = [f"hydra/launcher={launcher}", "trainer.max_steps=2", "data.batch_size=64"]
     words += ["model.hidden_size=8,9", "data.input_txt='no.txt','corpus.txt'"]
     words += ["trainer.threads=null"]
     words += ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
-    environ = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
-    done = sweep(place, *words, environ=environ)
+    done = sweep(*words)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("charrnn train: a job failed: ")
@@ -81,22 +61,22 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, place: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "hydra.sweep.dir=sweep resume=auto goes on with it\n" in done.stderr
     # the others have a folder each, and are on the board
-    trained = sorted(path.parent for path in (place / "sweep").glob("*/model.safetensors"))
+    trained = sorted(path.parent for path in (workplace / "sweep").glob("*/model.safetensors"))
     names = [
         f"{n}_data.input_txt=corpus.txt,model.hidden_size={size}" for n, size in [(2, 8), (3, 9)]
     ]
     assert [path.name for path in trained] == names
-    assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 3
+    assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 3
     if launcher == "joblib":
         # they share the threads out, and a thread has eight streams or more
         threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
         for path in trained:
             config = yaml.safe_load((path / ".hydra/config.yaml").read_text())
             assert config["trainer"]["threads"] == threads
-    (place / "no.txt").write_text((place / "corpus.txt").read_text())
-    done = sweep(place, *words, "resume=auto", environ=environ)
+    (workplace / "no.txt").write_text((workplace / "corpus.txt").read_text())
+    done = sweep(*words, "resume=auto")
     assert done.returncode == 0, done.stderr
-    assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
+    assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     """As somebody else's could, to have it counted into a model that is given back."""
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
-    tampered(run, lambda config: config["data"].update(background=secret))
+    tampered(run, "data.background", secret)
     longer = ("resume=run", "trainer.max_steps=9")
 
     def refused(*words: str) -> str:

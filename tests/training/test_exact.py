@@ -19,7 +19,7 @@ from charrnn.files import lock
 from charrnn.models import checkpoint
 from tests.small_runs import SMALL, Train, assert_same, metrics, skip_without_bf16, tensors
 
-EPOCHS, WINDOWS = 3, 6
+EPOCHS, WINDOWS = 2, 6
 OPTIONS = (
     f"trainer.max_epochs={EPOCHS}", "trainer.max_steps=null", "data.shuffle=true",
     "model.dropout=0.25", "model.hidden_size=4", "model.embedding_size=2",
