@@ -87,10 +87,6 @@ class EncodedText:
         return SplitIds(self.splits[split], lambda part: from_file_ids(part, size, path))
 
 
-def _as_they_are(ids: FileIds) -> Ids:
-    return ids.astype(np.int64)
-
-
 @dataclass(frozen=True)
 class SplitIds:
     """Ids (n,) from 0 that are converted as they are read: n may be larger than the memory.
@@ -102,7 +98,7 @@ class SplitIds:
     """
 
     stored: FileIds
-    convert: Callable[[FileIds], Ids] = _as_they_are
+    convert: Callable[[FileIds], Ids] = lambda part: part.astype(np.int64)
     unknown: int = 0
 
     @classmethod

@@ -34,13 +34,14 @@ from charrnn.options.ranges import (
     require,
     require_paths,
 )
-from charrnn.runs.recorded_config import OF_HYDRA
 
 # targets that import their package only when they are built -> the extra that brings it
 _EXTRAS = {
     "lightning.pytorch.loggers.WandbLogger": "wandb",
     "lightning.pytorch.loggers.MLFlowLogger": "mlflow",
 }
+# what Hydra's instantiate reads of a node itself
+_OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 _KINDS = {
     int: "a whole number",
     float: "a number",
@@ -94,23 +95,20 @@ def _imports(hint: Any) -> bool:
     return is_foreign or NODES in _extras(hint)
 
 
-def declared(command: str) -> Iterator[tuple[str, Any]]:
-    """The dotted name of each declared option with its annotation."""
-    yield from _below(plugins.options_of(command), "")
+def declared(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted name of each option of a schema with its annotation."""
+    for name, hint in hints_of(schema).items():
+        kind = kind_of(hint)
+        if is_dataclass(kind):
+            yield from declared(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, hint
 
 
 def options_with(command: str, trait: Trait) -> frozenset[str]:
     """The dotted names of a command's options that have a trait."""
-    return frozenset(name for name, hint in declared(command) if trait in _extras(hint))
-
-
-def _below(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, hint in hints_of(schema).items():
-        kind = kind_of(hint)
-        if is_dataclass(kind):
-            yield from _below(kind, f"{prefix}{name}.")
-        else:
-            yield prefix + name, hint
+    options = declared(plugins.options_of(command))
+    return frozenset(name for name, hint in options if trait in _extras(hint))
 
 
 def hints_of(schema: Any) -> dict[str, Any]:
@@ -214,8 +212,8 @@ def node(path: str, value: Any, schema: Any = None) -> Any:
         raise bad_value(f"{path}._target_", target, "takes the dotted name of a class")
     if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
         raise InputError(f"{path}: {target} needs the package {extra}: {install(extra)}")
-    of_hydra = {name: part for name, part in value.items() if name in OF_HYDRA}
-    arguments = {str(name): part for name, part in value.items() if name not in OF_HYDRA}
+    of_hydra = {name: part for name, part in value.items() if name in _OF_HYDRA}
+    arguments = {str(name): part for name, part in value.items() if name not in _OF_HYDRA}
     if schema is None:
         return {**of_hydra, **check_arguments(path, target, arguments)}
     names = arguments if target.startswith("charrnn.") else hints_of(schema)

@@ -113,7 +113,7 @@ def text_options(command: str) -> dict[str, tuple[Any, ...]]:
     """The options of a command that are texts or paths, each with the types that it may have."""
     return dict.fromkeys(_FOLDERS, (str,)) | {
         name: kinds_of(hint)
-        for name, hint in declared(command)
+        for name, hint in declared(plugins.options_of(command))
         if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}
     }
 

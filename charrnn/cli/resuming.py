@@ -43,8 +43,7 @@ from charrnn.text.sources import names_of
 
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
 _COMPLETE = ("data", "model", "trainer")  # nodes that get what is new since they were recorded
-_SINGLE = (*_COMPLETE, "optimizer", "schedule")
-_GROUPS = (*_SINGLE, "callbacks", "logger")
+_GROUPS = (*_COMPLETE, "optimizer", "schedule", "callbacks", "logger")
 # loggers that write into the run's folder only
 _LOCAL = (
     "charrnn.training.MetricsCSV",
@@ -131,7 +130,7 @@ def _nodes(record: Config) -> Iterator[tuple[str, Any]]:
     """The nodes of a record that are there, each with its dotted path."""
     for group in _GROUPS:
         node, nodes = record.get(group), {group: record.get(group)}
-        if group not in _SINGLE and isinstance(node, dict):
+        if group in ("callbacks", "logger") and isinstance(node, dict):
             nodes = {f"{group}.{name}": part for name, part in node.items()}
         yield from ((path, part) for path, part in nodes.items() if part is not None)
 

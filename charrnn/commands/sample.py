@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 
 TEMPERATURES = Range(
     lambda value: (
-        bool(value) and all(map(TEMPERATURE.admits, value))
-        if isinstance(value, list)
-        else TEMPERATURE.admits(value)
+        value != [] and all(map(TEMPERATURE.admits, value if isinstance(value, list) else [value]))
     ),
     f"{TEMPERATURE.demand}; [0.2,0.5] writes with each",
 )

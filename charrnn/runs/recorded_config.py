@@ -15,9 +15,6 @@ from charrnn.errors import InputError, one_line
 
 Config = dict[str, Any]
 MISSING = object()
-# what Hydra's instantiate reads of a node itself
-OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-
 LARGEST = 100_000  # tokens of JSON that a config may be
 
 
