@@ -20,11 +20,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
 ) -> None:
     server.texts = ["copied from the training text, and more of it. " * 8]
     # axe is put into the page as a script
-    how = {
-        "viewport": {"width": width, "height": height},
-        "color_scheme": scheme,
-        "bypass_csp": True,
-    }
+    size = {"width": width, "height": height}
+    how = {"viewport": size, "color_scheme": scheme, "bypass_csp": True}
     with watched(chromium, server.address, base_url=server.address, **how) as context:
         go_through(context.new_page(), width, height)
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.errors import non_finite_scores
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import State, concat_states, select_streams
+from charrnn.generation.numpy_engine import State, concat_states
 from charrnn.generation.token_sampler import (
     Batch,
     Floats,
@@ -153,43 +153,17 @@ class NumbaEngine:
     ) -> tuple[Ids, State]:
         """As `NumpyEngine.write`."""
         each = each_of(params, len(ids))
-        penalized = [n for n, params in enumerate(each) if params.dry_multiplier]
-        if not penalized:
+        if not any(params.dry_multiplier for params in each):
             return self._write(ids, state, uniforms, each, needed)
-        others = [n for n, params in enumerate(each) if not params.dry_multiplier]
-        before = list(ids[:, None]) if texts is None else texts
-        written, states = np.zeros(uniforms.shape, np.int64), []
-        if others:
-            written[others], after = self._write(
-                ids[others], select_streams(state, others), uniforms[others],
-                [each[n] for n in others], None if needed is None else needed[others],
-            )  # fmt: skip
-            states.append(after)
-        written[penalized], after = self._write_penalized(
-            ids[penalized], select_streams(state, penalized), uniforms[penalized],
-            [each[n] for n in penalized], [before[n] for n in penalized],
-        )  # fmt: skip
-        states.append(after)
-        return written, select_streams(
-            concat_states(states), np.argsort(others + penalized).tolist()
-        )
-
-    def _write_penalized(
-        self,
-        ids: Ids,
-        state: State,
-        uniforms: Floats,
-        each: Sequence[SamplingParams],
-        texts: Sequence[Ids],
-    ) -> tuple[Ids, State]:
-        """The same where a penalty goes by the text so far, so that each character is a call."""
-        strings = ["".join(map(chr, text)) for text in texts]
+        # a penalty goes by the text so far, so that each character is a call
+        strings = ["".join(map(chr, text)) for text in (ids[:, None] if texts is None else texts)]
         written = np.zeros(uniforms.shape, np.int64)
         for t in range(uniforms.shape[1]):
             penalties = np.zeros((len(ids), len(self._vocabulary)), np.float32)
             for row, string, params in zip(penalties, strings, each, strict=True):
-                for id_, penalty in dry_penalties(string, params).items():
-                    row[id_] = penalty
+                if params.dry_multiplier:
+                    for id_, penalty in dry_penalties(string, params).items():
+                        row[id_] = penalty
             new, state = self._write(ids, state, uniforms[:, t : t + 1], each, penalties=penalties)
             written[:, t] = ids = new[:, 0]
             strings = [string + chr(id_) for string, id_ in zip(strings, ids, strict=True)]

@@ -27,14 +27,12 @@ class Passage:
         start: its first character in the text that was looked at, from 0.
         place: its first character where the training text first has it, from 0.
         line: the line of the training text in which that character stands, from 1.
-        count: how often the training text has it; occurrences may overlap.
     """
 
     text: str
     start: int
     place: int
     line: int
-    count: int
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,13 @@ class Report:
             lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
         if (longest := self.longest) is not None:
             length = len(longest.text)
-            often = f", {longest.count:,} times" if longest.count > 1 else ""
             shown, half = readable(longest.text), _CHARACTERS // 2
             if len(shown) > _CHARACTERS:
                 shown = f"{shown[:half]} ... {shown[-half:]}"
             lines += [
                 f"  longest copy  {length:,} characters, from {longest.start:,} on",
                 f"  stands in     line {longest.line:,}, characters {longest.place:,} to "
-                f"{longest.place + length:,}{often}",
+                f"{longest.place + length:,}",
                 f"                {shown!r}",
             ]
         if self.words:
@@ -117,7 +114,7 @@ def _longest(text: str, matches: npt.NDArray[np.int64], training: TrainingText) 
     passage = text[start : start + length]
     place = training.text.find(passage)
     line = training.text.count("\n", 0, place) + 1
-    return Passage(passage, start, place, line, training.count(passage))
+    return Passage(passage, start, place, line)
 
 
 @functools.lru_cache(maxsize=1)

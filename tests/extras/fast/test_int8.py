@@ -225,19 +225,6 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 # -- what it can be asked -------------------------------------------------------------------
 
 
-def test_repetitions_are_penalized_as_numpy_does() -> None:
-    model, dry = (
-        Model(trained_model(conviction=3)),
-        {"dry_multiplier": 2.0, "dry_allowed_length": 1},
-    )
-    how: dict[str, Any] = {"seed": 1, "temperature": 1.0, "top_p": 0.9, **dry}
-    text = model.generate(200, engine="numpy", **how)
-    assert model.generate(200, num_samples=6, engine="numba", **how)[0] == text
-    text = model.generate(200, precision=8, **how)
-    assert model.generate(200, precision=8, num_samples=6, **how)[0] == text
-    assert model.generate(200, precision=8, **how | {"dry_multiplier": 0.0}) != text
-
-
 def test_what_is_read_is_what_is_written() -> None:
     """The logits after each character are those by which it was drawn."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):

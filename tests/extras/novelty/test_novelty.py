@@ -128,13 +128,13 @@ def test_what_a_person_reads() -> None:
         "passages of 5 10 15 20",
         "are copied 70.8% 63.2% 50.0% 22.2%",
         "longest copy 21 characters, from 3 on",
-        "stands in line 1, characters 7 to 28, 3 times",
+        "stands in line 1, characters 7 to 28",
         "' three four five six '",
         "new words 2 of 6: xxx, zzz",
     ]
     report = report_on("ab ab", TrainingText("x\nab"))
     assert report.copied == pytest.approx([0.8, 0.5, 0, 0, 0])
-    assert report.longest == Passage(text="ab", start=0, place=2, line=2, count=1)
+    assert report.longest == Passage(text="ab", start=0, place=2, line=2)
     assert report_on("", training).longest is None
 
 

@@ -12,7 +12,7 @@ import pytest
 import charrnn.extras.report.report_run_end as reports
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.extras.report.report_run_end import chart, ticks, write_report
+from charrnn.extras.report.report_run_end import chart, write_report
 from tests.small_runs import Train, metrics
 
 
@@ -130,16 +130,6 @@ def test_a_run_does_not_fail_by_it(
     output = capfd.readouterr().err
     assert "report.html cannot be made (division by zero)\n" in output
     assert (run / "model.safetensors").is_file()
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "about", "found"),
-    [(1.21, 3.4, 5, [1.5, 2.0, 2.5, 3.0]), (0, 500, 4, [0, 200, 400]), (0, 3, 4, [0, 1, 2, 3])],
-)
-def test_ticks_are_round_and_inside(
-    low: float, high: float, about: int, found: list[float]
-) -> None:
-    assert ticks(low, high, about) == found
 
 
 def test_a_long_curve_has_few_points_and_ends_where_it_ends() -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from charrnn import files
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from tests import REPOSITORY
-from tests.faults.runs import OPTIONS, differences, write_corpus
+from tests.faults.runs import OPTIONS, Fault, differences, run, write_corpus
 
 if importlib.util.find_spec("optuna") is None:
     pytest.skip("needs optuna: pip install -e '.[sweep]'", allow_module_level=True)
@@ -105,8 +100,8 @@ def test_a_study_and_what_it_leaves(place: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) -> None:
     assert main(words("sweep=tpe", folder="whole")) == 0
-    process = begin(*words("sweep=tpe"))
-    kill(process, lambda: at(1, 21))
+    # in the second trial, each of 50 steps
+    run(words("sweep=tpe"), place, Fault("step", "forward", 72), code=-signal.SIGKILL)
     assert [trial.state for trial in trials()][1:] == [TrialState.RUNNING]
     assert main(words("sweep=tpe", "resume=auto")) == 0
     assert list(map(what, trials())) == list(map(what, trials("whole")))
@@ -126,43 +121,9 @@ def test_trials_side_by_side(place: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs hydra-joblib-launcher: pip install -e '.[launchers]'")
     more = ["sweep=tpe", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
-    process = begin(*words(*more, "trainer.max_steps=7", trials=3))
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
+    run(words(*more, "trainer.max_steps=7", trials=3), place)
     assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
     assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
-
-
-def begin(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "charrnn", *command],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def at(number: int, step: int) -> bool:
-    """Whether a trial has come to a step."""
-    found = list(Path("sweep").glob(f"{number}_*/metrics.csv"))
-    return bool(found) and f"\n{step}," in found[0].read_text()
-
-
-def until(there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def kill(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
-    try:
-        until(when)
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
@@ -191,11 +152,11 @@ def test_a_space_in_an_experiment_file(
 ) -> None:
     seen = []
 
-    def run(asked: Any) -> float:
+    def run_job(asked: Any) -> float:
         seen.append((asked.optimizer["weight_decay"], asked.model.dropout))
         return 1.0
 
-    monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run)
+    monkeypatch.setattr(sys.modules["charrnn.commands.train"], "run", run_job)
     more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
     assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
     assert [0.2 <= dropout <= 0.3 for _, dropout in seen] == [True] * 3
