@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def test_trials_side_by_side(place: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs hydra-joblib-launcher: pip install -e '.[launchers]'")
     more = ["sweep=tpe", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]
-    run(words(*more, "trainer.max_steps=7", trials=3), place)
+    command = words(*more, "trainer.max_steps=7", trials=3)
+    subprocess.run([sys.executable, "-m", "charrnn", *command], timeout=240, check=True)
     assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
     assert len((place / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
 
