@@ -42,8 +42,6 @@ class Answer:
         _require_within_limits(request, options)
         params = request.sampling_params()
         banned_ids(params, served.vocabulary)  # which refuses at once
-        if served.vocabulary.is_bytes and request.logprobs is not None:
-            raise InputError("logprobs: a model of bytes tells none")
         seed = drawn_seed() if params.seed is None else params.seed
         prompt = served.prompt(request.prompt)
         stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stop)
@@ -138,8 +136,7 @@ class _Choice:
     def of(self, piece: Piece) -> dict[str, Any]:
         """A piece as OpenAI has it, the first with the prompt if that is wanted."""
         text, scores = piece.text, piece.scores
-        places = [*range(self._end, self._end + len(scores))]
-        self._end += len(scores)
+        places = [self._next_place(score) for score in scores]
         if self._served.vocabulary.is_bytes:
             data = text.encode("ascii", "surrogateescape")
             text = self._bytes.decode(data, piece.finish_reason is not None)
@@ -158,7 +155,7 @@ class _Choice:
         }
 
     def _logprobs(self, scores: list[Score], places: list[int]) -> dict[str, Any]:
-        tokens = self._served.vocabulary.characters
+        tokens = self._served.tokens
         return {
             "tokens": [tokens[score.id] for score in scores],
             "token_logprobs": [score.logprob for score in scores],
@@ -168,6 +165,14 @@ class _Choice:
             ],
             "text_offset": places,
         }
+
+    def _next_place(self, score: Score) -> int:
+        """Where a new character stands in prompt and text together."""
+        vocabulary = self._served.vocabulary
+        # the bytes of a character after its first are in that one's place
+        inside = vocabulary.is_bytes and "\udc80" <= vocabulary.characters[score.id] <= "\udcbf"
+        self._end += not inside
+        return self._end - 1
 
 
 def _event(value: dict[str, Any]) -> bytes:

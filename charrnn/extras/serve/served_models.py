@@ -28,8 +28,18 @@ _ENDLESS = SamplingParams(1 << 20)
 SHORTEST_COPY = 20  # characters in a row that count as copied
 
 
+def _token(character: str) -> str:
+    """A character, or a byte that is none, as OpenAI writes it."""
+    if "\udc80" <= character <= "\udcff":
+        return f"bytes:\\x{ord(character) - 0xDC00:02x}"
+    return character
+
+
 class Served:
     """One model of a server.
+
+    Attributes:
+        tokens: the vocabulary as OpenAI writes it.
 
     Raises:
         InputError: the engine or the precision cannot be had.
@@ -37,6 +47,7 @@ class Served:
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
         self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
+        self.tokens = list(map(_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
         endless = replace(_ENDLESS, engine=options.engine)

@@ -113,7 +113,12 @@ def test_a_model_of_bytes_answers_in_characters(client: openai.OpenAI) -> None:
     how: dict[str, Any] = {"model": "bytes", "prompt": "é", "max_tokens": 400, "seed": 1}
     data = BYTES.generate(400, "é", seed=1, temperature=1, engine="numpy")
     text = data.encode("ascii", "surrogateescape").decode("utf-8", "replace")
-    assert client.completions.create(echo=True, **how).choices[0].text == "é" + text
+    answer = client.completions.create(logprobs=0, echo=True, **how).choices[0]
+    assert answer.text == "é" + text
+    assert answer.logprobs is not None
+    assert (answer.logprobs.tokens or [])[:2] == ["bytes:\\xc3", "bytes:\\xa9"]
+    assert (answer.logprobs.text_offset or [])[:2] == [0, 0]
+    assert [v is None for v in answer.logprobs.token_logprobs or []][:3] == [True, False, False]
     streamed = client.completions.create(stream=True, **how)
     assert "".join(choice.text for event in streamed for choice in event.choices) == text
     stopped = client.completions.create(stop="é", **how).choices[0]
@@ -140,7 +145,6 @@ HUGE = 10**400
         ("dry_allowed_length", {"dry_allowed_length": HUGE}), ("min_p", {"min_p": 2}),
         ("temprature", {"temprature": 1}), ("repetition_penalty", {"repetition_penalty": 1}),
         ("stream", {"stream": "yes"}), ("n", {"n": "2"}),
-        ("logprobs", {"model": "bytes", "logprobs": 1}),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_as_openai_tells_them(
