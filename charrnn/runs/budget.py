@@ -31,9 +31,6 @@ LEAST_SHARE, MOST_SHARE = 0.7, 1.2
 # to 0.38), and all validations together no more than that share of a training
 SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
 VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
-# where validation loss stays so many nats above the best, a training whose length was not given
-# ends: 5,000 characters were at their best after 150 steps of 800
-OVERFIT_MARGIN = 0.3
 USUAL_SEQ_LENGTH = 64  # of which the rows speak
 # what stands for the choices where the text is not known yet
 GUESS_CHARACTERS = 1_000_000
@@ -123,7 +120,6 @@ def resolve(
         line = f"budget={config.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
     if is_open:
         config = replace(config, trainer=replace(config.trainer, max_steps=steps))
-        config = _with_overfitting_margin(config)
         epochs = steps / max(1, (characters - 1) // _characters_a_step(config, characters))
         data, model = config.data, config.model
         say(
@@ -185,15 +181,6 @@ def _characters_a_step(config: TrainOptions, characters: int) -> int:
     data = config.data
     streams, length = fitting_sizes(characters, not_none(data.batch_size), data.seq_length)
     return streams * length * config.trainer.windows_a_step
-
-
-def _with_overfitting_margin(config: TrainOptions) -> TrainOptions:
-    """A training whose length is chosen here ends by itself where it learns by heart."""
-    node = config.callbacks.get("overfitting")
-    if node is None or node.get("margin") is not None:
-        return config
-    callbacks = {**config.callbacks, "overfitting": {**node, "margin": OVERFIT_MARGIN}}
-    return replace(config, callbacks=callbacks)
 
 
 def refuse_two_lengths(config: TrainOptions) -> None:

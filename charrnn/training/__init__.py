@@ -1,10 +1,6 @@
 """The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
 
-from charrnn.training.callbacks import (
-    EarlyStopping,
-    OverfittingStop,
-    Samples,
-)
+from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
@@ -21,7 +17,6 @@ __all__ = [
     "LanguageModel",
     "MetricsCSV",
     "Muon",
-    "OverfittingStop",
     "Progress",
     "RunCheckpoints",
     "Samples",

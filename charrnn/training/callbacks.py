@@ -1,4 +1,4 @@
-"""Callbacks of a run: samples, early stopping, an end where validation has turned."""
+"""Callbacks of a run: samples, early stopping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replacing
-from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, POSITIVE, check_arguments
+from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.counting import CharacterCounts
@@ -107,47 +107,3 @@ class EarlyStopping(callbacks.EarlyStopping):
         # once: validations may follow, of a training that min_steps holds or of one that ended
         if waited < self.patience <= self.wait_count and trainer.is_global_zero:
             say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")
-
-
-class OverfittingStop(L.Callback):
-    """Ends a training whose validation loss has turned for good.
-
-    Args:
-        margin: nats per character above the best from which on a validation counts; None: none
-            does.
-        patience: so many validations in a row that count end the training.
-    """
-
-    def __init__(
-        self,
-        margin: Annotated[float | None, POSITIVE] = None,
-        patience: Annotated[int, AT_LEAST_1] = 3,
-    ) -> None:
-        self.margin, self.patience = margin, patience
-        self.worse = 0
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether the training is at its end."""
-        return self.worse >= self.patience
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"worse": self.worse}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.worse = state_dict["worse"]
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        loss = trainer.callback_metrics.get("val/loss")
-        fits = trainer.state.fn == "fit" and not trainer.sanity_checking
-        if self.margin is None or loss is None or not fits:
-            return
-        self.worse = self.worse + 1 if float(loss) > pl_module.best.loss + self.margin else 0
-        if self.has_stopped:
-            trainer.should_stop = True
-            # it is validated once more as it ends
-            if trainer.is_global_zero and self.worse == self.patience:
-                say(
-                    f"stopping: more passes over so short a text make it worse; the best was after "
-                    f"step {pl_module.best.step}"
-                )

@@ -55,7 +55,6 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     found = chosen(characters)
     assert found.data.batch_size in (8, 16, 32)
     assert found.model.hidden_size in (64, 128, 256)
-    assert found.callbacks["overfitting"]["margin"] == budget.OVERFIT_MARGIN
     steps, every = found.trainer.max_steps or 0, found.checkpoint_every or 1
     trained = steps * budget._characters_a_step(found, characters)
     count = max(1, steps // every)
@@ -70,7 +69,6 @@ def test_what_is_given_stays() -> None:
     }  # fmt: skip
     found = chosen(900_000, **given)
     assert found.trainer.max_steps is None
-    assert found.callbacks["overfitting"]["margin"] is None
     values = (found.data.batch_size, found.model.hidden_size, found.model.dropout)
     assert (*values, found.checkpoint_every) == (20, 100, 0.1, 7)
 

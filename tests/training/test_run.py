@@ -125,22 +125,6 @@ def test_early_stopping(train: Train, capfd: pytest.CaptureFixture[str]) -> None
     assert tensors(run)["step"] == 15
 
 
-# the training text says nothing about what is validated on, so that soon gets worse
-APART = (
-    *("data.input_txt=apart.txt", "optimizer.lr=1e-2", "logger=csv", "data.batch_size=8"),
-    *("callbacks.samples.length=0", "trainer.max_epochs=null", "data.val_frac=0.2"),
-    *("data.test_frac=0", "checkpoint_every=50"),
-)
-
-
-def test_a_training_that_chose_its_length_ends_when_validation_turns(
-    train: Train, workplace: Path
-) -> None:
-    (workplace / "apart.txt").write_text("abcdefgh" * 200 + "hgfedcba" * 50)
-    run = train(*APART, "trainer.max_steps=null")
-    assert int(metrics(run)[-1]["step"]) < recorded(run)["trainer"]["max_steps"]
-
-
 # -- from a model ------------------------------------------------------------------------
 
 
