@@ -93,13 +93,6 @@ def load(path: Path) -> TrainedModel:
         return TrainedModel(architecture, vocabulary, arrays, _object(description, "facts"), counts)
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of its weights, from its header alone; raises InputError as `load`."""
-    with _opened(path) as (file, _):
-        names = [name for name in file.keys() if not name.startswith(_COUNTS)]  # noqa: SIM118
-        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
-
-
 def facts(path: Path) -> dict[str, Any]:
     """What a model file says of the training, from its header; raises InputError as `load`."""
     with _opened(path) as (_, description):

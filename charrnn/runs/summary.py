@@ -2,7 +2,7 @@
 
 metrics.csv         losses, speed, and from them the time
 .hydra/             the config and the overrides
-model.safetensors   the size of the network, from its header alone
+model.safetensors   of its header: the size of the network, the characters of a step
 
 They may be of a run that is being trained, that was killed, or that another program made: what
 is not there or cannot be read is left out.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from charrnn.errors import InputError
 from charrnn.metrics_csv import Row
 from charrnn.models import model_file
 from charrnn.runs.folder import is_run, read_yaml, recorded
-from charrnn.runs.recorded_config import MISSING, select
+from charrnn.runs.recorded_config import select
 from charrnn.say import say
 
 # what decides which characters a validation loss is of
@@ -32,8 +31,6 @@ _SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_fra
               "data.encoding", "data.lines")  # fmt: skip
 # with which Lightning validates on a part of the split
 _LIMITS = ("limit_val_batches", "overfit_batches", "fast_dev_run")
-# of a model's weights: PyTorch's second bias is frozen at zero
-_NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Summary:
         numbers: loss, of the best model as it writes, in nats per character; val/loss, of its
             network alone; step, after which that was; steps, the last that is logged; parameters;
             seconds in training steps, in all of its processes' lives; characters_per_second in
-            these. None where it is not known.
+            these. None where it is not known, as before there is a model.
         facts: of its model file.
         options: the overrides that the run was begun with.
         config: as the run recorded it.
@@ -121,14 +118,14 @@ def summary(folder: Path) -> Summary:
     facts = model_facts(folder)
     best = metrics_csv.best(rows)
     speed = _characters_per_second(rows)
-    characters = _characters_a_step(facts, config)
+    characters = _count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
         "loss": None if best is None else metrics_csv.loss_as_written(best),
         "val/loss": None if best is None else best["val/loss"],
         "step": None if best is None else int(best["step"]),
         "steps": steps,
-        "parameters": parameters(folder),
+        "parameters": _count(facts.get("parameters")),
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
         "characters_per_second": round(speed) if speed else None,
     }
@@ -160,18 +157,6 @@ def model_facts(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def parameters(folder: Path) -> int | None:
-    """The trained numbers of the run's model, as torch-rnn counts them; None before there is one.
-
-    Of the model file only the header is read.
-    """
-    with contextlib.suppress(InputError):
-        shapes = model_file.shapes(folder / "model.safetensors")
-        trained = [shape for name, shape in shapes.items() if not name.endswith(_NOT_TRAINED)]
-        return sum(map(math.prod, trained))
-    return None
-
-
 def overrides(folder: Path) -> list[str]:
     """The overrides of the run, as they were typed."""
     with contextlib.suppress(InputError):
@@ -191,13 +176,6 @@ def _characters_per_second(rows: Sequence[Row]) -> float | None:
     return before / seconds if seconds > 0 else None
 
 
-def _characters_a_step(facts: dict[str, Any], config: dict[str, Any]) -> int | None:
-    """The model file knows how many streams a short text had."""
-    sizes = [
-        facts.get("streams", select(config, "data.batch_size")),
-        facts.get("window", select(config, "data.seq_length")),
-        select(config, "trainer.accumulate_grad_batches"),
-    ]
-    sizes[2] = 1 if sizes[2] is MISSING else sizes[2]
-    usual = all(type(size) is int and 0 < size < 1 << 40 for size in sizes)
-    return math.prod(sizes) if usual else None
+def _count(fact: Any) -> int | None:
+    """A number of things that somebody's model file states; None where it is none."""
+    return fact if type(fact) is int and 0 < fact < 1 << 40 else None

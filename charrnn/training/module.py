@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, State, detach_state, weights_of
+from charrnn.network import Network, State, detach_state, num_parameters, weights_of
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
@@ -260,8 +260,13 @@ class LanguageModel(L.LightningModule):
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         limit: int | float = self.trainer.limit_val_batches
+        known = dict(data.facts) if isinstance(data, TextDataModule) else {}
+        if known:
+            window = known["streams"] * known["window"]
+            known["characters_a_step"] = window * self.trainer.accumulate_grad_batches
         return {
-            **(data.facts if isinstance(data, TextDataModule) else {}),
+            **known,
+            "parameters": num_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
             **({"limit_val_batches": limit} if type(limit) is int and limit else {}),

@@ -35,9 +35,9 @@ def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == (
         "        run    loss  step  time  optimizer.lr  model\n"
-        "train/day/b  1.5000    10  0:01          1e-3    gru\n"
-        "train/day/a  1.7500    20  0:04          0.01       \n"
-        "train/day/c                0:01           0.1       \n"
+        "train/day/b  1.5000    10                1e-3    gru\n"
+        "train/day/a  1.7500    20                0.01       \n"
+        "train/day/c                               0.1       \n"
     )
     assert err == ("sample from the best: charrnn sample checkpoint=outputs/train/day/b\n")
 
@@ -61,7 +61,6 @@ def test_csv(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "csv=new/board.csv"]) == 0
     rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
     assert [row["val/loss"] for row in rows] == ["1.5", "1.75", ""]
-    assert [row["seconds"] for row in rows] == ["0.7", "4.0", "1.0"]
     assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]
 
 

@@ -23,7 +23,7 @@ from charrnn.files import replacing
 from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
 from charrnn.runs.recorded_config import select
-from charrnn.runs.summary import overrides, parameters, text_name
+from charrnn.runs.summary import overrides, summary, text_name
 from charrnn.say import BITS_PER_NAT, say
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def _chart(rows: list[Row]) -> str:
 
 def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
-    size = parameters(folder)
+    size = summary(folder).numbers["parameters"]
     speeds = [value for _, value in metrics_csv.curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
