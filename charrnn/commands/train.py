@@ -63,16 +63,12 @@ def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
 def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Trainer]:
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
-    from charrnn.runs import hardware, preflight
     from charrnn.runs.training_run import build_parts, prepared
     from charrnn.training.signals import Signals
 
     if (run := run_of(options, current_job.get())).source is not None:
         raise InputError(f"resume={options.resume}: charrnn.train goes on with a run")
-    preflight.check_options(run, world.SINGLE_PROCESS)
     run, inputs = prepared(run)
-    if run.config.trainer.accelerator == "gpu":
-        hardware.make_deterministic(run.config.trainer.precision)
     module, trainer = build_parts(run, inputs, Signals())
     return inputs.data, module, trainer
 

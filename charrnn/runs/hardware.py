@@ -18,7 +18,7 @@ from charrnn.models.trained import Architecture
 from charrnn.network import Network
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, not_none
-from charrnn.runs.world import SINGLE_PROCESS, World, check_count
+from charrnn.runs.world import SINGLE_PROCESS, World, check_processes
 
 # Up to so many units the batch is split over the threads, where each gets so many streams: matmul
 # threads would synchronise hundreds of times a step (docs/hydra.md). Two layers of 128 units,
@@ -41,8 +41,7 @@ def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
     trainer, model = config.trainer, config.model
     accelerator = _accelerator(trainer.accelerator)
     devices = _devices(trainer.devices, accelerator, world)
-    num_processes = count_of(devices) * trainer.num_nodes
-    check_count(config, num_processes)
+    num_processes = check_processes(config, devices, world)
     streams = not_none(config.data.batch_size) // num_processes
     threads = trainer.threads
     if threads is None:
@@ -85,21 +84,21 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
 
 
 def _precision(precision: str, accelerator: str, model: NetworkOptions, streams: int) -> str:
-    """For auto bf16-mixed where it is native and pays, else 32-true, by a process's streams."""
-    cell = find_cell(model.kind)
+    """For auto bf16-mixed where it is native and pays, else float32, by a process's streams."""
+    device_type = "cuda" if accelerator == "gpu" else accelerator
+    if precision == "auto" and accelerator == "gpu":
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if has_bf16 and trains_in_bf16(model.kind, "cuda") else "tf32-true"
     if precision == "auto":
-        if accelerator == "gpu":
-            if not torch.cuda.is_bf16_supported(including_emulation=False):
-                return "32-true"
-            return "bf16-mixed" if trains_in_bf16(model.kind, "cuda") else "tf32-true"
-        enough = _product(model, streams) >= cell.bf16_product and streams >= cell.bf16_streams
-        is_worthwhile = enough and accelerator == "cpu" and cpu_has_bf16()
-        return "bf16-mixed" if is_worthwhile and trains_in_bf16(model.kind, "cpu") else "32-true"
+        cell = find_cell(model.kind)
+        pays = _product(model, streams) >= cell.bf16_product and streams >= cell.bf16_streams
+        has_bf16 = accelerator == "cpu" and cpu_has_bf16()
+        pays = pays and has_bf16 and trains_in_bf16(model.kind, "cpu")
+        return "bf16-mixed" if pays else "32-true"
     if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
         raise InputError(
             f"trainer.precision={precision}: needs a CUDA GPU; here bf16-mixed or 32-true"
         )
-    device_type = "cuda" if accelerator == "gpu" else accelerator
     if precision == "bf16-mixed" and not trains_in_bf16(model.kind, device_type):
         raise InputError(
             f"trainer.precision=bf16-mixed: this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot "
@@ -128,17 +127,18 @@ def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
     return max(1, min(threads, streams // SHARD_STREAMS))
 
 
-def make_deterministic(precision: str) -> None:
+def make_deterministic(trainer: TrainerOptions) -> None:
     """Let a CUDA GPU compute the same numbers each time, and float32 as float32, or TF32.
 
     cuBLAS, and cuDNN's recurrent layers with it, are deterministic with a fixed workspace
     only, which is read when the GPU is first used. TF32, on by default in cuDNN, keeps 10 of
     23 bits: a validation loss, which never has it, would be another than `evaluate`'s on a CPU.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = precision == "tf32-true"
+    if trainer.accelerator == "gpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = trainer.precision == "tf32-true"
 
 
 def processes(trainer: TrainerOptions) -> int:
@@ -177,8 +177,7 @@ def describe(trainer: TrainerOptions) -> str:
         is_gpu = trainer.accelerator == "gpu"
         name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
     several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
-    why = " (torch's bf16 is float16 here)" if trainer.precision == "tf32-true" else ""
-    return f"{name}{several}, precision {trainer.precision}{why}"
+    return f"{name}{several}, precision {trainer.precision}"
 
 
 def device(trainer: TrainerOptions) -> torch.device:
@@ -197,8 +196,6 @@ def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
         streams: of this process, fewer than `data.batch_size` where the text is short.
     """
     trainer, num_shards, count = config.trainer, 1, not_none(config.trainer.threads)
-    if trainer.accelerator == "gpu":
-        make_deterministic(trainer.precision)
     if world.launcher:
         # else Lightning sets a number of its own
         os.environ["OMP_NUM_THREADS"] = str(count)

@@ -7,21 +7,19 @@ from charrnn.options.ranges import require
 from charrnn.runs import budget, hardware
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
-from charrnn.runs.world import World, check_launcher
+from charrnn.runs.world import World
 from charrnn.training import TextDataModule
 
 
 def check_options(run: RunSpec, world: World) -> None:
-    """Refuse what this machine or several processes cannot do, before a file is touched.
+    """Refuse what this machine or several processes cannot do, before the data is read.
 
     Raises:
         InputError: names the option.
     """
     if run.source is None:
         budget.refuse_two_lengths(run.config)
-    guess = budget.with_default_sizes(run.config)
-    check_launcher(guess, world)
-    hardware.resolve(guess, world)
+    hardware.resolve(budget.with_default_sizes(run.config), world)
 
 
 def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:

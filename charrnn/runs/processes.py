@@ -19,11 +19,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from multiprocessing.connection import Connection
-from types import FrameType
 from typing import Any
 
 import torch
@@ -31,18 +29,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
-from torch.multiprocessing.spawn import (
-    ProcessContext,
-    ProcessExitedException,
-    ProcessRaisedException,
-    start_processes,
-)
+from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_processes
 
-from charrnn.errors import STOPPING, InputError, Interrupted, RunError, one_line
+from charrnn.errors import InputError, Interrupted, RunError, one_line
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import World
 from charrnn.say import streams_that_never_fail
-from charrnn.training.signals import Signals, handlers
+from charrnn.training.signals import Signals
 
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 LOOPBACK = "127.0.0.1"
@@ -63,7 +56,7 @@ class LostProcess(RunError):
 # -- on one machine ------------------------------------------------------------------------
 
 
-def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
+def train_together(fit: Fit, run: RunSpec, count: int, signals: Signals) -> Result:
     """Train in `count` processes on this machine, each by a function that can be pickled.
 
     Raises:
@@ -74,21 +67,23 @@ def train_together(fit: Fit, run: RunSpec, count: int) -> Result:
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
     arguments = (fit, run, count, store.port, [sender for _, sender in pipes])
-    with contextlib.ExitStack() as stack:
-        with _signals_blocked():
-            context = start_processes(_rank, arguments, count, join=False, start_method="spawn")
-            assert context is not None
-            received = stack.enter_context(_signals_forwarded(context))
-        failed_rank = None
-        try:
-            while not context.join(timeout=POLL, grace_period=GRACE):
-                pass
-        except (ProcessExitedException, ProcessRaisedException) as error:
-            failed_rank = error.error_index
+    signals.hold()  # the processes begin with them blocked, until they have handlers
+    context = start_processes(_rank, arguments, count, join=False, start_method="spawn")
+    assert context is not None
+    signals.defer()
+    failed_rank, forwarded = None, False
+    try:
+        while not context.join(timeout=POLL, grace_period=GRACE):
+            if signals.received and not forwarded:
+                forwarded = True
+                for process in (p for p in context.processes if p.is_alive()):
+                    os.kill(process.pid, signals.received)
+    except ProcessException as error:
+        failed_rank = error.error_index
     reports = [receiver.recv() if receiver.poll() else None for receiver, _ in pipes]
     if failed_rank is None and isinstance(reports[0], Result):
         return reports[0]
-    raise _failure(reports, context, failed_rank, received)
+    raise _failure(reports, context, failed_rank)
 
 
 def _rank(
@@ -101,11 +96,10 @@ def _rank(
     try:
         with (
             streams_that_never_fail(),
-            Signals(verbose=rank == 0, exits_on_second=False) as signals,
+            Signals(verbose=False, exits_on_second=False) as signals,
         ):
             join(world, TCPStore(LOOPBACK, port, is_master=False))
             report = fit(run, signals, world)
-            dist.destroy_process_group()
     except (InputError, RunError, MemoryError, Interrupted) as error:
         report = error
     except BaseException as error:
@@ -120,17 +114,13 @@ def _rank(
         os._exit(int(isinstance(report, Exception)))
 
 
-def _failure(
-    reports: list[Any], context: ProcessContext, failed_rank: int | None, received: list[int]
-) -> BaseException:
+def _failure(reports: list[Any], context: ProcessContext, failed_rank: int | None) -> BaseException:
     """What ended the run, of what each rank reported (None: it was killed)."""
     # a rank that merely lost its peers cannot name the cause
     causes = [report for report in reports if not isinstance(report, LostProcess | Result)]
     for kind in (Exception, Interrupted):
         if error := next((report for report in causes if isinstance(report, kind)), None):
             return error
-    if received:
-        return Interrupted("stopped", received[0])
     for rank in sorted(range(len(reports)), key=lambda rank: rank != failed_rank):
         process = context.processes[rank]
         if reports[rank] is None:
@@ -139,41 +129,6 @@ def _failure(
             how = how if code >= 0 else f"was killed by {signal.Signals(-code).name}"
             return RunError(f"rank {rank} (process {process.pid}) {how}")
     return RunError("the processes of this run lost each other")
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Processes that are started inside begin with them blocked, until they have handlers."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-
-
-@contextlib.contextmanager
-def _signals_forwarded(context: ProcessContext) -> Iterator[list[int]]:
-    """Forward stopping signals to all processes; yields those so far, as SIGINT or SIGTERM."""
-    received: list[int] = []
-
-    def forward(signum: int, frame: FrameType | None) -> None:
-        if signum == signal.SIGINT and signal.SIGINT in received:
-            # the second Ctrl-C: no waiting, not even for one that hangs; the files are whole
-            signum = signal.SIGKILL
-        else:
-            received.append(STOPPING[signal.Signals(signum)])
-        for process in context.processes:
-            if process.exitcode is None and process.pid is not None:
-                os.kill(process.pid, signum)
-
-    previous = handlers()
-    for signum in previous:
-        signal.signal(signum, forward)
-    try:
-        yield received
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 # -- the process group ---------------------------------------------------------------------
@@ -206,15 +161,6 @@ def join(world: World, store: Store | None = None) -> None:
         ) from error
 
 
-def lead(run: RunSpec, fit: Callable[[], Result]) -> Result:
-    """Train as rank 0 of the processes that torchrun or srun started."""
-    send_run(run)
-    result = fit()
-    # not after a failure, when it may wait for processes that are gone
-    dist.destroy_process_group()
-    return result
-
-
 def follow(fit: Fit, world: World, signals: Signals) -> None:
     """Train as another rank, once rank 0 has handed over the run.
 
@@ -223,16 +169,12 @@ def follow(fit: Fit, world: World, signals: Signals) -> None:
     """
     join(world)
     received: list[Any] = [None]
-    with ThreadPoolExecutor(1) as waiting:
-        # a signal interrupts this wait, and would not one in torch
-        future = waiting.submit(_broadcast, received)
-        try:
-            future.result()
-        except RuntimeError as error:
-            raise LostProcess(f"rank 0 ended ({one_line(error)})") from error
+    try:
+        _broadcast(received)
+    except RuntimeError as error:
+        raise LostProcess(f"rank 0 ended ({one_line(error)})") from error
     if received[0] is not None:
         fit(received[0], signals, world)
-        dist.destroy_process_group()
 
 
 def send_run(run: RunSpec | None) -> None:

@@ -13,15 +13,7 @@ from typing import NamedTuple
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.callbacks import (
-    BaseFinetuning,
-    BatchSizeFinder,
-    GradientAccumulationScheduler,
-    LearningRateFinder,
-    ModelPruning,
-    ProgressBar,
-    StochasticWeightAveraging,
-)
+from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
@@ -52,8 +44,9 @@ from charrnn.training.signals import Signals
 
 # what these change as epochs begin, or before the first, no checkpoint holds
 INEXACT = (
-    *(BaseFinetuning, BatchSizeFinder, GradientAccumulationScheduler),
-    *(LearningRateFinder, ModelPruning, StochasticWeightAveraging),
+    *(ready_made.BaseFinetuning, ready_made.GradientAccumulationScheduler, ready_made.ModelPruning),
+    *(ready_made.BatchSizeFinder, ready_made.LearningRateFinder),
+    ready_made.StochasticWeightAveraging,
 )
 
 
@@ -67,7 +60,6 @@ def train(run: RunSpec, signals: Signals) -> Result:
         RunError, Interrupted: the line says how to go on.
     """
     world = detect_world()
-    preflight.check_options(run, world)
     folders.require_no_links(run.folder)
     with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
@@ -86,9 +78,10 @@ def train(run: RunSpec, signals: Signals) -> Result:
             if count == 1:
                 result = fit(run, signals, inputs=inputs)
             elif world.launcher:
-                result = processes.lead(run, lambda: fit(run, signals, world, inputs))
+                processes.send_run(run)
+                result = fit(run, signals, world, inputs)
             else:
-                result = processes.train_together(fit, run, count)
+                result = processes.train_together(fit, run, count, signals)
         say_end(run, result, _run_end_files(run))
         say_what_helps(run, inputs.data)
         return result
@@ -110,6 +103,7 @@ def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inpu
     Raises:
         InputError: something does not fit.
     """
+    preflight.check_options(run, world)
     inputs = read_inputs(run)
     config, data = run.config, inputs.data
     if inputs.initial is not None:
@@ -201,6 +195,7 @@ def build_module(
     config: TrainOptions, vocabulary: Vocabulary, world: World = SINGLE_PROCESS
 ) -> LanguageModel:
     """The module of a run, with the weights that its seed makes."""
+    hardware.make_deterministic(config.trainer)
     torch.manual_seed(not_none(config.seed))
     node = config.model.plain()
     require_class("model", node, LanguageModel)
@@ -252,7 +247,7 @@ def build_trainer(
     options = {n: value for n, value in config.trainer.plain().items() if n != "threads"}
     options |= {n: -1 for n in ("max_epochs", "max_steps") if options[n] is None}
     if options["precision"] == "tf32-true":
-        options["precision"] = "32-true"  # `hardware.make_deterministic` turns TF32 on
+        options["precision"] = "32-true"  # `hardware.make_deterministic` turned TF32 on
     every = config.checkpoint_every if config.validate_every is None else config.validate_every
     if every and data.split("val") is not None:
         # every so many batches, whatever epoch they are in
@@ -270,7 +265,7 @@ def build_trainer(
         plugins=[AtomicCheckpointIO(), environment],
         default_root_dir=run.folder,
         log_every_n_steps=config.print_every,
-        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        enable_progress_bar=any(isinstance(c, ready_made.ProgressBar) for c in callbacks),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
@@ -305,6 +300,8 @@ def fit(
             module, trainer = build_parts(run, inputs, signals, world, loggers)
             module.num_batch_shards = num_shards
             trainer.fit(module, inputs.data, ckpt_path=run.checkpoint, weights_only=True)
+        if world.size > 1:  # not after a failure: it may wait for processes that are gone
+            torch.distributed.destroy_process_group()
     except Exception as error:
         if world.size > 1 and (lost := processes.lost_process(error)):
             raise lost from error

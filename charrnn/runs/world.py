@@ -1,14 +1,11 @@
-"""Which process this is of those that train together, and who started it.
-
-Nothing heavy is imported here: what several processes cannot do is refused before torch is.
-"""
+"""Which process this is of those that train together, and who started it; nothing heavy here."""
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from charrnn.errors import InputError, one_line, short
 from charrnn.options.training import TrainOptions, count_of, not_none
@@ -78,25 +75,24 @@ def detect_world() -> World:
     return started if started.size > 1 else SINGLE_PROCESS
 
 
-def check_launcher(config: TrainOptions, world: World) -> None:
-    """Raise InputError for other numbers of processes than the launcher has started."""
-    devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
-    if world.launcher:
-        if count_of(devices) not in ("auto", world.local_size) or num_nodes != world.nodes:
-            here = f"trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
-            raise InputError(
-                f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} "
-                f"started others; give {here}"
-            )
-    elif num_nodes > 1:
+def check_processes(config: TrainOptions, devices: Any, world: World) -> int:
+    """How many processes train, on these devices of each machine.
+
+    Raises:
+        InputError: the launcher has started others, or so many cannot train this.
+    """
+    local, num_nodes = count_of(devices), config.trainer.num_nodes
+    if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
+        raise InputError(
+            f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} started "
+            f"others; give trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
+        )
+    if not world.launcher and num_nodes > 1:
         raise InputError(
             f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
             f"only; for several machines start it with torchrun or srun"
         )
-
-
-def check_count(config: TrainOptions, count: int) -> None:
-    """Raise InputError for what `count` processes in all cannot do."""
+    count = int(local) * num_nodes
     batch_size = not_none(config.data.batch_size)
     if batch_size % count:
         raise InputError(
@@ -108,6 +104,7 @@ def check_count(config: TrainOptions, count: int) -> None:
             f"model.batchnorm=true: its statistics would differ between {count} processes; "
             f"train it in one, with trainer.devices=1"
         )
+    return count
 
 
 # -- jobs that are started again -------------------------------------------------------
@@ -136,7 +133,6 @@ def requeue() -> str | None:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return None
-    _slurm_job.cache_clear()
     if (state := _slurm_job(job)).get("BatchFlag") != "1":
         return None
     if state.get("JobState") != "RUNNING":
@@ -147,7 +143,6 @@ def requeue() -> str | None:
     return f"SLURM job {job} could not be queued again: {one_line(completed.stderr)}"
 
 
-@functools.cache
 def _slurm_job(job: str) -> dict[str, str]:
     """What SLURM says of a job; nothing where it cannot be asked."""
     command = ["scontrol", "--oneliner", "show", "job", job]

@@ -8,6 +8,7 @@ save, and the command simply ends.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -37,8 +38,8 @@ class Signals:
 
     Args:
         verbose: whether they say what they do; of several processes, one does.
-        exits_on_second: whether a second Ctrl-C leaves at once. A process that another one
-            started is told of Ctrl-C more than once, and is ended by that one.
+        exits_on_second: whether a second Ctrl-C leaves at once, with all processes that this one
+            has started. One of these is told of Ctrl-C more than once, and leaves that to this.
 
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
@@ -95,6 +96,8 @@ class Signals:
         if self.exits_on_second and signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
+            for process in multiprocessing.active_children():
+                process.kill()  # not even one that hangs is waited for
             os._exit(128 + signum)
         if self.received is None:
             self.received, self._first = STOPPING[signal.Signals(signum)], signum
