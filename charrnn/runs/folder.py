@@ -9,6 +9,7 @@ checkpoints/ model.safetensors samples/ metrics.csv tensorboard/
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -95,17 +96,13 @@ def record(run: RunSpec) -> None:
             continue  # what it was begun with stays
         with files.replacing(path) as temporary:
             temporary.write_text(
-                yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True),
+                # what stands in two places twice: an alias would not be read
+                yaml.safe_dump(
+                    json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True
+                ),
                 encoding="utf-8",
                 errors="surrogateescape",
             )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes an object that stands in two places twice: an alias would not be read."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 class _Loader(yaml.SafeLoader):
@@ -148,9 +145,6 @@ def read_yaml(path: Path) -> Any:
 
 def link_latest(folder: Path) -> None:
     """Let outputs/latest point to this run."""
-    if LATEST.exists() and not LATEST.is_symlink():
-        say(f"{LATEST} is no link, so it is left as it is")
-        return
     temporary = LATEST.with_name(f".latest.{os.getpid()}")
     try:
         LATEST.parent.mkdir(exist_ok=True)

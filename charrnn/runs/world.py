@@ -58,11 +58,6 @@ def detect_world() -> World:
     elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         names = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_LOCALID")
         size, nodes, rank, local_rank = (int(os.environ[name]) for name in names)
-        if size % nodes:
-            raise InputError(
-                f"srun: started {size} tasks on {nodes} machines; start equally many on each, "
-                f"with its --ntasks-per-node"
-            )
         started = World("srun", rank, local_rank, size, size // nodes)
     else:
         for name in RANKS:

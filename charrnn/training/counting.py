@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, NamedTuple
 
 import lightning as L
@@ -20,7 +19,6 @@ from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.log import TrainingLog
 
 LOSS = "val/loss_with_counts"
 # 16 MB of logits, and as much of the counts' predictions: 129,000 characters of a vocabulary of 65
@@ -35,14 +33,6 @@ _AT_ONCE = 1 << 18  # numbers
 _FITTED = 32_768
 
 
-class Losses(NamedTuple):
-    """Of the validation split, in nats per character."""
-
-    network: float
-    counts: float
-    both: float
-
-
 class _Counted(NamedTuple):
     """A text counted, and what the counts predict of the beginning of the validation split."""
 
@@ -54,11 +44,17 @@ class _Counted(NamedTuple):
 
 
 class _Mix(NamedTuple):
-    """What network and counts are together, as a validation found it."""
+    """Network and counts together, as a validation found them; losses in nats per character."""
 
     counts: Counts
-    losses: Losses
+    of_network: float
+    of_counts: float
+    of_both: float
     facts: dict[str, Any]
+
+    @property
+    def helps(self) -> bool:
+        return self.of_both < self.of_network
 
 
 class CharacterCounts(L.Callback):
@@ -100,25 +96,26 @@ class CharacterCounts(L.Callback):
     def counts(self) -> Counts | None:
         """Those of the last validation, where they help."""
         best = _best(self._mixes) if self._mixes else None
-        return best.counts if best is not None and _helps(best) else None
+        return best.counts if best is not None and best.helps else None
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._of_model:
             return
-        _, counts, both = (f"{loss:.4f}" for loss in _best(self._of_model).losses)
-        network = f"{pl_module.best.loss:.4f}"  # by float16 it could end in another digit
-        end = "the network writes alone"
-        if _helps(_best(self._of_model)):
+        best, end = _best(self._of_model), "the network writes alone"
+        if best.helps:
             end = "of so short a text the counts write alone" if self._is_short else "both write"
-        say(f"val/loss: network {network}, counts {counts}, both together {both}; {end}")
-        for with_others in self._of_model[1:]:
-            is_used = with_others is _best(self._of_model)
+        say(
+            # the network's by float16 could end in another digit
+            f"val/loss: network {pl_module.best.loss:.4f}, counts {best.of_counts:.4f}, both "
+            f"together {best.of_both:.4f}; {end}"
+        )
+        if len(self._of_model) > 1:
+            without, others = self._of_model
+            used = "is counted too" if others is best else "does not help and is left out"
             say(
-                f"other text {with_others.facts['background']}, "
-                f"{with_others.facts['background_counted']:,} characters: "
-                f"{'is counted too' if is_used else 'does not help and is left out'}; both "
-                f"together {with_others.losses.both:.4f} with it, "
-                f"{self._of_model[0].losses.both:.4f} without"
+                f"other text {others.facts['background']}, "
+                f"{others.facts['background_counted']:,} characters: {used}; both together "
+                f"{others.of_both:.4f} with it, {without.of_both:.4f} without"
             )
 
     def decide_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
@@ -131,7 +128,7 @@ class CharacterCounts(L.Callback):
         if self.counts is None:
             return None, {}
         best = _best(self._mixes)
-        return best.counts, {**best.facts, LOSS_WITH_COUNTS: best.losses.both}
+        return best.counts, {**best.facts, LOSS_WITH_COUNTS: best.of_both}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
@@ -143,11 +140,7 @@ class CharacterCounts(L.Callback):
         if not trainer.is_global_zero or not self.characters:
             return
         if not self._counted:
-            began = time.perf_counter()
             self._count(data, text.ids, size)
-            for callback in trainer.callbacks:
-                if isinstance(callback, TrainingLog):
-                    callback.pause(time.perf_counter() - began)
         shape = len(self._ids) - 1, size
         self._logits = np.full(shape, np.nan, np.float16)
         if trainer.world_size == 1:
@@ -189,7 +182,7 @@ class CharacterCounts(L.Callback):
         if not np.isfinite(logits).all():
             return
         self._mixes = [self._mix(counted, logits) for counted in self._counted]
-        both = _best(self._mixes).losses.both
+        both = _best(self._mixes).of_both
         for logger in trainer.loggers:
             logger.log_metrics({LOSS: both}, trainer.global_step)
         self.log(LOSS, both, logger=False, rank_zero_only=True)
@@ -208,15 +201,11 @@ class CharacterCounts(L.Callback):
         network_alone = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
         alone = _loss(logits, nothing, targets, network_alone)
         both = _loss(logits, log_p, targets, counts.by_length[lengths])
-        return _Mix(counts, Losses(alone, of_counts, both), facts)
+        return _Mix(counts, alone, of_counts, both, facts)
 
 
 def _best(mixes: list[_Mix]) -> _Mix:
-    return min(mixes, key=lambda mix: mix.losses.both)
-
-
-def _helps(mix: _Mix) -> bool:
-    return mix.losses.both < mix.losses.network
+    return min(mixes, key=lambda mix: mix.of_both)
 
 
 def _loss(logits: Any, log_p: Any, targets: Any, weights: Any) -> float:

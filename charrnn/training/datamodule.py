@@ -162,14 +162,6 @@ class TextDataModule(L.LightningDataModule):
         return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
     def val_dataloader(self) -> TextLoader | Windows | list[Any]:
-        if self.trainer is not None and self.validation == "text":
-            for name in ("overfit_batches", "limit_val_batches"):
-                share = getattr(self.trainer, name)
-                if isinstance(share, float) and 0 < share < 1:
-                    raise InputError(
-                        f"{name}={share:g}: the validation text is one batch and has no share; "
-                        f"give a whole number"
-                    )
         return self._evaluated("val")
 
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:

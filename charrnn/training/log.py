@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -124,8 +125,4 @@ def as_markdown(text: str) -> str:
 
 def encodable(value: Any) -> Any:
     """The same values, without what stands for bytes that are no UTF-8 (in names of files, say)."""
-    if isinstance(value, dict):
-        return {name: encodable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [encodable(inner) for inner in value]
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

@@ -23,13 +23,10 @@ class OfStep(LambdaLR):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         nothing = {"lr_lambdas": [None] * len(self.lr_lambdas)}
         super().load_state_dict({**nothing, **state_dict, "base_lrs": self.base_lrs})
-        rates = [
-            base * factor(self.last_epoch)
-            for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
-        ]
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        factors = [factor(self.last_epoch) for factor in self.lr_lambdas]
+        self._last_lr = [base * f for base, f in zip(self.base_lrs, factors, strict=True)]
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = rate
-        self._last_lr = rates
 
 
 def step(

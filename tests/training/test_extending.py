@@ -91,12 +91,6 @@ def test_a_loader_alone_does_not_go_on_in_the_middle(data: TextDataModule, tmp_p
         )
 
 
-@pytest.mark.parametrize("name", ["limit_val_batches", "overfit_batches"])
-def test_a_share_of_the_validation_text(data: TextDataModule, name: str) -> None:
-    with pytest.raises(InputError, match=f"^{name}=0.3: .* one batch"):
-        trainer(max_steps=2, **{name: 0.3}).fit(module_of(data), data)
-
-
 def test_windows_to_validate_on_for_a_module_of_ones_own(data: TextDataModule) -> None:
     class Own(L.LightningModule):
         def __init__(self) -> None:
