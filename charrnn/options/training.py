@@ -157,6 +157,10 @@ class TrainOptions:
             is_new = self.resume in (None, "auto")
             value = getattr(self, name)
             require(is_new or value is None, name, value, f"{why}; leave one out")
+        for name in ("max_epochs", "max_steps"):
+            length = getattr(self.trainer, name)
+            why = f"budget={self.budget} chooses how long; give one of them"
+            require(self.budget is None or length is None, f"trainer.{name}", length, why)
 
 
 def count_of(devices: Any) -> Any:

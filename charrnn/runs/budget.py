@@ -15,7 +15,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from charrnn.data import fitting_sizes
-from charrnn.errors import InputError
 from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainOptions, not_none
 from charrnn.plugins import CONF
@@ -88,14 +87,6 @@ def with_default_sizes(config: TrainOptions) -> TrainOptions:
     return default_row(GUESS_CHARACTERS).fill(config)
 
 
-def is_complete(config: TrainOptions) -> bool:
-    """Whether nothing is open that a training needs to know."""
-    trainer = config.trainer
-    needed = (config.data.batch_size, config.model.hidden_size, config.model.dropout)
-    has_length = trainer.max_epochs is not None or trainer.max_steps is not None
-    return None not in (*needed, config.checkpoint_every) and has_length
-
-
 def resolve(
     config: TrainOptions, characters: int, validated: int, speed_of: SpeedOf
 ) -> TrainOptions:
@@ -103,11 +94,11 @@ def resolve(
 
     Args:
         characters, validated: of the text, to train on and to validate on.
-        speed_of: measures this machine; called for a budget only.
+        speed_of: measures this machine; called for a budget that is not decided yet.
     """
     trainer = config.trainer
     is_open = trainer.max_epochs is None and trainer.max_steps is None
-    if config.budget is None:
+    if config.budget is None or not is_open:
         row = default_row(characters, config.model.hidden_size)
         config = row.fill(config)
         steps, line = _steps(row, config, characters), "for a text of this length"
@@ -135,11 +126,10 @@ def resolve(
 def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tuple[Row, float]:
     """The largest network that sees enough in the time, and its speed; else the smallest."""
     seconds = TRAINING_SHARE * seconds_of(not_none(config.budget))
-    if config.model.hidden_size is not None:
-        row = default_row(characters, config.model.hidden_size)
-        return row, speed_of(row.fill(config))
+    hidden_size = config.model.hidden_size
+    given = [default_row(characters, hidden_size)] if hidden_size is not None else None
     chosen: tuple[Row, float] | None = None
-    for row in rows(characters):
+    for row in given or rows(characters):
         speed = speed_of(row.fill(config))
         if chosen is not None and speed * seconds < LEAST_SHARE * row.trained(characters):
             break  # none that is larger is measured, which would take longer
@@ -181,13 +171,3 @@ def _characters_a_step(config: TrainOptions, characters: int) -> int:
     data = config.data
     streams, length = fitting_sizes(characters, not_none(data.batch_size), data.seq_length)
     return streams * length * config.trainer.windows_a_step
-
-
-def refuse_two_lengths(config: TrainOptions) -> None:
-    """Raise InputError if a new run is to be as long as a budget and as something else."""
-    trainer = config.trainer
-    for name, value in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
-        if config.budget is not None and value is not None:
-            raise InputError(
-                f"trainer.{name}={value}: budget={config.budget} chooses how long; give one of them"
-            )

@@ -1,25 +1,12 @@
-"""What is refused before a run begins: by its options, and by its data."""
+"""What is refused before a run begins: data that does not fit its options or its checkpoint."""
 
 from __future__ import annotations
 
 from charrnn.errors import InputError, short
 from charrnn.options.ranges import require
-from charrnn.runs import budget, hardware
 from charrnn.runs.recorded_config import Config
 from charrnn.runs.spec import RunSpec
-from charrnn.runs.world import World
 from charrnn.training import TextDataModule
-
-
-def check_options(run: RunSpec, world: World) -> None:
-    """Refuse what this machine or several processes cannot do, before the data is read.
-
-    Raises:
-        InputError: names the option.
-    """
-    if run.source is None:
-        budget.refuse_two_lengths(run.config)
-    hardware.resolve(budget.with_default_sizes(run.config), world)
 
 
 def check_data(run: RunSpec, data: TextDataModule, processes: int) -> None:

@@ -103,23 +103,20 @@ def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inpu
     Raises:
         InputError: something does not fit.
     """
-    preflight.check_options(run, world)
+    hardware.resolve(budget.with_default_sizes(run.config), world)  # or refuse, before it reads
     inputs = read_inputs(run)
     config, data = run.config, inputs.data
     if inputs.initial is not None:
         config = replace(config, model=adopt_architecture(config, inputs.initial, run.given))
     config = replace(config, seed=data.seed)
-    if not budget.is_complete(config):
-        val = data.split("val") if config.validate_every != 0 else None
-        config = budget.resolve(
-            config,
-            characters=len(data.streams.ids),
-            validated=0 if val is None else len(val),
-            speed_of=lambda candidate: speed.measure(
-                candidate, data.vocabulary, world, build_module
-            ),
-        )
-        data.batch_size = not_none(config.data.batch_size)
+    val = data.split("val") if config.validate_every != 0 else None
+    config = budget.resolve(
+        config,
+        characters=len(data.streams.ids),
+        validated=0 if val is None else len(val),
+        speed_of=lambda candidate: speed.measure(candidate, data.vocabulary, world, build_module),
+    )
+    data.batch_size = not_none(config.data.batch_size)
     config = replace(config, trainer=hardware.resolve(config, world), resume=None)
     assert data.files is not None
     run = replace(run, config=config, files=data.files)
