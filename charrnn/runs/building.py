@@ -18,11 +18,12 @@ from charrnn.runs.spec import RunSpec
 from charrnn.say import say
 
 
-def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
+def build(path: str, node: dict[str, Any], base: type | None = None, **supplied: Any) -> Any:
     """Instantiate a node of the config.
 
     Args:
         path: where it stands in the config, for error messages.
+        base: a public class of charrnn's, which the target must be or derive from.
         supplied: arguments that it is given if it has parameters of these names and the config
             does not set them.
 
@@ -31,7 +32,13 @@ def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
         OwnCodeError: somebody's own constructor failed.
     """
     try:
-        names = _parameters(get_object(node["_target_"]))
+        target = get_object(node["_target_"])
+        if base is not None and not (isinstance(target, type) and issubclass(target, base)):
+            raise InputError(
+                f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive "
+                f"from it"
+            )
+        names = _parameters(target)
         arguments = {n: v for n, v in supplied.items() if n in names and n not in node}
         # which resolves its whole config, and then each value of it
         make = instantiate(escaped(node, times=2), _convert_="all", _partial_=True)
@@ -51,15 +58,6 @@ def build(path: str, node: dict[str, Any], **supplied: Any) -> Any:
         if own := own_code_error(cause):
             raise own from cause
         raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
-
-
-def require_class(path: str, node: dict[str, Any], base: type) -> None:
-    """Raise InputError where the target of a node is no `base`, one of charrnn's public classes."""
-    target = get_object(node["_target_"])
-    if not isinstance(target, type) or not issubclass(target, base):
-        raise InputError(
-            f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive from it"
-        )
 
 
 def _parameters(target: Any) -> set[str]:

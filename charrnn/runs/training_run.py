@@ -23,16 +23,17 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, not_none
-from charrnn.runs import budget, hardware, newest_checkpoint, preflight, processes, speed
-from charrnn.runs import folder as folders
-from charrnn.runs.announcements import (
-    Announcement,
-    how_to_resume,
-    say_end,
-    say_finished,
-    say_what_helps,
+from charrnn.runs import (
+    announcements,
+    budget,
+    hardware,
+    newest_checkpoint,
+    preflight,
+    processes,
+    speed,
 )
-from charrnn.runs.building import build, build_loggers, finish_loggers, require_class
+from charrnn.runs import folder as folders
+from charrnn.runs.building import build, build_loggers, finish_loggers
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
 from charrnn.runs.spec import Result, RunSpec
@@ -82,8 +83,8 @@ def train(run: RunSpec, signals: Signals) -> Result:
                 result = fit(run, signals, world, inputs)
             else:
                 result = processes.train_together(fit, run, count, signals)
-        say_end(run, result, _run_end_files(run))
-        say_what_helps(run, inputs.data)
+        announcements.say_end(run, result, _run_end_files(run))
+        announcements.say_what_helps(run, inputs.data)
         return result
 
 
@@ -136,8 +137,7 @@ def read_inputs(run: RunSpec) -> Inputs:
     config = run.config
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     node = budget.with_default_sizes(config).data.plain()
-    require_class("data", node, TextDataModule)
-    data: TextDataModule = build("data", node, seed=seed)
+    data: TextDataModule = build("data", node, TextDataModule, seed=seed)
     data.seed = seed
     if run.files is not None:
         data.files = run.files
@@ -183,7 +183,7 @@ def build_parts(
     module = build_module(run.config, data.vocabulary, world)
     if inputs.initial is not None:
         load_initial(inputs.initial, module)
-    callbacks = [Announcement(run), *build_callbacks(run, data, signals)]
+    callbacks = [announcements.Announcement(run), *build_callbacks(run, data, signals)]
     build_loggers(run, loggers)
     return module, build_trainer(run, data, callbacks, loggers, world)
 
@@ -194,11 +194,10 @@ def build_module(
     """The module of a run, with the weights that its seed makes."""
     hardware.make_deterministic(config.trainer)
     torch.manual_seed(not_none(config.seed))
-    node = config.model.plain()
-    require_class("model", node, LanguageModel)
     module: LanguageModel = build(
         "model",
-        node,
+        config.model.plain(),
+        LanguageModel,
         vocabulary=vocabulary,
         optimizer=build("optimizer", {**config.optimizer, "_partial_": True}),
         schedule=build("schedule", {**config.schedule, "_partial_": True}),
@@ -321,7 +320,7 @@ def _finished(run: RunSpec, world: World) -> Result:
     """The result of a run that has nothing left to do."""
     if world.launcher:
         processes.send_run(None)
-    say_finished(run, _run_end_files(run))
+    announcements.say_finished(run, _run_end_files(run))
     assert run.entry is not None
     loss, step = run.entry["best_loss"], run.entry["best_step"]
     return Result(run.folder, loss if step else None, step or run.step, 0.0)
@@ -343,7 +342,9 @@ def _with_resume_hint(run: RunSpec, is_new: bool) -> Iterator[None]:
             folders.clear(run.folder)
         raise
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; {how_to_resume(run)}", stopped.signum) from None
+        raise Interrupted(
+            f"{stopped}; {announcements.how_to_resume(run)}", stopped.signum
+        ) from None
     except RunError as error:
-        error.args = (f"{error}; {how_to_resume(run)}",)
+        error.args = (f"{error}; {announcements.how_to_resume(run)}",)
         raise

@@ -129,11 +129,13 @@ class TextDataModule(L.LightningDataModule):
     @property
     def facts(self) -> dict[str, Any]:
         """Where the data lies and how it was read, for whoever evaluates a model of it."""
+        streams, group = self.streams, _group_of(self.trainer)
         return {
             **self.encoded.facts,
             "encoding": self.options.encoding,
-            "streams": self.streams.batch_size,
-            "window": self.streams.seq_length,
+            "streams": streams.batch_size,
+            "window": streams.seq_length,
+            "characters_a_step": streams.batch_size * streams.seq_length * group,
             **({PRIMER_FACT: self._primer} if self._primer else {}),
         }
 
@@ -225,7 +227,7 @@ class Windows:
         self._epochs = 0  # begun without a trainer
 
     def __len__(self) -> int:
-        group = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
+        group = _group_of(self.trainer)
         return max(1, self.streams.windows // group * group)
 
     def state_dict(self) -> dict[str, Any]:
@@ -270,3 +272,8 @@ class Windows:
     def _last(self, trainer: L.Trainer) -> int:
         """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
         return int(min(len(self), trainer.num_training_batches))
+
+
+def _group_of(trainer: L.Trainer | None) -> int:
+    """Windows whose gradients are added up."""
+    return 1 if trainer is None else trainer.accumulate_grad_batches

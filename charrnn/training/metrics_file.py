@@ -132,12 +132,10 @@ def _rows(path: Path, last_step: int | None = None) -> list[dict[str, str]]:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
     # a last line without its end may have lost digits, of its step even
     whole, _, _ = text.rpartition("\n")
-    names, *lines = csv.reader(whole.replace("\0", "").split("\n"))
     rows = []
-    for line in lines:
-        row = dict(zip(names, line, strict=False))
-        step = row.get("step", "")
-        is_whole = len(line) == len(names) and step.isdecimal()
+    for row in csv.DictReader(whole.replace("\0", "").split("\n")):
+        step = row.get("step") or ""
+        is_whole = None not in row and None not in row.values() and step.isdecimal()
         if is_whole and (last_step is None or int(step[:20]) <= last_step):
             rows.append(row)
     return rows

@@ -259,12 +259,8 @@ class LanguageModel(L.LightningModule):
         if not self._is_attached:
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
-        known = dict(data.facts) if isinstance(data, TextDataModule) else {}
-        if known:
-            window = known["streams"] * known["window"]
-            known["characters_a_step"] = window * self.trainer.accumulate_grad_batches
         return {
-            **known,
+            **(data.facts if isinstance(data, TextDataModule) else {}),
             "parameters": num_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,

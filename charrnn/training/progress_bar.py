@@ -45,17 +45,14 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
         if self._is_enabled and self.has_bar:
-            # a training may end by time, or by what a callback says
-            is_endless = total == math.inf
             self._bar = tqdm(
-                total=None if is_endless else int(total),
+                # a training may end by time, or by what a callback says
+                total=None if total == math.inf else int(total),
                 initial=self._step,
                 desc=_epoch(trainer, pl_module),
                 dynamic_ncols=True,
                 mininterval=REDRAW,
-                bar_format="{desc}, step {n_fmt}{postfix}"
-                if is_endless
-                else "{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
             )
 
     def on_train_batch_end(

@@ -18,21 +18,6 @@ from typing import Any
 from charrnn.errors import STOPPING, Interrupted, terminate
 
 
-def handlers() -> dict[int, Any]:
-    """Today's handlers of the stopping signals that are to be taken over.
-
-    SIGHUP that is ignored stays so, since that is what nohup is for. (A shell without a terminal
-    starts its background jobs with SIGINT ignored, which nobody asked for.) In any other thread
-    than the main one there are none, since Python lets no other set them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    found: dict[int, Any] = {s: signal.getsignal(s) for s in STOPPING}
-    if found[signal.SIGHUP] == signal.SIG_IGN:
-        del found[signal.SIGHUP]
-    return found
-
-
 class Signals:
     """Handlers for the stopping signals while a run is on its way.
 
@@ -54,7 +39,12 @@ class Signals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._previous = handlers()
+        if threading.current_thread() is threading.main_thread():  # Python lets no other set them
+            self._previous = {s: signal.getsignal(s) for s in STOPPING}
+        # what nohup is for; a shell without a terminal starts its background jobs with SIGINT
+        # ignored, which nobody asked for
+        if self._previous.get(signal.SIGHUP) == signal.SIG_IGN:
+            del self._previous[signal.SIGHUP]
         self._install()
         # a process that was started for a run begins with them blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
