@@ -259,11 +259,13 @@ class LanguageModel(L.LightningModule):
         if not self._is_attached:
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
+        limit: int | float = self.trainer.limit_val_batches
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
             "parameters": num_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
+            **({"limit_val_batches": limit} if type(limit) is int and limit else {}),
             "val_loss": self.best.loss if self.best.step == step and step else None,
         }
 
