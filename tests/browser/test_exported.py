@@ -26,15 +26,9 @@ HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x
 ABOUT = About("Verse", [("Network", "small")], "Nobody's")
 
 
-def written(
-    folder: Path,
-    model: TrainedModel,
-    *,
-    bits: int = 32,
-    about: About = ABOUT,
-) -> Path:
+def written(folder: Path, model: TrainedModel, about: About = ABOUT) -> Path:
     path = folder / "page.html"
-    path.write_text(writing_page(in_precision(model, bits), about), encoding="utf-8")
+    path.write_text(writing_page(in_precision(model, 32), about), encoding="utf-8")
     return path
 
 

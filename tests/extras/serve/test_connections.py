@@ -61,17 +61,6 @@ def test_connections_without_a_request_make_room(models: Path) -> None:
         assert len(server.lines) == 1, server.lines
 
 
-def test_a_request_may_come_in_pieces_and_on_a_connection_before(server: Server) -> None:
-    with server.connected() as slow:
-        for _ in range(2):
-            for place in range(len(HEALTH)):
-                slow.sendall(HEALTH[place : place + 1])
-            answer = b""
-            while not answer.endswith(b"}"):
-                answer += slow.recv(1000)
-            assert answer.startswith(b"HTTP/1.1 200")
-
-
 @pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])
 def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
     with server.connected(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
