@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sysconfig
 import traceback
 from pathlib import Path
 
 from charrnn.errors import OwnCodeError
+from charrnn.files import short_path
 
 PACKAGE = Path(__file__).resolve().parent
 # Hydra finds its plugins beside the package
@@ -26,11 +26,9 @@ def own_code_error(error: BaseException) -> OwnCodeError | None:
     if not deciding or _is_charrnn(deciding[-1].filename):
         return None
     own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
-    lines = "".join(
-        ["Traceback (only what is not charrnn's or a library's):\n", *traceback.format_list(own)]
-    )
-    path = os.path.relpath(own[-1].filename)
-    where = own[-1].filename if path.startswith("..") else path
+    head = "Traceback (only what is not charrnn's or a library's):\n"
+    lines = "".join([head, *traceback.format_list(own)])
+    where = short_path(own[-1].filename)
     what = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
     return OwnCodeError(
         f"{where}:{own[-1].lineno}: {what} (in your own code, not in charrnn)", lines

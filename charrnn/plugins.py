@@ -57,14 +57,14 @@ class Command:
 
 @cache
 def _modules(ending: str) -> dict[str, Path]:
-    """The extras' modules whose names end so, each with its file."""
+    """The names of the extras' modules that end so, each with its file."""
     paths = sorted(_EXTRAS.glob(f"*/*_{ending}.py"))
     return {f"charrnn.extras.{path.parent.name}.{path.stem}": path for path in paths}
 
 
 def parts(ending: str) -> list[ModuleType]:
     """The extras' modules whose names end so."""
-    return [importlib.import_module(name) for name in _modules(ending)]
+    return [*map(importlib.import_module, _modules(ending))]
 
 
 @cache
