@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -36,17 +37,17 @@ class Announcement(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
             data: Any = getattr(trainer, "datamodule")  # noqa: B009
-            _introduce(self.run, data, pl_module)
+            _introduce(self.run, data, pl_module, trainer.estimated_stepping_batches)
             link_latest(self.run.folder)
 
 
-def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel) -> None:
-    """Corpus, model, streams, device, and what it goes on from."""
+def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel, steps: float) -> None:
+    """Corpus, model, streams, device, and what it goes on from; `steps` are all of the run."""
     encoded, streams, m = data.encoded, data.streams, module.network.architecture
     sizes = {name: len(ids) for name, ids in encoded.splits.items()}
     say(f"corpus: {encoded.path}")
-    say(f"  vocabulary {len(data.vocabulary)}, characters {sum(sizes.values())}")
-    say(f"  train {sizes['train']}, val {sizes['val']}, test {sizes['test']}")
+    say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
+    say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     say(
         f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
         f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
@@ -58,16 +59,24 @@ def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel) -> Non
             f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
             f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
         )
+    in_all = "" if steps == math.inf else f", {module.epochs(steps)} epochs in all"
     say(
         f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
-        f"{streams.windows} steps an epoch"
+        f"{module.steps_per_epoch:,} steps an epoch{in_all}"
     )
     if (limits := limits_of_validation(run.config.plain())) and data.split("val") is not None:
         named = " ".join(f"trainer.{name}={value}" for name, value in limits.items())
         say(f"validation: on a part of its text ({named}), which compares with no other's loss")
     say(f"device: {hardware.describe(run.config.trainer)}")
     if run.checkpoint is not None:
-        say(f"going on from {run.checkpoint}, step {run.step}")
+        say(f"going on from {run.checkpoint}, step {run.step:,}")
+
+
+def say_default_corpus(run: RunSpec) -> None:
+    """That nobody said what to train on, and how to."""
+    corpus = run.config.data.corpus
+    if corpus is not None and run.source is None and not {"data", "data.corpus"} & {*run.given}:
+        say(f"no text was given, so the corpus is {corpus}; yours: charrnn train my.txt")
 
 
 def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
@@ -79,7 +88,7 @@ def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
     reached = summary(run.folder)
     if (loss := loss_of(reached.facts)) is not None:
         counted = " (with its counts)" if LOSS_WITH_COUNTS in reached.facts else ""
-        say(f"best validation loss {loss:.4f}, after step {result.step}{counted}")
+        say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
     say(f"trained in {duration(reached.numbers['seconds'] or result.seconds)}")
     _say_where(result.folder, files)
 
@@ -107,8 +116,8 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
 
 def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
-    longer = "a larger trainer.max_epochs or trainer.max_steps goes on"
-    say(f"{run.source}: this run is finished, at step {run.step}; {longer}")
+    longer = "with a larger trainer.max_epochs or trainer.max_steps it goes on"
+    say(f"{run.source}: this run is finished, at step {run.step:,}; {longer}")
     if run.source == run.folder:
         _say_where(run.folder, files)
     else:
@@ -132,5 +141,5 @@ def how_to_resume(run: RunSpec) -> str:
         return "the run's folder is gone"
     command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.resume_options}"
     if any((run.folder / "checkpoints").glob("*.ckpt")):
-        return f"the last checkpoint is whole: {command} goes on from it"
+        return f"the run is saved: {command} goes on"
     return f"there is no checkpoint yet: {command} starts it again"

@@ -111,11 +111,10 @@ def resolve(
         line = f"budget={config.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
     if is_open:
         config = replace(config, trainer=replace(config.trainer, max_steps=steps))
-        epochs = steps / max(1, (characters - 1) // _characters_a_step(config, characters))
         data, model = config.data, config.model
         say(
             f"{line}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "
-            f"{data.batch_size} x {data.seq_length} characters ({epochs:,.2f} epochs)"
+            f"{data.batch_size} x {data.seq_length} characters"
         )
     if config.checkpoint_every is None:
         every = _steps_between_validations(config, characters, validated)

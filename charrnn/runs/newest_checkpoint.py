@@ -62,5 +62,5 @@ def with_best_model(run: RunSpec) -> RunSpec:
                 checkpoint.write(run.folder / "checkpoints" / BEST, content)
                 model_file.save(model, checkpoint.model_in(content))
                 return run
-    say(f"the best model so far, of step {best_step}, is lost: the next one counts")
+    say(f"the best model so far, of step {best_step:,}, is lost: the next one counts")
     return replace(run, best_is_lost=True)

@@ -69,10 +69,13 @@ def train(run: RunSpec, signals: Signals) -> Result:
             folders.refuse_run(run.folder)
         files.remove_unfinished(run.folder)
         run = newest_checkpoint.from_checkpoint(run)
-        if newest_checkpoint.is_finished(run):
+        gives_text = any(name.partition(".")[0] == "data" for name in run.given)
+        if newest_checkpoint.is_finished(run) and not gives_text:
             return _finished(run, world)
         with _with_resume_hint(run, is_new):
             run, inputs = prepared(run, world)
+            if newest_checkpoint.is_finished(run):
+                return _finished(run, world)  # its text is the one that is given
             folders.record(run)
             run = newest_checkpoint.with_best_model(run)
             count = hardware.processes(run.config.trainer)
@@ -105,6 +108,7 @@ def prepared(run: RunSpec, world: World = SINGLE_PROCESS) -> tuple[RunSpec, Inpu
         InputError: something does not fit.
     """
     hardware.resolve(budget.with_default_sizes(run.config), world)  # or refuse, before it reads
+    announcements.say_default_corpus(run)
     inputs = read_inputs(run)
     config, data = run.config, inputs.data
     if inputs.initial is not None:

@@ -116,7 +116,7 @@ class RunCheckpoints(Checkpoint):
             received = self.run.signals.received
             assert received is not None
             # no `should_stop`: Lightning would validate first
-            raise Interrupted(f"stopped after step {step}", received)
+            raise Interrupted(f"stopped after step {step:,}", received)
 
     def _write(self, trainer: L.Trainer, module: Any, names: list[str]) -> None:
         began = time.perf_counter()

@@ -101,13 +101,13 @@ class CharacterCounts(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._of_model:
             return
-        best, end = _best(self._of_model), "the network writes alone"
+        best, end = _best(self._of_model), "the network alone"
         if best.helps:
-            end = "of so short a text the counts write alone" if self._is_short else "both write"
+            end = "the counts alone, of so short a text" if self._is_short else "both"
         say(
             # the network's by float16 could end in another digit
             f"val/loss: network {pl_module.best.loss:.4f}, counts {best.of_counts:.4f}, both "
-            f"together {best.of_both:.4f}; {end}"
+            f"together {best.of_both:.4f}; the model writes with {end}"
         )
         if len(self._of_model) > 1:
             without, others = self._of_model

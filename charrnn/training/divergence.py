@@ -42,7 +42,7 @@ class NonFiniteGuard:
             bad = step
         if bad != torch.inf:
             raise RunError(
-                f"training diverged: the loss or a gradient of step {int(bad)} is not finite; "
+                f"training diverged: the loss or a gradient of step {int(bad):,} is not finite; "
                 f"try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
 
@@ -62,8 +62,8 @@ class Best:
         """Take in a validation; RunError for a loss above `HIGHEST`, or that is no number."""
         if not loss <= HIGHEST:
             raise RunError(
-                f"training diverged: after step {step} the validation loss is {loss:.4g} nats per "
-                f"character; try a smaller optimizer.lr or trainer.gradient_clip_val"
+                f"training diverged: after step {step:,} the validation loss is {loss:.4g} nats "
+                f"per character; try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
         if loss < self.loss:
             self.loss, self.step = loss, step

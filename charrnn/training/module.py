@@ -221,6 +221,10 @@ class LanguageModel(L.LightningModule):
             return sys.maxsize
         return math.ceil(batches / self.trainer.accumulate_grad_batches)
 
+    def epochs(self, steps: float) -> str:
+        """How many epochs so many steps are, never more than are done: 5.97."""
+        return f"{int(100 * steps) // self.steps_per_epoch / 100:,.2f}"
+
     def on_validation_epoch_start(self) -> None:
         if self._is_fitting():
             self.check_finite()  # or scoring and sampling would be slow, and fail in other words

@@ -45,14 +45,16 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
         if self._is_enabled and self.has_bar:
+            # a training may end by time, or by what a callback says
+            has_end = total != math.inf
+            of = f"{int(total):,}" if has_end else "?"
             self._bar = tqdm(
-                # a training may end by time, or by what a callback says
-                total=None if total == math.inf else int(total),
+                total=int(total) if has_end else None,
                 initial=self._step,
                 desc=_epoch(trainer, pl_module),
                 dynamic_ncols=True,
                 mininterval=REDRAW,
-                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+                bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{of}, {{remaining}} left{{postfix}}",
             )
 
     def on_train_batch_end(
@@ -72,8 +74,8 @@ class Progress(ProgressBar):
             self._bar.set_postfix_str(f"{loss}, {speed}", refresh=False)
         else:
             total = trainer.estimated_stepping_batches
-            of = "" if total == math.inf else f" / {int(total)}"
-            say(f"{epoch}, step {step}{of}, {loss}")
+            of = "" if total == math.inf else f" / {int(total):,}"
+            say(f"{epoch}, step {step:,}{of}, {loss}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -84,8 +86,8 @@ class Progress(ProgressBar):
         loss = float(trainer.callback_metrics["val/loss"])
         note = "the best so far"
         if best.step != step:
-            note = f"the best is {best.loss:.4f} after step {best.step}"
-        self.print(f"validation after step {step}: loss {loss:.4f}, {note}")
+            note = f"the best is {best.loss:.4f} after step {best.step:,}"
+        self.print(f"validation after step {step:,}: loss {loss:.4f}, {note}")
 
     def show_sample(self, text: str) -> None:
         """Let a terminal see how a sample begins, if it saw none for a while."""
@@ -116,7 +118,6 @@ class Progress(ProgressBar):
 
 def _epoch(trainer: L.Trainer, module: Any) -> str:
     """How many epochs are done, as in metrics.csv, and how many there will be."""
-    hundredths = 100 * trainer.global_step // module.steps_per_epoch
-    total = trainer.estimated_stepping_batches
-    of = "" if total == math.inf else f" / {math.ceil(total / module.steps_per_epoch)}"
-    return f"epoch {hundredths / 100:.2f}{of}"
+    done, total = trainer.global_step, trainer.estimated_stepping_batches
+    of = "" if total == math.inf else f" / {module.epochs(total)}"
+    return f"epoch {module.epochs(done)}{of}"

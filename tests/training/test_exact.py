@@ -152,11 +152,15 @@ def test_a_finished_run_stays_as_it_is(
     with held:
         assert "another charrnn (process" in says(resume, "trainer.max_steps=19")
     new = (f"resume={last}", "hydra.run.dir=new")
-    assert "this run is finished, at step 5; a larger" in says(*new, code=0)
+    assert "this run is finished, at step 5; with a larger" in says(*new, code=0)
     assert not (workplace / "new").exists()
     text = (workplace / "corpus.txt").read_text("utf-8")
+    assert "finished, at step 5" in says("corpus.txt", resume, code=0)
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
     assert "the data is not what" in says(resume, "trainer.max_steps=9")
+    assert "the data is not what" in says("corpus.txt", resume)
+    assert "the data is not what" in says("corpus.txt", *new)
+    assert not (workplace / "new").exists()
     # without its checkpoints it is a run still
     shutil.move(run / "checkpoints", workplace / "kept")
     assert main(["train", *SMALL, "hydra.run.dir=run", "model=gru"]) == 2

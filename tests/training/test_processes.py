@@ -22,7 +22,7 @@ from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 END = "trainer.max_steps=160"
-LOST = "the last checkpoint is whole: charrnn train resume=run goes on from it"
+LOST = "the run is saved: charrnn train resume=run goes on"
 
 
 @contextlib.contextmanager

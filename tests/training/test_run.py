@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
                  "checkpoints/best.ckpt", "model.safetensors"):  # fmt: skip
         assert (run / name).is_file(), name
     assert (workplace / "outputs" / "latest").resolve() == run
-    assert "epoch 1.50 / 2, step 30 / 30, loss " in err
+    # the epochs that it reads are one number, in the same digits, from the first to the last line
+    assert re.search(r"streams: .*, 20 steps an epoch, 1\.50 epochs in all\n", err)
+    assert "epoch 0.05 / 1.50, step 1 / 30, loss " in err
+    assert "epoch 1.50 / 1.50, step 30 / 30, loss " in err
     assert re.search(r"best validation loss \d\.\d{4}, after step \d+", err)
     assert "charrnn sample checkpoint=run" in err
     steps = [int(row["step"]) for row in metrics(run)]
@@ -46,6 +50,24 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 21, 28, 30}
     config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "hidden_size: 16" in config
+
+
+def test_without_a_text_the_first_line_says_so(
+    train: Train,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
+    (workplace / "cache" / "corpora").mkdir(parents=True)
+    shutil.copy(workplace / "corpus.txt", workplace / "cache" / "corpora" / "shakespeare.txt")
+    line = "no text was given, so the corpus is shakespeare; yours: charrnn train my.txt\n"
+    words = [word for word in SMALL if not word.startswith("data.input_txt=")]
+    train(*words, "trainer.max_steps=1", small=False)
+    assert capfd.readouterr().err.startswith(line)
+    train(*words, "trainer.max_steps=1", "data=shakespeare", small=False, folder="asked")
+    train("resume=run", "trainer.max_steps=2", small=False)
+    assert "no text was given" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("averages", [(), ("callbacks=ema", "callbacks.ema.decay=0.5")])

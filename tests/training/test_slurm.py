@@ -161,7 +161,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
     job.wait_for(f"SLURM job {job.number} is queued again")
     job.release()
     log = job.wait_until("COMPLETED")
-    match = re.search(r"charrnn train: stopped after step (\d+); the last good", log)
+    match = re.search(r"charrnn train: stopped after step ([\d,]+); the run is saved", log)
     assert match is not None
     name = f"{job.number}-0" if launcher == "srun" else job.number
     run = workplace / "outputs" / "train" / "slurm" / name
