@@ -132,8 +132,11 @@ def losses_with_counts(folder: Path) -> dict[str, float]:
         text = trained.vocabulary.decode(other)
         logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
         table = trained.counts.table
-        depths = table.read(other[None, :-1], table.zero_state(1))[1][0] / table.context
-        weights = fit_weights(logits[0], logits[1], other[1:], depths)
+        lengths = table.read(other[None, :-1], table.zero_state(1))[1][0]
+        known = lengths <= table.context
+        weights = fit_weights(
+            logits[0][known], logits[1][known], other[1:][known], lengths[known] / table.context
+        )
         both = replace(trained, counts=replace(trained.counts, weights=weights))
         network, part = any_network_of(both), SplitIds(scored)
         totals["carried"] += stream_loss(network, part).loss * len(scored)

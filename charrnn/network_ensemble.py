@@ -66,6 +66,7 @@ class CountedNetwork(nn.Module):
     mass: Tensor
     backoff: Tensor
     unigram: Tensor
+    runs: Tensor
     by_length: Tensor
 
     def __init__(self, network: Network | NetworkEnsemble, counts: Counts) -> None:
@@ -74,7 +75,7 @@ class CountedNetwork(nn.Module):
         self.counts = counts
         self.architecture = network.architecture
         self.register_buffer("by_length", torch.from_numpy(counts.by_length), persistent=False)
-        for name in ("keys", "mass", "backoff", "unigram"):
+        for name in ("keys", "mass", "backoff", "unigram", "runs"):
             values = torch.from_numpy(getattr(counts.table, name))
             self.register_buffer(name, values, persistent=False)
 
@@ -108,7 +109,9 @@ class CountedNetwork(nn.Module):
             )
             contexts[..., k] = context
             shorter = torch.cat([nodes[:, k : k + 1], context[:, :-1]], 1)
-        return p, contexts.count_nonzero(-1), contexts[:, -1].to(nodes.dtype)
+        in_run = torch.isin(contexts[..., -1], self.runs)
+        lengths = torch.where(in_run, nodes.shape[1] + 1, contexts.count_nonzero(-1))
+        return p, lengths, contexts[:, -1].to(nodes.dtype)
 
     def _child(self, nodes: Tensor, ids: Tensor) -> Tensor:
         """As `CountTable.child`."""

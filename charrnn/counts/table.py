@@ -46,6 +46,7 @@ _LARGEST = np.iinfo(np.int32).max
 _AT_ONCE = 1 << 18  # numbers
 _KEPT = 1 << 21  # numbers, of predictions that may be asked for again
 _FEW = 32  # children
+_RUN = 5  # the same character so often in a row is no word's
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,24 @@ class CountTable:
         found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[found] == wanted, found + 1, 0)
 
+    @cached_property
+    def runs(self) -> Nodes:
+        """The contexts of K times the same character that went on with it.
+
+        Of the indentation before a line, say, they do not know how much is written already, which
+        a network does; and the longer a run was, the more often it was counted.
+        """
+        ids = np.arange(self.vocabulary_size if self.context >= _RUN - 1 else 0)
+        contexts, longer = np.zeros_like(ids), self.child(np.zeros_like(ids), ids)
+        for _ in range(self.context):
+            contexts, longer = longer, np.where(longer > 0, self.child(longer, ids), 0)
+        return contexts[longer > 0].astype(np.int32)
+
+    def lengths(self, nodes: Nodes) -> npt.NDArray[np.int64]:
+        """(...), the length of the longest of contexts (..., K); K + 1 where it is of `runs`."""
+        in_run = np.isin(nodes[..., -1], self.runs)
+        return np.where(in_run, self.context + 1, np.count_nonzero(nodes, -1))
+
     def read(self, ids: Ids, state: Nodes) -> tuple[Floats, npt.NDArray[np.int64], Nodes]:
         """The probabilities of the characters after each of some.
 
@@ -236,13 +255,13 @@ class CountTable:
                 them; 0 where the text has no such context, or so much is not known.
 
         Returns:
-            p (N, T, V) of the character after each, the length (N, T) of the longest context that
-            the table has there, and the state (N, K) after the last.
+            p (N, T, V) of the character after each, `lengths` (N, T) there, and the state (N, K)
+            after the last.
         """
         nodes = self.contexts(ids, state)
         p = self.predicted(nodes.reshape(-1, self.context))
         end = nodes[:, -1] if ids.shape[1] else state
-        return p.reshape(*ids.shape, self.vocabulary_size), np.count_nonzero(nodes, -1), end
+        return p.reshape(*ids.shape, self.vocabulary_size), self.lengths(nodes), end
 
     def contexts(self, ids: Ids, state: Nodes) -> Nodes:
         """The states (N, T, K) after each of some characters (N, T)."""
@@ -286,6 +305,14 @@ class CountTable:
                 break
             after.append(child)
         return after
+
+    @cached_property
+    def _runs(self) -> frozenset[int]:
+        return frozenset(self.runs.tolist())
+
+    def length_of_one(self, nodes: list[int]) -> int:
+        """As `lengths`."""
+        return self.context + 1 if nodes and nodes[-1] in self._runs else len(nodes)
 
     def predicted_one(self, nodes: list[int]) -> Floats:
         """p (V,) of the next character, not to be changed.

@@ -382,10 +382,10 @@ class CountedSteps:
 
     def logits(self) -> Array | Floats:
         if self._one_by_one is None:
-            p, lengths = self._table.predicted(self._nodes), np.count_nonzero(self._nodes, 1)
+            p, lengths = self._table.predicted(self._nodes), self._table.lengths(self._nodes)
         else:
             p = np.array([self._table.predicted_one(nodes) for nodes in self._one_by_one])
-            lengths = np.array([len(nodes) for nodes in self._one_by_one])
+            lengths = np.array([self._table.length_of_one(nodes) for nodes in self._one_by_one])
         of_network, of_counts = self._weights.take(lengths, 1)
         scores: Array | Floats = of_counts * np.log(p)
         if self._network is not None:

@@ -39,7 +39,7 @@ class _Counted(NamedTuple):
     table: CountTable
     loss: float  # of the whole validation split, in nats per character
     log_p: npt.NDArray[np.float16]  # (P, V), of each character but the first
-    lengths: npt.NDArray[Any]  # (P,), of the longest context that the counts have before each
+    lengths: npt.NDArray[Any]  # (P,), `CountTable.lengths` before each
     facts: dict[str, Any]  # which other text was counted, for the model file
 
 
@@ -192,7 +192,8 @@ class CharacterCounts(L.Callback):
         table, of_counts, log_p, lengths, facts = counted
         targets, weights = self._ids[1:].astype(np.int64), COUNTS_ONLY
         if not self._is_short:
-            some = slice(None, None, 1 + len(targets) // _FITTED)
+            known = np.flatnonzero(lengths <= table.context)  # in a run no weight is asked for
+            some = known[:: 1 + len(targets) // _FITTED]
             depths = lengths[some] / table.context
             weights = fit_weights(logits[some], log_p[some], targets[some], depths)
         counts = Counts(table, weights)

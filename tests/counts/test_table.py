@@ -19,6 +19,7 @@ TEXTS = {
     "one": np.array([3]),
     "of many": RNG.choice([0, 1500, 2999], 200),  # few of their characters fit into one number
     "the same of many": np.full(50, 3000),
+    "indented": np.array(([1] * 8 + [2, 3, 1, 3] * 5 + [0]) * 9 + [1] * 28 + [2] + [1] * 20),
     "words": np.array([ord(c) % 29 for c in "the cat sat on the mat, the cat that sat " * 9]),
 }
 
@@ -69,13 +70,18 @@ def test_as_defined(name, context):
         for t in range(len(row)):
             ends = (k for k in range(min(table.context, t + 1) + 1)
                     if tuple(row[t + 1 - k : t + 1]) in passages)  # fmt: skip
-            assert of_row[t] == max(ends)
+            K, longest = table.context, max(ends)
+            run = (row[t],) * (K + 1)
+            repeated = sum(tuple(text[i : i + K + 1]) == run for i in range(len(text) - K)) > 1
+            in_run = K > 3 and t + 1 >= K and len(set(row[t + 1 - K : t + 1])) == 1 and repeated
+            assert of_row[t] == (K + 1 if in_run else longest)
     np.testing.assert_allclose(table.unigram, plain(text.tolist(), size, context, []), atol=1e-6)
 
 
-def test_every_way_of_reading_is_the_same():
+@pytest.mark.parametrize("name", ["words", "indented"])
+def test_every_way_of_reading_is_the_same(name):
     """In pieces, character by character, one stream alone: the state and what is predicted."""
-    text = TEXTS["words"]
+    text = TEXTS[name]
     table = count(text, 29, 4)
     ids = np.stack([text[:200], text[40:240]])
     whole, lengths, end = table.read(ids, table.zero_state(2))
@@ -90,7 +96,7 @@ def test_every_way_of_reading_is_the_same():
         one, state = table.after_one(int(ids[0, t]), one), table.after_each(ids[:, t], state)
         np.testing.assert_allclose(table.predicted_one(one), whole[0, t], atol=1e-6)
         assert one == [node for node in state[0].tolist() if node]
-        assert len(one) == lengths[0, t]
+        assert table.length_of_one(one) == lengths[0, t]
     np.testing.assert_array_equal(state, end)
 
 

@@ -55,6 +55,8 @@ def log_probabilities(model: Trained, ids: Array) -> Array:
     p, lengths, _ = table.read(ids[None], table.zero_state(1))
     depths = lengths[0][:, None] / table.context
     a, b = (first + (last - first) * depths for first, last in model.counts.weights)
+    in_run, is_mixed = depths > 1, model.counts.needs_network
+    a, b = np.where(in_run, is_mixed, a), np.where(in_run, not is_mixed, b)
     return log_softmax(a * logs + b * np.log(p[0].astype(np.float64)))
 
 

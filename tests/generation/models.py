@@ -16,7 +16,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
-    "What a mat! What a cat! That rat, that fat cat's hat.\n"
+    "      What a mat! What a cat! That rat, that fat cat's hat.\n"
 ) * 12
 WEIGHTS = Weights((0.3, 0.7), (0.8, 0.4))
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's

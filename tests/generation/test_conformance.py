@@ -78,7 +78,10 @@ def engine_of(name: str, model: Trained) -> Any:
 
 
 def some_ids(model: Trained, *shape: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
+    """Random characters, with a run of blanks among them."""
+    ids = np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
+    ids[..., 10:20] = model.vocabulary.encode(" ")[0]
+    return ids
 
 
 def assert_same_state(one: Any, other: Any, atol: float = 1e-5) -> None:

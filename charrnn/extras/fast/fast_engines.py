@@ -286,10 +286,10 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
     """As the loop takes them, in the same types whatever the table's are."""
     if counts is None:
         ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return ids, ids, shares, shares, shares, np.zeros((1, 2), np.float32)
+        return ids, ids, shares, shares, shares, ids, np.zeros((1, 2), np.float32)
     table = counts.table
     trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
-    return *trie, table.mass, table.backoff, table.unigram, counts.by_length
+    return *trie, table.mass, table.backoff, table.unigram, table.runs, counts.by_length
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

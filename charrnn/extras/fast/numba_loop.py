@@ -572,8 +572,8 @@ def draw(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
-    """Make of the contexts (K,) of one stream those after a character; as `counts.Walk.after`."""
-    characters, starts, _, _, _, _ = counts
+    """Make of the contexts (K,) of one stream those after a character; as `after_one` does."""
+    characters, starts, _, _, _, _, _ = counts
     shorter = 0
     for k in range(len(nodes)):
         first, end = starts[shorter], starts[shorter + 1]
@@ -594,7 +594,7 @@ def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
 @_compiled
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with what counts predict after the contexts (K,)."""
-    characters, starts, mass, left, unigram, _ = counts
+    characters, starts, mass, left, unigram, _, _ = counts
     p[:] = unigram
     for node in nodes:
         if node == 0:
@@ -613,7 +613,11 @@ def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
     Args:
         p: room (V,).
     """
-    of_network, of_counts = counts[-1][np.count_nonzero(nodes)]
+    length = np.count_nonzero(nodes)
+    for run in counts[-2]:
+        if nodes[-1] == run:
+            length = len(nodes) + 1
+    of_network, of_counts = counts[-1][length]
     _predict(counts, nodes, p)
     for v in range(len(p)):
         score = of_counts * logarithm(decoder, p[v])
@@ -630,8 +634,8 @@ def _write(  # type: ignore[no-untyped-def]
     """Write `written` (B, T) after `ids` (B,), which become the last that were written; B <= 4.
 
     Args:
-        counts: the characters, starts, mass, left and unigram of a `CountTable`, and the weights
-            (K + 1, 2) of network and counts.
+        counts: the characters, starts, mass, left, unigram and runs of a `CountTable`, and the
+            weights (K + 2, 2) of network and counts.
         hidden, cell: (L, B, H), which become those after the last character that was taken in.
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.

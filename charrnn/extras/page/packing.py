@@ -99,6 +99,7 @@ def packed_counts(counts: Counts) -> str:
         "size": table.vocabulary_size,
         "context": table.context,
         "weights": counts.by_length.tolist(),
+        "runs": table.runs.tolist(),
         "discounts": table.discounts.tolist(),
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),

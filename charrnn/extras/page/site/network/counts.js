@@ -33,9 +33,10 @@ export async function unpackedCounts(text) {
 }
 
 export class Counts {
-  constructor({ size, context, weights, discounts }, { characters, counts, many, children, dropped }) {
+  constructor({ size, context, weights, runs, discounts }, { characters, counts, many, children, dropped }) {
     this.context = context;
-    this.weights = weights; // of network and counts, by the length of the longest context
+    this.weights = weights; // of network and counts, by the length of the longest context, and in a run
+    this.runs = new Set(runs); // the longest contexts, of one character alone
     this.discounts = discounts; // by the context's length, from counts of 1, 2, and more
     this.characters = characters;
     this.dropped = dropped;
@@ -74,6 +75,7 @@ export class Counts {
     for (; length < nodes.length && nodes[length] > 0; length++) {
       this.#interpolate(p, nodes[length], length + 1);
     }
+    if (this.runs.has(nodes[nodes.length - 1])) length++;
     const [network, counts] = this.weights[length];
     for (let id = 0; id < p.length; id++) {
       const own = Math.fround(Math.fround(Math.log(p[id])) * counts);
