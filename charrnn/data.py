@@ -28,6 +28,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, reason_of, short
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
+from charrnn.text.sorted_lists import LIST_MARK
 from charrnn.text.sources import names_of, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
@@ -45,12 +46,14 @@ class EncodedText:
 
     Attributes:
         splits: for train, val and test an array (n,), counted from 1, mapped where it can be.
+        is_list: whether it is a list, whose lines were shuffled.
     """
 
     path: Path
     json_path: Path
     vocabulary: Vocabulary
     splits: dict[str, FileIds]
+    is_list: bool = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,6 +79,7 @@ class EncodedText:
             "input_h5": str(self.path.resolve()),
             "input_json": str(self.json_path.resolve()),
             "fingerprint": self.fingerprint,
+            "is_list": self.is_list,
         }
 
     def unread(self, split: str) -> SplitIds:
@@ -146,6 +150,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     try:
         with h5py.File(h5, "r") as file:
             splits = {name: _split(file, name, h5) for name in SPLITS}
+            is_list = LIST_MARK in file.attrs
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = reason_of(error)
         raise InputError(
@@ -155,7 +160,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         for ids in splits.values():
             for start in range(0, len(ids), BLOCK):
                 from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
-    return EncodedText(h5, json, vocabulary, splits)
+    return EncodedText(h5, json, vocabulary, splits, is_list)
 
 
 def training_data(facts: Mapping[str, Any]) -> EncodedText:

@@ -345,10 +345,6 @@ def _with_resume_hint(run: RunSpec, is_new: bool) -> Iterator[None]:
         if is_new and not any(run.folder.glob("checkpoints/*.ckpt")):
             folders.clear(run.folder)
         raise
-    except Interrupted as stopped:
-        raise Interrupted(
-            f"{stopped}; {announcements.how_to_resume(run)}", stopped.signum
-        ) from None
-    except RunError as error:
+    except (Interrupted, RunError) as error:
         error.args = (f"{error}; {announcements.how_to_resume(run)}",)
         raise

@@ -28,6 +28,7 @@ class FakeServer:
     logprobs: tuple[float, ...] = (-0.1, -1.0, -2.0, -3.5, -5.0, -8.0)  # in turn
     delay: float = 0.0  # seconds between characters
     models: tuple[str, ...] = ("verse",)
+    lists: tuple[str, ...] = ()  # the models that learnt from lists
     copied: str | None = "copied from the training text"  # None: it cannot tell
     tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
@@ -71,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
         if self.path == "/v1/models":
             if self._allowed():
-                data = [{"id": model} for model in self.fake.models]
+                data = [{"id": m, "is_list": m in self.fake.lists} for m in self.fake.models]
                 self._json(200, {"data": data, "sampling": self.fake.sampling})
         elif "/" not in name and (PAGE / name).is_file():
             self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())

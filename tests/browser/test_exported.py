@@ -106,11 +106,12 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
     expected = [line.text for line in write_lines(Sampler(model), how)]
     path = tmp_path / "page.html"
     text = f"Ein anderes.\n{expected[1]} \n"
-    path.write_text(writing_page(in_precision(model, 32), ABOUT, text), encoding="utf-8")
+    about = replace(ABOUT, is_list=True)
+    path.write_text(writing_page(in_precision(model, 32), about, text), encoding="utf-8")
     with opened(chromium, path) as page:
+        page.get_by_role("button", name="Write a list").wait_for()
         set_field(page, "seed", "5")
         set_field(page, "min_p", "0")
-        page.get_by_role("switch", name="List").check()
         page.keyboard.press("Control+Enter")
         page.get_by_text("entries,").wait_for()
         assert page.locator("#list li button :first-child").all_text_contents()[:3] == expected

@@ -43,6 +43,10 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     assert entries(page) == ["dark tea", "dark deep sea", 'dark a "rose", red']
     assert page.locator("#list s").all_inner_texts() == ["dark deep sea"]
 
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("All new entries (2), as none has a star").wait_for()
+    page.keyboard.press("Escape")
+    assert saved(page, "Save as text") == 'dark tea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
     for key in ("ArrowRight", "Space", "End", "Space", "Home", "Tab"):
         page.keyboard.press(key)
@@ -66,6 +70,18 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     page.reload()
     until(lambda: entries(page) == expected)
     assert starred.count() == 2
+
+
+def test_a_model_of_lists_opens_in_the_list(page: Any, server: FakeServer) -> None:
+    switch = page.get_by_role("switch", name="List")
+    assert not switch.is_checked()
+    server.lists = server.models
+    page.reload()
+    page.get_by_role("button", name="Write a list").wait_for()
+    switch.uncheck()  # which is remembered
+    page.reload()
+    page.get_by_role("button", name="Continue", exact=False).first.wait_for()
+    assert not switch.is_checked()
 
 
 def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> None:

@@ -62,7 +62,8 @@ def _page(options: ExportOptions, chosen: Chosen) -> str:
     from charrnn.training_text import corpus_name, find_training_text
 
     title = options.title or corpus_name(chosen.model) or "charrnn"
-    about = About(title, card(chosen), options.licence, is_indented(chosen.model))
+    is_list = chosen.model.facts.get("is_list") is True
+    about = About(title, card(chosen), options.licence, is_indented(chosen.model), is_list)
     text = None
     with contextlib.suppress(InputError):  # it is not at hand: lists are compared with nothing
         text = find_training_text(chosen.model, splits=SPLITS).text

@@ -18,12 +18,14 @@ class About:
     Attributes:
         card: names and values.
         even: whether the text is best read in letters of one width, as code is.
+        is_list: whether the model learnt from a list.
     """
 
     title: str
     card: list[tuple[str, str]]
     licence: str
     even: bool = False
+    is_list: bool = False
 
 
 def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:

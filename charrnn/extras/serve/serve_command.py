@@ -59,8 +59,9 @@ def _serve(options: ServeOptions) -> None:
     collect_garbage_again()
     if options.corpus is not None:
         find_files(options.corpus)  # which is read only when a page asks
+    listen(options.host, options.port).close()  # or refuse, before what takes long
+    models = {name: Served(name, model, options) for name, model in _models(options).items()}
     with listen(options.host, options.port) as listening:
-        models = {name: Served(name, model, options) for name, model in _models(options).items()}
         is_local = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
         if options.token is None and not is_local:
             host = f"host={options.host}"

@@ -126,4 +126,5 @@ class Served:
         """As /v1/models lists it."""
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
+            "is_list": self._sampler.model.facts.get("is_list") is True,
         }  # fmt: skip

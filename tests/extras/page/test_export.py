@@ -18,6 +18,7 @@ from charrnn.extras.page.packing import TOLERANCE, divergence
 from charrnn.generation.weights import quantized
 from charrnn.model import Model
 from tests.generation.models import trained_model
+from tests.small_runs import Train
 
 DEFAULTS = ExportOptions(
     checkpoint="",
@@ -126,3 +127,12 @@ def test_it_is_refused_in_a_line(words: str, line: str, capsys: pytest.CaptureFi
     assert out == ""
     assert err.startswith(f"charrnn export: {line}")
     assert err.count("\n") == 1
+
+
+def test_a_page_knows_that_its_model_learnt_from_a_list(train: Train, workplace: Path) -> None:
+    names = [f"{a}{b}ing" for a in "bcdfg" for b in "aeiouy" for _ in range(3)]
+    (workplace / "list.txt").write_text("\n".join(f"{n}{i:03}" for i, n in enumerate(names)))
+    for text, found in (("list.txt", "true"), ("corpus.txt", "false")):
+        run = train("trainer.max_steps=1", f"data.input_txt={text}", folder=text[:-4])
+        assert main(["export", f"checkpoint={run}", "output=page.html"]) == 0
+        assert f'"is_list":{found}' in (workplace / "page.html").read_text("utf-8")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,6 +15,9 @@ from typing import Any
 import pytest
 
 import charrnn
+from charrnn.__main__ import main
+from charrnn.errors import InputError
+from charrnn.generation.sampler import Sampler
 from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving, until
 
 PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
@@ -93,6 +98,25 @@ def test_what_is_copied_is_told_in_characters(http: Any) -> None:
 
 
 # Servers of their own
+
+
+def test_nobody_can_connect_before_it_can_answer(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = free.getsockname()
+
+    def slow(*_: Any) -> None:
+        with socket.socket() as client:
+            raise InputError(f"while it compiles: {client.connect_ex(address)}")
+
+    monkeypatch.setattr(Sampler, "engine_for", slow)
+    words = ["serve", f"checkpoint={models / 'main.safetensors'}", f"port={address[1]}"]
+    assert main(words) == 2
+    assert f"while it compiles: {errno.ECONNREFUSED}" in capfd.readouterr().err
+    with socket.create_server(address):
+        assert main(words) == 1
+    assert "give a free port" in capfd.readouterr().err  # before anything is compiled
 
 
 def test_sigterm_lets_what_is_under_way_end_after_a_full_queue(models: Path) -> None:

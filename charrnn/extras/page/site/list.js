@@ -103,12 +103,14 @@ export class List {
     this.#reach(this.list.querySelector("button"));
   }
 
-  /** Those that are saved: the starred ones, or where there are none all that are shown. */
+  /** Those that are saved: the starred ones, or where there are none all that are new. */
   chosen() {
     const shown = this.#shown();
     const starred = shown.filter(({ isStarred }) => isStarred);
-    return starred.length ? { entries: starred, told: `The starred entries (${starred.length})` }
-      : { entries: shown, told: `All entries (${shown.length}), as none has a star` };
+    if (starred.length) return { entries: starred, told: `The starred entries (${starred.length})` };
+    const entries = shown.filter(({ inText }) => !inText);
+    const which = entries.length < shown.length ? "All new entries" : "All entries";
+    return { entries, told: `${which} (${entries.length}), as none has a star` };
   }
 
   get text() {

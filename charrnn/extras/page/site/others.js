@@ -91,9 +91,11 @@ export class Others {
   }
 }
 
+export const NAMES = { " ": "blank", "\n": "line break", "\t": "tab" };
+
 /** A character as it is told. */
 export function named(character) {
-  return { " ": "blank", "\n": "line break", "\t": "tab" }[character] ?? `“${character}”`;
+  return NAMES[character] ?? `“${character}”`;
 }
 
 /** A probability as it is told. */

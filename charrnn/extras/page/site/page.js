@@ -8,7 +8,7 @@ import { draftAsJson, openDraft, saveFile } from "./files.js";
 import { Findings } from "./findings.js";
 import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
 import { List } from "./list.js";
-import { named, Others, percent } from "./others.js";
+import { named, NAMES, Others, percent } from "./others.js";
 import { Settings } from "./settings.js";
 
 const ALONG = 200; // milliseconds without a change after which is written along
@@ -137,6 +137,7 @@ class Page {
     try {
       this.settings.offer(await this.writer.models());
       this.settings.useDefaults(this.writer.sampling);
+      this.settings.suggest("lists", this.writer.lists.includes(this.settings.chosenModel));
       this.say("");
       await this.lookAnew();
     } catch (error) {
@@ -361,8 +362,9 @@ class Page {
   /** What becomes of the characters that the model does not know. */
   showUnknown() {
     const told = this.findings.unknown().map(([character, instead]) => {
-      if (instead === null) return `${named(character)} is unknown to the model, which refuses it`;
-      return `${named(character)} is ${instead ? `read as ${named(instead)}` : "not read"}`;
+      const name = NAMES[character] ?? character; // without quotes, as it may be one
+      if (instead === null) return `${name} is unknown to the model, which refuses it`;
+      return `${name} is ${instead ? `read as ${NAMES[instead] ?? instead}` : "not read"}`;
     });
     const more = told.length > TOLD ? ` and ${told.length - TOLD} more` : "";
     find("#unknown").textContent = told.slice(0, TOLD).join(", ") + more;

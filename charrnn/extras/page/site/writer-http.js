@@ -39,12 +39,14 @@ export function httpWriter() {
 
   return {
     sampling: {},
+    lists: [],
 
     async models() {
       const response = await request("v1/models");
       if (!response.ok) throw await refusal(response);
       const { data, sampling } = await response.json();
       this.sampling = sampling;
+      this.lists = data.filter((model) => model.is_list).map((model) => model.id);
       return data.map((model) => model.id);
     },
 

@@ -41,6 +41,7 @@ export function networkWriter(sampler, lines) {
   return {
     about,
     sampling,
+    lists: about.is_list ? [about.title] : [],
     instant: true,
 
     async models() {

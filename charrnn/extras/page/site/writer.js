@@ -24,10 +24,12 @@
  * @property {[string, string][]} card  Facts about the model, each with its name.
  * @property {string} licence
  * @property {boolean} even  Whether its text is best read in letters of one width.
+ * @property {boolean} is_list
  *
  * @typedef {object} Writer
  * @property {() => Promise<string[]>} models
  * @property {Record<string, number>} sampling  Defaults of what is chosen, once `models` has answered.
+ * @property {string[]} lists  The models that learnt from lists, once `models` has answered.
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
  *   => Promise<void>} complete  Calls `onPiece` as text is written, for each continuation.
  * @property {(model: string, text: string) => Promise<[number, number][] | null>} copied  The
