@@ -21,7 +21,7 @@ from charrnn.runs.folder import RECORDED, is_sweep, link_latest, unmake
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.summary import limits_of_validation, model_facts, summary
 from charrnn.say import duration, say
-from charrnn.training import LanguageModel, TextDataModule
+from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
 
 # characters of a text that another one helps; and how much larger one is to begin from
@@ -35,41 +35,39 @@ class Announcement(L.Callback):
         self.run = run
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.is_global_zero:
-            data: Any = getattr(trainer, "datamodule")  # noqa: B009
-            _introduce(self.run, data, pl_module, trainer.estimated_stepping_batches)
-            link_latest(self.run.folder)
-
-
-def _introduce(run: RunSpec, data: TextDataModule, module: LanguageModel, steps: float) -> None:
-    """Corpus, model, streams, device, and what it goes on from; `steps` are all of the run."""
-    encoded, streams, m = data.encoded, data.streams, module.network.architecture
-    sizes = {name: len(ids) for name, ids in encoded.splits.items()}
-    say(f"corpus: {encoded.path}")
-    say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
-    say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    say(
-        f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
-        f"dropout {m.dropout:g}; {num_parameters(module.network):,} parameters"
-    )
-    if run.config.init_from is not None and run.checkpoint is None:
-        say(f"init_from: {short_path(run.config.init_from)}")
-    if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
+        """Corpus, model, streams, device, and what it goes on from."""
+        if not trainer.is_global_zero:
+            return
+        run, steps = self.run, trainer.estimated_stepping_batches
+        data: TextDataModule = getattr(trainer, "datamodule")  # noqa: B009
+        encoded, streams, m = data.encoded, data.streams, pl_module.network.architecture
+        sizes = {name: len(ids) for name, ids in encoded.splits.items()}
+        say(f"corpus: {encoded.path}")
+        say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
+        say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
         say(
-            f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
-            f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
+            f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
+            f"dropout {m.dropout:g}; {num_parameters(pl_module.network):,} parameters"
         )
-    in_all = "" if steps == math.inf else f", {module.epochs(steps)} epochs in all"
-    say(
-        f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
-        f"{module.steps_per_epoch:,} steps an epoch{in_all}"
-    )
-    if (limits := limits_of_validation(run.config.plain())) and data.split("val") is not None:
-        named = " ".join(f"trainer.{name}={value}" for name, value in limits.items())
-        say(f"validation: on a part of its text ({named}), which compares with no other's loss")
-    say(f"device: {hardware.describe(run.config.trainer)}")
-    if run.checkpoint is not None:
-        say(f"going on from {run.checkpoint}, step {run.step:,}")
+        if run.config.init_from is not None and run.checkpoint is None:
+            say(f"init_from: {short_path(run.config.init_from)}")
+        if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
+            say(
+                f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
+                f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
+            )
+        in_all = "" if steps == math.inf else f", {pl_module.epochs(steps)} epochs in all"
+        say(
+            f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
+            f"{pl_module.steps_per_epoch:,} steps an epoch{in_all}"
+        )
+        if (limits := limits_of_validation(run.config.plain())) and data.split("val") is not None:
+            named = " ".join(f"trainer.{name}={value}" for name, value in limits.items())
+            say(f"validation: on a part of its text ({named}), which compares with no other's loss")
+        say(f"device: {hardware.describe(run.config.trainer)}")
+        if run.checkpoint is not None:
+            say(f"going on from {run.checkpoint}, step {run.step:,}")
+        link_latest(run.folder)
 
 
 def say_default_corpus(run: RunSpec) -> None:
@@ -80,11 +78,7 @@ def say_default_corpus(run: RunSpec) -> None:
 
 
 def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
-    """The loss of the model as it writes, the time of its steps, and where the run lies.
-
-    Args:
-        files: that extras made of it.
-    """
+    """The loss of the model as it writes, the time of its steps, where the run lies, its files."""
     reached = summary(run.folder)
     if (loss := loss_of(reached.facts)) is not None:
         counted = " (with its counts)" if LOSS_WITH_COUNTS in reached.facts else ""
@@ -100,9 +94,10 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
     characters = sum(map(len, data.encoded.splits.values()))
     if characters >= SMALL_TEXT or helped or not texts or is_sweep(run.folder.parent):
         return
-    paths = ",".join(map(short_path, texts)) if isinstance(texts, list) else short_path(texts)
-    paths = f"[{paths}]" if isinstance(texts, list) else paths
-    command = f"charrnn train {shlex.quote(paths)}"
+    given = (
+        f"[{','.join(map(short_path, texts))}]" if isinstance(texts, list) else short_path(texts)
+    )
+    command = f"charrnn train {shlex.quote(given)}"
     say(f"so small a text gains by another of its language: {command} data.background=FILE")
     for folder in runs_by_age():
         path = str(model_facts(folder).get("input_h5"))

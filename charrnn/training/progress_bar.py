@@ -45,11 +45,10 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
         if self._is_enabled and self.has_bar:
-            # a training may end by time, or by what a callback says
-            has_end = total != math.inf
-            of = f"{int(total):,}" if has_end else "?"
+            of = "?" if total == math.inf else f"{int(total):,}"
             self._bar = tqdm(
-                total=int(total) if has_end else None,
+                # a training may end by time, or by what a callback says
+                total=None if total == math.inf else int(total),
                 initial=self._step,
                 desc=_epoch(trainer, pl_module),
                 dynamic_ncols=True,
