@@ -39,11 +39,11 @@ class Muon(torch.optim.Optimizer):
     Args:
         named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
             them; matrices below ``recurrent.`` are orthogonalized.
-        momentum: memory of a matrix's gradient, taken with Nesterov's look-ahead.
+        momentum: of the matrices' gradients, taken with Nesterov's look-ahead.
         weight_decay: decoupled, of the matrices below ``recurrent.``
-        betas: Adam's memory of the gradient's mean, and of its square.
+        betas: Adam's decay of the running averages of the gradient and of its square.
         eps: added to Adam's denominator.
-        iterations: towards equal singular values.
+        iterations: of Newton and Schulz's kind.
         threads: of a CPU, which share out the matrices; the weights do not depend on it.
     """
 
