@@ -94,6 +94,12 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     page.get_by_text("Stopped.").wait_for()
     assert entries(page) == []
     until(lambda: server.dropped == 1)
+    server.delay, server.texts, server.lines = 0, ["la"], ("la",)  # nothing of it is worth saving
+    write_list(page, "1 entries, 1 of them lines of the training text")
+    page.get_by_role("button", name="Save", exact=True).click()
+    assert page.get_by_role("button", name="Save as text").is_disabled()
+    assert page.get_by_role("button", name="Empty the list").is_enabled()
+    page.keyboard.press("Escape")
     server.refusal = (400, "n: 50 completions together are more than the 8 that are given")
     page.keyboard.press("Control+Enter")
     assert "more than the 8" in page.get_by_role("alert").inner_text()

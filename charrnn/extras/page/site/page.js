@@ -341,10 +341,10 @@ class Page {
     find("#undo").disabled = draft.done.length === 0;
     find("#redo").disabled = draft.undone.length === 0;
     for (const id of ["#new", "#copy", "#save", "#save-json"]) find(id).disabled = empty;
-    find("#list-which").textContent = this.list.chosen().told;
-    for (const button of find("#list-menu").querySelectorAll("button")) {
-      button.disabled = this.list.entries.length === 0;
-    }
+    const { entries, told } = this.list.chosen();
+    find("#list-which").textContent = told;
+    for (const id of ["#list-copy", "#list-save", "#list-csv"]) find(id).disabled = !entries.length;
+    find("#list-new").disabled = !this.list.entries.length;
     document.documentElement.classList.toggle("writing", this.mode.busy);
     document.documentElement.classList.toggle("choosing", alternatives.open);
     this.showCharacter();
