@@ -312,11 +312,6 @@ class Streams:
             row[len(before_end) :] = self.ids[: width - len(before_end)]
         return from_file_ids(block, self.vocabulary_size, self.path)
 
-    def window(self, index: int) -> tuple[Ids, Ids]:
-        """Inputs and targets (N, T), from 0, of window `index` of an epoch."""
-        ids = self.block(index, index + 1)
-        return ids[:, :-1], ids[:, 1:]
-
     def shuffled(self, seed: int, epoch: int) -> Streams:
         """The same text as other streams: cut from a random place on, in a random order.
 

@@ -189,14 +189,15 @@ def test_windows_give_back_the_corpus_row_by_row(
         offset, order = random.integers(size), random.permutation(len(order))
     length, seq = (size - 1) // streams.batch_size, streams.seq_length
     assert streams.windows == length // seq >= 1
-    inputs, targets = zip(*(streams.window(k) for k in range(streams.windows)), strict=True)
+    blocks = [streams.block(k, k + 1) for k in range(streams.windows)]
+    inputs, targets = [b[:, :-1] for b in blocks], [b[:, 1:] for b in blocks]
     text = np.roll(ids, -offset).astype(int) - 1
     for row, place in enumerate(order):
         found = np.append(text, text[0])[place * length :][: streams.windows * seq + 1]
         assert np.array_equal(np.concatenate([i[row] for i in inputs]), found[:-1])
         assert np.array_equal(np.concatenate([t[row] for t in targets]), found[1:])
-    shares = [streams.share(r, streams.batch_size).window(0)[0] for r in range(streams.batch_size)]
-    assert np.array_equal(np.concatenate(shares), inputs[0])
+    shares = [streams.share(r, streams.batch_size).block(0, 1) for r in range(streams.batch_size)]
+    assert np.array_equal(np.concatenate(shares), blocks[0])
 
 
 @settings(max_examples=60, deadline=None)

@@ -127,13 +127,13 @@ def _affordable(config: TrainOptions, characters: int, speed_of: SpeedOf) -> tup
     seconds = TRAINING_SHARE * seconds_of(not_none(config.budget))
     hidden_size = config.model.hidden_size
     given = [default_row(characters, hidden_size)] if hidden_size is not None else None
-    chosen: tuple[Row, float] | None = None
-    for row in given or rows(characters):
+    smallest, *larger = given or rows(characters)
+    chosen = smallest, speed_of(smallest.fill(config))
+    for row in larger:
         speed = speed_of(row.fill(config))
-        if chosen is not None and speed * seconds < LEAST_SHARE * row.trained(characters):
+        if speed * seconds < LEAST_SHARE * row.trained(characters):
             break  # none that is larger is measured, which would take longer
         chosen = row, speed
-    assert chosen is not None
     return chosen
 
 

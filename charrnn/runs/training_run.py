@@ -154,10 +154,9 @@ def read_inputs(run: RunSpec) -> Inputs:
     data.files = (Path(h5).resolve(), Path(json).resolve())
     data.setup()
     preflight.check_background(run, data)
-    if config.init_from is None:
-        return Inputs(data)
     if run.entry is not None:
         data.earlier = same_training_data(run.entry["earlier"])
+    if config.init_from is None or run.entry is not None:
         return Inputs(data)
     initial = read_model(config.init_from)
     data.earlier = same_training_data(initial.facts)

@@ -77,9 +77,8 @@ class Progress(ProgressBar):
             say(f"{epoch}, step {step:,}{of}, {loss}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.sanity_checking or trainer.state.fn != "fit":
-            return
-        if "val/loss" not in trainer.callback_metrics:
+        is_fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if not is_fitting or "val/loss" not in trainer.callback_metrics:
             return
         step, best = trainer.global_step, pl_module.best
         loss = float(trainer.callback_metrics["val/loss"])

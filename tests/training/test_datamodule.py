@@ -64,9 +64,9 @@ def test_windows_are_those_of_the_streams(
     assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 33)]
     for step, (index, (inputs, targets, begins)) in enumerate(seen.batches, first):
         of_epoch = streams.shuffled(5, step // 11) if shuffle else streams
-        expected = of_epoch.window(index)
-        assert np.array_equal(inputs, expected[0])
-        assert np.array_equal(targets, expected[1])
+        expected = of_epoch.block(index, index + 1)
+        assert np.array_equal(inputs, expected[:, :-1])
+        assert np.array_equal(targets, expected[:, 1:])
         assert begins == (index == 0)
 
 

@@ -75,7 +75,7 @@ def test_which_windows_are_trained_and_when_it_validates(
     seen = Seen()
     trainer(seen, **options).fit(module_of(data), data)
     assert seen.trained == [(i, i == 0) for count in windows for i in range(count)]
-    ids = [int(data.streams.window(i)[0][0, 0]) for i, _ in seen.trained]
+    ids = [int(data.streams.block(i, i + 1)[0, 0]) for i, _ in seen.trained]
     assert seen.first_ids == ids
     assert seen.validated == validated
 
@@ -92,7 +92,8 @@ def stepped_by_hand(
     """Losses of an optimizer of torch's own in a loop of one's own, the state carried."""
     network, losses, state = module.network, [], None
     for number, index in enumerate(windows, 1):
-        ids, targets = map(torch.from_numpy, data.streams.window(index))
+        block = torch.from_numpy(data.streams.block(index, index + 1))
+        ids, targets = block[:, :-1], block[:, 1:]
         logits, state = network(ids, state if index else None)
         state = [tuple(part.detach() for part in layer) for layer in state]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
