@@ -150,7 +150,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     try:
         with h5py.File(h5, "r") as file:
             splits = {name: _split(file, name, h5) for name in SPLITS}
-            is_list = LIST_MARK in file.attrs
+            is_list = bool(file.attrs.get(LIST_MARK))
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = reason_of(error)
         raise InputError(

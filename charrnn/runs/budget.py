@@ -155,8 +155,7 @@ def _steps_between_validations(config: TrainOptions, characters: int, validated:
     epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
     bounds = [epochs * max(1, characters // a_step) if epochs is not None else None, steps]
     steps = min(bound for bound in bounds if bound is not None)
-    trained = steps * a_step
-    most = VALIDATION_SHARE * trained / max(1.0, SCORING_COST * validated)
+    most = VALIDATION_SHARE * steps * a_step / max(1.0, SCORING_COST * validated)
     count = min(VALIDATIONS, max(1, int(most)))
     return max(LEAST_STEPS_BETWEEN, -(-steps // count))
 

@@ -136,8 +136,7 @@ def preprocess(
             # a file of Python's: the HDF5 library crashes where one of its own cannot be written
             with writing(h5), open(new_h5, "w+b") as output, h5py.File(output, "w") as file:
                 file.attrs["source"] = json.dumps(source)
-                if lines == "shuffle":
-                    file.attrs[sorted_lists.LIST_MARK] = True
+                file.attrs[sorted_lists.LIST_MARK] = lines == "shuffle"
                 for name, size in sizes.items():
                     dataset, done = file.create_dataset(name, (size,), dtype), 0
                     while done < size:

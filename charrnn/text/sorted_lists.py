@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-LIST_MARK = "is_list"  # the attribute of an HDF5 file whose lines were shuffled
+LIST_MARK = "is_list"  # the attribute of an HDF5 file, whether its lines were shuffled
 # a text is told by as many characters of its beginning, so that it may have any size
 HEAD = 1 << 16
 # a list has so many lines that follow one another in order, short ones at least every other

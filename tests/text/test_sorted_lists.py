@@ -92,7 +92,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
         said[lines] = capsys.readouterr().err
         vocabulary = Vocabulary.read_json(Path("x.json"))
         with h5py.File("x.h5", "r") as file:
-            assert ("is_list" in file.attrs) == (lines != "keep")
+            assert file.attrs["is_list"] == (lines != "keep")
             ids = {name: file[name][:].astype(np.int64) - 1 for name in file}
         found[lines] = {name: vocabulary.decode(part) for name, part in ids.items()}
     assert said["keep"] == said["shuffle"] == ""
