@@ -17,6 +17,7 @@ import pytest
 from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.files import locked
+from charrnn.model import Model
 from tests import REPOSITORY
 from tests.cli.door import Door
 
@@ -62,6 +63,21 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_corpus(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def model() -> Model:
+    """One whose weights are random."""
+    from tests.generation.models import trained_model
+
+    return Model(trained_model())
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: Model) -> Path:
+    """A file with it."""
+    model.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
 
 
 @pytest.fixture

@@ -9,19 +9,6 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
-from tests.generation.models import trained_model
-
-
-@pytest.fixture
-def model() -> Model:
-    return Model(trained_model())
-
-
-@pytest.fixture
-def path(tmp_path: Path, model: Model) -> Path:
-    model.save(tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
-
 
 # What a model can do
 

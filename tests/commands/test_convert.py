@@ -10,14 +10,7 @@ import pytest
 from charrnn.commands import convert
 from charrnn.commands.convert import ConvertOptions
 from charrnn.errors import InputError, RunError
-from charrnn.model import Model, load
-from tests.generation.models import trained_model
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    Model(trained_model()).save(tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
+from charrnn.model import load
 
 
 def run(source: Path, output: Path) -> None:

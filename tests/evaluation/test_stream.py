@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from charrnn.cells import CELLS
@@ -136,29 +135,6 @@ def test_saturated_gates_are_run_as_one_row(short_rows: None, runs: list[int]) -
     assert runs[0] > 1 == runs[1]
     parts = [part_loss(net, ids, rank, 2) for rank in range(2)]
     assert abs(sum(parts) / len(losses) - one_stream(net, ids)) < 1e-5
-
-
-class CountsAll(nn.Module):
-    """A network of one's own whose state is what it has read, as whole numbers, for ever."""
-
-    def __init__(self, architecture: Any) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.scale = nn.Parameter(torch.tensor(0.01))
-
-    def forward(self, ids: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        before = torch.zeros(len(ids), 11, dtype=torch.int64) if state is None else state[0][0]
-        seen = before[:, None] + F.one_hot(ids, 11).cumsum(1)
-        return (1 + seen).float().log() * self.scale, [(seen[:, -1],)]
-
-
-def test_a_network_that_forgets_nothing(short_rows: None, runs: list[int]) -> None:
-    net, ids = CountsAll(network("rnn").architecture), np.sort(text(4000))
-    with torch.no_grad():
-        logits, _ = net(torch.from_numpy(ids[None, :-1]))
-        expected = F.cross_entropy(logits[0].double(), torch.from_numpy(ids[1:])).item()
-    assert stream_loss(net, ids).loss == pytest.approx(expected, abs=1e-6)
-    assert runs[-1] == 1
 
 
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])

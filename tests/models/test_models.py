@@ -12,20 +12,8 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.models import find_model, read_model
-from tests.generation.models import trained_model
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
-
-
-@pytest.fixture
-def model() -> Model:
-    return Model(trained_model())
-
-
-@pytest.fixture
-def path(tmp_path: Path, model: Model) -> Path:
-    model.save(tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
 
 
 def refusal(path: str | os.PathLike[str]) -> str:

@@ -10,14 +10,6 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.model import Model
-from tests.generation.models import trained_model
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    Model(trained_model()).save(tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
 
 
 def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
