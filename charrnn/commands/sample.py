@@ -82,7 +82,7 @@ class Text:
 
 
 class Writer:
-    """What writes in one call of `charrnn sample`; an extra may put a subclass in its place.
+    """What writes in one call of `charrnn sample`; a subclass of an extra changes it by `super()`.
 
     It is made before anything is written, and raises InputError where it will not be able to do
     its work.
@@ -125,8 +125,8 @@ def run(options: SampleOptions) -> None:
     require_not_the_model(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
-    writers = [Writer, *(part.WRITER for part in plugins.parts("sample"))]
-    writer: Writer = writers[-1](options, sampler)
+    kinds = tuple(part.WRITER for part in plugins.parts("sample")) or (Writer,)
+    writer: Writer = type("Writer", kinds, {})(options, sampler)
     seed = drawn_seed() if options.seed is None else options.seed
     start_text = _start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)

@@ -94,7 +94,7 @@ class NoveltyWriter(Writer):
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Hand on the texts, and keep what is in them for the report."""
-        for text in texts:
+        for text in super().around(texts):
             if self._options.report:
                 pieces, again = itertools.tee(text.pieces)
                 self._texts.append((text.params, again))
@@ -103,6 +103,7 @@ class NoveltyWriter(Writer):
 
     def end(self) -> None:
         """Tell how much was copied, if that is asked for."""
+        super().end()
         if not self._options.report:
             return
         from charrnn.extras.novelty.novelty_report import report_on
