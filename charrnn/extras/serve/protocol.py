@@ -61,14 +61,16 @@ class RequestBody(BaseModel):
         return {name: v for name, v in body.items() if v is not None and name not in IGNORED}
 
 
-_HINTS = get_type_hints(SamplingParams, include_extras=True)
-SAMPLING: dict[str, Any] = {
-    name: (_HINTS[name], getattr(SamplingParams, name))
-    for name in (
-        "top_p", "top_k", "min_p", "dry_multiplier", "dry_base", "dry_allowed_length",
-        "logit_bias", "ban", "seed",
-    )
+# what a request names in OpenAI's way, or does not say
+_ELSEWHERE = {
+    "length", "temperature", "start_text", "unknown", "prime", "sample", "num_samples", "until",
+    "engine", "precision",
 }  # fmt: skip
+SAMPLING: dict[str, Any] = {
+    name: (hint, getattr(SamplingParams, name))
+    for name, hint in get_type_hints(SamplingParams, include_extras=True).items()
+    if name not in _ELSEWHERE
+}
 _SamplingRequest: Any = create_model("_SamplingRequest", __base__=RequestBody, **SAMPLING)
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]

@@ -143,7 +143,8 @@ HUGE = 10**400
         ("logit_bias", {"logit_bias": {"50256": -100}}), ("top_k", {"top_k": HUGE}),
         ("top_k", {"top_k": str(HUGE)}), ("dry_base", {"dry_base": HUGE}),
         ("dry_allowed_length", {"dry_allowed_length": HUGE}), ("min_p", {"min_p": 2}),
-        ("temprature", {"temprature": 1}), ("repetition_penalty", {"repetition_penalty": 1}),
+        ("temprature", {"temprature": 1}), ("engine", {"engine": "numpy"}),
+        ("repetition_penalty", {"repetition_penalty": 1}),
         ("stream", {"stream": "yes"}), ("n", {"n": "2"}),
     ],
 )  # fmt: skip
