@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from charrnn.cells import CELLS
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
@@ -52,7 +53,7 @@ OTHERS: dict[str, Callable[[], Trained]] = {
 MODELS: dict[str, Callable[[], Trained]] = {
     **{
         f"{kind}, {name}": lambda kind=kind, how=how: trained_model(kind, **how)
-        for kind in ("lstm", "gru", "rnn")
+        for kind in CELLS
         for name, how in NETWORKS.items()
     },
     **OTHERS,
@@ -153,7 +154,7 @@ def test_counts_predict_on_a_gpu_as_on_a_cpu(device: str) -> None:
     assert network(ids.to(device), state)[1][-1][0].shape == nodes.shape
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
     model = trained_model(kind, hidden_size=65, skip="sum")
     uniforms, last = np.random.default_rng(9).random((11, 120)), some_ids(model, 11, seed=4)
@@ -169,7 +170,7 @@ def test_all_write_the_same_in_batches_of_any_size(kind: str) -> None:
             np.testing.assert_array_equal(written[n, :length], expected[n, :length])
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 def test_carries_what_the_network_carries(kind: str) -> None:
     model = trained_model(kind, num_layers=3, batchnorm=True, seed=2)
     ids = some_ids(model, 2, 50)
@@ -198,7 +199,7 @@ def test_weights_too_large_to_compute_with_are_told_of(engine: str, streams: int
         large.generate(6, num_samples=streams, engine=engine)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", CELLS)
 def test_weights_too_large_warn_of_nothing(kind: str) -> None:
     model = trained_model(kind, batchnorm=True)
     large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
@@ -272,7 +273,7 @@ def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], 
 def test_a_gpu_writes_the_same() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
-    for kind in ("lstm", "gru", "rnn"):
+    for kind in CELLS:
         model = trained_model(kind, batchnorm=True)
         uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
         how: tuple[Any, SamplingParams] = (uniforms, params(top_p=0.9))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
+from charrnn.cells import CELLS
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
 from charrnn.generation.numpy_engine import select_streams, zero_state
@@ -166,7 +167,7 @@ def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: boo
 MODELS = {
     **{
         f"{kind}, {name}": trained_model(kind, **how, conviction=2)
-        for kind in ("lstm", "gru", "rnn")
+        for kind in CELLS
         for name, how in NETWORKS.items()
     },
     "counts": counted("lstm"),
