@@ -176,7 +176,7 @@ class TokenSampler:
         # an option that changes nothing costs nothing
         self._all_greedy = bool(batch.greedy.all())
         self._scale = batch.scale if (batch.scale != 1).any() else None
-        self._top_k, self._top_p, min_p = np.split(batch.limits, 3, 1)
+        self._top_k, self._top_p, min_p = np.split(batch.limits, len(FILTERS), 1)
         self._min_p = min_p if min_p.any() else None
         self._texts = list[str]()
         if batch.penalized:
