@@ -16,6 +16,8 @@ def test_an_entry_is_what_its_module_is(kind: str) -> None:
     layer = cell.layer(D, H)
     shapes = {name: tuple(weight.shape) for name, weight in layer.state_dict().items()}
     assert shapes == cell.shapes(D, H)
+    for weight in layer.parameters():  # which a network initializes; a module need not
+        torch.nn.init.normal_(weight)
     hidden, carried = layer(torch.randn(N, T, D))
     assert hidden.shape == (N, T, H)
     carried = carried if isinstance(carried, tuple) else (carried,)
