@@ -59,14 +59,6 @@ def test_values_out_of_range_are_refused_at_once(model: Model) -> None:
         model.generate(num_samples=0)
 
 
-def test_threads_share_a_model(model: Model) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    expected = [model.generate(150, seed=s) for s in range(8)]
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda s: model.generate(150, seed=s), range(8))) == expected
-
-
 # Where a model is loaded from
 
 

@@ -61,12 +61,6 @@ def test_a_drawn_seed_is_told(path: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert out == load(path).generate(100, seed=int(seed))
 
 
-def test_several_samples_follow_one_another(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run(path, num_samples=3, start_text="A")
-    texts = capfd.readouterr().out.split("\n----------\n")
-    assert texts == ["A" + t for t in load(path).generate(100, "A", seed=1, num_samples=3)]
-
-
 def test_output(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "deep" / "new.txt"
     for start in ("A", "B"):
@@ -138,13 +132,16 @@ def lines_of(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_list_of_temperatures_is_labelled(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_several_texts_are_told_apart(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(path, temperature=[0.2, 1.0], start_text="A")
     model = load(path)
     cold, warm = ("A" + model.generate(100, "A", temperature=t, seed=1) for t in (0.2, 1.0))
     assert capfd.readouterr().out == (
         f"---------- temperature=0.2\n{cold}\n---------- temperature=1.0\n{warm}"
     )
+    run(path, num_samples=3, start_text="A")
+    texts = capfd.readouterr().out.split("\n----------\n")
+    assert texts == ["A" + t for t in load(path).generate(100, "A", seed=1, num_samples=3)]
 
 
 def test_several_texts_go_into_a_file_each(
