@@ -3,6 +3,7 @@
     python -m docs.pictures page http://127.0.0.1:8080 docs/writing-page
     python -m docs.pictures page page.html docs/exported-page
     python -m docs.pictures list colours.html docs/writing-page
+    python -m docs.pictures gallery laws.html docs/gallery-laws
     python -m docs.pictures inspect inspect.html docs/inspect
     python -m docs.pictures code inspect-of-code.html docs/inspect
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
@@ -60,6 +61,16 @@ def writing(*taken: bool) -> Callable[[Any], None]:
     return act
 
 
+def from_nothing(page: Any) -> None:
+    """What the page writes of its own, a list where the model writes lists."""
+    page.locator("#model option").first.wait_for(state="attached")
+    set_field(page, "seed", "1")
+    if page.get_by_role("switch", name="List").is_checked():
+        page.get_by_role("button", name="Write a list").click()
+    else:
+        page.locator("#text").press("Control+Enter")
+
+
 def listing(page: Any) -> None:
     """A list of paint colours, of which some are starred."""
     page.get_by_role("switch", name="List").check()
@@ -101,6 +112,7 @@ PICTURES = {
         Picture("-dark", 768, 720, "dark", writing(True, True, False)),
         Picture("-phone", 360, 720, "light", writing(True, False)),
     ),
+    "gallery": (Picture("", 768, 480, "light", from_nothing),),
     "list": (Picture("-list", 960, 560, "light", listing),),
     "inspect": (
         Picture("", 1280, 1000, "light", inside("position in the line", "h1")),
