@@ -13,7 +13,8 @@ from benchmarks.workplace import Workplace
 
 SECTIONS = {
     "startup": "Start-up",
-    "training": "Training",
+    "training": "Training, with torch-rnn's recipe",
+    "two_minutes": "Training, with the recipe two_minutes",
     "sampling": "Sampling",
     "serving": "Serving",
     "preprocessing": "Preprocessing",

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.measuring import interleaved, seconds
-from benchmarks.report import Row, row
+from benchmarks.report import Row, ratio, row
 from benchmarks.workplace import Workplace
 from charrnn.model import Model, load
 
@@ -33,7 +33,11 @@ def measure(place: Workplace) -> list[Row]:
                 speeds[name] = _speed(model, engine, streams, length, precision, counts)
                 bars[name] = f">= {bar}"
     parts = interleaved(speeds, place.effort)
-    return [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
+    rows = [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
+    whole, plain = "one stream, compiled, `precision=8`", "one stream, NumPy"
+    if whole in parts:
+        rows.append(ratio(f"{whole} / NumPy", parts, whole, plain, ">= 6"))
+    return rows
 
 
 def _speed(

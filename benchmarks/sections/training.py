@@ -10,10 +10,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from statistics import median
 
-from benchmarks.measuring import Ended, interleaved, run
+import torch
+
+from benchmarks.measuring import Ended, interleaved, run, seconds
 from benchmarks.report import Row, ratio, row
-from benchmarks.workplace import REPOSITORY, Workplace, seconds_a_step
+from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds_a_step
+from charrnn.cpu import keep_freed_memory
+from charrnn.data import open_data
+from charrnn.evaluation.stream_losses import stream_loss
+from charrnn.model import load
+from charrnn.network import network_of
 
 
 def measure(place: Workplace) -> list[Row]:
@@ -30,12 +38,24 @@ def measure(place: Workplace) -> list[Row]:
         return lambda: seconds_a_step(ended(), steps, "done")
 
     plain = (str(place.text), "--steps", str(steps))
+    network = network_of(load(place.trained).trained)
+    ids = open_data(*place.data).unread("val")
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+    def evaluate() -> float:
+        """Seconds for as many characters as a training step has."""
+        passes = [seconds(lambda: stream_loss(network, ids)) for _ in range(3)]
+        return median(passes) / len(ids) * STREAMS * LENGTH
+
+    evaluate()
     parts = interleaved(
         {
             "charrnn": charrnn,
             "bare": of_peer(lambda: bare_loop(place, steps, precision, threads)),
             "keeping": of_peer(lambda: bare_loop(place, steps, precision, threads, "--keep")),
             "plain": of_peer(lambda: peer(place, "plain", *plain)),
+            "evaluation": evaluate,
         },
         place.effort,
     )
@@ -54,6 +74,8 @@ def measure(place: Workplace) -> list[Row]:
         ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
               "keeping", "<= 1.10"),
         ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.5"),
+        ratio("characters a second, validation / training", parts, "charrnn", "evaluation",
+              ">= 2"),
         row("`charrnn train`, peak memory", "MB", peaks, scale=1e-6, bar="<= 700"),
     ]  # fmt: skip
 

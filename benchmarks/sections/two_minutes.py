@@ -1,0 +1,86 @@
+"""The recipe two_minutes: its step beside its network alone, its training beside a transformer's.
+
+The network alone is forward and backward, each thread with its share of the streams. The
+transformer is the one that nanoGPT trains on a CPU; its validations take no time here, charrnn's
+do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+
+import torch
+
+from benchmarks.measuring import interleaved, seconds
+from benchmarks.report import Row, ratio, row
+from benchmarks.sections.training import chosen, peer
+from benchmarks.workplace import Workplace, seconds_a_step
+from charrnn.cpu import keep_freed_memory
+from charrnn.models.trained import Architecture
+from charrnn.network import Network
+from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
+
+RECIPE = "two_minutes"
+STREAMS, LENGTH = 32, 64
+ARCHITECTURE = Architecture(hidden_size=256, dropout=0.1, skip="sum", vocabulary_size=65)
+TRANSFORMER_STEPS = 2000
+VALIDATION = re.compile(r"validation after step [\d,]+: loss ([\d.]+)")
+
+
+def measure(place: Workplace) -> list[Row]:
+    steps = place.effort.size(300, least=12)
+    threads, precision = chosen(place)
+    alone = _network_alone(threads, precision, place.effort.size(40, least=3))
+
+    def train() -> float:
+        words = (*place.data_options, f"trainer.max_steps={steps}", "validate_every=0")
+        return seconds_a_step(place.train(*words, recipe=RECIPE)[0], steps, f"step {steps} /")
+
+    parts = interleaved({"train": train, "alone": alone}, place.effort)
+    return [
+        row(f"`charrnn train experiment={RECIPE}`, a step", "ms", parts["train"], scale=1e3),
+        row(f"its network alone, {threads} threads, a step", "ms", parts["alone"], scale=1e3),
+        ratio("`charrnn train` / its network alone", parts, "train", "alone", "<= 1.25"),
+        *_beside_a_transformer(place),
+    ]
+
+
+def _network_alone(threads: int, precision: str, repeats: int) -> Callable[[], float]:
+    """The median seconds of a forward and a backward pass."""
+    keep_freed_memory()
+    shared = BatchShardedLoss(Network(ARCHITECTURE), threads)
+    ids = torch.randint(ARCHITECTURE.vocabulary_size, (STREAMS, LENGTH + 1))
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+
+    def share(i: int) -> None:
+        rows = ids[i::threads]
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            logits, _ = shared.networks[i](rows[:, :-1], None, shared.generators[i])
+            torch.autograd.grad(cross_entropy(logits, rows[:, 1:]), shared.parameters)
+
+    def measured() -> float:
+        step = lambda: list(pool.map(share, range(threads)))  # noqa: E731
+        return median([seconds(step) for _ in range(repeats)])
+
+    return measured
+
+
+def _beside_a_transformer(place: Workplace) -> list[Row]:
+    """Both trained whole, once, and validated on the same characters."""
+    steps = place.effort.size(TRANSFORMER_STEPS, least=4)
+    h5, json = map(str, place.data)
+    words = ("--steps", str(steps), "--validate-every", str(max(1, steps // 10)))
+    printed = peer(place, "transformer", h5, json, *words).output.splitlines()
+    _, trained, _ = printed[-1].split()
+    limit = f"trainer.max_steps={place.effort.size(1500, least=4)}"
+    ended, _ = place.train(*place.data_options, limit, recipe=RECIPE)
+    losses = [float(found[1]) for _, line in ended.lines if (found := VALIDATION.search(line))]
+    return [
+        Row(f"a transformer of 0.80 million parameters, {steps:,} steps", float(trained), "s"),
+        Row("its validation loss", min(float(line.split()[2]) for line in printed), "nats"),
+        Row(f"`charrnn train experiment={RECIPE}`, the whole process", ended.seconds, "s"),
+        Row("its validation loss, without counts", min(losses), "nats"),
+    ]
