@@ -20,7 +20,7 @@ from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds
 from charrnn.cpu import keep_freed_memory
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import stream_loss
-from charrnn.model import load
+from charrnn.models import read_model
 from charrnn.network import network_of
 
 
@@ -38,7 +38,7 @@ def measure(place: Workplace) -> list[Row]:
         return lambda: seconds_a_step(ended(), steps, "done")
 
     plain = (str(place.text), "--steps", str(steps))
-    network = network_of(load(place.trained).trained)
+    network = network_of(read_model(place.trained))
     ids = open_data(*place.data).unread("val")
     torch.set_num_threads(threads)
     keep_freed_memory()
