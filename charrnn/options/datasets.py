@@ -86,7 +86,7 @@ class DataOptions(SplitOptions, SourceOptions):
     """A text as it is trained on.
 
     `TextDataModule` takes these fields and ``charrnn train`` has them as ``data.NAME=``; a line on
-    each stands in ``conf/base/data.yaml``, which ``charrnn train --help`` prints.
+    each stands in ``conf/base/data.yaml``, which ``charrnn train --help=all`` prints.
 
     Raises:
         InputError: a value is out of its range, or two do not go together.

@@ -29,7 +29,7 @@ class NetworkOptions:
     """A network, all but the size of its vocabulary; a model file holds these fields.
 
     `LanguageModel` takes them and ``charrnn train`` has them as ``model.NAME=``; a line on each
-    stands in ``conf/base/model.yaml``, which ``charrnn train --help`` prints. None is what
+    stands in ``conf/base/model.yaml``, which ``charrnn train --help=all`` prints. None is what
     ``charrnn train`` chooses by the text; `LanguageModel` then takes the default of `Architecture`.
 
     Raises:

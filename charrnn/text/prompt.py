@@ -57,10 +57,10 @@ def replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, s
     """What each unknown character of a text is read as, "" where it is left out.
 
     Args:
-        unknown: as for `fit_text`; with error it is None, as a text with it is refused.
+        unknown: as for `fit_text`; with error it is None where a text with it is refused.
     """
     table = _replacement_table(text, vocabulary, unknown)
-    return {chr(code): None if unknown == "error" else new for code, new in table.items()}
+    return {c: table.get(ord(c)) for c in set(text) if (vocabulary.look_up(c) < 0).any()}
 
 
 def source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:

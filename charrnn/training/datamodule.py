@@ -48,7 +48,7 @@ class TextDataModule(L.LightningDataModule):
         validation: what a batch of validation and test is: ``text``, a `WholeText`, which
             `LanguageModel` scores whole; or ``windows``, as those of training, for a module of
             one's own.
-        options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
+        options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is that of all processes together; None is 32.
 

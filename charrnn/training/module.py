@@ -57,7 +57,7 @@ class LanguageModel(L.LightningModule):
             takes `named_parameters` is given pairs of a name and a parameter.
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
             training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
-        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
+        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, install
 from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
@@ -79,6 +80,8 @@ class Served:
     @cached_property
     def _training_text(self) -> TrainingText:
         """Read when it is first asked for."""
+        if find_spec("pydivsufsort") is None:
+            raise Refusal(404, f"copied: needs pydivsufsort; {install('novelty')}")
         return self._find_text()
 
     @cached_property

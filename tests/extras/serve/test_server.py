@@ -68,8 +68,8 @@ def test_odd_and_long_prompts(http: Any, prompt: str) -> None:
 
 
 def test_what_unknown_characters_are_read_as(http: Any) -> None:
-    answer = http.post("/v1/read_as", json={"text": "Café, €"})
-    assert answer.json() == {"read_as": {"é": "e", "€": ""}}
+    answer = http.post("/v1/read_as", json={"text": "é, €"}).json()["read_as"]
+    assert answer == {"é": "e", "€": ""}
 
 
 def test_the_page_loads_nothing_from_elsewhere(http: Any) -> None:
@@ -162,8 +162,8 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
         serving(f"checkpoint={models}/main.safetensors", *options, "drain_seconds=0") as server,
         httpx.Client(base_url=server.url, timeout=30) as http,
     ):
-        unknown = http.post("/v1/completions", json={"prompt": "é"})
-        assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "prompt")
+        assert http.post("/v1/completions", json={"prompt": "é"}).status_code == 400
+        assert http.post("/v1/read_as", json={"text": "é"}).json() == {"read_as": {"é": None}}
         for path in ("/v1/copied", "/v1/lines"):  # which have no training text
             assert http.post(path, json={"text": ""}).status_code == 404
         late = http.post("/v1/completions", json=ENDLESS)
