@@ -1,4 +1,6 @@
-PYTHON ?= python3
+# Hydra 1.3 does not run on Python 3.14
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+  $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 ARGS ?=
 
@@ -25,6 +27,7 @@ setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when no
 
 $(BIN)/.ready: EXTRAS = serve,novelty
 $(BIN)/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 to 3.13: install one, or name it: make setup PYTHON=/path/to/python3.13"; exit 2; }
 	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"
 	@echo "  Lightning and the rest there: 1.1 GB, and more where torch brings CUDA; some minutes, once"
 	@$(PYTHON) -m venv .venv
@@ -46,21 +49,23 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
-dist: setup-dev  ## the wheel and the sdist of a release, checked, in dist/
+dist:  ## the wheel and the sdist of a release, checked, in dist/
 	rm -rf dist
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
-	$(BIN)/python -m build
-	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	build/release/bin/python -m build
+	build/release/bin/python -m twine check --strict dist/*
 
 test: setup-dev  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 test-slow: setup-dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow and not browser' $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow and not browser and not slurm' $(ARGS)
 
 test-browser: setup-dev  ## the pages in a real Chromium, which is installed where apt can
 	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes chromium; } || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@test -z "$(TEST_BROWSER)" || $(BIN)/python -m playwright install --with-deps $(TEST_BROWSER)
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
 test-gpu: setup-dev  ## what needs a CUDA GPU, on a machine that has one

@@ -167,12 +167,15 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
     """Open the data that a model was trained on, which its facts name.
 
     Raises:
-        InputError: they name none, or it is gone.
+        InputError: they name none, it is gone, or it is another text by now.
     """
     h5, json = facts.get("input_h5"), facts.get("input_json")
     if not isinstance(h5, str) or not isinstance(json, str):
         raise InputError("the model does not say what it was trained on")
-    return open_data(Path(h5), Path(json))
+    data = open_data(Path(h5), Path(json))
+    if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
+        raise InputError(f"{short(h5)}: is not the text that the model was trained on any more")
+    return data
 
 
 def same_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
@@ -182,8 +185,8 @@ def same_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
     model holds is taken, and who knows that of a text has the text.
     """
     with contextlib.suppress(InputError):
-        if (data := training_data(facts)).fingerprint == facts.get("fingerprint"):
-            return data
+        if "fingerprint" in facts:
+            return training_data(facts)
     return None
 
 

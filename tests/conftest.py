@@ -48,15 +48,6 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_shakespeare(shared: Path) -> Path:
-    """The corpus that torch-rnn ships with."""
-    path = shared / "data" / "tiny-shakespeare.txt"
-    if not path.is_file():
-        pytest.skip("../shared/data/tiny-shakespeare.txt is missing")
-    return path
-
-
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""

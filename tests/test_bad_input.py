@@ -76,6 +76,8 @@ BAD = {
     f"train {PAIR} data.background=pipe": "pipe: is no regular file",
     "sample pipe": "pipe: is no regular file",
     "sample model.safetensors start_file=pipe": "pipe: is no regular file",
+    "sample model.safetensors logit_bias={a:high}": "-100 to 100 for each character",
+    f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     "evaluate model.safetensors data.input_txt=pipe": "pipe: is no regular file",
     "convert pipe output=x.safetensors": "pipe: is no regular file",
     "train data.input_h5=good.h5": "data.input_json",

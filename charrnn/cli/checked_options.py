@@ -27,12 +27,11 @@ from charrnn.errors import InputError, did_you_mean, install, one_line
 from charrnn.options.ranges import (
     NODE,
     NODES,
-    PATH,
     Range,
     Trait,
     bad_value,
+    check,
     require,
-    require_paths,
 )
 
 # targets that import their package only when they are built -> the extra that brings it
@@ -149,10 +148,8 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
         raise bad_value(name, value, _demand(hint, ranges)) from None
     if type(value) is int and not -(2**63) <= value < 2**63:
         raise bad_value(name, value, "is too large a number")
-    if PATH in extras and value is not None:
-        require_paths(name, value)
-    for extra in ranges:
-        require(value is None or extra.admits(value), name, value, extra.demand)
+    if value is not None:
+        check(hint, name, value)
     return value
 
 

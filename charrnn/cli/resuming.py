@@ -85,7 +85,7 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     record = {name: node for name, node in record.items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {short(unknown[0])} is no option of charrnn train")
-    if "trust=true" not in words and (refused := next(untrusted(record), None)):
+    if "trust=true" not in map(str.lower, words) and (refused := next(untrusted(record), None)):
         raise InputError(
             f"{source}: its {short(refused)} is not taken from a record; if you trust it, "
             f"add trust=true"

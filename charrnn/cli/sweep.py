@@ -98,13 +98,14 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
         each = {key_of(str(o.input_line)): o for o in [*further, *parsed]}
         alike = [key for key, override in each.items() if not override.is_sweep_override()]
         is_listed = config.hydra.sweeper._target_.endswith(".BasicSweeper")
-        jobs = [list(job) for job in itertools.product(*map(_values, each.values()))]
-        for number, words in enumerate(jobs if is_listed else jobs[:1]):
+        product = itertools.product(*map(_values, each.values()))
+        jobs = [list(job) for job in itertools.islice(product, None if is_listed else 1)]
+        for number, words in enumerate(jobs):
             differs = " ".join(word for word in words if key_of(word) not in alike)
             try:
                 _check(line, words, number)
             except InputError as error:
-                job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
+                job = f"job {number} ({differs}): " if differs else ""
                 raise InputError(f"{short(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
     goes_on = any(key_of(word) == "resume" for word in line.words)

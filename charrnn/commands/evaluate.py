@@ -19,7 +19,7 @@ from charrnn.options.ranges import (
     AT_LEAST_1,
     COUNTS,
     WEIGHTS,
-    Models,
+    Paths,
     one_of,
     require,
 )
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class EvaluateOptions:
-    checkpoint: Models
+    checkpoint: Paths
     weights: Annotated[list[float] | None, WEIGHTS]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions

@@ -20,7 +20,7 @@ from charrnn.options.ranges import (
     PATH,
     TEMPERATURE,
     WEIGHTS,
-    Models,
+    Paths,
     Range,
     one_of,
     require,
@@ -43,7 +43,7 @@ TEMPERATURES = Range(
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
-    checkpoint: Models
+    checkpoint: Paths
     weights: Annotated[list[float] | None, WEIGHTS]
     # several: a text with each
     temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
@@ -221,7 +221,7 @@ def _lines(
         counted = _counted(lines, params)
         if one_by_one:
             for line in counted:
-                new = line.text.removeprefix(params.start_text)
+                new = line.text[len(params.start_text) :]
                 yield Text(params, line.sample, params.start_text, iter([new]))
         else:
             yield Text(params, 0, "", (f"{line.text}\n" for line in counted))

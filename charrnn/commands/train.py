@@ -157,7 +157,7 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
 def _with_path(word: str, multirun: bool) -> str:
     """A run that is named as `charrnn runs` prints it, by its path."""
     name, _, value = word.partition("=")
-    if name not in ("resume", "init_from") or not (run := _unquoted(value)):
+    if name not in ("resume", "init_from") or (run := _unquoted(value)) in ("", "null"):
         return word
     path = path_of_run(run)
     if multirun and name == "init_from" and run == value:

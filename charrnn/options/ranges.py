@@ -61,7 +61,6 @@ NODE = Trait("what is built: a node with a _target_")
 NODES = Trait("any number of such nodes, each under a name")
 
 Paths = Annotated[str | list[str] | None, PATH]
-Models = Annotated[str | list[str] | None, PATH]
 
 
 def check_ranges(options: object, prefix: str = "") -> None:
@@ -73,14 +72,14 @@ def check_ranges(options: object, prefix: str = "") -> None:
     for name, hint in _hints(schema).items():
         value = getattr(options, name, None)
         if value is not None or type(None) not in typing.get_args(typing.get_args(hint)[0]):
-            _check(hint, prefix + name, value)
+            check(hint, prefix + name, value)
 
 
 def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
     """Raise InputError for the first argument that is out of the range in its annotation."""
     for name, hint in _hints(function).items():
         if values.get(name) is not None:
-            _check(hint, prefix + name, values[name])
+            check(hint, prefix + name, values[name])
 
 
 @functools.cache
@@ -90,8 +89,9 @@ def _hints(declaration: Any) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
-def _check(hint: Any, option: str, value: Any) -> None:
-    for extra in hint.__metadata__:
+def check(hint: Any, option: str, value: Any) -> None:
+    """Raise InputError for a value that is out of the range in its annotation."""
+    for extra in getattr(hint, "__metadata__", ()):
         if extra == PATH:
             require_paths(option, value)
         elif isinstance(extra, Range):
@@ -106,6 +106,7 @@ def one_of(*names: str | int) -> Range:
     return Range(lambda value: value in names, f"must be one of {', '.join(map(str, names))}")
 
 
+HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: 1 <= value < 2**63, "must be 1 or more")

@@ -161,6 +161,9 @@ class TrainOptions:
             length = getattr(self.trainer, name)
             why = f"budget={self.budget} chooses how long; give one of them"
             require(self.budget is None or length is None, f"trainer.{name}", length, why)
+        windows = self.trainer.rest.get("accumulate_grad_batches", 1)
+        is_count = type(windows) is int and windows >= 1
+        require(is_count, "trainer.accumulate_grad_batches", windows, AT_LEAST_1.demand)
 
 
 def count_of(devices: Any) -> Any:

@@ -19,7 +19,7 @@ from charrnn.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest, unmake
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.summary import limits_of_validation, model_facts, summary
+from charrnn.runs.summary import model_facts, summary
 from charrnn.say import duration, say
 from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
@@ -61,9 +61,6 @@ class Announcement(L.Callback):
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
             f"{pl_module.steps_per_epoch:,} steps an epoch{in_all}"
         )
-        if (limits := limits_of_validation(run.config.plain())) and data.split("val") is not None:
-            named = " ".join(f"trainer.{name}={value}" for name, value in limits.items())
-            say(f"validation: on a part of its text ({named}), which compares with no other's loss")
         say(f"device: {hardware.describe(run.config.trainer)}")
         if run.checkpoint is not None:
             say(f"going on from {run.checkpoint}, step {run.step:,}")

@@ -83,7 +83,7 @@ def default_row(characters: int, hidden_size: int | None = None) -> Row:
 
 
 def with_default_sizes(config: TrainOptions) -> TrainOptions:
-    """The config with a guess in place of what is resolve only once the text is known."""
+    """The config with a guess in place of what is resolved only once the text is known."""
     return default_row(GUESS_CHARACTERS).fill(config)
 
 

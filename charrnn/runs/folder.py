@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from charrnn.runs.spec import RunSpec
 
 RECORDED = Path(".hydra") / "config.yaml"
-LATEST = Path("outputs") / "latest"
+LATEST = files.OUTPUTS / "latest"
 LARGEST_CONFIG = 1 << 22  # bytes
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
 _FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")

@@ -15,7 +15,7 @@ from charrnn.training.checkpoints import BEST, LAST, MODEL
 
 
 def from_checkpoint(run: RunSpec) -> RunSpec:
-    """The run from its checkpoint on; of a run folder, which is locked by now, the newest.
+    """The run from its checkpoint on; of a folder, which is locked by now, last.ckpt or best.ckpt.
 
     Raises:
         InputError: the checkpoint cannot be read, or a run cannot go on from it.

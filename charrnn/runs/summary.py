@@ -29,8 +29,6 @@ from charrnn.say import say
 # what decides which characters a validation loss is of
 _SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
               "data.encoding", "data.lines")  # fmt: skip
-# with which Lightning validates on a part of the split
-_LIMITS = ("limit_val_batches", "overfit_batches", "fast_dev_run")
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,13 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """What it was trained on, and of a part of its validation split which."""
-        limits = limits_of_validation(self.config).items()
-        return text_name(self.config) + "".join(f", {name}={value}" for name, value in limits)
+        """What it was trained on."""
+        return text_name(self.config)
 
     @property
     def scored_on(self) -> tuple[str, ...]:
         """What it has in common with the runs whose losses compare with its own."""
-        # so many batches are more text where a batch is larger
-        sizes = ("data.batch_size", "data.seq_length") if limits_of_validation(self.config) else ()
-        return (self.text, *(str(select(self.config, name)) for name in (*_SCORED_ON, *sizes)))
+        return (self.text, *(str(select(self.config, name)) for name in _SCORED_ON))
 
     @property
     def fingerprint(self) -> Any:
@@ -133,13 +128,6 @@ def summary(folder: Path) -> Summary:
     # a sweep writes True where a person wrote true
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
     return Summary(folder, numbers, options, config, facts)
-
-
-def limits_of_validation(config: dict[str, Any]) -> dict[str, Any]:
-    """The trainer's options by which losses are of a part of the validation split."""
-    limits = {name: select(config, f"trainer.{name}") for name in _LIMITS}
-    # the float 1.0 is all of it, the number 1 one batch
-    return {n: v for n, v in limits.items() if type(v) in (int, bool, str) and v}
 
 
 def text_name(config: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ class _Counted(NamedTuple):
     """A text counted, and what the counts predict of the beginning of the validation split."""
 
     table: CountTable
-    loss: float  # of the whole validation split, in nats per character
+    loss: float  # of the validation split's first `MOST` characters, in nats per character
     log_p: npt.NDArray[np.float16]  # (P, V), of each character but the first
     lengths: npt.NDArray[Any]  # (P,), `CountTable.lengths` before each
     facts: dict[str, Any]  # which other text was counted, for the model file
@@ -60,9 +60,10 @@ class _Mix(NamedTuple):
 class CharacterCounts(L.Callback):
     """Counts the training text before the first validation, and weighs the counts at each.
 
-    The weights are those with which counts and network together predict the validation split
-    best; that loss is reported as val/loss_with_counts. Where it is lower than the network's own,
-    the run's model file holds the counts. Training, best.ckpt and last.ckpt know nothing of them.
+    The weights are those with which counts and network together predict the validation split best,
+    of a long one its first `_ROOM` logits; the loss there is reported as val/loss_with_counts.
+    Where it is lower than the network's own, the run's model file holds the counts. Training,
+    best.ckpt and last.ckpt know nothing of them.
 
     Other texts (`TextDataModule.background`) are counted before the training text, in the same
     table, where network and counts predict the validation split better so than without them.

@@ -31,6 +31,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
 
+# ids (N, T), targets (N, T), whether the text begins here
 Window = tuple[Tensor, Tensor, bool]
 
 

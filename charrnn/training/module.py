@@ -247,7 +247,9 @@ class LanguageModel(L.LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
         callbacks: list[Callback] = self.trainer.callbacks
-        return [] if any(isinstance(c, TrainingLog) for c in callbacks) else [TrainingLog()]
+        if not any(isinstance(c, TrainingLog) for c in callbacks):
+            callbacks.insert(0, TrainingLog())  # what it logs is there when the others read it
+        return []
 
     @property
     def _is_attached(self) -> bool:
@@ -263,13 +265,11 @@ class LanguageModel(L.LightningModule):
         if not self._is_attached:
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
-        limit: int | float = self.trainer.limit_val_batches
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
             "parameters": num_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
-            **({"limit_val_batches": limit} if type(limit) is int and limit else {}),
             "val_loss": self.best.loss if self.best.step == step and step else None,
         }
 

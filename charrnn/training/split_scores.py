@@ -9,16 +9,12 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from charrnn.evaluation.stream_losses import part_loss
 from charrnn.network import Network, State, exact_float32
 from charrnn.say import BITS_PER_NAT
-from charrnn.training.datamodule import WholeText
-
-# ids (N, T), targets (N, T), whether the text begins here
-Window = tuple[Tensor, Tensor, bool]
+from charrnn.training.datamodule import WholeText, Window
 
 
 def window_of(batch: Any) -> Window:

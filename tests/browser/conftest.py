@@ -1,4 +1,4 @@
-"""A headless browser and the page in it: Chromium, or what BROWSER names (firefox, say)."""
+"""A headless browser and the page in it: Chromium, or what TEST_BROWSER names (firefox, say)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chromium() -> Iterator[Any]:
     """
     from playwright.sync_api import Error, sync_playwright
 
-    name = os.environ.get("BROWSER", "chromium")
+    name = os.environ.get("TEST_BROWSER") or "chromium"
     how: dict[str, Any] = {}
     if name == "chromium":
         path = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -29,7 +29,6 @@ TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     alone = replace(model, counts=None)
     seen = report(alone, model.vocabulary.encode(text), model.counts)
-    seen["passage"]["source"] = "the text given"
     path = folder / "inspect.html"
     content = page_of(in_precision(alone, 32), seen)
     path.write_text(content, encoding="utf-8", newline="")

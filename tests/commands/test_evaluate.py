@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +40,14 @@ def test_the_splits_of_its_own_data(
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
 
 
-def test_ids_that_are_gone(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
-    run = trained("trainer.max_steps=5")
-    model = charrnn.load(run).trained
-    charrnn.Model(replace(model, facts={**model.facts, "input_h5": "gone.h5"})).save(Path("x"))
-    assert main(["evaluate", "checkpoint=x"]) == 2
-    assert "charrnn evaluate: split=val: gone.h5: no such file" in capfd.readouterr().err
+def test_ids_that_are_gone_or_of_another_text(
+    trained: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = charrnn.load(trained("trainer.max_steps=5")).trained
+    for name, reason in (("input_h5", "x: no such file"), ("fingerprint", "is not the text that")):
+        charrnn.Model(replace(model, facts={**model.facts, name: "x"})).save(Path("model"))
+        assert main(["evaluate", "checkpoint=model"]) == 2
+        assert re.search(f"charrnn evaluate: split=val: .*{reason}", capfd.readouterr().err)
 
 
 def test_unknown_characters_are_skipped(

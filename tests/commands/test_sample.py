@@ -179,7 +179,7 @@ def test_json(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_lines(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    model = Model(trained_model(vocabulary=Vocabulary(list("\nab")), conviction=0.5))
+    model = Model(trained_model(vocabulary=Vocabulary(list("\nab ")), conviction=0.5))
     model.save(path)
     run(path, mode="lines", num_samples=12, length=40)
     out, err = capfd.readouterr()
@@ -195,6 +195,8 @@ def test_lines(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     out, err = capfd.readouterr()
     assert sorted(out.splitlines()) == ["a", "b"]
     assert err.startswith("2 of 7 lines: the last 1,000 that the model wrote were")
+    run(path, mode="lines", num_samples=7, length=1, start_text="a ", json=True)
+    assert "" in [r["text"] for r in lines_of(capfd.readouterr().out)]
 
 
 def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -183,7 +183,7 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     shutil.rmtree(run / "checkpoints")
     (run / "model.safetensors").unlink()
     assert "give it again, or trust=true" in refused(*longer)
-    train(*longer, "trust=true", small=False)
+    train(*longer, "trust=True", small=False)
 
 
 @pytest.mark.slow

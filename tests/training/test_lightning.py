@@ -19,7 +19,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from charrnn.evaluation.stream_losses import stream_loss
-from charrnn.training import TrainingLog, schedules
+from charrnn.training import schedules
 from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same
 from tests.training.notebook import Seen, module_of, rows, state_of, trainer
@@ -152,7 +152,7 @@ def test_a_training_without_a_known_end(
             trainer.should_stop = trainer.global_step >= 6
 
     own = {**limit, "enable_progress_bar": True, "limit_val_batches": 0}
-    trainer(TrainingLog(), Progress(), Stops(), **own).fit(module_of(data), data)
+    trainer(Progress(), Stops(), **own).fit(module_of(data), data)
     assert "epoch 0.25, step 5, loss" in capfd.readouterr().err
     module = module_of(data, schedule=schedules.linear)
     with pytest.raises(InputError, match="linear asks for total_steps"):

@@ -13,17 +13,14 @@ STEPS = 3 * 356  # three epochs of the default recipe
 
 
 @pytest.mark.slow
-def test_bf16_reaches_the_validation_loss_of_float32(
-    train: Train, workplace: Path, tiny_shakespeare: Path
-) -> None:
+def test_bf16_reaches_the_validation_loss_of_float32(train: Train, workplace: Path) -> None:
     if not cpu_has_bf16():
         pytest.skip("this CPU has no bf16 of its own, and emulating it takes very long")
-    (workplace / "corpus.txt").write_bytes(tiny_shakespeare.read_bytes())
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
         run = train(
             *("trainer=cpu", f"trainer.precision={precision}"),
-            *("data.input_txt=corpus.txt", f"trainer.max_steps={STEPS}"),
+            *("data=shakespeare", f"trainer.max_steps={STEPS}"),
             folder=precision,
             small=False,
         )

@@ -52,11 +52,11 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for program in ("slurmctld", "slurmd", "srun", "sbatch", "sinfo", "scontrol"):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+            pytest.fail(f"{program} is not installed")
     if "PARTITION" in said("sinfo"):
         pytest.skip("a SLURM runs here already, and would be disturbed")
     if os.geteuid() != 0:
-        pytest.skip("only root can start a SLURM cluster")
+        pytest.fail("only root can start a SLURM cluster")
     folder = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool"):
         (folder / name).mkdir()
@@ -74,7 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         daemons = [subprocess.Popen(c, stdout=log, stderr=log) for c in commands]
         try:
             if not within(20, lambda: "idle" in said("sinfo")):
-                pytest.skip(f"SLURM does not start here: {last_line(folder / 'log')}")
+                pytest.fail(f"SLURM does not start here: {last_line(folder / 'log')}")
             yield
         finally:
             for which in ("RUNNING", "PENDING"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import require_not_the_model
 from charrnn.errors import InputError, short
-from charrnn.options.ranges import PATH, UNKNOWN, Range
+from charrnn.options.ranges import HTML, PATH, UNKNOWN, Range
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
 
 PASSAGE = Range(lambda value: 2 <= value <= 200_000, "must be between 2 and 200000")
-HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 
 
 @dataclass
@@ -53,7 +52,6 @@ def run(options: InspectOptions) -> None:
     ids, source = _passage(options, model)
     chosen = in_precision(replace(model, counts=None))
     seen = report(chosen.model, ids, model.counts)
-    seen["passage"]["source"] = source
     content = page(chosen, seen).encode("utf-8")
     with replacing(output) as temporary:
         temporary.write_bytes(content)

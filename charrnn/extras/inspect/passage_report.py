@@ -59,7 +59,6 @@ def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[
                 "name": name,
                 "meaning": FEATURES[name].meaning,
                 "chance": round(float(level), 4),
-                "largest": float(np.abs(values).max()),
                 "track": _track(values),
             }
             for (name, values), level in zip(features.items(), chance, strict=True)
@@ -113,7 +112,7 @@ def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str,
             (first, last, round(loss, 4)) for first, last, loss in activations.by_distance(losses)
         ]
 
-    losses: dict[str, Any] = {"windows": len(places), "network": curve(model)}
+    losses: dict[str, Any] = {"network": curve(model)}
     if counts is not None:
         counts_only = replace(model, counts=counts.only)
         losses |= {"context": counts.table.context, "counts": curve(counts_only)}

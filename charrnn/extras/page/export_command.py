@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import require_not_the_model
-from charrnn.errors import InputError
-from charrnn.options.ranges import PATH, TEXT, Range
+from charrnn.errors import InputError, short
+from charrnn.options.ranges import HTML, PATH, TEXT, Range
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LARGEST_PAGE = 3_000_000  # bytes of one with counts
 BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
-HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 
 
 @dataclass
@@ -42,7 +41,7 @@ def run(options: ExportOptions) -> None:
     source, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, source)
     if output.is_dir():
-        raise InputError(f"output={options.output}: is a folder; name a file")
+        raise InputError(f"output={short(options.output)}: is a folder; name a file")
     model = read_model(source)
     require_steps(model)
     chosen = in_precision(model, options.precision)

@@ -18,7 +18,7 @@ from charrnn.options.ranges import (
     TEXT,
     UNKNOWN,
     WEIGHTS,
-    Models,
+    Paths,
     Range,
     require,
 )
@@ -34,7 +34,7 @@ MODELS = Range(
 class ServeOptions:
     """Each is explained in ``serve.yaml``, which has the defaults."""
 
-    checkpoint: Models
+    checkpoint: Paths
     weights: Annotated[list[float] | None, WEIGHTS]
     models: Annotated[dict | None, MODELS]
     host: Annotated[str, TEXT, NOT_EMPTY]

@@ -221,8 +221,8 @@ def test_damaged(ending: str, seeds: range, tmp_path: Path) -> None:
     assert {"refused", "read"} <= outcomes
 
 
-def test_convert_makes_a_model_file(shared: Path, tmp_path: Path) -> None:
-    source, output = t7_of(shared, "lstm_bn"), tmp_path / "model.safetensors"
+def test_convert_makes_a_model_file(tmp_path: Path) -> None:
+    source, output = FOLDER / "lstm.t7", tmp_path / "model.safetensors"
     assert main(["convert", f"input={source}", f"output={output}"]) == 0
     expected, got = charrnn.load(source), charrnn.load(output)
     assert got.trained.architecture == expected.trained.architecture

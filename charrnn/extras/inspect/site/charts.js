@@ -34,10 +34,10 @@ export class Chart {
     this.element.append(svg("polyline", { points: places.join(" "), class: `line ${name}` }));
   }
 
-  dot([x, y], name, tells = "") {
+  dot([x, y], tells) {
     const dot = svg("circle", { cx: this.x(x).toFixed(1), cy: this.y(y).toFixed(1), r: 3,
-      class: `dot ${name}` });
-    if (tells) dot.append(svg("title", {}, tells));
+      class: "dot" });
+    dot.append(svg("title", {}, tells));
     this.element.append(dot);
     return dot;
   }

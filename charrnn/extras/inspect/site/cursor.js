@@ -9,7 +9,7 @@ const ALTERNATIVES = 6;
 export class CursorCard {
   /**
    * @param {HTMLElement} element
-   * @param {import("../network/vocabulary.js").Vocabulary} vocabulary
+   * @param {import("../../page/site/network/vocabulary.js").Vocabulary} vocabulary
    */
   constructor(element, vocabulary) {
     this.element = element;

@@ -43,7 +43,7 @@ const signedClass = (value, level) => (level ? `${value < 0 ? "n" : "p"}${level}
 
 export class InspectPage {
   /**
-   * @param {import("../network/sampler.js").Sampler} sampler
+   * @param {import("../../page/site/network/sampler.js").Sampler} sampler
    * @param {object} report  As `readReport` gives it.
    */
   constructor(sampler, report) {

@@ -30,7 +30,7 @@ export function drawGates(element, layers, onPick) {
     chart.line([[0, 1], [1, 0]], "limit");
     shares.forEach(([shut, open], unit) => {
       const tells = `unit ${unit + 1}: shut ${percent(shut)}, open ${percent(open)}`;
-      const dot = chart.dot([shut, open], "gate", tells);
+      const dot = chart.dot([shut, open], tells);
       dot.addEventListener("click", () => onPick(index, unit));
     });
     return figure(title, what, chart.element);

@@ -13,7 +13,7 @@ export function shown(text) {
  * The ids of a text as it is shown, and how many units of the text each has: of a character that
  * is several bytes, the last has all. -1 is what the model does not know.
  *
- * @param {import("../network/vocabulary.js").Vocabulary} vocabulary
+ * @param {import("../../page/site/network/vocabulary.js").Vocabulary} vocabulary
  */
 export function placesOf(text, vocabulary) {
   const ids = [];

@@ -17,7 +17,7 @@ const STEPS_A_LOOK = 16; // after which it looks at the clock
 
 export class Reading {
   /**
-   * @param {import("../network/network.js").Network} network
+   * @param {import("../../page/site/network/network.js").Network} network
    * @param {{letter: string, scale: number}[]} parts  The vectors of the state, in their order.
    */
   constructor(network, parts) {

@@ -22,8 +22,8 @@ export class Sheet {
     return this.textarea.value;
   }
 
-  /** Follow the text area, or show another text. */
-  update(text = this.text) {
+  /** Show a text. */
+  update(text) {
     if (text !== this.text) this.textarea.value = text;
     const texts = text.split(/(?<=\n)/);
     if (text === "" || text.endsWith("\n")) texts.push("");
@@ -88,9 +88,9 @@ export class Sheet {
     return Math.min(line.start + Math.max(low, 0), this.text.length);
   }
 
-  /** Frame the unit of the text at a place; null takes the frame away. */
+  /** Frame the unit of the text at a place. */
   mark(unit) {
-    const line = unit === null ? null : this.#lineOf(unit);
+    const line = this.#lineOf(unit);
     this.marker.hidden = !line || unit - line.start >= line.text.length;
     if (this.marker.hidden) return;
     const box = boxOf(line.element, unit - line.start);
@@ -99,15 +99,6 @@ export class Sheet {
     this.marker.style.top = `${box.top - origin.top}px`;
     this.marker.style.width = `${Math.max(box.width, 3)}px`;
     this.marker.style.height = `${box.height}px`;
-  }
-
-  /** Bring a unit of the text to the upper part of the view. */
-  reveal(unit) {
-    const line = this.#lineOf(unit);
-    if (!line) return;
-    const box = boxOf(line.element, Math.min(unit - line.start, line.text.length - 1));
-    const view = this.element.getBoundingClientRect();
-    this.element.scrollTop += box.top - view.top - view.height / 4;
   }
 
   #lineOf(unit) {

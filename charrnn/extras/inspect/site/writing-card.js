@@ -8,7 +8,7 @@ const SHOWN_CONTEXT = 60; // of these
 const LENGTH = 400; // characters
 
 export class WritingCard {
-  /** @param {HTMLElement} element @param {import("../network/sampler.js").Sampler} sampler */
+  /** @param {HTMLElement} element @param {import("../../page/site/network/sampler.js").Sampler} sampler */
   constructor(element, sampler) {
     this.element = element;
     this.sampler = sampler;

@@ -6,7 +6,7 @@ import { Uniforms } from "../../page/site/network/random.js";
 const STEPS_A_LOOK = 8; // after which it looks at the clock
 
 export class Writing {
-  /** @param {import("../network/sampler.js").Sampler} sampler */
+  /** @param {import("../../page/site/network/sampler.js").Sampler} sampler */
   constructor({ vocabulary, network, model }) {
     this.sampling = model.facts.sampling;
     this.vocabulary = vocabulary;

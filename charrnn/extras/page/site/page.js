@@ -354,8 +354,9 @@ class Page {
   showCharacter() {
     const { text } = this.draft;
     const place = this.editor.caret - 1;
+    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1); // or a whole emoji
     const share = 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
-    const character = isNaN(share) ? "" : `${named(text[place])} was ${percent(share)} likely`;
+    const character = isNaN(share) ? "" : `${named(last)} was ${percent(share)} likely`;
     find("#character").textContent = character;
   }
 

@@ -1,7 +1,7 @@
 /**
- * A model's weights as a step reads them, as charrnn/generation/weights.py folds them: what a layer
- * normalization ends in, and a batch normalization, are part of the weights that read them. With
- * skip connections outputs are added up, each times a slope of its own.
+ * A model's weights as a step reads them, as charrnn/generation/weights.py folds them: a batch
+ * normalization is part of the weights that read it. With skip connections outputs are added up,
+ * each times a slope of its own.
  */
 
 const BATCHNORM_EPS = 1e-5; // PyTorch's default

@@ -1,5 +1,5 @@
 /**
- * DRY, as charrnn/generation/filters.py has it: a sequence that the text has already is gone on with
+ * DRY, as charrnn/generation/token_sampler.py has it: a sequence that the text has already is gone on with
  * less.
  */
 

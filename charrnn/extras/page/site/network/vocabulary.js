@@ -40,7 +40,7 @@ export class Vocabulary {
 
   /**
    * The characters of a text, each with the ids of what it is in known characters: itself, or the
-   * nearest that is known, or nothing. As charrnn/text/unknown_characters.py replaces them.
+   * nearest that is known, or nothing. As charrnn/text/prompt.py replaces them.
    *
    * @returns {{text: string, ids: number[]}[]}
    */
