@@ -30,7 +30,7 @@ class Effort:
         return max(least, round(full * self.scale))
 
 
-FULL, QUICK, TINY = Effort(5, 1.0), Effort(2, 0.25), Effort(1, 0.002)
+FULL, QUICK, TINY = Effort(3, 1.0), Effort(2, 0.25), Effort(1, 0.002)
 
 
 def interleaved(parts: Mapping[str, Callable[[], float]], effort: Effort) -> dict[str, list[float]]:
