@@ -156,14 +156,16 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         assert not page.locator("#alternatives").is_visible()
 
 
+@pytest.mark.parametrize("quotes", ['"', "“”"])
 def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
-    chromium: Any, tmp_path: Path
+    chromium: Any, tmp_path: Path, quotes: str
 ) -> None:
-    model = trained_model(vocabulary=Vocabulary(list(string.ascii_lowercase + ' "')))
+    model = trained_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
     with opened(chromium, written(tmp_path, model)) as page:
         page.locator("#seed").evaluate("(field) => { field.value = 5; }")
-        page.locator("#text").fill("“É漢 Zoë” ")
-        expected = Model(model).generate(200, '"e zoe" ', seed=5, num_samples=3, prime="text")
+        page.locator("#text").fill('"É漢 Zoë" ' if quotes == "“”" else "“É漢 Zoë” ")
+        start = f"{quotes[0]}e zoe{quotes[-1]} "
+        expected = Model(model).generate(200, start, seed=5, num_samples=3, prime="text")
         until(lambda: cards(page) == expected)
 
 

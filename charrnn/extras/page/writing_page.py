@@ -8,7 +8,7 @@ from html import escape
 
 from charrnn.extras.page.packing import Chosen, packed, packed_counts, packed_lines
 from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
-from charrnn.text.prompt import MARKS
+from charrnn.text.prompt import CURLY, MARKS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
     Args:
         text: that the model was trained on, whose lines a list is compared with.
     """
-    facts = {"about": asdict(about), "written": MARKS}
+    facts = {"about": asdict(about), "written": MARKS, "curly": CURLY}
     model, counts = packed(chosen.model, chosen.bits, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]

@@ -143,9 +143,8 @@ def lines(served: Compared, body: TextRequest) -> Response:
 
 
 @routes.post("/v1/read_as")
-async def characters_read_as(request: Request, body: TextRequest) -> Response:
+def characters_read_as(served: Compared, body: TextRequest) -> Response:
     """What is read in place of the characters of a text that a model does not know."""
-    served = _named(request, body.model)
     return JSONAnswer({"read_as": replacements(body.text, served.vocabulary, served.unknown)})
 
 

@@ -82,7 +82,7 @@ export class WritingCard {
 
   get #how() {
     const value = (id) => this.element.querySelector(id).valueAsNumber;
-    const seed = Math.max(0, Math.round(value("#seed")) || 0);
+    const seed = Math.min(2 ** 31 - 1, Math.max(0, Math.round(value("#seed")) || 0));
     return { temperature: value("#temperature"), seed };
   }
 }

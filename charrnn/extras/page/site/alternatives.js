@@ -37,6 +37,7 @@ export class Alternatives {
   offer(cards) {
     for (const { node } of this.cards) unpaint(node);
     this.cards = cards;
+    const held = this.list.querySelector(":focus");
     this.list.replaceChildren(...cards.map(({ item }) => item));
     for (const [index, card] of cards.entries()) {
       number(card, index + 1);
@@ -44,6 +45,7 @@ export class Alternatives {
     }
     this.markStale(false);
     this.region.hidden = false;
+    held?.focus({ preventScroll: true }); // which it lost when it was moved
   }
 
   close() {

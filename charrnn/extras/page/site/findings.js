@@ -48,7 +48,7 @@ export class Findings {
         const ranges = await this.copied(model, text.slice(start, end));
         return () => {
           draft.copied.fill(0, start, end);
-          for (const [from, to] of ranges) draft.copied.fill(1, start + from, start + to);
+          for (const [from, to] of ranges ?? []) draft.copied.fill(1, start + from, start + to);
         };
       });
     }
@@ -83,13 +83,13 @@ export class Findings {
    *   notes the findings; it is not called if the text has changed in the meantime.
    */
   async #find(most, ask) {
-    const { draft, editor } = this.page;
-    const { text } = draft;
+    const { draft, editor, settings } = this.page;
+    const [text, model] = [draft.text, settings.chosenModel];
     const start = Math.max(0, editor.caret - most / 2);
     const end = Math.min(text.length, start + most);
     if (start === end) return;
     const note = await ask(text, start, end);
-    if (draft.text !== text) return; // it will be looked at again
+    if (draft.text !== text || settings.chosenModel !== model) return; // it is looked at again
     note();
     editor.mirror.repaint(start, end);
   }

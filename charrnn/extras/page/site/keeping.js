@@ -39,18 +39,22 @@ export const keptList = () => [kept(LIST) ?? []].flat();
 export const keepSettings = (settings) => keep(SETTINGS, settings);
 export const keptSettings = () => kept(SETTINGS) ?? {};
 
-function keep(key, value) {
+/** Of the server, in this window alone. */
+export const keepToken = (token) => keep("charrnn.token", token, "sessionStorage");
+export const keptToken = () => kept("charrnn.token", "sessionStorage");
+
+function keep(key, value, storage = "localStorage") {
   try {
-    localStorage.setItem(key, JSON.stringify(value));
+    window[storage].setItem(key, JSON.stringify(value));
     return true;
   } catch {
     return false; // it is full, or switched off
   }
 }
 
-function kept(key) {
+function kept(key, storage = "localStorage") {
   try {
-    return JSON.parse(localStorage.getItem(key));
+    return JSON.parse(window[storage].getItem(key));
   } catch {
     return null;
   }

@@ -63,13 +63,14 @@ export class List {
     try {
       for (let useless = 0; made.size < wanted && useless < USELESS; request.seed++) {
         const n = Math.min(TOGETHER, Math.max(LEAST, wanted - made.size));
-        const texts = await this.#written({ ...request, n, signal });
+        const texts = [...new Set(await this.#written({ ...request, n, signal }))];
+        if (signal.aborted) break;
+        const known = await this.writer.inText(request.model, texts);
         if (signal.aborted) break;
         const stay = [...before].filter(([{ isStarred }]) => isStarred);
         const seen = new Set([...stay, ...made].map(([{ text }]) => text));
-        const fresh = [...new Set(texts)].filter((text) => !seen.has(text));
-        const known = await this.writer.inText(request.model, fresh);
-        for (const [number, text] of fresh.slice(0, wanted - made.size).entries()) {
+        const fresh = [...texts.entries()].filter(([, text]) => !seen.has(text));
+        for (const [number, text] of fresh.slice(0, wanted - made.size)) {
           const entry = { text, isStarred: false, inText: known && known.has(number) };
           made.set(entry, itemOf(entry));
         }
@@ -98,9 +99,11 @@ export class List {
   /** Show what is to be shown, in its order. */
   show() {
     const shown = this.#shown();
+    const held = this.list.querySelector(":focus");
     this.list.replaceChildren(...shown.map((entry) => this.items.get(entry)));
     this.region.querySelector("#list-empty").hidden = this.items.size > 0;
     this.#reach(this.list.querySelector("button"));
+    held?.focus({ preventScroll: true }); // which it lost when it was moved
   }
 
   /** Those that are saved: the starred ones, or where there are none all that are new. */

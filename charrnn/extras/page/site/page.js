@@ -332,6 +332,7 @@ class Page {
     const kept = keptDraft();
     if (!document.hidden || !kept || kept.passage.text === this.draft.text) return;
     this.draft.replace(0, this.draft.text.length, kept.passage);
+    this.changed = false; // the other window has kept it
   }
 
   showState() {

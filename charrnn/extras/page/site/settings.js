@@ -32,7 +32,7 @@ export class Settings {
     for (const field of this.#fields()) {
       if (field.type === "checkbox") field.checked = kept[field.id] ?? field.checked;
       else if (field.id in kept) field.value = kept[field.id];
-      field.addEventListener("input", () => this.#changed());
+      field.addEventListener("input", () => this.#changed(field));
     }
     this.#tell();
   }
@@ -141,10 +141,8 @@ export class Settings {
     return this.root.querySelectorAll("input:not([type=password], [type=file]), select");
   }
 
-  #changed() {
-    const values = [...this.#fields()].map((field) =>
-      [field.id, field.type === "checkbox" ? field.checked : field.value]);
-    keepSettings(Object.fromEntries(values));
+  #changed({ id, type, checked, value }) {
+    keepSettings({ ...keptSettings(), [id]: type === "checkbox" ? checked : value });
     this.#tell();
   }
 

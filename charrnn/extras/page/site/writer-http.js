@@ -1,18 +1,19 @@
 /** A writer over HTTP: the server of `charrnn serve`, in the shape of OpenAI's completions. */
 
+import { keepToken, keptToken } from "./keeping.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters that are asked for at a place
-const TOKEN = "charrnn.token";
 
 /** @returns {import("./writer.js").Writer} */
 export function httpWriter() {
-  let token = sessionStorage.getItem(TOKEN);
+  let token = keptToken();
   const tellsNothing = new Set(); // paths and models of which the server has no text
 
   async function request(path, { body, signal } = {}) {
     const headers = { Accept: "application/json, text/event-stream" };
-    if (token) headers.Authorization = `Bearer ${token}`;
+    const bytes = new TextEncoder().encode(token ?? ""); // as which a header is sent
+    if (token) headers.Authorization = `Bearer ${String.fromCharCode(...bytes)}`;
     if (body) headers["Content-Type"] = "application/json";
     const method = body ? "POST" : "GET";
     try {
@@ -78,7 +79,7 @@ export function httpWriter() {
       const body = { model, prompt, echo: true, max_tokens: 0, logprobs: 0 };
       const response = await request("v1/completions", { body });
       if (!response.ok) throw await refusal(response);
-      return charactersOf((await response.json()).choices[0]);
+      return charactersOf((await response.json()).choices[0], 0);
     },
 
     async likeliest(model, prompt) {
@@ -100,7 +101,7 @@ export function httpWriter() {
 
     useToken(given) {
       token = given;
-      sessionStorage.setItem(TOKEN, given);
+      keepToken(given);
     },
   };
 }
@@ -136,13 +137,13 @@ async function* events(body) {
   }
 }
 
-/** The characters of one choice of a chunk, each with its log-probability. */
-function charactersOf({ text, logprobs }) {
+/** The characters of one choice, whose text begins at a place, each with its log-probability. */
+function charactersOf({ text, logprobs }, start = logprobs?.text_offset[0]) {
   const characters = Array.from(text, (character) => ({ text: character, logprob: NaN }));
   const { token_logprobs: values = [], text_offset: places = [] } = logprobs ?? {};
   // A model of bytes gives one value a byte; those of one character have one place, and add up.
   values.forEach((value, i) => {
-    const character = characters[places[i] - places[0]];
+    const character = characters[places[i] - start];
     if (character && value !== null) character.logprob = (character.logprob || 0) + value;
   });
   return characters;

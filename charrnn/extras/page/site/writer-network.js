@@ -30,10 +30,11 @@ export function networkWriter(sampler, lines) {
 
   /** Have each continuation write in turn until all have ended. */
   async function write(continuations, slices, signal, onPiece) {
-    let going = continuations;
+    const going = [...continuations];
     while (going.length && !signal.aborted) {
-      for (const one of going) onPiece(one.index, one.piece());
-      going = going.filter(({ left }) => left > 0);
+      const one = going.shift();
+      onPiece(one.index, one.piece());
+      if (one.left > 0) going.push(one);
       await slices.pause();
     }
   }
@@ -85,8 +86,8 @@ export function networkWriter(sampler, lines) {
 
     async readAs(_, characters) {
       const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
-      return Object.fromEntries(vocabulary.fitted(unknown.join("")).map(({ text, ids }) =>
-        [text, vocabulary.decode(ids)]));
+      return Object.fromEntries(unknown.flatMap((character) => vocabulary.fitted(character))
+        .map(({ text, ids }) => [text, vocabulary.decode(ids)]));
     },
 
     async score(_, text) {

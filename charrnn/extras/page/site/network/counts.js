@@ -105,13 +105,13 @@ export class Counts {
     const taken = this.discounts[length];
     let total = this.dropped[node];
     for (let child = start; child < end; child++) total += counts[child];
-    let sum = 0;
+    let share = this.dropped[node];
     for (let child = start; child < end; child++) {
       const n = counts[child];
       mass[child - start] = Math.max(n - taken[Math.min(n, 3) - 1], 0) / total;
-      sum += mass[child - start];
+      share += taken[Math.min(n, 3) - 1];
     }
-    const left = Math.fround(1 - sum);
+    const left = Math.fround(share / total);
     for (let id = 0; id < p.length; id++) p[id] *= left;
     for (let child = start; child < end; child++) p[characters[child]] += mass[child - start];
   }

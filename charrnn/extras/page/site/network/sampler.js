@@ -38,7 +38,7 @@ export class Sampler {
   constructor(text, counts = null) {
     const model = unpacked(text);
     this.model = model;
-    this.vocabulary = new Vocabulary(model.vocabulary, model.facts.written);
+    this.vocabulary = new Vocabulary(model.vocabulary, model.facts.written, model.facts.curly);
     const network = new Network(model);
     this.network = counts ? new CountedNetwork(network, counts) : network;
     this.read = { primes: null, ids: [], marks: [] }; // the last start text, and states along it
@@ -62,7 +62,7 @@ export class Sampler {
     for (; place + MARK <= ids.length; place += MARK) {
       marks.push(this.then(marks.at(-1), ids.slice(place, place + MARK)));
     }
-    this.read = { primes, ids, marks };
+    if (ids.length) this.read = { primes, ids, marks };
     const begins = this.then(marks.at(-1), ids.slice(place));
     if (begins.last !== null) return begins;
     return this.then(begins, this.vocabulary.lookUp("\n").filter((id) => id >= 0));

@@ -6,9 +6,12 @@ export class Vocabulary {
   /**
    * @param {{tokens: string[], bytes: boolean}} plain  As model files hold it.
    * @param {Record<string, string>} [written]  What stands for a character that a keyboard lacks.
+   * @param {Record<string, [string, string]>} [curly]  What stands for a keyboard's quotes where
+   *   they open, and where they close.
    */
-  constructor({ tokens, bytes }, written = {}) {
+  constructor({ tokens, bytes }, written = {}, curly = {}) {
     this.written = new Map(Object.entries(written));
+    this.curly = new Map(Object.entries(curly));
     this.isBytes = bytes;
     this.characters = bytes ? tokens.map(characterOfToken) : tokens;
     this.ids = new Map(this.characters.map((character, id) => [character, id]));
@@ -45,19 +48,24 @@ export class Vocabulary {
    * @returns {{text: string, ids: number[]}[]}
    */
   fitted(text) {
+    let before = "";
     return Array.from(text, (character) => {
       const ids = this.lookUp(character);
-      return { text: character, ids: ids.includes(-1) ? this.#nearest(character) : ids };
+      const closes = /[^\s(\[—–-]/u.test(before);
+      before = character;
+      return { text: character, ids: ids.includes(-1) ? this.#nearest(character, closes) : ids };
     });
   }
 
-  #nearest(character) {
+  #nearest(character, closes) {
     const keyboard = this.written.get(character) ?? character;
     const withoutAccents = keyboard.normalize("NFKD").replace(/\p{M}/gu, "");
     const texts = [keyboard, withoutAccents];
     const cases = texts.flatMap((text) => [text.toUpperCase().toLowerCase(), text.toUpperCase()]);
     const space = /\s/u.test(character) && character !== "\r" ? " " : "";
-    for (const text of [...texts, ...cases, space]) {
+    const [opening, closing] = this.curly.get(keyboard) ?? ["", ""];
+    const quotes = (closes && character === keyboard ? closing : "") + opening;
+    for (const text of [...texts, ...cases, space, ...quotes]) {
       const ids = this.lookUp(text);
       if (text && !ids.includes(-1)) return ids;
     }
