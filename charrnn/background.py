@@ -69,7 +69,8 @@ class Background:
     def _named(self) -> Iterator[str]:
         for name in self.names:
             file = str(corpus_text(name, say)) if name in CORPORA else name
-            yield from read_pieces([file], self.encoding)
+            is_utf8 = name in CORPORA and self.encoding != "bytes"
+            yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
 
     def _earlier(self) -> Iterator[str]:
         if self.earlier is not None:

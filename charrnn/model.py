@@ -169,7 +169,7 @@ class Model:
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
         """The text that `generate` returns, in pieces as they are written."""
-        options = SamplingParams(length=length, start_text=start_text, **how)
+        options = SamplingParams(length=length, start_text=start_text, num_samples=1, **how)
         pieces = self._sampler(counts, options.precision).write(
             options
         )  # outside the generator: it may refuse

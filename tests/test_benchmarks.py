@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.measuring import Effort, interleaved, run
+from benchmarks.measuring import Effort, interleaved
 from benchmarks.report import ratio, row, table
 from benchmarks.sections import SECTIONS
 
@@ -49,14 +48,3 @@ def test_parts_take_turns_and_medians_are_compared() -> None:
     assert order == list("ababab")
     rows = [row("a", "s", parts["a"], scale=1e3), ratio("a / b", parts, "a", "b", "<= 0.5")]
     assert "| a | 3,000 s |  |\n| a / b | 0.75 x | ≤ 0.5, **missed** |" in table(rows)
-
-
-def test_child_processes(tmp_path: Path) -> None:
-    code = "import sys; x = bytearray(80 << 20); print('out'); print('step 1', file=sys.stderr)"
-    ended = run([sys.executable, "-c", f"{code}; import time; time.sleep(0.2)"], tmp_path)
-    assert ended.output == "out\n"
-    assert 0 < ended.at("step 1") < ended.seconds
-    if sys.platform == "linux":
-        assert ended.peak_bytes > 80 << 20
-    with pytest.raises(RuntimeError, match="exit code 3: why"):
-        run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); exit(3)"], tmp_path)

@@ -165,7 +165,8 @@ def _converted(kinds: tuple[Any, ...], value: Any) -> Any:
     Raises:
         ValueError: it is none of them.
     """
-    if type(value) in kinds or (value is None and type(None) in kinds):
+    may_be_number = isinstance(value, str) and int in kinds  # of an environment variable
+    if (type(value) in kinds and not may_be_number) or (value is None and type(None) in kinds):
         return value
     for kind in kinds:
         with contextlib.suppress(ValueError, OmegaConfBaseException):

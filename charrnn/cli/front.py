@@ -29,6 +29,7 @@ from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line
 from charrnn.cli.hydra_errors import translated
 from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.files import make_folder
 from charrnn.plugins import Command
 from charrnn.say import say, short_numbers
 
@@ -127,7 +128,7 @@ def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
             with translate_errors(line):
                 options = options_of(line, config)
             job = Job.of(config.hydra)
-            job.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(job.folder)
             with _removed_if_refused(job.folder):
                 return execute(run or line.command.get("run"), options, job)
 
@@ -320,6 +321,4 @@ def _show(line: Line) -> None:
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         run_hydra_main(line, Task(line))
-    encoding = sys.stdout.encoding or "utf-8"
-    text = shown.getvalue().rstrip("\n")
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(shown.getvalue().rstrip("\n"))

@@ -83,8 +83,9 @@ def _unknown(
             return InputError(f"{what}: no such option here; {choice} has it")
     line = f"{what}: no such option{nearest(name, [*names, *page.names()])}"
     is_slip = closest(name, [*names, *page.names()], 0.85) is not None
-    if typed and not is_slip and "." in name and name.partition(".")[0] in page.groups:
-        line += f"; what no file sets is added with a plus: +{typed[0].lstrip('+')}"
+    is_bare = typed and typed[0][0] not in "+~" and "." in name
+    if is_bare and not is_slip and name.partition(".")[0] in page.groups:
+        line += f"; what no file sets is added with a plus: +{typed[0]}"
     return InputError(line)
 
 

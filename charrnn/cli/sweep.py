@@ -136,5 +136,8 @@ def _values(override: Override) -> list[str]:
     if isinstance(value := override.value(), IntervalSweep):
         return [f"{key}={value.start}"]
     if override.is_sweep_override():
-        return [f"{key}={text}" for text in override.sweep_string_iterator()]
+        words = [f"{key}={text}" for text in override.sweep_string_iterator()]
+        if not words:
+            raise InputError(f"{override.input_line}: stands for no value")
+        return words
     return [str(override.input_line)]

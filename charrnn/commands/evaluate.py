@@ -129,10 +129,10 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character, the worst predicted lines first, or character by character."""
     from charrnn.evaluation.losses import worst_predicted_first
 
-    split, text, ids = _text(options, trained)
+    split, text, ids, unknown = _text(options, trained)
     known = np.flatnonzero(ids >= 0)
     found = np.empty(max(0, len(known) - 1), np.float32)
-    score = _scored(options, trained, split, ids[known], len(ids) - len(known), found)
+    score = _scored(options, trained, split, ids[known], unknown, found)
     losses = np.full(len(text), np.nan, np.float32)
     losses[known[1:]] = found
     if options.json:
@@ -166,17 +166,19 @@ def _bits(losses: Losses) -> list[float]:
 # -- the text ------------------------------------------------------------------------
 
 
-def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, npt.NDArray[np.int64]]:
-    """What is scored, its text (n,) and its ids (n,); -1 for a character that the model lacks."""
+def _text(
+    options: EvaluateOptions, trained: Trained
+) -> tuple[str, str, npt.NDArray[np.int64], int]:
+    """What is scored, its text (n,), its ids (n,), and how many are unknown, which are -1 there."""
     from charrnn.text.sources import read_pieces
 
     source = options.data.input_txt
     if source is not None and options.unknown == "skip":
         text = "".join(read_pieces(source, trained.encoding))
         ids = trained.vocabulary.look_up(text)
-        return "text", text, ids
+        return "text", text, ids, int((ids < 0).sum())
     split, read = _ids(options, trained)
-    return split, trained.vocabulary.decode(read[:].tolist()), read[:]
+    return split, trained.vocabulary.decode(read[:].tolist()), read[:], read.unknown
 
 
 def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:

@@ -38,9 +38,11 @@ def opened(output: str | None) -> Iterator[Write]:
 
 
 def require_not_the_model(output: str | None, *models: str | Path | None) -> None:
-    """Raise InputError if a file that is to be written is one of these models."""
+    """Raise InputError if what is to be written is a folder, or one of these models."""
     from charrnn.models import find_model
 
+    if output is not None and os.path.isdir(output):
+        raise InputError(f"output={short(output)}: is a folder; name a file")
     is_there = output is not None and os.path.exists(output)
     if is_there and any(os.path.samefile(str(output), find_model(model)) for model in models):
         raise InputError(f"output={short(output)}: is the model itself; name another file")

@@ -53,7 +53,7 @@ def run(options: RunsOptions) -> None:
         print("\n".join(map(printable, board.table().split("\n"))))
     if options.csv is not None:
         with replacing(Path(options.csv)) as temporary:
-            temporary.write_text(board.csv(), encoding="utf-8")
+            temporary.write_text(board.csv(), "utf-8", "backslashreplace")
     for line in board.remarks():
         say(line)
 

@@ -180,7 +180,7 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
     if unknown:
         instead = {
             "error": "reads the marks that it has instead",
-            "skip": "leaves them out",
+            "skip": "reads the marks that it has instead, or leaves them out",
             "replace": "reads the nearest instead, or leaves out what has none",
         }[options.unknown]
         say(f"{name}: the model does not know {unknown!r} and {instead}")

@@ -136,9 +136,16 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
         )
     if multirun:
         return words
-    if resumes:
+    if resumes and os.path.isdir(resume):
+        if folder is not None and os.path.realpath(folder) != os.path.realpath(resume):
+            raise InputError(
+                f"hydra.run.dir={folder}: resume={resume} goes on in its own folder; leave one "
+                f"out, or name a .ckpt in it, which goes on in a new folder"
+            )
         without = [word for word in words if not word.startswith("hydra.run.dir=")]
-        return [*without, f"hydra.run.dir={resume}"] if os.path.isdir(resume) else words
+        return [*without, f"hydra.run.dir={resume}"]
+    if resumes and not world.restarted_by_slurm():
+        return words
     if folder is None and (folder := world.slurm_job_folder()):
         words = [*words, f"hydra.run.dir={folder}"]
     if folder is None and resume == "auto":

@@ -20,7 +20,7 @@ from charrnn.cells import Cell, find_cell
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
 from charrnn.options.networks import NetworkOptions
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
 from charrnn.text.vocabulary import Vocabulary
 
 # the weights that have a row for each character
@@ -117,7 +117,8 @@ class TrainedModel:
     @property
     def encoding(self) -> str:
         """That of the text that it was trained on; ``bytes`` of a vocabulary of bytes."""
-        return "bytes" if self.vocabulary.is_bytes else str(self.facts.get("encoding", "utf-8"))
+        named: Any = "bytes" if self.vocabulary.is_bytes else self.facts.get("encoding")
+        return named if ENCODING.admits(named) else "utf-8"  # anybody may have made the file
 
     def __post_init__(self) -> None:
         if self.architecture.vocabulary_size != len(self.vocabulary):

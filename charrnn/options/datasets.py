@@ -126,7 +126,7 @@ def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -
     other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)
     if other is None or corpus is None:
         return dict(options)
-    if "data.corpus" in given:
+    if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
         raise InputError(
             f"data.corpus={short(corpus)}: data.{other} says which text it is already; give one of "
             "the two"

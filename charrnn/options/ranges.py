@@ -117,7 +117,8 @@ WEIGHTS = Range(
 )
 UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(
-    lambda value: isinstance(value, int) and 0 <= value < 2**63, "must be between 0 and 2**63 - 1"
+    lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,
+    "must be between 0 and 2**63 - 1",
 )
 
 

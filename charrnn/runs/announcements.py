@@ -130,7 +130,7 @@ def _say_where(folder: Path, files: Sequence[Path]) -> None:
 def how_to_resume(run: RunSpec) -> str:
     """What goes on with a stopped run."""
     if not (run.folder / RECORDED).is_file():
-        return "the run's folder is gone"
+        return "nothing was begun" if run.folder.is_dir() else "the run's folder is gone"
     command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.resume_options}"
     if any((run.folder / "checkpoints").glob("*.ckpt")):
         return f"the run is saved: {command} goes on"

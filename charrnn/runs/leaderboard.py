@@ -179,7 +179,7 @@ def tell_end(folder: Path, resume_command: str = "") -> None:
     board = leaderboard(folder, runs)
     say(board.table())
     with replacing(folder / "leaderboard.csv") as temporary:
-        temporary.write_text(board.csv(), encoding="utf-8")
+        temporary.write_text(board.csv(), "utf-8", "backslashreplace")
     say(f"sweep folder: {short_path(folder)}")
     if resume_command:
         say(f"what is missing or unfinished: {resume_command} goes on with it")

@@ -37,6 +37,8 @@ def quiet_libraries() -> Iterator[None]:
     threading.excepthook = without_writers
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    # a profile was asked for
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
             for pattern in (r"lightning(\.|$)", r"torch\.utils\.tensorboard"):

@@ -65,7 +65,7 @@ def train(run: RunSpec, signals: Signals) -> Result:
     with folders.lock(run.folder):
         # looked at under the lock: before it, another process may have begun in here
         is_new = all(path.name == ".lock" for path in run.folder.iterdir())
-        if run.source is None:
+        if run.source != run.folder:
             folders.refuse_run(run.folder)
         files.remove_unfinished(run.folder)
         run = newest_checkpoint.from_checkpoint(run)

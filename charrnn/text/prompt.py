@@ -26,7 +26,7 @@ MARKS = {
     "…": "...",
 }
 # a keyboard's quotes in a text that has only curly ones: where they open, and where they close
-CURLY = {'"': ("“„«»", "”“»«"), "'": ("‘’", "’")}
+CURLY = {'"': ("“„«»”", "”“»«"), "'": ("‘’", "’")}
 
 
 class FittedText(NamedTuple):
@@ -40,10 +40,10 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
     """The text in the characters of a vocabulary.
 
     Args:
-        unknown: error: only marks of typography and of a keyboard stand for one another; skip: what
-            is unknown is left out; replace: it is the nearest known (as a keyboard writes it,
-            without its accent, in the other case), a space where white space is unknown, or
-            left out.
+        unknown: error: only marks of typography and of a keyboard stand for one another; skip: so
+            they do, and what else is unknown is left out; replace: it is the nearest known (as a
+            keyboard writes it, without its accent, in the other case), a space where white space
+            is unknown, or left out.
     """
     table = _replacement_table(text, vocabulary, unknown)
     missing = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
@@ -79,10 +79,11 @@ def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[
     if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
         return {}
     missing = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
+    replaced = [c for c in missing if unknown == "replace" or c in {*MARKS, *CURLY}]
+    nearest = {ord(c): _nearest(c, vocabulary) for c in replaced}
     if unknown == "error":
-        nearest = {ord(c): _nearest(c, vocabulary) for c in missing if c in {*MARKS, *CURLY}}
         return {code: text for code, text in nearest.items() if text}
-    return {ord(c): _nearest(c, vocabulary) if unknown == "replace" else "" for c in missing}
+    return {**dict.fromkeys(map(ord, missing), ""), **nearest}
 
 
 def _nearest(character: str, vocabulary: Vocabulary) -> str:

@@ -10,6 +10,7 @@ saves the count, and the loader asks for it. A checkpoint thus cannot disagree w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -64,7 +65,7 @@ class TextDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        input_txt: str | list[str] | None = None,
+        input_txt: str | os.PathLike[str] | list[str] | None = None,
         *,
         seed: int = 0,
         validation: Literal["text", "windows"] = "text",
@@ -74,7 +75,9 @@ class TextDataModule(L.LightningDataModule):
         if validation not in ("text", "windows"):
             raise InputError(f"data.validation={validation!r}: must be text or windows")
         self.validation = validation
-        self.options = DataOptions(input_txt, **options)
+        given = {"input_txt": input_txt, **options}
+        plain = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in given.items()}
+        self.options = DataOptions(**plain)
         without_default_corpus(vars(self.options), ["data.corpus"])
         h5, json = self.options.input_h5, self.options.input_json
         self.files = (Path(h5), Path(json)) if h5 and json else None

@@ -67,7 +67,7 @@ class LanguageModel(L.LightningModule):
 
     Raises:
         InputError: a value is out of its range.
-        TypeError: there is no option of a name.
+        TypeError: there is no option of a name, or an optimizer or a schedule cannot be called.
 
     Attributes:
         state: the carried state after the last window.
@@ -88,6 +88,11 @@ class LanguageModel(L.LightningModule):
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_dict(vocabulary)
         architecture = Architecture.of(NetworkOptions(**network), len(vocabulary))
+        for name, make in (("optimizer", optimizer), ("schedule", schedule)):
+            if not (make is None or callable(make) or isinstance(make, Mapping)):
+                raise TypeError(
+                    f"{name}={make!r}: needs what makes one: functools.partial(CLASS, ...)"
+                )
         # what a checkpoint describes is a mapping, of which nothing is made
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
@@ -156,6 +161,11 @@ class LanguageModel(L.LightningModule):
                 self.network, self.num_batch_shards, self.compute_loss, parameters
             )
         return self._sharded_loss
+
+    def on_fit_start(self) -> None:
+        self.non_finite = NonFiniteGuard()
+        if self._pending is None and not self.trainer.global_step:
+            self.best = Best()  # it may have been trained before, by another Trainer
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:

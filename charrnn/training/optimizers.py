@@ -114,5 +114,5 @@ def _keywords(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
 def _made(option: str, make: Callable[..., Any], of: Any, options: dict[str, Any]) -> Any:
     try:
         return make(of, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
         raise InputError(f"{option}: {describe(make)['name']} cannot be made: {error}") from error

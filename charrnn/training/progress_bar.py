@@ -63,7 +63,8 @@ class Progress(ProgressBar):
         self._step = step
         if self._bar is not None:
             self._bar.update(step - before)
-        if step == before or not is_logged(trainer, step) or not self._is_enabled:
+        is_due = step > before and self._is_enabled and is_logged(trainer, step)
+        if not is_due or pl_module.last_loss is None:  # None: every window so far was skipped
             return
         metrics, epoch = trainer.callback_metrics, _epoch(trainer, pl_module)
         loss = f"loss {float(metrics['train/loss']):.3f}"

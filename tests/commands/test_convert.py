@@ -52,6 +52,6 @@ def test_what_cannot_be_converted(path: Path, tmp_path: Path) -> None:
         run(tmp_path / "none", tmp_path / "new.safetensors")
     with pytest.raises(RunError, match="cannot be written"):
         run(path, path / "below")
-    with pytest.raises((InputError, RunError), match=f"^{tmp_path}: "):
+    with pytest.raises(InputError, match=f"{tmp_path}: is a folder"):
         run(path, tmp_path)
     assert sorted(tmp_path.iterdir()) == before

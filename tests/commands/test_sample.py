@@ -74,7 +74,7 @@ def test_output(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 def test_an_output_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     for output in (path / "below", tmp_path, Path("/dev/null")):
-        with pytest.raises((InputError, RunError), match=f"^{output}: "):
+        with pytest.raises((InputError, RunError), match=f"{output}: "):
             run(path, output=str(output))
     with pytest.raises(InputError, match="start_text"):
         run(path, output=str(tmp_path / "new.txt"), start_text="é")

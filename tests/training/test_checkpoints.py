@@ -82,3 +82,5 @@ def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(
     assert files_of_the_best(new) == (best[1], best[1])
     assert best_of(new) == best
     assert_same(tensors(new, "best.ckpt"), tensors(run, "best.ckpt"))
+    for held in (words, [f"resume={run}", "hydra.run.dir=new"]):
+        assert main(["train", *held, "trainer.max_steps=30"]) == 2

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
+from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same
 from tests.training.notebook import module_of, rows, state_of, trainer
 
@@ -117,7 +118,8 @@ def test_what_a_step_returns_is_logged_and_watched_and_may_be_none(data: TextDat
             return self.loss(super().training_step(batch, batch_idx), batch_idx)
 
     def last_loss(loss: Any) -> float:
-        module, run = module_of(data, Changes), trainer(max_steps=6)
+        module = module_of(data, Changes)
+        run = trainer(Progress(), max_steps=6, enable_progress_bar=True)
         module.loss = loss
         run.fit(module, data)
         return float(run.callback_metrics["train/loss"])

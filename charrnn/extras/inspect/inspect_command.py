@@ -45,14 +45,12 @@ def run(options: InspectOptions) -> None:
 
     found, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, found)
-    if output.is_dir():
-        raise InputError(f"output={short(options.output)}: is a folder; name a file")
     model = read_model(found)
     require_steps(model)
     ids, source = _passage(options, model)
     chosen = in_precision(replace(model, counts=None))
     seen = report(chosen.model, ids, model.counts)
-    content = page(chosen, seen).encode("utf-8")
+    content = page(chosen, seen).encode("utf-8", "replace")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
     say(

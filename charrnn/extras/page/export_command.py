@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import require_not_the_model
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError
 from charrnn.options.ranges import HTML, PATH, TEXT, Range
 from charrnn.say import say
 
@@ -40,14 +40,12 @@ def run(options: ExportOptions) -> None:
 
     source, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, source)
-    if output.is_dir():
-        raise InputError(f"output={short(options.output)}: is a folder; name a file")
     model = read_model(source)
     require_steps(model)
     chosen = in_precision(model, options.precision)
     page = _page(options, chosen)
     with replacing(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, "utf-8", "replace")
     cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
     say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
