@@ -10,7 +10,7 @@ ARGS ?=
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
 define train_and_sample
 @run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
-$(BIN)/charrnn train $(1) hydra.run.dir=$$run hydra.sweep.dir=$$run $(ARGS) && \
+$(BIN)/charrnn train $(1) $(if $(findstring resume=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) $(ARGS) && \
 $(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run)
 endef
 

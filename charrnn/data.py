@@ -174,7 +174,7 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
         raise InputError("the model does not say what it was trained on")
     data = open_data(Path(h5), Path(json))
     if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
-        raise InputError(f"{short(h5)}: is not the text that the model was trained on any more")
+        raise InputError(f"{short(h5)}: holds another text, or other splits, than the model's own")
     return data
 
 

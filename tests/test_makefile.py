@@ -30,6 +30,6 @@ def test_a_python_that_hydra_does_not_run_on_is_passed_over(tmp_path: Path) -> N
         (tmp_path / name).chmod(0o755)
     (tmp_path / "pyproject.toml").touch()
     words = ["make", "-n", "-f", str(REPOSITORY / "Makefile"), "setup"]
-    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=tmp_path, env=path, capture_output=True, text=True, check=True)
     assert "\npython3.13 -m venv .venv\n" in done.stdout

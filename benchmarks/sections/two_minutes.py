@@ -51,7 +51,7 @@ def measure(place: Workplace) -> list[Row]:
 def _network_alone(threads: int, precision: str, repeats: int) -> Callable[[], float]:
     """The median seconds of a forward and a backward pass."""
     keep_freed_memory()
-    shared = BatchShardedLoss(Network(ARCHITECTURE), threads)
+    shared = BatchShardedLoss(Network(ARCHITECTURE), max(2, threads))
     ids = torch.randint(ARCHITECTURE.vocabulary_size, (STREAMS, LENGTH + 1))
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 

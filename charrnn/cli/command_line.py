@@ -77,7 +77,7 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
             name = flag.lstrip("-").replace("-", "_") or "NAME"
             raise InputError(
                 f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
-                f"(--help lists them)"
+                f"(--help=all lists them)"
             )
     flags = parser.parse_intermixed_args(words)
     overrides: list[str] = vars(flags).pop("overrides")

@@ -26,7 +26,7 @@ def overview() -> str:
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]
     lines += [f"  {page.examples[0].partition('  #')[0].rstrip()}" for page in pages.values()]
-    lines += ["", "charrnn COMMAND --help explains every option; charrnn --version."]
+    lines += ["", "charrnn COMMAND --help=all explains every option; charrnn --version."]
     return "\n".join(lines)
 
 

@@ -99,7 +99,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
     for wanted in (name, name.rpartition(".")[2]):
         if near := closest(wanted, known):
             return f"; did you mean {known[near]}?"
-    return "; --help lists them"
+    return "; --help=all lists them"
 
 
 def _fault(word: str, page: conf.Page, multirun: bool) -> str:
@@ -111,7 +111,7 @@ def _fault(word: str, page: conf.Page, multirun: bool) -> str:
         if not equals:
             if os.path.exists(word):
                 return "several paths are one list: [one,two]"
-            return "options are written NAME=VALUE, spaces in quotes; --help lists them"
+            return "options are written NAME=VALUE, spaces in quotes; --help=all lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
         quote = f"{short(name)}=\"'...'\""

@@ -1,7 +1,7 @@
 """How a run begins, and how it goes on.
 
 a new run         the folder that Hydra made
-resume=FOLDER     the same folder, its recorded config, its newest whole checkpoint
+resume=FOLDER     the same folder, its recorded config, its last.ckpt, or best.ckpt without one
 resume=X.ckpt     a new folder, the config in the checkpoint
 resume=auto       the folder that was named, or that of a sweep's job: gone on with, or begun
 

@@ -105,7 +105,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
             try:
                 _check(line, words, number)
             except InputError as error:
-                job = f"job {number} ({differs}): " if differs else ""
+                job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
                 raise InputError(f"{short(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
     goes_on = any(key_of(word) == "resume" for word in line.words)

@@ -144,8 +144,6 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
             )
         without = [word for word in words if not word.startswith("hydra.run.dir=")]
         return [*without, f"hydra.run.dir={resume}"]
-    if resumes and not world.restarted_by_slurm():
-        return words
     if folder is None and (folder := world.slurm_job_folder()):
         words = [*words, f"hydra.run.dir={folder}"]
     if folder is None and resume == "auto":
@@ -156,15 +154,16 @@ def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
     if folder is not None and resume != "auto" and is_run(Path(folder)):
         if not world.restarted_by_slurm():
             refuse_run(Path(folder))
-        # however it began, it goes on from where it was interrupted
-        return [*(word for word in words if not word.startswith("resume=")), "resume=auto"]
+        # however it began, it goes on from where it was interrupted; a resume over its record
+        without = [word for word in words if not word.startswith("resume=")]
+        return [*without, f"resume={folder if resumes else 'auto'}"]
     return words
 
 
 def _with_path(word: str, multirun: bool) -> str:
     """A run that is named as `charrnn runs` prints it, by its path."""
     name, _, value = word.partition("=")
-    if name not in ("resume", "init_from") or (run := _unquoted(value)) in ("", "null"):
+    if name not in ("resume", "init_from") or (run := _unquoted(value)) in ("", "null", "auto"):
         return word
     path = path_of_run(run)
     if multirun and name == "init_from" and run == value:

@@ -26,7 +26,7 @@ MARKS = {
     "…": "...",
 }
 # a keyboard's quotes in a text that has only curly ones: where they open, and where they close
-CURLY = {'"': ("“„«»”", "”“»«"), "'": ("‘’", "’")}
+CURLY = {'"': ("„“«»”", "”“»«"), "'": ("‘’", "’")}
 
 
 class FittedText(NamedTuple):

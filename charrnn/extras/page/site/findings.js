@@ -39,6 +39,7 @@ export class Findings {
     const unseen = [...new Set(draft.text)].filter((character) => !this.readAs.has(character));
     if (unseen.length) {
       const readAs = await this.writer.readAs(model, unseen);
+      if (settings.chosenModel !== model) return; // it is looked at again
       for (const character of unseen) {
         this.readAs.set(character, character in readAs ? readAs[character] : character);
       }
