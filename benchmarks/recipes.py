@@ -86,7 +86,7 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     """One run: its time and memory, its losses, and its samples."""
     folder = folder_of(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
-    corpus = [f"data={CORPUS}", *SPLIT] + ([f"data.input_txt={text.resolve()}"] if text else [])
+    corpus = [f"data.input_txt={text.resolve()}" if text else f"data={CORPUS}", *SPLIT]
     words = (*chosen(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))

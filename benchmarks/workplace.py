@@ -18,7 +18,7 @@ STREAMS, LENGTH = 50, 50
 
 @dataclasses.dataclass
 class Workplace:
-    """Attributes: folder: empty, on a disk with room for 6 GB; text: the corpus, if given."""
+    """Attributes: folder: empty, on a disk with room for 10 GB; text: the corpus, if given."""
 
     folder: Path
     effort: Effort
@@ -53,7 +53,7 @@ class Workplace:
         """`charrnn train` in a run folder of its own; peers have the size of torch-rnn's recipe."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
-        words = ("train", f"experiment={recipe}", f"hydra.run.dir={folder}")
+        words = ("train", f"experiment={recipe}", "trainer=cpu", f"hydra.run.dir={folder}")
         return self.charrnn(*words, *overrides), folder
 
     @cached_property

@@ -42,7 +42,12 @@ def test_the_cells_run(
         sources = [source.replace(printed, shorter) for source in sources]
     names: dict[str, Any] = {"__name__": "tour", "main": main, "sys": sys}
     for number, source in enumerate(sources):
-        source = re.sub(r"^!charrnn (.*)", r"assert main('\1'.split()) == 0", source, flags=re.M)
+        source = re.sub(
+            r"^!\{sys.executable\} -m charrnn (.*)",
+            r"assert main('\1'.split()) == 0",
+            source,
+            flags=re.M,
+        )
         exec(compile(source, f"cell {number}", "exec"), names)
     assert math.isfinite(names["result"].best_loss)
     assert "window.charrnn" in Path("tales.html").read_text("utf-8")

@@ -12,13 +12,15 @@ from benchmarks.measuring import Ended, interleaved
 from benchmarks.report import Row, ratio, row
 from benchmarks.sections.training import bare_loop
 from benchmarks.workplace import Workplace, seconds_a_step
+from charrnn.runs.hardware import trains_in_bf16
 
 
 def measure(place: Workplace) -> list[Row] | str:
     if not torch.cuda.is_available():
         return "Left out: this machine has no CUDA GPU."
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    precision = "bf16-mixed" if native else "32-true"
+    bf16 = native and trains_in_bf16("lstm", "cuda")
+    precision = "bf16-mixed" if bf16 else "tf32-true"
     small, large = place.effort.size(3000, least=20), place.effort.size(600, least=20)
     return [
         *_beside_the_bare_loop(place, precision, 2, 128, small, "<= 1.25"),

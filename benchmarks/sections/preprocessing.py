@@ -17,7 +17,7 @@ MULTIBYTE = (
 
 def measure(place: Workplace) -> list[Row] | str:
     size = place.effort.size(SIZE, least=100_000)
-    if shutil.disk_usage(place.folder).free < 5 * size:
+    if shutil.disk_usage(place.folder).free < 8 * size:
         return "Left out: no room for a text of 1 GB and its ids."
     ascii_text = place.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
     texts = {"ASCII": _repeated(place.folder / "ascii.txt", ascii_text, size)}

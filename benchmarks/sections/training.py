@@ -80,9 +80,9 @@ def measure(place: Workplace) -> list[Row]:
     ]  # fmt: skip
 
 
-def chosen(place: Workplace) -> tuple[int, str]:
+def chosen(place: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
     """The threads and the precision that `charrnn train` says it chooses."""
-    ended, _ = place.train(*place.data_options, "trainer.max_steps=2")
+    ended, _ = place.train(*place.data_options, "trainer.max_steps=2", recipe=recipe)
     said = "\n".join(line for _, line in ended.lines)
     found = re.search(r"CPU, (\d+) threads?.*precision (\S+)", said)
     assert found, said

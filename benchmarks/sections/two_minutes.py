@@ -32,7 +32,7 @@ VALIDATION = re.compile(r"validation after step [\d,]+: loss ([\d.]+)")
 
 def measure(place: Workplace) -> list[Row]:
     steps = place.effort.size(300, least=12)
-    threads, precision = chosen(place)
+    threads, precision = chosen(place, RECIPE)
     alone = _network_alone(threads, precision, place.effort.size(40, least=3))
 
     def train() -> float:
@@ -51,7 +51,7 @@ def measure(place: Workplace) -> list[Row]:
 def _network_alone(threads: int, precision: str, repeats: int) -> Callable[[], float]:
     """The median seconds of a forward and a backward pass."""
     keep_freed_memory()
-    shared = BatchShardedLoss(Network(ARCHITECTURE), max(2, threads))
+    shared = BatchShardedLoss(Network(ARCHITECTURE), threads)
     ids = torch.randint(ARCHITECTURE.vocabulary_size, (STREAMS, LENGTH + 1))
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 

@@ -64,7 +64,7 @@ def _remove(name: str) -> None:
     Raises:
         InputError: it is neither, or a process trains in it.
     """
-    from charrnn.files import path_of_run, short_path
+    from charrnn.files import OUTPUTS, path_of_run, short_path
     from charrnn.runs import folder as run_folder
     from charrnn.runs.summary import summaries
 
@@ -80,6 +80,7 @@ def _remove(name: str) -> None:
             shutil.rmtree(folder)
         except OSError as error:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()  # of a date that has no other run
+    if OUTPUTS.resolve() in folder.parent.parents:
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # of a date that has no other run
     say(f"removed {short_path(folder)}")

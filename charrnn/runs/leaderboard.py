@@ -53,7 +53,7 @@ class Leaderboard:
         ]
 
     def by_text(self) -> list[Leaderboard]:
-        """One for each text, split and share of it: losses on others are no rank."""
+        """One for each text and its split: losses on others are no rank."""
         groups: dict[tuple[Any, ...], list[Summary]] = {}
         # one that has no model yet counts among those of its config
         texts = {run.scored_on: run.fingerprint for run in self.runs if run.fingerprint}
@@ -132,13 +132,16 @@ def leaderboard(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Le
         InputError: no run has it.
     """
     name = sort.removeprefix("-")
-    names = {*COLUMNS, *(name for run in runs for name in run.options)}
+    name = {heading: column for column, heading in _IN_TABLE.items()}.get(name, name)
+    rows = Leaderboard(folder, runs).rows()
+    pairs = [(run, {**run.options, **row}) for run, row in zip(runs, rows, strict=True)]
+    names = {*COLUMNS, *(name for _, row in pairs for name in row)}
     if name not in names:
         raise InputError(f"sort={short(name)}: no run has it{did_you_mean(name, names)}")
-    ranked = [run for run in runs if run.value(name) is not None]
-    unranked = [run for run in runs if run.value(name) is None]
-    ranked.sort(key=lambda run: _order(run.value(name)), reverse=sort.startswith("-"))
-    return Leaderboard(folder, [*ranked, *unranked])
+    ranked = [pair for pair in pairs if pair[1].get(name) is not None]
+    unranked = [run for run, row in pairs if row.get(name) is None]
+    ranked.sort(key=lambda pair: _order(pair[1][name]), reverse=sort.startswith("-"))
+    return Leaderboard(folder, [*(run for run, _ in ranked), *unranked])
 
 
 def _statistics(runs: Sequence[Summary]) -> dict[str, Any]:

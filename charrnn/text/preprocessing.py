@@ -1,6 +1,6 @@
 """A text becomes ids in HDF5 and a vocabulary in JSON: torch-rnn's two files.
 
-The text is read once, in pieces. How large the splits are, and whether an id takes one byte or
+The text is decoded once, in pieces. How large the splits are, and whether an id takes one byte or
 four, is known at its end only, so the ids wait in a temporary file, of four bytes each. The whole
 process stays at some 65 MB for any size; only a text whose lines are shuffled is held in memory.
 
@@ -285,7 +285,7 @@ def _places(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Pa
         places.append(output_paths(input_txt, None, None))
         name = places[0][0].stem
     key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
-    h5 = cache_folder() / "prepared" / f"{name}-{key}.h5"
+    h5 = cache_folder() / "prepared" / f"{name[:50]}-{key}.h5"
     return [*places, (h5, h5.with_suffix(".json"))]
 
 

@@ -67,9 +67,8 @@ class BatchShardedLoss:
         self.networks = [network, *copies]
         self.generators = [torch.Generator() for _ in range(num_batch_shards)]
         # a thread begins with torch's default, not with what was set
-        self.pool = ThreadPoolExecutor(
-            num_batch_shards - 1, "shard", torch.set_num_threads, (torch.get_num_threads(),)
-        )
+        others, threads = max(1, num_batch_shards - 1), torch.get_num_threads()
+        self.pool = ThreadPoolExecutor(others, "shard", torch.set_num_threads, (threads,))
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The mean loss of ids and targets (N, T), and the state after them, detached."""

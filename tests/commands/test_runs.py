@@ -46,6 +46,7 @@ def test_any_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert order(capsys, "sort=optimizer.lr") == ["b", "a", "c"]
     assert order(capsys, "sort=-optimizer.lr") == ["c", "a", "b"]
     assert order(capsys, "sort=-characters_per_second") == ["b", "c", "a"]
+    assert order(capsys, "sort=-network alone") == ["a", "b", "c"]  # as the table calls val/loss
     # those that lack the value come last either way
     assert order(capsys, "sort=-val/loss") == ["a", "b", "c"]
 

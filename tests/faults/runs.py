@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from charrnn.models import checkpoint
@@ -27,11 +26,7 @@ def start(name: str, *overrides: str) -> list[str]:
 
 def go_on(folder: Path, name: str, *overrides: str) -> list[str]:
     """The command line after a kill: a resume, or the start again where nothing had begun."""
-    try:
-        recorded = yaml.safe_load((folder / name / ".hydra" / "config.yaml").read_text("utf-8"))
-    except FileNotFoundError:
-        recorded = None
-    if not recorded or "init_from" not in recorded:  # Hydra was killed while it wrote this
+    if not (folder / name / ".hydra" / "config.yaml").is_file():
         return start(name, *overrides)
     return ["train", f"resume={name}", *(o for o in overrides if o.startswith("trainer.max"))]
 

@@ -51,8 +51,8 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: pytest.CaptureFixt
     trainer = recorded(run)["trainer"]
     assert trainer["accelerator"] == "gpu"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    bf16 = "bf16-mixed" if trains_in_bf16("lstm", "cuda") else "tf32-true"
-    assert trainer["precision"] == (bf16 if native else "32-true")
+    bf16 = native and trains_in_bf16("lstm", "cuda")
+    assert trainer["precision"] == ("bf16-mixed" if bf16 else "tf32-true")
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
 

@@ -63,8 +63,9 @@ def translated(command: str, words: list[str]) -> list[str] | None:
         if name.startswith("gpu"):
             overrides += ["trainer=cpu"] * (command == "train" and value == "-1")
         elif name in options:
-            overrides += ["schedule=step"] * (name == "lr_decay_every")
+            overrides += ["schedule=step"] * name.startswith("lr_decay")
+            value = "null" if (name, value) == ("grad_clip", "0") else value
             is_switch = name in ("batchnorm", "sample", "quiet")
             on = {"0": "false", "1": "true", "": "true"}
             overrides.append(f"{options[name]}={on.get(value, value) if is_switch else value}")
-    return overrides
+    return [*dict.fromkeys(overrides)]

@@ -11,8 +11,9 @@ LINES = {
         "charrnn train data.input_h5=x.h5 data.input_json=x.json model.hidden_size=256 "
         "model.batchnorm=true trainer=cpu\n"
     ),
-    "train -data_dir data/mine -lr_decay_every 10": (
-        "charrnn train data.input_txt=data/mine schedule=step schedule.decay_every=10\n"
+    "train -data_dir data/mine -lr_decay_every 10 -lr_decay_factor 0.7 -grad_clip 0": (
+        "charrnn train data.input_txt=data/mine schedule=step schedule.decay_every=10 "
+        "schedule.decay_factor=0.7 trainer.gradient_clip_val=null\n"
     ),
     "sample -checkpoint cv/checkpoint_10000.t7 -length 2000 -sample 0 -gpu 0": (
         "charrnn sample checkpoint=cv/checkpoint_10000.t7 length=2000 sample=false\n"
