@@ -9,8 +9,8 @@ from charrnn.cli import conf
 
 _NOTES = """\
 Everything after the equals sign of a text or a path belongs to it. The shell wants quotes
-around spaces and signs: start_text="What's (this), Romeo?". Several paths: [one.txt,two.txt].
-A value inside quotes of its own, "'...'", is read by Hydra's grammar.{unset}
+around spaces and signs: start_text="What's (this), Romeo?". Several paths are one list:
+"NAME=[one.txt,two.txt]". Hydra reads a value in quotes of its own, "'...'".{unset}
 
 -m, --multirun      run once for each of NAME=1,2 and all combinations; texts: "NAME='a','b'"
 -c, --cfg job       print the options as they would be, and do nothing else

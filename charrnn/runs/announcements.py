@@ -63,7 +63,7 @@ class Announcement(L.Callback):
         )
         say(f"device: {hardware.describe(run.config.trainer)}")
         if run.checkpoint is not None:
-            say(f"going on from {run.checkpoint}, step {run.step:,}")
+            say(f"going on from {short_path(run.checkpoint)}, step {run.step:,}")
         link_latest(run.folder)
 
 
@@ -109,7 +109,8 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
 def say_finished(run: RunSpec, files: Sequence[Path] = ()) -> None:
     """There is nothing left to do."""
     longer = "with a larger trainer.max_epochs or trainer.max_steps it goes on"
-    say(f"{run.source}: this run is finished, at step {run.step:,}; {longer}")
+    where = short_path(run.source or run.folder)
+    say(f"{where}: this run is finished, at step {run.step:,}; {longer}")
     if run.source == run.folder:
         _say_where(run.folder, files)
     else:
