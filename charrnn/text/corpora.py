@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -219,6 +220,8 @@ def _download(url: str, new: Path) -> None:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(new, "wb") as target:
             shutil.copyfileobj(source, target)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the answer, too
         raise RunError(f"{url}: cannot be fetched ({reason_of(error)}); {_INSTEAD}") from None
 
 

@@ -13,7 +13,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.attacks.stranger import CANARY, SECRET, Listener, Refused, content_of, tampered
+from tests.attacks.stranger import CANARY, SECRET, TINY, Listener, Refused, content_of, tampered
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
@@ -68,8 +68,8 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) 
     assert "is not taken" not in line or "if you trust it, add trust=true" in said
     # in a sweep, and started again, too: its jobs' records are held to today's command
     if where.startswith(("callbacks", "optimizer._", "logger.x")):
-        again = ["data.input_txt=corpus.txt", "hydra.run.dir=gift", "resume=auto"]
-        main(["train", *again])
+        again = [*TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]
+        assert main(["train", *again]) == (2 if where == "optimizer._target_" else 0)
         assert not Path("canary").exists()
 
 

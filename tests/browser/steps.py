@@ -51,7 +51,7 @@ def set_field(page: Any, name: str, to: str) -> None:
     page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)
 
 
-def click_character(page: Any, place: int, *, tap: bool = False) -> None:
+def click_character(page: Any, place: int) -> None:
     """Click the middle of a character of the draft."""
     box = page.evaluate(
         """place => {
@@ -67,11 +67,7 @@ def click_character(page: Any, place: int, *, tap: bool = False) -> None:
         }""",
         place,
     )
-    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    if tap:
-        page.touchscreen.tap(*at)
-    else:
-        page.mouse.click(*at)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def looks_right(page: Any) -> None:

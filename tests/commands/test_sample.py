@@ -204,6 +204,10 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
     start.write_bytes(b"Hm: ")
     run(path, start_file=str(start))
     assert capfd.readouterr().out == "Hm: " + load(path).generate(100, "Hm: ", seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Hm: ")))
+        run(path, start_file="-")
+    assert capfd.readouterr().out == "Hm: " + load(path).generate(100, "Hm: ", seed=1)
     start.write_text("né", encoding="utf-8")
     with pytest.raises(InputError, match=r"^start_file=.*start.txt: the character 'é'"):
         run(path, start_file=str(start))

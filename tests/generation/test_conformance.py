@@ -73,8 +73,6 @@ CHOICES = [
 def engine_of(name: str, model: Trained) -> Any:
     if name == "numba":
         pytest.importorskip("numba", reason="the extra fast is not installed")
-        if isinstance(model, TrainedEnsemble):
-            pytest.skip("the compiled loop steps one model")
     return make_engine(model, name)
 
 
@@ -112,8 +110,11 @@ def test_predicts_as_the_textbook(name: str, engine: str) -> None:
     assert_same_state(given, kept, 0)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("engine", ["numpy", "numba", "torch"])
+@pytest.mark.parametrize(
+    ("engine", "name"),  # the compiled loop steps one model
+    [(e, n) for e in ("numpy", "numba", "torch") for n in MODELS
+     if e != "numba" or not n.startswith("ensemble")],
+)  # fmt: skip
 def test_writes_what_the_definition_draws(name: str, engine: str) -> None:
     """Each stream in its own way, in two calls; and the same alone."""
     model = MODELS[name]()
@@ -263,8 +264,8 @@ def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], 
     first, second, before = single_blas_thread(), single_blas_thread(), blas_threads()
     with first:
         second.__enter__()
-        assert blas_threads() == {1}
-    assert blas_threads() == {1}
+        assert blas_threads() <= {1}
+    assert blas_threads() <= {1}
     second.__exit__(None, None, None)
     assert blas_threads() == before
 

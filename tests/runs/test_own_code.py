@@ -155,7 +155,9 @@ def test_a_run_without_a_model_says_so(train: Train, capfd: pytest.CaptureFixtur
 # -- schedules -------------------------------------------------------------------------------
 
 
-def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
+def test_a_schedule_of_torchs_resumes_to_the_bit(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
     words = (*OWN, "schedule=one_cycle", "validate_every=5", "print_every=1")
     length = "trainer.max_steps=17"
     whole = train(*words, length, "callbacks.checkpoints.keep_every=10", folder="whole")
@@ -163,6 +165,8 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
     (part / "checkpoints" / "step-10.ckpt").replace(part / "checkpoints" / "last.ckpt")
     train("resume=part", *OWN, "schedule=one_cycle", small=False)
     assert_same(tensors(part), tensors(whole))
+    train("resume=part", *OWN, "schedule=one_cycle", "optimizer.lr=0.1", small=False, code=2)
+    assert "optimizer.lr: a resume cannot change it under torch" in capfd.readouterr().err
     assert metrics(part) == metrics(whole)
     rates = [float(row["lr"]) for row in metrics(whole) if row["lr"]]
     assert rates[0] < rates[7] > rates[-1]

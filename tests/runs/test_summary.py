@@ -39,14 +39,12 @@ def test_the_speed_is_that_of_the_whole_time(tmp_path: Path, rows: Any) -> None:
     assert row["characters_per_second"] == round(2000 / 3)
 
 
-@pytest.mark.parametrize(
-    "line", ["x,1,2,3,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2", "\0", "10,1,2,3,,0.1,1000,9,9"]
-)
+@pytest.mark.parametrize("line", ["x,1,2,1,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2,1", "\0"])
 def test_rows_that_are_none_are_left_out(tmp_path: Path, rows: Any, line: str) -> None:
     folder = write_run(tmp_path / "run", [(5, 2.0)])
     with open(folder / "metrics.csv", "a") as file:
         file.write(line + "\n")
-    assert rows()[0]["val/loss"] in (2.0, 3.0)
+    assert rows()[0]["val/loss"] == 2.0
 
 
 def test_a_run_that_cannot_be_read_is_named_and_left_out(

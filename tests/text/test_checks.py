@@ -9,7 +9,7 @@ import pytest
 
 from charrnn import TextDataModule
 from charrnn.errors import InputError
-from charrnn.options.datasets import DataOptions, SplitOptions, without_default_corpus
+from charrnn.options.datasets import DataOptions, without_default_corpus
 
 
 def refusal(check: Callable[[], Any]) -> str:
@@ -35,17 +35,12 @@ BAD_PATHS = ["", [], [""], ["a", 3], 5]
         ("lines", "sort", "must be one of auto, keep, shuffle"),
         ("batch_size", 0, "must be 1 or more"),
         ("seq_length", -1, "must be 1 or more"),
-        ("input_txt", "-", "charrnn preprocess input_txt=-"),
     ],
 )
 def test_values_out_of_range(option: str, value: Any, line: str) -> None:
     refused = refusal(lambda: DataOptions(**{option: value}))
     assert refused.startswith(f"data.{option}=")
     assert line in refused
-
-
-def test_fractions_that_leave_nothing() -> None:
-    assert refusal(lambda: SplitOptions(0.6, 0.4)).startswith("val_frac=0.6 test_frac=0.4: ")
 
 
 @pytest.mark.parametrize(

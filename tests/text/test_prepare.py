@@ -145,7 +145,6 @@ def test_a_folder_that_cannot_be_written(cache: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("input_txt", "line"),
     [
-        ("-", "charrnn preprocess input_txt=-"),
         ("pipe", "is no regular file"),
         (None, "data=shakespeare"),
         ("bad.txt", r"bad\.txt: not utf-8 at byte 0.*data\.encoding="),

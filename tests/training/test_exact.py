@@ -145,7 +145,9 @@ def test_a_finished_run_stays_as_it_is(
     resume = f"resume={run}"
     assert "finished, at step 5" in says(resume, code=0)
     assert "at step 5 already" in says(resume, "trainer.max_steps=3")
-    assert "model.hidden_size=17" in says(resume, "model.hidden_size=17")
+    for word in ("model.hidden_size=17", "data.batch_size=5", "data.seq_length=9",
+                 "data.lines=shuffle", "data.val_frac=0.2", "seed=3"):  # fmt: skip
+        assert f"{word}: a resume cannot change it" in says(resume, word)
     assert "holds a run already" in says(*SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
     held = lock(run / ".lock", wait=False)
     assert held is not None

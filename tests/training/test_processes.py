@@ -208,6 +208,14 @@ def test_torchrun(train: Train, made: Train, workplace: Path, nodes: int) -> Non
 
 
 @pytest.mark.slow
+def test_when_the_command_is_killed_its_processes_save_and_leave(workplace: Path) -> None:
+    with running(*LONG, "trainer.devices=2", "hydra.run.dir=run") as (process, _):
+        process.kill()
+        process.stderr.read()  # until the last of them has left
+    assert tensors(workplace / "run")["step"] >= 105  # without saving it would be 100
+
+
+@pytest.mark.slow
 def test_a_restart_by_torchrun_is_exact(train: Train, workplace: Path) -> None:
     wanted = [*LONG[1:], "model.dropout=0.25", "trainer.max_steps=1500"]
     whole = train(*wanted, "trainer.devices=2", folder="whole")

@@ -94,7 +94,7 @@ def test_what_the_model_does_not_know(run: Path, capfd: Capture) -> None:
     err = capfd.readouterr().err
     assert "input_txt=odd.txt: the character 'ü' (U+00FC)" in err
     assert err.endswith("or give unknown=skip\n")
-    assert inspect(capfd, *words, "unknown=skip")["passage"]["text"] == "Zr ok,  no\n"
+    assert inspect(capfd, *words, "unknown=skip")["passage"]["text"] == 'Zr "ok",  no\n'
     assert inspect(capfd, *words, "unknown=replace")["passage"]["text"] == 'Zur "ok",  no\n'
 
 

@@ -145,6 +145,14 @@ def test_what_is_refused(door: Any, place: Path, more: list[str], line: str) -> 
     assert not (place / "outputs").exists()
 
 
+def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, place: Path) -> None:
+    Path("sweep").mkdir()
+    open_study(Path("sweep")).ask({"trainer.threads": IntDistribution(2, 9)})
+    answer = door(*words("sweep=tpe", "resume=auto"))
+    assert (answer.code, door.asked) == (2, [])
+    assert "trial 0 has values that this command does not search" in answer.err
+
+
 def test_a_study_without_a_space(door: Any, place: Path) -> None:
     assert "there is nothing to search" in door.refuses("train", "sweep=tpe")
 

@@ -221,9 +221,14 @@ def test_damaged(ending: str, seeds: range, tmp_path: Path) -> None:
     assert {"refused", "read"} <= outcomes
 
 
-def test_convert_makes_a_model_file(tmp_path: Path) -> None:
+def test_every_command_takes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, output = FOLDER / "lstm.t7", tmp_path / "model.safetensors"
     assert main(["convert", f"input={source}", f"output={output}"]) == 0
     expected, got = charrnn.load(source), charrnn.load(output)
     assert got.trained.architecture == expected.trained.architecture
     assert got.generate(100, seed=1) == expected.generate(100, seed=1)
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("".join(got.vocabulary.characters) * 40, encoding="utf-8")
+    assert main(["evaluate", f"checkpoint={source}", "data.input_txt=my.txt"]) == 0
+    few = ["trainer=cpu", "trainer.max_steps=2", "hydra.run.dir=run"]
+    assert main(["train", "my.txt", f"init_from={source}", *few]) == 0

@@ -91,10 +91,9 @@ export class InspectPage {
     this.read = text;
     this.sheet.update(text);
     // whole characters, where one is replaced by another that has a part in common with it
-    const begins = (unit) => firstFrom(this.starts.length - 1, (at) => this.starts[at] >= unit);
-    let first = begins(start);
-    if (this.starts[first] > start) first = begins(this.starts[first - 1]);
-    const last = begins(end);
+    let first = this.#from(start);
+    if (this.starts[first] > start) first = this.#from(this.starts[first - 1]);
+    const last = this.#from(end);
     const head = before.slice(this.starts[first], start);
     const tail = before.slice(end, this.starts[last]);
     const { ids, lengths } = placesOf(head + inserted + tail, this.vocabulary);
@@ -140,7 +139,7 @@ export class InspectPage {
     const [from, to] = this.sheet.inView.map((unit) => this.#placeAt(unit));
     this.reading.show(from, Math.min(to + 1, this.reading.length));
     this.#paint(from, to);
-    this.writing.changed(this.reading, this.#placeAt(this.sheet.textarea.selectionStart));
+    this.writing.changed(this.reading, this.#from(this.sheet.textarea.selectionStart));
     if (!this.busy) this.#later();
   }
 
@@ -225,9 +224,8 @@ export class InspectPage {
     });
     document.addEventListener("selectionchange", () => {
       if (document.activeElement !== textarea) return;
-      const place = this.#placeAt(textarea.selectionStart);
-      this.#point(place);
-      this.writing.changed(this.reading, place);
+      this.#point(this.#placeAt(textarea.selectionStart));
+      this.writing.changed(this.reading, this.#from(textarea.selectionStart));
       if (!this.busy) this.#later();
     });
     for (const by of Object.keys(TINTS)) {
@@ -255,6 +253,11 @@ export class InspectPage {
       [term.textContent, description.textContent] = [name, value];
       return [term, description];
     }));
+  }
+
+  /** The first place whose text begins at a unit of the text, or behind it. */
+  #from(unit) {
+    return firstFrom(this.starts.length - 1, (place) => this.starts[place] >= unit);
   }
 
   /** The place that has a unit of the text, of several bytes the last; behind the text the end. */

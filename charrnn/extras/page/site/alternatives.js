@@ -164,7 +164,8 @@ export class Alternatives {
     });
     word.addEventListener("click", () => this.takeWord(1 + this.cards.indexOf(card)));
     text.addEventListener("click", (event) => {
-      if (event.pointerType === "touch") return; // it may be meant to scroll, or to read
+      // a touch, which older Safari calls a mouse, may be meant to scroll, or to read
+      if (event.pointerType === "touch" || matchMedia("(pointer: coarse)").matches) return;
       const place = placeUnder(event, card.node);
       if (place !== null) this.#take(card.passage.slice(0, endOfWord(card.passage.text, place)));
     });

@@ -214,8 +214,8 @@ export class Continuing {
   }
 
   #show() {
+    this.page.showState(); // on a low screen the text moves up for a choice
     this.page.editor.mark(this.anchor);
-    this.page.showState();
   }
 }
 

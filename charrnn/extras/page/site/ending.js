@@ -1,6 +1,8 @@
 /** Where a continuation ends: at a sentence or a word, joined to what follows by one blank. */
 
-const SENTENCE = /[.!?…]["'”’»)]*(?=\s|$)|[。！？]["”’»」』）]*/gu;
+const ENDS = `[.!?…]+["'”’»)]*(?=\\s|$)|[。！？]+["”’»」』）]*`;
+const SENTENCE = new RegExp(ENDS, "gu");
+const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${ENDS}|(?=\\n)|$)`, "u");
 const WORD = /\S(?=\s)/gu;
 const LATE = 2 / 3; // a sentence that ends after this part of the text is its end
 const LONGEST_WORD = 40; // what is longer is text without blanks, and no word that was cut off
@@ -18,7 +20,7 @@ export function ended(passage, after) {
 
 /** Where the first sentence or line ends that is more than white space. */
 export function endOfSentence(text) {
-  const sentence = text.match(/^\s*\S[^\n]*?(?:[.!?…]+["'”’»)]*(?=\s|$)|(?=\n)|$)/u);
+  const sentence = text.match(FIRST_SENTENCE);
   return sentence ? sentence[0].length : text.length;
 }
 

@@ -36,15 +36,18 @@ export function draftAsJson({ text, bits }) {
  */
 export async function openDraft(file) {
   if (file.size > LARGEST) throw new Error(`${file.name} is larger than 2 MB.`);
-  const text = (await file.text()).replace(/\r\n?/g, "\n");
-  if (!file.name.endsWith(".json")) return new Passage(text);
+  const bytes = await file.arrayBuffer();
+  const isSaved = file.name.endsWith(".json");
   try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r\n?/g, "\n");
+    if (!isSaved) return new Passage(text);
     const { format, pieces } = JSON.parse(text);
     if (format !== FORMAT) throw new Error("of another format");
     return pieces.map(passageOf)
       .reduce((all, one) => all.replaced(all.length, all.length, one), new Passage(""));
   } catch {
-    throw new Error(`${file.name} is no draft that was saved here.`);
+    const what = isSaved ? "no draft that was saved here" : "no text in UTF-8";
+    throw new Error(`${file.name} is ${what}.`);
   }
 }
 

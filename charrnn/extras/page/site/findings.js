@@ -27,8 +27,11 @@ export class Findings {
     draft.scored.fill(NaN);
     editor.mirror.repaint(0, draft.text.length);
     this.readAs.clear();
-    this.tellsCopies = (await this.writer.copied(settings.chosenModel, "")) !== null;
-    settings.offerCopied(this.tellsCopies);
+    const model = settings.chosenModel;
+    const tellsCopies = (await this.writer.copied(model, "")) !== null;
+    if (settings.chosenModel !== model) return; // it is asked about anew
+    this.tellsCopies = tellsCopies;
+    settings.offerCopied(tellsCopies);
     await this.look();
   }
 
@@ -58,7 +61,8 @@ export class Findings {
         const from = Math.max(0, start - WARMED);
         const { bits } = Passage.written(await this.writer.score(model, text.slice(from, end)));
         return () => {
-          if (bits.length === end - from) draft.scored.set(bits.subarray(start - from), start);
+          if (!settings.scoresTyped || bits.length !== end - from) return; // or it was unticked
+          draft.scored.set(bits.subarray(start - from), start);
         };
       });
     }

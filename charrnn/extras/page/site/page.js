@@ -92,7 +92,10 @@ class Page {
       if (this.mode.busy) this.stop();
       else this.mode.start();
     });
-    onClick("#begin", () => this.continuing.start());
+    onClick("#begin", () => {
+      this.focusText(); // the button goes
+      this.continuing.start();
+    });
     find("#lists").addEventListener("input", () => this.switchMode());
     onClick("#close", () => this.dismiss());
     onClick("#undo", () => this.travel("undo"));
@@ -117,8 +120,8 @@ class Page {
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => this.lookAnew());
     find("#show-typed").addEventListener("input", () => this.lookAnew());
-    find("#dials").addEventListener("input", () => this.writeAlong());
-    find("#more").addEventListener("input", () => this.writeAlong());
+    find("footer").addEventListener("input", ({ target }) => // other options only show
+      target.closest(".dial, #along-choice") && this.writeAlong());
     onClick("#dials-toggle", (event) => {
       const open = find("#dials").classList.toggle("open");
       event.currentTarget.setAttribute("aria-expanded", String(open));
@@ -141,7 +144,7 @@ class Page {
       this.say("");
       await this.lookAnew();
     } catch (error) {
-      this.fail(error, { mayRetry: true });
+      this.fail(error);
     }
   }
 
@@ -209,11 +212,12 @@ class Page {
     if (mode === this.list) return null;
     if (event.key === "ArrowRight" && (IS_MAC ? event.altKey : event.ctrlKey) && !event.shiftKey) {
       const isBefore = event.target === editor.textarea && editor.caret === continuing.anchor;
-      const number = alternatives.focused || Number(isBefore);
+      const number = !alternatives.stale && (alternatives.focused || Number(isBefore));
       return alternatives.open && number ? () => alternatives.takeWord(number) : null;
     }
-    const digit = event.altKey && !mod && event.code.match(/^(?:Digit|Numpad)([1-9])$/);
-    if (digit && alternatives.open) return () => alternatives.take(Number(digit[1]));
+    const digit = event.altKey && !mod && event.code.match(/^Digit([1-9])$/);
+    const isOffered = alternatives.open && digit && alternatives.cards[digit[1] - 1];
+    if (isOffered) return () => alternatives.take(Number(digit[1]));
     if (!mod || event.altKey || event.target.matches("#seed")) return null; // it undoes its own
     if (event.key === ".") return () => this.showOthers(editor.caret - 1, { byKey: true });
     const key = event.key.toLowerCase();
@@ -266,8 +270,9 @@ class Page {
 
   /** Back to the text; where there is only a screen to touch, without calling up its keyboard. */
   focusText() {
-    const touched = matchMedia("(pointer: coarse)").matches;
-    (touched ? find("#continue") : this.editor.textarea).focus({ preventScroll: true });
+    const { textarea } = this.editor;
+    const touched = matchMedia("(pointer: coarse)").matches && document.activeElement !== textarea;
+    (touched ? find("#continue") : textarea).focus({ preventScroll: true });
   }
 
   /** @param {"undo" | "redo"} direction */
@@ -380,10 +385,10 @@ class Page {
     find("#error").hidden = true;
   }
 
-  fail(error, { mayRetry = false } = {}) {
+  fail(error) {
     find("#status").textContent = "";
     find("#error").hidden = false;
-    find("#retry").hidden = !mayRetry;
+    find("#retry").hidden = Boolean(this.settings.chosenModel); // else nothing is known of it yet
     find("#error-text").textContent = error.message;
     if (error.wantsToken && !find("dialog[open]")) find("#token-dialog").showModal();
   }
