@@ -31,7 +31,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "docs"
 FIRST = "README.md"
-INSTEAD = {"make train": "charrnn train && charrnn sample length=500"}
+RUN = "outputs/train/$(date +%Y-%m-%d/%H-%M-%S)"
+INSTEAD = {
+    "make train": f"run={RUN}; charrnn train hydra.run.dir=$run && "
+    "charrnn sample length=500 checkpoint=$run"
+}
 BLOCK = re.compile(
     r"^```sh\n(?P<commands>(?:(?!^```).*\n)*?)```\n<!-- (?P<kind>prints|runs)(?P<words>[^|>]*?)"
     r"(?: \| (?P<made>[^>]*))? -->\n(?:```\n(?P<output>(?:(?!^```).*\n)*?)```\n)?",
