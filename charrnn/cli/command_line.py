@@ -101,7 +101,6 @@ def require_folder(word: str) -> None:
 
 # Literal texts
 
-
 _FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # of every command
 _OVERRIDE = re.compile(r"(\+{0,2})([^=+~]+)=(.*)", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""

@@ -166,9 +166,7 @@ def _bits(losses: Losses) -> list[float]:
 # -- the text ------------------------------------------------------------------------
 
 
-def _text(
-    options: EvaluateOptions, trained: Trained
-) -> tuple[str, str, npt.NDArray[np.int64], int]:
+def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:
     """What is scored, its text (n,), its ids (n,), and how many are unknown, which are -1 there."""
     from charrnn.text.sources import read_pieces
 

@@ -120,8 +120,6 @@ SEED = Range(
     lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,
     "must be between 0 and 2**63 - 1",
 )
-
-
 TEMPERATURE = Range(
     NOT_NEGATIVE.admits, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
 )

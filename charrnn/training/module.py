@@ -90,9 +90,7 @@ class LanguageModel(L.LightningModule):
         architecture = Architecture.of(NetworkOptions(**network), len(vocabulary))
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):
             if not (make is None or callable(make) or isinstance(make, Mapping)):
-                raise TypeError(
-                    f"{name}={make!r}: needs what makes one: functools.partial(CLASS, ...)"
-                )
+                raise TypeError(f"{name}={make!r}: takes a functools.partial(CLASS, ...)")
         # what a checkpoint describes is a mapping, of which nothing is made
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
