@@ -43,7 +43,7 @@ SAMPLE = 400  # characters
 ON_PAGE = "0.8", 160  # the temperature and the characters that the page shows
 # others on the same split: parameters, time, loss in windows
 PEERS = {
-    "nanoGPT's recipe for a CPU": ("0.80 million", "1:50, two cores", "1.886", ""),
+    "nanoGPT's recipe for a CPU": ("0.80 million", "1:20", "1.886", ""),
     "nanoGPT's recipe for a GPU": ("10.65 million", "on a GPU", "1.4697", ""),
 }
 PARAMETERS = re.compile(r"; ([\d,]+) parameters")
