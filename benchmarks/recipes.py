@@ -27,8 +27,8 @@ from charrnn import Model
 from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translated
 from charrnn.evaluation.stream_losses import stream_loss, windows_loss
-from charrnn.models import read_model
-from charrnn.network_ensemble import any_network_of
+from charrnn.networks.network_ensemble import any_network_of
+from charrnn.runs.model_lookup import read_model
 
 RUNS = REPOSITORY / "outputs" / "results"
 README = REPOSITORY / "README.md"

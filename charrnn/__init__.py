@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charrnn.cells import Cell, register_cell
     from charrnn.commands.train import build, train
     from charrnn.model import Model, load
+    from charrnn.networks.cells import Cell, register_cell
     from charrnn.options.datasets import DataOptions
     from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
@@ -41,8 +41,8 @@ _FROM = {
     "TextDataModule": "charrnn.training",
     "build": "charrnn.commands.train",
     "train": "charrnn.commands.train",
-    "Cell": "charrnn.cells",
-    "register_cell": "charrnn.cells",
+    "Cell": "charrnn.networks.cells",
+    "register_cell": "charrnn.networks.cells",
 }
 
 

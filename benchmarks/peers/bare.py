@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from charrnn.cpu import keep_freed_memory
 from charrnn.data import cut_streams, open_data
 from charrnn.models.trained import Architecture
-from charrnn.network import Network, State, detach_state
+from charrnn.networks.network import Network, State, detach_state
 
 
 def main() -> None:

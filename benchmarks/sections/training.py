@@ -20,8 +20,8 @@ from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds
 from charrnn.cpu import keep_freed_memory
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import stream_loss
-from charrnn.models import read_model
-from charrnn.network import network_of
+from charrnn.networks.network import network_of
+from charrnn.runs.model_lookup import read_model
 
 
 def measure(place: Workplace) -> list[Row]:

@@ -20,7 +20,7 @@ from benchmarks.sections.training import chosen, peer
 from benchmarks.workplace import Workplace, seconds_a_step
 from charrnn.cpu import keep_freed_memory
 from charrnn.models.trained import Architecture
-from charrnn.network import Network
+from charrnn.networks.network import Network
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 
 RECIPE = "two_minutes"

@@ -51,7 +51,7 @@ def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
     if _lacks_memory(error):
         return RunError("there is too little memory")
-    from charrnn import own_code
+    from charrnn.runs import own_code
 
     return own_code.own_code_error(error)
 

@@ -61,8 +61,8 @@ Losses = npt.NDArray[np.float32]
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.cpu import keep_freed_memory
-    from charrnn.models import read_models
     from charrnn.models.trained import with_counts
+    from charrnn.runs.model_lookup import read_models
 
     keep_freed_memory()
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
@@ -103,7 +103,7 @@ def _scored(
     """The loss of ids (n,); `each` (n - 1,) is filled with those of the characters."""
     from charrnn.evaluation.losses import require_numbers
     from charrnn.evaluation.stream_losses import stream_loss, windows_loss
-    from charrnn.network_ensemble import any_network_of
+    from charrnn.networks.network_ensemble import any_network_of
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"

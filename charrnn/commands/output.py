@@ -39,7 +39,7 @@ def opened(output: str | None) -> Iterator[Write]:
 
 def require_not_the_model(output: str | None, *models: str | Path | None) -> None:
     """Raise InputError if what is to be written is a folder, or one of these models."""
-    from charrnn.models import find_model
+    from charrnn.runs.model_lookup import find_model
 
     if output is not None and os.path.isdir(output):
         raise InputError(f"output={short(output)}: is a folder; name a file")

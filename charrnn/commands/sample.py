@@ -116,8 +116,8 @@ def run(options: SampleOptions) -> None:
     it is comes as it is written.
     """
     from charrnn.generation.sampler import Sampler, drawn_seed
-    from charrnn.models import read_models
     from charrnn.models.trained import with_counts
+    from charrnn.runs.model_lookup import read_models
 
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:

@@ -15,8 +15,8 @@ from charrnn.cpu import torch_threads
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params, TokenSampler
 from charrnn.models.trained import Trained
-from charrnn.network import exact_float32
-from charrnn.network_ensemble import any_network_of
+from charrnn.networks.network import exact_float32
+from charrnn.networks.network_ensemble import any_network_of
 
 
 class TorchEngine:

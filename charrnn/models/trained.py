@@ -16,9 +16,9 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cells import Cell, find_cell
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
+from charrnn.networks.cells import Cell, find_cell
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
 from charrnn.text.vocabulary import Vocabulary

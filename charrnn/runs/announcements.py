@@ -13,11 +13,11 @@ from typing import Any
 import lightning as L
 
 from charrnn.files import short_path
-from charrnn.models import runs_by_age
 from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
-from charrnn.network import num_parameters
+from charrnn.networks.network import num_parameters
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest, unmake
+from charrnn.runs.model_lookup import runs_by_age
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.summary import model_facts, summary
 from charrnn.say import duration, say

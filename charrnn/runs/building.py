@@ -11,8 +11,8 @@ from hydra.utils import get_object, instantiate
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from charrnn.errors import InputError, RunError, one_line
-from charrnn.own_code import own_code_error
 from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, is_out_of_memory
+from charrnn.runs.own_code import own_code_error
 from charrnn.runs.recorded_config import escaped
 from charrnn.runs.spec import RunSpec
 from charrnn.say import say

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from charrnn.cells import find_cell
 from charrnn.cpu import cpu_has_bf16
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
-from charrnn.network import Network
+from charrnn.networks.cells import find_cell
+from charrnn.networks.network import Network
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, not_none
 from charrnn.runs.world import SINGLE_PROCESS, World, check_processes

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn import metrics_csv
 from charrnn.errors import InputError, did_you_mean, short
 from charrnn.files import replacing, short_path
+from charrnn.runs import metrics_csv
 from charrnn.runs.summary import Summary, summaries
 from charrnn.say import duration, say, short_numbers
 

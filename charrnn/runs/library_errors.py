@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from charrnn.errors import InputError, RunError, one_line
-from charrnn.own_code import own_code_error
+from charrnn.runs.own_code import own_code_error
 
 TOO_LITTLE_MEMORY = (
     "there is too little memory; try a smaller data.batch_size, data.seq_length or "

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn import metrics_csv
 from charrnn.errors import InputError
-from charrnn.metrics_csv import Row
 from charrnn.models import model_file
+from charrnn.runs import metrics_csv
 from charrnn.runs.folder import is_run, read_yaml, recorded
+from charrnn.runs.metrics_csv import Row
 from charrnn.runs.recorded_config import select
 from charrnn.say import say
 

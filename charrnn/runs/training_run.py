@@ -20,7 +20,6 @@ from charrnn import files, plugins
 from charrnn.cpu import keep_freed_memory
 from charrnn.data import same_training_data
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.models import read_model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import TrainOptions, not_none
 from charrnn.runs import (
@@ -36,6 +35,7 @@ from charrnn.runs import folder as folders
 from charrnn.runs.building import build, build_loggers, finish_loggers
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
+from charrnn.runs.model_lookup import read_model
 from charrnn.runs.spec import Result, RunSpec
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.text.vocabulary import Vocabulary

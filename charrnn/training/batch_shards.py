@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.errors import InputError
-from charrnn.network import Network, State, concat_states, detach_state, state_rows
+from charrnn.networks.network import Network, State, concat_states, detach_state, state_rows
 
 MAX_SEED = 1 << 62
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charrnn.background import without_passages_of
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mixed
 from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
@@ -18,6 +17,7 @@ from charrnn.evaluation.stream_losses import part_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
+from charrnn.text.background import without_passages_of
 from charrnn.training.datamodule import TextDataModule, TextLoader
 
 LOSS = "val/loss_with_counts"

@@ -20,11 +20,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.background import Background
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_sizes, open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
+from charrnn.text.background import Background
 from charrnn.text.preprocessing import prepare
 from charrnn.text.prompt import PRIMER_FACT, primer_passage, primer_slice
 from charrnn.text.sources import names_of

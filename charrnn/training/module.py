@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Network, State, detach_state, num_parameters, weights_of
+from charrnn.networks.network import Network, State, detach_state, num_parameters, weights_of
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
@@ -59,7 +59,7 @@ class LanguageModel(L.LightningModule):
             training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
+            `charrnn.networks.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
 
     For another loss, override `compute_loss`; for another step, `training_step`. What that
     returns is what is logged and watched, and no gradient flows through `state` into the window

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from charrnn.network import State, concat_states
+from charrnn.networks.network import State, concat_states
 from charrnn.training.schedules import OfStep
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.evaluation.stream_losses import part_loss
-from charrnn.network import Network, State, exact_float32
+from charrnn.networks.network import Network, State, exact_float32
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
 

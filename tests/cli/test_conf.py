@@ -14,9 +14,9 @@ import yaml
 from hydra.utils import get_method
 
 from charrnn import plugins
-from charrnn.cells import CELLS
 from charrnn.cli import conf, help
 from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.networks.cells import CELLS
 from charrnn.options.ranges import NODE, NODES
 from charrnn.options.training import TrainOptions
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cells import CELLS
 from charrnn.cli.conf import page
 from charrnn.models import model_file
+from charrnn.networks.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 

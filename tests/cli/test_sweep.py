@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cells import CELLS
 from charrnn.errors import InputError, Interrupted
+from charrnn.networks.cells import CELLS
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from charrnn.cells import CELLS
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import part_loss, stream_loss
 from charrnn.models.trained import Architecture
-from charrnn.network import Network
+from charrnn.networks.cells import CELLS
+from charrnn.networks.network import Network
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.cells import CELLS
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
@@ -25,8 +24,9 @@ from charrnn.generation.numpy_engine import select_streams, zero_state
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble
-from charrnn.network import network_of
-from charrnn.network_ensemble import any_network_of
+from charrnn.networks.cells import CELLS
+from charrnn.networks.network import network_of
+from charrnn.networks.network_ensemble import any_network_of
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities

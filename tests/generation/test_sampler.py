@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.cells import CELLS
 from charrnn.errors import InputError
 from charrnn.generation import sampler
 from charrnn.generation.sampler import Piece, Sampler, Stream, in_order
 from charrnn.models.trained import TrainedModel
+from charrnn.networks.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities

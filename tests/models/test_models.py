@@ -11,7 +11,7 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.model import Model, load
-from charrnn.models import find_model, read_model
+from charrnn.runs.model_lookup import find_model, read_model
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 

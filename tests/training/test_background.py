@@ -14,10 +14,10 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.background import PASSAGE, Background, without_passages_of
 from charrnn.counts.passages import count
 from charrnn.data import open_data, same_training_data
 from charrnn.models import model_file
+from charrnn.text.background import PASSAGE, Background, without_passages_of
 from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.stranger import tampered
 from tests.small_runs import Train, metrics

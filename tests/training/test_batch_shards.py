@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
-from charrnn.network import Network, State, detach_state
+from charrnn.networks.cells import CELLS
+from charrnn.networks.network import Network, State, detach_state
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 from tests.small_runs import skip_without_bf16
 

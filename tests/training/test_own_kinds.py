@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import charrnn
-from charrnn import cells
 from charrnn.__main__ import main
 from charrnn.errors import InputError
+from charrnn.networks import cells
 from tests.small_runs import SMALL, Train, assert_same, tensors
 from tests.training.notebook import module_of, trainer
 

@@ -41,7 +41,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.extras.inspect.passage_report import report
     from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.files import replacing
-    from charrnn.models import find_model, read_model
+    from charrnn.runs.model_lookup import find_model, read_model
 
     found, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, found)

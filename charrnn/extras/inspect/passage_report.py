@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cells import OPEN, SHUT
 from charrnn.counts.mixing import Counts
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation
@@ -22,6 +21,7 @@ from charrnn.extras.inspect.features import FEATURES, Values
 from charrnn.generation.token_sampler import Floats
 from charrnn.generation.weights import Array
 from charrnn.models.trained import TrainedModel
+from charrnn.networks.cells import OPEN, SHUT
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import readable
 

@@ -36,7 +36,7 @@ def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, a page."""
     from charrnn.extras.page.packing import in_precision, require_steps
     from charrnn.files import replacing
-    from charrnn.models import find_model, read_model
+    from charrnn.runs.model_lookup import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, source)

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from charrnn import metrics_csv
 from charrnn.errors import one_line
 from charrnn.files import replacing
-from charrnn.metrics_csv import Row
 from charrnn.runs import folder as folders
+from charrnn.runs import metrics_csv
+from charrnn.runs.metrics_csv import Row
 from charrnn.runs.recorded_config import select
 from charrnn.runs.summary import overrides, summary, text_name
 from charrnn.say import BITS_PER_NAT, say

@@ -71,8 +71,8 @@ def _serve(options: ServeOptions) -> None:
 
 
 def _models(options: ServeOptions) -> dict[str, Trained]:
-    from charrnn.models import read_models
     from charrnn.models.trained import with_counts
+    from charrnn.runs.model_lookup import read_models
     from charrnn.training_text import corpus_name
 
     if options.models:

@@ -2,7 +2,7 @@
 
 torch-rnn saves a table: its options and loss histories, and the network as a tree of nn modules,
 LookupTable -> (LSTM or VanillaRNN [-> BatchNormalization] [-> Dropout]) per layer -> Linear, with
-nn.View where shapes change. Turned here into what `charrnn.network` expects:
+nn.View where shapes change. Turned here into what `charrnn.networks.network` expects:
 
 - a recurrent weight is (D + H, gates * H), inputs first; ours are two, each transposed,
 - an LSTM's gates are in the order i, f, o, g; PyTorch's are i, f, g, o,
@@ -28,9 +28,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cells import CELLS
 from charrnn.errors import InputError, one_line
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
+from charrnn.networks.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 
 # a letter each, so that an expression describes their order

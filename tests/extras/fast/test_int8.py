@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cells import CELLS
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
 from charrnn.generation.numpy_engine import select_streams, zero_state
@@ -24,6 +23,7 @@ from charrnn.generation.token_sampler import log_softmax
 from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
+from charrnn.networks.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import log_probabilities
 from tests.generation.models import counted, trained_model

@@ -12,7 +12,7 @@ from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.passage_report import report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.network import network_of
+from charrnn.networks.network import network_of
 from tests.extras.inspect.planted import UNIT, planted
 from tests.generation.models import counted, trained_model
 

@@ -22,7 +22,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.torch_rnn.torch_rnn_model import read_model
-from charrnn.network import network_of, num_parameters
+from charrnn.networks.network import network_of, num_parameters
 from tests.refusals import refusal
 
 FOLDER = Path(__file__).parent / "data"

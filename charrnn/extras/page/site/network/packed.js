@@ -1,7 +1,7 @@
 /** A model as charrnn/extras/page/packing.py writes it: JSON, with the weights' bytes in base64. */
 
 /**
- * @typedef {object} Cell  As charrnn/cells.py describes them.
+ * @typedef {object} Cell  As charrnn/networks/cells.py describes them.
  * @property {string} gates  One letter a gate, in the order of their rows in the weights.
  * @property {string[]} carried  What it takes from one character to the next; h comes first.
  * @property {string} apart  The gates whose recurrent sum is not simply added to what they read.

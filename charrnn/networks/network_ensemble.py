@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
 from charrnn.models.trained import Trained, TrainedEnsemble
-from charrnn.network import Network, State, network_of
+from charrnn.networks.network import Network, State, network_of
 
 
 class NetworkEnsemble(nn.Module):

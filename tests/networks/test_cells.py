@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture
-from charrnn.network import Network
+from charrnn.networks.cells import CELLS
+from charrnn.networks.network import Network
 
 
 @pytest.mark.parametrize("kind", CELLS)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.cells import CELLS
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.network import Dropout, Network, network_of, num_parameters, weights_of
+from charrnn.networks.cells import CELLS
+from charrnn.networks.network import Dropout, Network, network_of, num_parameters, weights_of
 from charrnn.text.vocabulary import Vocabulary
 
 

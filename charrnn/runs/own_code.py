@@ -9,7 +9,7 @@ from pathlib import Path
 from charrnn.errors import OwnCodeError
 from charrnn.files import short_path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 # Hydra finds its plugins beside the package
 CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
