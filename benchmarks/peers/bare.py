@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from charrnn.cpu import keep_freed_memory
 from charrnn.data import cut_streams, open_data
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network, State, detach_state
+from charrnn.runs.freed_memory import keep_freed_memory
 
 
 def main() -> None:

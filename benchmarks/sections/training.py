@@ -17,10 +17,10 @@ import torch
 from benchmarks.measuring import Ended, interleaved, run, seconds
 from benchmarks.report import Row, ratio, row
 from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds_a_step
-from charrnn.cpu import keep_freed_memory
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import stream_loss
 from charrnn.networks.network import network_of
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.model_lookup import read_model
 
 

@@ -18,9 +18,9 @@ from benchmarks.measuring import interleaved, seconds
 from benchmarks.report import Row, ratio, row
 from benchmarks.sections.training import chosen, peer
 from benchmarks.workplace import Workplace, seconds_a_step
-from charrnn.cpu import keep_freed_memory
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 
 RECIPE = "two_minutes"

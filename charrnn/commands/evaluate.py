@@ -60,8 +60,8 @@ Losses = npt.NDArray[np.float32]
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    from charrnn.cpu import keep_freed_memory
     from charrnn.models.trained import with_counts
+    from charrnn.runs.freed_memory import keep_freed_memory
     from charrnn.runs.model_lookup import read_models
 
     keep_freed_memory()

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charrnn.cpu import torch_threads
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
+from charrnn.generation.library_threads import torch_threads
 from charrnn.networks.network import State
 from charrnn.networks.network_ensemble import AnyNetwork
 

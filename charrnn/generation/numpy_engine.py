@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
-from charrnn.cpu import single_blas_thread
+from charrnn.generation.library_threads import single_blas_thread
 from charrnn.generation.token_sampler import Floats, Ids, Params, TokenSampler, log_softmax
 from charrnn.generation.weights import Array, FoldedWeights
 from charrnn.models.trained import Trained

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.cpu import torch_threads
+from charrnn.generation.library_threads import torch_threads
 from charrnn.generation.numpy_engine import State
 from charrnn.generation.token_sampler import Array, Floats, Ids, Params, TokenSampler
 from charrnn.models.trained import Trained

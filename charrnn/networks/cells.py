@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-# a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
-# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)
-SHUT, OPEN = 0.1, 0.9
-
-
 @dataclass(frozen=True)
 class Cell:
     """One kind of recurrent layer.
@@ -49,9 +44,6 @@ class Cell:
         separate_sums: the gates whose recurrent sum is not simply added to what they read.
         sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
         initial_biases: what the bias of a gate begins with; those of the others begin with 0.
-        bf16_product: multiplications in the product of a time step, streams * hidden_size ** 2,
-            from which on bf16 trains faster than float32 on a CPU, by measurement.
-        bf16_streams: and so many streams.
     """
 
     gates: str
@@ -61,8 +53,6 @@ class Cell:
     separate_sums: str = ""
     sigmoids: str = ""
     initial_biases: Mapping[str, float] = field(default_factory=dict)
-    bf16_product: int = 1 << 62
-    bf16_streams: int = 1
 
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of each weight of a layer, as in its module's ``state_dict``."""
@@ -91,16 +81,12 @@ class Cell:
 
 
 CELLS: dict[str, Cell] = {
-    # oneDNN has a whole layer's kernel for the lstm; gru and rnn are loops over small
-    # operations, with a conversion each
     "lstm": Cell(
         gates="ifgo",
         carried=("h", "c"),
         module="torch.nn.LSTM",
         sigmoids="ifo",
         initial_biases={"f": 1.0},
-        bf16_product=0,
-        bf16_streams=8,
     ),
     "gru": Cell(
         gates="rzn",
@@ -108,14 +94,8 @@ CELLS: dict[str, Cell] = {
         module="torch.nn.GRU",
         separate_sums="n",  # r is multiplied with it first
         sigmoids="rz",
-        bf16_product=800_000,
     ),
-    "rnn": Cell(
-        gates="h",
-        carried=("h",),
-        module="torch.nn.RNN",
-        bf16_product=1_600_000,
-    ),
+    "rnn": Cell(gates="h", carried=("h",), module="torch.nn.RNN"),
 }
 
 UNKNOWN = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,14 +12,13 @@ from typing import Any
 
 import torch
 
-from charrnn.cpu import cpu_has_bf16
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
-from charrnn.networks.cells import find_cell
 from charrnn.networks.network import Network
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, not_none
 from charrnn.runs.world import SINGLE_PROCESS, World, check_processes
+from charrnn.training.bf16 import cpu_has_bf16
 
 # Up to so many units the batch is split over the threads, where each gets so many streams: matmul
 # threads would synchronise hundreds of times a step (docs/hydra.md). Two layers of 128 units,
@@ -27,6 +27,11 @@ from charrnn.runs.world import SINGLE_PROCESS, World, check_processes
 SHARDED_HIDDEN, SHARD_STREAMS = 256, 8
 # above, multiplications of a time step's product that a thread needs to have
 PRODUCT_PER_THREAD = 32_000
+# On a CPU, bf16 trains faster than float32 from this many streams and this many multiplications
+# in the product of a time step on, by measurement. oneDNN has a kernel for a whole layer of an
+# LSTM; the layers of the others are loops over small operations, with a conversion each. For a
+# cell that is not in the table, auto means float32.
+BF16_STREAMS_AND_PRODUCT = {"lstm": (8, 0), "gru": (1, 800_000), "rnn": (1, 1_600_000)}
 
 
 def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
@@ -90,8 +95,8 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16-mixed" if has_bf16 and trains_in_bf16(model.kind, "cuda") else "tf32-true"
     if precision == "auto":
-        cell = find_cell(model.kind)
-        pays = _product(model, streams) >= cell.bf16_product and streams >= cell.bf16_streams
+        min_streams, min_product = BF16_STREAMS_AND_PRODUCT.get(model.kind, (1, math.inf))
+        pays = streams >= min_streams and _product(model, streams) >= min_product
         has_bf16 = accelerator == "cpu" and cpu_has_bf16()
         pays = pays and has_bf16 and trains_in_bf16(model.kind, "cpu")
         return "bf16-mixed" if pays else "32-true"

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import torch
 
-from charrnn.cpu import keep_freed_memory
 from charrnn.options.ranges import seconds_of
 from charrnn.options.training import TrainOptions, not_none
 from charrnn.runs import hardware
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.world import World
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel

@@ -17,7 +17,6 @@ from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.loggers import Logger
 
 from charrnn import files, plugins
-from charrnn.cpu import keep_freed_memory
 from charrnn.data import same_training_data
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models.trained import TrainedModel
@@ -33,6 +32,7 @@ from charrnn.runs import (
 )
 from charrnn.runs import folder as folders
 from charrnn.runs.building import build, build_loggers, finish_loggers
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.initial_model import adopt_architecture, load_initial
 from charrnn.runs.library_errors import explained, quiet_libraries
 from charrnn.runs.model_lookup import read_model

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from charrnn.cpu import multiplies_bf16
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
+from charrnn.training.bf16 import device_has_bf16
 
 # a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
 # from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves
@@ -124,7 +124,7 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Tensor:
     side alone, and with X once in the end. The products are bf16 where that is faster.
     """
     wide = matrix.shape[0] <= matrix.shape[1]
-    update = matrix.bfloat16() if multiplies_bf16(matrix.device) else matrix
+    update = matrix.bfloat16() if device_has_bf16(matrix.device) else matrix
     update = update / (update.norm() + 1e-7)
     gram = update @ update.mT if wide else update.mT @ update
     factors = None

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from charrnn.counts.mixing import COUNTS_ONLY
-from charrnn.cpu import single_blas_thread
 from charrnn.errors import RunError
 from charrnn.generation.engines import make_engine
+from charrnn.generation.library_threads import single_blas_thread
 from charrnn.generation.numpy_engine import select_streams, zero_state
 from charrnn.generation.token_sampler import log_softmax
 from charrnn.model import Model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cpu import cpu_has_bf16
+from charrnn.training.bf16 import cpu_has_bf16
 from tests.small_runs import Train, metrics
 
 STEPS = 3 * 356  # three epochs of the default recipe

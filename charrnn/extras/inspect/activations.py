@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.cpu import single_blas_thread
 from charrnn.data import Ids
 from charrnn.errors import non_finite_scores
 from charrnn.generation.engines import make_engine, reader_name
+from charrnn.generation.library_threads import single_blas_thread
 from charrnn.generation.numpy_engine import (
     NumpyNetwork,
     State,

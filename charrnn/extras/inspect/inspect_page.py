@@ -10,7 +10,7 @@ from typing import Any
 
 from charrnn.extras.page.packing import Chosen, card, packed
 from charrnn.extras.page.single_file import joined, replaced, single_file, style_of
-from charrnn.training_text import corpus_name
+from charrnn.text.training_text import corpus_name
 
 SITE = Path(__file__).parent / "site"
 
@@ -21,7 +21,7 @@ def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:
     Args:
         seen: what `report` says of the model.
     """
-    title = f"Inside {corpus_name(chosen.model) or 'a model'}"
+    title = f"Inside {corpus_name(chosen.model.facts) or 'a model'}"
     template = (SITE / "index.html").read_text(encoding="utf-8")
     for tag in ("title", "h1"):
         template = replaced(template, f"<{tag}></{tag}>", f"<{tag}>{html.escape(title)}</{tag}>")

@@ -21,11 +21,13 @@ from charrnn.extras.inspect.features import FEATURES, Values
 from charrnn.generation.token_sampler import Floats
 from charrnn.generation.weights import Array
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.cells import OPEN, SHUT
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import readable
 
 _MOST_GATES = 5000  # characters at which gates are looked at
+# a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
+# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)
+SHUT, OPEN = 0.1, 0.9
 # what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
 _STEPS_A_BIT = 16
 _MOST_STEPS = 127

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.text.training_text import TrainingText
 from charrnn.text.vocabulary import readable
-from charrnn.training_text import TrainingText
 
 LONGEST = 50  # characters, of the substrings that are counted
 _LENGTHS = (5, 10, 15, 20, 30, 40, 50)  # of those in the table

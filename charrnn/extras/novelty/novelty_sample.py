@@ -66,14 +66,16 @@ class NoveltyWriter(Writer):
         if not options.report and options.novel is False:
             return
         from charrnn.options.datasets import SPLITS
-        from charrnn.training_text import find_training_text
+        from charrnn.text.training_text import find_training_text
 
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
         # a line of one's own is no new one, whichever split it stands in
         splits = SPLITS if options.novel is True else ("train",)
-        self._training = find_training_text(sampler.model, options.corpus, splits)
+        self._training = find_training_text(
+            sampler.model.facts, sampler.model.encoding, options.corpus, splits
+        )
 
     def write(self, params: SamplingParams) -> Iterator[Piece]:
         """Without a longer run of the training text than is allowed."""

@@ -56,14 +56,14 @@ def _page(options: ExportOptions, chosen: Chosen) -> str:
     from charrnn.extras.page.packing import card, is_indented
     from charrnn.extras.page.writing_page import About, writing_page
     from charrnn.options.datasets import SPLITS
-    from charrnn.training_text import corpus_name, find_training_text
+    from charrnn.text.training_text import corpus_name, find_training_text
 
-    title = options.title or corpus_name(chosen.model) or "charrnn"
+    title = options.title or corpus_name(chosen.model.facts) or "charrnn"
     is_list = chosen.model.facts.get("is_list") is True
     about = About(title, card(chosen), options.licence, is_indented(chosen.model), is_list)
     text = None
     with contextlib.suppress(InputError):  # it is not at hand: lists are compared with nothing
-        text = find_training_text(chosen.model, splits=SPLITS).text
+        text = find_training_text(chosen.model.facts, chosen.model.encoding, splits=SPLITS).text
     page = writing_page(chosen, about, text)
     if chosen.model.counts is None or len(page) <= LARGEST_PAGE:
         return page

@@ -29,7 +29,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import PRIMER_FACT, primer_of
-from charrnn.training_text import corpus_name
+from charrnn.text.training_text import corpus_name
 
 Array = npt.NDArray[np.float32]
 
@@ -196,7 +196,7 @@ def card(chosen: Chosen) -> list[tuple[str, str]]:
         ("Weights", f"{numbers:,} numbers of {chosen.bits} bits"),
         ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
-    if name := corpus_name(model):
+    if name := corpus_name(model.facts):
         rows.insert(0, ("Learnt from", name))
     loss, step = model.loss, facts.get("step")
     if loss is not None:

@@ -22,7 +22,7 @@ from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import fit_text
-from charrnn.training_text import TrainingText, find_training_text
+from charrnn.text.training_text import TrainingText, find_training_text
 
 # An engine is chosen as for a text without an end: a server has time to make the fastest ready.
 _ENDLESS = SamplingParams(1 << 20)
@@ -91,7 +91,8 @@ class Served:
 
     def _find_text(self, splits: Sequence[str] = ("train",)) -> TrainingText:
         try:
-            return find_training_text(self._sampler.model, self._corpus, splits)
+            model = self._sampler.model
+            return find_training_text(model.facts, model.encoding, self._corpus, splits)
         except InputError as error:
             raise Refusal(404, str(error)) from None
 

@@ -19,7 +19,7 @@ from charrnn.extras.novelty.novelty_report import Passage, report_on
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
-from charrnn.training_text import TrainingText, find_training_text
+from charrnn.text.training_text import TrainingText, find_training_text
 from tests.generation.models import trained_model
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
@@ -47,12 +47,17 @@ def sample(path: Path, *words: str, code: int = 0) -> None:
     assert main(["sample", f"checkpoint={path}", "length=300", "seed=1", *words]) == code
 
 
+def training_text(path: Path, corpus: str | None = None) -> TrainingText:
+    trained = load(path).trained
+    return find_training_text(trained.facts, trained.encoding, corpus)
+
+
 def test_the_report(path: Path, capfd: Capture) -> None:
     sample(path, "report=true", "output=new.txt")
     out, err = capfd.readouterr()
     text = Path("new.txt").read_text(encoding="utf-8")
     assert (out, text) == ("", load(path).generate(300, seed=1))
-    report = report_on(text, find_training_text(load(path).trained))
+    report = report_on(text, training_text(path))
     assert report.longest is not None
     assert len(report.longest.text) >= 100
     assert err == f"{report}\n"
@@ -63,7 +68,7 @@ def test_the_report(path: Path, capfd: Capture) -> None:
 def test_each_of_several_texts_has_a_report(path: Path, capfd: Capture) -> None:
     words = ("report=true", "num_samples=2", "temperature=[0.5,1.0]", "output=new.txt")
     sample(path, *words, "corpus=text.txt")
-    training, err = find_training_text(load(path).trained, "text.txt"), capfd.readouterr().err
+    training, err = training_text(path, "text.txt"), capfd.readouterr().err
     for number, temperature in enumerate((0.5, 0.5, 1.0, 1.0)):
         text = Path(f"new-{number}.txt").read_text(encoding="utf-8")
         assert f"{number}, temperature={temperature}: {report_on(text, training)}\n" in err
@@ -106,7 +111,7 @@ def test_a_list_has_one_report(path: Path, capfd: Capture, apart: str) -> None:
 
 
 def test_novel_text(path: Path, capfd: Capture) -> None:
-    training = find_training_text(load(path).trained)
+    training = training_text(path)
     sample(path, "novel=12")
     out = capfd.readouterr().out
     assert len(out) == 300

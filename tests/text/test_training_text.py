@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 from charrnn.errors import InputError
 from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.text.preprocessing import preprocess
-from charrnn.training_text import TrainingText, corpus_name, find_training_text
-from tests.generation.models import trained_model
+from charrnn.text.training_text import TrainingText, corpus_name, find_training_text
 
 # few characters, of one to four bytes, a byte of a model of bytes, and a surrogate that is none
 texts = st.text(st.sampled_from("ab\né東🙂\udcc3\udca9\ud800"), max_size=40)
@@ -41,25 +39,23 @@ def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     made = preprocess(str(tmp_path / "text.txt"), None, None, SplitOptions(0.2, 0.2, encoding))
     facts = {"input_h5": str(made.h5), "input_json": str(made.json), "encoding": encoding}
-    model = replace(trained_model(vocabulary=made.vocabulary), facts=facts)
     whole = made.vocabulary.decode(made.vocabulary.encode(TEXT))
-    found = find_training_text(model).text
+    found = find_training_text(facts, encoding).text
     assert whole.startswith(found)
     assert len(whole) * 0.6 <= len(found) < len(whole) * 0.7
-    assert find_training_text(model, str(tmp_path / "text.txt"), SPLITS).text == whole
-    assert find_training_text(model, splits=SPLITS).text == whole
-    assert find_training_text(replace(model, facts={}), str(made.h5)).text == found
-    assert corpus_name(model) == "text"
+    assert find_training_text(facts, encoding, str(tmp_path / "text.txt"), SPLITS).text == whole
+    assert find_training_text(facts, encoding, splits=SPLITS).text == whole
+    assert find_training_text({}, encoding, str(made.h5)).text == found
+    assert corpus_name(facts) == "text"
 
 
 def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for facts in ({}, {"input_h5": "gone.h5", "input_json": "gone.json"}):
-        model = replace(trained_model(), facts=facts)
         with pytest.raises(InputError, match=r"^corpus=null: .* give corpus="):
-            find_training_text(model)
+            find_training_text(facts, "utf-8")
     for name in ("gone.txt", "gone.h5"):
         with pytest.raises(InputError, match=f"^corpus={name}: "):
-            find_training_text(model, name)
+            find_training_text(facts, "utf-8", name)
     monkeypatch.setitem(sys.modules, "pydivsufsort", None)
     with pytest.raises(InputError, match=r"pip install 'pydiv"):
         TrainingText("red").longest_matches("red")

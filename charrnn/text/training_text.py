@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
 from charrnn.errors import InputError, needing, short
-from charrnn.models.trained import Trained
 from charrnn.text.sources import read_pieces
 
 
@@ -82,25 +82,30 @@ class TrainingText:
 
 
 def find_training_text(
-    model: Trained, corpus: str | None = None, splits: Sequence[str] = ("train",)
+    facts: Mapping[str, Any],
+    encoding: str,
+    corpus: str | None = None,
+    splits: Sequence[str] = ("train",),
 ) -> TrainingText:
-    """The text that a model was trained on.
+    """Return the text that a model was trained on.
 
     Args:
-        corpus: a text file, all of which counts, or an HDF5 file beside its JSON; by default the
-            data that the model's run recorded.
-        splits: of the data, those that count.
+        facts: the model's record of its training, which names its data.
+        encoding: of the model's text.
+        corpus: a text file, of which everything counts, or an HDF5 file beside its JSON. None:
+            the data that the facts name.
+        splits: the splits of the data that count.
 
     Raises:
-        InputError: it cannot be found or read.
+        InputError: the text is missing or cannot be read.
     """
     try:
         if corpus is None:
-            return TrainingText(_decoded(training_data(model.facts), splits))
+            return TrainingText(_decoded(training_data(facts), splits))
         path = Path(corpus)
         if path.suffix in (".h5", ".hdf5"):
             return TrainingText(_decoded(open_data(path, path.with_suffix(".json")), splits))
-        return TrainingText("".join(read_pieces(corpus, model.encoding)))
+        return TrainingText("".join(read_pieces(corpus, encoding)))
     except InputError as error:
         if corpus is None:
             raise InputError(
@@ -111,9 +116,9 @@ def find_training_text(
         raise InputError(f"corpus={short(corpus)}: {what}") from None
 
 
-def corpus_name(model: Trained) -> str | None:
-    """The name of the text that a model was trained on, without its folder and ending."""
-    path = model.facts.get("input_h5")
+def corpus_name(facts: Mapping[str, Any]) -> str | None:
+    """Return the name of the text that a model was trained on, without its folder and ending."""
+    path = facts.get("input_h5")
     # in the cache a name ends in the digest of the text's place and options
     return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
