@@ -76,7 +76,7 @@ def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
 
     words = [w for w in line.typed if key_of(w) not in ("hydra.sweep.dir", "resume")]
     again = [*line.hydras_flags(), *words, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
-    leaderboard.tell_end(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
+    leaderboard.tell_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
 
 
 def _checked(line: Line) -> tuple[Path, str, int | None]:

@@ -33,28 +33,27 @@ def run(options: RunsOptions) -> None:
     if options.remove is not None:
         _remove(options.remove)
         return
-    from charrnn.files import OUTPUTS, replacing
-    from charrnn.runs.leaderboard import leaderboard
-    from charrnn.runs.summary import summaries
+    from charrnn.files import OUTPUTS
+    from charrnn.runs.leaderboard import rank_runs
+    from charrnn.runs.summary import summarize_runs
 
     folder = Path(options.folder)
     if not folder.is_dir():
         raise InputError(f"folder={short(folder)}: no such folder; runs lie in outputs by default")
-    runs = summaries(folder)
-    if not runs:
+    if not (runs := summarize_runs(folder)):
         raise InputError(f"folder={short(folder)}: no run lies in it")
-    # from where its names are taken by checkpoint=, resume=, init_from= and remove=
-    places = (OUTPUTS.absolute(), Path.cwd(), folder)
-    place = next(place for place in places if folder.absolute().is_relative_to(place.absolute()))
-    board = leaderboard(place, runs, options.sort)
+    # the names are paths from the folder in which checkpoint=, resume= and remove= look for them
+    bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
+    base = next(base for base in bases if folder.absolute().is_relative_to(base))
+    board = rank_runs(base, runs, options.sort)
+    table, sample_lines = board.describe()
     if options.json:
-        print(json.dumps(board.rows(), indent=1))
+        print(json.dumps(board.rows, indent=1))
     else:
-        print("\n".join(map(printable, board.table().split("\n"))))
+        print("\n".join(map(printable, table.split("\n"))))
     if options.csv is not None:
-        with replacing(Path(options.csv)) as temporary:
-            temporary.write_text(board.csv(), "utf-8", "backslashreplace")
-    for line in board.remarks():
+        board.write_csv(Path(options.csv))
+    for line in sample_lines:
         say(line)
 
 
@@ -66,7 +65,7 @@ def _remove(name: str) -> None:
     """
     from charrnn.files import OUTPUTS, path_of_run, short_path
     from charrnn.runs import folder as run_folder
-    from charrnn.runs.summary import summaries
+    from charrnn.runs.summary import summarize_runs
 
     folder = Path(os.path.realpath(path_of_run(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
@@ -74,7 +73,7 @@ def _remove(name: str) -> None:
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"remove={short(name)}: is where you are; change to another folder")
     with contextlib.ExitStack() as locks:
-        for run in summaries(folder):
+        for run in summarize_runs(folder):
             locks.enter_context(run_folder.lock(run.folder))
         try:
             shutil.rmtree(folder)
@@ -82,5 +81,5 @@ def _remove(name: str) -> None:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
     if OUTPUTS.resolve() in folder.parent.parents:
         with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # of a date that has no other run
+            folder.parent.rmdir()  # the folder of a date that has no other run
     say(f"removed {short_path(folder)}")

@@ -19,7 +19,7 @@ from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest, unmake
 from charrnn.runs.model_lookup import runs_by_age
 from charrnn.runs.spec import Result, RunSpec
-from charrnn.runs.summary import model_facts, summary
+from charrnn.runs.summary import read_model_facts, summarize_run
 from charrnn.say import duration, say
 from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
@@ -76,11 +76,11 @@ def say_default_corpus(run: RunSpec) -> None:
 
 def say_end(run: RunSpec, result: Result, files: Sequence[Path] = ()) -> None:
     """The loss of the model as it writes, the time of its steps, where the run lies, its files."""
-    reached = summary(run.folder)
-    if (loss := loss_of(reached.facts)) is not None:
-        counted = " (with its counts)" if LOSS_WITH_COUNTS in reached.facts else ""
+    facts = read_model_facts(run.folder)
+    if (loss := loss_of(facts)) is not None:
+        counted = " (with its counts)" if LOSS_WITH_COUNTS in facts else ""
         say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
-    say(f"trained in {duration(reached.numbers['seconds'] or result.seconds)}")
+    say(f"trained in {duration(summarize_run(run.folder).numbers['seconds'] or result.seconds)}")
     _say_where(result.folder, files)
 
 
@@ -97,7 +97,7 @@ def say_what_helps(run: RunSpec, data: TextDataModule) -> None:
     command = f"charrnn train {shlex.quote(given)}"
     say(f"so small a text gains by another of its language: {command} data.background=FILE")
     for folder in runs_by_age():
-        path = str(model_facts(folder).get("input_h5"))
+        path = str(read_model_facts(folder).get("input_h5"))
         with contextlib.suppress(OSError):
             if os.path.getsize(path) > LARGER * os.path.getsize(data.encoded.path):
                 base = shlex.quote(f"init_from={short_path(folder)}")

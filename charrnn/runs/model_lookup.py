@@ -133,7 +133,7 @@ def runs_by_age() -> Iterator[Path]:
 def _winner(sweep: Path) -> Path | None:
     """Of the runs in a folder that have a model the one whose model has the lowest loss."""
     folders = [folder for folder in sorted(sweep.iterdir()) if _of_run(folder) is not None]
-    best = {folder: metrics_csv.best(metrics_csv.read(folder)) for folder in folders}
+    best = {folder: metrics_csv.find_best(metrics_csv.read_rows(folder)) for folder in folders}
     losses = {path: metrics_csv.loss_as_written(row) for path, row in best.items() if row}
     return min(losses, key=losses.__getitem__, default=None)
 

@@ -23,11 +23,11 @@ from charrnn.runs import folder as folders
 from charrnn.runs import metrics_csv
 from charrnn.runs.metrics_csv import Row
 from charrnn.runs.recorded_config import select
-from charrnn.runs.summary import overrides, summary, text_name
+from charrnn.runs.summary import name_text, read_overrides, summarize_run
 from charrnn.say import BITS_PER_NAT, say
 
 T = TypeVar("T")
-Curve = list[tuple[int, float]]  # (step, loss)
+Curve = list[tuple[int, float]]  # (step, value)
 
 NAME = "report.html"
 MOST_POINTS = 400  # of a curve
@@ -47,7 +47,7 @@ def write_report(folder: Path) -> Path:
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
-    rows = metrics_csv.read(folder)
+    rows = metrics_csv.read_rows(folder)
     values = {
         "title": _escaped(_title(config)),
         "lead": _lead(rows),
@@ -77,12 +77,12 @@ def at_end(folder: Path) -> Path | None:
 def _title(config: dict[str, Any]) -> str:
     model = config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {text_name(config)}"
+    return f"{size} on {name_text(config)}"
 
 
 def _lead(rows: list[Row]) -> str:
     steps = f"{_steps(rows):,}"
-    if (best := metrics_csv.best(rows)) is None:
+    if (best := metrics_csv.find_best(rows)) is None:
         return f"{steps} steps, without validation."
     loss = metrics_csv.loss_as_written(best)
     counted, network = "", ""
@@ -99,8 +99,8 @@ def _steps(rows: list[Row]) -> int:
 
 
 def _chart(rows: list[Row]) -> str:
-    best = metrics_csv.best(rows)
-    train, val = (metrics_csv.curve(rows, name) for name in ("train/loss", "val/loss"))
+    best = metrics_csv.find_best(rows)
+    train, val = (_curve(rows, name) for name in ("train/loss", "val/loss"))
     drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
@@ -110,18 +110,23 @@ def _chart(rows: list[Row]) -> str:
     return f'<h2>Loss</h2>\n<p class="legend">{legend}</p>\n{drawing}'
 
 
+def _curve(rows: list[Row], name: str) -> Curve:
+    """Return a column of the metrics over the steps that have it."""
+    return [(int(row["step"]), row[name]) for row in rows if name in row]
+
+
 def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
-    size = summary(folder).numbers["parameters"]
-    speeds = [value for _, value in metrics_csv.curve(rows, "characters_per_second")]
+    size = summarize_run(folder).numbers["parameters"]
+    speeds = [value for _, value in _curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
-        "text": text_name(config),
+        "text": name_text(config),
         "model": f"{size:,} parameters" if size else "",
         "optimizer": f"{optimizer}, learning rate {select(config, 'optimizer.lr')}",
         "trained": f"{_steps(rows):,} steps{speed}",
         "seed": str(select(config, "seed")),
-        "options": " ".join(overrides(folder)),
+        "options": " ".join(read_overrides(folder)),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
     cells = {name: _escaped(fact) for name, fact in facts.items() if fact}
