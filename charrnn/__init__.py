@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charrnn.commands.train import build, train
+    from charrnn.commands.train import train
     from charrnn.model import Model, load
     from charrnn.networks.cells import Cell, register_cell
     from charrnn.options.datasets import DataOptions
@@ -25,7 +25,6 @@ __all__ = [
     "SamplingParams",
     "TextDataModule",
     "__version__",
-    "build",
     "load",
     "register_cell",
     "train",
@@ -39,7 +38,6 @@ _FROM = {
     "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
-    "build": "charrnn.commands.train",
     "train": "charrnn.commands.train",
     "Cell": "charrnn.networks.cells",
     "register_cell": "charrnn.networks.cells",

@@ -105,8 +105,8 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     return 0
 
 
-def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = None) -> Any:
-    """Run a command, or something else with its options, from Python; what it returns.
+def call(command: Command, words: list[str]) -> Any:
+    """Run a command from Python, and return its result.
 
     Raises:
         InputError, RunError: as the command does, or the words do not fit.
@@ -114,10 +114,10 @@ def call(command: Command, words: list[str], run: Callable[[Any], Any] | None = 
     line = Line.of(command, words)
     if line.multirun or line.show_only:
         raise InputError("-m, --cfg and the like are for the command line only")
-    return _call(line, run)
+    return _call(line)
 
 
-def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
+def _call(line: Line) -> Any:
     with initialize_hydra(line):
         with translate_errors(line):
             config = line.compose(line.words)
@@ -130,7 +130,7 @@ def _call(line: Line, run: Callable[[Any], Any] | None = None) -> Any:
             job = Job.of(config.hydra)
             make_folder(job.folder)
             with _removed_if_refused(job.folder):
-                return execute(run or line.command.get("run"), options, job)
+                return execute(line.command.get("run"), options, job)
 
 
 def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:

@@ -15,10 +15,7 @@ from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, refuse_run
 
 if TYPE_CHECKING:
-    from lightning import Trainer
-
     from charrnn.runs.spec import Result
-    from charrnn.training import LanguageModel, TextDataModule
 
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
@@ -38,39 +35,6 @@ def train(*overrides: str) -> Result:
 
     result: Result = front.call(plugins.commands()["train"], list(overrides))
     return result
-
-
-def build(*overrides: str) -> tuple[TextDataModule, LanguageModel, Trainer]:
-    """What `charrnn train` builds of these overrides, for a script of one's own.
-
-        data, module, trainer = charrnn.build("model=gru", "data.input_txt=my.txt")
-        trainer.fit(module, data)
-
-    Returns:
-        The data, opened; the module, with the weights that the seed makes; and the trainer, whose
-        callbacks and loggers write into the folder of a run, as the command's do.
-
-    Raises:
-        InputError, RunError: as the command does; `resume=` goes on in `charrnn.train` only.
-    """
-    from charrnn.cli import front
-
-    words, command = list(overrides), plugins.commands()["train"]
-    built: tuple[TextDataModule, LanguageModel, Trainer] = front.call(command, words, _build)
-    return built
-
-
-def _build(options: TrainOptions) -> tuple[TextDataModule, LanguageModel, Trainer]:
-    from charrnn.cli.front import current_job
-    from charrnn.cli.resuming import run_of
-    from charrnn.runs.training_run import build_parts, prepared
-    from charrnn.training.signals import Signals
-
-    if (run := run_of(options, current_job.get())).source is not None:
-        raise InputError(f"resume={options.resume}: charrnn.train goes on with a run")
-    run, inputs = prepared(run)
-    module, trainer = build_parts(run, inputs, Signals())
-    return inputs.data, module, trainer
 
 
 def run(options: TrainOptions) -> Result:

@@ -192,7 +192,6 @@ def test_inside_of_somebodys_own_hydra_program(
     def theirs(config: Any) -> None:
         before = state()
         results.append(charrnn.train(*words, "hydra.run.dir=inside"))
-        charrnn.build(*words, "hydra.run.dir=built")
         assert state() == before
 
     try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from tests import REPOSITORY
-from tests.small_runs import assert_same
+from tests.small_runs import assert_same, metrics
 from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, state_of, trainer
 
 
@@ -50,12 +53,35 @@ def test_the_classes_of_the_page_train_as_they_are_printed(data: TextDataModule)
     page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        if "(LanguageModel)" in block:  # another is tests/runs/test_build.py's
+        if "(LanguageModel)" in block:
             exec(block, names)
     for name in ("Focal", "Steady"):
         run = trainer(max_steps=3)
         run.fit(names[name](data.vocabulary, **SIZES), data)
         assert 0 < run.callback_metrics["train/loss"] < 4
+
+
+def test_the_script_of_the_page_trains_as_it_is_printed(workplace: Path) -> None:
+    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+    [(script, command)] = re.findall(
+        r"```python\n# fit\.py\n(.*?)```\n\n```sh\npython fit\.py (.*?)```", page, re.DOTALL
+    )
+    Path("fit.py").write_text(script)
+    Path("corpus.txt").rename("my.txt")
+    small = ["model.hidden_size=8", "data.batch_size=4", "data.seq_length=10", "trainer=cpu"]
+    steps = ["trainer.max_steps=6", "validate_every=3", "hydra.run.dir=out"]
+    words = shlex.split(command.replace("\\\n", " "))
+    subprocess.run([sys.executable, "fit.py", *words, *small, *steps], check=True)
+    rows = metrics(Path("out"))
+    assert [row["step"] for row in rows if row["val/loss"]] == ["3", "6"]
+    model = charrnn.load("out/best.ckpt")
+    assert (model.trained.architecture.kind, model.trained.architecture.hidden_size) == ("gru", 8)
+    text = Path("my.txt").read_text(encoding="utf-8")
+    losses = [float(row["val/loss"]) for row in rows if row["val/loss"]]
+    val = text[int(0.8 * len(text)) : int(0.9 * len(text))]
+    assert model.score(val) == pytest.approx(min(losses), rel=0.01)
+    for path in ("samples", "tensorboard"):
+        assert any(Path("out", path).iterdir())
 
 
 # -- loaders and what else a Trainer does ------------------------------------------------
