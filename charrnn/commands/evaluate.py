@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,31 +68,66 @@ def run(options: EvaluateOptions) -> None:
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
         say("data.input_txt=-: type or paste the text; Ctrl-D on a line of its own ends it")
-    if options.by != "text":
+    if options.by == "text":
+        _print_loss(options, trained)
+    else:
         _print_each(options, trained)
-        return
-    split, ids = _ids(options, trained)
-    score = _scored(options, trained, split, ids, ids.unknown)
-    members = len(trained.members)
-    name = f"ensemble of {members}" if members > 1 else ""
+
+
+def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
+    split, ids = _read_ids(options, trained)
+    score = _score(options, trained, split, ids, ids.unknown)
+    details: dict[str, Any] = {}
+    heading = f"{split}: {score.characters} characters"
+    if options.unknown == "skip":
+        details["unknown"] = ids.unknown
+    if (members := len(trained.members)) > 1:
+        details["model"] = f"ensemble of {members}"
+    if options.window is not None:
+        details["window"] = options.window
+        heading += f", in cold windows of {options.window}"
     if options.json:
-        values: dict[str, Any] = {
-            "split": split,
-            "characters": score.characters,
-            **({"unknown": ids.unknown} if options.unknown == "skip" else {}),
-            **({"model": name} if name else {}),
-            **({} if options.window is None else {"window": options.window}),
-            **score.plain(),
-        }
-        print(json.dumps(values))
+        _print_json(split, score, details)
+    else:
+        print(heading + (f", {details['model']}" if members > 1 else ""))
+        print("\n".join(score.lines()))
+
+
+def _print_each(options: EvaluateOptions, trained: Trained) -> None:
+    """Print bits per character, of the worst predicted lines first, or of each character."""
+    from charrnn.evaluation.losses import worst_predicted_first
+
+    split, text, ids, unknown = _read_text(options, trained)
+    known = np.flatnonzero(ids >= 0)
+    scored: Losses = np.empty(max(0, len(known) - 1), np.float32)
+    score = _score(options, trained, split, ids[known], unknown, scored)
+    losses: Losses = np.full(len(text), np.nan, np.float32)
+    losses[known[1:]] = scored
+    if options.by == "line":
+        lines = worst_predicted_first(text, losses)
+        details: dict[str, Any] = {"lines": [line._asdict() for line in lines]}
+        printed = (f"{x.bits_per_character:7.3f}  {x.line:>6}  {x.text}" for x in lines)
+    else:
+        values = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
+        bits = [None if math.isnan(value) else value for value in values]
+        details = {"text": text, "bits": bits}
+        printed = (
+            f"{'' if value is None else f'{value:.3f}':>7}  {character!r}"
+            for character, value in zip(text, bits, strict=True)
+        )
+    if options.json:
+        _print_json(split, score, details)
         return
-    how = "" if options.window is None else f", in cold windows of {options.window}"
-    how += f", {name}" if name else ""
-    print(f"{split}: {score.characters} characters{how}")
-    print("\n".join(score.lines()))
+    with opened(None) as write:
+        write("".join(f"{line}\n" for line in printed))
 
 
-def _scored(
+def _print_json(split: str, score: Score, details: dict[str, Any]) -> None:
+    values = {"split": split, "characters": score.characters, **score.plain(), **details}
+    print(json.dumps(values))
+
+
+def _score(
     options: EvaluateOptions,
     trained: Trained,
     split: str,
@@ -100,7 +135,7 @@ def _scored(
     unknown: int,
     each: Losses | None = None,
 ) -> Score:
-    """The loss of ids (n,); `each` (n - 1,) is filled with those of the characters."""
+    """Return the loss of ids (n,); fill `each` (n - 1,) with the losses of the characters."""
     from charrnn.evaluation.losses import require_numbers
     from charrnn.evaluation.stream_losses import stream_loss, windows_loss
     from charrnn.networks.network_ensemble import any_network_of
@@ -122,52 +157,8 @@ def _scored(
         return require_numbers(windows_loss(network, ids, options.window, report=report))
 
 
-# -- by line and by character --------------------------------------------------------
-
-
-def _print_each(options: EvaluateOptions, trained: Trained) -> None:
-    """Print bits per character, the worst predicted lines first, or character by character."""
-    from charrnn.evaluation.losses import worst_predicted_first
-
-    split, text, ids, unknown = _text(options, trained)
-    known = np.flatnonzero(ids >= 0)
-    found = np.empty(max(0, len(known) - 1), np.float32)
-    score = _scored(options, trained, split, ids[known], unknown, found)
-    losses = np.full(len(text), np.nan, np.float32)
-    losses[known[1:]] = found
-    if options.json:
-        each: dict[str, Any] = (
-            {"lines": [line._asdict() for line in worst_predicted_first(text, losses)]}
-            if options.by == "line"
-            else {"text": text, "bits": [None if np.isnan(b) else b for b in _bits(losses)]}
-        )
-        print(json.dumps({"split": split, "characters": score.characters, **score.plain(), **each}))
-        return
-    with opened(None) as write:
-        write("".join(f"{line}\n" for line in _lines(options, text, losses)))
-
-
-def _lines(options: EvaluateOptions, text: str, losses: Losses) -> Iterator[str]:
-    from charrnn.evaluation.losses import worst_predicted_first
-
-    if options.by == "line":
-        for line in worst_predicted_first(text, losses):
-            yield f"{line.bits_per_character:7.3f}  {line.line:>6}  {line.text}"
-        return
-    for character, bits in zip(text, _bits(losses), strict=True):
-        yield f"{'' if np.isnan(bits) else f'{bits:.3f}':>7}  {character!r}"
-
-
-def _bits(losses: Losses) -> list[float]:
-    bits: list[float] = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
-    return bits
-
-
-# -- the text ------------------------------------------------------------------------
-
-
-def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:
-    """What is scored, its text (n,), its ids (n,), and how many are unknown, which are -1 there."""
+def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:
+    """Return the split's name, text (n,), ids (n,), and the number of unknown ids, which are -1."""
     from charrnn.text.sources import read_pieces
 
     source = options.data.input_txt
@@ -175,12 +166,12 @@ def _text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, in
         text = "".join(read_pieces(source, trained.encoding))
         ids = trained.vocabulary.look_up(text)
         return "text", text, ids, int((ids < 0).sum())
-    split, read = _ids(options, trained)
+    split, read = _read_ids(options, trained)
     return split, trained.vocabulary.decode(read[:].tolist()), read[:], read.unknown
 
 
-def _ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
-    """What is scored, and its ids (n,) in the model's vocabulary."""
+def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
+    """Return the split's name and its ids (n,) in the model's vocabulary."""
     from charrnn.data import encoded_text, open_data, training_data, translated
 
     data, skip = options.data, options.unknown == "skip"

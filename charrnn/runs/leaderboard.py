@@ -119,15 +119,15 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
     name = sort.removeprefix("-")
     name = {heading: column for column, heading in _HEADINGS.items()}.get(name, name)
     rows = Leaderboard(folder, runs).rows
-    values = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
-    names = dict.fromkeys(name for each in values for name in each)
+    rows = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
+    names = dict.fromkeys(name for row in rows for name in row)
     if name not in names:
         raise InputError(f"sort={short(name)}: no run has it{did_you_mean(name, names)}")
-    pairs = [(each.get(name), run) for each, run in zip(values, runs, strict=True)]
-    known = [(_sort_key(value), run) for value, run in pairs if value is not None]
-    known.sort(key=lambda pair: pair[0], reverse=sort.startswith("-"))
-    unknown = [run for value, run in pairs if value is None]
-    return Leaderboard(folder, [*(run for _, run in known), *unknown])
+    pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
+    known = [pair for pair in pairs if pair[0] is not None]
+    known.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
+    unknown = [pair for pair in pairs if pair[0] is None]
+    return Leaderboard(folder, [run for _, run in known + unknown])
 
 
 def tell_sweep(folder: Path, resume_command: str = "") -> None:
