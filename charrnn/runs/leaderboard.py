@@ -68,29 +68,26 @@ class Leaderboard:
             writer.writerows(rows)
 
     def describe(self) -> tuple[str, list[str]]:
-        """Return a table for each text, and for each a line that samples from the best run."""
-        boards = self._split_by_text()
-        tables, lines = [], []
-        for board in boards:
-            text = board.runs[0].text
-            title, of_text = (f"{text}:\n", f" on {text}") if len(boards) > 1 else ("", "")
-            tables.append(title + board._format())
-            validated = [run for run in board.runs if run.numbers["loss"] is not None]
-            if validated:
-                best = min(validated, key=lambda run: run.numbers["loss"])
-                path = shlex.quote(short_path(best.folder))
-                lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
-        return "\n\n".join(tables), lines
+        """Return a table for each text, and for each a line that samples from its best run.
 
-    def _split_by_text(self) -> list[Leaderboard]:
-        """Return one board for each text and split: losses on different texts do not compare."""
+        Losses on different texts, or other splits of a text, do not compare.
+        """
         # a run that has no model yet belongs to the text of the runs with its options
         fingerprints = {run.scored_on: run.fingerprint for run in self.runs if run.fingerprint}
         groups = defaultdict(list)
         for run in self.runs:
             fingerprint = run.fingerprint or fingerprints.get(run.scored_on)
             groups[run.scored_on, fingerprint].append(run)
-        return [Leaderboard(self.folder, runs) for runs in groups.values()]
+        tables, lines = [], []
+        for runs in groups.values():
+            text = runs[0].text
+            title, of_text = (f"{text}:\n", f" on {text}") if len(groups) > 1 else ("", "")
+            tables.append(title + Leaderboard(self.folder, runs)._format())
+            validated = [run for run in runs if run.numbers["loss"] is not None]
+            if best := min(validated, key=lambda run: run.numbers["loss"], default=None):
+                path = shlex.quote(short_path(best.folder))
+                lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
+        return "\n\n".join(tables), lines
 
     def _format(self) -> str:
         rows = self.rows
