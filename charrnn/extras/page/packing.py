@@ -76,7 +76,7 @@ def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) 
     cell = model.architecture.cell
     content = {
         "architecture": asdict(model.architecture),
-        "cell": {"gates": cell.gates, "carried": cell.carried, "apart": cell.separate_sums},
+        "cell": {"gates": cell.gates, "carried": cell.carried, "separate_sums": cell.separate_sums},
         "vocabulary": model.vocabulary.to_dict(),
         "facts": {
             **(facts or {}),
@@ -96,9 +96,9 @@ def packed_counts(counts: Counts) -> str:
     # a byte each, or little-endian
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
     content = {
-        "size": table.vocabulary_size,
+        "vocabulary_size": table.vocabulary_size,
         "context": table.context,
-        "weights": counts.by_length.tolist(),
+        "by_length": counts.by_length.tolist(),
         "runs": table.runs.tolist(),
         "discounts": table.discounts.tolist(),
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},

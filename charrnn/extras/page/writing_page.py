@@ -34,7 +34,7 @@ def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
     Args:
         text: that the model was trained on, whose lines a list is compared with.
     """
-    facts = {"about": asdict(about), "written": MARKS, "curly": CURLY}
+    facts = {"about": asdict(about), "marks": MARKS, "curly": CURLY}
     model, counts = packed(chosen.model, chosen.bits, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]

@@ -129,12 +129,13 @@ def test_an_unknown_character_is_stepped_over() -> None:
 def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
     script = """
       const one = made();
-      const beginning = { ...sampler.then({ last: null, state: sampler.network.zeroState() }, ids),
+      const zero = { last: null, state: sampler.network.zeroState() };
+      const start = { ...sampler.readOn(zero, ids),
         hold: () => sampler.network.release() };
-      const held = { ...beginning, hold: () => one.applyHeld() };
+      const held = { ...start, hold: () => one.applyHeld() };
       one.hold(24, 0.9);
       const writing = new module_writing.Writing(sampler);
-      writing.begin([beginning, held], { temperature: 0.8, seed: 5, length: 100 });
+      writing.begin([start, held], { temperature: 0.8, seed: 5, length: 100 });
       writing.work();
       return writing.written;
     """

@@ -14,8 +14,8 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
 from tests.generation.models import TEXT, counted
 
-SAMPLER = """const { unpackedCounts } = module_counts;
-const unpacked = await Promise.all(given.map(([_, counts]) => unpackedCounts(counts)));
+SAMPLER = """const { unpackCounts } = module_counts;
+const unpacked = await Promise.all(given.map(([_, counts]) => unpackCounts(counts)));
 const samplers = given.map(([model], n) => new module_sampler.Sampler(model, unpacked[n]));
 const [sampler] = samplers;
 """

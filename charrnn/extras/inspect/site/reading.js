@@ -1,19 +1,17 @@
 /**
- * What the network does with a passage, place by place, kept up to date as the passage is edited
- * and as units are held.
+ * Run the network over a passage, and update the result when the passage or the held units change.
  *
- * A place is one id; -1 is a character that the model does not know, over which it does not step.
- * What was computed from the passage's beginning on is exact. What lies further is, until that
- * reaches it, what the network does when it begins LEAD characters before: nearly the same, and
- * there at once.
+ * A place is one id; -1 is an unknown character, which the network skips. Places that were computed
+ * from the start of the passage are exact. Until a later place is reached, it shows the network's
+ * values when it starts LEAD characters before: nearly the same, and available at once.
  */
 
 import { spliced } from "../../page/site/draft.js";
-import { likeliestFirst, logProbability } from "../../page/site/network/choosing.js";
+import { likeliestFirst, logProbability } from "../../page/site/network/token-sampler.js";
 
-const STRIDE = 64; // places from one kept state to the next
+const STRIDE = 64; // places from one state that is kept to the next
 const LEAD = 256;
-const STEPS_A_LOOK = 16; // after which it looks at the clock
+const STEPS_A_LOOK = 16; // between two looks at the clock
 
 export class Reading {
   /**
@@ -26,13 +24,13 @@ export class Reading {
     this.hiddenSize = network.architecture.hidden_size;
     this.units = parts.length * this.hiddenSize;
     this.ids = new Int32Array(0);
-    this.bits = new Float32Array(0); // the surprise at each place; NaN where there is none
+    this.bits = new Float32Array(0); // the surprise at each place; NaN if there is none
     this.activations = new Int8Array(0); // (places, units), in 127ths of the part's scale
-    this.held = new Map(); // from a unit's number to the value that is shown of it, from -1 to 1
-    this.free = null; // while a unit is held the surprise at each place without that
-    this.states = []; // before every STRIDE-th place that is reached
+    this.held = new Map(); // the value that is shown of each held unit, from -1 to 1
+    this.free = null; // while a unit is held: the surprise at each place without it
+    this.states = []; // before every STRIDE-th place
     this.reached = 0; // places that are exact
-    this.going = null; // where work goes on
+    this.going = null; // where to continue
   }
 
   get length() {
@@ -43,7 +41,7 @@ export class Reading {
     return this.reached === this.length;
   }
 
-  /** Replace the places from `start` to `end`; what stood after them is shown until it is known. */
+  /** Replace the places from `start` to `end`; later places keep their values until recomputed. */
   replace(start, end, ids) {
     const { units } = this;
     this.ids = spliced(this.ids, start, end, Int32Array.from(ids));
@@ -56,7 +54,7 @@ export class Reading {
     this.#forgetFrom(start);
   }
 
-  /** Hold a unit at a value from -1 to 1 of what is shown of it; null lets it go. */
+  /** Hold a unit at a value as it is shown, from -1 to 1; null lets it change again. */
   hold(unit, value) {
     this.free ??= this.bits.slice();
     if (value === null) this.held.delete(unit);
@@ -65,7 +63,7 @@ export class Reading {
     this.#forgetFrom(0);
   }
 
-  /** Go on from what is exact until it is all, or until the clock says a time. */
+  /** Continue the exact places until the end, or until a time. */
   work(until = Infinity) {
     this.applyHeld();
     let run = this.going?.place === this.reached ? this.going
@@ -75,11 +73,11 @@ export class Reading {
       this.reached = Math.max(this.reached, run.place);
       if (run.place === this.reached && performance.now() > until) break;
     }
-    // the network's own scores are overwritten by whoever uses it next
+    // the next step of the network, anywhere, overwrites its logits
     this.going = { ...run, logits: run.logits?.slice() ?? null };
   }
 
-  /** See to it that something is shown of the places from `start` to `end`. */
+  /** Compute at least approximate values for the places from `start` to `end`. */
   show(start, end) {
     if (this.reached >= end) return;
     const from = this.#near(start);
@@ -87,19 +85,19 @@ export class Reading {
     if (from.exact) this.reached = end;
   }
 
-  /** What is shown of a unit at a place, from -1 to 1. */
+  /** Return the value that is shown of a unit at a place, from -1 to 1. */
   activation(place, unit) {
     return this.activations[place * this.units + unit] / 127;
   }
 
-  /** How many bits more surprising a place is than with no unit held; 0 if that is not known. */
+  /** Return how many bits the held units add to the surprise at a place; 0 if unknown. */
   change(place) {
     return this.free ? this.bits[place] - this.free[place] || 0 : 0;
   }
 
   /**
-   * The likeliest characters at a place and their probabilities, and that of the one that stands
-   * there; null where nothing stands before it.
+   * Return the likeliest characters at a place and the character that came, with probabilities;
+   * null at the start of the text.
    */
   alternatives(place, count) {
     let last = place - 1;
@@ -114,7 +112,7 @@ export class Reading {
     };
   }
 
-  /** The state before a place. */
+  /** Return the state before a place. */
   stateBefore(place) {
     const { place: from, state } = this.#begin(this.#near(place));
     for (let at = from; at < place; at++) {
@@ -123,13 +121,13 @@ export class Reading {
     return state;
   }
 
-  /** Let the network hold what is held here. */
+  /** Let the network hold the units that are held here. */
   applyHeld() {
     this.network.release();
     for (const [unit, value] of this.held) {
       const part = Math.floor(unit / this.hiddenSize);
       const { layer, letter, scale } = this.parts[part];
-      // of a cell its tanh is shown, which never quite is 1
+      // the page shows the tanh of an LSTM's cell, which is always below 1
       const held = letter === "c" ? Math.atanh(0.999 * value) : value * scale;
       this.network.hold(layer, unit % this.hiddenSize, held, letter);
     }
@@ -140,7 +138,7 @@ export class Reading {
     return { place, state, logits: null };
   }
 
-  /** Step on to a place; the first surprise is left as it is, for it was foreseen before. */
+  /** Step to a place. Without logits the first surprise stays as it is. */
   #run({ place, state, logits }, end, keeps) {
     for (; place < end; place++) {
       if (keeps && place % STRIDE === 0) this.states[place / STRIDE] = state.slice();
@@ -164,14 +162,14 @@ export class Reading {
     }
   }
 
-  /** The last state that is kept before a place, and where. */
+  /** Return the last state that is kept before a place, and its place. */
   #keptBefore(place) {
     const index = Math.min(Math.ceil(place / STRIDE), this.states.length) - 1;
     if (index < 0) return { place: 0, state: this.network.zeroState(), exact: true };
     return { place: index * STRIDE, state: this.states[index].slice(), exact: true };
   }
 
-  /** The same; where that is far, LEAD places before with the state of a beginning. */
+  /** Return the same; if that is far away, the zero state LEAD places before. */
   #near(place) {
     const kept = this.#keptBefore(Math.min(place, this.reached));
     if (place - kept.place <= LEAD + STRIDE) return kept;
@@ -186,4 +184,4 @@ export class Reading {
 }
 
 const within = (value) => Math.max(-1, Math.min(1, value));
-const tanh = (x) => 1 - 2 / (1 + Math.exp(2 * x)); // half as long as Math.tanh
+const tanh = (x) => 1 - 2 / (1 + Math.exp(2 * x)); // takes half the time of Math.tanh

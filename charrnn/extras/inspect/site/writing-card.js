@@ -1,10 +1,10 @@
-/** What the model writes on from the cursor, and beside it what it writes with units held. */
+/** Show what the model writes from the cursor on, and beside it what it writes with units held. */
 
 import { readable } from "./places.js";
 import { Writing } from "./writing.js";
 
-const CONTEXT = 512; // places before the cursor that are read
-const SHOWN_CONTEXT = 60; // of these
+const CONTEXT = 512; // places before the cursor that the model reads
+const SHOWN_CONTEXT = 60; // places before the cursor that the page shows
 const LENGTH = 400; // characters
 
 export class WritingCard {
@@ -14,14 +14,14 @@ export class WritingCard {
     this.sampler = sampler;
     this.writing = new Writing(sampler);
     this.begun = "";
-    this.asked = null; // what is written on from, until it is begun
+    this.asked = null; // the next text's context, until it is started
     this.onAsk = () => {};
     for (const input of element.querySelectorAll("input")) {
       input.addEventListener("input", () => this.changed(this.reading, this.place));
     }
   }
 
-  /** Write anew if the place, what stands before it, or what is held is another. */
+  /** Write new texts if the place, the text before it, or the held units changed. */
   changed(reading, place) {
     Object.assign(this, { reading, place });
     const { temperature, seed } = this.#how;
@@ -49,13 +49,13 @@ export class WritingCard {
     this.asked = null;
     const free = () => this.sampler.network.release();
     const kept = () => this.reading.applyHeld();
-    const nothing = { last: null, state: this.sampler.network.zeroState() };
-    const beginnings = (held ? [free, kept] : [free]).map((hold) => {
+    const zero = { last: null, state: this.sampler.network.zeroState() };
+    const starts = (held ? [free, kept] : [free]).map((hold) => {
       hold();
-      return { ...this.sampler.then(nothing, ids), hold };
+      return { ...this.sampler.readOn(zero, ids), hold };
     });
     this.context = this.sampler.vocabulary.decode(ids.slice(-SHOWN_CONTEXT));
-    this.writing.begin(beginnings, { ...this.#how, length: LENGTH });
+    this.writing.begin(starts, { ...this.#how, length: LENGTH });
   }
 
   #show() {
@@ -67,7 +67,7 @@ export class WritingCard {
     if (held !== undefined) this.#fill(second, held, same);
   }
 
-  /** Show the context, what both texts have in common, and what differs. */
+  /** Show the context, the part that both texts share, and the rest. */
   #fill(element, text, same) {
     const { vocabulary } = this.sampler;
     const pieces = [["context", this.context], ["", text.slice(0, same)],

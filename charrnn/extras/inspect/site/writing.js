@@ -1,9 +1,9 @@
-/** What the model writes from a place on: as it was trained, and with units held. */
+/** Write on from a place, with the network as it is and with some units held. */
 
-import { Chooser } from "../../page/site/network/choosing.js";
 import { Uniforms } from "../../page/site/network/random.js";
+import { TokenSampler } from "../../page/site/network/token-sampler.js";
 
-const STEPS_A_LOOK = 8; // after which it looks at the clock
+const STEPS_A_LOOK = 8; // between two looks at the clock
 
 export class Writing {
   /** @param {import("../../page/site/network/sampler.js").Sampler} sampler */
@@ -15,19 +15,19 @@ export class Writing {
   }
 
   /**
-   * Begin anew. Both texts use the same random numbers, so what differs is the units' doing.
+   * Start new texts. They use the same random numbers, so only the held units make a difference.
    *
-   * @param {{last: number, state: Float32Array, hold: () => void}[]} beginnings  What each goes
-   *   on from, the last character not taken in yet, and what lets the network hold its units.
+   * @param {{last: number, state: Float32Array, hold: () => void}[]} starts  The start state of
+   *   each text (see StartState), and a function that lets the network hold its units.
    * @param {{temperature: number, seed: number, length: number}} how
    */
-  begin(beginnings, { temperature, seed, length }) {
-    this.texts = beginnings.map(({ last, state, hold }) => ({
+  begin(starts, { temperature, seed, length }) {
+    this.texts = starts.map(({ last, state, hold }) => ({
       last,
       hold,
       length,
       state: state.slice(),
-      chooser: new Chooser(this.vocabulary.size, { ...this.sampling, temperature }),
+      tokenSampler: new TokenSampler(this.vocabulary.size, { ...this.sampling, temperature }),
       uniforms: new Uniforms(seed),
       ids: [],
     }));
@@ -37,14 +37,14 @@ export class Writing {
     return this.texts.every(({ ids, length }) => ids.length >= length);
   }
 
-  /** Write on until it is done, or until the clock says a time, all texts at the same pace. */
+  /** Write all texts at the same pace until they are complete, or until a time. */
   work(until = Infinity) {
     while (!this.done && performance.now() < until) {
       for (const text of this.texts) {
         text.hold();
         for (let step = 0; step < STEPS_A_LOOK && text.ids.length < text.length; step++) {
           const logits = this.network.step(text.last, text.state);
-          text.last = text.chooser.choose(logits, text.uniforms.next());
+          text.last = text.tokenSampler.draw(logits, text.uniforms.next());
           text.ids.push(text.last);
         }
       }

@@ -1,4 +1,4 @@
-import { unpackedCounts } from "./network/counts.js";
+import { unpackCounts } from "./network/counts.js";
 import { Lines } from "./network/lines.js";
 import { Sampler } from "./network/sampler.js";
 import { openPage } from "./page.js";
@@ -8,14 +8,14 @@ const textOf = (id) => document.getElementById(id).textContent;
 window.charrnn = { ready: false };
 
 async function open() {
-  const counts = await unpackedCounts(textOf("packed-counts"));
+  const counts = await unpackCounts(textOf("packed-counts"));
   if (!counts && textOf("packed-counts") !== "null") {
-    lacking("This browser is too old for the counts in this page: the network alone writes");
+    showLack("This browser is too old for the counts in this page: the network alone writes");
   }
   const sampler = new Sampler(textOf("packed-model"), counts);
   const lines = JSON.parse(textOf("packed-lines"));
 
-  /** For whoever drives the page: the same as charrnn.load(...) in Python. */
+  /** For scripts that use the page: the same methods as a Model in Python. */
   window.charrnn = {
     ready: true,
     vocabulary: sampler.vocabulary.characters,
@@ -25,9 +25,9 @@ async function open() {
   await openPage(networkWriter(sampler, lines && new Lines(lines)));
 }
 
-/** Tell for as long as the page is open what the browser cannot do. */
-function lacking(what) {
-  document.querySelector("#lacking").textContent = what;
+/** Show what the browser cannot do for as long as the page is open. */
+function showLack(message) {
+  document.querySelector("#lacking").textContent = message;
 }
 
-open().catch((error) => lacking(`This browser cannot run the page: ${error.message}`));
+open().catch((error) => showLack(`This browser cannot run the page: ${error.message}`));

@@ -1,34 +1,34 @@
 /** A writer that is a network in the page itself. */
 
-import { likeliestFirst, logProbability } from "./network/choosing.js";
 import { Uniforms } from "./network/random.js";
-import { MARK } from "./network/sampler.js";
+import { STRIDE } from "./network/sampler.js";
+import { likeliestFirst, logProbability } from "./network/token-sampler.js";
 import { WriterError } from "./writer.js";
 
-const LIKELIEST = 20; // characters that are told at a place
-const SLICE = 16; // milliseconds for which it writes before the page has its turn
+const LIKELIEST = 20; // characters that the page shows at a place
+const SLICE = 16; // milliseconds of writing before the page has its turn
 const PIECE = 32; // characters of one continuation before the next has its turn
 
 /**
  * @param {import("./network/sampler.js").Sampler} sampler
- * @param {import("./network/lines.js").Lines | null} lines  Those of the training text.
+ * @param {import("./network/lines.js").Lines | null} lines  Of the training text.
  * @returns {import("./writer.js").Writer}
  */
 export function networkWriter(sampler, lines) {
   const { vocabulary, model } = sampler;
   const { about, sampling } = model.facts;
 
-  /** What a prompt's continuations go on from. */
+  /** Return the state after a prompt, or null if it was cancelled. */
   async function read(ids, slices, signal) {
-    // the sampler keeps how far it has read
-    for (let known = MARK; known < ids.length && !signal.aborted; known += MARK) {
-      sampler.begin(ids.slice(0, known));
+    // the sampler keeps states along the text, so reading in parts costs nothing
+    for (let known = STRIDE; known < ids.length && !signal.aborted; known += STRIDE) {
+      sampler.startState(ids.slice(0, known));
       await slices.pause();
     }
-    return signal.aborted ? null : sampler.begin(ids);
+    return signal.aborted ? null : sampler.startState(ids);
   }
 
-  /** Have each continuation write in turn until all have ended. */
+  /** Let the continuations write in turn until all are complete. */
   async function write(continuations, slices, signal, onPiece) {
     const going = [...continuations];
     while (going.length && !signal.aborted) {
@@ -49,16 +49,16 @@ export function networkWriter(sampler, lines) {
       return [about.title];
     },
 
-    async complete({ prompt, n, seed, signal, ...how }, onPiece) {
+    async complete({ prompt, n, seed, signal, ...params }, onPiece) {
       try {
         const slices = new Slices();
-        const ids = vocabulary.fitted(prompt).flatMap((character) => character.ids);
-        const begins = await read(ids, slices, signal);
-        if (!begins) return;
+        const ids = vocabulary.fit(prompt).flatMap((character) => character.ids);
+        const start = await read(ids, slices, signal);
+        if (!start) return;
         const continuations = Array.from({ length: n }, (_, index) => {
           const uniforms = new Uniforms(seed, index);
-          const written = sampler.write(begins, { ...sampling, ...how }, uniforms, ids);
-          return new Continuation(sampler, begins, written, index, how);
+          const written = sampler.write(start, { ...sampling, ...params }, uniforms, ids);
+          return new Continuation(sampler, start, written, index, params);
         });
         await write(continuations, slices, signal, onPiece);
       } catch (error) {
@@ -75,28 +75,28 @@ export function networkWriter(sampler, lines) {
     },
 
     async likeliest(_, text) {
-      const ids = vocabulary.fitted(text).flatMap((character) => character.ids);
-      const begins = await read(ids, new Slices(), new AbortController().signal);
-      if (begins.last === null) return [];
-      const logits = sampler.network.step(begins.last, begins.state);
+      const ids = vocabulary.fit(text).flatMap((character) => character.ids);
+      const start = await read(ids, new Slices(), new AbortController().signal);
+      if (start.last === null) return [];
+      const logits = sampler.network.step(start.last, start.state);
       return [...likeliestFirst(logits).subarray(0, LIKELIEST)]
         .map((id) => ({ text: vocabulary.characters[id], logprob: logProbability(logits, id) }))
-        .filter(({ text: character }) => character.isWellFormed()); // no byte of a character
+        .filter(({ text: character }) => character.isWellFormed()); // no part of a character
     },
 
     async readAs(_, characters) {
       const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
-      return Object.fromEntries(unknown.flatMap((character) => vocabulary.fitted(character))
+      return Object.fromEntries(unknown.flatMap((character) => vocabulary.fit(character))
         .map(({ text, ids }) => [text, vocabulary.decode(ids)]));
     },
 
     async score(_, text) {
-      const { last, state } = sampler.begin([]);
+      const { last, state } = sampler.startState([]);
       const { network } = sampler;
       const slices = new Slices();
       const scored = [];
       let before = last;
-      for (const { text: character, ids } of vocabulary.fitted(text)) {
+      for (const { text: character, ids } of vocabulary.fit(text)) {
         let logprob = ids.length ? 0 : NaN;
         for (const id of ids) {
           const known = before !== null;
@@ -111,20 +111,20 @@ export function networkWriter(sampler, lines) {
   };
 }
 
-/** One of several texts, while it is written. */
+/** One of several texts that are being written. */
 class Continuation {
-  constructor(sampler, begins, written, index, { max_tokens, stop }) {
+  constructor(sampler, start, written, index, { max_tokens, stop }) {
     this.sampler = sampler;
     this.written = written;
     this.index = index;
     this.left = max_tokens;
     this.stop = stop;
-    this.isFirst = begins.last === null; // and then it has no probability
+    this.isFirst = start.last === null; // such a first character has no probability
     this.decoder = sampler.vocabulary.decoder();
-    this.logprob = 0; // of the tokens of a character that is not whole yet
+    this.logprob = 0; // of the tokens of an incomplete character
   }
 
-  /** The next characters. */
+  /** Return the next characters. */
   piece() {
     const { network } = this.sampler;
     const characters = [];
@@ -144,11 +144,11 @@ class Continuation {
   }
 }
 
-/** Work in slices, between which the page shows what was written and hears what is pressed. */
+/** Work in slices; between them the page shows the text and handles events. */
 class Slices {
   #ends = performance.now() + SLICE;
 
-  /** Let the page have its turn if the slice is over. */
+  /** Give the page its turn if the slice is over. */
   async pause() {
     if (performance.now() < this.#ends) return;
     await turnOfThePage();
@@ -156,7 +156,7 @@ class Slices {
   }
 }
 
-/** Resolves once what waits has been done; a timer would wait for milliseconds on top. */
+/** Resolve after the pending events. A timer would wait some milliseconds longer. */
 function turnOfThePage() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -1,15 +1,14 @@
 /**
- * A step of each recurrent cell, as charrnn/generation/numpy_engine.py has them.
+ * One step of each recurrent cell, as charrnn/generation/numpy_engine.py has them.
  *
- * It gets the sums of its gates and leaves the gates themselves in their place, so that
- * they can be looked at:
+ * A step gets the sums of the gates and replaces them by the gates, which the pages show:
  *
- *     gates    by letter, the sums (H,) of what a layer reads and of its own past
- *     carried  by letter, what the cell takes from one character to the next (H,)
- *     own      by letter, for gates that are kept apart the recurrent sum alone (H,)
+ *     gates          by letter, the sums (H,) of the layer's input and its recurrent input
+ *     carried        by letter, the vectors (H,) that the cell carries to the next character
+ *     recurrentSums  by letter, the recurrent input (H,) of the gates with separate sums
  */
 
-/** By the kind of the cell. */
+/** The steps by the kind of the cell. */
 export const STEPS = {
   lstm(kernel, { i, f, g, o }, { h, c }) {
     for (const gate of [i, f, o]) kernel.sigmoid(gate);
@@ -20,10 +19,10 @@ export const STEPS = {
     for (let k = 0; k < h.length; k++) h[k] *= o[k];
   },
 
-  gru(kernel, { r, z, n }, { h }, own) {
+  gru(kernel, { r, z, n }, { h }, recurrentSums) {
     kernel.sigmoid(r);
     kernel.sigmoid(z);
-    for (let k = 0; k < n.length; k++) n[k] += r[k] * own.n[k];
+    for (let k = 0; k < n.length; k++) n[k] += r[k] * recurrentSums.n[k];
     kernel.tanh(n);
     for (let k = 0; k < h.length; k++) h[k] = n[k] + z[k] * (h[k] - n[k]);
   },

@@ -1,21 +1,21 @@
 /**
- * Counts of the training text, mixed with a network: what charrnn/counts has in Python.
+ * Mix counts of the training text with a network, as charrnn/counts does in Python.
  *
- * A text's contexts, of 1 to K characters, are nodes of a trie. They are the last K numbers of a
- * state; 0 is a context that the text does not have, or that is not known.
+ * The contexts of a text, of 1 to K characters, are nodes of a trie. The last K numbers of a state
+ * are the nodes of the current contexts; 0 is a context that is not in the trie.
  */
 
-/** The arrays of a table lie in this order in the bytes. */
+/** The arrays of a table, in the order of their bytes. */
 const ARRAYS = ["characters", "counts", "many", "children", "dropped"];
 const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
-const MANY = 255; // a count that a byte does not hold stands apart
+const MANY = 255; // larger counts are stored in the array `many`
 
 /**
- * The counts that charrnn/extras/page/packing.py packed.
+ * Read the counts that charrnn/extras/page/packing.py packed.
  *
- * @returns {Promise<Counts | null>} Null where there are none, or the browser cannot unpack them.
+ * @returns {Promise<Counts | null>} Null without counts, or if the browser cannot unpack them.
  */
-export async function unpackedCounts(text) {
+export async function unpackCounts(text) {
   const packed = JSON.parse(text);
   if (!packed || typeof DecompressionStream === "undefined") return null;
   const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
@@ -33,11 +33,23 @@ export async function unpackedCounts(text) {
 }
 
 export class Counts {
-  constructor({ size, context, weights, runs, discounts }, { characters, counts, many, children, dropped }) {
+  /**
+   * @param {object} packed
+   * @param {number} packed.vocabulary_size  V.
+   * @param {number} packed.context  K, the length of the longest contexts.
+   * @param {[number, number][]} packed.by_length  The weights of network and counts, by the length
+   *   of the longest context that is known; the last pair is for contexts in `runs`.
+   * @param {number[]} packed.runs  The nodes of K times the same character.
+   * @param {[number, number, number][]} packed.discounts  Of counts of 1, 2, and more, by the
+   *   length of the context.
+   * @param {object} arrays  Those of CountTable.
+   */
+  constructor({ vocabulary_size: size, context, by_length: byLength, runs, discounts },
+    { characters, counts, many, children, dropped }) {
     this.context = context;
-    this.weights = weights; // of network and counts, by the length of the longest context, and in a run
-    this.runs = new Set(runs); // the longest contexts, of one character alone
-    this.discounts = discounts; // by the context's length, from counts of 1, 2, and more
+    this.byLength = byLength;
+    this.runs = new Set(runs);
+    this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
     this.counts = Uint32Array.from(counts);
@@ -55,7 +67,7 @@ export class Counts {
     this.p = new Float32Array(size);
   }
 
-  /** Make of the contexts (K,) before a character those after it. */
+  /** Replace the contexts (K,) before a character by the contexts after it. */
   advance(nodes, id) {
     let shorter = 0;
     let isKnown = true;
@@ -67,7 +79,7 @@ export class Counts {
     }
   }
 
-  /** Make of a network's logits (V,) those of the mix. */
+  /** Replace a network's logits (V,) by the logits of the mix. */
   mix(nodes, logits) {
     const { p } = this;
     p.set(this.unigram);
@@ -76,14 +88,14 @@ export class Counts {
       this.#interpolate(p, nodes[length], length + 1);
     }
     if (this.runs.has(nodes[nodes.length - 1])) length++;
-    const [network, counts] = this.weights[length];
+    const [network, counts] = this.byLength[length];
     for (let id = 0; id < p.length; id++) {
-      const own = Math.fround(Math.fround(Math.log(p[id])) * counts);
-      logits[id] = own + Math.fround(network * logits[id]);
+      const logCounts = Math.fround(Math.fround(Math.log(p[id])) * counts);
+      logits[id] = logCounts + Math.fround(network * logits[id]);
     }
   }
 
-  /** The child of a node by a character; 0 where there is none. */
+  /** Return the child of a node by a character; 0 if there is none. */
   #child(node, id) {
     let low = this.starts[node];
     const end = this.starts[node + 1];
@@ -96,28 +108,29 @@ export class Counts {
     return low < end && this.characters[low] === id ? low : 0;
   }
 
-  /** Make of what a shorter context predicts what a node does, whose context has so many characters. */
+  /** Replace the probabilities (V,) after a shorter context by those after a node's context. */
   #interpolate(p, node, length) {
     const start = this.starts[node];
     const end = this.starts[node + 1];
     if (start === end || end === undefined) return;
     const { counts, characters, mass } = this;
-    const taken = this.discounts[length];
+    const discounts = this.discounts[length];
     let total = this.dropped[node];
     for (let child = start; child < end; child++) total += counts[child];
-    let share = this.dropped[node];
+    let taken = this.dropped[node];
     for (let child = start; child < end; child++) {
       const n = counts[child];
-      mass[child - start] = Math.max(n - taken[Math.min(n, 3) - 1], 0) / total;
-      share += taken[Math.min(n, 3) - 1];
+      const discount = discounts[Math.min(n, 3) - 1];
+      mass[child - start] = Math.max(n - discount, 0) / total;
+      taken += discount;
     }
-    const left = Math.fround(share / total);
-    for (let id = 0; id < p.length; id++) p[id] *= left;
+    const backoff = Math.fround(taken / total);
+    for (let id = 0; id < p.length; id++) p[id] *= backoff;
     for (let child = start; child < end; child++) p[characters[child]] += mass[child - start];
   }
 }
 
-/** A network and counts, with the face of a network; the scores of its steps are those of the mix. */
+/** A network and counts with the methods of a network; its logits are those of the mix. */
 export class CountedNetwork {
   /**
    * @param {import("./network.js").Network} network
@@ -139,17 +152,17 @@ export class CountedNetwork {
 
   step(id, state) {
     const logits = this.network.step(id, state);
-    this.counts.mix(this.#advanced(id, state), logits);
+    this.counts.mix(this.#advanceContexts(id, state), logits);
     return logits;
   }
 
   advance(id, state) {
     this.network.advance(id, state);
-    this.#advanced(id, state);
+    this.#advanceContexts(id, state);
   }
 
-  /** The contexts at the end of a state, after a character. */
-  #advanced(id, state) {
+  /** Replace the contexts in a state by those after a character, and return them. */
+  #advanceContexts(id, state) {
     const nodes = state.subarray(this.carried);
     this.counts.advance(nodes, id);
     return nodes;

@@ -1,26 +1,26 @@
-/** The network, stepped one character at a time: what charrnn/generation/numpy_engine.py is. */
+/** Step the network one character at a time, as charrnn/generation/numpy_engine.py does. */
 
 import { STEPS } from "./cells.js";
-import { addProduct, folded } from "./folding.js";
+import { addProduct, fold } from "./folding.js";
 import { Kernel } from "./kernel.js";
 
 /**
  * A network with its weights.
  *
- * What each layer did in the last step can be looked at in `layers`: of layer k, `gates` has the
- * gates by letter, each a Float32Array (H,), `carried` the vectors that the cell takes on (`h`, and
- * `c` of an LSTM), and `output` what is read of it. They are overwritten by the next step.
+ * `layers` shows the last step: of layer k, `gates` has the gates by letter, each a Float32Array
+ * (H,), `carried` the vectors that the cell carries to the next character (`h`, and `c` of an
+ * LSTM), and `output` the vector that the next layer reads. The next step overwrites them.
  */
 export class Network {
   /** @param {import("./packed.js").Model} model */
   constructor(model) {
     this.architecture = model.architecture;
     const { hidden_size: H, num_layers: L, vocabulary_size: V, skip } = model.architecture;
-    const weights = folded(model);
+    const weights = fold(model);
     this.cell = model.cell;
     this.stepCell = STEPS[model.architecture.kind];
     const G = this.cell.gates.length;
-    const apart = this.cell.apart.length > 0;
+    const separates = this.cell.separate_sums.length > 0;
 
     const matrices = [[V, H]];
     for (let layer = 0; layer < L; layer++) {
@@ -31,38 +31,38 @@ export class Network {
     this.kernel = kernel;
     this.layers = weights.layers.map((layer, index) => {
       const sums = kernel.vector(G * H);
-      const own = apart ? kernel.vector(G * H) : sums;
+      const recurrentSums = separates ? kernel.vector(G * H) : sums;
       const carried = Object.fromEntries([...this.cell.carried].map((letter) =>
         [letter, letter === "h" ? kernel.vector(H) : new Float32Array(H)]));
       return {
-        gates: byGate(this.cell, sums, H),
+        gates: splitByGate(this.cell, sums, H),
         carried,
         vectors: Object.values(carried),
         output: skip === "sum" ? kernel.vector(H) : carried.h,
         held: new Map(),
         sums,
-        own,
-        ownGates: byGate(this.cell, own, H),
-        ownBias: layer.ownBias,
+        recurrentSums,
+        recurrentByGate: splitByGate(this.cell, recurrentSums, H),
+        hiddenBias: layer.hiddenBias,
         bias: Float32Array.from(layer.bias),
         scale: layer.scale,
-        read: index ? kernel.matrix(G * H, H, layer.read) : null,
-        recurrent: kernel.matrix(G * H, H, layer.own),
+        input: index ? kernel.matrix(G * H, H, layer.input) : null,
+        recurrent: kernel.matrix(G * H, H, layer.recurrent),
       };
     });
-    // what the decoder reads
+    // the vector that the decoder reads
     this.top = skip === "sum" ? kernel.vector(H) : this.layers[L - 1].output;
     this.decoder = kernel.matrix(V, H, weights.decoder);
     this.decoderBias = weights.decoderBias;
     this.logits = kernel.vector(V);
     this.first = weights.layers[0];
     this.embedding = weights.embedding;
-    this.rows = []; // by id, what the first layer gets for a character, once it was needed
+    this.table = []; // by id, the first layer's input (G * H,); computed when it is first needed
   }
 
   /**
-   * The state before the first character: for each layer the vectors that its cell carries, (H,)
-   * each, one after the other. `state.slice()` keeps one.
+   * Return the state before the first character: for each layer the vectors (H,) that its cell
+   * carries, one after the other. `state.slice()` copies it.
    */
   zeroState() {
     const { num_layers: L, hidden_size: H } = this.architecture;
@@ -73,8 +73,8 @@ export class Network {
    * Step over one character.
    *
    * @param {number} id
-   * @param {Float32Array} state  That before it; afterwards, that after it.
-   * @returns {Float32Array} The scores (V,) of the next character, valid until the next step.
+   * @param {Float32Array} state  Before the character. It becomes the state after it.
+   * @returns {Float32Array} The logits (V,) of the next character, valid until the next step.
    */
   step(id, state) {
     this.advance(id, state);
@@ -83,23 +83,23 @@ export class Network {
     return this.logits;
   }
 
-  /** Step over one character without computing the scores of the next. */
+  /** Step over one character without computing the logits of the next. */
   advance(id, state) {
     let below = null;
     let place = 0; // in the state
     for (const layer of this.layers) {
-      const { carried, sums, own } = layer;
+      const { carried, sums, recurrentSums } = layer;
       const start = place;
       for (const vector of layer.vectors) {
-        // no views of the state: for a few numbers they take longer than the numbers
+        // a loop is faster than a view of the state, since the vectors are short
         for (let k = 0; k < vector.length; k++) vector[k] = state[place++];
       }
-      sums.set(below ? layer.bias : this.#row(id));
-      if (below) this.kernel.addProduct(layer.read, below, sums);
-      if (own !== sums) own.set(layer.ownBias);
-      this.kernel.addProduct(layer.recurrent, carried.h, own);
-      if (own !== sums) this.#addJoined(layer);
-      this.stepCell(this.kernel, layer.gates, carried, layer.ownGates);
+      sums.set(below ? layer.bias : this.#tableRow(id));
+      if (below) this.kernel.addProduct(layer.input, below, sums);
+      if (recurrentSums !== sums) recurrentSums.set(layer.hiddenBias);
+      this.kernel.addProduct(layer.recurrent, carried.h, recurrentSums);
+      if (recurrentSums !== sums) this.#joinSums(layer);
+      this.stepCell(this.kernel, layer.gates, carried, layer.recurrentByGate);
       for (const [letter, units] of layer.held) {
         for (const [unit, value] of units) carried[letter][unit] = value;
       }
@@ -107,17 +107,16 @@ export class Network {
       for (const vector of layer.vectors) {
         for (let k = 0; k < vector.length; k++) state[place++] = vector[k];
       }
-      if (layer.output !== carried.h) this.#sum(layer, below);
+      if (layer.output !== carried.h) this.#addOutput(layer, below);
       below = layer.output;
     }
   }
 
   /**
-   * Hold a unit at a value, in each step from the next on: what a layer carries of it, and thereby
-   * what is read of it.
+   * Set a unit to the same value after each step.
    *
    * @param {number} layer @param {number} unit  From 0.
-   * @param {string} [letter]  Of the vectors that the cell carries, which.
+   * @param {string} [letter]  The vector of the state that the unit belongs to.
    */
   hold(layer, unit, value, letter = "h") {
     const { held } = this.layers[layer];
@@ -125,41 +124,42 @@ export class Network {
     held.get(letter).set(unit, value);
   }
 
-  /** Hold no unit any more. */
+  /** Let all units change again. */
   release() {
     for (const { held } of this.layers) held.clear();
   }
 
-  /** What the first layer gets for a character, (G * H,). */
-  #row(id) {
-    if (!this.rows[id]) {
-      const { read, columns, bias } = this.first;
+  /** Return the first layer's input (G * H,) for a character. */
+  #tableRow(id) {
+    if (!this.table[id]) {
+      const { input, columns, bias } = this.first;
       const sums = bias.slice();
-      addProduct(sums, read, this.embedding.subarray(id * columns, (id + 1) * columns));
-      this.rows[id] = Float32Array.from(sums);
+      addProduct(sums, input, this.embedding.subarray(id * columns, (id + 1) * columns));
+      this.table[id] = Float32Array.from(sums);
     }
-    return this.rows[id];
+    return this.table[id];
   }
 
-  /** Add the recurrent sums of the gates that are not kept apart to what they read. */
-  #addJoined({ gates, ownGates }) {
+  /** Add the recurrent input to the sums of all gates but those with separate sums. */
+  #joinSums({ gates, recurrentByGate }) {
     for (const letter of this.cell.gates) {
-      if (this.cell.apart.includes(letter)) continue;
+      if (this.cell.separate_sums.includes(letter)) continue;
       const sums = gates[letter];
-      const own = ownGates[letter];
-      for (let k = 0; k < sums.length; k++) sums[k] += own[k];
+      const recurrentSums = recurrentByGate[letter];
+      for (let k = 0; k < sums.length; k++) sums[k] += recurrentSums[k];
     }
   }
 
-  /** What is read of a layer's hidden vector, added to what the decoder reads. */
-  #sum({ carried, output, scale }, below) {
+  /** Scale a layer's hidden vector, and add it to the vector that the decoder reads. */
+  #addOutput({ carried, output, scale }, below) {
     for (let k = 0; k < output.length; k++) output[k] = carried.h[k] * scale[k];
     if (below) add(output, this.top);
     else this.top.set(output);
   }
 }
 
-function byGate(cell, vector, size) {
+/** Return views of a vector (G * size,) by the letters of the gates. */
+function splitByGate(cell, vector, size) {
   return Object.fromEntries([...cell.gates].map((letter, index) =>
     [letter, vector.subarray(index * size, (index + 1) * size)]));
 }

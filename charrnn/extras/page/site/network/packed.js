@@ -1,21 +1,21 @@
-/** A model as charrnn/extras/page/packing.py writes it: JSON, with the weights' bytes in base64. */
+/** Read a model that charrnn/extras/page/packing.py packed as JSON. */
 
 /**
  * @typedef {object} Cell  As charrnn/networks/cells.py describes them.
- * @property {string} gates  One letter a gate, in the order of their rows in the weights.
- * @property {string[]} carried  What it takes from one character to the next; h comes first.
- * @property {string} apart  The gates whose recurrent sum is not simply added to what they read.
+ * @property {string} gates  One letter for each gate, in the order of their rows in the weights.
+ * @property {string[]} carried  The vectors of its state; h is the first.
+ * @property {string} separate_sums  The gates that do not simply add their two inputs.
  *
  * @typedef {object} Model
  * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
  * @property {Cell} cell
  * @property {{tokens: string[], bytes: boolean}} vocabulary
- * @property {object} facts  What is known of its training; `primer` is the ids of its primer.
- * @property {(name: string) => Float32Array} weight  A weight by its name, row after row.
+ * @property {object} facts  Facts of its training; `primer` has the ids of its primer.
+ * @property {(name: string) => Float32Array} weight  Returns a weight, row after row.
  */
 
 /** @returns {Model} */
-export function unpacked(text) {
+export function unpackModel(text) {
   const { tensors, data, ...rest } = JSON.parse(text);
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer;
   return {
@@ -27,10 +27,10 @@ export function unpacked(text) {
   };
 }
 
-/** How the numbers of each type lie in the bytes. */
+/** Decoders of the types of numbers. */
 const DECODERS = {
   float32: (bytes, at, rows, columns) => new Float32Array(bytes, at, rows * columns),
-  /** Each row's scale, a float32, and then the rows in eighths of a word. */
+  /** The scales of all rows in float32 come before the rows. */
   int8(bytes, at, rows, columns) {
     const scales = new Float32Array(bytes, at, rows);
     const whole = new Int8Array(bytes, at + 4 * rows, rows * columns);

@@ -1,16 +1,17 @@
-/** The characters that a model knows, and their ids, as charrnn/text/vocabulary.py has them. */
+/** The characters that a model knows and their ids, as in charrnn/text/vocabulary.py. */
 
-const FIRST_BYTE = 0xdc00; // a byte above 127 is this surrogate and its value, as in Python
+const FIRST_BYTE = 0xdc00; // the surrogate of byte 0, as in Python; used for bytes above 127
 
 export class Vocabulary {
   /**
-   * @param {{tokens: string[], bytes: boolean}} plain  As model files hold it.
-   * @param {Record<string, string>} [written]  What stands for a character that a keyboard lacks.
-   * @param {Record<string, [string, string]>} [curly]  What stands for a keyboard's quotes where
-   *   they open, and where they close.
+   * @param {{tokens: string[], bytes: boolean}} plain  As in a model file.
+   * @param {Record<string, string>} [marks]  MARKS of charrnn/text/prompt.py: the keyboard's
+   *   characters for typographic marks.
+   * @param {Record<string, [string, string]>} [curly]  CURLY there: opening and closing quotes for
+   *   a keyboard's quote.
    */
-  constructor({ tokens, bytes }, written = {}, curly = {}) {
-    this.written = new Map(Object.entries(written));
+  constructor({ tokens, bytes }, marks = {}, curly = {}) {
+    this.marks = new Map(Object.entries(marks));
     this.curly = new Map(Object.entries(curly));
     this.isBytes = bytes;
     this.characters = bytes ? tokens.map(characterOfToken) : tokens;
@@ -21,15 +22,15 @@ export class Vocabulary {
     return this.characters.length;
   }
 
-  /** The ids of a text's characters; -1 for what is unknown. */
+  /** Return the ids of a text's characters; -1 for unknown characters. */
   lookUp(text) {
     return Array.from(this.split(text), (character) => this.ids.get(character) ?? -1);
   }
 
   /**
-   * The ids of a text's characters.
+   * Return the ids of a text's characters.
    *
-   * @throws {RangeError} It names the first character that is unknown.
+   * @throws {RangeError} It names the first unknown character.
    */
   encode(text) {
     const ids = this.lookUp(text);
@@ -42,12 +43,12 @@ export class Vocabulary {
   }
 
   /**
-   * The characters of a text, each with the ids of what it is in known characters: itself, or the
-   * nearest that is known, or nothing. As charrnn/text/prompt.py replaces them.
+   * Return the characters of a text, each with the ids of known characters that replace it: itself,
+   * or the nearest, or none. `fit_text` of charrnn/text/prompt.py does the same.
    *
    * @returns {{text: string, ids: number[]}[]}
    */
-  fitted(text) {
+  fit(text) {
     let before = "";
     return Array.from(text, (character) => {
       const ids = this.lookUp(character);
@@ -58,7 +59,7 @@ export class Vocabulary {
   }
 
   #nearest(character, closes) {
-    const keyboard = this.written.get(character) ?? character;
+    const keyboard = this.marks.get(character) ?? character;
     const withoutAccents = keyboard.normalize("NFKD").replace(/\p{M}/gu, "");
     const texts = [keyboard, withoutAccents];
     const cases = texts.flatMap((text) => [text.toUpperCase().toLowerCase(), text.toUpperCase()]);
@@ -73,24 +74,24 @@ export class Vocabulary {
   }
 
   /**
-   * Makes of ids, one by one, the characters that they are to a reader: of bytes those of UTF-8, as
-   * soon as each is whole. What it returns takes an id, and whether it is the last one.
+   * Return a function that decodes ids one by one. It takes an id and whether it is the last, and
+   * returns characters; of bytes those of UTF-8, as soon as they are complete.
    */
   decoder() {
     if (!this.isBytes) return (id) => this.characters[id];
-    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // that is a character, too
+    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // keep the mark
     return (id, last) => {
       const code = this.characters[id].charCodeAt(0);
       return utf8.decode(Uint8Array.of(code < 128 ? code : code - FIRST_BYTE), { stream: !last });
     };
   }
 
-  /** The text of ids; a byte above 127 is a lone surrogate in it, as in Python. */
+  /** Return the text of ids; a byte above 127 is a lone surrogate, as in Python. */
   decode(ids) {
     return Array.from(ids, (id) => this.characters[id]).join("");
   }
 
-  /** A text in the characters that tokens are: of a vocabulary of bytes, its bytes. */
+  /** Return a text as the characters of tokens; with a vocabulary of bytes, its bytes. */
   split(text) {
     if (!this.isBytes) return text;
     return Array.from(text, (character) => {
@@ -105,7 +106,7 @@ function characterOfByte(byte) {
   return String.fromCharCode(byte < 128 ? byte : FIRST_BYTE + byte);
 }
 
-/** The character of a token of a vocabulary of bytes, which is [200] above 127. */
+/** Return the character of a token of a vocabulary of bytes, which is [200] above 127. */
 function characterOfToken(token) {
   const byte = token.match(/^\[([0-9]{1,3})\]$/);
   return byte ? characterOfByte(Number(byte[1])) : token;

@@ -1,20 +1,22 @@
 /**
- * Choosing the next character from the network's logits, as charrnn/generation/token_sampler.py does.
+ * Draw the next character from the network's logits, as charrnn/generation/token_sampler.py does.
  *
- * The probabilities are the softmax at a temperature, cut down by top_k, top_p and min_p. A choice
- * is the inverse of their cumulated sum at one uniform number. All sums are in double precision.
+ * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
+ * the inverse of their cumulated sum at one uniform number. All sums are in double precision.
  */
 
-const COLDEST = 1e260; // the inverse of a temperature is held below this
+const COLDEST = 1e260; // the largest inverse of a temperature
 
-export class Chooser {
+export class TokenSampler {
   /**
-   * @param {number} size  How many characters there are.
-   * @param {object} how
-   * @param {number} how.temperature  0: always the likeliest.
-   * @param {number | null} [how.top_k]  Choose among the k likeliest only.
-   * @param {number | null} [how.top_p]  Choose among the fewest likeliest of that probability.
-   * @param {number | null} [how.min_p]  Leave out what is less than this times the likeliest.
+   * @param {number} size  The number of characters in the vocabulary.
+   * @param {object} params
+   * @param {number} params.temperature  0: always draw the likeliest character.
+   * @param {number | null} [params.top_k]  Draw from the k likeliest characters only.
+   * @param {number | null} [params.top_p]  Draw from the fewest likeliest that have this
+   *   probability together.
+   * @param {number | null} [params.min_p]  Leave out characters with less than this times the
+   *   probability of the likeliest.
    */
   constructor(size, { temperature, top_k, top_p, min_p }) {
     this.greedy = temperature === 0 || top_k === 1;
@@ -25,10 +27,10 @@ export class Chooser {
     this.sums = new Float64Array(size);
   }
 
-  /** The id for these logits at a uniform number in [0, 1). */
-  choose(logits, uniform) {
+  /** Return the id for these logits (V,) at a uniform number in [0, 1). */
+  draw(logits, uniform) {
     const { sums, scale, minP } = this;
-    const likeliest = largest(logits);
+    const likeliest = argmax(logits);
     const highest = logits[likeliest];
     if (!Number.isFinite(highest)) {
       throw new RangeError("the model's scores are not numbers: its weights are too large");
@@ -37,7 +39,7 @@ export class Chooser {
     for (let id = 0; id < sums.length; id++) {
       sums[id] = Math.exp((logits[id] - highest) * scale);
     }
-    if (this.topK < sums.length || this.topP < 1) this.#restrict(logits);
+    if (this.topK < sums.length || this.topP < 1) this.#limitTopKAndP(logits);
     let sum = 0;
     for (let id = 0; id < sums.length; id++) {
       if (sums[id] >= minP) sum += sums[id];
@@ -46,8 +48,8 @@ export class Chooser {
     return firstAbove(sums, uniform * sum);
   }
 
-  /** Set to 0 what top_k and top_p leave out. */
-  #restrict(logits) {
+  /** Set the weights to 0 that top_k and top_p leave out. */
+  #limitTopKAndP(logits) {
     const { sums, topK, topP } = this;
     const order = likeliestFirst(logits);
     for (const id of order.subarray(topK)) sums[id] = 0;
@@ -57,26 +59,27 @@ export class Chooser {
     let sum = 0;
     for (const id of order) {
       const weight = sums[id];
-      if (sum >= topP * all) sums[id] = 0; // the one that reaches top_p stays
+      if (sum >= topP * all) sums[id] = 0; // the character that reaches top_p stays
       sum += weight;
     }
   }
 }
 
-/** The logarithm of the probability of an id, in nats; it takes logits of any range. */
+/** Return the natural logarithm of an id's probability, for logits of any range. */
 export function logProbability(logits, id) {
-  const highest = logits[largest(logits)];
+  const highest = logits[argmax(logits)];
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - highest);
   return logits[id] - highest - Math.log(sum);
 }
 
-/** The ids by their logits; of equally likely ones the lower first. */
+/** Return the ids in the order of their logits; of equal logits the lower id comes first. */
 export function likeliestFirst(logits) {
   return Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
 }
 
-function largest(logits) {
+/** Return the id of the largest logit, or the last that is not a number. */
+function argmax(logits) {
   let best = 0;
   for (let id = 1; id < logits.length; id++) {
     if (logits[id] > logits[best] || Number.isNaN(logits[id])) best = id;
@@ -84,7 +87,7 @@ function largest(logits) {
   return best;
 }
 
-/** The first place of a rising array that holds more than a value. */
+/** Return the first index of a sorted array whose number is larger than a value. */
 function firstAbove(sums, value) {
   let low = 0;
   let high = sums.length - 1;

@@ -1,0 +1,54 @@
+/**
+ * DRY penalties, as charrnn/generation/token_sampler.py has them: a character that would repeat a
+ * sequence of the text becomes less likely.
+ */
+
+const LARGEST_PENALTY = 1e30; // the sum of all penalties must be finite
+
+export class DryPenalties {
+  /**
+   * @param {import("./sampler.js").SamplingParams} params
+   * @param {number[]} ids  Of the text so far.
+   */
+  constructor({ dry_multiplier, dry_base, dry_allowed_length }, ids) {
+    this.multiplier = dry_multiplier ?? 0;
+    this.base = dry_base;
+    this.allowed = dry_allowed_length;
+    this.text = ""; // one character for each id
+    if (this.multiplier) for (const id of ids) this.add(id);
+  }
+
+  /** Add an id to the text. */
+  add(id) {
+    if (this.multiplier) this.text += String.fromCharCode(id);
+  }
+
+  /** Return the logits (V,) less the penalties. They are in double precision if DRY is on. */
+  apply(logits) {
+    if (!this.multiplier) return logits;
+    const scores = Float64Array.from(logits);
+    for (const [id, penalty] of this.#penalties()) scores[id] -= penalty;
+    return scores;
+  }
+
+  /** Return the penalty of each id that followed the end of the text where it occurred before. */
+  #penalties() {
+    const { text, allowed } = this;
+    const penalties = new Map();
+    const end = text.slice(-allowed);
+    const last = text.length - 1 - allowed; // the last place that is followed by a character
+    for (let place = 0; (place = text.indexOf(end, place)) >= 0 && place <= last; place++) {
+      let penalty = this.multiplier;
+      let before = place - 1;
+      let beforeEnd = last;
+      while (before >= 0 && text[before] === text[beforeEnd] && penalty < LARGEST_PENALTY) {
+        penalty *= this.base;
+        before--;
+        beforeEnd--;
+      }
+      const id = text.charCodeAt(place + allowed);
+      penalties.set(id, Math.max(penalties.get(id) ?? 0, Math.min(penalty, LARGEST_PENALTY)));
+    }
+    return penalties;
+  }
+}
