@@ -4,12 +4,11 @@ A command is a module with ``OPTIONS``, the dataclass of its options, and ``run(
 `charrnn/commands/NAME.py`, or what an entry point of the group ``charrnn.commands`` names. It may
 also have
 
-FIRST_WORD                           the option that a first word without ``=`` is
-MAKES_FOLDER                         that Hydra's folder is one that stays, the run's
-prepare_overrides(words, multirun)   changes what was typed
-main_config(words)                   names what they are composed over, and returns them
-check_in_sweep(options)              of each job of a sweep, before the first begins
-follow()                             an exit code, in a process that reads no command line
+FIRST_WORD                 the option that a first word without ``=`` is
+MAKES_FOLDER               that Hydra's folder is one that stays, the run's
+prepare_line(line)         returns the `Line` that Hydra composes, of the one that was typed
+check_in_sweep(options)    of each job of a sweep, before the first begins
+follow()                   an exit code, in a process that reads no command line
 
 An extra is a folder of `charrnn/extras/` that can be deleted. What it adds is found by the names
 of its files, since entry points take half as long to read as `charrnn --help` takes:

@@ -1,25 +1,15 @@
-r"""The words of a command line: flags of Hydra's, and overrides whose texts are literal.
+"""A command line: flags of Hydra's, and overrides.
 
 Hydra's own parser takes more flags: prefixes, a rerun from a pickle, completion.
-
-Hydra's grammar fails on ``Zür``, ``What's``, ``(hi)`` and line breaks, takes ``O Romeo, Romeo`` for
-a sweep and ``123`` for a number; OmegaConf then looks for ``${`` in what is left. So before Hydra
-sees the command line, the value of each option that is a text or a path is put into quotes for the
-one and its ``${`` escaped for the other. Left to Hydra's grammar are of such an option:
-
-- a value that is wholly a quoted string (its ``${...}`` is Hydra's then too);
-- with ``-m``, several of these with commas between: a sweep over texts;
-- a bracketed list, where the option takes one;
-- the bare word ``null``, where the option may be unset.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from argparse import ArgumentParser, Namespace
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,11 +18,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.checked_options import declared, kinds_of
+from charrnn.cli.overrides import FOLDERS, Override, quoted, text_options
 from charrnn.errors import InputError
-from charrnn.options.ranges import PATH, TEXT
 from charrnn.plugins import Command
-from charrnn.runs.recorded_config import escaped
 
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 _FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
@@ -50,11 +38,6 @@ _FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; --help says how it is written")
-
-
-def key_of(word: str) -> str:
-    """The option that an override sets, dotted: ``model.kind`` of ``model.kind=gru``."""
-    return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
@@ -90,112 +73,73 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     return flags, overrides
 
 
-def require_folder(word: str) -> None:
-    """Refuse a folder that is none, and one in which paths would be others."""
-    name, _, value = word.partition("=")
-    if name == "hydra.job.chdir" and value.lower() != "false":
-        raise InputError(f"{word}: charrnn stays in the folder where it is started")
-    if name in _FOLDERS and (value == "" or ("${" in value and value[0] not in "'\"")):
-        raise InputError(f"{word}: takes a folder, and Hydra can make none with ${{ in its path")
-
-
-# Literal texts
-
-_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # of every command
-_OVERRIDE = re.compile(r"(\+{0,2})([^=+~]+)=(.*)", re.DOTALL)
-_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_WHOLLY_QUOTED = re.compile(_QUOTED, re.DOTALL)
-_SEVERAL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})+", re.DOTALL)
-
-
-def text_options(command: str) -> dict[str, tuple[Any, ...]]:
-    """The options of a command that are texts or paths, each with the types that it may have."""
-    return dict.fromkeys(_FOLDERS, (str,)) | {
-        name: kinds_of(hint)
-        for name, hint in declared(plugins.options_of(command))
-        if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}
-    }
-
-
-def quote_texts(overrides: list[str], command: str, multirun: bool) -> list[str]:
-    """Quote the texts and paths among `overrides` for Hydra; leave the others as they are."""
-    options = text_options(command)
-    return [_quote_text(override, options, multirun) for override in overrides]
-
-
-def _quote_text(override: str, options: dict[str, tuple[Any, ...]], multirun: bool) -> str:
-    match = _OVERRIDE.fullmatch(override)
-    if not match or match[2] not in options:
-        return override
-    plus, name, value = match.groups()
-    is_hydras = (
-        _WHOLLY_QUOTED.fullmatch(value)
-        or (multirun and _SEVERAL_QUOTED.fullmatch(value))
-        or (list[str] in options[name] and value.startswith("[") and value.endswith("]"))
-        or (type(None) in options[name] and value == "null")
-    )
-    return override if is_hydras else f"{plus}{name}={quoted(value)}"
-
-
-def quoted(text: str) -> str:
-    """Write `text` so that Hydra's grammar and OmegaConf together read it back unchanged."""
-    if text == "???":
-        # this, OmegaConf's mark for "missing", has no escape: hide it from view
-        return r"""'${oc.decode:"\'???\'"}'"""
-    # both grammars read backslashes only where they stand before what they escape
-    text = escaped(text)
-    text = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", text)
-    text = re.sub(r"\\+\Z", lambda run: run[0] * 2, text)
-    return f"'{text}'"
-
-
-# The whole line
-
-
 @dataclass(frozen=True)
 class Line:
     """A command line.
 
     Attributes:
-        typed: the overrides as they were written.
-        words: the same in Hydra's grammar, the texts among them quoted.
-        main_config: the name of that which they are composed over.
-        multirun: whether values may be several.
+        overrides: in the order in which Hydra applies them.
+        main_config: the name of the config over which Hydra composes them.
     """
 
     command: Command
     flags: Namespace
-    typed: list[str]
-    words: list[str]
+    overrides: tuple[Override, ...]
     main_config: str
-    multirun: bool
+
+    @classmethod
+    def from_words(cls, command: Command, words: list[str]) -> Line:
+        """Read the words that follow a command, and let the command prepare them.
+
+        Raises:
+            InputError: an unknown flag, or a folder that Hydra cannot make.
+        """
+        flags, words = parse_flags(words, command.name)
+        overrides = [Override.from_word(word) for word in words]
+        option = command.get("FIRST_WORD")
+        if option and overrides and overrides[0].is_bare_word:
+            overrides[0] = Override("", option, overrides[0].name)
+        line = cls(command, flags, tuple(overrides), flags.config_name or command.name)
+        kinds, multirun = text_options(command.name), line.multirun
+        line = line.map_overrides(lambda o: o.read_texts(kinds.get(o.name), multirun))
+        for override in line.overrides:
+            _require_folder(override)
+        _store(command)
+        prepare_line = command.get("prepare_line")
+        return prepare_line(line) if prepare_line else line
+
+    def last(self, name: str) -> Override:
+        """Return the last override that sets an option, which decides; without a value if none."""
+        given = [o for o in self.overrides if o.name == name and o.prefix != "~"]
+        return given[-1] if given else Override("", name)
+
+    def with_text(self, name: str, text: str) -> Line:
+        """Return the line with one override of an option, which sets it to a text."""
+        others = (override for override in self.overrides if override.name != name)
+        return replace(self, overrides=(*others, Override.from_text(name, text)))
+
+    def map_overrides(self, change: Callable[[Override], Override]) -> Line:
+        """Return the line with each override changed."""
+        return replace(self, overrides=tuple(map(change, self.overrides)))
+
+    @property
+    def multirun(self) -> bool:
+        """Whether values may be several."""
+        searches = self.last("sweep").value is not None
+        return self.flags.multirun or searches or self.last("hydra.mode").value == "MULTIRUN"
+
+    @property
+    def words(self) -> list[str]:
+        """The overrides in Hydra's grammar."""
+        return [override.word for override in self.overrides]
 
     @property
     def is_simple(self) -> bool:
         """Whether Hydra has nothing to do but to compose."""
-        asks = any(word.lstrip("+~").startswith("hydra") for word in self.words)
+        asks = any(override.key.split(".")[0] == "hydra" for override in self.overrides)
         return (
             not any(vars(self.flags).values()) and not self.command.get("MAKES_FOLDER") and not asks
         )
-
-    @classmethod
-    def of(cls, command: Command, words: list[str]) -> Line:
-        """Read the words that follow a command; what they are composed over is put in its place."""
-        flags, words = parse_flags(words, command.name)
-        option = command.get("FIRST_WORD")
-        if option and words and re.fullmatch(r"[^+~=][^=]*", words[0]):
-            words = [f"{option}={words[0]}", *words[1:]]
-        multirun = flags.multirun or any(w.startswith(("sweep=", "hydra.mode=M")) for w in words)
-        if prepare := command.get("prepare_overrides"):
-            words = prepare(words, multirun)
-        for word in words:
-            require_folder(word)
-        typed, name = words, command.name
-        words = quote_texts(words, name, multirun)
-        _store(command)
-        if over := command.get("main_config"):
-            name, words = over(words)
-        return cls(command, flags, typed, words, flags.config_name or name, multirun)
 
     @property
     def show_only(self) -> bool:
@@ -203,8 +147,9 @@ class Line:
         return bool(self.flags.cfg or self.flags.info or self.flags.hydra_help)
 
     def hydras_flags(self) -> list[str]:
-        """The flags as Hydra reads them."""
-        given = {f"--{name.replace('_', '-')}": v for name, v in vars(self.flags).items() if v}
+        """Return the flags as Hydra reads them."""
+        flags = vars(self.flags) | {"config_name": self.flags.config_name and self.main_config}
+        given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value}
         return [flag if value is True else f"{flag}={value}" for flag, value in given.items()]
 
     @property
@@ -220,6 +165,16 @@ class Line:
             further = [quoted(f"file://{f}") for f in places if str(f) != self.main_folder]
             words = [*words, f"hydra.searchpath=[{','.join(further)}]"]
         return hydra.compose(self.main_config, words, return_hydra_config=True)
+
+
+def _require_folder(override: Override) -> None:
+    """Raise InputError for a folder that Hydra cannot make, and for another working directory."""
+    if override.name == "hydra.job.chdir" and str(override.value).lower() != "false":
+        raise InputError(f"{override.typed}: charrnn stays in the folder where it is started")
+    if override.name in FOLDERS and any(not text or "${" in text for text in override.texts):
+        raise InputError(
+            f"{override.typed}: takes a folder, and Hydra can make none with ${{ in its path"
+        )
 
 
 def _store(command: Command) -> None:

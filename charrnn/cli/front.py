@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,6 +28,7 @@ from charrnn.cli import conf, exit_codes
 from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line
 from charrnn.cli.hydra_errors import translated
+from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.plugins import Command
@@ -65,6 +66,11 @@ class Job:
         )
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The options that its overrides set, dotted."""
+        return tuple(dict.fromkeys(Override.from_word(word).key for word in self.overrides))
+
+    @property
     def name(self) -> str:
         """How it is told from the others of its sweep; "" outside a sweep."""
         return "" if self.number is None else f"job {self.number} ({self.differs})"
@@ -93,7 +99,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     """
     if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
-    line = Line.of(command, words)
+    line = Line.from_words(command, words)
     if line.show_only:
         _show(line)
     elif line.multirun:
@@ -111,7 +117,7 @@ def call(command: Command, words: list[str]) -> Any:
     Raises:
         InputError, RunError: as the command does, or the words do not fit.
     """
-    line = Line.of(command, words)
+    line = Line.from_words(command, words)
     if line.multirun or line.show_only:
         raise InputError("-m, --cfg and the like are for the command line only")
     return _call(line)
@@ -210,19 +216,19 @@ def run_hydra_main(line: Line, task: Any, *more: str) -> None:
 
 
 @contextlib.contextmanager
-def translate_errors(line: Line, words: list[str] | None = None) -> Iterator[None]:
-    """Turn what is raised while words are composed and checked into one line.
+def translate_errors(line: Line, job: Sequence[Override] | None = None) -> Iterator[None]:
+    """Turn what is raised while overrides are composed and checked into one line.
 
     Args:
-        words: of one job of a sweep, instead of the line's own.
+        job: the overrides of one job of a sweep, instead of the line's own.
     """
     try:
         yield
     except Exception as error:
         if isinstance(error, InputError | RunError) and not isinstance(error, UnknownOption):
             raise
-        multirun = line.multirun and words is None
-        raise translated(error, line.command.name, words or line.words, multirun) from error
+        multirun = line.multirun and job is None
+        raise translated(error, line.command.name, job or line.overrides, multirun) from error
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
-from charrnn.cli.command_line import key_of
+from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, short
 
 # what other programs call what is an option here
@@ -38,15 +38,15 @@ _ELSEWHERE = {
 
 
 def translated(
-    error: Exception, command: str, words: Sequence[str], multirun: bool
+    error: Exception, command: str, overrides: Sequence[Override], multirun: bool
 ) -> InputError | RunError:
-    """The line for what was raised while the words of a command were composed and checked."""
+    """Return the line for an error in the overrides of a command."""
     page = conf.page(command)
     if isinstance(error, UnknownOption):
-        return _unknown(error.name, page, words, str(error), error.names)
-    for word in words:
-        if fault := _fault(word, page, multirun):
-            return InputError(f"{short(word)}: {fault}")
+        return _unknown(error.name, page, overrides, str(error), error.names)
+    for override in overrides:
+        if fault := _fault(override, page, multirun):
+            return InputError(f"{short(override.typed)}: {fault}")
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
@@ -56,26 +56,30 @@ def translated(
             near = did_you_mean(choice, cause.options or ())
             there = f"; there are {', '.join(cause.options)}" if cause.options else ""
             what = f"{group}={choice}" if group else choice
-            typed = [w for w in words if w.replace("=", "/", 1) == cause.missing_cfg_file]
-            if typed and os.path.exists(path := typed[0].partition("=")[2]):
-                there += f"; a text is data.input_txt={short(path)}"
-            what = typed[0] if typed else what
+            typed = [o for o in overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
+            if typed and os.path.exists(str(typed[0].value)):
+                there += f"; a text is data.input_txt={short(typed[0].value)}"
+            what = typed[0].typed if typed else what
             return InputError(f"{short(what)}: no such choice{near}{there}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _unknown(cause.full_key, page, words)
+                return _unknown(cause.full_key, page, overrides)
             return InputError(f"{cause.full_key}: {one_line(str(cause).splitlines()[0])}")
     return InputError(one_line(error, 500))
 
 
 def _unknown(
-    name: str, page: conf.Page, words: Sequence[str], said: str = "", names: Sequence[str] = ()
+    name: str,
+    page: conf.Page,
+    overrides: Sequence[Override],
+    said: str = "",
+    names: Sequence[str] = (),
 ) -> InputError:
     """An option that nothing takes, as it was typed, with the nearest one."""
     # Hydra names the first part that is not there
-    typed = [w for w in words if key_of(w) == name or key_of(w).startswith(f"{name}.")]
-    name, what = (key_of(typed[0]), short(typed[0])) if typed else (name, said.partition(":")[0])
-    what = what or name
+    typed = [o for o in overrides if f"{o.key}.".startswith(f"{name}.")]
+    what = short(typed[0].typed) if typed else said.partition(":")[0] or name
+    name = typed[0].key if typed else name
     if name in conf.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{what}: the first line of its file must be # @package _global_")
     for choice, options in page.further.items():
@@ -83,9 +87,9 @@ def _unknown(
             return InputError(f"{what}: no such option here; {choice} has it")
     line = f"{what}: no such option{nearest(name, [*names, *page.names()])}"
     is_slip = closest(name, [*names, *page.names()], 0.85) is not None
-    is_bare = typed and typed[0][0] not in "+~" and "." in name
+    is_bare = typed and not typed[0].prefix and "." in name
     if is_bare and not is_slip and name.partition(".")[0] in page.groups:
-        line += f"; what no file sets is added with a plus: +{typed[0]}"
+        line += f"; what no file sets is added with a plus: +{typed[0].typed}"
     return InputError(line)
 
 
@@ -102,30 +106,30 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return "; --help=all lists them"
 
 
-def _fault(word: str, page: conf.Page, multirun: bool) -> str:
-    """What is wrong with an override whatever else is composed; "" for nothing."""
-    name, equals, value = word.partition("=")
+def _fault(override: Override, page: conf.Page, multirun: bool) -> str:
+    """Return what is wrong with an override whatever else is composed; "" for nothing."""
+    name, value = override.name, override.value
     try:
-        override = OverridesParser.create().parse_override(word)
+        parsed = OverridesParser.create().parse_override(override.word)
     except Exception:  # Hydra's grammar, or a number that Python does not read
-        if not equals:
-            if os.path.exists(word):
+        if value is None:
+            if os.path.exists(name):
                 return "several paths are one list: [one,two]"
             return "options are written NAME=VALUE, spaces in quotes; --help=all lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
-        quote = f"{short(name)}=\"'...'\""
+        quote = f"{override.prefix}{short(name)}=\"'...'\""
         return f"cannot be read in Hydra's grammar; quote a value with special characters: {quote}"
-    if override.is_sweep_override() and not multirun:
+    if parsed.is_sweep_override() and not multirun:
         # a count is no decimal, with whatever comma
         default = page.options.get(name, conf.Option("", "")).default
-        if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", value):
-            return f"a number is written with a point: {name}={value.replace(',', '.')}"
+        if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
+            return f"a number is written with a point: {name}={str(value).replace(',', '.')}"
         return "several values are a sweep and need -m; a list is written [1,2]"
-    is_choice = override.is_sweep_override() or isinstance(override.value(), str | list | dict)
-    if name.lstrip("+~") in page.groups and not is_choice:
-        return f"takes one of {', '.join(page.groups[name.lstrip('+~')])}"
-    if override.is_add() and override.key_or_group in (*page.options, *page.groups):
+    is_choice = parsed.is_sweep_override() or isinstance(parsed.value(), str | list | dict)
+    if name in page.groups and not is_choice:
+        return f"takes one of {', '.join(page.groups[name])}"
+    if parsed.is_add() and parsed.key_or_group in (*page.options, *page.groups):
         return "is an option already; write it without the +"
     return ""
 

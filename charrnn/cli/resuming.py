@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.cli.checked_options import build, options_with
-from charrnn.cli.command_line import key_of
+from charrnn.cli.command_line import Line
 from charrnn.cli.front import Job
 from charrnn.errors import InputError, short
 from charrnn.models import checkpoint
@@ -70,22 +70,22 @@ def read_record(path: str) -> Config:
     return recorded
 
 
-def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
-    """Put a record where Hydra finds it; the name of the main config.
+def compose_over_record(line: Line, source: str) -> Line:
+    """Return the line with a record as its main config, which Hydra finds in its ConfigStore.
 
     Args:
-        source: the file, for what is said of it.
-        words: that are composed over it.
+        source: the run folder, or the checkpoint.
 
     Raises:
-        InputError: it holds what a stranger's may not, and nobody says that it may.
+        InputError: the record holds values that a stranger's may not, without ``trust=true``.
     """
     ours: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
-    groups = {key_of(word) for word in words} & conf.page("train").groups.keys()
-    record = {name: node for name, node in record.items() if name not in groups}
+    groups = {override.key for override in line.overrides} & conf.page("train").groups.keys()
+    record = {name: node for name, node in read_record(source).items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {short(unknown[0])} is no option of charrnn train")
-    if "trust=true" not in map(str.lower, words) and (refused := next(untrusted(record), None)):
+    is_trusted = str(line.last("trust").value).lower() == "true"
+    if not is_trusted and (refused := next(untrusted(record), None)):
         raise InputError(
             f"{source}: its {short(refused)} is not taken from a record; if you trust it, "
             f"add trust=true"
@@ -102,7 +102,9 @@ def compose_over(record: Config, source: str, words: Sequence[str]) -> str:
     own = {"resume": None, "init_from": None, "budget": None, "trust": False}
     main = OmegaConf.create({**ours, **escaped(record), **own})
     ConfigStore.instance().store(MAIN_CONFIG, main)
-    return MAIN_CONFIG
+    # An option that was added when the run began exists in its record.
+    line = line.map_overrides(lambda o: replace(o, prefix="++") if o.prefix == "+" else o)
+    return replace(line, main_config=MAIN_CONFIG)
 
 
 def untrusted(record: Config) -> Iterator[str]:
@@ -154,7 +156,7 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
     Raises:
         InputError: it cannot begin so; nothing is written or removed then.
     """
-    given = tuple(dict.fromkeys(key_of(word) for word in job.overrides))
+    given = job.given
     source, folder, resume = None, job.folder, config.resume or ""
     if not resume and job.number is not None and world.restarted_by_slurm():
         resume = "auto"
@@ -165,7 +167,12 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
                 f"{resume}: not a run folder (it has no {folders.RECORDED}); "
                 f"give one that `charrnn train` made, or a .ckpt"
             )
-        config = going_on(absolute(config, ()), read_record(resume), given)
+        record = read_record(resume)
+        if job.hydra["job"]["config_name"] != MAIN_CONFIG:
+            raise InputError(
+                f"resume={resume}: a resume is given on the command line, without ${{...}}"
+            )
+        config = going_on(absolute(config, ()), record, given)
         folder = source if source.is_dir() else folder
     elif resume == "auto" and (folder / folders.RECORDED).is_file():
         source, config = folder, going_on(absolute(config, given), folders.recorded(folder), ())

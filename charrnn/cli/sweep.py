@@ -13,10 +13,11 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep
+from hydra.core.override_parser.types import Override as ParsedOverride
 from omegaconf import open_dict, read_write
 
-from charrnn.cli.command_line import Line, key_of, quoted
+from charrnn.cli.command_line import Line
 from charrnn.cli.front import (
     Task,
     hydra_config,
@@ -25,6 +26,7 @@ from charrnn.cli.front import (
     run_hydra_main,
     translate_errors,
 )
+from charrnn.cli.overrides import Override, quoted
 from charrnn.errors import InputError, RunError, one_line, short
 from charrnn.files import short_path
 from charrnn.say import say
@@ -54,7 +56,7 @@ def run(line: Line) -> None:
 def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
     raised: Exception | None = None
     try:
-        run_hydra_main(line, task, naming, f"hydra.sweep.dir={quoted(str(folder))}")
+        run_hydra_main(line.with_text("hydra.sweep.dir", str(folder)), task, naming)
     except Exception as error:  # of the first job that failed
         raised = error
     for failure in task.failed:
@@ -74,8 +76,8 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
 def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
     from charrnn.runs import leaderboard
 
-    words = [w for w in line.typed if key_of(w) not in ("hydra.sweep.dir", "resume")]
-    again = [*line.hydras_flags(), *words, f"hydra.sweep.dir={short_path(folder)}", "resume=auto"]
+    line = line.with_text("hydra.sweep.dir", short_path(folder)).with_text("resume", "auto")
+    again = [*line.hydras_flags(), *(override.typed for override in line.overrides)]
     leaderboard.tell_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
 
 
@@ -92,35 +94,36 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = line.compose([_values(override)[0] for override in parsed])
+        config = line.compose([_words(override)[0] for override in parsed])
         params = config.hydra.sweeper.get("params") or {}
         further = parser.parse_overrides([f"{name}={value}" for name, value in params.items()])
-        each = {key_of(str(o.input_line)): o for o in [*further, *parsed]}
-        alike = [key for key, override in each.items() if not override.is_sweep_override()]
+        each = {override.get_key_element(): override for override in [*further, *parsed]}
+        is_swept = [override.is_sweep_override() for override in each.values()]
         is_listed = config.hydra.sweeper._target_.endswith(".BasicSweeper")
-        product = itertools.product(*map(_values, each.values()))
+        product = itertools.product(*map(_words, each.values()))
         jobs = [list(job) for job in itertools.islice(product, None if is_listed else 1)]
         for number, words in enumerate(jobs):
-            differs = " ".join(word for word in words if key_of(word) not in alike)
             try:
                 _check(line, words, number)
             except InputError as error:
+                differs = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
                 raise InputError(f"{short(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
-    goes_on = any(key_of(word) == "resume" for word in line.words)
+    goes_on = line.last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={short_path(folder)}: holds runs already; with resume=auto the "
             f"command that began them goes on with them, or give another folder"
         )
+    alike = [o.key_or_group for o in each.values() if not o.is_sweep_override()]
     names = ",".join(map(quoted, dict.fromkeys([*alike, "resume", "trust"])))
     naming = f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
     return folder, naming, len(jobs) if is_listed else None
 
 
 def _check(line: Line, words: list[str], number: int) -> None:
-    with translate_errors(line, words):
+    with translate_errors(line, [*map(Override.from_word, words)]):
         config = line.compose(words)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number
@@ -130,8 +133,8 @@ def _check(line: Line, words: list[str], number: int) -> None:
         check(options)
 
 
-def _values(override: Override) -> list[str]:
-    """The overrides that one stands for: one for each of its values."""
+def _words(override: ParsedOverride) -> list[str]:
+    """Return a word for each value of an override."""
     key = override.get_key_element()
     if isinstance(value := override.value(), IntervalSweep):
         return [f"{key}={value.start}"]

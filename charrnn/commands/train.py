@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, refuse_run
 
 if TYPE_CHECKING:
+    from charrnn.cli.command_line import Line
+    from charrnn.cli.overrides import Override
     from charrnn.runs.spec import Result
 
 OPTIONS = TrainOptions
@@ -87,66 +88,66 @@ def follow() -> int | None:
     return 0
 
 
-def prepare_overrides(words: list[str], multirun: bool) -> list[str]:
-    """Words that let Hydra's folder be that of this run."""
-    words = [_with_path(word, multirun) for word in words]
-    values = {name: _unquoted(v) for name, _, v in (w.partition("=") for w in words)}
-    resume, folder = values.get("resume", "null"), values.get("hydra.run.dir")
-    resumes = resume not in ("auto", "null")
-    if multirun and resumes:
-        raise InputError(
-            f"resume={resume}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
-            f"on with its jobs; one run goes on without -m"
-        )
-    if multirun:
-        return words
-    if resumes and os.path.isdir(resume):
-        if folder is not None and os.path.realpath(folder) != os.path.realpath(resume):
+def prepare_line(line: Line) -> Line:
+    """Return the line with the folder of its run, and over the record of a run that it resumes.
+
+    Raises:
+        InputError: a resume cannot use this folder.
+    """
+    line = line.map_overrides(lambda override: _find_runs(override, line.multirun))
+    resume, folder = line.last("resume").text, line.last("hydra.run.dir").text
+    is_auto = resume == "auto"
+    source = None if is_auto else resume
+    if line.multirun:
+        if source is not None:
             raise InputError(
-                f"hydra.run.dir={folder}: resume={resume} goes on in its own folder; leave one "
+                f"resume={source}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
+                f"on with its jobs; one run goes on without -m"
+            )
+        return line
+    if source is not None and os.path.isdir(source):
+        if folder is not None and os.path.realpath(folder) != os.path.realpath(source):
+            raise InputError(
+                f"hydra.run.dir={folder}: resume={source} goes on in its own folder; leave one "
                 f"out, or name a .ckpt in it, which goes on in a new folder"
             )
-        without = [word for word in words if not word.startswith("hydra.run.dir=")]
-        return [*without, f"hydra.run.dir={resume}"]
-    if folder is None and (folder := world.slurm_job_folder()):
-        words = [*words, f"hydra.run.dir={folder}"]
-    if folder is None and resume == "auto":
-        raise InputError(
-            "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER; "
-            "resume=outputs/latest goes on with the newest run"
-        )
-    if folder is not None and resume != "auto" and is_run(Path(folder)):
+        if "${" in source:
+            raise InputError(f"resume={source}: Hydra can use no folder with ${{ in its path")
+        return _compose_over_record(line.with_text("hydra.run.dir", source), source)
+    if line.last("hydra.run.dir").value is None:
+        if folder := world.slurm_job_folder():
+            line = line.with_text("hydra.run.dir", folder)
+        elif is_auto:
+            raise InputError(
+                "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER; "
+                "resume=outputs/latest goes on with the newest run"
+            )
+    if folder is not None and not is_auto and is_run(Path(folder)):
         if not world.restarted_by_slurm():
             refuse_run(Path(folder))
-        # however it began, it goes on from where it was interrupted; a resume over its record
-        without = [word for word in words if not word.startswith("resume=")]
-        return [*without, f"resume={folder if resumes else 'auto'}"]
-    return words
+        # However the run began, it resumes where it was interrupted.
+        line = line.with_text("resume", "auto" if source is None else folder)
+        source = source and folder
+    return line if source is None else _compose_over_record(line, source)
 
 
-def _with_path(word: str, multirun: bool) -> str:
-    """A run that is named as `charrnn runs` prints it, by its path."""
-    name, _, value = word.partition("=")
-    if name not in ("resume", "init_from") or (run := _unquoted(value)) in ("", "null", "auto"):
-        return word
-    path = path_of_run(run)
-    if multirun and name == "init_from" and run == value:
-        path = os.path.realpath(path)  # outputs/latest will be another run once the first job began
-    return f"{name}={value.replace(run, path)}"
+def _find_runs(override: Override, multirun: bool) -> Override:
+    """Return the override with paths for the runs that it names as `charrnn runs` prints them."""
+    if override.name not in ("resume", "init_from") or override.text == "auto":
+        return override
+    paths = tuple(map(path_of_run, override.texts))
+    if multirun and override.name == "init_from":
+        # outputs/latest is another run once the first job has begun
+        paths = tuple(map(os.path.realpath, paths))
+    return override.with_texts(paths)
 
 
-def main_config(words: list[str]) -> tuple[str, list[str]]:
-    """The name of the main config, of a resume its record, and the words over it."""
-    resume = _unquoted(next((w.partition("=")[2] for w in words if w.startswith("resume=")), ""))
-    if not os.path.isfile(resume) and not os.path.lexists(Path(resume) / RECORDED):
-        return "train", words  # what it is, is told when the run begins
-    if resume in ("", "auto", "null"):
-        return "train", words
-    from charrnn.cli.resuming import compose_over, read_record
+def _compose_over_record(line: Line, source: str) -> Line:
+    if not os.path.isfile(source) and not os.path.lexists(Path(source) / RECORDED):
+        return line  # `run_of` says what is wrong with it
+    from charrnn.cli.resuming import compose_over_record
 
-    name = compose_over(read_record(resume), resume, words)
-    # what was added then is there now
-    return name, [f"+{word}" if re.match(r"\+[^+]", word) else word for word in words]
+    return compose_over_record(line, source)
 
 
 def check_in_sweep(options: TrainOptions) -> None:
@@ -158,9 +159,3 @@ def check_in_sweep(options: TrainOptions) -> None:
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
-
-
-def _unquoted(value: str) -> str:
-    """The text of a value that stands in quotes of Hydra's grammar."""
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value

@@ -11,10 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from charrnn import plugins
-from charrnn.cli.checked_options import options_with
-from charrnn.cli.command_line import quote_texts, quoted, text_options
-from charrnn.options.ranges import FIXED, PATH
+from charrnn.cli.overrides import Override
 
 NASTY = [
     "",
@@ -66,9 +63,9 @@ texts = st.one_of(
 )
 
 
-def read_back(override: str) -> Any:
+def read_back(word: str) -> Any:
     """What Hydra, and then OmegaConf, make of an override's value."""
-    parsed = OverridesParser.create().parse_override(override)
+    parsed = OverridesParser.create().parse_override(word)
     assert not parsed.is_sweep_override()
     config = OmegaConf.create({"value": parsed.value()})
     assert OmegaConf.to_container(config, resolve=True) == {"value": config.value}
@@ -78,14 +75,11 @@ def read_back(override: str) -> Any:
 @settings(deadline=None, max_examples=120)
 @given(texts)
 @example("???")
-def test_quoted_is_read_back_unchanged(text: str) -> None:
-    assert read_back(f"start_text={quoted(text)}") == text
-
-
-@settings(deadline=None, max_examples=60)
-@given(texts)
-def test_quoted_survives_the_way_into_a_sweeps_job(text: str) -> None:
-    parsed = OverridesParser.create().parse_override(f"start_text={quoted(text)}")
+def test_a_text_is_read_back_unchanged(text: str) -> None:
+    word = Override.from_text("start_text", text).word
+    assert read_back(word) == text
+    # on its way into a sweep's job, too
+    parsed = OverridesParser.create().parse_override(word)
     assert read_back(f"start_text={parsed.get_value_element_as_str()}") == text
 
 
@@ -127,38 +121,43 @@ def test_names_that_are_no_unicode(door: Any) -> None:
     assert name.encode("unicode_escape").decode() in door("sample", f"x={name}").err
 
 
-@pytest.mark.parametrize(
-    "word",
-    ["start_text='What\\'s'", 'until="${oc.env:HOME}"', "until=null", "checkpoint=null", "length=3",
-     "checkpoint=[a,'b c']", "~until", "+note=Zür"],
-)  # fmt: skip
-def test_what_is_left_to_hydra(word: str) -> None:
-    assert quote_texts([word], "sample", multirun=False) == [word]
+# a word of `sample` -> the value of its option
+VALUES = {
+    # in Hydra's grammar
+    r"start_text='What\'s'": "What's",
+    'start_text="it\'s"': "it's",
+    'until="${oc.env:LR}"': "0.25",
+    r"until='\${x}'": "${x}",
+    "until=null": None,
+    "checkpoint=null": None,
+    "checkpoint='null'": "null",
+    "checkpoint=[a,'b c']": ["a", "b c"],
+    # which only looks like that
+    "start_text=null": "null",
+    "start_text=[a,b]": "[a,b]",
+    "start_text='What's'": "'What's'",
+    "start_text='a' b": "'a' b",
+    r"start_text='a\'": r"'a\'",
+    "start_text='a','b'": "'a','b'",
+    "checkpoint=a,b": "a,b",
+    # other prefixes
+    "++until=a b": "a b",
+    "++until='a b'": "a b",
+}
 
 
-@pytest.mark.parametrize("text", ["null", "[a,b]", "'What's'", "'a' b", "'a\\'", "'a','b'"])
-def test_what_only_looks_like_hydras(text: str) -> None:
-    assert read_back(quote_texts([f"start_text={text}"], "sample", multirun=False)[0]) == text
+@pytest.mark.parametrize("word", VALUES)
+def test_what_is_in_hydras_grammar(
+    word: str, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("LR", "0.25")
+    for flags in ([], ["-m"] * ("','" not in word)):
+        assert door("sample", word, *flags).code == 0
+        assert getattr(door.asked.pop(), word.lstrip("+").partition("=")[0]) == VALUES[word]
 
 
-def test_texts_are_swept_over_in_quotes_only() -> None:
-    for value in ("'a','b'", "\"it's\" , 'b'"):
-        assert quote_texts([f"until={value}"], "sample", multirun=True) == [f"until={value}"]
-        assert quote_texts([f"until={value}"], "sample", multirun=False) != [f"until={value}"]
-    assert read_back(quote_texts(["checkpoint=a,b"], "sample", multirun=True)[0]) == "a,b"
-
-
-def test_adding_and_forcing_keep_their_signs() -> None:
-    words = ["++until=a b", "+until=(x)"]
-    assert quote_texts(words, "sample", False) == ["++until='a b'", "+until='(x)'"]
-
-
-def test_the_names_follow_from_the_declarations() -> None:
-    found = {command: text_options(command) for command in plugins.commands()}
-    assert found["sample"].keys() >= {"checkpoint", "start_text", "until", "ban", "hydra.run.dir"}
-    assert type(None) in found["sample"]["until"]
-    assert type(None) not in found["sample"]["start_text"]
-    assert [n for n, kinds in found["preprocess"].items() if list[str] in kinds] == ["input_txt"]
-    assert options_with("convert", PATH) == {"input", "output"}
-    assert "model.hidden_size" in options_with("train", FIXED)
-    assert "model.dropout" not in options_with("train", FIXED)
+def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:
+    assert door("sample", "-m", "until=\"it's\" , 'b', '${oc.env:HOME}'").code == 0
+    assert [options.until for options in door.asked] == ["it's", "b", os.environ["HOME"]]
+    assert door("preprocess", "-m", "input_txt=[a,b],[c]", "output_h5=x,y").code == 0
+    assert [options.input_txt for options in door.asked[3:]] == [["a", "b"], ["c"]]

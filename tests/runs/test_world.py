@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.commands import train
+from charrnn.cli.command_line import Line
 from charrnn.errors import InputError
 from charrnn.options.training import TrainOptions
 from charrnn.runs import hardware
@@ -139,14 +140,16 @@ def test_a_job_finds_its_folder_again(
     environment(SRUN)
     monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
-    given = ["model=gru", "init_from=other.ckpt"]
-    assert train.prepare_overrides(given, False) == [*given, f"hydra.run.dir={folder}"]
+    command, given = plugins.command("train"), ["model=gru", "tags=[a]"]
+    where = f"hydra.run.dir='{folder}'"
+    assert Line.from_words(command, given).words == [*given, where]
     (tmp_path / folder / "checkpoints").mkdir(parents=True)
     with pytest.raises(InputError, match="holds a run already"):
-        train.prepare_overrides(given, False)
+        Line.from_words(command, given)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    again = train.prepare_overrides(given, False)
-    assert again == [*given, f"hydra.run.dir={folder}", "resume=auto"]
+    assert Line.from_words(command, given).words == [*given, where, "resume='auto'"]
+    again = Line.from_words(command, [*given, "resume=other.ckpt"])
+    assert again.last("resume").text == folder
 
 
 @pytest.mark.parametrize("value", ["1", "-1", "x", ""])

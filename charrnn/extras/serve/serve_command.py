@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import re
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from charrnn.cli.command_line import quoted
 from charrnn.errors import STOPPING, InputError, Interrupted, install, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
+    from charrnn.cli.command_line import Line
+    from charrnn.cli.overrides import Override
     from charrnn.models.trained import Trained
-
 
 OPTIONS = ServeOptions
 FIRST_WORD = "checkpoint"
-_MODEL = re.compile(r"\+{0,2}models\.([^=]*)=(.*)", re.DOTALL)
 
 
-def prepare_overrides(overrides: list[str], multirun: bool) -> list[str]:
-    """`models.NAME=PATH` adds a model, and its path is taken literally."""
-    matches = list(map(_MODEL.fullmatch, overrides))
-    if any(matches) and any(override.startswith("checkpoint=") for override in overrides):
+def prepare_line(line: Line) -> Line:
+    """Return the line in which `models.NAME=PATH` adds a model, and its path is literal."""
+    if line.last("checkpoint").value is not None and any(map(_is_model, line.overrides)):
         raise InputError("checkpoint: give one model with it, or all with models.NAME=PATH")
-    prepared = []
-    for override, match in zip(overrides, matches, strict=True):
-        if match:
-            name, path = match.groups()
-            in_hydras_quotes = path[:1] in ("'", '"', "[")
-            override = f"+models.{name}={path if in_hydras_quotes else quoted(path)}"
-        prepared.append(override)
-    return prepared
+    kinds = (str, list[str])
+    return line.map_overrides(
+        lambda o: replace(o, prefix="+").read_texts(kinds, line.multirun) if _is_model(o) else o
+    )
+
+
+def _is_model(override: Override) -> bool:
+    return override.key.startswith("models.") and override.prefix != "~"
 
 
 def run(options: ServeOptions) -> None:

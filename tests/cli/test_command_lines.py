@@ -1,0 +1,522 @@
+"""Command lines: their words, the exit code, and the options that are set or named."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import re
+import shlex
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+
+import charrnn
+from charrnn import plugins
+from charrnn.__main__ import main
+from charrnn.cli import conf, help
+from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.models import model_file
+from charrnn.networks.cells import CELLS
+from charrnn.options.ranges import NODE, NODES
+from charrnn.options.training import TrainOptions
+from charrnn.say import duration
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import trained_model
+from tests.small_runs import SMALL
+
+COMMANDS = list(plugins.commands())
+PAGE = conf.page("train")
+CHOICES = ", ".join(PAGE.groups["model"])
+DIGITS = "9" * 5000
+
+# files of a user's own, below the folder of --config-dir
+OWN = {
+    "optimizer/mine.yaml": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n",
+    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_parts.Counter, every: 2}\n",
+    "logger/mine.yaml": (
+        "plain:\n  _target_: lightning.pytorch.loggers.CSVLogger\n  name: plain\n"
+        "  save_dir: ${hydra:runtime.output_dir}\n"
+    ),
+    "schedule/mine.yaml": (
+        "_target_: torch.optim.lr_scheduler.StepLR\n_partial_: true\nstep_size: 10\n"
+    ),
+    "data/mine.yaml": "defaults:\n  - /base/data@_here_\n\ninput_txt: mine.txt\nval_frac: 0.2\n",
+    "experiment/slow.yaml": (
+        "# @package _global_\ndefaults:\n  - override /schedule: step\n"
+        "schedule:\n  decay_every: 3\n"
+    ),
+    "nested.yaml": "defaults: [train, _self_]\nhydra:\n  searchpath: ['file://HERE/mine/far']\n",
+    "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9\n",
+}
+MINE = "--config-dir mine"
+
+# the line -> a part of the one line that refuses it; or some options with their values
+LINES: dict[str, str | dict[str, Any]] = {
+    # what people write
+    "train": {"data.corpus": "shakespeare", "model.kind": "lstm"},
+    "train model=gru experiment=torch_rnn callbacks=early_stopping logger=none model.dropout=0": {
+        "model.kind": "gru",
+        "model.dropout": 0,
+        "logger": {},
+        "callbacks.early_stopping.patience": 5,
+    },
+    "train +trainer.accumulate_grad_batches=2 trainer.devices=[0,1] data.input_txt=[a,b]": {
+        "trainer.rest.accumulate_grad_batches": 2,
+        "trainer.devices": [0, 1],
+        "data.input_txt": ["a", "b"],
+    },
+    "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
+    "train -m 'my text.txt' seed=1": {"data.input_txt": "my text.txt"},
+    "sample": {},
+    "sample a.ckpt": {"checkpoint": "a.ckpt"},
+    "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
+    "evaluate": {},
+    "preprocess input_txt=a --config-dir=.": {"input_txt": "a"},
+    "preprocess 'input_txt=[a'": {"input_txt": "[a"},
+    "convert input=a output=b.safetensors hydra.verbose=false": {"input": "a"},
+    # with files of one's own
+    f"train {MINE} optimizer=mine callbacks=mine schedule=mine data=mine": {
+        "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
+        "callbacks.c": {"_target_": "own_parts.Counter", "every": 2},
+        "callbacks.checkpoints.keep_every": None,
+        "schedule.step_size": 10,
+        "data.input_txt": "mine.txt",
+    },
+    f"train {MINE} experiment=slow data.input_txt=x": {"schedule.decay_every": 3},
+    f"train {MINE} --config-name nested model=far": {"model.hidden_size": 9},
+    f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far": {"model.hidden_size": 9},
+    # misspelt, or called as elsewhere
+    "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
+    "sample prompt=abc": "here it is start_text",
+    "train batch_size=3": "batch_size=3: no such option; did you mean data.batch_size?",
+    "train model.hiden_size=3": "model.hiden_size=3: no such option; did you mean model.hidden_s",
+    "train model={hidden_sise:3}": "did you mean model.hidden_size?",
+    "train hydra.foo=1": "hydra.foo=1: no such option",
+    "train model=lsm": "model=lsm: no such choice; did you mean lstm?; there are ",
+    "train hydra/launcher=jobli": "hydra/launcher=jobli: no such choice",
+    "train data=usr/my.txt": "data=usr/my.txt: no such choice; there are shakespeare",
+    "train model=null": f"model=null: takes one of {CHOICES}",
+    "train +experiment=demo": "+experiment=demo: is an option already",
+    "train callbacks.early_stopping.patience=3": "callbacks=early_stopping has it",
+    # values
+    "sample length=abc": "length=abc: takes a whole number",
+    "sample length=null": "length=null: takes a whole number",
+    "train model.dropout=x": "model.dropout=x: takes a number",
+    "train model.skip=all": "model.skip=all: must be one of none, ",
+    "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number or null",
+    "evaluate json=maybe": "json=maybe: takes true or false",
+    "sample temperature=0,5": "a number is written with a point: temperature=0.5",
+    "sample temperature=0.2,0.5": "several values are a sweep and need -m",
+    "sample length=3 foo": "foo: options are written NAME=VALUE",
+    "train a.txt /usr": "/usr: several paths are one list: [one,two]",
+    "sample length=(3": "length=(3: cannot be read in Hydra's grammar",
+    "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: cannot be read",
+    "preprocess": "input_txt is required",
+    "convert input=x output=a.html": "output=a.html: must end in .safetensors",
+    "sample ~length": "length: cannot be left out",
+    "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
+    "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
+    "train resume=x init_from=y": "init_from=y: resume= goes on with everything",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn stays in the folder",
+    "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
+    "train resume=auto": "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER",
+    # folders and flags
+    "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
+    "train ++hydra.run.dir=''": "hydra.run.dir=: takes a folder",
+    "train 'hydra.run.dir=a${b}'": "hydra.run.dir=a${b}: takes a folder, and Hydra can make none",
+    "train --config-dir no/such": "--config-dir no/such: is no folder",
+    "train --cfg jobs": "jobs",
+    "train -p model": "--package and --resolve go with --cfg",
+    "train -m --cfg job": "-m, --cfg, --info: give one of them",
+    "train --experimental-rerun x": "--experimental-rerun: no such flag",
+    "sample --top_k 5": "--top_k: no such flag",
+    # what is built
+    "train +trainer.max_stepss=2": "did you mean max_steps?",
+    "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
+    "train trainer.profiler=simple": "is added with a plus: +trainer.profiler=simple",
+    "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
+    "train optimizer._target_=torch.optim.Mon": "torch.optim has no Mon; did you mean Muon?",
+    "train optimizer._target_=trch.SGD": "No module named 'trch'",
+    "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
+    # what only a hostile person writes
+    f"sample length={DIGITS}": "too large a number",
+    "sample length=" + "9" * 30: "is too large a number",
+    "sample " + "x" * 50_000 + "=1": "",
+    "sample length=" + "[" * 5000: "cannot be read",
+    "train hydra.run.dir=\"'${now:" + "x" * 50_000 + "}'\"": "",
+    "train +x=" + "{a:" * 400 + "1" + "}" * 400: "",
+}
+
+# a file of a group -> a part of the line with which `train GROUP=broken` is refused
+BROKEN = {
+    ("experiment", "# @package _global_\nmodel:\n  hidden_size: many\n"): "hidden_size=many: takes",
+    ("experiment", "# @package _global_\nmodel:\n  hiden_size: 3\n"): "did you mean model.hidden",
+    ("experiment", "# @package _global_\nsed: 3\n"): "sed=3: no such option; did you mean seed?",
+    ("experiment", "model:\n  hidden_size: 3\n"): "of its file must be # @package _global_",
+    ("experiment", "# @package _global_\nmodel: [unclosed\n"): "broken.yaml",
+    (
+        "experiment",
+        "# @package _global_\ndefaults:\n  - override /model: lsm\n",
+    ): "did you mean lstm?",
+    ("callbacks", "counter: {_target_: own_parts.Conter}\n"): "did you mean Counter?",
+    ("callbacks", "counter: {_target_: ownparts.Counter}\n"): "installed, or on PYTHONPATH?",
+    ("callbacks", "counter: {_target_: broken_parts.Counter}\n"): (
+        "broken_parts.Counter: cannot be imported (ZeroDivisionError: division by zero)"
+    ),
+    ("schedule", OWN["schedule/mine.yaml"].replace("size", "sise")): "did you mean step_size?",
+    ("data", OWN["data/mine.yaml"].replace("0.2", "2")): "data.val_frac=2",
+    ("data", "defaults: [base]\n"): "data=base: no such choice",
+}
+
+
+@pytest.fixture
+def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The door, in a folder with a --config-dir `mine` and modules on PYTHONPATH."""
+    for name, text in OWN.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("HERE", str(tmp_path)))
+    counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
+    (tmp_path / "own_parts.py").write_text(counter)
+    (tmp_path / "broken_parts.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LR", "0.25")
+    yield door
+    sys.modules.pop("own_parts", None)
+
+
+def select(options: Any, name: str) -> Any:
+    for part in name.split("."):
+        options = options[part] if isinstance(options, dict) else getattr(options, part)
+    return options
+
+
+@pytest.mark.parametrize("line", LINES, ids=[line[:60] for line in LINES])
+def test_a_line(line: str, own: Any, tmp_path: Path) -> None:
+    says, words = LINES[line], shlex.split(line.replace("HERE", str(tmp_path)))
+    before = sorted(tmp_path.rglob("*"))
+    answer = own(*words)
+    if isinstance(says, str):
+        assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
+        assert answer.err.startswith(f"charrnn {words[0]}: ")
+        assert says in answer.err
+        assert len(answer.err) < 1500
+        assert own.asked == []
+    else:
+        assert answer.code == 0, answer
+        [asked] = own.asked
+        options = getattr(asked, "config", asked)
+        assert {name: select(options, name) for name in says} == says
+    made = {path.relative_to(tmp_path).parts[0] for path in {*tmp_path.rglob("*")} - {*before}}
+    made -= {"__pycache__"}
+    assert made == ({"outputs"} if answer.code == 0 and words[0] == "train" else set())
+
+
+@pytest.mark.parametrize(("group", "text"), BROKEN)
+def test_a_fault_in_a_file_of_ones_own(group: str, text: str, own: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / group / "broken.yaml").write_text(text)
+    refused = own.refuses("train", f"{group}=broken", "--config-dir", "mine")
+    assert BROKEN[group, text] in refused
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_every_choice_composes(door: Any) -> None:
+    """The first of each group together, then the second of each, and so on."""
+    together = {name: [*choices] for name, choices in PAGE.groups.items() if name != "sweep"}
+    for n in range(max(map(len, together.values()))):
+        words = [f"{name}={choices[n % len(choices)]}" for name, choices in together.items()]
+        answer = door("train", *words)  # loggers need packages
+        assert answer.code == 0 or re.search("needs the package .*pip install", answer.err), answer
+
+
+def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
+    answer = door("train", "--cfg", "job", "-p", "model", "model=gru")
+    assert (answer.code, answer.err) == (0, "")
+    assert yaml.safe_load(answer.out)["kind"] == "gru"
+    assert "model: gru" in door("train", "--info", "defaults-tree", "model=gru").out
+    assert "Hydra" in door("train", "--hydra-help").out
+    answer = door("sample", "--cfg=all", "--resolve", "length=7", "top_k=${length}")
+    assert "hydra:" in answer.out
+    assert "top_k: 7" in answer.out
+    assert door.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# The folder of a run
+
+
+def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
+    assert own("train", "init_from=${x} y", "hydra.run.dir=my run").code == 0
+    asked = own.asked.pop()
+    assert (asked.folder, asked.config.init_from) == (tmp_path / "my run", "${x} y")
+    assert asked.job.overrides == (r"init_from='\${x} y'",)
+    assert asked.job.hydra["run"]["dir"] == "my run"
+    assert own("train").code == own("train").code == 0
+    first, second = (own.asked.pop().folder for _ in range(2))
+    shape = r"outputs/train/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}"
+    assert re.fullmatch(shape, str(first.relative_to(tmp_path)))
+    assert first != second
+    assert list(first.iterdir()) == []  # the run records itself, under its lock
+    words = ["train", "-m", *MINE.split(), "logger=mine", "seed=1,2", "hydra.sweep.dir=out"]
+    assert own(*words).code == 0
+    places = [asked.config.logger["plain"]["save_dir"] for asked in own.asked]
+    assert places == [str(tmp_path / "out" / f"{n}_seed={n + 1}") for n in range(2)]
+
+
+def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -> None:
+    door.action = lambda asked: (_ for _ in ()).throw(InputError("a.txt: no such file"))
+    assert door("train", "hydra.run.dir=new/run") == (2, "", "charrnn train: a.txt: no such file\n")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    assert door("train", "hydra.run.dir=old/run").code == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["old", "file"]
+    (tmp_path / "file").touch()
+    for words in (["hydra.run.dir=file/run"], ["-m", "hydra.sweep.dir=file/runs"]):
+        answer = door("train", *words)
+        assert answer.code == 1
+        assert re.fullmatch(r"charrnn train: .*file/runs?: .*\n", answer.err)
+
+
+# How a command ends
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a: b"), 2, "a: b"),
+        (RunError("disk\x1b[31m\nfull"), 1, r"disk\x1b[31m\nfull"),
+        (Interrupted("saved", 15), 143, "saved"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (FileNotFoundError(2, "No such file", "x y"), 1, "x y: No such file"),
+        (MemoryError(), 1, "there is too little memory"),
+    ],
+)
+def test_how_a_command_ends(error: BaseException, code: int, line: str, door: Any) -> None:
+    def fail(options: Any) -> None:
+        raise error
+
+    door.action = fail
+    assert door("sample") == (code, "", f"charrnn sample: {line}\n")
+
+
+def test_a_fault_is_told_as_whose_it_is(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    door.action = lambda options: duration("no number")  # type: ignore[arg-type]
+    answer = door("sample")
+    assert answer.code == 1
+    assert "say.py" in answer.err
+    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
+    door.action = lambda options: 1 / 0
+    answer = door("sample")
+    assert answer.code == 1
+    assert "front.py" not in answer.err
+    said = answer.err.splitlines()[-1]
+    assert f"{Path(__file__).name}:" in said
+    assert "ZeroDivisionError: division by zero (in your own code, not in charrnn)" in said
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    answer = door("train", "model.hiden_size=3")
+    assert answer.code == 2
+    assert "Traceback (most recent call last)" in answer.err
+    assert answer.err.splitlines()[-1].startswith("charrnn train: model.hiden_size=3: no such opt")
+
+
+# From Python
+
+
+def test_inside_of_somebodys_own_hydra_program(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+    monkeypatch.setattr(sys, "argv", ["theirs.py", *quiet])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    results = []
+
+    def state() -> tuple[Any, ...]:
+        output = HydraConfig.get().runtime.output_dir
+        root = logging.root
+        return GlobalHydra.instance().hydra, output, sys.argv, root.handlers[:], root.level
+
+    @hydra.main(version_base="1.3", config_path=None)
+    def theirs(config: Any) -> None:
+        before = state()
+        words = [*SMALL, "trainer.max_steps=2", "logger=csv", "hydra.run.dir=inside"]
+        results.append(charrnn.train(*words))
+        assert state() == before
+
+    try:
+        theirs()
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+    assert [(result.folder, result.step) for result in results] == [(workplace / "inside", 2)]
+
+
+def test_from_python_one_run_is_composed(workplace: Path) -> None:
+    with pytest.raises(InputError, match=r"^model.hidden_size=0: must be"):
+        charrnn.train("model.hidden_size=0")
+    for word in ("-m", "--cfg=job", "sweep=random"):
+        with pytest.raises(InputError, match="command line"):
+            charrnn.train(word)
+    assert [path.name for path in workplace.iterdir()] == ["corpus.txt"]
+
+
+def test_marks_of_typography_are_read_as_a_keyboards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vocabulary = Vocabulary(list("ab'- \n"))
+    model_file.save(Path("model.safetensors"), trained_model(vocabulary=vocabulary))
+    words = ["sample", "checkpoint=model.safetensors", "length=20", "seed=1"]
+    assert main([*words, "start_text=a’b – a"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("reads the marks that it has instead") == 1
+    assert main([*words, "start_text=a'b - a"]) == 0
+    assert capsys.readouterr().out.removeprefix("a'b - a") == out.removeprefix("a’b – a")
+    for character in "…語":
+        assert main([*words, f"start_text=a{character}"]) == 2
+        assert f"'{character}'" in capsys.readouterr().err
+
+
+# conf/, as a person reads it, as Hydra composes it, as --help prints it, and Python's defaults
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict) and value
+        result |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return result
+
+
+def assert_same(shown: dict[str, Any], values: dict[str, Any]) -> None:
+    assert shown.keys() == values.keys()
+    for name, value in values.items():
+        assert value == shown[name] or float(value) == float(shown[name]), name
+
+
+def defaults_of(options: dict[str, conf.Option]) -> dict[str, Any]:
+    return {name: yaml.safe_load(option.default) for name, option in options.items()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command(command: str, door: Any) -> None:
+    page = conf.page(command)
+    assert page.title
+    assert all(f"charrnn {command} " in example for example in page.examples)
+    composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
+    shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
+    assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
+    # printed
+    assert f"  {command:<12}{page.title}" in help.overview().splitlines()
+    lines = help.of(command).splitlines()
+    for name, option in page.options.items():
+        [line] = [line for line in lines if line.startswith(f"  {name}=")]
+        default = "" if option.default == "???" else f"{option.default} "
+        assert line.startswith(f"  {name}={default}")
+        assert option.explanation
+        assert option.explanation in line
+        assert line.endswith("(required)") == (option.default == "???")
+    for group, choices in page.groups.items():
+        for place, (choice, explanation) in enumerate(choices.items()):
+            is_default = page.defaults[group] == choice
+            assert explanation
+            assert is_default == (place == 0 and group not in conf.WITHOUT_A_NODE)
+            [line] = [line for line in lines if line.startswith(f"  {group}={choice} ")]
+            assert line.endswith(explanation + " (the default)" * is_default)
+
+
+def test_the_kinds_of_models_are_choices() -> None:
+    default, explanation = PAGE.options["model.kind"]  # laid over its base
+    assert default == "lstm"
+    assert set(explanation.replace(" or ", ", ").split(", ")) == CELLS.keys()
+    assert {*CELLS} <= {*PAGE.groups["model"]}
+
+
+YAML = dict.fromkeys(
+    path
+    for command in COMMANDS
+    for folder in plugins.conf_folders(command)
+    for path in (*folder.rglob("*.yaml"), *plugins.added_options(command))
+    if path.name != "by_length.yaml"  # a table
+)
+
+
+@pytest.mark.parametrize("path", sorted(YAML), ids=lambda path: path.stem)
+def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
+    parsed = yaml.safe_load(path.read_text())
+    parsed.pop("defaults", None)
+    # what a sweep goes through is no option
+    expected = {n: v for n, v in flat(parsed).items() if not n.startswith("hydra.sweeper.params.")}
+    assert defaults_of(conf._read(path)[2]) == expected
+
+
+DECLARED = {
+    name: kind_of(hint)
+    for name, hint in hints_of(TrainOptions).items()
+    if dataclasses.is_dataclass(kind_of(hint))
+}
+# what differs from Python's defaults, and why
+DIFFERENT = {
+    "model.skip": "model files without it mean none; a recipe has the better one",
+    "model.kind": "each choice is one",
+    "data.corpus": "each choice is one",
+}
+FILES = {
+    (group, choice): folder / group / f"{choice}.yaml"
+    for group in ("data", "model", "optimizer", "schedule", "callbacks", "logger")
+    for choice in PAGE.groups[group]
+    for folder in reversed(plugins.conf_folders("train"))
+    if (folder / group / f"{choice}.yaml").is_file()
+}
+
+
+def python_defaults(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The defaults of a schema, dotted, but for nodes."""
+    for field in dataclasses.fields(schema):
+        hint = hints_of(schema).get(field.name)
+        if hint is None or {NODE, NODES} & set(typing.get_args(hint)[1:]):
+            continue
+        if dataclasses.is_dataclass(kind := kind_of(hint)):
+            yield from python_defaults(kind, f"{prefix}{field.name}.")
+        elif field.default is not dataclasses.MISSING:
+            yield prefix + field.name, field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            yield prefix + field.name, field.default_factory()
+
+
+@pytest.mark.parametrize(("group", "choice"), FILES)
+def test_what_is_built_has_the_defaults_of_its_file(group: str, choice: str) -> None:
+    options = conf._chosen(FILES[group, choice])
+    given = {f"{group}.{name}": value for name, value in defaults_of(options).items()}
+    for name, target in given.items():
+        path, _, last = name.rpartition(".")
+        if last != "_target_":
+            continue
+        known = dict(python_defaults(DECLARED[path], f"{path}.")) if path in DECLARED else {}
+        if target.startswith("charrnn."):
+            for parameter in inspect.signature(get_method(target)).parameters.values():
+                if parameter.default is not parameter.empty:
+                    known[f"{path}.{parameter.name}"] = parameter.default
+        for option, default in known.items():
+            value = given.get(option, default)
+            same = value == (list(default) if isinstance(default, tuple) else default)
+            assert same or option in DIFFERENT or float(value) == float(default), option
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_pythons_defaults_of_a_command(command: str) -> None:
+    shown = defaults_of(conf.page(command).options)
+    for name, default in python_defaults(plugins.options_of(command)):
+        assert shown[name] == default, name

@@ -1,0 +1,107 @@
+"""Runs in folders of any name: resumed, swept and started from, as what they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charrnn.__main__ import main
+from charrnn.cli.overrides import quoted
+
+NAMES = ["What's", "two words", "a,b=c", "[a]", "a\nb", "null", "{é: (1)}"]
+LAST = "checkpoints/last.ckpt"
+Trained = Callable[..., Path]
+
+
+@pytest.fixture
+def run(trained: Trained) -> Path:
+    """A run that is finished; made before `door`, which trains nothing."""
+    return trained("trainer.max_steps=2")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
+    run = run.rename(tmp_path / name)
+    path = f"./{name}" if name == "null" else name
+    words = [f"resume={path}", f"++resume={quoted(name)}"]
+    for word in words:
+        assert door("train", word, "seed=3").code == 0, word
+        asked = door.asked.pop()
+        assert os.path.samefile(asked.folder, run)
+        assert (asked.config.model.hidden_size, asked.config.seed) == (16, 3)  # its record's
+    assert door("train", f"resume={path}/{LAST}").code == 0
+    asked = door.asked.pop()
+    assert asked.config.model.hidden_size == 16
+    assert tmp_path / "outputs" in asked.folder.parents
+    # a sweep, begun and gone on with; its jobs start from the same model
+    sweep = ["-m", f"hydra.sweep.dir=s/{name}", "seed=1,2"]
+    for more in ([], ["resume=auto"]):
+        assert door("train", *sweep, f"init_from={path}", *more).code == 0
+        asked = [door.asked.pop() for _ in range(2)]
+        assert {a.folder.parent for a in asked} == {tmp_path / "s" / name}
+        assert {a.config.init_from for a in asked} == {str(run)}
+    # as `charrnn runs` prints it
+    (tmp_path / "outputs" / "b").mkdir()
+    run.rename(tmp_path / "outputs" / "b" / name)
+    assert door("train", f"resume=b/{name}").code == 0
+    assert door.asked.pop().folder == tmp_path / "outputs" / "b" / name
+    assert door("train", "-m", f"init_from={quoted(f'b/{name}')},'other'").code == 0
+    assert door.asked[0].config.init_from == str(tmp_path / "outputs" / "b" / name)
+
+
+def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -> None:
+    run = run.rename(tmp_path / "${x}")
+    assert door("train", f"resume=${{x}}/{LAST}").code == 0
+    assert door.asked.pop().config.model.hidden_size == 16
+    for words in (["init_from=${x}"], [r"init_from='\${x}'"], ["-m", "init_from=${x}"]):
+        assert door("train", *words).code == 0
+        assert Path(door.asked.pop().config.init_from).resolve() == run
+    before = sorted(tmp_path.rglob("*"))
+    assert "resume=${x}: Hydra can use no folder" in door.refuses("train", "resume=${x}")
+    assert "sweep.dir=${x}: takes a folder" in door.refuses("train", "-m", "hydra.sweep.dir=${x}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def config_of(run: Path) -> Any:
+    return yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
+
+
+def test_a_run_goes_on_as_itself(trained: Trained, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of several values of an option, the last decides."""
+    words = ("trainer.max_steps=2", "optimizer.lr=1e-3", "schedule=constant")
+    run, other = trained(*words, folder="Gregor's"), trained("trainer.max_steps=2", folder="other")
+    before = config_of(run)
+    for resume in (["resume=Gregor's"], ["resume=other", r"resume='Gregor\'s'"]):
+        before["trainer"]["max_steps"] += 1
+        assert main(["train", *resume, f"trainer.max_steps={before['trainer']['max_steps']}"]) == 0
+        assert config_of(run) == before
+    assert config_of(other)["trainer"]["max_steps"] == 2
+    assert "going on from Gregor's" in capfd.readouterr().err
+
+
+def test_a_resume_that_is_read_too_late(
+    run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Its record could not be composed any more."""
+    (workplace / "experiment").mkdir()
+    (workplace / "experiment" / "on.yaml").write_text("# @package _global_\nresume: run\n")
+    monkeypatch.setenv("RUN", "run")
+    before = config_of(run)
+    for word in ("resume='${oc.env:RUN}'", "experiment=on"):
+        assert main(["train", "corpus.txt", word, "--config-dir", "."]) == 2
+        assert "resume=run: a resume is given on the command line" in capfd.readouterr().err
+    assert config_of(run) == before
+
+
+def test_a_resume_goes_by_its_record_whatever_the_main_config(
+    run: Path, door: Any, workplace: Path
+) -> None:
+    (workplace / "mine.yaml").write_text("defaults: [train, _self_]\nprint_every: 3\n")
+    mine = ["--config-dir", ".", "--config-name", "mine"]
+    assert door("train", *mine).code == door("train", *mine, "resume=run").code == 0
+    assert [asked.config.print_every for asked in door.asked] == [3, 5]
