@@ -147,7 +147,14 @@ def path_of_run(name: str) -> str:
     return below if not os.path.lexists(name) and os.path.isdir(below) else name
 
 
+def relative_path(path: str | Path) -> str:
+    """Return a path from here, which an option of a command line reads as a path."""
+    relative = os.path.relpath(path)
+    means_more = relative in ("null", "auto") or relative[0] in "'\"["
+    return f"./{relative}" if means_more else relative
+
+
 def short_path(path: str | Path) -> str:
     """A path from here, where it lies below."""
-    relative = os.path.relpath(path)
+    relative = relative_path(path)
     return str(path) if relative.startswith("..") else relative

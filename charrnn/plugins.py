@@ -6,7 +6,7 @@ also have
 
 FIRST_WORD                 the option that a first word without ``=`` is
 MAKES_FOLDER               that Hydra's folder is one that stays, the run's
-prepare_line(line)         returns the `Line` that Hydra composes, of the one that was typed
+prepare_line(line)         returns the line that Hydra composes, made from the typed line
 check_in_sweep(options)    of each job of a sweep, before the first begins
 follow()                   an exit code, in a process that reads no command line
 
@@ -17,7 +17,8 @@ NAME_command.py, NAME.yaml   a command
 conf/                        choices of the groups of `charrnn train`
 *_sample.py, sample.yaml     ``OPTIONS``, more of `charrnn sample`, and ``WRITER``, a `Writer`
 *_model.py                   ``reads(start, path)``, by a file's first 9 bytes; ``read_model(path)``
-*_words.py                   ``translated(command, words)``: another program's words, or None
+*_words.py                   ``translate_words(command, words)``: another program's flags as
+                             overrides, or None
 *_engines.py                 compiled_engine (`charrnn.generation.engines`)
 *_run_end.py                 ``at_end(folder)``, when a run has ended
 """

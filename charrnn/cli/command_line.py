@@ -53,7 +53,7 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     # argparse would read -model as -m and -odel
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
         if not any(flag in names for names in _FLAGS):
-            answers = [part.translated(command, words) for part in plugins.parts("words")]
+            answers = [part.translate_words(command, words) for part in plugins.parts("words")]
             if answer := next(filter(None, answers), None):
                 line = shlex.join(["charrnn", command, *answer])
                 raise InputError(f"options have no dashes here, and this line does it: {line}")
@@ -116,11 +116,16 @@ class Line:
     def with_text(self, name: str, text: str) -> Line:
         """Return the line with one override of an option, which sets it to a text."""
         others = (override for override in self.overrides if override.name != name)
-        return replace(self, overrides=(*others, Override.from_text(name, text)))
+        return replace(self, overrides=(*others, Override.from_texts(name, text)))
 
     def map_overrides(self, change: Callable[[Override], Override]) -> Line:
         """Return the line with each override changed."""
         return replace(self, overrides=tuple(map(change, self.overrides)))
+
+    def of_job(self, words: list[str]) -> Line:
+        """Return the line of one job of a sweep, whose overrides are in Hydra's grammar."""
+        flags = Namespace(**{**vars(self.flags), "multirun": False})
+        return replace(self, flags=flags, overrides=tuple(map(Override.from_word, words)))
 
     @property
     def multirun(self) -> bool:
@@ -158,12 +163,13 @@ class Line:
         own = Path(self.flags.config_dir or os.devnull).absolute()
         return str(own if (own / f"{self.main_config}.yaml").is_file() else plugins.CONF)
 
-    def compose(self, words: list[str]) -> DictConfig:
-        """Compose some words as one run; inside of `initialize_hydra`."""
+    def compose(self) -> DictConfig:
+        """Compose the overrides as one run; inside of `initialize_hydra`."""
+        words = self.words
         if self.flags.config_dir:
             places = (plugins.CONF, os.path.abspath(self.flags.config_dir))
             further = [quoted(f"file://{f}") for f in places if str(f) != self.main_folder]
-            words = [*words, f"hydra.searchpath=[{','.join(further)}]"]
+            words.append(f"hydra.searchpath=[{','.join(further)}]")
         return hydra.compose(self.main_config, words, return_hydra_config=True)
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,7 +27,7 @@ from charrnn import plugins
 from charrnn.cli import conf, exit_codes
 from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line
-from charrnn.cli.hydra_errors import translated
+from charrnn.cli.hydra_errors import translate_error
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
@@ -126,7 +126,7 @@ def call(command: Command, words: list[str]) -> Any:
 def _call(line: Line) -> Any:
     with initialize_hydra(line):
         with translate_errors(line):
-            config = line.compose(line.words)
+            config = line.compose()
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.mode = "RUN"
                 config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)
@@ -216,19 +216,14 @@ def run_hydra_main(line: Line, task: Any, *more: str) -> None:
 
 
 @contextlib.contextmanager
-def translate_errors(line: Line, job: Sequence[Override] | None = None) -> Iterator[None]:
-    """Turn what is raised while overrides are composed and checked into one line.
-
-    Args:
-        job: the overrides of one job of a sweep, instead of the line's own.
-    """
+def translate_errors(line: Line) -> Iterator[None]:
+    """Turn an error in the overrides of a line into one sentence."""
     try:
         yield
     except Exception as error:
         if isinstance(error, InputError | RunError) and not isinstance(error, UnknownOption):
             raise
-        multirun = line.multirun and job is None
-        raise translated(error, line.command.name, job or line.overrides, multirun) from error
+        raise translate_error(error, line) from error
 
 
 @contextlib.contextmanager

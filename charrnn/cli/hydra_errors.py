@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
+from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, short
 
@@ -37,15 +38,13 @@ _ELSEWHERE = {
 }
 
 
-def translated(
-    error: Exception, command: str, overrides: Sequence[Override], multirun: bool
-) -> InputError | RunError:
-    """Return the line for an error in the overrides of a command."""
-    page = conf.page(command)
+def translate_error(error: Exception, line: Line) -> InputError | RunError:
+    """Return the sentence for an error in the overrides of a command line."""
+    page, overrides = conf.page(line.command.name), line.overrides
     if isinstance(error, UnknownOption):
         return _unknown(error.name, page, overrides, str(error), error.names)
     for override in overrides:
-        if fault := _fault(override, page, multirun):
+        if fault := _fault(override, page, line.multirun):
             return InputError(f"{short(override.typed)}: {fault}")
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:

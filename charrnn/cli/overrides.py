@@ -60,9 +60,10 @@ class Override:
         return cls(prefix, name, value)
 
     @classmethod
-    def from_text(cls, name: str, text: str) -> Override:
-        """Return the override that sets an option to a text."""
-        return cls("", name, text, (text,))
+    def from_texts(cls, name: str, *texts: str) -> Override:
+        """Return the override that sets an option to a text, or to each of several in a sweep."""
+        value = texts[0] if len(texts) == 1 else ",".join(map(quoted, texts))
+        return cls("", name, value, texts)
 
     @property
     def is_bare_word(self) -> bool:
@@ -86,16 +87,8 @@ class Override:
     @property
     def word(self) -> str:
         """The word in Hydra's grammar."""
-        if not self.texts:
-            return self.typed
-        return f"{self.prefix}{self.name}={','.join(map(quoted, self.texts))}"
-
-    def with_texts(self, texts: tuple[str, ...]) -> Override:
-        """Return the override with other texts; unchanged if they are the same."""
-        if texts == self.texts:
-            return self
-        value = texts[0] if len(texts) == 1 else ",".join(map(quoted, texts))
-        return replace(self, value=value, texts=texts)
+        texts = ",".join(map(quoted, self.texts))
+        return f"{self.prefix}{self.name}={texts}" if self.texts else self.typed
 
     def read_texts(self, kinds: Collection[Any] | None, multirun: bool) -> Override:
         """Return the override with its texts.

@@ -26,7 +26,7 @@ from charrnn.cli.front import (
     run_hydra_main,
     translate_errors,
 )
-from charrnn.cli.overrides import Override, quoted
+from charrnn.cli.overrides import quoted
 from charrnn.errors import InputError, RunError, one_line, short
 from charrnn.files import short_path
 from charrnn.say import say
@@ -94,7 +94,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = line.compose([_words(override)[0] for override in parsed])
+        config = line.of_job([_words(override)[0] for override in parsed]).compose()
         params = config.hydra.sweeper.get("params") or {}
         further = parser.parse_overrides([f"{name}={value}" for name, value in params.items()])
         each = {override.get_key_element(): override for override in [*further, *parsed]}
@@ -104,7 +104,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
         jobs = [list(job) for job in itertools.islice(product, None if is_listed else 1)]
         for number, words in enumerate(jobs):
             try:
-                _check(line, words, number)
+                _check(line.of_job(words), number)
             except InputError as error:
                 differs = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
@@ -122,9 +122,9 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     return folder, naming, len(jobs) if is_listed else None
 
 
-def _check(line: Line, words: list[str], number: int) -> None:
-    with translate_errors(line, [*map(Override.from_word, words)]):
-        config = line.compose(words)
+def _check(line: Line, number: int) -> None:
+    with translate_errors(line):
+        config = line.compose()
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number
         with hydra_config(config):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn import plugins
+from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted
 from charrnn.files import path_of_run
 from charrnn.options.training import TrainOptions, count_of
@@ -15,7 +16,6 @@ from charrnn.runs.folder import RECORDED, is_run, refuse_run
 
 if TYPE_CHECKING:
     from charrnn.cli.command_line import Line
-    from charrnn.cli.overrides import Override
     from charrnn.runs.spec import Result
 
 OPTIONS = TrainOptions
@@ -95,8 +95,8 @@ def prepare_line(line: Line) -> Line:
         InputError: a resume cannot use this folder.
     """
     line = line.map_overrides(lambda override: _find_runs(override, line.multirun))
-    resume, folder = line.last("resume").text, line.last("hydra.run.dir").text
-    is_auto = resume == "auto"
+    resume, given = line.last("resume").text, line.last("hydra.run.dir")
+    is_auto, folder = resume == "auto", given.text or given.value
     source = None if is_auto else resume
     if line.multirun:
         if source is not None:
@@ -114,7 +114,7 @@ def prepare_line(line: Line) -> Line:
         if "${" in source:
             raise InputError(f"resume={source}: Hydra can use no folder with ${{ in its path")
         return _compose_over_record(line.with_text("hydra.run.dir", source), source)
-    if line.last("hydra.run.dir").value is None:
+    if folder is None:
         if folder := world.slurm_job_folder():
             line = line.with_text("hydra.run.dir", folder)
         elif is_auto:
@@ -139,7 +139,7 @@ def _find_runs(override: Override, multirun: bool) -> Override:
     if multirun and override.name == "init_from":
         # outputs/latest is another run once the first job has begun
         paths = tuple(map(os.path.realpath, paths))
-    return override.with_texts(paths)
+    return override if paths == override.texts else Override.from_texts(override.name, *paths)
 
 
 def _compose_over_record(line: Line, source: str) -> Line:

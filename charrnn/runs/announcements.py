@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning as L
 
-from charrnn.files import short_path
+from charrnn.files import relative_path, short_path
 from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
 from charrnn.networks.network import num_parameters
 from charrnn.runs import hardware
@@ -132,7 +132,7 @@ def how_to_resume(run: RunSpec) -> str:
     """What goes on with a stopped run."""
     if not (run.folder / RECORDED).is_file():
         return "nothing was begun" if run.folder.is_dir() else "the run's folder is gone"
-    command = f"charrnn train resume={shlex.quote(os.path.relpath(run.folder))}{run.resume_options}"
+    command = f"charrnn train resume={shlex.quote(relative_path(run.folder))}{run.resume_options}"
     if any((run.folder / "checkpoints").glob("*.ckpt")):
         return f"the run is saved: {command} goes on"
     return f"there is no checkpoint yet: {command} starts it again"

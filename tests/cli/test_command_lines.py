@@ -41,23 +41,18 @@ CHOICES = ", ".join(PAGE.groups["model"])
 DIGITS = "9" * 5000
 
 # files of a user's own, below the folder of --config-dir
+STEP_LR = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 10}"
 OWN = {
-    "optimizer/mine.yaml": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n",
-    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_parts.Counter, every: 2}\n",
-    "logger/mine.yaml": (
-        "plain:\n  _target_: lightning.pytorch.loggers.CSVLogger\n  name: plain\n"
-        "  save_dir: ${hydra:runtime.output_dir}\n"
-    ),
-    "schedule/mine.yaml": (
-        "_target_: torch.optim.lr_scheduler.StepLR\n_partial_: true\nstep_size: 10\n"
-    ),
-    "data/mine.yaml": "defaults:\n  - /base/data@_here_\n\ninput_txt: mine.txt\nval_frac: 0.2\n",
-    "experiment/slow.yaml": (
-        "# @package _global_\ndefaults:\n  - override /schedule: step\n"
-        "schedule:\n  decay_every: 3\n"
-    ),
-    "nested.yaml": "defaults: [train, _self_]\nhydra:\n  searchpath: ['file://HERE/mine/far']\n",
-    "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9\n",
+    "optimizer/mine.yaml": "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}",
+    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_parts.Counter, every: 2}",
+    "logger/mine.yaml": "plain:\n  _target_: lightning.pytorch.loggers.CSVLogger\n"
+    "  save_dir: ${hydra:runtime.output_dir}",
+    "schedule/mine.yaml": STEP_LR,
+    "data/mine.yaml": "defaults: [/base/data@_here_]\ninput_txt: mine.txt\nval_frac: 0.2",
+    "experiment/slow.yaml": "# @package _global_\ndefaults: [override /schedule: step]\n"
+    "schedule: {decay_every: 3}",
+    "nested.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['file://HERE/mine/far']}",
+    "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9",
 }
 MINE = "--config-dir mine"
 
@@ -159,24 +154,20 @@ LINES: dict[str, str | dict[str, Any]] = {
 }
 
 # a file of a group -> a part of the line with which `train GROUP=broken` is refused
+GLOBAL = "# @package _global_\n"
 BROKEN = {
-    ("experiment", "# @package _global_\nmodel:\n  hidden_size: many\n"): "hidden_size=many: takes",
-    ("experiment", "# @package _global_\nmodel:\n  hiden_size: 3\n"): "did you mean model.hidden",
-    ("experiment", "# @package _global_\nsed: 3\n"): "sed=3: no such option; did you mean seed?",
-    ("experiment", "model:\n  hidden_size: 3\n"): "of its file must be # @package _global_",
-    ("experiment", "# @package _global_\nmodel: [unclosed\n"): "broken.yaml",
-    (
-        "experiment",
-        "# @package _global_\ndefaults:\n  - override /model: lsm\n",
-    ): "did you mean lstm?",
-    ("callbacks", "counter: {_target_: own_parts.Conter}\n"): "did you mean Counter?",
-    ("callbacks", "counter: {_target_: ownparts.Counter}\n"): "installed, or on PYTHONPATH?",
-    ("callbacks", "counter: {_target_: broken_parts.Counter}\n"): (
-        "broken_parts.Counter: cannot be imported (ZeroDivisionError: division by zero)"
-    ),
-    ("schedule", OWN["schedule/mine.yaml"].replace("size", "sise")): "did you mean step_size?",
+    ("experiment", GLOBAL + "model: {hidden_size: many}"): "model.hidden_size=many: takes a whole",
+    ("experiment", GLOBAL + "model: {hiden_size: 3}"): "did you mean model.hidden_size?",
+    ("experiment", GLOBAL + "sed: 3"): "sed=3: no such option; did you mean seed?",
+    ("experiment", GLOBAL + "model: [unclosed"): "broken.yaml",
+    ("experiment", GLOBAL + "defaults: [override /model: lsm]"): "did you mean lstm?",
+    ("experiment", "model: {hidden_size: 3}"): "of its file must be # @package _global_",
+    ("callbacks", "c: {_target_: own_parts.Conter}"): "did you mean Counter?",
+    ("callbacks", "c: {_target_: ownparts.Counter}"): "is it installed, or on PYTHONPATH?",
+    ("callbacks", "c: {_target_: bad_parts.C}"): "bad_parts.C: cannot be imported (ZeroDivision",
+    ("schedule", STEP_LR.replace("size", "sise")): "did you mean step_size?",
     ("data", OWN["data/mine.yaml"].replace("0.2", "2")): "data.val_frac=2",
-    ("data", "defaults: [base]\n"): "data=base: no such choice",
+    ("data", "defaults: [base]"): "data=base: no such choice",
 }
 
 
@@ -189,7 +180,7 @@ def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         path.write_text(text.replace("HERE", str(tmp_path)))
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
     (tmp_path / "own_parts.py").write_text(counter)
-    (tmp_path / "broken_parts.py").write_text("1 / 0\n")
+    (tmp_path / "bad_parts.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LR", "0.25")
     yield door

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import Any
 
@@ -14,46 +15,12 @@ from omegaconf import OmegaConf
 from charrnn.cli.overrides import Override
 
 NASTY = [
-    "",
-    " ",
-    "What's",
-    'She said "no"',
-    "Zür",
-    "(hi)",
-    "O Romeo, Romeo",
-    "a=b",
-    "123",
-    "1e3",
-    "true",
-    "nan",
-    "???",
-    "[brackets",
-    "[Enter Romeo]",
-    "{a: 1}",
-    "two\nlines\r\n",
-    "\ttab ",
-    "  spaces  ",
-    "wow!",
-    "$HOME ${HOME} ${oc.env:HOME} $${x}",
-    r"\${x} \\${x} \ \\",
-    "back\\",
-    "back\\\\",
-    r"\'",
-    "~x +y @z #w %v",
-    "é",
-    "e\u0301",
-    "漢字",
-    "🎭",
-    "\u2028",
-    "\udcff\udc80",
-    "a','b",
-    "'",
-    '"',
-    "--help",
-    "choice('a','b')",
-    "null",
-    "-",
-]
+    "", " ", "What's", 'She said "no"', "Zür", "(hi)", "O Romeo, Romeo", "a=b", "123", "1e3",
+    "true", "nan", "???", "[brackets", "[Enter Romeo]", "{a: 1}", "two\nlines\r\n", "\ttab ",
+    "  spaces  ", "wow!", "$HOME ${HOME} ${oc.env:HOME} $${x}", r"\${x} \\${x} \ \\", "back\\",
+    "back\\\\", r"\'", "~x +y @z #w %v", "é", "e\u0301", "漢字", "🎭", "\u2028", "\udcff\udc80",
+    "a','b", "'", '"', "--help", "choice('a','b')", "null", "-",
+]  # fmt: skip
 
 pieces = st.sampled_from([*"\\${}'\"[](),:=a \n?", "${", "\\'", "é", "\udcff"])
 texts = st.one_of(
@@ -76,7 +43,7 @@ def read_back(word: str) -> Any:
 @given(texts)
 @example("???")
 def test_a_text_is_read_back_unchanged(text: str) -> None:
-    word = Override.from_text("start_text", text).word
+    word = Override.from_texts("start_text", text).word
     assert read_back(word) == text
     # on its way into a sweep's job, too
     parsed = OverridesParser.create().parse_override(word)
@@ -102,18 +69,6 @@ def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
         )
 
 
-def test_nested_paths_and_paths_that_may_be_lists_reach_the_command(door: Any) -> None:
-    for first, second, third in thirds(
-        [t for t in NASTY if t not in ("", "null", "[Enter Romeo]")]
-    )[::2]:
-        assert door("evaluate", f"data.input_h5={first}", f"data.input_json={second}").code == 0
-        data = door.asked.pop().data
-        assert (data.input_h5, data.input_json) == (first, second)
-        assert door("preprocess", f"input_txt={third}", f"output_h5={second}").code == 0
-        options = door.asked.pop()
-        assert (options.input_txt, options.output_h5) == (third, second)
-
-
 def test_names_that_are_no_unicode(door: Any) -> None:
     name = os.fsdecode(b"caf\xe9.txt")
     assert door("preprocess", f"input_txt={name}").code == 0
@@ -121,39 +76,46 @@ def test_names_that_are_no_unicode(door: Any) -> None:
     assert name.encode("unicode_escape").decode() in door("sample", f"x={name}").err
 
 
-# a word of `sample` -> the value of its option
+# the words -> the value of the option of the last
 VALUES = {
     # in Hydra's grammar
-    r"start_text='What\'s'": "What's",
-    'start_text="it\'s"': "it's",
-    'until="${oc.env:LR}"': "0.25",
-    r"until='\${x}'": "${x}",
-    "until=null": None,
-    "checkpoint=null": None,
-    "checkpoint='null'": "null",
-    "checkpoint=[a,'b c']": ["a", "b c"],
+    r"sample start_text='What\'s'": "What's",
+    'sample start_text="it\'s"': "it's",
+    "sample until='${oc.env:LR}'": "0.25",
+    r"sample until='\${x}'": "${x}",
+    "sample until=null": None,
+    "sample checkpoint=null": None,
+    "sample checkpoint='null'": "null",
+    "sample checkpoint=[a,'b c']": ["a", "b c"],
+    "preprocess input_txt=[a,b]": ["a", "b"],
     # which only looks like that
-    "start_text=null": "null",
-    "start_text=[a,b]": "[a,b]",
-    "start_text='What's'": "'What's'",
-    "start_text='a' b": "'a' b",
-    r"start_text='a\'": r"'a\'",
-    "start_text='a','b'": "'a','b'",
-    "checkpoint=a,b": "a,b",
-    # other prefixes
-    "++until=a b": "a b",
-    "++until='a b'": "a b",
+    "sample start_text=null": "null",
+    "sample start_text=[a,b]": "[a,b]",
+    "sample start_text='What's'": "'What's'",
+    "sample start_text='a' b": "'a' b",
+    r"sample start_text='a\'": r"'a\'",
+    "sample start_text='a','b'": "'a','b'",
+    "sample checkpoint=a,b": "a,b",
+    "preprocess input_txt=[a": "[a",
+    "preprocess input_txt={a: 1}": "{a: 1}",
+    # below a group, and with other prefixes
+    "evaluate data.input_h5=What's (this), ${x}=?": "What's (this), ${x}=?",
+    "evaluate data.input_json=[a,b]": "[a,b]",
+    "sample ++until=a b": "a b",
+    "sample ++until='a b'": "a b",
 }
 
 
-@pytest.mark.parametrize("word", VALUES)
+@pytest.mark.parametrize("line", VALUES)
 def test_what_is_in_hydras_grammar(
-    word: str, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    line: str, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setenv("LR", "0.25")
+    command, _, word = line.partition(" ")
     for flags in ([], ["-m"] * ("','" not in word)):
-        assert door("sample", word, *flags).code == 0
-        assert getattr(door.asked.pop(), word.lstrip("+").partition("=")[0]) == VALUES[word]
+        assert door(command, word, *flags).code == 0
+        name = word.lstrip("+").partition("=")[0]
+        assert operator.attrgetter(name)(door.asked.pop()) == VALUES[line]
 
 
 def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 # flag -> option, for each command; flags that have no place here are left out
 _OPTIONS = {
     "train": {
@@ -44,28 +46,36 @@ _LEFT_OUT = {
 }
 
 
-def translated(command: str, words: list[str]) -> list[str] | None:
-    """The overrides that do here what flags do there; None where they are not theirs.
-
-    A value is the word after its flag. char-rnn's sampler has its model as a word alone.
-    """
-    options, overrides, rest = _OPTIONS.get(command, {}), [], list(words)
-    while rest:
-        flag, _, value = rest.pop(0).partition("=")
-        name = flag.lstrip("-")
-        if name == flag and command == "sample" and not value:
-            overrides.append(f"checkpoint={flag}")
-            continue
-        if name == flag or name not in {*options, *_LEFT_OUT}:
+def translate_words(command: str, words: list[str]) -> list[str] | None:
+    """Return the overrides that do what these flags do; None if other programs have such flags."""
+    options, overrides = _OPTIONS.get(command, {}), []
+    for name, value in _read_flags(words):
+        if name == "" and command == "sample" and "=" not in value:
+            overrides.append(f"checkpoint={value}")  # char-rnn's sampler has no flag for it
+        elif name not in {*options, *_LEFT_OUT}:
             return None
-        if not value and rest and (rest[0][:1] != "-" or rest[0][1:].isdigit()):
-            value = rest.pop(0)
-        if name.startswith("gpu"):
+        elif name.startswith("gpu"):
             overrides += ["trainer=cpu"] * (command == "train" and value == "-1")
         elif name in options:
-            overrides += ["schedule=step"] * name.startswith("lr_decay")
-            value = "null" if (name, value) == ("grad_clip", "0") else value
-            is_switch = name in ("batchnorm", "sample", "quiet")
-            on = {"0": "false", "1": "true", "": "true"}
-            overrides.append(f"{options[name]}={on.get(value, value) if is_switch else value}")
+            if name.startswith("lr_decay"):
+                overrides.append("schedule=step")
+            if name in ("batchnorm", "sample", "quiet"):
+                value = {"0": "false", "1": "true", "": "true"}.get(value, value)
+            if (name, value) == ("grad_clip", "0"):
+                value = "null"
+            overrides.append(f"{options[name]}={value}")
     return [*dict.fromkeys(overrides)]
+
+
+def _read_flags(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each flag's name with its value, and each other word with the name ""."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            yield "", word
+            continue
+        flag, _, value = word.partition("=")
+        if not value and rest and (rest[0][:1] != "-" or rest[0][1:].isdigit()):
+            value = rest.pop(0)
+        yield flag.lstrip("-"), value
