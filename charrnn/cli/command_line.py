@@ -108,7 +108,7 @@ class Line:
         prepare_line = command.get("prepare_line")
         return prepare_line(line) if prepare_line else line
 
-    def last(self, name: str) -> Override:
+    def find_last(self, name: str) -> Override:
         """Return the last override that sets an option, which decides; without a value if none."""
         given = [o for o in self.overrides if o.name == name and o.prefix != "~"]
         return given[-1] if given else Override("", name)
@@ -122,16 +122,16 @@ class Line:
         """Return the line with each override changed."""
         return replace(self, overrides=tuple(map(change, self.overrides)))
 
-    def of_job(self, words: list[str]) -> Line:
+    def as_job(self, words: list[str]) -> Line:
         """Return the line of one job of a sweep, whose overrides are in Hydra's grammar."""
-        flags = Namespace(**{**vars(self.flags), "multirun": False})
+        flags = Namespace(**(vars(self.flags) | {"multirun": False}))
         return replace(self, flags=flags, overrides=tuple(map(Override.from_word, words)))
 
     @property
     def multirun(self) -> bool:
         """Whether values may be several."""
-        searches = self.last("sweep").value is not None
-        return self.flags.multirun or searches or self.last("hydra.mode").value == "MULTIRUN"
+        searches = self.find_last("sweep").value is not None
+        return self.flags.multirun or searches or self.find_last("hydra.mode").value == "MULTIRUN"
 
     @property
     def words(self) -> list[str]:

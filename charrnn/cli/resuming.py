@@ -84,7 +84,7 @@ def compose_over_record(line: Line, source: str) -> Line:
     record = {name: node for name, node in read_record(source).items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {short(unknown[0])} is no option of charrnn train")
-    is_trusted = str(line.last("trust").value).lower() == "true"
+    is_trusted = str(line.find_last("trust").value).lower() == "true"
     if not is_trusted and (refused := next(untrusted(record), None)):
         raise InputError(
             f"{source}: its {short(refused)} is not taken from a record; if you trust it, "

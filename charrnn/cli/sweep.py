@@ -94,7 +94,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = line.of_job([_words(override)[0] for override in parsed]).compose()
+        config = line.as_job([_words(override)[0] for override in parsed]).compose()
         params = config.hydra.sweeper.get("params") or {}
         further = parser.parse_overrides([f"{name}={value}" for name, value in params.items()])
         each = {override.get_key_element(): override for override in [*further, *parsed]}
@@ -104,13 +104,13 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
         jobs = [list(job) for job in itertools.islice(product, None if is_listed else 1)]
         for number, words in enumerate(jobs):
             try:
-                _check(line.of_job(words), number)
+                _check(line.as_job(words), number)
             except InputError as error:
                 differs = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
                 raise InputError(f"{short(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
-    goes_on = line.last("resume").text is not None
+    goes_on = line.find_last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={short_path(folder)}: holds runs already; with resume=auto the "

@@ -95,7 +95,7 @@ def prepare_line(line: Line) -> Line:
         InputError: a resume cannot use this folder.
     """
     line = line.map_overrides(lambda override: _find_runs(override, line.multirun))
-    resume, given = line.last("resume").text, line.last("hydra.run.dir")
+    resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
     is_auto, folder = resume == "auto", given.text or given.value
     source = None if is_auto else resume
     if line.multirun:

@@ -149,7 +149,7 @@ def test_a_job_finds_its_folder_again(
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert Line.from_words(command, given).words == [*given, where, "resume='auto'"]
     again = Line.from_words(command, [*given, "resume=other.ckpt"])
-    assert again.last("resume").text == folder
+    assert again.find_last("resume").text == folder
 
 
 @pytest.mark.parametrize("value", ["1", "-1", "x", ""])

@@ -23,7 +23,7 @@ FIRST_WORD = "checkpoint"
 
 def prepare_line(line: Line) -> Line:
     """Return the line in which `models.NAME=PATH` adds a model, and its path is literal."""
-    if line.last("checkpoint").value is not None and any(map(_is_model, line.overrides)):
+    if line.find_last("checkpoint").value is not None and any(map(_is_model, line.overrides)):
         raise InputError("checkpoint: give one model with it, or all with models.NAME=PATH")
     kinds = (str, list[str])
     return line.map_overrides(
