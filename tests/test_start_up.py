@@ -18,8 +18,8 @@ from tests.small_runs import SMALL
 @pytest.mark.parametrize(
     ("words", "most", "libraries"),
     [
-        (["train", *SMALL, "hydra.run.dir=run"], 65, {"torch", "lightning"}),
-        (["sample", "checkpoint=model.safetensors", "length=1", "seed=1"], 32, set()),
+        (["train", *SMALL, "hydra.run.dir=run"], 66, {"torch", "lightning"}),
+        (["sample", "checkpoint=model.safetensors", "length=1", "seed=1"], 34, set()),
     ],
     ids=["until the first step of a training", "until the first character of a sample"],
 )

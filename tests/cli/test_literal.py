@@ -99,8 +99,8 @@ VALUES = {
     "preprocess input_txt=[a": "[a",
     "preprocess input_txt={a: 1}": "{a: 1}",
     # below a group, and with other prefixes
-    "evaluate data.input_h5=What's (this), ${x}=?": "What's (this), ${x}=?",
-    "evaluate data.input_json=[a,b]": "[a,b]",
+    "train data.input_txt=What's (this), ${x}=?": "What's (this), ${x}=?",
+    "sample output=[a,b]": "[a,b]",
     "sample ++until=a b": "a b",
     "sample ++until='a b'": "a b",
 }
@@ -115,7 +115,8 @@ def test_what_is_in_hydras_grammar(
     for flags in ([], ["-m"] * ("','" not in word)):
         assert door(command, word, *flags).code == 0
         name = word.lstrip("+").partition("=")[0]
-        assert operator.attrgetter(name)(door.asked.pop()) == VALUES[line]
+        asked = door.asked.pop()
+        assert operator.attrgetter(name)(getattr(asked, "config", asked)) == VALUES[line]
 
 
 def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:
