@@ -16,8 +16,10 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.models import checkpoint
-from charrnn.options.training import TrainOptions
+from charrnn.options.training import DecidedOptions, TrainOptions
+from charrnn.runs import decisions
 from charrnn.runs.hardware import trains_in_bf16
+from charrnn.runs.world import SINGLE_PROCESS, World
 
 SMALL = (
     "trainer=cpu",
@@ -59,6 +61,12 @@ def train_options(**changes: Any) -> TrainOptions:
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
     values: Any = OmegaConf.to_container(config)
     return TrainOptions.of(values)
+
+
+def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOptions:
+    """Return the options of a run on a text of a million characters, decided on this machine."""
+    size = decisions.TextSize(1_000_000, 100_000)
+    return decisions.decide(train_options(**changes), size, world, lambda options, seconds: 1e4)
 
 
 Train = Callable[..., Path]  # the fixture `train`

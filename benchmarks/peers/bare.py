@@ -49,6 +49,7 @@ def main() -> None:
         hidden_size=options.hidden_size,
         num_layers=options.num_layers,
         dropout=0.0,
+        skip="none",
         vocabulary_size=len(data.vocabulary),
     )
     network = Network(architecture).to(options.device)

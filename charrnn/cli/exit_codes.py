@@ -51,9 +51,9 @@ def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
     if _lacks_memory(error):
         return RunError("there is too little memory")
-    from charrnn.runs import own_code
+    from charrnn.runs import library_errors
 
-    return own_code.own_code_error(error)
+    return library_errors.explain_own_code(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from charrnn import plugins
 from charrnn.cli.checked_options import declared, kinds_of
 from charrnn.options.ranges import PATH, TEXT
-from charrnn.runs.recorded_config import escaped
+from charrnn.runs.folder import escaped
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that every command takes
 

@@ -36,8 +36,9 @@ from charrnn.options.ranges import FIXED
 from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.recorded_config import MISSING, Config, escaped, plain, select
-from charrnn.runs.spec import RunSpec
+from charrnn.runs.folder import MISSING, Config, escaped, plain, select
+from charrnn.runs.model_lookup import read_model
+from charrnn.runs.plan import RunRequest
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import names_of
 
@@ -150,7 +151,7 @@ def _is_external(value: Any) -> bool:
 # The run that is asked for
 
 
-def run_of(config: TrainOptions, job: Job) -> RunSpec:
+def run_of(config: TrainOptions, job: Job) -> RunRequest:
     """The run that is asked for.
 
     Raises:
@@ -180,7 +181,10 @@ def run_of(config: TrainOptions, job: Job) -> RunSpec:
         folders.refuse_run(folder)
         config = absolute(config, given)
     trust = " trust=true" if any(untrusted(config.plain())) else ""
-    return RunSpec(config, folder, source, given, job.overrides, job.hydra, trust)
+    # a run that has a checkpoint does not start again from another model
+    is_begun = source is not None and (source.is_file() or folders.find_checkpoint(source))
+    initial = None if config.init_from is None or is_begun else read_model(config.init_from)
+    return RunRequest(config, folder, source, given, job.overrides, job.hydra, initial, trust)
 
 
 def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> TrainOptions:

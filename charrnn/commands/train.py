@@ -16,7 +16,7 @@ from charrnn.runs.folder import RECORDED, is_run, refuse_run
 
 if TYPE_CHECKING:
     from charrnn.cli.command_line import Line
-    from charrnn.runs.spec import Result
+    from charrnn.runs.plan import Result
 
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"

@@ -42,7 +42,7 @@ class NetworkOptions:
     num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2
     dropout: Annotated[float | None, BELOW_1] = None
     batchnorm: Annotated[bool, FIXED] = False
-    skip: Annotated[str, SKIP, FIXED] = "none"
+    skip: Annotated[str, SKIP, FIXED] = "sum"
 
     def __post_init__(self) -> None:
         find_cell(self.kind)

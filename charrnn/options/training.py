@@ -4,13 +4,16 @@ A node is what Hydra's `instantiate` builds of a ``_target_`` and its arguments.
 model and trainer have options that a run reads too, so they are typed; an argument that only
 somebody's own class knows stays as the config has it. What stands in the other nodes is declared
 by what is built, and read by nobody else.
+
+`TrainOptions` holds the values that a user gives. Some may be open: None, or auto. A run decides
+these once (`charrnn.runs.decisions`), and trains by `DecidedOptions`, in which no value is open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from charrnn.options.datasets import DataOptions
 from charrnn.options.networks import NetworkOptions
@@ -34,8 +37,6 @@ from charrnn.options.ranges import (
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,15 @@ class TrainerNode(Node, TrainerOptions):
         """Windows whose gradients are added up."""
         return int(self.rest.get("accumulate_grad_batches", 1))
 
+    @property
+    def has_length(self) -> bool:
+        """Whether an option says how long the training is."""
+        return self.max_epochs is not None or self.max_steps is not None
+
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `charrnn train` is asked for; when it has begun, with every choice made."""
+    """The options of `charrnn train` as the user gives them."""
 
     data: Annotated[DataNode, NODE]
     model: Annotated[ModelNode, NODE]
@@ -166,12 +172,50 @@ class TrainOptions:
         require(is_count, "trainer.accumulate_grad_batches", windows, AT_LEAST_1.demand)
 
 
+@dataclass(frozen=True)
+class DecidedData(DataNode):
+    """A text and the number of its streams."""
+
+    batch_size: int = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class DecidedModel(ModelNode):
+    """The module and the size of its network."""
+
+    hidden_size: int = field(kw_only=True)
+    dropout: float = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class DecidedTrainer(TrainerNode):
+    """Lightning's Trainer with its devices, precision and threads; no value is "auto"."""
+
+    devices: int | list[int]
+    threads: int
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that train together, on all machines."""
+        return int(count_of(self.devices)) * self.num_nodes
+
+
+@dataclass(frozen=True)
+class DecidedOptions(TrainOptions):
+    """The options of a run, every one of them decided; the run records them."""
+
+    data: DecidedData
+    model: DecidedModel
+    trainer: DecidedTrainer
+    checkpoint_every: int
+    seed: int
+
+    @property
+    def validation_interval(self) -> int:
+        """Steps from one validation to the next; 0: none."""
+        return self.checkpoint_every if self.validate_every is None else self.validate_every
+
+
 def count_of(devices: Any) -> Any:
     """How many devices a value of `trainer.devices` stands for: a number, or a list of them."""
     return len(devices) if isinstance(devices, list) else devices
-
-
-def not_none(value: T | None) -> T:
-    """The value of an option that may be left open, once it is chosen."""
-    assert value is not None
-    return value

@@ -4,31 +4,35 @@
 .hydra/hydra.yaml, overrides.yaml   as Hydra writes them
 .lock                   held, with its number in it, by the process that trains here
 checkpoints/ model.safetensors samples/ metrics.csv tensorboard/
+
+Another person may have made a record. Nothing in it is interpolated, imported or fetched here;
+`charrnn.cli.resuming` decides what of it a run may build.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
 import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import yaml
 
 from charrnn import files
 from charrnn.errors import InputError, one_line, short
-from charrnn.runs.recorded_config import Config, plain
 from charrnn.say import say
 
-if TYPE_CHECKING:
-    from charrnn.runs.spec import RunSpec
-
+Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
 LATEST = files.OUTPUTS / "latest"
-LARGEST_CONFIG = 1 << 22  # bytes
+LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
+MISSING = object()
 # folders in which loggers and launchers keep links of their own, and charrnn writes nothing
 _FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")
 
@@ -68,6 +72,50 @@ def lock(folder: Path) -> IO[str]:
     return lock
 
 
+@contextlib.contextmanager
+def claim(folder: Path, resumes: bool) -> Iterator[None]:
+    """Hold a folder for a run of this process; a new one in which no run begins is removed.
+
+    Args:
+        resumes: whether the run goes on with the one that stands in the folder.
+
+    Raises:
+        InputError: the folder holds a link or another run, or another process trains in it.
+    """
+    require_no_links(folder)
+    with lock(folder):
+        # another process may have begun a run before the lock was taken
+        is_new = _is_empty(folder)
+        try:
+            if not resumes:
+                refuse_run(folder)
+            files.remove_unfinished(folder)
+            yield
+        except InputError:
+            if is_new and not any(folder.glob("checkpoints/*.ckpt")):
+                _clear(folder)
+            raise
+        else:
+            with contextlib.suppress(OSError):
+                if is_new and _is_empty(folder):
+                    (folder / ".lock").unlink(missing_ok=True)
+                    folder.rmdir()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether a folder holds nothing but its lock."""
+    return all(path.name == ".lock" for path in folder.iterdir())
+
+
+def _clear(folder: Path) -> None:
+    """Remove all that a refused run has left in a folder that was empty."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def require_no_links(folder: Path) -> None:
     """Raise InputError if a folder that is to be written in holds a link, a pipe or a device.
 
@@ -83,17 +131,15 @@ def require_no_links(folder: Path) -> None:
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
 
 
-def record(run: RunSpec) -> None:
+def record(
+    folder: Path, config: Config, overrides: Sequence[str], hydra: Mapping[str, Any]
+) -> None:
     """Let the folder hold the config of its run, as Hydra's folders do."""
-    contents: dict[str, Any] = {
-        "hydra": {"hydra": run.hydra},
-        "overrides": list(run.overrides),
-        "config": run.config.plain(),
-    }
+    contents = {"hydra": {"hydra": hydra}, "overrides": list(overrides), "config": config}
     for name, content in contents.items():
-        path = run.folder / ".hydra" / f"{name}.yaml"
+        path = folder / ".hydra" / f"{name}.yaml"
         if name in ("hydra", "overrides") and path.exists():
-            continue  # what it was begun with stays
+            continue  # the record of the run's beginning stays
         with files.replacing(path) as temporary:
             temporary.write_text(
                 # what stands in two places twice: an alias would not be read
@@ -103,6 +149,12 @@ def record(run: RunSpec) -> None:
                 encoding="utf-8",
                 errors="surrogateescape",
             )
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint from which the run of a folder resumes; None if there is none."""
+    paths = [folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt")]
+    return next((path for path in paths if path.exists()), None)
 
 
 class _Loader(yaml.SafeLoader):
@@ -143,6 +195,47 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
+def plain(value: Any, source: str) -> Any:
+    """A copy of plain values: texts, numbers, lists, and mappings of them.
+
+    Raises:
+        InputError: there is something else, or more than a config can hold, as where it
+            refers to itself.
+    """
+    try:
+        tokens = itertools.islice(json.JSONEncoder().iterencode(value), LARGEST_RECORD)
+        return json.loads("".join(tokens))  # which is no JSON where more than that was cut off
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{source}: is no record of plain values ({one_line(error)})") from None
+
+
+def escaped(value: Any, times: int = 1) -> Any:
+    """Plain values as OmegaConf has to read them to leave them as they are.
+
+    Args:
+        times: how often they are resolved.
+    """
+    if isinstance(value, dict):
+        return {name: escaped(part, times) for name, part in value.items()}
+    if isinstance(value, list):
+        return [escaped(part, times) for part in value]
+    if value == "???":
+        return "${oc.decode:\"'???'\"}"
+    if isinstance(value, str):
+        for _ in range(times):
+            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
+    return value
+
+
+def select(config: Any, key: str) -> Any:
+    """The value of a dotted key; MISSING where there is none."""
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return MISSING
+        config = config[part]
+    return config
+
+
 def link_latest(folder: Path) -> None:
     """Let outputs/latest point to this run."""
     temporary = LATEST.with_name(f".latest.{os.getpid()}")
@@ -153,19 +246,3 @@ def link_latest(folder: Path) -> None:
         os.replace(temporary, LATEST)
     except OSError as error:
         say(f"{LATEST} does not link to this run ({error.strerror})")
-
-
-def unmake(folder: Path) -> None:
-    """Remove a run folder in which nothing has begun, but none that held something before."""
-    with contextlib.suppress(OSError):
-        (folder / ".lock").unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def clear(folder: Path) -> None:
-    """Remove what a run that was refused after all has left in a folder that it was given empty."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

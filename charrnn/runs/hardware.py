@@ -7,7 +7,6 @@ import functools
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,9 +14,14 @@ import torch
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
-from charrnn.options.networks import NetworkOptions
-from charrnn.options.training import TrainerNode, TrainerOptions, TrainOptions, count_of, not_none
-from charrnn.runs.world import SINGLE_PROCESS, World, check_processes
+from charrnn.options.training import (
+    DecidedModel,
+    DecidedOptions,
+    DecidedTrainer,
+    TrainerNode,
+    count_of,
+)
+from charrnn.runs.world import World
 from charrnn.training.bf16 import cpu_has_bf16
 
 # Up to so many units the batch is split over the threads, where each gets so many streams: matmul
@@ -34,36 +38,74 @@ PRODUCT_PER_THREAD = 32_000
 BF16_STREAMS_AND_PRODUCT = {"lstm": (8, 0), "gru": (1, 800_000), "rnn": (1, 1_600_000)}
 
 
-def resolve(config: TrainOptions, world: World = SINGLE_PROCESS) -> TrainerNode:
-    """The options of the trainer with every automatic choice made.
+def decide_trainer(
+    trainer: TrainerNode, model: DecidedModel, batch_size: int, world: World
+) -> DecidedTrainer:
+    """Return the options of the trainer with device, precision and threads decided.
 
     Args:
-        config: whose sizes are chosen.
+        batch_size: streams of all processes together.
 
     Raises:
-        InputError: this machine lacks what was asked for (or recorded).
+        InputError: this machine lacks what an option (or a record) asks for.
     """
-    trainer, model = config.trainer, config.model
-    accelerator = _accelerator(trainer.accelerator)
-    devices = _devices(trainer.devices, accelerator, world)
-    num_processes = check_processes(config, devices, world)
-    streams = not_none(config.data.batch_size) // num_processes
+    accelerator = _choose_accelerator(trainer.accelerator)
+    devices = _choose_devices(trainer.devices, accelerator, world)
+    num_processes = _count_processes(devices, trainer.num_nodes, world)
+    _check_split(batch_size, model.batchnorm, num_processes)
+    streams = batch_size // num_processes
     threads = trainer.threads
     if threads is None:
         # a launcher has divided the cores among its processes already
         threads = torch.get_num_threads() // (1 if world.launcher else count_of(devices))
-        threads = _threads(model, streams, threads) if accelerator == "cpu" else max(1, threads)
-    return replace(
-        trainer,
-        accelerator=accelerator,
-        devices=devices,
-        strategy="ddp" if num_processes > 1 else "auto",
-        precision=_precision(trainer.precision, accelerator, model, streams),
-        threads=threads,
-    )
+        threads = (
+            _choose_threads(model, streams, threads) if accelerator == "cpu" else max(1, threads)
+        )
+    choices = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "strategy": "ddp" if num_processes > 1 else "auto",
+        "precision": _choose_precision(trainer.precision, accelerator, model, streams),
+        "threads": threads,
+    }
+    return DecidedTrainer(**{**vars(trainer), **choices})
 
 
-def _accelerator(accelerator: str) -> str:
+def _count_processes(devices: int | list[int], num_nodes: int, world: World) -> int:
+    """Return how many processes train on these devices of each machine.
+
+    Raises:
+        InputError: the launcher has started another number of processes.
+    """
+    local = count_of(devices)
+    if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
+        raise InputError(
+            f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} started "
+            f"others; give trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
+        )
+    if not world.launcher and num_nodes > 1:
+        raise InputError(
+            f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
+            f"only; for several machines start it with torchrun or srun"
+        )
+    return int(local) * num_nodes
+
+
+def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> None:
+    """Raise InputError if so many processes cannot share the streams."""
+    if batch_size % num_processes:
+        raise InputError(
+            f"data.batch_size={batch_size}: cannot be split evenly over {num_processes} processes; "
+            f"make it a multiple of {num_processes}, or change trainer.devices"
+        )
+    if has_batchnorm and num_processes > 1:
+        raise InputError(
+            f"model.batchnorm=true: its statistics would differ between {num_processes} processes; "
+            f"train it in one, with trainer.devices=1"
+        )
+
+
+def _choose_accelerator(accelerator: str) -> str:
     if accelerator == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
     lacks_gpu = accelerator == "gpu" and not torch.cuda.is_available()
@@ -75,7 +117,7 @@ def _accelerator(accelerator: str) -> str:
     return accelerator
 
 
-def _devices(devices: Any, accelerator: str, world: World) -> Any:
+def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[int]:
     gpus = torch.cuda.device_count()
     if devices == "auto":
         alone = gpus if accelerator == "gpu" else 1
@@ -85,10 +127,11 @@ def _devices(devices: Any, accelerator: str, world: World) -> Any:
             raise InputError(f"trainer.devices={devices}: this machine has {gpus} GPU(s)")
     elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
-    return devices
+    decided: int | list[int] = devices
+    return decided
 
 
-def _precision(precision: str, accelerator: str, model: NetworkOptions, streams: int) -> str:
+def _choose_precision(precision: str, accelerator: str, model: DecidedModel, streams: int) -> str:
     """For auto bf16-mixed where it is native and pays, else float32, by a process's streams."""
     device_type = "cuda" if accelerator == "gpu" else accelerator
     if precision == "auto" and accelerator == "gpu":
@@ -96,7 +139,7 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
         return "bf16-mixed" if has_bf16 and trains_in_bf16(model.kind, "cuda") else "tf32-true"
     if precision == "auto":
         min_streams, min_product = BF16_STREAMS_AND_PRODUCT.get(model.kind, (1, math.inf))
-        pays = streams >= min_streams and _product(model, streams) >= min_product
+        pays = streams >= min_streams and _count_products(model, streams) >= min_product
         has_bf16 = accelerator == "cpu" and cpu_has_bf16()
         pays = pays and has_bf16 and trains_in_bf16(model.kind, "cpu")
         return "bf16-mixed" if pays else "32-true"
@@ -113,26 +156,38 @@ def _precision(precision: str, accelerator: str, model: NetworkOptions, streams:
     return precision
 
 
-def _product(model: NetworkOptions, streams: int) -> int:
-    """Multiplications in the product of a time step."""
-    return streams * not_none(model.hidden_size) ** 2
+def _count_products(model: DecidedModel, streams: int) -> int:
+    """Return the multiplications in the product of a time step."""
+    return streams * model.hidden_size**2
 
 
-def _threads(model: NetworkOptions, streams: int, available: int) -> int:
-    """As many of a CPU's available threads as have enough to do."""
-    if not_none(model.hidden_size) <= SHARDED_HIDDEN:
-        return num_batch_shards(model, streams, available)
-    return max(1, min(available, _product(model, streams) // PRODUCT_PER_THREAD))
+def _choose_threads(model: DecidedModel, streams: int, available: int) -> int:
+    """Return how many of a CPU's available threads have enough to do."""
+    if model.hidden_size <= SHARDED_HIDDEN:
+        return _count_shards(model, streams, available)
+    return max(1, min(available, _count_products(model, streams) // PRODUCT_PER_THREAD))
 
 
-def num_batch_shards(model: NetworkOptions, streams: int, threads: int) -> int:
-    """Into how many shards a CPU's threads divide the streams; 1: they share out products."""
-    if model.batchnorm or not_none(model.hidden_size) > SHARDED_HIDDEN:
+def _count_shards(model: DecidedModel, streams: int, threads: int) -> int:
+    """Return into how many shards threads divide the streams; 1: they share out the products."""
+    if model.batchnorm or model.hidden_size > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
 
 
-def make_deterministic(trainer: TrainerOptions) -> None:
+def count_batch_shards(options: DecidedOptions, streams: int) -> int:
+    """Return into how many shards a process divides its streams.
+
+    Args:
+        streams: of this process, fewer than `data.batch_size` where the text is short.
+    """
+    if options.trainer.accelerator != "cpu":
+        return 1
+    planned = options.data.batch_size // options.trainer.num_processes
+    return min(_count_shards(options.model, planned, options.trainer.threads), streams)
+
+
+def make_deterministic(trainer: DecidedTrainer) -> None:
     """Let a CUDA GPU compute the same numbers each time, and float32 as float32, or TF32.
 
     cuBLAS, and cuDNN's recurrent layers with it, are deterministic with a fixed workspace
@@ -144,11 +199,6 @@ def make_deterministic(trainer: TrainerOptions) -> None:
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = trainer.precision == "tf32-true"
-
-
-def processes(trainer: TrainerOptions) -> int:
-    """How many processes train together, of resolved options."""
-    return int(count_of(trainer.devices)) * trainer.num_nodes
 
 
 @functools.cache
@@ -173,20 +223,19 @@ def trains_in_bf16(kind: str, device_type: str) -> bool:
     return all(part.dtype != torch.float16 for layer in state for part in layer)
 
 
-def describe(trainer: TrainerOptions) -> str:
-    """One line about resolved options."""
+def describe(trainer: DecidedTrainer) -> str:
+    """Return a line about the device, the processes and the precision."""
     if trainer.accelerator == "cpu":
-        threads = not_none(trainer.threads)
-        name = f"CPU, {threads} thread" + "s" * (threads != 1)
+        name = f"CPU, {trainer.threads} thread" + "s" * (trainer.threads != 1)
     else:
         is_gpu = trainer.accelerator == "gpu"
-        name = torch.cuda.get_device_name(device(trainer)) if is_gpu else "Apple GPU"
-    several = f", {count} processes" if (count := processes(trainer)) > 1 else ""
+        name = torch.cuda.get_device_name(first_device(trainer)) if is_gpu else "Apple GPU"
+    several = f", {count} processes" if (count := trainer.num_processes) > 1 else ""
     return f"{name}{several}, precision {trainer.precision}"
 
 
-def device(trainer: TrainerOptions) -> torch.device:
-    """The first device of resolved options."""
+def first_device(trainer: DecidedTrainer) -> torch.device:
+    """Return the first device of the trainer."""
     if trainer.accelerator != "gpu":
         return torch.device(trainer.accelerator)
     devices = trainer.devices
@@ -194,22 +243,11 @@ def device(trainer: TrainerOptions) -> torch.device:
 
 
 @contextlib.contextmanager
-def threads(config: TrainOptions, streams: int, world: World) -> Iterator[int]:
-    """Let torch use the threads that were chosen; yields the number of batch shards.
-
-    Args:
-        streams: of this process, fewer than `data.batch_size` where the text is short.
-    """
-    trainer, num_shards, count = config.trainer, 1, not_none(config.trainer.threads)
-    if world.launcher:
-        # else Lightning sets a number of its own
-        os.environ["OMP_NUM_THREADS"] = str(count)
-    if trainer.accelerator == "cpu":
-        planned = not_none(config.data.batch_size) // world.size
-        num_shards = min(num_batch_shards(config.model, planned, count), streams)
+def limit_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads for each operation."""
     previous = torch.get_num_threads()
-    torch.set_num_threads(count // num_shards)
+    torch.set_num_threads(count)
     try:
-        yield num_shards
+        yield
     finally:
-        torch.set_num_threads(previous)  # a sweep's next run chooses anew
+        torch.set_num_threads(previous)  # the next run of a sweep decides anew

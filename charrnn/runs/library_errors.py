@@ -1,21 +1,27 @@
-"""What Lightning and torch say and raise in a training, as a person can use it."""
+"""Explain what a library or the user's own code says and raises in a line that helps the user.
+
+Every command explains its failures here, so torch and Lightning are imported only where needed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import sysconfig
 import threading
 import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from charrnn.errors import InputError, OwnCodeError, RunError, one_line
+from charrnn.files import short_path
 
-from charrnn.errors import InputError, RunError, one_line
-from charrnn.runs.own_code import own_code_error
+PACKAGE = Path(__file__).resolve().parents[1]
+# Hydra finds its plugins beside the package
+CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
+PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
 TOO_LITTLE_MEMORY = (
     "there is too little memory; try a smaller data.batch_size, data.seq_length or "
@@ -52,13 +58,15 @@ def quiet_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def explained(error: Exception, folder: Path, checkpoint: Path | None) -> Exception:
-    """The error to raise for one that a library or somebody's own code raised in a training.
+def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exception:
+    """Return the error to raise for an error of a library or of the user's code in a training.
 
     Args:
         folder: of the run.
         checkpoint: from which the run went on, if it has not trained a step since.
     """
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     if isinstance(error, (InputError, RunError)):
         return error
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
@@ -69,7 +77,7 @@ def explained(error: Exception, folder: Path, checkpoint: Path | None) -> Except
         return InputError(f"trainer: {one_line(error, 500)}")
     if is_out_of_memory(error):
         return RunError(TOO_LITTLE_MEMORY)
-    if own := own_code_error(error):
+    if own := explain_own_code(error):
         return own
     if isinstance(error, OSError):
         named = isinstance(error.filename, (str, bytes))
@@ -83,10 +91,46 @@ def explained(error: Exception, folder: Path, checkpoint: Path | None) -> Except
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or the system had too little memory.
+    """Return whether torch or the system had too little memory.
 
     torch has an error of its own for a GPU's memory, and only a text for other memory.
     """
+    import torch
+
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def explain_own_code(error: BaseException) -> OwnCodeError | None:
+    """Return the error to raise for an error of the user's code; None if charrnn raised it.
+
+    A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
+    innermost frame that is neither Python's nor an installed package's decides.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    deciding = [f for f in frames if _is_charrnn(f.filename) or not _is_installed(f.filename)]
+    if not deciding or _is_charrnn(deciding[-1].filename):
+        return None
+    own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
+    head = "Traceback (only what is not charrnn's or a library's):\n"
+    lines = "".join([head, *traceback.format_list(own)])
+    where = short_path(own[-1].filename)
+    what = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+    return OwnCodeError(
+        f"{where}:{own[-1].lineno}: {what} (in your own code, not in charrnn)", lines
+    )
+
+
+def _is_charrnn(filename: str) -> bool:
+    return any(Path(filename).resolve().is_relative_to(folder) for folder in CHARRNN)
+
+
+def _is_installed(filename: str) -> bool:
+    """Whether a file is Python's, of an installed package, or was made at run time."""
+    path = Path(filename).resolve()
+    return (
+        filename.startswith("<")
+        or bool({"site-packages", "dist-packages"} & {*path.parts})
+        or any(path.is_relative_to(folder) for folder in PYTHON)
+    )

@@ -32,7 +32,7 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_processes
 
 from charrnn.errors import InputError, Interrupted, RunError, one_line
-from charrnn.runs.spec import Result, RunSpec
+from charrnn.runs.plan import Result, RunPlan
 from charrnn.runs.world import World
 from charrnn.say import streams_that_never_fail
 from charrnn.training.signals import Signals
@@ -46,7 +46,7 @@ GRACE, POLL = 5.0, 0.1
 # gloo's errors are plain RuntimeErrors
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
 
-Fit = Callable[[RunSpec, Signals, World], Result]
+Fit = Callable[[RunPlan, Signals, World], Result]
 
 
 class LostProcess(RunError):
@@ -56,7 +56,7 @@ class LostProcess(RunError):
 # -- on one machine ------------------------------------------------------------------------
 
 
-def train_together(fit: Fit, run: RunSpec, count: int, signals: Signals) -> Result:
+def train_together(fit: Fit, run: RunPlan, count: int, signals: Signals) -> Result:
     """Train in `count` processes on this machine, each by a function that can be pickled.
 
     Raises:
@@ -87,7 +87,7 @@ def train_together(fit: Fit, run: RunSpec, count: int, signals: Signals) -> Resu
 
 
 def _rank(
-    rank: int, fit: Fit, run: RunSpec, count: int, port: int, senders: Sequence[Connection]
+    rank: int, fit: Fit, run: RunPlan, count: int, port: int, senders: Sequence[Connection]
 ) -> None:
     """One of the processes, in which nothing but `train_together` runs this."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
@@ -177,7 +177,7 @@ def follow(fit: Fit, world: World, signals: Signals) -> None:
         fit(received[0], signals, world)
 
 
-def send_run(run: RunSpec | None) -> None:
+def send_run(run: RunPlan | None) -> None:
     """Hand the run to all other ranks; None: there is nothing to train."""
     _broadcast([run])
 

@@ -21,8 +21,7 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.runs import metrics_csv
-from charrnn.runs.folder import is_run, read_yaml, recorded
-from charrnn.runs.recorded_config import select
+from charrnn.runs.folder import is_run, read_yaml, recorded, select
 from charrnn.say import say
 
 # the options that decide which characters a validation loss is of

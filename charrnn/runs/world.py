@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import Any
 
 from charrnn.errors import InputError, one_line, short
-from charrnn.options.training import TrainOptions, count_of, not_none
 
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -68,38 +66,6 @@ def detect_world() -> World:
                 )
         return SINGLE_PROCESS
     return started if started.size > 1 else SINGLE_PROCESS
-
-
-def check_processes(config: TrainOptions, devices: Any, world: World) -> int:
-    """How many processes train, on these devices of each machine.
-
-    Raises:
-        InputError: the launcher has started others, or so many cannot train this.
-    """
-    local, num_nodes = count_of(devices), config.trainer.num_nodes
-    if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
-        raise InputError(
-            f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} started "
-            f"others; give trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
-        )
-    if not world.launcher and num_nodes > 1:
-        raise InputError(
-            f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
-            f"only; for several machines start it with torchrun or srun"
-        )
-    count = int(local) * num_nodes
-    batch_size = not_none(config.data.batch_size)
-    if batch_size % count:
-        raise InputError(
-            f"data.batch_size={batch_size}: cannot be split evenly over {count} processes; "
-            f"make it a multiple of {count}, or change trainer.devices"
-        )
-    if config.model.batchnorm and count > 1:
-        raise InputError(
-            f"model.batchnorm=true: its statistics would differ between {count} processes; "
-            f"train it in one, with trainer.devices=1"
-        )
-    return count
 
 
 # -- jobs that are started again -------------------------------------------------------

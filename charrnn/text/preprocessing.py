@@ -231,10 +231,11 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
 
 
 def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
-    """The HDF5 and JSON files of a text.
+    """Return the HDF5 and JSON files of a text.
 
-    The text is fetched and preprocessed if that was not done yet, or if its content or the
-    options have changed since. Jobs started together do that once: one works, the others wait.
+    The options name the files or the text. The text is fetched and preprocessed if that was not
+    done yet, or if its content or the options have changed since. Jobs started together do that
+    once: one works, the others wait.
 
     Args:
         say: told in a line what is made.
@@ -243,6 +244,8 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
     Raises:
         InputError, RunError: as `corpus_text` and `preprocess` do.
     """
+    if data.input_h5 is not None and data.input_json is not None:
+        return Path(data.input_h5), Path(data.input_json)
     input_txt = data.input_txt
     if data.corpus is not None:
         input_txt = str(corpus_text(data.corpus, say))

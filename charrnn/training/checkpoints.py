@@ -12,6 +12,7 @@ one after it has lost nothing. Lightning itself calls a `Checkpoint` callback af
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,11 +24,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
 
-from charrnn.errors import Interrupted, RunError
+from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.divergence import Best
 from charrnn.training.log import TrainingLog
@@ -40,38 +42,44 @@ MODEL = "model.safetensors"
 
 
 @dataclass
-class Run:
-    """What the callbacks of a run folder need to know of it."""
+class CheckpointContext:
+    """Facts of the run that the callback of the checkpoints needs.
+
+    Attributes:
+        entry: plain values that every checkpoint holds, for a resume: the config, and which data.
+    """
 
     folder: Path
     checkpoint_every: int
     signals: Signals
-    # plain values that every checkpoint holds, for a resume: the config and what the data must be
     entry: dict[str, Any] = field(default_factory=dict)
-    best_is_lost: bool = False  # then the next model is the best
 
 
 class RunCheckpoints(Checkpoint):
     """Writes checkpoints and the model file, and ends the run when a signal asked for it.
 
     Args:
-        run: the run; `charrnn train` gives it.
+        checkpoint_context: of the run; `charrnn train` gives it.
         keep_every: keep the checkpoint of every so many steps for good.
     """
 
-    def __init__(self, run: Run, keep_every: Annotated[int | None, AT_LEAST_1] = None) -> None:
+    def __init__(
+        self,
+        checkpoint_context: CheckpointContext,
+        keep_every: Annotated[int | None, AT_LEAST_1] = None,
+    ) -> None:
         check_arguments(RunCheckpoints.__init__, "callbacks.checkpoints.", keep_every=keep_every)
-        self.run = run
-        self.folder = run.folder / "checkpoints"
+        self.context = checkpoint_context
+        self.folder = checkpoint_context.folder / "checkpoints"
         self.keep_every = keep_every
         self._step = 0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # between here and on_train_start Lightning puts handlers of its own in place
-        self.run.signals.hold()
+        self.context.signals.hold()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.run.signals.defer()
+        self.context.signals.defer()
         self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
@@ -104,7 +112,7 @@ class RunCheckpoints(Checkpoint):
         stops = self._asked_to_stop(trainer)
         ends = stops or _ends_early(trainer) or step >= trainer.estimated_stepping_batches
         keeps = self.keep_every is not None and step % self.keep_every == 0
-        rolls = ends or keeps or step % self.run.checkpoint_every == 0
+        rolls = ends or keeps or step % self.context.checkpoint_every == 0
         is_best = module.best.step == step
         exports = is_best or (rolls and not trainer.enable_validation)
         names = [BEST] if exports else []
@@ -113,7 +121,7 @@ class RunCheckpoints(Checkpoint):
         if names and not trainer.fast_dev_run:
             self._write(trainer, module, names)
         if stops:
-            received = self.run.signals.received
+            received = self.context.signals.received
             assert received is not None
             # no `should_stop`: Lightning would validate first
             raise Interrupted(f"stopped after step {step:,}", received)
@@ -137,14 +145,14 @@ class RunCheckpoints(Checkpoint):
                 counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
                 counts, facts = next((c.decide_for_model() for c in counting), (None, {}))
                 model = replace(model, counts=counts, facts={**model.facts, **facts})
-                model_file.save(self.run.folder / MODEL, model)
+                model_file.save(self.context.folder / MODEL, model)
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
                 callback.pause(time.perf_counter() - began)
 
     def _asked_to_stop(self, trainer: L.Trainer) -> bool:
         """Whether a signal reached any of the processes: they must stop at the same step."""
-        signals = self.run.signals
+        signals = self.context.signals
         received = signals.received or 0
         if trainer.world_size > 1:
             # on the CPU, where no step of a GPU is waited for
@@ -163,13 +171,37 @@ class RunCheckpoints(Checkpoint):
         stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         ended = trainer.global_step >= trainer.estimated_stepping_batches
         finished = ended or (stopped and _ends_early(trainer))
-        checkpoint.setdefault(ENTRY, {}).update(self.run.entry, finished=finished)
+        checkpoint.setdefault(ENTRY, {}).update(self.context.entry, finished=finished)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        if self.run.best_is_lost:  # Lightning has restored the module by now
+        """Let the folder have the best model so far; without it, the next model is the best."""
+        if trainer.state.fn != "fit" or not trainer.enable_validation:
+            return
+        # Lightning has restored the module by now
+        has_best = trainer.is_global_zero and self._restore_best(trainer, pl_module.best.step)
+        if not trainer.strategy.broadcast(has_best):
             pl_module.best = Best()
+
+    def _restore_best(self, trainer: L.Trainer, step: int) -> bool:
+        """Return whether the folder has the files of the best model, or there is none yet.
+
+        A new folder takes them from the checkpoint of the resume, or from beside that.
+        """
+        model = self.context.folder / MODEL
+        if not step or model.exists():
+            return True
+        resumed = Path(str(trainer.ckpt_path))
+        for source in (resumed, resumed.with_name(BEST)):
+            with contextlib.suppress(InputError):
+                content = checkpoint.read(source)
+                if content["global_step"] == step:
+                    checkpoint.write(self.folder / BEST, content)
+                    model_file.save(model, checkpoint.model_in(content))
+                    return True
+        say(f"the best model so far, of step {step:,}, is lost: the next one counts")
+        return False
 
 
 def _ends_early(trainer: L.Trainer) -> bool:

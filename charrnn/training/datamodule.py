@@ -50,17 +50,20 @@ class TextDataModule(L.LightningDataModule):
         validation: what a batch of validation and test is: ``text``, a `WholeText`, which
             `LanguageModel` scores whole; or ``windows``, as those of training, for a module of
             one's own.
+        encoded: the text, if it is open already; then nothing is preprocessed.
+        earlier: the text of the model from which a training starts, which is counted too.
+        beside_the_text: whether the preprocessed text may lie beside the text, or in the cache
+            only.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is that of all processes together; None is 32.
 
+    ``charrnn train`` makes a data module and sets it up to decide the sizes by its text, with a
+    `batch_size` of None where the user gives none. It trains with another one that has the sizes.
+
     Raises:
         InputError: a value is out of its range, or (at `setup`) the text cannot be used.
         TypeError: there is no option of a name.
-
-    Attributes:
-        beside_the_text: whether it may be preprocessed beside the text, or in the cache only.
-        earlier: the text of the model that training starts from, which is counted too.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class TextDataModule(L.LightningDataModule):
         *,
         seed: int = 0,
         validation: Literal["text", "windows"] = "text",
+        encoded: EncodedText | None = None,
+        earlier: EncodedText | None = None,
+        beside_the_text: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -79,27 +85,28 @@ class TextDataModule(L.LightningDataModule):
         plain = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in given.items()}
         self.options = DataOptions(**plain)
         without_default_corpus(vars(self.options), ["data.corpus"])
-        h5, json = self.options.input_h5, self.options.input_json
-        self.files = (Path(h5), Path(json)) if h5 and json else None
         self.batch_size = self.options.batch_size or 32
         self.seq_length = self.options.seq_length
         self.shuffle = self.options.shuffle
         self.seed = seed
-        self.beside_the_text = True
-        self.earlier: EncodedText | None = None
-        self._encoded: EncodedText | None = None
+        self.earlier = earlier
+        self._beside_the_text = beside_the_text
+        self._encoded = encoded
 
     def prepare_data(self) -> None:
         """Download and preprocess the text, where that was not done yet."""
-        if self.files is None:
-            self.files = prepare(self.options, say, self.beside_the_text)
+        if self._encoded is None:
+            _ = self._files
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""
         if self._encoded is None:
-            self.prepare_data()
-            assert self.files is not None
-            self._encoded = open_data(*self.files)
+            self._encoded = open_data(*self._files)
+
+    @cached_property
+    def _files(self) -> tuple[Path, Path]:
+        """The HDF5 and JSON files of the text."""
+        return prepare(self.options, say, self._beside_the_text)
 
     @property
     def encoded(self) -> EncodedText:

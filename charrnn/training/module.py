@@ -57,6 +57,8 @@ class LanguageModel(L.LightningModule):
             takes `named_parameters` is given pairs of a name and a parameter.
         schedule: makes a torch scheduler of the optimizer, which is stepped after each
             training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
+        num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
+            thread computes with as many cores as torch is set to (`torch.set_num_threads`).
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.networks.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
@@ -72,7 +74,6 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the carried state after the last window.
         best: the lowest validation loss so far.
-        num_batch_shards: CPU threads over which a step's streams are sharded.
         validation_logits: a callback puts it here before a validation, which fills it.
     """
 
@@ -82,6 +83,7 @@ class LanguageModel(L.LightningModule):
         *,
         optimizer: optimizers.MakeOptimizer | Mapping[str, Any] | None = None,
         schedule: optimizers.MakeSchedule | Mapping[str, Any] | None = None,
+        num_batch_shards: int = 1,
         **network: Any,
     ) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class LanguageModel(L.LightningModule):
         )
         self.vocabulary = vocabulary
         self.network = Network(architecture)
-        self.num_batch_shards = 1
+        self.num_batch_shards = num_batch_shards
         self.state: State | None = None
         self.best = Best()
         self.last_loss: Tensor | None = None

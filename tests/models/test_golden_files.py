@@ -23,7 +23,7 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 def test_a_model_file_says_what_it_said(kind: str, batchnorm: bool, dropout: float) -> None:
     model, expected = load(FOLDER / f"{kind}.safetensors"), EXPECTED[kind]
     assert model.trained.architecture == Architecture(
-        kind, 4, 5, 2, dropout, batchnorm, vocabulary_size=11
+        kind, 4, 5, 2, dropout, batchnorm, "none", vocabulary_size=11
     )
     assert model.vocabulary.is_bytes == (kind == "gru")
     assert model.trained.facts == {"step": 300, "val_loss": 1.25, "train_loss": 1.5}

@@ -24,6 +24,7 @@ def network(kind: str, **changes: object) -> Network:
         "num_layers": 2,
         "dropout": 0.0,
         "batchnorm": False,
+        "skip": "none",
     }
     return Network(Architecture(**{**values, **changes}))
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from charrnn.errors import InputError
+from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
-from charrnn.runs.world import World
-from tests.small_runs import train_options
+from charrnn.runs.world import SINGLE_PROCESS, World
+from tests.small_runs import decided_options
 
 
-def config(batch_size: int = 50, model: dict[str, Any] | None = None, **trainer: Any) -> Any:
+def decided(
+    batch_size: int = 50,
+    model: dict[str, Any] | None = None,
+    world: World = SINGLE_PROCESS,
+    **trainer: Any,
+) -> DecidedOptions:
     given = {"model__hidden_size": 128, **{f"model__{n}": v for n, v in (model or {}).items()}}
     given |= {"trainer__accelerator": "cpu", **{f"trainer__{n}": v for n, v in trainer.items()}}
-    return train_options(data__batch_size=batch_size, **given)
+    return decided_options(world, data__batch_size=batch_size, **given)
 
 
 @pytest.fixture(autouse=True)
@@ -29,18 +34,18 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
-    given = config(batch_size, model)
-    resolved = hardware.resolve(given)
-    # what is recorded is what a resume takes
-    assert hardware.resolve(replace(given, trainer=resolved)) == resolved
-    return resolved.precision, resolved.threads
+    options = decided(batch_size, model)
+    # a resume decides the same by what is recorded
+    recorded = hardware.decide_trainer(options.trainer, options.model, batch_size, SINGLE_PROCESS)
+    assert recorded == options.trainer
+    return recorded.precision, recorded.threads
 
 
 def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    resolved = hardware.resolve(config(accelerator="gpu", precision="32-true", threads=1))
+    resolved = decided(accelerator="gpu", precision="32-true", threads=1).trainer
     assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
 
 
@@ -78,7 +83,8 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
 def test_streams_are_shared_out_where_each_thread_gets_enough(
     streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    assert hardware.num_batch_shards(config(model=model).model, streams, threads) == shares
+    options = decided(streams, model, threads=threads)
+    assert hardware.count_batch_shards(options, streams) == shares
 
 
 def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +95,7 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
     assert chosen() == ("32-true", 2)
     assert chosen(kind="gru")[0] == "bf16-mixed"
     with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
-        hardware.resolve(config(precision="bf16-mixed"))
+        decided(precision="bf16-mixed")
 
 
 def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +106,7 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_given_for_is_taken() -> None:
-    resolved = hardware.resolve(config(precision="32-true", threads=7))
+    resolved = decided(precision="32-true", threads=7).trainer
     assert (resolved.precision, resolved.threads) == ("32-true", 7)
 
 
@@ -111,14 +117,15 @@ def test_processes_that_charrnn_starts_divide_the_threads(
     """Those that a launcher starts have their own."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     world = World(launcher, 0, 0, 2, 2) if launcher else World()
-    resolved = hardware.resolve(config(192, devices=2), world)
+    resolved = decided(192, world=world, devices=2).trainer
     assert (resolved.threads, resolved.strategy) == (threads, "ddp")
 
 
 def test_a_launchers_processes_are_the_devices() -> None:
-    resolved = hardware.resolve(config(48, devices="auto", num_nodes=2), World("srun", 3, 1, 4, 2))
+    world = World("srun", 3, 1, 4, 2)
+    resolved = decided(48, world=world, devices="auto", num_nodes=2).trainer
     assert (resolved.devices, resolved.strategy) == (2, "ddp")
-    assert hardware.processes(resolved) == 4
+    assert resolved.num_processes == 4
 
 
 @pytest.mark.parametrize(
@@ -137,4 +144,4 @@ def test_what_this_machine_lacks(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=line):
-        hardware.resolve(config(**given))
+        decided(**given)

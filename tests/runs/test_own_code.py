@@ -16,7 +16,7 @@ from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 MODULE = """
 import lightning as L
 import torch
-from charrnn import LanguageModel
+from charrnn import LanguageModel, TextDataModule
 from torch.nn import functional as F
 
 
@@ -34,6 +34,18 @@ class Model(LanguageModel):
 class Data(L.LightningDataModule):
     def __init__(self, **options):
         super().__init__()
+
+
+class HalfText(TextDataModule):
+    def __init__(self, *args, share=0.5, **options):
+        super().__init__(*args, **options)
+        self.share = share
+
+    def setup(self, stage=None):
+        if self._encoded is None:
+            super().setup(stage)
+            train = self.encoded.splits["train"]
+            self.encoded.splits["train"] = train[: int(self.share * len(train))]
 
 
 class Loss(LanguageModel):
@@ -104,6 +116,21 @@ def test_a_model_of_ones_own(train: Train, capfd: pytest.CaptureFixture[str]) ->
     doubled = train(*typed, "trainer.max_steps=1", folder="doubled")
     losses = [float(metrics(each)[0]["train/loss"]) for each in (doubled, plain)]
     assert losses[0] == pytest.approx(2 * losses[1])
+
+
+def test_a_data_module_of_ones_own(train: Train, workplace: Path) -> None:
+    """Its own text decides the sizes that are left open, and it trains with these."""
+    (workplace / "long.txt").write_text("abc, def. " * 12_000, encoding="utf-8")
+    words = ("data.input_txt=long.txt", "data.batch_size=null", "data.seq_length=64",
+             "data.val_frac=0.1", "trainer.max_steps=1")  # fmt: skip
+    half = ("data._target_=own_code.HalfText", "+data.share=0.25")
+    facts = [
+        charrnn.load(train(*words, *own, folder=f"run{len(own)}")).trained.facts
+        for own in ((), half)
+    ]
+    assert [each["streams"] for each in facts] == [16, 8]
+    resumed = train("resume=run2", "trust=true", "trainer.max_steps=2", small=False, folder="run2")
+    assert tensors(resumed)["step"] == 2
 
 
 def added(callback: str) -> str:

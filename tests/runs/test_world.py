@@ -11,11 +11,9 @@ from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.cli.command_line import Line
 from charrnn.errors import InputError
-from charrnn.options.training import TrainOptions
-from charrnn.runs import hardware
 from charrnn.runs import world as worlds
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
-from tests.small_runs import train_options
+from tests.small_runs import decided_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {
@@ -67,12 +65,6 @@ def test_what_torch_is_told(environment: Any) -> None:
     assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 
-def options(**trainer: Any) -> TrainOptions:
-    given = {f"trainer__{name}": value for name, value in trainer.items()}
-    sizes = {"data__batch_size": 48, "model__hidden_size": 16}
-    return train_options(**sizes, trainer__accelerator="cpu", **given)
-
-
 FOUR = World("torchrun", 0, 0, 4, 2)
 
 
@@ -92,11 +84,13 @@ FOUR = World("torchrun", 0, 0, 4, 2)
 def test_what_several_processes_can_do(
     trainer: dict[str, Any], place: World, line: str | None
 ) -> None:
+    given = {f"trainer__{name}": value for name, value in trainer.items()}
+    given |= {"data__batch_size": 48, "model__hidden_size": 16, "trainer__accelerator": "cpu"}
     if line is None:
-        hardware.resolve(options(**trainer), place)
+        decided_options(place, **given)
         return
     with pytest.raises(InputError, match=line):
-        hardware.resolve(options(**trainer), place)
+        decided_options(place, **given)
 
 
 class Slurm:

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from charrnn.__main__ import main
-from charrnn.runs import speed
+from charrnn.runs import decisions
 from tests.small_runs import Train, tensors
 
 # a machine like any other, so that the same is chosen everywhere
@@ -24,11 +24,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A machine that trains 6,000 characters a second, and what was measured on it."""
     tried: list[Any] = []
 
-    def measure(config: Any, *args: Any) -> float:
-        tried.append(config)
+    def measure(options: Any, *args: Any, **named: Any) -> float:
+        tried.append(options)
         return 6000.0
 
-    monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr(decisions, "measure_speed", measure)
     return tried
 
 

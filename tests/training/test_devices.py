@@ -15,7 +15,7 @@ from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from charrnn.runs import hardware
 from charrnn.training import restoring
-from tests.small_runs import train_options
+from tests.small_runs import decided_options
 from tests.training.notebook import module_of, trainer
 
 
@@ -40,11 +40,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def precision_of(precision: str, kind: str) -> str:
-    config = train_options(
+    options = decided_options(
         data__batch_size=50, model__hidden_size=128, model__kind=kind,
         trainer__accelerator="gpu", trainer__precision=precision,
     )  # fmt: skip
-    return hardware.resolve(config).precision
+    return options.trainer.precision
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])

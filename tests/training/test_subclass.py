@@ -49,8 +49,8 @@ def test_a_loss_is_trained_with_all_its_parameters_and_val_loss_stays_the_texts(
     data: TextDataModule, shards: int
 ) -> None:
     losses = []
-    for module in (module_of(data), module_of(data, OwnLoss, factor=2.0)):
-        module.num_batch_shards = shards
+    own = module_of(data, OwnLoss, factor=2.0, num_batch_shards=shards)
+    for module in (module_of(data, num_batch_shards=shards), own):
         run = trainer(max_steps=1, val_check_interval=1, gradient_clip_val=1.0)
         run.fit(module, data)
         losses.append([float(run.callback_metrics[name]) for name in ("train/loss", "val/loss")])
@@ -137,7 +137,6 @@ def test_a_loss_that_is_no_number_is_refused(data: TextDataModule, shards: int) 
         def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
             return logits.flatten(0, 1).sum(-1)
 
-    module = module_of(data, Vector)
-    module.num_batch_shards = shards
+    module = module_of(data, Vector, num_batch_shards=shards)
     with pytest.raises(InputError, match="its mean, one number"):
         trainer(max_steps=1).fit(module, data)

@@ -21,8 +21,8 @@ from charrnn.errors import one_line
 from charrnn.files import replacing
 from charrnn.runs import folder as folders
 from charrnn.runs import metrics_csv
+from charrnn.runs.folder import select
 from charrnn.runs.metrics_csv import Row
-from charrnn.runs.recorded_config import select
 from charrnn.runs.summary import name_text, read_overrides, summarize_run
 from charrnn.say import BITS_PER_NAT, say
 

@@ -152,6 +152,7 @@ def _network(
         num_layers=len(layers),
         dropout=dropout[0],
         batchnorm=bool(modules["B"]),
+        skip="none",
         vocabulary_size=vocabulary_size,
     )
     return architecture, weights

@@ -6,23 +6,31 @@ from typing import Any
 
 import pytest
 
+from charrnn.data import fitting_sizes
 from charrnn.options.ranges import seconds_of
-from charrnn.options.training import TrainOptions
-from charrnn.runs import budget
+from charrnn.options.training import DecidedOptions
+from charrnn.runs import decisions
+from charrnn.runs.world import SINGLE_PROCESS
 from tests.small_runs import train_options
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = ("3s", "30s", "90s", "10m", "1h", "30h")
 
 
-def cpu(config: TrainOptions) -> float:
-    """Characters a second of a machine that multiplies."""
-    return 4e9 / (config.model.hidden_size or 1) ** 2
+def cpu(options: DecidedOptions, seconds: float = 0) -> float:
+    """Return the characters per second of a machine that multiplies."""
+    return 4e9 / options.model.hidden_size**2
 
 
-def chosen(characters: int, time: str | None = None, **given: Any) -> TrainOptions:
-    options = train_options(budget=time, **given)
-    return budget.resolve(options, characters, characters // 8, cpu)
+def chosen(characters: int, time: str | None = None, **given: Any) -> DecidedOptions:
+    options = train_options(budget=time, trainer__accelerator="cpu", **given)
+    size = decisions.TextSize(characters, characters // 8)
+    return decisions.decide(options, size, SINGLE_PROCESS, cpu)
+
+
+def step_size(options: DecidedOptions, characters: int) -> int:
+    streams, length = fitting_sizes(characters, options.data.batch_size, options.data.seq_length)
+    return streams * length
 
 
 @pytest.mark.parametrize("characters", LENGTHS[:-2])  # longer ones take longer to validate
@@ -30,20 +38,18 @@ def chosen(characters: int, time: str | None = None, **given: Any) -> TrainOptio
 def test_a_budget_ends_in_time(characters: int, every: int | None) -> None:
     for time in TIMES:
         found = chosen(characters, time, validate_every=every)
-        steps, between = found.trainer.max_steps, every or found.checkpoint_every
-        assert steps is not None
-        assert between is not None
-        trained = steps * budget._characters_a_step(found, characters)
+        steps, between = found.trainer.max_steps or 0, found.validation_interval
+        trained = steps * step_size(found, characters)
         scored = steps // between * characters / 8
         if steps > 1:
-            seconds = (trained + budget.SCORING_COST * scored) / cpu(found)
+            seconds = (trained + decisions.SCORING_COST * scored) / cpu(found)
             assert seconds <= 0.95 * seconds_of(time)
 
 
 @pytest.mark.parametrize("characters", LENGTHS)
 def test_more_time_is_never_for_less(characters: int) -> None:
     found = [chosen(characters, time) for time in TIMES]
-    sizes = [each.model.hidden_size or 0 for each in found]
+    sizes = [each.model.hidden_size for each in found]
     assert sizes == sorted(sizes)
     steps = [chosen(characters, time, model__hidden_size=64) for time in TIMES]
     lengths = [each.trainer.max_steps or 0 for each in steps]
@@ -55,10 +61,10 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     found = chosen(characters)
     assert found.data.batch_size in (8, 16, 32)
     assert found.model.hidden_size in (64, 128, 256)
-    steps, every = found.trainer.max_steps or 0, found.checkpoint_every or 1
-    trained = steps * budget._characters_a_step(found, characters)
+    steps, every = found.trainer.max_steps or 0, found.checkpoint_every
+    trained = steps * step_size(found, characters)
     count = max(1, steps // every)
-    assert count == 1 or count * characters / 8 * budget.SCORING_COST <= 0.2 * trained
+    assert count == 1 or count * characters / 8 * decisions.SCORING_COST <= 0.2 * trained
     assert count <= 15
 
 
@@ -77,7 +83,6 @@ def test_the_table_reads_the_same_text_with_other_streams() -> None:
     for characters in (30_000, 900_000):
         one, two = chosen(characters), chosen(characters, data__batch_size=128)
         trained = [
-            (each.trainer.max_steps or 0) * budget._characters_a_step(each, characters)
-            for each in (one, two)
+            (each.trainer.max_steps or 0) * step_size(each, characters) for each in (one, two)
         ]
         assert trained[0] == pytest.approx(trained[1], rel=0.02)
