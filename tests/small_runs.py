@@ -66,7 +66,7 @@ def train_options(**changes: Any) -> TrainOptions:
 def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOptions:
     """Return the options of a run on a text of a million characters, decided on this machine."""
     size = decisions.TextSize(1_000_000, 100_000)
-    return decisions.decide(train_options(**changes), size, world, lambda options, seconds: 1e4)
+    return decisions.decide(train_options(**changes), size, world, lambda options, seconds: 1e4)[0]
 
 
 Train = Callable[..., Path]  # the fixture `train`

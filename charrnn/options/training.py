@@ -33,6 +33,7 @@ from charrnn.options.ranges import (
     Range,
     one_of,
     require,
+    seconds_of,
 )
 
 if TYPE_CHECKING:
@@ -154,6 +155,11 @@ class TrainOptions:
     def plain(self) -> dict[str, Any]:
         """The config as it is recorded: plain values."""
         return {n: v.plain() if isinstance(v, Node) else v for n, v in vars(self).items()}
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The time that the training may take; None without a budget."""
+        return None if self.budget is None else seconds_of(self.budget)
 
     def check(self) -> None:
         for name, why in (

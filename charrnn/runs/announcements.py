@@ -18,6 +18,7 @@ from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, short_path
 from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
 from charrnn.networks.network import num_parameters
+from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest
 from charrnn.runs.model_lookup import runs_by_age
@@ -75,6 +76,15 @@ def say_default_corpus(request: RunRequest) -> None:
     corpus = request.options.data.corpus
     if corpus is not None and request.source is None and not request.gives("data", "data.corpus"):
         say(f"no text was given, so the corpus is {corpus}; yours: charrnn train my.txt")
+
+
+def say_decisions(options: DecidedOptions, reason: str) -> None:
+    """Say the sizes and the length of a run whose length the user leaves open."""
+    data, model, steps = options.data, options.model, options.trainer.max_steps
+    say(
+        f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "
+        f"{data.batch_size} x {data.seq_length} characters"
+    )
 
 
 def say_end(result: Result) -> None:

@@ -23,7 +23,6 @@ from charrnn.data import EncodedText, Streams, cut_streams, fitting_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.networks import NetworkOptions
-from charrnn.options.ranges import seconds_of
 from charrnn.options.training import (
     DecidedData,
     DecidedModel,
@@ -34,9 +33,10 @@ from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.world import World
-from charrnn.say import duration, say
+from charrnn.say import duration
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
+from charrnn.training.batch_shards import limit_threads
 from charrnn.training.optimizers import optimizer_of
 
 BY_LENGTH = CONF / "by_length.yaml"
@@ -133,8 +133,8 @@ def adopt_architecture(
 
 def decide(
     options: TrainOptions, size: TextSize, world: World, measure: MeasureSpeed
-) -> DecidedOptions:
-    """Return the options with every decision, and tell the decisions in a line.
+) -> tuple[DecidedOptions, str]:
+    """Return the options with every decision, and the reason of the decisions for the user.
 
     Args:
         measure: is called for a budget that leaves the length open.
@@ -142,21 +142,14 @@ def decide(
     Raises:
         InputError: this machine lacks what an option asks for.
     """
-    if options.budget is None or options.trainer.has_length:
-        reason = "for a text of this length"
+    seconds = options.budget_seconds
+    if seconds is None or options.trainer.has_length:
         row = default_row(size.train, options.model.hidden_size)
-        decided = _complete(options, row, size, world)
-    else:
-        decided, speed = _fit_budget(options, seconds_of(options.budget), size, world, measure)
-        seconds = (decided.trainer.max_steps or 0) * _characters_in_step(decided, size) / speed
-        reason = f"budget={options.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
-    if not options.trainer.has_length:
-        data, model, steps = decided.data, decided.model, decided.trainer.max_steps
-        say(
-            f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, {steps:,} steps of "
-            f"{data.batch_size} x {data.seq_length} characters"
-        )
-    return decided
+        return _complete(options, row, size, world), "for a text of this length"
+    decided, speed = _fit_budget(options, seconds, size, world, measure)
+    seconds = (decided.trainer.max_steps or 0) * _characters_in_step(decided, size) / speed
+    reason = f"budget={options.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
+    return decided, reason
 
 
 def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
@@ -299,7 +292,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
         dtype=torch.float16 if is_scaled else torch.bfloat16,
         enabled=precision.endswith("mixed"),
     )
-    with hardware.limit_threads(options.trainer.threads // module.num_batch_shards):
+    with limit_threads(options.trainer.threads // module.num_batch_shards):
         optimizer = optimizer_of(
             module.trained_parameters(), module.make_optimizer, is_scaled, num_shards
         )

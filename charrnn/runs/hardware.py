@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -240,14 +238,3 @@ def first_device(trainer: DecidedTrainer) -> torch.device:
         return torch.device(trainer.accelerator)
     devices = trainer.devices
     return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
-
-
-@contextlib.contextmanager
-def limit_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads for each operation."""
-    previous = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous)  # the next run of a sweep decides anew

@@ -45,6 +45,12 @@ class ResumePoint:
         has_same_length &= _early_ends(config["callbacks"]) == _early_ends(options.callbacks)
         return self.entry["finished"] and has_same_length
 
+    @property
+    def best(self) -> tuple[float | None, int]:
+        """The lowest validation loss and its step; without one, None and the last step."""
+        loss, step = self.entry["best_loss"], self.entry["best_step"]
+        return (loss, step) if step else (None, self.step)
+
 
 def find_resume_point(source: Path | None, folder: Path) -> ResumePoint | None:
     """Return the checkpoint from which a run resumes; None if it starts from its beginning.

@@ -17,6 +17,7 @@ from charrnn.runs.library_errors import explain, quiet_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
+from charrnn.training.batch_shards import limit_threads
 from charrnn.training.signals import Signals
 
 
@@ -34,9 +35,14 @@ def train(request: RunRequest, signals: Signals) -> Result:
     with folders.claim(folder, resumes=request.source == folder):
         with announcements.tell_how_to_resume(folder, request.resume_words):
             point = find_resume_point(request.source, folder)
-            if point is not None and point.is_end_of(request.options):
-                return finish(request, point, world)
-            plan, text = plan_run(request, point, world)
+            is_finished = point is not None and point.is_end_of(request.options)
+            if not is_finished or request.gives_data:  # a given text may be another than the run's
+                plan, text = plan_run(request, point, world)
+            if point is not None and is_finished:
+                if world.launcher:
+                    processes.send_run(None)
+                announcements.say_finished(request.source or folder, folder, point.step)
+                return Result(folder, *point.best, seconds=0.0)
             folders.record(folder, plan.options.plain(), request.overrides, request.hydra)
             num_processes = plan.options.trainer.num_processes
             if num_processes == 1:
@@ -49,17 +55,6 @@ def train(request: RunRequest, signals: Signals) -> Result:
         announcements.say_end(result)
         announcements.say_what_helps(plan, text)
         return result
-
-
-def finish(request: RunRequest, point: ResumePoint, world: World) -> Result:
-    """Return the result of a run that has nothing left to do."""
-    if request.gives_data:
-        plan_run(request, point, world)  # which refuses another text
-    if world.launcher:
-        processes.send_run(None)
-    announcements.say_finished(request.source or request.folder, request.folder, point.step)
-    loss, step = point.entry["best_loss"], point.entry["best_step"]
-    return Result(request.folder, loss if step else None, step or point.step, 0.0)
 
 
 def plan_run(
@@ -77,16 +72,16 @@ def plan_run(
     may_write = request.source is None or request.gives("data", "data.input_txt")
     data = building.open_data_module(options.data, beside_the_text=may_write)
     text = data.encoded
-    check_background(request, point, data.background)
 
     val = data.split("val") if options.validate_every != 0 else None
     size = TextSize(len(data.streams.ids), 0 if val is None else len(val))
     measure = partial(decisions.measure_speed, vocabulary=text.vocabulary)
     if initial is not None:
         options = decisions.adopt_architecture(options, initial, request.given)
-    decided = decisions.decide(options, size, world, measure)
+    decided, reason = decisions.decide(options, size, world, measure)
     streams = decisions.cut_text(decided, text)
 
+    check_background(request, point, data.background)
     files = text.path.resolve(), text.json_path.resolve()
     if point is not None:
         check_resume(point, decided, text, streams)
@@ -95,6 +90,8 @@ def plan_run(
     else:
         earlier_facts = {} if initial is None else initial.facts
         plan = RunPlan(decided, request.folder, files, earlier_facts, initial=initial)
+    if not options.trainer.has_length:
+        announcements.say_decisions(decided, reason)
     return plan, text
 
 
@@ -132,7 +129,7 @@ def fit(
             callbacks.insert(0, announcements.Announcement(plan))
             building.build_loggers(plan, loggers)
             trainer = building.build_trainer(plan, data, callbacks, loggers, world)
-            with hardware.limit_threads(options.trainer.threads // module.num_batch_shards):
+            with limit_threads(options.trainer.threads // module.num_batch_shards):
                 trainer.fit(module, data, ckpt_path=plan.checkpoint, weights_only=True)
         if world.size > 1:  # not after a failure: it may wait for processes that are gone
             torch.distributed.destroy_process_group()

@@ -15,9 +15,10 @@ same bits each time, and a resume needs nothing more.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +35,17 @@ MAX_SEED = 1 << 62
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """The mean loss () of logits (N, T, V) where the text has targets (N, T), in nats."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+@contextlib.contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """Let torch compute each operation with `count` threads, in every shard."""
+    previous = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(previous)  # the next run of a sweep decides anew
 
 
 class BatchShardedLoss:

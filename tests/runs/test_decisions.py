@@ -25,7 +25,8 @@ def cpu(options: DecidedOptions, seconds: float = 0) -> float:
 def chosen(characters: int, time: str | None = None, **given: Any) -> DecidedOptions:
     options = train_options(budget=time, trainer__accelerator="cpu", **given)
     size = decisions.TextSize(characters, characters // 8)
-    return decisions.decide(options, size, SINGLE_PROCESS, cpu)
+    decided, _ = decisions.decide(options, size, SINGLE_PROCESS, cpu)
+    return decided
 
 
 def step_size(options: DecidedOptions, characters: int) -> int:
