@@ -89,12 +89,12 @@ def say_decisions(options: DecidedOptions, reason: str) -> None:
 
 def say_end(result: Result) -> None:
     """Say the loss of the model as it writes, the time of its steps, the folder and its files."""
+    numbers = summarize_run(result.folder).numbers
     facts = read_model_facts(result.folder)
     if (loss := loss_of(facts)) is not None:
         counted = " (with its counts)" if LOSS_WITH_COUNTS in facts else ""
         say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
-    seconds = summarize_run(result.folder).numbers["seconds"] or result.seconds
-    say(f"trained in {duration(seconds)}")
+    say(f"trained in {duration(numbers['seconds'] or result.seconds)}")
     _say_where(result.folder)
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.data import EncodedText, Streams, cut_streams, fitting_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
@@ -32,6 +31,7 @@ from charrnn.options.training import (
 from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.world import World
 from charrnn.say import duration
 from charrnn.text.vocabulary import Vocabulary

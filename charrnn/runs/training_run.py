@@ -8,11 +8,11 @@ from functools import partial
 import torch
 from lightning.pytorch.loggers import Logger
 
-from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.data import EncodedText
 from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import TextSize
+from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.library_errors import explain, quiet_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
