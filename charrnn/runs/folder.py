@@ -89,7 +89,6 @@ def claim(folder: Path, resumes: bool) -> Iterator[None]:
         try:
             if not resumes:
                 refuse_run(folder)
-            files.remove_unfinished(folder)
             yield
         except InputError:
             if is_new and not any(folder.glob("checkpoints/*.ckpt")):
@@ -134,7 +133,11 @@ def require_no_links(folder: Path) -> None:
 def record(
     folder: Path, config: Config, overrides: Sequence[str], hydra: Mapping[str, Any]
 ) -> None:
-    """Let the folder hold the config of its run, as Hydra's folders do."""
+    """Write the config of a run into its folder, as Hydra does.
+
+    The files that a killed process has left half written are removed.
+    """
+    files.remove_unfinished(folder)
     contents = {"hydra": {"hydra": hydra}, "overrides": list(overrides), "config": config}
     for name, content in contents.items():
         path = folder / ".hydra" / f"{name}.yaml"

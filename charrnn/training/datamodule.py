@@ -58,8 +58,8 @@ class TextDataModule(L.LightningDataModule):
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is that of all processes together; None is 32.
 
-    ``charrnn train`` makes a data module and sets it up to decide the sizes by its text, with a
-    `batch_size` of None where the user gives none. It trains with another one that has the sizes.
+    ``charrnn train`` sets up one data module to decide the sizes by its text, and trains on a
+    second one that has these sizes. The first has the default `batch_size` if the user gives none.
 
     Raises:
         InputError: a value is out of its range, or (at `setup`) the text cannot be used.
