@@ -79,10 +79,16 @@ class Row:
 
 
 @functools.cache
+def _read_table() -> dict[int, list[Row]]:
+    """Return the networks by the least characters of a text that they are for."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(BY_LENGTH))
+    return {characters: [Row(**row) for row in rows] for characters, rows in content.items()}
+
+
 def rows(characters: int) -> list[Row]:
     """Return the networks for a text of so many characters, smallest first."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(BY_LENGTH))
-    return [Row(**row) for row in content[max(n for n in content if n <= characters)]]
+    table = _read_table()
+    return table[max(least for least in table if least <= characters)]
 
 
 def default_row(characters: int, hidden_size: int | None = None) -> Row:
