@@ -493,8 +493,12 @@ def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
         for option, default in python_defaults(plugins.options_of(command)):
             yield option, shown[option], default
     for (group, _), file in FILES.items():
-        given = {f"{group}.{name}": value for name, value in defaults_of(conf._chosen(file)).items()}
-        targets = {n.removesuffix("._target_"): t for n, t in given.items() if n.endswith("_target_")}
+        given = {
+            f"{group}.{name}": value for name, value in defaults_of(conf._chosen(file)).items()
+        }
+        targets = {
+            n.removesuffix("._target_"): t for n, t in given.items() if n.endswith("_target_")
+        }
         for path, target in targets.items():
             known = dict(python_defaults(DECLARED[path], f"{path}.")) if path in DECLARED else {}
             if target.startswith("charrnn."):
