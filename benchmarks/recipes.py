@@ -27,7 +27,7 @@ from charrnn import Model
 from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translated
 from charrnn.evaluation.stream_losses import stream_loss, windows_loss
-from charrnn.networks.network_ensemble import any_network_of
+from charrnn.networks.ensemble import any_network_of
 from charrnn.runs.model_lookup import read_model
 
 RUNS = REPOSITORY / "outputs" / "results"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charrnn.commands.train import train
     from charrnn.model import Model, load
-    from charrnn.networks.cells import Cell, register_cell
+    from charrnn.options.cells import Cell, register_cell
     from charrnn.options.datasets import DataOptions
     from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
@@ -39,8 +39,8 @@ _FROM = {
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
     "train": "charrnn.commands.train",
-    "Cell": "charrnn.networks.cells",
-    "register_cell": "charrnn.networks.cells",
+    "Cell": "charrnn.options.cells",
+    "register_cell": "charrnn.options.cells",
 }
 
 

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
-from charrnn.models.trained import Trained, TrainedEnsemble, with_counts
+from charrnn.models.trained import Trained, TrainedEnsemble, with_counts, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.runs.model_lookup import AnyPath, read_models
 from charrnn.text.vocabulary import Vocabulary
@@ -95,7 +94,7 @@ class Model:
             InputError: a character is unknown, or there are fewer than two.
         """
         from charrnn.evaluation.stream_losses import stream_loss
-        from charrnn.networks.network_ensemble import any_network_of
+        from charrnn.networks.ensemble import any_network_of
 
         network = any_network_of(with_counts(self.trained, counts))
         return stream_loss(network, self._scored_ids(text)).loss
@@ -108,7 +107,7 @@ class Model:
         Args, Raises: as those of `score`.
         """
         from charrnn.evaluation.stream_losses import stream_loss
-        from charrnn.networks.network_ensemble import any_network_of
+        from charrnn.networks.ensemble import any_network_of
 
         ids = self._scored_ids(text)
         losses = np.empty(len(ids) - 1, np.float32)

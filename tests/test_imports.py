@@ -14,7 +14,7 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 # from the ground up; a folder that is not there is no matter
 ORDER = (
-    *("options", "text", "counts", "models", "generation", "evaluation", "training"),
+    *("options", "text", "counts", "models", "networks", "generation", "evaluation", "training"),
     *("runs", "cli", "commands", "extras"),
 )
 # the front doors, and the one place that reads the tables of commands and extras

@@ -138,7 +138,7 @@ def _score(
     """Return the loss of ids (n,); fill `each` (n - 1,) with the losses of the characters."""
     from charrnn.evaluation.losses import require_numbers
     from charrnn.evaluation.stream_losses import stream_loss, windows_loss
-    from charrnn.networks.network_ensemble import any_network_of
+    from charrnn.networks.ensemble import any_network_of
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"

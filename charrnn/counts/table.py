@@ -44,8 +44,8 @@ _MANY = 255  # a count that a byte does not hold stands apart in a file
 _ARRAYS = ("characters", "counts", "many", "children", "dropped")
 _LARGEST = np.iinfo(np.int32).max
 _AT_ONCE = 1 << 18  # numbers
-_KEPT = 1 << 21  # numbers, of predictions that may be asked for again
-_FEW = 32  # children
+_KEPT = 1 << 21  # numbers of all recent predictions
+_FEW_CHILDREN = 32
 _RUN = 5  # the same character so often in a row is no word's
 
 
@@ -274,75 +274,18 @@ class CountTable:
             shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
         return nodes
 
-    def after_each(self, ids: Ids, state: Nodes) -> Nodes:
-        """The state after one character (N,) more, all lengths at once."""
+    def read_next(self, ids: Ids, state: Nodes) -> tuple[Floats, npt.NDArray[np.int64], Nodes]:
+        """Return p (N, V) after one more character (N,), `lengths` (N,) there, and the state."""
+        nodes = self.extend(ids, state)
+        return self.predicted(nodes), self.lengths(nodes), nodes
+
+    def extend(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the state (N, K) after one more character (N,), for contexts of all lengths."""
         shorter = np.zeros_like(state)
         shorter[:, 1:] = state[:, :-1]
-        found = self.child(shorter, ids[:, None])
-        found[:, 1:] *= shorter[:, 1:] > 0
-        return found.astype(np.int32)
-
-    # one stream, a character at a time; its nodes are those of a state without the zeros
-
-    @cached_property
-    def _views(self) -> tuple[memoryview, memoryview, memoryview]:
-        """Characters, starts and mass, whose numbers are faster taken one by one."""
-        return self.characters.data, self.starts.data, self.mass.data
-
-    @cached_property
-    def _predictions(self) -> dict[int, Floats]:
-        """Those of `predicted_one` by the context's node: a text mostly comes to one again."""
-        return {}
-
-    def after_one(self, id_: int, nodes: list[int]) -> list[int]:
-        """The nodes after one character more."""
-        characters, starts, _ = self._views
-        after: list[int] = []
-        for node in [0, *nodes][: self.context]:
-            end = starts[node + 1]
-            child = bisect_left(characters, id_, starts[node], end)
-            if child == end or characters[child] != id_:
-                break
-            after.append(child)
-        return after
-
-    @cached_property
-    def _runs(self) -> frozenset[int]:
-        return frozenset(self.runs.tolist())
-
-    def length_of_one(self, nodes: list[int]) -> int:
-        """As `lengths`."""
-        return self.context + 1 if nodes and nodes[-1] in self._runs else len(nodes)
-
-    def predicted_one(self, nodes: list[int]) -> Floats:
-        """p (V,) of the next character, not to be changed.
-
-        The compiled loop adds up in the same order, and rounds to float32 at the same places.
-        """
-        for known in range(len(nodes), 0, -1):
-            if (p := self._predictions.get(nodes[known - 1])) is not None:
-                break
-        else:
-            known, p = 0, self.unigram
-        for node in nodes[known:]:
-            p = self._interpolated(p, node)
-        return p
-
-    def _interpolated(self, shorter: Floats, node: int) -> Floats:
-        """What a context predicts, by what the one that is a character shorter does."""
-        characters, starts, mass = self._views
-        start, end = starts[node], starts[node + 1]
-        p: Floats = shorter * self.backoff[node]
-        if end - start > _FEW:
-            p[self.characters[start:end]] += self.mass[start:end]
-        else:  # one by one, since a call of NumPy takes as long as several of them
-            own: Any = p.data
-            for child in range(start, end):
-                own[characters[child]] += mass[child]
-        if len(self._predictions) * len(p) >= _KEPT:
-            self._predictions.clear()
-        self._predictions[node] = p
-        return p
+        nodes = self.child(shorter, ids[:, None])
+        nodes[:, 1:] *= shorter[:, 1:] > 0
+        return nodes.astype(np.int32)
 
     def predicted(self, nodes: npt.NDArray[Any]) -> Floats:
         """p (P, V) of the character after contexts (P, K), as states have them."""
@@ -388,3 +331,88 @@ class CountTable:
             is_known = (at > 0) & (self.children[at] > 0)
             p = np.where(is_known, self.backoff[at] * p + self.mass[longer], p)
         return -float(np.log(p).sum()), nodes[-2:-1]
+
+
+class RecentContexts:
+    """A table for a few streams that are written character by character.
+
+    There NumPy's calls would take longer than the few numbers of a context. So this class walks the
+    trie in Python, and keeps the predictions of recent contexts: a new prediction starts at the
+    longest of its contexts that was predicted before. It is safe to share between threads.
+    """
+
+    def __init__(self, table: CountTable) -> None:
+        self._table = table
+        # Python reads single numbers from a memoryview faster than from an array.
+        self._characters, self._starts = table.characters.data, table.starts.data
+        self._mass, self._runs = table.mass.data, frozenset(table.runs.tolist())
+        self._predictions: dict[int, Floats] = {}
+
+    def read_next(self, ids: Ids, state: Nodes) -> tuple[Floats, Any, Nodes]:
+        """Return p (N, V) after one more character (N,), its `lengths` (N,), and the state (N, K).
+
+        For a single stream the arrays have no first axis.
+        """
+        if ids.ndim == 0:
+            nodes = self.extend(int(ids), state.tolist())
+            return self.predict(nodes), self._length(nodes), np.array(self._pad(nodes), np.int32)
+        each = [self.extend(*pair) for pair in zip(ids.tolist(), state.tolist(), strict=True)]
+        p = np.array([self.predict(nodes) for nodes in each])
+        padded = np.array([self._pad(nodes) for nodes in each], np.int32)
+        return p, np.array([self._length(nodes) for nodes in each]), padded
+
+    def _pad(self, nodes: list[int]) -> list[int]:
+        return nodes + [0] * (self._table.context - len(nodes))
+
+    def _length(self, nodes: list[int]) -> int:
+        in_run = bool(nodes) and nodes[-1] in self._runs
+        return self._table.context + 1 if in_run else len(nodes)
+
+    def extend(self, id_: int, nodes: list[int]) -> list[int]:
+        """Return the nodes of the known contexts after one more character.
+
+        Args:
+            nodes: of the contexts of 1 to K characters; 0 for unknown contexts.
+        """
+        characters, starts = self._characters, self._starts
+        longer: list[int] = []
+        shorter = 0
+        for node in nodes:
+            end = starts[shorter + 1]
+            child = bisect_left(characters, id_, starts[shorter], end)
+            if child == end or characters[child] != id_:
+                break
+            longer.append(child)
+            if not node:
+                break
+            shorter = node
+        return longer
+
+    def predict(self, nodes: list[int]) -> Floats:
+        """Return p (V,) after the contexts of 1, 2, ... characters. The caller must not change it.
+
+        The sums have the order and the rounding of the compiled loop.
+        """
+        for known in range(len(nodes), 0, -1):
+            if (p := self._predictions.get(nodes[known - 1])) is not None:
+                break
+        else:
+            known, p = 0, self._table.unigram
+        for node in nodes[known:]:
+            p = self._interpolate(p, node)
+            if len(self._predictions) * len(p) >= _KEPT:
+                self._predictions.clear()
+            self._predictions[node] = p
+        return p
+
+    def _interpolate(self, shorter: Floats, node: int) -> Floats:
+        """Return p (V,) after a context, from p after the context that is one character shorter."""
+        table, start, end = self._table, self._starts[node], self._starts[node + 1]
+        p: Floats = shorter * table.backoff[node]
+        if end - start > _FEW_CHILDREN:
+            p[table.characters[start:end]] += table.mass[start:end]
+        else:  # A call of NumPy takes as long as several of these.
+            numbers: Any = p.data
+            for child in range(start, end):
+                numbers[self._characters[child]] += self._mass[child]
+        return p

@@ -36,8 +36,8 @@ from torch.nn import functional as F
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
 from charrnn.generation.library_threads import torch_threads
+from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.network import State
-from charrnn.networks.network_ensemble import AnyNetwork
 
 CHUNK = 64  # columns that are run at once
 LOGITS_AT_ONCE = 1 << 21

@@ -1,51 +1,112 @@
-"""Which engine writes: NumPy, the compiled loop of the extra ``fast``, or torch.
+"""A model as one function, and the engine that reads and writes with it.
 
-NumPy starts in a moment and is the fastest for a short text. torch steps every network, on a GPU
-where there is one; the others step those that have one of charrnn's own cells.
+    logits, state = step(ids, state)
+
+The step of a network is in `charrnn.generation.numpy_network`, and in `torch_network` for GPUs and
+for every other network. Functions make new steps of it: the mean of several networks, and the mix
+with counts. The extra ``fast`` adds an engine of its own, compiled and in int8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from importlib.util import find_spec
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
 
 from charrnn import plugins
+from charrnn.counts.mixing import Counts
+from charrnn.counts.table import RecentContexts
 from charrnn.errors import InputError, install
-from charrnn.generation.numpy_engine import (
-    CELLS,
-    Begin,
-    CountedSteps,
-    EnsembleSteps,
-    NumpyEngine,
-    NumpyNetwork,
-    State,
-)
-from charrnn.generation.token_sampler import Array, Floats, Ids, Params
-from charrnn.generation.weights import fold
-from charrnn.models.trained import Trained, TrainedEnsemble
+from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
+from charrnn.generation.library_threads import single_blas_thread
+from charrnn.generation.numpy_network import CELLS, Step, make_network_step
+from charrnn.models.trained import State, Trained, TrainedEnsemble
+from charrnn.text.vocabulary import Vocabulary
 
-# The compiled loop costs 0.25 to 0.5 s to import and to load from its cache, and saves 10 to
-# 15 microseconds a character (2 x 128, 2 x 256): it pays from 20,000 to 50,000 characters on.
-COMPILED_FROM_CHARACTERS = 50_000
-# Characters a second in one run on two cores, NumPy and compiled:
-#               1 stream          4               16                64
-#   2 x 128    59,000 134,000   52,000 220,000  139,000 204,000  212,000 276,000
-#   2 x 512     9,400   7,600    6,900  19,000   21,000  21,000   27,000  26,000
-#   3 x 1024      560     360      800   1,000    2,700   1,300    4,400   1,600
-# One stream is faster compiled while a core's own cache holds its weights, several while the
-# cache that the cores share does.
-COMPILED_TO_WEIGHTS = 1_500_000
-COMPILED_TO_WEIGHTS_OF_SEVERAL = 6_000_000
+_FEW = 4  # streams, up to which the counts are read stream by stream
+Call = Callable[..., Any]  # calls a method with its arguments, and returns its result
+
+
+def select_streams(state: State, streams: Sequence[int]) -> State:
+    """Return a copy of the state of some streams, in this order. A stream may occur repeatedly."""
+    return [tuple(vectors[streams] for vectors in layer) for layer in state]
+
+
+def concat_states(states: Sequence[State]) -> State:
+    """Return the streams of several states as one state."""
+    return [
+        tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
+
+
+# -- steps that are made of others -----------------------------------------------------------------
+
+
+def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
+    """Return the step of an ensemble from those of its members.
+
+    Its logits are the logarithms of the weighted mean of the members' probabilities.
+    """
+    ends = np.cumsum([member.architecture.num_layers for member in model.members]).tolist()
+    parts = list(map(slice, [0, *ends], ends))
+    log_shares = np.log(model.shares)
+
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
+        each = [one(ids, state[part], needs_logits) for one, part in zip(steps, parts, strict=True)]
+        after = [layer for _, layers in each for layer in layers]
+        if not needs_logits:
+            return None, after
+        weighted = [log_softmax(each[n][0]) + share for n, share in enumerate(log_shares)]
+        return np.logaddexp.reduce(weighted), after
+
+    return step
+
+
+def mix_with_counts(network: Step, counts: Counts) -> Step:
+    """Return the step of a network that is mixed with counts (`charrnn.counts.mixing`).
+
+    The nodes (N, K) of the counts' contexts are the last entry of its state. If the counts' weights
+    give the network no say, its step is not called.
+    """
+    table, recent = counts.table, RecentContexts(counts.table)
+    weights = counts.by_length.T[..., None]  # (2, K + 2, 1)
+
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
+        *layers, (nodes,) = state
+        p, lengths, nodes = (recent if ids.size <= _FEW else table).read_next(ids, nodes)
+        of_network, of_counts = weights[:, lengths]
+        logits = np.log(p)
+        logits *= of_counts
+        if counts.needs_network:
+            network_logits, layers = network(ids, layers)
+            logits = logits + of_network * network_logits
+        return logits, [*layers, (nodes,)]
+
+    return step
+
+
+# -- engines ---------------------------------------------------------------------------------------
 
 
 class Engine(Protocol):
-    """What reads and writes; see `NumpyEngine`."""
+    """An object that reads and writes N streams. It is safe to share between threads."""
 
-    def read(self, ids: Ids, state: State) -> tuple[Array, State]: ...
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read known characters.
 
-    def advance(self, ids: Ids, state: State) -> State: ...
+        Args:
+            ids: (N, T).
+            state: before the first of them. It stays as it is.
+
+        Returns:
+            The logits (N, T, V) of the character after each, and the state after the last. The
+            logits of an ensemble and of a mix with counts are logarithms of probabilities.
+        """
+
+    def advance(self, ids: Ids, state: State) -> State:
+        """Return the state after known characters (N, T)."""
 
     def write(
         self,
@@ -55,97 +116,149 @@ class Engine(Protocol):
         params: Params,
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
-    ) -> tuple[Ids, State]: ...
+    ) -> tuple[Ids, State]:
+        """Write new characters.
+
+        Args:
+            ids: (N,), the last character of each stream, which is not read yet.
+            state: before that character. It stays as it is.
+            uniforms: (N, T), in [0, 1): one for each new character.
+            params: of all streams, or of each.
+            needed: (N,), how many of its T characters each stream needs; None: all. After these an
+                engine may write anything or nothing, and the stream's state has no meaning.
+            texts: the ids of each stream so far, with the last character, for the penalties; None:
+                the last character alone.
+
+        Returns:
+            The ids (N, T) of the new characters, and the state before the last of them.
+
+        Raises:
+            RunError: the logits are no numbers.
+        """
 
 
-def make_engine(model: Trained, name: str, precision: int = 32) -> Engine:
-    """The engine of a name (numpy, numba or torch) for a model or an ensemble.
+class StepEngine:
+    """The engine of a step.
+
+    Args:
+        normalizes: whether `read` returns logarithms of probabilities.
+        call: calls a method with its arguments where the step can run.
+    """
+
+    def __init__(self, step: Step, vocabulary: Vocabulary, normalizes: bool, call: Call) -> None:
+        self._step, self._vocabulary = step, vocabulary
+        self._normalizes, self._call = normalizes, call
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        logits = np.empty((*ids.shape, len(self._vocabulary)), np.float32)
+        return logits, self._call(self._read, ids, state, logits)
+
+    def advance(self, ids: Ids, state: State) -> State:
+        after: State = self._call(self._read, ids, state)
+        return after
+
+    def write(
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        params: Params,
+        needed: Ids | None = None,
+        texts: Sequence[Ids] | None = None,
+    ) -> tuple[Ids, State]:
+        batch = Batch.of(params, self._vocabulary, list(ids[:, None]) if texts is None else texts)
+        written = np.empty(uniforms.shape, np.int64)
+        return written, self._call(self._write, ids, state, uniforms, batch, written)
+
+    @single_blas_thread()
+    @np.errstate(all="ignore")
+    def _read(self, ids: Ids, state: State, logits: Array | None = None) -> State:
+        """Return the state after known characters, and fill `logits` with those after each."""
+        streams = _select_all(len(ids))
+        state = select_streams(state, streams)
+        for t, each in enumerate(ids[streams].T):
+            scores, state = self._step(each, state, logits is not None)
+            if logits is not None:
+                logits[streams, t] = log_softmax(scores) if self._normalizes else scores
+        return _restore_first_axis(state, len(ids))
+
+    @single_blas_thread()
+    @np.errstate(all="ignore")
+    def _write(self, ids: Ids, state: State, uniforms: Floats, batch: Batch, written: Ids) -> State:
+        """Fill `written` (N, T) with new characters, and return the state before the last."""
+        N, streams = len(ids), _select_all(len(ids))
+        state, ids, columns = select_streams(state, streams), ids[streams], written[streams].T
+        batch = batch.squeeze() if N == 1 else batch
+        for t, each in enumerate(uniforms[streams].T):
+            logits, state = self._step(ids, state)
+            columns[t] = ids = draw(logits, each, batch)
+            if batch.texts:
+                batch.append(ids)
+        return _restore_first_axis(state, N)
+
+
+def _select_all(streams: int) -> Any:
+    """Return an index of all streams: of a single stream the arrays then have no first axis."""
+    return 0 if streams == 1 else slice(None)
+
+
+def _restore_first_axis(state: State, streams: int) -> State:
+    return [tuple(vectors.reshape(streams, -1) for vectors in layer) for layer in state]
+
+
+def make_engine(model: Trained, name: str = "auto", precision: int = 32) -> Engine:
+    """Return the engine of a name (auto, numpy or torch) for a model or an ensemble.
 
     Args:
         precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
 
     Raises:
-        InputError: what it needs is not installed, or it cannot step the model.
+        InputError: the engine cannot step the model, or is not installed.
     """
-    option, others = f"engine={name}", "use torch, or leave the option out"
+    kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     if precision == 8:
-        if name != "numba":
-            raise InputError(
-                f"precision=8: engine={name} computes in float32 only; use numba, or leave the "
-                f"option out"
-            )
-        option, others = "precision=8", "leave the option out"
-    if len(model.members) > 1 and name == "numba":
-        raise InputError(
-            f"{option}: writes with one model, not with an ensemble; leave the option out"
-        )
-    if name == "torch":
-        from charrnn.generation.torch_engine import TorchEngine
+        return _make_int8_engine(model, name, kinds)
+    normalizes = model.counts is not None
+    if name == "torch" or (name == "auto" and kinds):
+        from charrnn.generation.torch_network import call_in_torch_thread, make_torch_step
 
-        return TorchEngine(model)
-    if kinds := _kinds_without_kernel(model):
-        raise InputError(f"{option}: has no kernel for a model of kind {kinds[0]}; {others}")
-    if name == "numpy":
-        return _numpy_engine(model)
-    if not (fast := plugins.parts("engines")):
-        raise InputError(f"{option}: needs the extra fast, which is not here; {others}")
+        step, call = make_torch_step(model), call_in_torch_thread
+    elif kinds:
+        raise InputError(
+            f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "
+            f"option out"
+        )
+    else:
+        steps, call = [make_network_step(member) for member in model.members], _call
+        step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
+    if model.counts is not None:
+        step = mix_with_counts(step, model.counts)
+    return StepEngine(step, model.vocabulary, normalizes, call)
+
+
+def _call(method: Callable[..., Any], *arguments: Any) -> Any:
+    return method(*arguments)
+
+
+def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine:
+    if name != "auto":
+        raise InputError(
+            f"precision=8: engine={name} computes in float32 only; leave the option out"
+        )
+    if len(model.members) > 1:
+        raise InputError(
+            "precision=8: writes with one model, not with an ensemble; leave the option out"
+        )
+    if kinds:
+        raise InputError(
+            f"precision=8: has no kernel for a model of kind {kinds[0]}; leave the option out"
+        )
+    if not (extras := plugins.parts("engines")):
+        raise InputError("precision=8: needs the extra fast, which is not here; leave it out")
     try:
-        compiled: Engine = fast[0].compiled_engine(model, precision)
-        return compiled
+        engine: Engine = extras[0].make_int8_engine(model)
+        return engine
     except ImportError as error:
         raise InputError(
-            f"{option}: needs numba ({error}); {install('fast')}, or leave the option out"
+            f"precision=8: needs numba ({error}); {install('fast')}, or leave the option out"
         ) from None
-
-
-def reader_name(model: Trained, precision: int = 32) -> str:
-    """The name of the engine that reads a text: numpy, or torch where NumPy cannot step it.
-
-    Of int8 it is the one that there is.
-    """
-    if precision == 8:
-        return "numba"
-    return "torch" if _kinds_without_kernel(model) else "numpy"
-
-
-def _kinds_without_kernel(model: Trained) -> list[str]:
-    """The kinds of network among the model's that torch alone can step."""
-    kinds = (member.architecture.kind for member in model.members)
-    return [kind for kind in kinds if kind not in CELLS]
-
-
-def _numpy_engine(model: Trained) -> NumpyEngine:
-    networks = [NumpyNetwork(fold(member)) for member in model.members]
-    begin: Begin = networks[0].begin
-    if isinstance(model, TrainedEnsemble):
-        begin = partial(EnsembleSteps, networks, model.shares)
-    if model.counts is None:
-        return NumpyEngine(begin, model.vocabulary)
-    mixed = partial(CountedSteps, begin, model.counts)
-    return NumpyEngine(mixed, model.vocabulary, normalizes=True)
-
-
-def number_of_weights(model: Trained) -> int:
-    """How many weights a step multiplies with: the embedding is only looked up."""
-    return sum(
-        w.size
-        for member in model.members
-        for name, w in member.weights.items()
-        if w.ndim == 2 and "embedding" not in name
-    )
-
-
-def fastest(weights: int, streams: int, length: int) -> str:
-    """The name of the engine that is done first in float32, of those that this machine has.
-
-    Args:
-        weights: how many; see `number_of_weights`.
-        length: characters of each stream; the engine's start-up counts.
-    """
-    most = COMPILED_TO_WEIGHTS if streams < 4 else COMPILED_TO_WEIGHTS_OF_SEVERAL
-    is_worthwhile = streams * length >= COMPILED_FROM_CHARACTERS and weights <= most
-    return "numba" if is_worthwhile and _can_compile() else "numpy"
-
-
-def _can_compile() -> bool:
-    return find_spec("numba") is not None and bool(plugins.parts("engines"))

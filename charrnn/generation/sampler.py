@@ -19,16 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.engines import (
-    Engine,
-    fastest,
-    make_engine,
-    number_of_weights,
-    reader_name,
-)
-from charrnn.generation.numpy_engine import State, select_streams, zero_state
-from charrnn.generation.token_sampler import Ids, banned_ids, log_softmax
-from charrnn.models.trained import Trained
+from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
+from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import fit_text, primer_of
 from charrnn.text.vocabulary import Vocabulary
@@ -92,31 +85,17 @@ class Sampler:
 
     def __init__(self, model: Trained, precision: int = 32) -> None:
         self.model, self.precision = model, precision
-        name = reader_name(model, precision)
-        self.reader = make_engine(model, name, precision)
-        self._engines: dict[str, Engine] = {name: self.reader}
+        self.reader = make_engine(model, precision=precision)
+        self._engines: dict[str, Engine] = {"auto": self.reader}
         self._after_primer: StartState | None = None
         self._lock = threading.Lock()
 
-    def engine_for(self, options: SamplingParams, streams: int) -> Engine:
-        """The engine that writes so many texts side by side.
+    def engine(self, name: str) -> Engine:
+        """Return the engine of a name: auto, numpy or torch.
 
         Raises:
-            InputError: the one asked for is not installed or has no kernel for the model's cell.
+            InputError: the engine cannot step the model.
         """
-        if options.engine != "auto":
-            return self._engine(options.engine)
-        if self.precision == 8:
-            return self.reader
-        name = fastest(number_of_weights(self.model), streams, options.length)
-        if name == "numba" and (options.dry_multiplier or len(self.model.members) > 1):
-            return self.reader
-        try:
-            return self._engine(name)
-        except InputError:  # a network of somebody's own, or a numba that does not fit
-            return self.reader
-
-    def _engine(self, name: str) -> Engine:
         with self._lock:
             if name not in self._engines:
                 self._engines[name] = make_engine(self.model, name, self.precision)
@@ -133,15 +112,15 @@ class Sampler:
 
         Raises:
             InputError: at once, not when the first piece is asked for: a character of
-                start_text is unknown, every character is banned, or the engine asked for is not
-                installed or has no kernel for the model's cell.
+                start_text is unknown, every character is banned, or the engine asked for has no
+                kernel for the model's cell.
             RunError: while writing: the model's scores are not numbers.
         """
         if options.precision != self.precision:
             raise ValueError(f"precision={options.precision}: this sampler has another")
         samples = range(options.num_samples) if samples is None else samples
-        banned_ids(options, self.model.vocabulary)
-        engine = self.engine_for(options, min(len(samples), STREAMS_TOGETHER))
+        find_banned_ids(options, self.model.vocabulary)
+        engine = self.engine(options.engine)
         return self._write(options, samples, engine, self.start_state(options))
 
     def _write(
@@ -474,7 +453,7 @@ def write_next(
 
 def first_id(stream: Stream) -> int:
     """A character that comes after nothing: any that is not banned, evenly."""
-    banned = banned_ids(stream.params, stream.vocabulary)
+    banned = find_banned_ids(stream.params, stream.vocabulary)
     allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
     return int(allowed[int(stream.uniforms.random() * len(allowed))])
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.errors import InputError
-from charrnn.networks.cells import Cell, find_cell
+from charrnn.options.cells import Cell, find_cell
 from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
 from charrnn.text.vocabulary import Vocabulary
@@ -26,6 +26,11 @@ from charrnn.text.vocabulary import Vocabulary
 # the weights that have a row for each character
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
+
+# For each layer the vectors (N, H) that its cell carries, one row for each stream. The layers of an
+# ensemble are those of its members, one after another. If counts are mixed in, the nodes (N, K) of
+# their contexts are the last entry.
+State = list[tuple[npt.NDArray[Any], ...]]
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Architecture(NetworkOptions):
         """The cell of its layers."""
         return find_cell(self.kind)
 
-    def zero_state(self, streams: int) -> list[tuple[npt.NDArray[Any], ...]]:
-        """What so many streams carry before the first character: zeros, by layer."""
+    def zero_state(self, streams: int) -> State:
+        """Return the state of N streams before their first character."""
         shape = (streams, self.hidden_size)
         return [
             tuple(np.zeros(shape, np.float32) for _ in self.cell.carried)
@@ -198,6 +203,14 @@ class TrainedEnsemble:
 
 
 Trained = TrainedModel | TrainedEnsemble
+
+
+def zero_state(model: Trained, streams: int) -> State:
+    """Return the state of N streams of a model before their first character."""
+    layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
+    if model.counts is None:
+        return layers
+    return [*layers, (model.counts.table.zero_state(streams),)]
 
 
 def with_counts(trained: Trained, counts: str) -> Trained:

@@ -5,7 +5,7 @@
 With ``skip=sum`` the decoder reads the sum of all layers' outputs, each dropped before it is
 added, the last one's with the sum.
 
-The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.networks.cells`) with dropout
+The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.options.cells`) with dropout
 after each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
 and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
 a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.

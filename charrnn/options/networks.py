@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.networks.cells import UNKNOWN, find_cell, is_cell
+from charrnn.options.cells import UNKNOWN, find_cell, is_cell
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
 SKIP = one_of("none", "sum")

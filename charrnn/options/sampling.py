@@ -21,8 +21,7 @@ from charrnn.options.ranges import (
     one_of,
 )
 
-ENGINES = ("numpy", "numba", "torch")
-ENGINE = one_of("auto", *ENGINES)
+ENGINE = one_of("auto", "numpy", "torch")
 PRECISION = one_of(32, 8)  # bits of a weight
 BIASES = Range(
     lambda value: all(map(str, value)) and all(abs(bias) <= 100 for bias in value.values()),
@@ -36,7 +35,7 @@ class SamplingParams:
 
     What each field does stands in a line in ``conf/sample.yaml``, which
     ``charrnn sample --help`` prints. They act on the network's logits in this order: banned
-    characters go; penalties and biases change the logits (`charrnn.generation.token_sampler`); the
+    characters go; penalties and biases change the logits (`charrnn.generation.draw`); the
     temperature divides them; the filters leave characters out. At temperature 0, or with
     ``sample=False``, the likeliest character is taken and no filter acts.
 

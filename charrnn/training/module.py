@@ -61,7 +61,7 @@ class LanguageModel(L.LightningModule):
             thread computes with as many cores as torch is set to (`torch.set_num_threads`).
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.networks.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
+            `charrnn.options.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
 
     For another loss, override `compute_loss`; for another step, `training_step`. What that
     returns is what is logged and watched, and no gradient flows through `state` into the window

@@ -27,7 +27,7 @@ from charrnn.cli import conf, help
 from charrnn.cli.checked_options import hints_of, kind_of
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import model_file
-from charrnn.networks.cells import CELLS
+from charrnn.options.cells import CELLS
 from charrnn.options.ranges import NODE, NODES
 from charrnn.options.training import TrainOptions
 from charrnn.say import duration

@@ -12,7 +12,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.errors import InputError, Interrupted
-from charrnn.networks.cells import CELLS
+from charrnn.options.cells import CELLS
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
 

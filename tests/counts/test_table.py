@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
 from charrnn.counts import passages
 from charrnn.counts.passages import best_context, count
-from charrnn.counts.table import CountTable
+from charrnn.counts.table import CountTable, RecentContexts
+from tests.generation.definition import KneserNey
 
 RNG = np.random.default_rng(0)
 TEXTS = {
@@ -24,33 +24,6 @@ TEXTS = {
 }
 
 
-def plain(text, size, context, before):
-    """p (V,) after `before`, by the formulas of charrnn/counts/table.py, with dictionaries."""
-    text = [-1, *text]  # the beginning is a way in which what follows is preceded
-    context = max(1, min(context, len(text) - 2))
-    occurrences = Counter(tuple(text[i : i + context + 1]) for i in range(1, len(text) - context))
-    seen = {tuple(text[i:j]) for i in range(len(text)) for j in range(i + 1, len(text) + 1)
-            if j - i <= context + 1}  # fmt: skip
-    n = defaultdict(Counter)
-    for passage, times in occurrences.items():
-        n[passage[:-1]][passage[-1]] = times
-    for passage in seen:
-        if len(passage) > 1 and -1 not in passage[1:] and len(passage) - 2 < context:
-            n[passage[1:-1]][passage[-1]] += 1
-    p = [1 / size] * size
-    for k in range(min(context, len(before)) + 1):
-        after = n[tuple(before[len(before) - k :])]
-        total = sum(after.values())
-        if not total:
-            break
-        near = k == context - 1 and k > 0
-        discounts = (1, 1.5, 2) if k == context else (0.9, 1.4, 1.65) if near else (0.8, 1.15, 1.4)
-        taken = {c: min(times, discounts[min(times, 3) - 1]) for c, times in after.items()}
-        left = sum(taken.values()) / total
-        p = [left * p[c] + (after[c] - taken.get(c, 0)) / total for c in range(size)]
-    return p
-
-
 @pytest.mark.parametrize("context", [1, 2, 6])
 @pytest.mark.parametrize("name", TEXTS)
 def test_as_defined(name, context):
@@ -60,22 +33,14 @@ def test_as_defined(name, context):
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
     p, lengths, _ = table.read(read, table.zero_state(2))
+    definition = KneserNey(text.tolist(), size, context)
     assert p.sum(-1) == pytest.approx(1, abs=1e-5)
-    for row, of_row in zip(read.tolist(), p, strict=True):
+    for row, of_row, lengths_of_row in zip(read.tolist(), p, lengths.tolist(), strict=True):
         for t in range(len(row)):
-            expected = plain(text.tolist(), size, context, row[: t + 1])
+            expected = definition.probabilities(row[: t + 1])
             np.testing.assert_allclose(of_row[t], expected, atol=1e-6)
-    passages = {tuple(text[i:j]) for i in range(len(text)) for j in range(i, i + context + 1)}
-    for row, of_row in zip(read.tolist(), lengths.tolist(), strict=True):
-        for t in range(len(row)):
-            ends = (k for k in range(min(table.context, t + 1) + 1)
-                    if tuple(row[t + 1 - k : t + 1]) in passages)  # fmt: skip
-            K, longest = table.context, max(ends)
-            run = (row[t],) * (K + 1)
-            repeated = sum(tuple(text[i : i + K + 1]) == run for i in range(len(text) - K)) > 1
-            in_run = K > 3 and t + 1 >= K and len(set(row[t + 1 - K : t + 1])) == 1 and repeated
-            assert of_row[t] == (K + 1 if in_run else longest)
-    np.testing.assert_allclose(table.unigram, plain(text.tolist(), size, context, []), atol=1e-6)
+            assert lengths_of_row[t] == definition.length(row[: t + 1])
+    np.testing.assert_allclose(table.unigram, definition.probabilities([]), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["words", "indented"])
@@ -91,13 +56,13 @@ def test_every_way_of_reading_is_the_same(name):
         parts.append(p)
     np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
     np.testing.assert_array_equal(state, end)
-    one, state = list[int](), table.zero_state(2)
-    for t in range(200):
-        one, state = table.after_one(int(ids[0, t]), one), table.after_each(ids[:, t], state)
-        np.testing.assert_allclose(table.predicted_one(one), whole[0, t], atol=1e-6)
-        assert one == [node for node in state[0].tolist() if node]
-        assert table.length_of_one(one) == lengths[0, t]
-    np.testing.assert_array_equal(state, end)
+    for readers in ((table,), (RecentContexts(table),), (RecentContexts(table), table)):
+        state = table.zero_state(2)
+        for t in range(200):
+            p, longest, state = readers[t % len(readers)].read_next(ids[:, t], state)
+            np.testing.assert_allclose(p, whole[:, t], atol=1e-6)
+            np.testing.assert_array_equal(longest, lengths[:, t])
+        np.testing.assert_array_equal(state, end)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -11,9 +11,9 @@ import torch
 from charrnn.errors import RunError
 from charrnn.evaluation.losses import Line, Score, require_numbers, worst_predicted_first
 from charrnn.evaluation.stream_losses import part_loss, stream_loss, windows_loss
-from charrnn.networks.cells import CELLS
+from charrnn.networks.ensemble import NetworkEnsemble
 from charrnn.networks.network import Network
-from charrnn.networks.network_ensemble import NetworkEnsemble
+from charrnn.options.cells import CELLS
 from tests.evaluation.test_stream import in_float64, network, one_stream, text
 
 SHARES = [0.5, 0.2, 0.3]

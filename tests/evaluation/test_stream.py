@@ -17,8 +17,8 @@ from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import part_loss, stream_loss
 from charrnn.models.trained import Architecture
-from charrnn.networks.cells import CELLS
 from charrnn.networks.network import Network
+from charrnn.options.cells import CELLS
 
 
 @pytest.fixture

@@ -1,8 +1,14 @@
-"""What a model predicts and what is drawn of it, written out plainly in float64."""
+"""The definition of a model's predictions and of a draw, in float64 and plain Python.
+
+The cells' equations are those of the papers (`tests.textbook`), Kneser-Ney's those of Chen and
+Goodman 1999.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,20 +50,79 @@ def textbook_logits(model: TrainedModel, ids: Array) -> Array:
     return np.array(logits)
 
 
-def log_probabilities(model: Trained, ids: Array) -> Array:
-    """ln p (T, V) of an ensemble, or a model, and the counts that are mixed in."""
+class KneserNey:
+    """Counts of a text in dictionaries, by the formulas of charrnn/counts/table.py.
+
+    Args:
+        text: ids (n,).
+        size: V.
+        context: K, the longest context.
+    """
+
+    def __init__(self, text: Sequence[int], size: int, context: int) -> None:
+        self.size, self.context = size, max(1, min(context, len(text) - 1))
+        whole = (-1, *text)  # the start of the text counts as a character before its first one
+        self.counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        self.known: set[tuple[int, ...]] = {()}
+        seen = set()
+        for end in range(1, len(whole) + 1):
+            for length in range(1, self.context + 2):
+                if length < end:
+                    passage = whole[end - length : end]
+                    if length <= self.context:
+                        self.known.add(passage)
+                    else:
+                        self.counts[passage[:-1]][passage[-1]] += 1
+                if 1 < length <= end:
+                    seen.add(whole[end - length : end])
+        for passage in seen:
+            if len(passage) - 2 < self.context:
+                self.counts[passage[1:-1]][passage[-1]] += 1
+
+    def probabilities(self, before: Sequence[int]) -> list[float]:
+        """p (V,) of the next character."""
+        p = [1 / self.size] * self.size
+        for k in range(min(self.context, len(before)) + 1):
+            after = self.counts.get(tuple(before[len(before) - k :]))
+            if not after:
+                break
+            total, discounts = sum(after.values()), self._discounts(k)
+            taken = {c: min(n, discounts[min(n, 3) - 1]) for c, n in after.items()}
+            share = sum(taken.values()) / total
+            p = [share * p[c] + (after[c] - taken.get(c, 0)) / total for c in range(self.size)]
+        return p
+
+    def _discounts(self, k: int) -> tuple[float, ...]:
+        if k == self.context:
+            return (1, 1.5, 2)
+        return (0.9, 1.4, 1.65) if 0 < k == self.context - 1 else (0.8, 1.15, 1.4)
+
+    def length(self, before: Sequence[int]) -> int:
+        """Length of the longest known context; K + 1 in a run that went on more than once."""
+        K, end = self.context, len(before)
+        run = tuple(before[max(0, end - K) :])
+        if K > 3 and len(run) == K and len(set(run)) == 1 and self.counts[run][run[0]] > 1:
+            return K + 1
+        return max(k for k in range(min(K, end) + 1) if tuple(before[end - k :]) in self.known)
+
+
+def log_probabilities(model: Trained, ids: Array, counted: Sequence[int] = ()) -> Array:
+    """ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`."""
     each = [log_softmax(textbook_logits(member, ids)) for member in model.members]
     shares = getattr(model, "shares", (1.0,))
     logs = np.log(sum(share * np.exp(own) for share, own in zip(shares, each, strict=True)))
     if model.counts is None:
         return logs
-    table = model.counts.table
-    p, lengths, _ = table.read(ids[None], table.zero_state(1))
-    depths = lengths[0][:, None] / table.context
-    a, b = (first + (last - first) * depths for first, last in model.counts.weights)
-    in_run, is_mixed = depths > 1, model.counts.needs_network
-    a, b = np.where(in_run, is_mixed, a), np.where(in_run, not is_mixed, b)
-    return log_softmax(a * logs + b * np.log(p[0].astype(np.float64)))
+    table, weights = model.counts.table, model.counts.weights
+    counts = KneserNey(counted, table.vocabulary_size, table.context)
+    for t in range(len(ids)):
+        before = ids[max(0, t + 1 - counts.context) : t + 1].tolist()
+        depth = counts.length(before) / counts.context
+        a, b = (first + (last - first) * depth for first, last in weights)
+        if depth > 1:
+            a, b = (1, 0) if any(weights.network) else (0, 1)
+        logs[t] = log_softmax(a * logs[t] + b * np.log(counts.probabilities(before)))
+    return logs
 
 
 def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> dict[str, float]:
@@ -90,7 +155,7 @@ def probabilities(
     temperature = float(choice.temperature) if choice.sample else 0.0
     if temperature == 0:
         return [float(v == kept[0]) for v in range(len(scores))]
-    # 1e260 as in `token_sampler`: beyond it a float64 would overflow
+    # 1e260 as in `charrnn.generation.draw`: beyond it a float64 would overflow
     scale = min(1 / temperature, 1e260)
     weights = {v: math.exp((scores[v] - scores[kept[0]]) * scale) for v in kept}
     kept = kept[: choice.top_k]

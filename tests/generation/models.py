@@ -19,6 +19,14 @@ TEXT = (
     "      What a mat! What a cat! That rat, that fat cat's hat.\n"
 ) * 12
 WEIGHTS = Weights((0.3, 0.7), (0.8, 0.4))
+# hidden sizes that fill no block, with rows left over
+NETWORKS: dict[str, dict[str, Any]] = {
+    "1 layer": {"num_layers": 1},
+    "3 layers": {"num_layers": 3, "hidden_size": 33},
+    "batchnorm": {"batchnorm": True},
+    "sum": {"skip": "sum"},
+    "sum of 3, batchnorm": {"num_layers": 3, "skip": "sum", "batchnorm": True, "hidden_size": 13},
+}
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
@@ -67,6 +75,25 @@ def trained_model(
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
     """SamplingParams at the model's own temperature."""
     return SamplingParams(temperature=temperature, **how)
+
+
+CHOICES = [
+    params(),
+    params(0.0),
+    params(0.5, top_k=3),
+    params(1.5, min_p=0.1, ban="abi"),
+    params(2.0, top_p=0.7),
+    params(3.0, ban="\n", logit_bias={"e": -4.0, "aou": 1.5}),
+    params(dry_multiplier=2.0, dry_base=1.5, dry_allowed_length=1),
+    params(1.7, top_k=6, top_p=0.8, min_p=0.01),
+]
+
+
+def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
+    """Random characters, with a run of blanks among them."""
+    ids = np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
+    ids[..., 10:20] = model.vocabulary.encode(" ")[0]
+    return ids
 
 
 def counted(

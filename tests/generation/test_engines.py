@@ -1,50 +1,174 @@
-"""Which engine writes, and what an engine cannot step."""
+"""How the engines behave: refusals, weights too large, threads, and what they leave alone."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from charrnn import plugins
-from charrnn.errors import InputError
-from charrnn.generation import engines, numpy_engine
-from charrnn.generation.engines import fastest
+from charrnn.errors import InputError, RunError
+from charrnn.generation import numpy_network
+from charrnn.generation.engines import make_engine
+from charrnn.generation.library_threads import single_blas_thread
 from charrnn.model import Model
-from tests.generation.models import trained_model
+from charrnn.models.trained import zero_state
+from charrnn.options.cells import CELLS
+from charrnn.options.sampling import SamplingParams
+from tests.generation.definition import drawn, log_probabilities, probabilities
+from tests.generation.models import CHOICES, TEXT, counted, params, some_ids, trained_model
 
 
 def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = trained_model("lstm", batchnorm=True)
     text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
     logits = Model(model).logits("Hm")
-    monkeypatch.delitem(numpy_engine.CELLS, "lstm")
+    monkeypatch.delitem(numpy_network.CELLS, "lstm")
     without = Model(model)
     assert without.generate(100, "Hm", seed=1) == text
-    assert len(without.generate(60_000, seed=1, until=text[20:40])) > 0
+    assert len(without.generate(600, seed=1, until=text[20:40])) > 0
     assert np.abs(without.logits("Hm") - logits).max() < 2e-5
     assert without.logits("").shape == (0, 65)
-    for asked in ({"engine": "numpy"}, {"engine": "numba"}, {"precision": 8}):
-        with pytest.raises(InputError, match=r"=(numpy|numba|8): .* lstm; "):
+    for asked in ({"engine": "numpy"}, {"precision": 8}):
+        with pytest.raises(InputError, match=r"=(numpy|8): .* lstm; "):
             without.generate(**asked)
 
 
-def test_without_the_extra_fast_what_it_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "parts", lambda ending: [])
-    model = Model(trained_model())
-    for asked in ({"engine": "numba"}, {"precision": 8}):
-        with pytest.raises(InputError, match=r"=(numba|8): needs the extra fast"):
-            model.generate(**asked)
-    assert fastest(200_000, 1, 100_000) == "numpy"
+    with pytest.raises(InputError, match="precision=8: needs the extra fast"):
+        Model(trained_model()).generate(precision=8)
 
 
-def test_the_fastest_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_can_compile", lambda: True)
-    small, medium, large = 200_000, 3_000_000, 20_000_000  # 2 x 128, 2 x 512, 3 x 1024
-    assert fastest(small, 1, 2000) == "numpy"  # a short one does not wait for numba
-    assert fastest(small, 1, 100_000) == "numba"
-    assert fastest(small, 64, 2000) == "numba"
-    assert fastest(medium, 1, 100_000) == "numpy"
-    assert fastest(medium, 8, 100_000) == "numba"
-    assert fastest(large, 64, 100_000) == "numpy"
-    monkeypatch.setattr(engines, "_can_compile", lambda: False)
-    assert fastest(small, 1, 100_000) == "numpy"
+def test_the_compiled_float32_engine_is_gone() -> None:
+    with pytest.raises(InputError, match="engine=numba: must be one of auto, numpy, torch"):
+        Model(trained_model()).generate(engine="numba")
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
+    """In two calls, beside others; and by itself."""
+    model = counted()
+    writer, N, T = make_engine(model, engine), len(CHOICES), 40
+    uniforms = np.random.default_rng(9).random((N, T))
+    last = some_ids(model, N, seed=4)
+    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], CHOICES)
+    texts = [np.append(own, ids) for own, ids in zip(last[:, None], first, strict=True)]
+    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], CHOICES, texts=texts)
+    written = np.concatenate([last[:, None], first, rest], 1)
+    counted_ids = model.vocabulary.encode(TEXT).tolist()
+    for n, choice in enumerate(CHOICES):
+        text = model.vocabulary.decode(written[n])
+        logs = log_probabilities(model, written[n, :-1], counted_ids)
+        for t, uniform in enumerate(uniforms[n]):
+            each = probabilities(logs[t], choice, model.vocabulary, text[: t + 1])
+            # a draw within rounding of a boundary may fall to its other side
+            allowed = {drawn(each, u) for u in (uniform, max(uniform - 1e-4, 0), uniform + 1e-4)}
+            assert written[n, t + 1] in allowed, (choice, t)
+        how = last[[n]], zero_state(model, 1), uniforms[[n]], choice
+        np.testing.assert_array_equal(writer.write(*how)[0][0], written[n, 1:])
+
+
+@pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}])
+@pytest.mark.parametrize("streams", [1, 4, 5])
+def test_weights_too_large_to_compute_with_are_told_of(how: Any, streams: int) -> None:
+    if how.get("precision") == 8:
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    model = trained_model("rnn", num_layers=1)
+    weights = {**model.weights, "decoder.weight": np.full((65, 24), 3e38, np.float32)}
+    weights["recurrent.0.bias_ih_l0"] = np.full(24, 20, np.float32)  # all hidden numbers are 1
+    large = Model(replace(model, weights=weights))
+    with pytest.raises(RunError, match="not numbers"):
+        large.generate(6, num_samples=streams, **how)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_weights_too_large_warn_of_nothing(kind: str) -> None:
+    model = trained_model(kind, batchnorm=True)
+    large = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RunError, match="not numbers"):
+            Model(replace(model, weights=large)).generate(20)
+        assert Model(replace(model, weights=large)).logits("Hm").shape == (2, 65)
+
+
+# -- threads -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def blas_threads() -> Iterator[Callable[[], set[int]]]:
+    """How many threads NumPy's BLAS would use: two, to begin with."""
+    from threadpoolctl import ThreadpoolController
+
+    blas = ThreadpoolController().select(user_api="blas")
+    with blas.limit(limits=2):
+        yield lambda: {pool["num_threads"] for pool in blas.info()}
+
+
+def settings_of_the_process() -> tuple[Any, ...]:
+    backends = torch.backends
+    return (
+        torch.get_num_threads(), torch.get_float32_matmul_precision(),
+        backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, backends.cudnn.enabled,
+    )  # fmt: skip
+
+
+def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
+    blas_threads: Callable[[], set[int]],
+) -> None:
+    model, before = Model(counted()), blas_threads()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    settings = settings_of_the_process()
+    engines = ["numpy", "torch"]
+    calls: list[Callable[[int, str], Any]] = [
+        lambda seed, engine: model.generate(60, "The ", seed=seed, engine=engine),
+        lambda seed, engine: "".join(model.stream(40, "Hm", seed=seed, engine=engine)),
+        lambda seed, engine: model.score("The score of seed " + "e" * seed),
+        lambda seed, engine: model.logits("The logits" + "s" * seed).tolist(),
+    ]
+    jobs = [(call, seed, engine) for seed in range(4) for engine in engines for call in calls]
+
+    def result(job: tuple[Callable[[int, str], Any], int, str]) -> Any:
+        call, seed, engine = job
+        return call(seed, engine)
+
+    alone = [result(job) for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(result, jobs)) == alone
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {2}
+    assert (blas_threads(), settings_of_the_process()) == (before, settings)
+    torch.set_num_threads(threads)
+
+
+def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], set[int]]) -> None:
+    first, second, before = single_blas_thread(), single_blas_thread(), blas_threads()
+    with first:
+        second.__enter__()
+        assert blas_threads() <= {1}
+    assert blas_threads() <= {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == before
+
+
+@pytest.mark.gpu
+def test_a_gpu_writes_the_same() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    for kind in CELLS:
+        model = trained_model(kind, batchnorm=True)
+        uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
+        how: tuple[Any, SamplingParams] = (uniforms, params(top_p=0.9))
+        expected, got = (
+            make_engine(model, name).write(last, zero_state(model, 64), *how)[0]
+            for name in ("numpy", "torch")
+        )
+        # a draw within float32's rounding of a boundary may fall to its other side
+        assert (got == expected).all(axis=1).mean() > 0.9

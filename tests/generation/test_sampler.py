@@ -13,7 +13,7 @@ from charrnn.errors import InputError
 from charrnn.generation import sampler
 from charrnn.generation.sampler import Piece, Sampler, Stream, in_order
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.cells import CELLS
+from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities
@@ -21,7 +21,7 @@ from tests.generation.models import params, trained_model
 
 
 def options(**given: Any) -> SamplingParams:
-    return SamplingParams(**{"length": 100, "seed": 1, "engine": "numpy", **given})
+    return SamplingParams(**{"length": 100, "seed": 1, **given})
 
 
 def texts(model: TrainedModel, **given: Any) -> list[str]:

@@ -10,7 +10,7 @@ import yaml
 
 from charrnn.cli import conf
 from charrnn.errors import InputError
-from charrnn.generation import token_sampler
+from charrnn.generation.draw import find_dry_penalties
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import dry_penalties
@@ -53,12 +53,10 @@ def test_the_command_line_has_the_same_defaults() -> None:
         assert yaml.safe_load(page[name].default) == value, name
 
 
-@pytest.mark.parametrize("engine", ["numpy", "numba", "torch"])
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
 @pytest.mark.parametrize("name", [name for name, value in OTHER.items() if value is not None])
 def test_no_engine_ignores_what_is_asked_for(name: str, engine: str) -> None:
     """Every field changes the text, and gives in every engine what it does in NumPy's."""
-    if engine == "numba":
-        pytest.importorskip("numba", reason="the extra fast is not installed")
     asked = {"length": 150, "seed": 1, "temperature": 1.0, "engine": engine}
     if name.startswith("dry_"):
         off = name == "dry_multiplier"
@@ -76,14 +74,12 @@ def test_a_bias_is_added_to_the_logits() -> None:
         SamplingParams(logit_bias={"e": 101})
 
 
-# DRY; what is written with it is held to the definition in test_conformance
+# DRY; what is written with it is held to the definition in test_fuzz
 
 
 @pytest.mark.parametrize("allowed", [1, 2, 5])
 @pytest.mark.parametrize("text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy"])
 def test_dry_is_its_definition(text: str, allowed: int) -> None:
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
-    found = {
-        chr(id_): penalty for id_, penalty in token_sampler.dry_penalties(text, params).items()
-    }
+    found = {chr(id_): penalty for id_, penalty in find_dry_penalties(text, params).items()}
     assert found == pytest.approx(dry_penalties(text, 0.7, 1.5, allowed))

@@ -19,7 +19,7 @@ from safetensors.numpy import save as to_bytes
 from charrnn.errors import InputError, RunError
 from charrnn.models import model_file
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.cells import CELLS
+from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import counted, trained_model
 from tests.refusals import ABSENT, changed, damage_is_noticed, refusal

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from charrnn.models.trained import Architecture
-from charrnn.networks.cells import CELLS
 from charrnn.networks.network import Network
+from charrnn.options.cells import CELLS
 
 
 @pytest.mark.parametrize("kind", CELLS)

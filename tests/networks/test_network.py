@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.cells import CELLS
 from charrnn.networks.network import Dropout, Network, network_of, num_parameters, weights_of
+from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 
 

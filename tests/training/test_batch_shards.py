@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from charrnn.models.trained import Architecture
-from charrnn.networks.cells import CELLS
 from charrnn.networks.network import Network, State, detach_state
+from charrnn.options.cells import CELLS
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 from tests.small_runs import skip_without_bf16
 

@@ -1,11 +1,10 @@
-"""The engine of the extra ``fast``: network and draw as one compiled loop, in float32 and int8.
+"""The engine of the extra ``fast``: network and draw as one compiled loop in int8.
 
 It steps one model with one of charrnn's cells. Many streams are spread over threads, four together
 in each. numba is imported when an engine is made.
 
-The machine code is cached by numba in the package's ``__pycache__``, or in the user's cache
-where that cannot be written; where neither can, it is compiled anew in each process (about
-15 s).
+numba keeps the machine code in the package's ``__pycache__``, or in the user's cache if that
+folder cannot be written. If neither can be written, each process compiles anew.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,84 +22,67 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import non_finite_scores
-from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import State, concat_states
-from charrnn.generation.token_sampler import (
-    Batch,
-    Floats,
-    Ids,
-    Params,
-    dry_penalties,
-    each_of,
-    log_softmax,
-)
-from charrnn.generation.weights import Array, FoldedWeights, fold, quantize_rows, quantized
-from charrnn.models.trained import TrainedModel
+from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
+from charrnn.generation.engines import Engine, concat_states
+from charrnn.generation.int8_rows import quantize_model, quantize_rows
+from charrnn.generation.numpy_network import FoldedWeights, fold_weights
+from charrnn.models.trained import State, TrainedModel, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
-_LARGEST_WEIGHT = 1e30  # in int8: below it no sum of a network's numbers overflows
+_LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
+_BLOCK = 16  # rows that are multiplied together
+_QUIET_SECONDS = 1.0  # in which kept machine code is loaded
 
 
-def compiled_engine(model: TrainedModel, precision: int) -> Engine:
-    """The compiled loop.
-
-    Args:
-        precision: bits of a weight, 32 or 8.
+def make_int8_engine(model: TrainedModel) -> Engine:
+    """Return the compiled engine of a model in int8.
 
     Raises:
-        ImportError: numba is not there, or does not fit this NumPy.
+        ImportError: numba is not installed, or does not fit this NumPy.
         RunError: the weights are too large to compute with.
     """
-    folded = fold_quantized(model) if precision == 8 else fold(model)
-    return NumbaEngine(folded, model.counts, int8=precision == 8)
+    return Int8Engine(model)
 
 
 def fold_quantized(model: TrainedModel) -> FoldedWeights:
-    """The weights of a model in int8, folded, the same on every machine.
+    """Return the folded weights of a model in int8: the same on every machine.
 
     Raises:
-        RunError: they are too large to compute with.
+        RunError: the weights are too large to compute with.
     """
     for weight in model.weights.values():
         if not (np.abs(weight) < _LARGEST_WEIGHT).all():
             raise non_finite_scores()
-    return fold(quantized(model), _product_of_quantized)
+    return fold_weights(quantize_model(model), _multiply_quantized)
 
 
-def _product_of_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
-    """left @ right.T of two matrices with rounded rows: exact but for the last rounding."""
+def _multiply_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
+    """Return left @ right.T of two matrices with rounded rows, exact but for the last rounding."""
     a, b = quantize_rows(left.astype(np.float32)), quantize_rows(right.astype(np.float32))
     sums: Any = a.int8.astype(np.float64) @ b.int8.T.astype(np.float64)
     return sums * (a.scales[:, None].astype(np.float64) * b.scales)
 
 
-class NumbaEngine:
-    """Writes as `NumpyEngine` does, the streams spread over the processor's cores.
+class Int8Engine:
+    """Writes in int8, the streams spread over the processor's cores; see `Engine`.
 
-    Four streams that stand side by side go through the weights together, as long as one of
-    them needs it: of streams that need unlike numbers of characters, those alike belong together.
+    Four neighbouring streams go through the weights together, as long as one of them needs it. So
+    streams that need the same number of characters should be neighbours.
 
     Args:
-        counts: what is mixed in.
-        int8: whether it computes in int8, of the weights of `fold_quantized`.
-        vnni: whether it multiplies these by AVX-512 VNNI; None: where there is such a thing.
+        vnni: whether it multiplies with AVX-512 VNNI; None: if the processor has that.
 
     Raises:
-        ImportError: numba is not there, or does not fit this NumPy.
+        ImportError: numba is not installed, or does not fit this NumPy.
+        RunError: the weights are too large to compute with.
     """
 
-    def __init__(
-        self,
-        folded: FoldedWeights,
-        counts: Counts | None = None,
-        *,
-        int8: bool = False,
-        vnni: bool | None = None,
-    ) -> None:
-        from charrnn.extras.fast.numba_loop import KERNELS, TOGETHER, Network, write, write_int8
+    def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
+        from charrnn.extras.fast.int8_loop import KERNELS, TOGETHER, Network, write
 
-        self._loop, self._together = write_int8 if int8 else write, TOGETHER
+        self._loop, self._together = write, TOGETHER
+        folded = fold_quantized(model)
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
@@ -117,30 +100,37 @@ class NumbaEngine:
             np.stack(folded.recurrent),
             folded.decoder[None],
         ]
-        row_scales = np.zeros((2 * L + 1, _filled_up(max(GH, len(folded.decoder)))), np.float32)
-        if int8:
-            pack = packed_for_vnni if (compiles_vnni() if vnni is None else vnni) else _aligned
-            rows = [[quantize_rows(matrix) for matrix in stack] for stack in matrices]
-            matrices = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
-            for row, each in zip(row_scales, itertools.chain(*rows), strict=True):
-                row[: len(each.scales)] = each.scales
+        row_scales = np.zeros((2 * L + 1, _fill_up(max(GH, len(folded.decoder)))), np.float32)
+        pack = pack_for_vnni if (compiles_vnni() if vnni is None else vnni) else _align
+        rows = [[quantize_rows(matrix) for matrix in stack] for stack in matrices]
+        matrices = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
+        for row, each in zip(row_scales, itertools.chain(*rows), strict=True):
+            row[: len(each.scales)] = each.scales
         inputs, recurrent, decoder = matrices
         self.network = Network(
             KERNELS[architecture.kind], folded.table, inputs, recurrent, decoder, row_scales,
             biases, folded.decoder_bias, hidden_bias, architecture.skip == "sum", output_scales,
         )  # fmt: skip
-        self._vocabulary, self._layers = folded.vocabulary, L
-        self._counts, self._has_counts = _compiled_counts(counts), counts is not None
-        nodes = () if counts is None else ((counts.table.zero_state(1),),)
-        state = [*architecture.zero_state(1), *nodes]
-        # compiles, unless the machine code was kept
-        text = "numba: compiling the sampler, which is kept for the next time"
-        note = threading.Timer(1.0, say, [text])
+        self._vocabulary, self._layers = model.vocabulary, L
+        self._counts, self._has_counts = _to_compiled_counts(model.counts), model.counts is not None
+        self._compile(zero_state(model, 1))
+
+    def _compile(self, state: State) -> None:
+        """Compile the loop, or load its machine code, and say how long compiling takes."""
+        start, is_said = time.monotonic(), threading.Event()
+
+        def announce() -> None:
+            say("precision=8: compiling, which takes some 15 seconds; kept for the next time")
+            is_said.set()
+
+        note = threading.Timer(_QUIET_SECONDS, announce)
         note.start()
         try:
-            self._write(np.zeros(1, np.int64), state, np.zeros((1, 1)), [SamplingParams()])
+            self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), SamplingParams())
         finally:
             note.cancel()
+        if is_said.is_set():
+            say(f"precision=8: compiled in {time.monotonic() - start:.0f} seconds")
 
     def write(
         self,
@@ -151,32 +141,26 @@ class NumbaEngine:
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
-        """As `NumpyEngine.write`."""
-        each = each_of(params, len(ids))
-        if not any(params.dry_multiplier for params in each):
-            return self._write(ids, state, uniforms, each, needed)
-        # a penalty goes by the text so far, so that each character is a call
-        strings = ["".join(map(chr, text)) for text in (ids[:, None] if texts is None else texts)]
-        written = np.zeros(uniforms.shape, np.int64)
+        N, V = len(ids), len(self._vocabulary)
+        batch = Batch.of(params, self._vocabulary, list(ids[:, None]) if texts is None else texts)
+        lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
+        if not batch.texts:
+            return self._write(ids, state, uniforms, batch, lengths)
+        # A penalty goes by the text so far, so each character is a call.
+        written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
         for t in range(uniforms.shape[1]):
-            penalties = np.zeros((len(ids), len(self._vocabulary)), np.float32)
-            for row, string, params in zip(penalties, strings, each, strict=True):
-                if params.dry_multiplier:
-                    for id_, penalty in dry_penalties(string, params).items():
-                        row[id_] = penalty
-            new, state = self._write(ids, state, uniforms[:, t : t + 1], each, penalties=penalties)
+            batch.bias = (0 if bias is None else bias) - batch.penalties((N, V)).astype(np.float32)
+            new, state = self._write(ids, state, uniforms[:, t : t + 1], batch, one)
             written[:, t] = ids = new[:, 0]
-            strings = [string + chr(id_) for string, id_ in zip(strings, ids, strict=True)]
+            batch.append(ids)
         return written, state
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """As `NumpyEngine.read`."""
         logits = np.zeros((*ids.shape, len(self._vocabulary)), np.float32)
         after = self._read(ids, state, logits)
         return log_softmax(logits).astype(np.float32) if self._has_counts else logits, after
 
     def advance(self, ids: Ids, state: State) -> State:
-        """As `NumpyEngine.advance`."""
         return self._read(ids, state, np.zeros((len(ids), 0, len(self._vocabulary)), np.float32))
 
     def _read(self, ids: Ids, state: State, logits: Array) -> State:
@@ -184,45 +168,40 @@ class NumbaEngine:
             return state
         following = np.zeros(ids.shape, np.int64)
         following[:, :-1] = ids[:, 1:]
-        each = [SamplingParams()] * len(ids)
-        return self._write(
-            ids[:, 0], state, np.zeros(ids.shape), each, following=following, logits=logits
-        )[1]
+        batch = Batch.of(SamplingParams(), self._vocabulary, list(ids))
+        lengths = np.full(len(ids), ids.shape[1])
+        uniforms = np.zeros(ids.shape)
+        return self._write(ids[:, 0], state, uniforms, batch, lengths, following, logits)[1]
 
     def _write(
         self,
         ids: Ids,
         state: State,
         uniforms: Floats,
-        each: Sequence[SamplingParams],
-        needed: Ids | None = None,
-        penalties: Array | None = None,
+        batch: Batch,
+        lengths: Ids,
         following: Ids | None = None,
         logits: Array | None = None,
     ) -> tuple[Ids, State]:
-        """Write, or read, with what is compiled.
+        """Write, or read, with the compiled loop.
 
         Args:
-            penalties: (N, V), what the logits lose.
-            following: (N, T), what is read instead of being written.
-            logits: (N, T, V), which become those after what is read; (N, 0, V): none.
+            lengths: (N,), how many characters each stream needs.
+            following: (N, T), read instead of being written.
+            logits: (N, T, V), filled with those after each character that is read; (N, 0, V): none.
 
         Raises:
-            RunError: the logits are not numbers.
+            RunError: the logits are no numbers.
         """
         N, V = len(ids), len(self._vocabulary)
-        batch = Batch(each, N, self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
-        if penalties is not None:
-            bias = bias - penalties
         scale = batch.scale[:, 0].copy()
-        # what is left out is an id, too
+        # A character that is left out is an id, too.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
         logits = np.zeros((N, 0, V), np.float32) if logits is None else logits
-        lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
 
         def write_together(streams: slice) -> State:
-            # all laid out always alike: for another layout the loop would be compiled again
+            # For another layout of these arrays the loop would be compiled again.
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state[: self._layers], strict=True)
@@ -248,33 +227,30 @@ class NumbaEngine:
             return written, concat_states(list(pool.map(write_together, parts)))
 
 
-_BLOCK = 16  # rows that are multiplied together
-
-
-def _filled_up(size: int) -> int:
-    """A number of rows or columns, filled up to whole blocks."""
+def _fill_up(size: int) -> int:
+    """Return a number of rows or columns, filled up to whole blocks."""
     return -(-size // _BLOCK) * _BLOCK
 
 
-def packed_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """int8 (L, M, K) in the order in which the loop multiplies them by VNNI.
+def pack_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Return int8 (L, M, K) in the order in which the loop multiplies them by VNNI.
 
     Returns:
-        (L, M/16, 1 + K/4, 16, 4): of 16 rows, which are a block, first the int32 with which their
-        sums begin, as a vector's numbers are given 128 more; then four columns after another. Rows
-        and columns are filled up to multiples of 16.
+        (L, M/16, 1 + K/4, 16, 4): blocks of 16 rows. Each starts with the int32 that its sums start
+        from, because 128 is added to a vector's numbers. Groups of four columns follow. Rows and
+        columns are filled up to multiples of 16.
     """
     L, M, K = matrices.shape
-    filled = np.zeros((L, _filled_up(M), _filled_up(K)), np.int8)
+    filled = np.zeros((L, _fill_up(M), _fill_up(K)), np.int8)
     filled[:, :M, :K] = matrices
     begin = -128 * filled.sum(2, dtype=np.int32)
     blocks = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
     begin_bytes = begin.view(np.int8).reshape(L, -1, 1, _BLOCK, 4)
-    return _aligned(np.concatenate([begin_bytes, blocks], axis=2))
+    return _align(np.concatenate([begin_bytes, blocks], axis=2))
 
 
-def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy that begins with a line of the cache."""
+def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a copy that starts at a line of the cache."""
     room = np.empty(array.nbytes + 64, np.uint8)
     first = -room.ctypes.data % 64
     copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -282,8 +258,8 @@ def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return copy
 
 
-def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
-    """As the loop takes them, in the same types whatever the table's are."""
+def _to_compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
+    """Return counts as the loop takes them: in the same types for every table."""
     if counts is None:
         ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
         return ids, ids, shares, shares, shares, ids, np.zeros((1, 2), np.float32)
@@ -293,7 +269,7 @@ def _compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:
-    """A compiled function's value, whether or not its machine code can be kept."""
+    """Return a compiled function's value, whether or not its machine code can be kept."""
     try:
         return function(*arguments)
     except OSError:
@@ -306,7 +282,7 @@ def _cores() -> int:
 
 
 def compiles_vnni() -> bool:
-    """Whether what numba compiles may use AVX-512 VNNI: 64 products of bytes an instruction.
+    """Return whether numba compiles for AVX-512 VNNI: 64 products of bytes per instruction.
 
     Raises:
         ImportError: numba is not there.

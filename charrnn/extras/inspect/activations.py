@@ -15,18 +15,11 @@ import numpy.typing as npt
 
 from charrnn.data import Ids
 from charrnn.errors import non_finite_scores
-from charrnn.generation.engines import make_engine, reader_name
+from charrnn.generation.draw import Array, Floats, log_softmax
+from charrnn.generation.engines import concat_states, make_engine
 from charrnn.generation.library_threads import single_blas_thread
-from charrnn.generation.numpy_engine import (
-    NumpyNetwork,
-    State,
-    concat_states,
-    select_streams,
-    zero_state,
-)
-from charrnn.generation.token_sampler import Floats, log_softmax
-from charrnn.generation.weights import Array, fold
-from charrnn.models.trained import TrainedModel
+from charrnn.generation.numpy_network import fold_weights, make_network_step
+from charrnn.models.trained import State, TrainedModel, zero_state
 
 _AT_ONCE = 1024  # characters
 LONGEST = 256  # characters of a window
@@ -62,19 +55,17 @@ def trace(model: TrainedModel, ids: Ids) -> Trace:
     Raises:
         RunError: the model's scores are not numbers.
     """
-    network, states = NumpyNetwork(fold(model)), []
-    steps = network.begin(zero_state(replace(model, counts=None), 1))
-    losses = [np.full(1, np.nan)]
+    step, state = make_network_step(model), zero_state(replace(model, counts=None), 1)
+    states, logits = list[State](), np.empty((len(ids), len(model.vocabulary)), np.float32)
     with single_blas_thread():
-        for id_ in ids:
-            steps.advance(id_[None])
-            states.append(steps.state())
-        carried = concat_states(states)
-        for start in range(0, len(ids) - 1, _AT_ONCE):
-            came = ids[start + 1 : start + 1 + _AT_ONCE]
-            read = select_streams(carried, range(start, start + len(came)))
-            losses.append(surprise(network.begin(read).logits(), came))
-    seen = Trace(carried, np.concatenate(losses))
+        for t in range(len(ids)):
+            logits[t], state = step(ids[t : t + 1], state)
+            states.append(state)
+    losses = [np.full(1, np.nan)]
+    for start in range(0, len(ids) - 1, _AT_ONCE):
+        came = ids[start + 1 : start + 1 + _AT_ONCE]
+        losses.append(surprise(logits[start : start + len(came)], came))
+    seen = Trace(concat_states(states), np.concatenate(losses))
     if not np.isfinite(seen.losses[1:]).all():
         raise non_finite_scores()
     return seen
@@ -93,7 +84,7 @@ def gates(model: TrainedModel, ids: Ids, hidden: list[Array]) -> list[dict[str, 
         ids: (T,) from 0.
         hidden: the hidden vectors (T, H) of each layer along them.
     """
-    folded, cell = fold(model), model.architecture.cell
+    folded, cell = fold_weights(model), model.architecture.cell
     layers = []
     for layer, own in enumerate(hidden):
         if layer:
@@ -124,7 +115,7 @@ def mean_losses(model: TrainedModel, ids: Ids) -> Floats:
     Args:
         ids: those (N, D + 1) of the windows.
     """
-    reader, state = make_engine(model, reader_name(model)), zero_state(model, len(ids))
+    reader, state = make_engine(model), zero_state(model, len(ids))
     chunk = max(1, _LOGITS_AT_ONCE // (len(ids) * len(model.vocabulary)))
     means = []
     for start in range(0, ids.shape[1] - 1, chunk):

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.extras.inspect.features import FEATURES, Values
-from charrnn.generation.weights import Array
+from charrnn.generation.draw import Array
 
 SHIFTS = 19  # so that chance exceeds the level once in 20 times
 LEAST_SHIFT = 0.05  # of the passage

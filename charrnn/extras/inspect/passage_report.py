@@ -18,12 +18,14 @@ from charrnn.counts.mixing import Counts
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.features import FEATURES, Values
-from charrnn.generation.token_sampler import Floats
-from charrnn.generation.weights import Array
+from charrnn.generation.draw import Array, Floats
 from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import readable
 
+# A gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
+# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078).
+SHUT, OPEN = 0.1, 0.9
 _MOST_GATES = 5000  # characters at which gates are looked at
 # a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
 # "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)

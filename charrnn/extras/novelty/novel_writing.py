@@ -14,9 +14,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
+from charrnn.generation.draw import effective_temperature
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn_seed, write_next
-from charrnn.generation.token_sampler import temperature_of
 from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters
@@ -43,7 +43,7 @@ def write_novel(
     sampler.write(params, range(0))  # which refuses at once
     seed = drawn_seed() if params.seed is None else params.seed
     begins = sampler.start_state(params)
-    engine = sampler.engine_for(params, streams=1)
+    engine = sampler.engine(params.engine)
 
     def samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
@@ -84,7 +84,8 @@ class _Writer:
             if place > furthest:
                 furthest, tries = place, 0
             tries += not is_novel
-            gives_up = tries == _MOST_TRIES or (tries and temperature_of(self.stream.params) == 0)
+            is_greedy = effective_temperature(self.stream.params) == 0
+            gives_up = tries == _MOST_TRIES or (tries and is_greedy)
             # a run that grows too long began within the second half of what is held back
             text, stopped = self._show(place if gives_up else place - 2 * self.longest)
             if text or stopped:

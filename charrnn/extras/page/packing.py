@@ -21,10 +21,10 @@ from charrnn import __version__
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.engines import make_engine, reader_name
+from charrnn.generation.draw import log_softmax
+from charrnn.generation.engines import make_engine
+from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.token_sampler import log_softmax
-from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
@@ -146,7 +146,7 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
     the mean Kullback-Leibler divergence of the new predictions from the old.
     """
     if bits != 32:
-        other = quantized(model)
+        other = quantize_model(model)
         cost = divergence(model, other)
         if bits or cost <= TOLERANCE:
             return Chosen(8, other, cost)
@@ -163,10 +163,7 @@ def divergence(model: TrainedModel, other: TrainedModel) -> float:
     options = SamplingParams(_CHARACTERS, temperature=1.0, min_p=0, seed=0)
     text = "".join(piece.text for piece in sampler.write(options))
     ids, state = sampler.prompt(text)
-    p, q = (
-        log_softmax(make_engine(each, reader_name(each)).read(ids[None], state)[0][0])
-        for each in (model, other)
-    )
+    p, q = (log_softmax(make_engine(each).read(ids[None], state)[0][0]) for each in (model, other))
     return float((np.exp(p) * (p - q)).sum(-1).mean())
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
-from charrnn.generation.numpy_engine import State, select_streams
+from charrnn.generation.draw import Array, Ids, log_softmax, rank_ids
+from charrnn.generation.engines import select_streams
 from charrnn.generation.sampler import Stream
-from charrnn.generation.token_sampler import Ids, likeliest_first, log_softmax
-from charrnn.generation.weights import Array
+from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ def scores_of(logits: Array, ids: Ids, top: int) -> list[Score]:
     """Score characters (T,) by the logits (T, V) of their places, with the `top` likeliest."""
     values = log_softmax(logits)
     own = np.take_along_axis(values, ids[:, None], 1)[:, 0].tolist()
-    order = likeliest_first(values)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
+    order = rank_ids(values)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
     ranked = np.take_along_axis(values, order, 1)
     pairs = map(list, map(zip, order.tolist(), ranked.tolist()))
     return list(map(Score, ids.tolist(), own, pairs))

@@ -19,8 +19,8 @@ from charrnn.extras.serve.protocol import (
 )
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import Served
+from charrnn.generation.draw import find_banned_ids
 from charrnn.generation.sampler import drawn_seed, in_characters_of
-from charrnn.generation.token_sampler import banned_ids
 from charrnn.text.prompt import source_positions
 
 # Log-probabilities of one answer, at most: they take a hundred times the memory of the text
@@ -41,7 +41,7 @@ class Answer:
     def __init__(self, request: CompletionRequest, served: Served, options: ServeOptions) -> None:
         _require_within_limits(request, options)
         params = request.sampling_params()
-        banned_ids(params, served.vocabulary)  # which refuses at once
+        find_banned_ids(params, served.vocabulary)  # which refuses at once
         seed = drawn_seed() if params.seed is None else params.seed
         prompt = served.prompt(request.prompt)
         stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stop)

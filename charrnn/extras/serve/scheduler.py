@@ -29,10 +29,10 @@ from charrnn.extras.serve.completion_job import (
     scores_of,
 )
 from charrnn.extras.serve.protocol import Refusal
-from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_engine import State, concat_states, select_streams
+from charrnn.generation.draw import Ids
+from charrnn.generation.engines import Engine, concat_states, select_streams
 from charrnn.generation.sampler import Sampler, next_steps, write_next
-from charrnn.generation.token_sampler import Ids
+from charrnn.models.trained import State
 
 Outbox = list[tuple[Job, Piece | Exception]]
 Item = TypeVar("Item", Reading, Writing)

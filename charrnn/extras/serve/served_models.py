@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -16,16 +15,12 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.generation.numpy_engine import zero_state
 from charrnn.generation.sampler import Sampler, in_characters_of
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
-from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import fit_text
 from charrnn.text.training_text import TrainingText, find_training_text
 
-# An engine is chosen as for a text without an end: a server has time to make the fastest ready.
-_ENDLESS = SamplingParams(1 << 20)
 SHORTEST_COPY = 20  # characters in a row that count as copied
 
 
@@ -51,10 +46,7 @@ class Served:
         self.tokens = list(map(_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
-        endless = replace(_ENDLESS, engine=options.engine)
-        engine = self._sampler.engine_for(endless, options.streams)
-        # what is compiled at the first call is compiled now
-        engine.write(np.zeros(1, np.int64), zero_state(model, 1), np.zeros((1, 1)), [_ENDLESS])
+        engine = self._sampler.engine(options.engine)
         self.scheduler = Scheduler(
             self._sampler, engine, streams=options.streams, queue=options.max_queue
         )

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, one_line
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
-from charrnn.networks.cells import CELLS
+from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 
 # a letter each, so that an expression describes their order

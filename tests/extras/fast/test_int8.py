@@ -17,24 +17,23 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError, RunError
-from charrnn.generation.numpy_engine import select_streams, zero_state
+from charrnn.generation.draw import log_softmax
+from charrnn.generation.engines import select_streams
+from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.token_sampler import log_softmax
-from charrnn.generation.weights import quantize_rows, quantized
 from charrnn.model import Model
-from charrnn.models.trained import TrainedEnsemble, TrainedModel
-from charrnn.networks.cells import CELLS
+from charrnn.models.trained import TrainedEnsemble, TrainedModel, zero_state
+from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import log_probabilities
-from tests.generation.models import counted, trained_model
-from tests.generation.test_conformance import CHOICES, NETWORKS, some_ids
+from tests.generation.models import CHOICES, NETWORKS, TEXT, counted, some_ids, trained_model
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
 import numba
 
-from charrnn.extras.fast import fast_engines, numba_loop
-from charrnn.extras.fast.fast_engines import NumbaEngine, fold_quantized
+from charrnn.extras.fast import fast_engines, int8_loop
+from charrnn.extras.fast.fast_engines import Int8Engine
 
 # what is written by these seven was recorded
 WITHOUT_DRY = [choice for choice in CHOICES if not choice.dry_multiplier][:7]
@@ -51,10 +50,6 @@ def of_small_integers(kind: str, **how: Any) -> TrainedModel:
         weights[name] *= 8 if name in ("decoder.weight", "embedding.weight") else 1
         weights[name] = np.abs(weights[name]) if name.endswith("running_var") else weights[name]
     return replace(model, weights={n: w.astype(np.float32) for n, w in weights.items()})
-
-
-def int8_engine(model: TrainedModel, vnni: bool | None = None) -> NumbaEngine:
-    return NumbaEngine(fold_quantized(model), model.counts, int8=True, vnni=vnni)
 
 
 def assert_same_bits(one: Any, other: Any) -> None:
@@ -79,7 +74,7 @@ def test_rows_are_rounded_to_int8() -> None:
 
 @numba.njit
 def add_products(weights, steps, bounded, vectors, zs, bytes_, sizes):  # type: ignore[no-untyped-def]
-    numba_loop.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
+    int8_loop.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
 
 
 @pytest.mark.parametrize("vnni", [False, True])
@@ -92,7 +87,7 @@ def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: b
     weight[0] = 1
     rows, steps = quantize_rows(weight), np.zeros((1, 16), np.float32)
     steps[0, :9] = rows.scales
-    packed = (fast_engines.packed_for_vnni if vnni else np.ascontiguousarray)(rows.int8[None])
+    packed = (fast_engines.pack_for_vnni if vnni else np.ascontiguousarray)(rows.int8[None])
     for bounded in (True, False):
         x = numbers.uniform(-1, 1, (1, streams, columns)).astype(np.float32)
         x[0, 0] = 1  # the largest sums that there can be
@@ -108,17 +103,17 @@ def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: b
 
 
 @numba.njit(error_model="numpy")
-def functions(int8, x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
+def functions(x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
     for n in range(len(x)):
-        tanh[n], sigmoid[n] = numba_loop.tanh(int8, x[n]), numba_loop.sigmoid(int8, x[n])
-        log[n] = numba_loop.logarithm(int8, np.float32(np.exp(x[n])))
-        exp[n] = numba_loop.exponential(int8, -np.float64(abs(x[n])))
+        tanh[n], sigmoid[n] = int8_loop.tanh(x[n]), int8_loop.sigmoid(x[n])
+        log[n] = int8_loop.logarithm(np.float32(np.exp(x[n])))
+        exp[n] = int8_loop.exponential(-np.float64(abs(x[n])))
 
 
 def test_functions_are_near_the_real_ones() -> None:
     x = np.append(np.linspace(-20, 20, 100_001), np.inf).astype(np.float32)
     tanh, sigmoid, log, exp = np.zeros((4, len(x)))
-    functions(np.zeros((1, 1, 1), np.int8), x, tanh, sigmoid, log, exp)
+    functions(x, tanh, sigmoid, log, exp)
     x64 = x.astype(np.float64)
     assert np.abs(tanh - np.tanh(x64)).max() < 2e-5
     assert np.abs(tanh).max() <= 1
@@ -151,7 +146,7 @@ def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: boo
     bits = hashlib.sha256()
     for how in NETWORKS.values():
         model = of_small_integers(kind, **how)
-        engine, numbers = int8_engine(model, vnni), np.random.default_rng(9)
+        engine, numbers = Int8Engine(model, vnni=vnni), np.random.default_rng(9)
         last, uniforms = numbers.integers(0, 65, 7), numbers.random((7, 100))
         written, state = engine.write(last, zero_state(model, 7), uniforms, WITHOUT_DRY)
         for N in (1, 4):
@@ -180,9 +175,9 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_it_predicts_nearly_as_the_textbook(name: str) -> None:
     model = MODELS[name]
-    ids = some_ids(model, 5, 40)
-    logits, _ = int8_engine(model).read(ids, zero_state(model, 5))
-    expected = [log_probabilities(quantized(model), row) for row in ids]
+    ids, text = some_ids(model, 5, 40), model.vocabulary.encode(TEXT).tolist()
+    logits, _ = Int8Engine(model).read(ids, zero_state(model, 5))
+    expected = [log_probabilities(quantize_model(model), row, text) for row in ids]
     assert np.abs(log_softmax(logits) - expected).mean() < (1e-6 if "alone" in name else 0.02)
 
 
@@ -194,7 +189,7 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     program = (
         "import charrnn, sys; from charrnn.extras.fast.fast_engines import compiles_vnni\n"
         "assert not compiles_vnni()\n"
-        "print(charrnn.load(sys.argv[1]).generate(3000, seed=1, precision=8, engine='numba'))"
+        "print(charrnn.load(sys.argv[1]).generate(3000, seed=1, precision=8))"
     )
     features = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
     env = {**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
@@ -216,12 +211,12 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert numba_loop._cached(False)(double)(21) == 42  # no folder at all
+        assert int8_loop.keep_compiled(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = numba_loop._cached(False)(double)
+    compiled = int8_loop.keep_compiled(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert fast_engines.call(numba_loop._cached(False)(double), 21) == 42
+    assert fast_engines.call(int8_loop.keep_compiled(double), 21) == 42
 
 
 # -- what it can be asked -------------------------------------------------------------------
@@ -230,7 +225,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 def test_what_is_read_is_what_is_written() -> None:
     """The logits after each character are those by which it was drawn."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
-        engine, ids = int8_engine(model), some_ids(model, 5)
+        engine, ids = Int8Engine(model), some_ids(model, 5)
         greedy = [SamplingParams(temperature=0)] * 5
         written, end = engine.write(ids, zero_state(model, 5), np.zeros((5, 30)), greedy)
         read = np.concatenate([ids[:, None], written[:, :-1]], 1)
@@ -264,9 +259,8 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
         with pytest.raises(InputError, match=rf"precision=8: engine={engine}"):
             Model(model).generate(precision=8, engine=engine)
     several = TrainedEnsemble((model, trained_model("gru")))
-    for asked in ({"precision": 8}, {"engine": "numba"}):
-        with pytest.raises(InputError, match=r"=(8|numba): writes with one model"):
-            Model(several).generate(5, **asked)
+    with pytest.raises(InputError, match="precision=8: writes with one model"):
+        Model(several).generate(5, precision=8)
     weights = {**model.weights, "decoder.weight": np.full((65, 24), 3e38, np.float32)}
     with pytest.raises(RunError, match="not numbers"):
         Model(replace(model, weights=weights)).generate(precision=8)
@@ -274,10 +268,6 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
 
 def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "charrnn.extras.fast.numba_loop", raising=False)
+    monkeypatch.delitem(sys.modules, "charrnn.extras.fast.int8_loop", raising=False)
     with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
         Sampler(trained_model(), 8)
-    sampler, params = Sampler(trained_model()), SamplingParams(10**6)
-    with pytest.raises(InputError, match=r"engine=numba: .*pip install 'numba"):
-        sampler.engine_for(replace(params, engine="numba"), 1)
-    assert sampler.engine_for(params, 1) is sampler.engine_for(replace(params, engine="numpy"), 1)

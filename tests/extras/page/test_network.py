@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from charrnn.extras.page.packing import packed, page_kinds
-from charrnn.generation.weights import quantized
+from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -126,7 +126,7 @@ def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:
 @pytest.mark.parametrize("bits", [32, 8])
 def test_rounded_weights_are_those_of_the_rounded_model(bits: int) -> None:
     model = trained_model(batchnorm=True)
-    same = quantized(model) if bits == 8 else model
+    same = quantize_model(model) if bits == 8 else model
     assert generate(model, {}, bits=bits) == expected(same, {})
     for name, weight in model.weights.items():
         worst = np.abs(weight).max() / 254 if bits == 8 else 1e-3 * np.abs(weight).max()

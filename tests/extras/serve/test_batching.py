@@ -50,7 +50,7 @@ def test_in_int8_too(models: Path) -> None:
     import httpx
 
     pytest.importorskip("numba", reason="the extra fast is not installed")
-    options = ["precision=8", "engine=numba", "streams=8"]
+    options = ["precision=8", "streams=8"]
     with (
         serving(f"checkpoint={models}/main.safetensors", *options) as server,
         httpx.Client(base_url=server.url, timeout=60) as http,

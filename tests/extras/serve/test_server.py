@@ -110,7 +110,7 @@ def test_nobody_can_connect_before_it_can_answer(
         with socket.socket() as client:
             raise InputError(f"while it compiles: {client.connect_ex(address)}")
 
-    monkeypatch.setattr(Sampler, "engine_for", slow)
+    monkeypatch.setattr(Sampler, "engine", slow)
     words = ["serve", f"checkpoint={models / 'main.safetensors'}", f"port={address[1]}"]
     assert main(words) == 2
     assert f"while it compiles: {errno.ECONNREFUSED}" in capfd.readouterr().err

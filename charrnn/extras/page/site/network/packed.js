@@ -1,7 +1,7 @@
 /** Read a model that charrnn/extras/page/packing.py packed as JSON. */
 
 /**
- * @typedef {object} Cell  As charrnn/networks/cells.py describes them.
+ * @typedef {object} Cell  As charrnn/options/cells.py describes them.
  * @property {string} gates  One letter for each gate, in the order of their rows in the weights.
  * @property {string[]} carried  The vectors of its state; h is the first.
  * @property {string} separate_sums  The gates that do not simply add their two inputs.

@@ -1,19 +1,17 @@
-"""A network and the draw as one compiled loop; `fast_engines` calls it.
+"""A network in int8 and the draw as one compiled loop; `fast_engines` calls it.
 
-It is compiled for float32, and for int8 (``precision=8``): what differs stands in the functions
-that are chosen by the type of the weights. For float32 the compiler is free to add up in several
-lanes. In int8 each operation is done as it is written, so that a text is the same on every machine:
-the rows of each matrix are int8 with a scale (`charrnn.generation.weights`), and the vectors that
-they are multiplied with are rounded likewise. A sum of whole numbers is the same in any order. All
-else is float32, for which IEEE 754 says what each operation gives; exponentials and logarithms are
-made of these operations, since a library's differ from one machine to the next. The weights of a
-draw are multiples of 2**-30, whose sums in float64 are exact.
+Each operation is done as it is written, so that a text is the same on every machine. The rows of
+each matrix are int8 with a scale (`charrnn.generation.int8_rows`), and the vectors that they are
+multiplied with are rounded likewise. A sum of whole numbers is the same in any order. Everything
+else is float32, for which IEEE 754 defines the result of each operation. Exponentials and
+logarithms are made of these operations, because those of a library differ between machines. The
+weights of a draw are multiples of 2**-30, whose sums in float64 are exact.
 
-A whole chunk of characters is one call, which holds no Python lock. What limits one stream is
-the reading of the weights, from a core's own cache as a rule; four streams read them once. The
-gates' functions are written out, since a library's would be called one number at a time.
+A whole chunk of characters is one call, which holds no Python lock. The speed of one stream is
+limited by the reading of the weights, as a rule from a core's own cache; four streams read them
+once.
 
-Everything compiled stands in this one file: numba's cache looks at its date only.
+Everything compiled is in this one file, because numba's cache looks at its date only.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.generation.weights import INT8_MAX
+from charrnn.generation.int8_rows import INT8_MAX
 
 
 class Network(NamedTuple):
@@ -39,9 +37,9 @@ class Network(NamedTuple):
         kind: of `KERNELS`.
         table: (V, G*H), what the first layer reads of each character.
         inputs, recurrent: (L, G*H, H); the inputs of the first layer are not read.
-        decoder: (1, V, H). Matrices are float32 or int8, or `fast_engines.packed_for_vnni`.
+        decoder: (1, V, H). Matrices are int8, or `fast_engines.pack_for_vnni`.
         row_scales: (2 L + 1, M), those of the rows of inputs, of recurrent weights and of the
-            decoder; not read for float32.
+            decoder.
         biases: (L, G*H), those of the first layer are not read; decoder_bias: (V,).
         hidden_bias: (L, H), those that a gru's r multiplies.
         skip_sum: whether the decoder reads the sum of all layers' outputs.
@@ -66,29 +64,21 @@ TOGETHER = 4  # streams that go through the weights together
 # a compiled function keeps the value that a global had when it was compiled
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
 
-# contract: a product and a sum as one instruction; reassoc: a sum in several lanes.
-# Nothing here lets the compiler forget that there are NaNs.
-_FASTMATH = {"contract", "reassoc", "nsz"}
-
 F = np.float32
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-# compiled with what calls it, and by its rules of arithmetic
+# compiled with what calls it
 _compiled = register_jitable
 # and put in its place: a call counts the references to each array that it is given
 _INLINE: Any = {"forceinline": True}
 _inlined = register_jitable(**_INLINE)
 
 
-def _cached(fastmath: set[str] | bool) -> Callable[[Callable[..., Any]], Any]:
-    """Compiled, with all that it calls, and kept for the next process where there is room."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, fastmath=fastmath, **_OPTIONS)(function)
-        except RuntimeError:  # "no locator available": no folder for the cache can be written
-            return numba.njit(fastmath=fastmath, **_OPTIONS)(function)
-
-    return decorate
+def keep_compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function with all that it calls, and keep it for the next process if possible."""
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # "no locator available": no folder for the cache can be written
+        return numba.njit(**_OPTIONS)(function)
 
 
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
@@ -134,19 +124,7 @@ def _power_of_two(power):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _float_tanh(weights, x):  # type: ignore[no-untyped-def]
-    """(e - 1) / (e + 1) for e = exp(2 x), with e - 1 formed so that small x lose nothing."""
-    scale, rest = _power_of_two(_TWO * LOG2_E * x)
-    return ((scale - _ONE) + rest) / ((scale + _ONE) + rest)
-
-
-@_inlined
-def _float_sigmoid(weights, x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * _float_tanh(weights, _HALF * x)
-
-
-@_inlined
-def _int8_tanh(weights, x):  # type: ignore[no-untyped-def]
+def tanh(x):  # type: ignore[no-untyped-def]
     """A quotient of two polynomials."""
     x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     y = x * x
@@ -155,84 +133,25 @@ def _int8_tanh(weights, x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _int8_sigmoid(weights, x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * _int8_tanh(weights, _HALF * x)
-
-
-def kernel_for_dtype(of_float: Any, of_int8: Any) -> Any:
-    """What is one function for weights in float32, and another for those in int8."""
-
-    def chosen(weights, *arguments):  # type: ignore[no-untyped-def]
-        raise NotImplementedError  # a name for numba, which compiles what `choose` returns
-
-    @overload(chosen, strict=False, jit_options=_INLINE)  # the two are alike in their arguments
-    def choose(weights, *arguments):  # type: ignore[no-untyped-def]
-        return of_float if weights.dtype == types.float32 else of_int8
-
-    return chosen
-
-
-@_compiled
-def _add_float_products(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
-):
-    weight, xs = weights[layer], vectors[place]
-    if len(xs) == TOGETHER:
-        _add_four(weight, xs, zs)
-    else:
-        for b in range(len(xs)):
-            _add_product(weight, xs[b], zs[b])
-
-
-@_compiled
-def _add_product(weight, x, z):  # type: ignore[no-untyped-def]
-    """z += weight @ x, for (M, K), (K,) and (M,)."""
-    for m in range(weight.shape[0]):
-        total = F(0)
-        for k in range(weight.shape[1]):
-            total += weight[m, k] * x[k]
-        z[m] += total
-
-
-@_compiled
-def _add_four(weight, xs, zs):  # type: ignore[no-untyped-def]
-    """zs += xs @ weight.T, for (M, K), (4, K) and (4, M).
-
-    Two rows of weights go through the four together: eight sums share what is read for them.
-    """
-    M, K = weight.shape
-    x0, x1, x2, x3 = xs[0], xs[1], xs[2], xs[3]
-    z0, z1, z2, z3 = zs[0], zs[1], zs[2], zs[3]
-    for m in range(0, M - 1, 2):
-        p0, p1, p2, p3 = F(0), F(0), F(0), F(0)
-        q0, q1, q2, q3 = F(0), F(0), F(0), F(0)
-        for k in range(K):
-            p, q = weight[m, k], weight[m + 1, k]
-            p0 += p * x0[k]
-            p1 += p * x1[k]
-            p2 += p * x2[k]
-            p3 += p * x3[k]
-            q0 += q * x0[k]
-            q1 += q * x1[k]
-            q2 += q * x2[k]
-            q3 += q * x3[k]
-        z0[m] += p0
-        z1[m] += p1
-        z2[m] += p2
-        z3[m] += p3
-        z0[m + 1] += q0
-        z1[m + 1] += q1
-        z2[m + 1] += q2
-        z3[m + 1] += q3
-    if M % 2:
-        for b in range(4):
-            _add_product(weight[M - 1 :], xs[b], zs[b, M - 1 :])
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    return _HALF + _HALF * tanh(_HALF * x)
 
 
 @_inlined
-def _add_int8_products(  # type: ignore[no-untyped-def]
+def add_products(  # type: ignore[no-untyped-def]
     weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
 ):
+    """zs[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
+
+    Args:
+        weights: of all layers, (L, M, K) int8, or those of `fast_engines.pack_for_vnni`.
+        steps: (S, M), in the given row the scales of the rows.
+        bounded: whether the vectors' numbers are from -1 to 1, which then are 254 steps of int8;
+            else the largest of each vector is 127 steps.
+        vectors: (_, B, K).
+        zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
+        bytes_: (4, K) bytes, and sizes: (4,), room to work in.
+    """
     B = vectors.shape[1]
     together = B if B == TOGETHER else 1
     for first in range(0, B, together):
@@ -298,7 +217,7 @@ def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
 
 
 def _by_vnni(streams: int) -> Any:
-    """What multiplies by AVX-512 VNNI, weights that `fast_engines.packed_for_vnni` has laid out.
+    """What multiplies by AVX-512 VNNI, weights that `fast_engines.pack_for_vnni` has laid out.
 
     An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds
     them to 16 sums. Four of them are under way at the same time, since each takes four cycles:
@@ -389,18 +308,6 @@ def _by_vnni(streams: int) -> Any:
 
 _one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
 
-# z[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
-#
-# weights: of all layers, (L, M, K) float32 or int8, or those of `fast_engines.packed_for_vnni`.
-# steps: (S, M), in the given row the scales of the rows of int8.
-# bounded: whether the vectors' numbers lie from -1 to 1, which then are 254 steps of int8; else the
-# largest of each vector is 127 steps.
-# vectors: (_, B, K), zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
-# bytes_: (4, K) bytes, sizes: (4,), room to work in.
-add_products = kernel_for_dtype(_add_float_products, _add_int8_products)
-tanh = kernel_for_dtype(_float_tanh, _int8_tanh)
-sigmoid = kernel_for_dtype(_float_sigmoid, _int8_sigmoid)
-
 
 @_inlined
 def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: ignore[no-untyped-def]
@@ -441,7 +348,7 @@ def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: i
             network.recurrent, layer, steps, L + layer, True, hidden, layer, sums, bytes_, sizes
         )
         for b in range(B):
-            _gates(network.recurrent, network.kind, z, own, hidden, cell, layer, b)
+            _gates(network.kind, z, own, hidden, cell, layer, b)
             if network.skip_sum:
                 _layer_output(network.output_scales[layer], hidden[layer, b], outputs[layer, b])
     if network.skip_sum:
@@ -452,24 +359,24 @@ def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: i
 
 
 @_inlined
-def _gates(weights, kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
+def _gates(kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
     """The new hidden vector (H,) of a stream, and an lstm's cell, from the sums (G*H,)."""
     H = hidden.shape[2]
     if kind == _LSTM:
         for j in range(H):
-            i, f = sigmoid(weights, z[b, j]), sigmoid(weights, z[b, H + j])
-            c = f * cell[layer, b, j] + i * tanh(weights, z[b, 2 * H + j])
+            i, f = sigmoid(z[b, j]), sigmoid(z[b, H + j])
+            c = f * cell[layer, b, j] + i * tanh(z[b, 2 * H + j])
             cell[layer, b, j] = c
-            hidden[layer, b, j] = sigmoid(weights, z[b, 3 * H + j]) * tanh(weights, c)
+            hidden[layer, b, j] = sigmoid(z[b, 3 * H + j]) * tanh(c)
     elif kind == _GRU:
         for j in range(H):
-            r = sigmoid(weights, z[b, j] + own[b, j])
-            u = sigmoid(weights, z[b, H + j] + own[b, H + j])
-            n = tanh(weights, z[b, 2 * H + j] + r * own[b, 2 * H + j])
+            r = sigmoid(z[b, j] + own[b, j])
+            u = sigmoid(z[b, H + j] + own[b, H + j])
+            n = tanh(z[b, 2 * H + j] + r * own[b, 2 * H + j])
             hidden[layer, b, j] = n + u * (hidden[layer, b, j] - n)
     else:
         for j in range(H):
-            hidden[layer, b, j] = tanh(weights, z[b, j])
+            hidden[layer, b, j] = tanh(z[b, j])
 
 
 @_compiled  # and not put in its place, where it would keep the gates from whole vectors
@@ -481,7 +388,7 @@ def _layer_output(scale, h, output):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _restrict(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out: `token_sampler.top_k_and_p`."""
+    """Set to 0 the weights (V,) that top_k and top_p leave out: `draw.keep_likeliest`."""
     ranked = np.argsort(-logits, kind="mergesort")  # of equally likely ids the lower comes first
     stay = len(ranked) if top_k >= len(ranked) else int(top_k)
     if top_p < 1:
@@ -496,24 +403,14 @@ def _restrict(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _float_exponential(weights, x):  # type: ignore[no-untyped-def]
-    return math.exp(x)
-
-
-@_inlined
-def _int8_exponential(weights, x):  # type: ignore[no-untyped-def]
+def exponential(x):  # type: ignore[no-untyped-def]
     """Of numbers up to 0, in multiples of `WEIGHT_STEP`."""
     scale, rest = _power_of_two(F(x) * LOG2_E)
     return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
 
 
 @_inlined
-def _float_logarithm(weights, x):  # type: ignore[no-untyped-def]
-    return F(math.log(x))
-
-
-@_inlined
-def _int8_logarithm(weights, x):  # type: ignore[no-untyped-def]
+def logarithm(x):  # type: ignore[no-untyped-def]
     """Of numbers above 0: 2 atanh((m - 1) / (m + 1)) + n ln 2, for x = m 2**n, m near 1."""
     bits = F(x).view(np.int32)
     n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
@@ -522,10 +419,6 @@ def _int8_logarithm(weights, x):  # type: ignore[no-untyped-def]
     square = s * s
     series = _L0 + square * (_L1 + square * (_L2 + square * (_L3 + square * _L4)))
     return F(n) * LOG_TWO + s * series
-
-
-exponential = kernel_for_dtype(_float_exponential, _int8_exponential)
-logarithm = kernel_for_dtype(_float_logarithm, _int8_logarithm)
 
 
 @_inlined
@@ -538,10 +431,8 @@ def _in_order(bits):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def draw(  # type: ignore[no-untyped-def]
-    decoder, logits, weights, uniform, greedy, scale, limits
-):
-    """The id drawn, as `TokenSampler` does; -1 when the logits are not numbers."""
+def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-untyped-def]
+    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are no numbers."""
     top, numbers = np.int32(-(2**31)), True
     for v in range(len(logits)):
         top = max(top, _in_order(F(logits[v]).view(np.int32)))
@@ -555,7 +446,7 @@ def draw(  # type: ignore[no-untyped-def]
                 return v
     total = 0.0
     for v in range(len(logits)):
-        weights[v] = exponential(decoder, (np.float64(logits[v]) - highest) * scale)
+        weights[v] = exponential((np.float64(logits[v]) - highest) * scale)
     top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
         _restrict(logits, weights, top_k, top_p)
@@ -572,7 +463,7 @@ def draw(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
-    """Make of the contexts (K,) of one stream those after a character; as `after_one` does."""
+    """Replace the contexts (K,) of one stream by those after one more character."""
     characters, starts, _, _, _, _, _ = counts
     shorter = 0
     for k in range(len(nodes)):
@@ -607,7 +498,7 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
+def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
     """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
 
     Args:
@@ -620,14 +511,14 @@ def _mix(decoder, counts, nodes, p, logits):  # type: ignore[no-untyped-def]
     of_network, of_counts = counts[-1][length]
     _predict(counts, nodes, p)
     for v in range(len(p)):
-        score = of_counts * logarithm(decoder, p[v])
+        score = of_counts * logarithm(p[v])
         if of_network != F(0):  # whose logits may be none
             score += of_network * logits[v]
         logits[v] = score
 
 
-@_compiled
-def _write(  # type: ignore[no-untyped-def]
+@keep_compiled
+def write(  # type: ignore[no-untyped-def]
     network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, limits, needed,
     written, reads, read_logits,
 ):  # fmt: skip
@@ -640,8 +531,8 @@ def _write(  # type: ignore[no-untyped-def]
         nodes: (B, K), the state of the counts, which becomes that after the last character; K is
             0 where there are none.
         bias: (B, V), added to the logits; minus infinity for what a stream never writes.
-        greedy, scale: (B,), as `token_sampler.Batch` has them.
-        limits: (B, F), the filters' values, as `token_sampler.Batch` has them.
+        greedy, scale: (B,), as `draw.Batch` has them.
+        limits: (B, F), the filters' values, as `draw.Batch` has them.
         needed: (B,), how many of the T characters each stream needs.
         reads: whether what stands in `written` is read, and nothing is written.
         read_logits: (B, T, V), which become those after each character that is read; (B, 0, V)
@@ -674,7 +565,7 @@ def _write(  # type: ignore[no-untyped-def]
             if counted:
                 _walk(counts, nodes[b], ids[b])
             if counted and needs_logits:
-                _mix(network.decoder, counts, nodes[b], predicted, logits[b, :V])
+                _mix(counts, nodes[b], predicted, logits[b, :V])
             if reads:
                 if needs_logits:
                     read_logits[b, t] = logits[b, :V]
@@ -682,21 +573,8 @@ def _write(  # type: ignore[no-untyped-def]
                 continue
             for v in range(V):
                 logits[b, v] += bias[b, v]
-            ids[b] = draw(
-                network.decoder, logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b],
-                limits[b],
-            )  # fmt: skip
+            ids[b] = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b], limits[b])
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]
     return True
-
-
-@_cached(_FASTMATH)
-def write(*arguments):  # type: ignore[no-untyped-def]
-    return _write(*arguments)
-
-
-@_cached(False)
-def write_int8(*arguments):  # type: ignore[no-untyped-def]
-    return _write(*arguments)

@@ -1,0 +1,246 @@
+"""Draw the next character from the network's logits.
+
+The steps, in this order: a bias is added to the logits, minus infinity for banned characters. DRY
+lowers the logits of characters that would repeat the text. The temperature divides the logits.
+top_k, top_p and min_p leave out characters. The drawn id is the inverse of the cumulated
+probabilities at one uniform number in [0, 1). So the same numbers give the same text in every
+engine, except for draws within rounding of a boundary. The sums are in float64: a vocabulary is
+short beside the network, and float32 would move these boundaries a billion times as far.
+
+Each stream of a batch may have its own params. Of equally likely characters the one with the
+lower id comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.errors import InputError, non_finite_scores
+from charrnn.options.sampling import SamplingParams
+from charrnn.text.vocabulary import Vocabulary
+
+Array = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# The inverse of a temperature stays below this limit, so that its product with a float32 logit is a
+# float64. There every character but the likeliest has the probability 0 anyway.
+_COLDEST = 1e260
+# The filters by their options, with the value at which each leaves out nothing
+FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
+_LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
+
+Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
+
+
+def list_params(params: Params, streams: int) -> list[SamplingParams]:
+    """Return the params of each stream."""
+    return [params] * streams if isinstance(params, SamplingParams) else list(params)
+
+
+def effective_temperature(params: SamplingParams) -> float:
+    """Return the temperature; 0 if the likeliest character is taken."""
+    return params.temperature if params.sample else 0.0
+
+
+def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
+    """Return the ids that are never drawn.
+
+    Raises:
+        InputError: all ids are banned.
+    """
+    banned = set(vocabulary.look_up(params.ban or "").tolist()) - {-1}
+    if len(banned) == len(vocabulary):
+        raise InputError("ban: every character that the model knows is banned; leave some")
+    return sorted(banned)
+
+
+def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
+    """Return the numbers (V,) that are added to the logits: minus infinity for banned characters.
+
+    Characters that the model does not know have no effect.
+
+    Raises:
+        InputError: all characters are banned.
+    """
+    biases = np.zeros(len(vocabulary))
+    for characters, bias in (params.logit_bias or {}).items():
+        for id_ in vocabulary.look_up(str(characters)).tolist():
+            if id_ >= 0:
+                biases[id_] += bias
+    biases[find_banned_ids(params, vocabulary)] = -np.inf
+    return biases.astype(np.float32)
+
+
+def find_dry_penalties(text: str, params: SamplingParams) -> dict[int, float]:
+    """Return the penalties of the ids that would repeat a sequence of the text (DRY).
+
+    DRY is from text-generation-webui, pull request 5677. If the last n characters,
+    `dry_allowed_length` or more, occur earlier in the text, the id that follows them there loses
+    ``dry_multiplier * dry_base ** (n - dry_allowed_length)``. The longest n counts.
+
+    Args:
+        text: `chr` of each id so far.
+    """
+    allowed, base = params.dry_allowed_length, params.dry_base
+    penalties: dict[int, float] = {}
+    end = text[-allowed:]
+    place = text.find(end, 0, -1) if len(text) > allowed else -1
+    while place >= 0:
+        penalty, before, last = params.dry_multiplier, place - 1, len(text) - allowed - 1
+        while before >= 0 and text[before] == text[last] and penalty < _LARGEST_PENALTY:
+            penalty, before, last = penalty * base, before - 1, last - 1
+        follows = ord(text[place + allowed])
+        penalties[follows] = max(penalties.get(follows, 0), min(penalty, _LARGEST_PENALTY))
+        place = text.find(end, place + 1, -1)
+    return penalties
+
+
+def keep_likeliest(weights: Floats, top_k: Floats, top_p: Floats) -> Floats:
+    """Set to 0 all weights but the k largest, and of these all but the fewest with the share p.
+
+    Top-k is from Fan et al. 2018 (arXiv 1805.04833), top-p from Holtzman et al. 2019 (arXiv
+    1904.09751, nucleus sampling).
+
+    Args:
+        weights: (..., V), unnormalized probabilities, the likeliest first.
+        top_k, top_p: (..., 1).
+    """
+    weights = np.where(np.arange(weights.shape[-1]) < top_k, weights, 0)
+    sums = weights.cumsum(-1)
+    # The weight that reaches p stays. A p of 1 keeps all, whatever the rounding of the sums.
+    weights[..., 1:] *= ((sums < top_p * sums[..., -1:]) | (top_p >= 1))[..., :-1]
+    return weights
+
+
+def rank_ids(scores: npt.NDArray[Any]) -> Ids:
+    """Return the ids in the order of their scores (..., V), the likeliest first."""
+    return np.argsort(-scores, axis=-1, kind="stable")
+
+
+def log_softmax(logits: npt.NDArray[Any]) -> Floats:
+    """Return the logarithms (..., V) of the probabilities, in float64."""
+    scores: Floats = logits.astype(np.float64)
+    scores -= scores.max(-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
+    return scores
+
+
+@dataclass
+class Batch:
+    """The params of N streams as arrays. For a single stream they have no first axis.
+
+    Attributes:
+        greedy: (N,), whether the likeliest character is taken.
+        scale: (N, 1), the factor of the logits; 1 where `greedy`.
+        bias: (N, V), added to the logits; None if it is 0 everywhere.
+        limits: (N, F), the values of `FILTERS`; those that leave out nothing where `greedy`.
+        penalized: the params of the streams with a penalty, by the number of the stream.
+        texts: `chr` of the ids so far, of the streams with a penalty.
+    """
+
+    greedy: Flags
+    scale: Floats
+    bias: Array | None
+    limits: Floats
+    penalized: dict[int, SamplingParams]
+    texts: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # An option that changes nothing takes no time.
+        self.is_greedy = bool(self.greedy.all())
+        self.top_k, self.top_p, min_p = np.split(self.limits, len(FILTERS), -1)
+        min_p = min_p.reshape(self.scale.shape)
+        self.min_p = min_p if min_p.any() else None
+        self.ranks = bool((self.limits != [*FILTERS.values()])[..., :2].any())
+
+    @classmethod
+    def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids]) -> Batch:
+        """Return the batch of streams with these params.
+
+        Args:
+            texts: the ids (T,) of each stream so far, which the penalties go by.
+        """
+        each = list_params(params, len(texts))
+        temperatures = np.array([effective_temperature(one) for one in each])
+        greedy = temperatures == 0
+        with np.errstate(divide="ignore", over="ignore"):
+            scale = np.minimum(1 / temperatures, _COLDEST)
+        bias = None
+        if any(one.ban or one.logit_bias for one in each):
+            bias = np.stack([make_bias(one, vocabulary) for one in each])
+        values = [[getattr(one, name) for name in FILTERS] for one in each]
+        limits = np.array(values, np.float64).reshape(-1, len(FILTERS))
+        penalized = {n: one for n, one in enumerate(each) if one.dry_multiplier}
+        return cls(
+            greedy,
+            np.where(greedy, 1, scale)[:, None],
+            bias,
+            np.where(np.isnan(limits) | greedy[:, None], [*FILTERS.values()], limits),
+            penalized,
+            {n: "".join(map(chr, texts[n].tolist())) for n in penalized},
+        )
+
+    def squeeze(self) -> Batch:
+        """Return the batch of a single stream without the first axis."""
+        bias = None if self.bias is None else self.bias[0]
+        scale = self.scale.reshape(())
+        return replace(self, greedy=self.greedy[0], scale=scale, bias=bias, limits=self.limits[0])
+
+    def penalties(self, shape: tuple[int, ...]) -> Floats:
+        """Return the numbers (N, V) that the logits lose, by the texts so far."""
+        penalties = np.zeros(shape)
+        rows = np.atleast_2d(penalties)
+        for n, text in self.texts.items():
+            for id_, penalty in find_dry_penalties(text, self.penalized[n]).items():
+                rows[n, id_] = penalty
+        return penalties
+
+    def append(self, ids: Ids) -> None:
+        """Append drawn ids (N,) to the texts."""
+        each = np.atleast_1d(ids)
+        self.texts = {n: text + chr(each[n]) for n, text in self.texts.items()}
+
+
+def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
+    """Return the ids (N,) that are drawn from logits (N, V) at uniforms (N,).
+
+    Raises:
+        RunError: the highest logit is no finite number.
+    """
+    if batch.bias is not None:
+        logits = logits + batch.bias
+    if batch.texts:
+        logits = logits - batch.penalties(logits.shape)
+    ids: Ids = logits.argmax(-1)
+    if is_single := logits.ndim == 1:
+        highest = logits[ids]
+        is_finite = -np.inf < highest < np.inf
+    else:
+        highest = logits[np.arange(len(ids)), ids][:, None]
+        is_finite = np.isfinite(highest).all()
+    if not is_finite:
+        raise non_finite_scores()
+    if batch.is_greedy:
+        return ids
+    weights: Floats = logits.astype(np.float64)
+    weights -= highest
+    weights *= batch.scale
+    np.exp(weights, weights)
+    if batch.ranks:
+        order = rank_ids(logits)  # a high temperature makes weights equal, but not the logits
+        ranked = np.take_along_axis(weights, order, -1)
+        np.put_along_axis(weights, order, keep_likeliest(ranked, batch.top_k, batch.top_p), -1)
+    if batch.min_p is not None:  # Nguyen et al. 2024 (arXiv 2407.01082); the highest weight is 1
+        weights *= weights >= batch.min_p
+    sums = np.add.accumulate(weights, -1, None, weights)
+    if is_single:
+        return sums.searchsorted(uniforms * sums[-1], "right")
+    drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(1)
+    return np.where(batch.greedy, ids, drawn)

@@ -1,0 +1,312 @@
+"""A network in NumPy: its weights, folded into few products a character, and its step.
+
+The embedding's product with the first layer's input weights depends on the character only, so it
+becomes a table with one row for each character. The table also holds that layer's biases. In
+evaluation a batch normalization is an affine map. It is folded into the weights that read its
+output: those of the next layer or of the decoder. With ``skip=sum`` each layer's output is scaled
+by itself, and the shifts go into the decoder's bias. All folded weights are computed in float64
+and rounded once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, State, TrainedModel
+
+Array = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+Product = Callable[[Float64s, Float64s], Float64s]
+
+# logits (N, V), state = step(ids (N,), state). For a single stream the arrays have no first axis:
+# NumPy then does the same work in less time. A step leaves its arguments unchanged. With the third
+# argument False it may return None instead of the logits.
+Step = Callable[..., tuple[Any, State]]
+
+
+@dataclass(frozen=True)
+class FoldedWeights:
+    """The folded weights of a network, float32. The G gates are stacked in the cell's order.
+
+    Attributes:
+        table: (V, G*H), the input sums of the first layer for each character.
+        inputs: (G*H, H) for each layer but the first.
+        recurrent: (G*H, H) for each layer.
+        biases: (G*H,) for each layer but the first.
+        hidden_bias: (H,) for each layer of a gru: PyTorch's b_hn, which the reset gate multiplies
+            together with its recurrent sum. Empty for other cells.
+        scales: (H,) for each layer: the factor of its output in the sum of all outputs. Empty
+            without skip connections.
+        decoder: (V, H).
+        decoder_bias: (V,).
+    """
+
+    architecture: Architecture
+    table: Array
+    inputs: list[Array]
+    recurrent: list[Array]
+    biases: list[Array]
+    hidden_bias: list[Array]
+    scales: list[Array]
+    decoder: Array
+    decoder_bias: Array
+
+
+def _multiply(left: Float64s, right: Float64s) -> Float64s:
+    return left @ right.T
+
+
+def fold_weights(model: TrainedModel, multiply: Product = _multiply) -> FoldedWeights:
+    """Return the folded weights of a trained model.
+
+    Weights that are too large become infinite without a warning. The draw refuses the scores that
+    follow from them.
+
+    Args:
+        multiply: returns the product of the embeddings (V, D) and the first layer's input
+            weights (G*H, D).
+    """
+    with np.errstate(all="ignore"):
+        return _fold_weights(model, multiply)
+
+
+def _fold_weights(model: TrainedModel, multiply: Product) -> FoldedWeights:
+    architecture = model.architecture
+    H, cell = architecture.hidden_size, architecture.cell
+
+    def weight(name: str) -> Float64s:
+        return model.weights[name].astype(np.float64, order="C")
+
+    inputs, recurrent, biases, hidden_bias, scales = [], [], [], [], []
+    # The next layer reads slope * output + shift.
+    slope, shift = np.ones(architecture.embedding_size), np.zeros(architecture.embedding_size)
+    total_shift = np.zeros(H)  # of the sum of all outputs
+    for layer in range(architecture.num_layers):
+        prefix = f"recurrent.{layer}."
+        input_weight = weight(prefix + "weight_ih_l0")
+        bias = weight(prefix + "bias_ih_l0") + _multiply_in_order(input_weight, shift)
+        second_bias = weight(prefix + "bias_hh_l0")
+        for gate in cell.separate_sums:
+            rows = cell.rows(gate, H)
+            hidden_bias.append(second_bias[rows].astype(np.float32))
+            second_bias[rows] = 0
+        recurrent.append(np.ascontiguousarray(model.weights[prefix + "weight_hh_l0"], np.float32))
+        inputs.append(input_weight * slope)
+        biases.append(bias + second_bias)
+        slope, shift = np.ones(H), np.zeros(H)
+        norm = f"norms.{layer}."
+        if architecture.batchnorm:
+            slope = weight(norm + "weight") / np.sqrt(weight(norm + "running_var") + BATCHNORM_EPS)
+            shift = weight(norm + "bias") - weight(norm + "running_mean") * slope
+        if architecture.skip != "none":
+            scales.append(slope.astype(np.float32))
+            slope, total_shift = np.ones(H), total_shift + shift
+            if layer == architecture.num_layers - 1:
+                shift = total_shift
+
+    decoder = weight("decoder.weight")
+    return FoldedWeights(
+        architecture=architecture,
+        table=(multiply(weight("embedding.weight"), inputs[0]) + biases[0]).astype(np.float32),
+        inputs=[w.astype(np.float32) for w in inputs[1:]],
+        recurrent=recurrent,
+        biases=[b.astype(np.float32) for b in biases[1:]],
+        hidden_bias=hidden_bias,
+        scales=scales,
+        decoder=(decoder * slope).astype(np.float32),
+        decoder_bias=(weight("decoder.bias") + _multiply_in_order(decoder, shift)).astype(
+            np.float32
+        ),
+    )
+
+
+def _multiply_in_order(matrix: Float64s, vector: Float64s) -> Float64s:
+    """Return matrix @ vector, summed from left to right: the same bits on every machine."""
+    if not vector.any():
+        return np.zeros(len(matrix))
+    product: Float64s = np.add.accumulate(matrix * vector, 1)[:, -1]
+    return product
+
+
+# The cells. Each function gets room for the recurrent sums (G, N, H), in the order of the gates,
+# and a gru's hidden bias (H,). It returns the cell's step, which is called with the input sums
+# (G, N, H), the layer's state (N, H) each, and returns the next state. Before the call the room is
+# filled with the recurrent sums. sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights contain the inner
+# half, so that one tanh computes several gates.
+
+Cell = Callable[..., tuple[Array, ...]]
+_ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)  # faster than Python's numbers
+
+
+def _make_lstm(sums: Array, hidden_bias: Array | None) -> Cell:
+    sigmoids = sums[:3]
+    o, i, f, g = sums
+
+    def step(read: Array, h: Array, c: Array) -> tuple[Array, ...]:
+        np.add(sums, read, sums)
+        np.tanh(sums, sums)
+        np.add(sigmoids, _ONE, sigmoids)
+        np.multiply(sigmoids, _HALF, sigmoids)
+        np.multiply(i, g, i)
+        c = f * c
+        c += i
+        h = np.tanh(c)
+        h *= o
+        return h, c
+
+    return step
+
+
+def _make_gru(sums: Array, hidden_bias: Array | None) -> Cell:
+    assert hidden_bias is not None
+    sigmoids = sums[:2]
+    r, z, n = sums
+
+    def step(read: Array, h: Array) -> tuple[Array, ...]:
+        np.add(sigmoids, read[:2], sigmoids)
+        np.tanh(sigmoids, sigmoids)
+        np.add(sigmoids, _ONE, sigmoids)
+        np.multiply(sigmoids, _HALF, sigmoids)
+        np.add(n, hidden_bias, n)
+        np.multiply(n, r, n)
+        np.add(n, read[2], n)
+        np.tanh(n, n)
+        h = h - n
+        h *= z
+        h += n
+        return (h,)
+
+    return step
+
+
+def _make_rnn(sums: Array, hidden_bias: Array | None) -> Cell:
+    def step(read: Array, h: Array) -> tuple[Array, ...]:
+        np.add(sums, read, sums)
+        return (np.tanh(sums[0]),)
+
+    return step
+
+
+# each with the order of its gates
+CELLS: dict[str, tuple[Callable[[Array, Array | None], Cell], str]] = {
+    "lstm": (_make_lstm, "oifg"),
+    "gru": (_make_gru, "rzn"),
+    "rnn": (_make_rnn, "h"),
+}
+
+
+class _LayerWeights(NamedTuple):
+    """The weights of a layer, with the gates in the step's order.
+
+    Attributes:
+        recurrent, inputs: (K, G, H). The first layer has no inputs.
+        bias: (G, H), of the inputs.
+        hidden_bias: (H,), a gru's.
+    """
+
+    recurrent: Array
+    hidden_bias: Array | None
+    inputs: Array | None
+    bias: Array | None
+
+
+def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> Cell:
+    """Return the step of a layer for N streams, or for a single stream (), with its own room.
+
+    The step takes the output (N, K) of the layer below, and the layer's state. Instead of an output
+    the first layer takes its input sums (G, N, H).
+
+    The vectors of several streams are multiplied with the matrix of each gate by itself: a product
+    of that size takes the fast path of OpenBLAS. So 4 streams of 2 x 256 are written four times as
+    fast.
+    """
+    _, G, H = weights.recurrent.shape
+    sums = np.empty((G, *streams, H), np.float32)
+    read = np.empty_like(sums)
+    cell = CELLS[kind][0](sums, weights.hidden_bias)
+    sums_out, read_out = (room if streams else room.reshape(-1) for room in (sums, read))
+
+    def by_gate(matrix: Array) -> Array:
+        return matrix.swapaxes(0, 1) if streams else matrix.reshape(len(matrix), -1)
+
+    recurrent = by_gate(weights.recurrent)
+    if weights.inputs is None or weights.bias is None:
+
+        def step_first(input_sums: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+            np.matmul(state[0], recurrent, sums_out)
+            return cell(input_sums, *state)
+
+        return step_first
+
+    inputs, bias = by_gate(weights.inputs), weights.bias[:, None] if streams else weights.bias
+
+    def step(below: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        np.matmul(below, inputs, read_out)
+        np.add(read, bias, read)
+        np.matmul(state[0], recurrent, sums_out)
+        return cell(read, *state)
+
+    return step
+
+
+class _Room(threading.local):
+    """The layers' steps of a thread, made for as many streams as it last stepped."""
+
+    streams: tuple[int, ...] | None = None
+    layers: list[Cell]
+
+
+def make_network_step(model: TrainedModel) -> Step:
+    """Return the step of one network."""
+    folded, architecture = fold_weights(model), model.architecture
+    H, L, cell = architecture.hidden_size, architecture.num_layers, architecture.cell
+    kind, gates = architecture.kind, CELLS[architecture.kind][1]
+    rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])
+    halves = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
+
+    def in_order(weights: Array) -> Array:
+        """Return weights (..., G*H) as (..., G, H), with the gates in the step's order."""
+        ordered = np.ascontiguousarray(weights[..., rows] * halves)
+        return ordered.reshape(*ordered.shape[:-1], len(gates), H)
+
+    with np.errstate(all="ignore"):
+        slopes = folded.scales or [_ONE] * L
+        table = in_order(folded.table)
+        weights = [
+            _LayerWeights(
+                in_order(folded.recurrent[k].T),
+                folded.hidden_bias[k] if folded.hidden_bias else None,
+                in_order((folded.inputs[k - 1] * slopes[k - 1]).T) if k else None,
+                in_order(folded.biases[k - 1]) if k else None,
+            )
+            for k in range(L)
+        ]
+        # With skip connections the decoder reads the outputs of all layers side by side.
+        decoder = np.concatenate([(folded.decoder * slope).T for slope in folded.scales or [_ONE]])
+    reads_all, decoder_bias, room = bool(folded.scales), folded.decoder_bias, _Room()
+
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
+        streams = ids.shape
+        if room.streams != streams:
+            room.streams = streams
+            room.layers = [_make_layer(kind, each, streams) for each in weights]
+        below, after = table[ids].swapaxes(0, -2), []
+        for step_layer, before in zip(room.layers, state, strict=False):
+            after.append(step_layer(below, before))
+            below = after[-1][0]
+        if not needs_logits:
+            return None, after
+        if reads_all:
+            below = np.concatenate([layer[0] for layer in after], -1)
+        logits = below @ decoder
+        logits += decoder_bias
+        return logits, after
+
+    return step

@@ -1,0 +1,158 @@
+"""Random models, texts and params: every engine predicts and draws as the definition does.
+
+The network in JavaScript is held to NumPy's in tests/extras/page, int8 in tests/extras/fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
+from charrnn.counts.passages import count
+from charrnn.generation.engines import make_engine
+from charrnn.model import Model
+from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
+from charrnn.options.cells import CELLS
+from charrnn.options.sampling import SamplingParams
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.definition import drawn, log_probabilities, probabilities
+from tests.generation.models import trained_model
+
+LENGTH = 40
+
+
+class Case:
+    """What one seed stands for.
+
+    Attributes:
+        counted: ids of the text that the model's counts are of; [] where it has none.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.numbers = numbers = np.random.default_rng(seed)
+        size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300, 3000]))
+        # the newline is the first, so that a text without a start has one before it
+        self.vocabulary = Vocabulary(["\n", *(chr(0x100 + n) for n in range(size - 1))])
+        self.counted: list[int] = []
+        counts = self._counts(size) if numbers.random() < 0.5 else None
+        several = numbers.random() < 0.25
+        members = tuple(
+            replace(self._network(seed * 10 + n), counts=counts) for n in range(3 if several else 1)
+        )
+        shares = (0.5, 3.0, 1.5) if numbers.random() < 0.5 else None
+        self.model: Trained = TrainedEnsemble(members, shares) if several else members[0]
+
+    def _network(self, seed: int) -> Any:
+        numbers = self.numbers
+        return trained_model(
+            str(numbers.choice(list(CELLS))),
+            num_layers=int(numbers.integers(1, 4)),
+            hidden_size=int(numbers.choice([1, 2, 5, 16, 33])),
+            embedding_size=int(numbers.integers(1, 12)),
+            batchnorm=bool(numbers.integers(2)),
+            skip=str(numbers.choice(["none", "sum"])),
+            vocabulary=self.vocabulary,
+            conviction=float(numbers.choice([0.5, 2, 6])),
+            seed=seed,
+        )
+
+    def _counts(self, size: int) -> Counts:
+        self.counted = self.ids(int(self.numbers.integers(1, 200))).tolist()
+        weights = Weights.of(self.numbers.choice([0.2, 0.7, 1.2], (2, 2)))
+        if self.numbers.random() < 0.2:
+            weights = COUNTS_ONLY
+        table = count(np.array(self.counted), size, int(self.numbers.integers(1, 8)))
+        return Counts(table, weights)
+
+    def ids(self, length: int) -> np.ndarray:
+        """Random characters, or a few of them, or runs."""
+        size, style = len(self.vocabulary), self.numbers.integers(3)
+        if style == 2:
+            return np.repeat(self.numbers.integers(0, size, length // 6 + 1), 6)[:length]
+        return self.numbers.integers(0, min(size, 3) if style else size, length)
+
+    def params(self) -> dict[str, Any]:
+        pick, letters = self.numbers.choice, self.vocabulary.characters
+        how = {
+            "temperature": float(pick([0, 0.3, 0.8, 1, 1.5, 4])),
+            "sample": bool(self.numbers.random() < 0.9),
+            "top_k": pick([None, 1, 2, 5, len(letters), 10**9]),
+            "top_p": pick([None, None, 0.1, 0.5, 0.9, 1.0]),
+            "min_p": float(pick([0, 0, 0.02, 0.3])),
+        }
+        if self.numbers.random() < 0.3:
+            how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
+        if self.numbers.random() < 0.3:
+            how["ban"] = letters[int(self.numbers.integers(len(letters)))]
+        if self.numbers.random() < 0.3:
+            how |= {"dry_multiplier": 2.0, "dry_base": 1.5, "dry_allowed_length": int(pick([1, 3]))}
+        return how
+
+    def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
+        return log_probabilities(self.model, ids, self.counted)
+
+
+def allowed(logs: np.ndarray, uniform: float, how: dict[str, Any], case: Case, text: str) -> Any:
+    """The ids of a draw; one within rounding of a boundary may fall to its other side."""
+    for nudge in (1, 1 - 1e-3, 1 + 1e-3):
+        nudged = {name: how[name] and min(how[name] * nudge, 1) for name in ("top_p", "min_p")}
+        params = SamplingParams(**{**how, **nudged})
+        each = probabilities(logs, params, case.vocabulary, text)
+        yield from (drawn(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))
+
+
+def uniforms_of(seed: int, sample: int, length: int) -> np.ndarray:
+    seeds = np.random.SeedSequence(seed, spawn_key=(sample,))
+    return np.random.Generator(np.random.PCG64(seeds)).random(length)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_engines_are_the_definition(seed: int) -> None:
+    case = Case(seed)
+    model, decode = Model(case.model), case.vocabulary.decode
+    ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
+    logs = case.log_probabilities(ids)
+    losses = -logs[np.arange(LENGTH), ids[1:]]
+    np.testing.assert_allclose(model.losses(decode(ids)), losses, rtol=1e-4, atol=1e-4)
+    logits = model.logits(decode(ids)).astype(np.float64)
+    logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+    np.testing.assert_allclose(logits, logs, atol=2e-4)
+    how, samples, start = case.params(), int(case.numbers.choice([1, 2, 5])), decode(ids[1:20])
+    for engine in ("numpy", "torch"):
+        texts: Sequence[str] = model.generate(
+            LENGTH, start, num_samples=samples, seed=seed, engine=engine, prime="none", **how
+        )
+        for sample, text in enumerate(texts):
+            new = case.vocabulary.encode(text)
+            read = np.concatenate([ids[1:20], new])
+            predicted = case.log_probabilities(read)[18:-1]
+            uniforms = uniforms_of(seed, sample, LENGTH)
+            for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=True)):
+                possible = allowed(row, uniform, how, case, start + text[:t])
+                assert new[t] in set(possible), (engine, sample, t, how)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+@pytest.mark.parametrize("seed", range(60, 72))
+def test_a_state_is_all_that_is_carried(seed: int, engine: str) -> None:
+    """In parts, beside others and by itself; and a state that is given stays as it is."""
+    case = Case(seed)
+    reader, N = make_engine(case.model, engine), int(case.numbers.choice([1, 3, 6]))
+    ids = np.stack([case.ids(LENGTH) for _ in range(N)])
+    whole, end = reader.read(ids, zero_state(case.model, N))
+    given = reader.advance(ids[:, :11], zero_state(case.model, N))
+    kept = [[vectors.copy() for vectors in layer] for layer in given]
+    rest, after = reader.read(ids[:, 11:], given)
+    np.testing.assert_allclose(rest, whole[:, 11:], atol=1e-3)
+    alone, _ = reader.read(ids[-1:], zero_state(case.model, 1))
+    np.testing.assert_allclose(alone, whole[-1:], atol=1e-3)
+    other = make_engine(case.model, "torch").advance(ids, zero_state(case.model, N))
+    for one, beside, tolerance in ((after, end, 1e-4), (other, end, 1e-4), (given, kept, 0)):
+        for layer, same in zip(one, beside, strict=True):
+            for vectors, others in zip(layer, same, strict=True):
+                np.testing.assert_allclose(vectors, others, atol=tolerance)
