@@ -1,4 +1,4 @@
-"""How fast text is written: one stream, many, with NumPy and compiled, without and with counts."""
+"""How fast text is written: one stream and many, NumPy and int8, without and with counts."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from benchmarks.report import Row, ratio, row
 from benchmarks.workplace import Workplace
 from charrnn.model import Model, load
 
-# engine, streams, characters of each, precision, and what must hold without and with counts
+# streams, characters of each, precision, and what must hold without and with counts
 CASES = {
-    "one stream, NumPy": ("numpy", 1, 25_000, 32, 30_000, 12_000),
-    "64 streams together, NumPy": ("numpy", 64, 2_000, 32, 120_000, 60_000),
-    "one stream, compiled (numba)": ("numba", 1, 60_000, 32, 50_000, 25_000),
-    "one stream, compiled, `precision=8`": ("numba", 1, 200_000, 8, 180_000, 90_000),
-    "64 streams, compiled, `precision=8`": ("numba", 64, 20_000, 8, 300_000, 150_000),
+    "one stream, NumPy": (1, 25_000, 32, 30_000, 12_000),
+    "64 streams together, NumPy": (64, 2_000, 32, 120_000, 60_000),
+    "one stream, `precision=8`": (1, 200_000, 8, 180_000, 90_000),
+    "64 streams, `precision=8`": (64, 20_000, 8, 300_000, 150_000),
 }
 
 
 def measure(place: Workplace) -> list[Row]:
     model = load(place.trained / "model.safetensors")
-    compiled = find_spec("numba") is not None
+    has_int8 = find_spec("numba") is not None
     speeds, bars = {}, {}
-    for what, (engine, streams, characters, precision, *must) in CASES.items():
+    for what, (streams, characters, precision, *must) in CASES.items():
         for counts, bar in zip(("none", "auto"), must, strict=True):
-            if engine == "numpy" or compiled:
+            if precision == 32 or has_int8:
                 name = what if counts == "none" else f"{what}, with counts"
                 length = place.effort.size(characters, least=20)
-                speeds[name] = _speed(model, engine, streams, length, precision, counts)
+                speeds[name] = _speed(model, streams, length, precision, counts)
                 bars[name] = f">= {bar}"
     parts = interleaved(speeds, place.effort)
     rows = [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
-    whole, plain = "one stream, compiled, `precision=8`", "one stream, NumPy"
+    whole, plain = "one stream, `precision=8`", "one stream, NumPy"
     if whole in parts:
         rows.append(ratio(f"{whole} / NumPy", parts, whole, plain, ">= 6"))
     return rows
 
 
 def _speed(
-    model: Model, engine: str, streams: int, length: int, precision: int, counts: str
+    model: Model, streams: int, length: int, precision: int, counts: str
 ) -> Callable[[], float]:
     """Characters a second of so many streams together."""
-    how: dict[str, Any] = {"engine": engine, "precision": precision, "counts": counts}
+    how: dict[str, Any] = {"precision": precision, "counts": counts}
 
     def write() -> float:
         call = lambda: model.generate(length, num_samples=streams, seed=1, **how)  # noqa: E731

@@ -48,21 +48,21 @@ class Load:
 def measure(place: Workplace) -> list[Row]:
     path = place.trained / "model.safetensors"
     precisions = (32, 8) if find_spec("numba") else (32,)
-    engine = "numba" if find_spec("numba") else "numpy"
     rows = []
     for precision in precisions:
-        with _server(path, place.folder, engine, precision) as port:
-            rows += _rows(place, load(path), engine, precision, port)
+        with _server(path, place.folder, precision) as port:
+            rows += _rows(place, load(path), precision, port)
     return rows
 
 
-def _rows(place: Workplace, model: Model, engine: str, precision: int, port: int) -> list[Row]:
+def _rows(place: Workplace, model: Model, precision: int, port: int) -> list[Row]:
     length = place.effort.size(2000, least=20)
     loads: list[Load] = []
 
     def write() -> None:
-        model.generate(length, PROMPT, num_samples=CLIENTS, seed=1, engine=engine,
-                       precision=precision, counts="none")  # fmt: skip
+        model.generate(
+            length, PROMPT, num_samples=CLIENTS, seed=1, precision=precision, counts="none"
+        )
 
     def serve() -> float:
         loads.append(asyncio.run(_load(port, max(0.5, SECONDS * place.effort.scale))))
@@ -86,8 +86,8 @@ def _rows(place: Workplace, model: Model, engine: str, precision: int, port: int
 
 
 @contextmanager
-def _server(model: Path, folder: Path, engine: str, precision: int) -> Iterator[int]:
-    options = [f"checkpoint={model}", "port=0", f"engine={engine}", f"precision={precision}"]
+def _server(model: Path, folder: Path, precision: int) -> Iterator[int]:
+    options = [f"checkpoint={model}", "port=0", f"precision={precision}"]
     command = [*CHARRNN, "serve", *options, "counts=none"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -32,7 +32,7 @@ from charrnn.say import say
 
 _LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
 _BLOCK = 16  # rows that are multiplied together
-_QUIET_SECONDS = 1.0  # in which kept machine code is loaded
+_QUIET_SECONDS = 2.0  # in which kept machine code is loaded
 
 
 def make_int8_engine(model: TrainedModel) -> Engine:
@@ -129,7 +129,7 @@ class Int8Engine:
             self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), SamplingParams())
         finally:
             note.cancel()
-        if is_said.is_set():
+        if is_said.is_set() and not self._loop.stats.cache_hits:
             say(f"precision=8: compiled in {time.monotonic() - start:.0f} seconds")
 
     def write(

@@ -27,9 +27,6 @@ from charrnn.text.vocabulary import readable
 # "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078).
 SHUT, OPEN = 0.1, 0.9
 _MOST_GATES = 5000  # characters at which gates are looked at
-# a gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
-# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078)
-SHUT, OPEN = 0.1, 0.9
 # what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
 _STEPS_A_BIT = 16
 _MOST_STEPS = 127
