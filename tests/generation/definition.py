@@ -79,17 +79,18 @@ class KneserNey:
             if len(passage) - 2 < self.context:
                 self.counts[passage[1:-1]][passage[-1]] += 1
 
-    def probabilities(self, before: Sequence[int]) -> list[float]:
+    def probabilities(self, before: Sequence[int]) -> Array:
         """p (V,) of the next character."""
-        p = [1 / self.size] * self.size
+        p = np.full(self.size, 1 / self.size)
         for k in range(min(self.context, len(before)) + 1):
             after = self.counts.get(tuple(before[len(before) - k :]))
             if not after:
                 break
             total, discounts = sum(after.values()), self._discounts(k)
             taken = {c: min(n, discounts[min(n, 3) - 1]) for c, n in after.items()}
-            share = sum(taken.values()) / total
-            p = [share * p[c] + (after[c] - taken.get(c, 0)) / total for c in range(self.size)]
+            p *= sum(taken.values()) / total
+            for c, n in after.items():
+                p[c] += (n - taken[c]) / total
         return p
 
     def _discounts(self, k: int) -> tuple[float, ...]:

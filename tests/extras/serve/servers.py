@@ -60,7 +60,7 @@ class Server:
     """
 
     def __init__(self, *options: str, environment: Mapping[str, str] = _NOTHING) -> None:
-        command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", *options]
+        command = [sys.executable, "-m", "charrnn", "serve", "port=0", *options]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
