@@ -1,5 +1,5 @@
 /**
- * One step of each recurrent cell, as charrnn/generation/numpy_engine.py has them.
+ * One step of each recurrent cell, as charrnn/generation/numpy_network.py has them.
  *
  * A step gets the sums of the gates and replaces them by the gates, which the pages show:
  *

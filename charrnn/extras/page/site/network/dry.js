@@ -1,5 +1,5 @@
 /**
- * DRY penalties, as charrnn/generation/token_sampler.py has them: a character that would repeat a
+ * DRY penalties, as charrnn/generation/draw.py has them: a character that would repeat a
  * sequence of the text becomes less likely.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Fold a model's weights, as charrnn/generation/weights.py does: a batch normalization becomes part
+ * Fold a model's weights, as charrnn/generation/numpy_network.py does: a batch normalization becomes part
  * of the weights that read its output. With skip connections the outputs of all layers are added,
  * each times its scale.
  */

@@ -1,4 +1,4 @@
-/** Step the network one character at a time, as charrnn/generation/numpy_engine.py does. */
+/** Step the network one character at a time, as charrnn/generation/numpy_network.py does. */
 
 import { STEPS } from "./cells.js";
 import { addProduct, fold } from "./folding.js";

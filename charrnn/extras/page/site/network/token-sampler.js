@@ -1,5 +1,5 @@
 /**
- * Draw the next character from the network's logits, as charrnn/generation/token_sampler.py does.
+ * Draw the next character from the network's logits, as charrnn/generation/draw.py does.
  *
  * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
  * the inverse of their cumulated sum at one uniform number. All sums are in double precision.
