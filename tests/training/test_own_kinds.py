@@ -16,7 +16,7 @@ import torch
 import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.networks import cells
+from charrnn.options import cells
 from tests.small_runs import SMALL, Train, assert_same, tensors
 from tests.training.notebook import module_of, trainer
 

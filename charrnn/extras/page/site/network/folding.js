@@ -1,7 +1,7 @@
 /**
- * Fold a model's weights, as charrnn/generation/numpy_network.py does: a batch normalization becomes part
- * of the weights that read its output. With skip connections the outputs of all layers are added,
- * each times its scale.
+ * Fold a model's weights, as charrnn/generation/numpy_network.py does: a batch normalization becomes
+ * part of the weights that read its output. With skip connections the outputs of all layers are
+ * added, each times its scale.
  */
 
 const BATCHNORM_EPS = 1e-5; // PyTorch's default
