@@ -72,9 +72,9 @@ def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOpt
 Train = Callable[..., Path]  # the fixture `train`
 
 
-def tensors(run: Path, name: str = "last.ckpt") -> dict[str, Any]:
-    """What must be equal after an interrupted run: weights, optimizer, state, random numbers."""
-    content = checkpoint.read(run / "checkpoints" / name)
+def tensors(path: Path, name: str = "last.ckpt") -> dict[str, Any]:
+    """Return weights, optimizer, hidden state and random numbers of a checkpoint, or of a run's."""
+    content = checkpoint.read(path if path.is_file() else path / "checkpoints" / name)
     ours = content[checkpoint.ENTRY]
     return {
         "weights": content["state_dict"],

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
+import random
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import (
-    EarlyStopping,
-    ModelCheckpoint,
-)
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 import charrnn
@@ -21,10 +19,8 @@ from charrnn.errors import InputError
 from charrnn.evaluation.stream_losses import stream_loss
 from charrnn.training import schedules
 from charrnn.training.progress_bar import Progress
-from tests.small_runs import assert_same
-from tests.training.notebook import Seen, module_of, rows, state_of, trainer
-
-N, T = 4, 10
+from tests.small_runs import assert_same, tensors
+from tests.training.notebook import Seen, module_of, rows, trainer
 
 # -- training and its numbers ------------------------------------------------------------
 
@@ -209,109 +205,100 @@ def test_a_checkpoint_is_all_that_a_model_needs(data: TextDataModule, tmp_path: 
     assert model.trained.facts["step"] == 5
 
 
-class Events(L.Callback):
-    """In which order things come, over the parts of a run."""
-
-    def __init__(self, log: list[Any]) -> None:
-        self.events = log
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.events.append(("window", trainer.global_step, batch_idx, bool(batch[2])))
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        loss = float(trainer.callback_metrics["val/loss"])
-        self.events.append(("validation", trainer.global_step, loss))
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.events.append(("epoch", trainer.current_epoch))
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.events.append(("epoch ends", trainer.current_epoch))
+EPOCHS, WINDOWS = 3, 3
+CUT_RUNS: dict[str, dict[str, Any]] = {
+    "early stopping": {"stopping": True},
+    "no validation": {"limit_val_batches": 0},
+    "two validations an epoch": {"val_check_interval": 2},
+    "a validation every 4 steps": {"val_check_interval": 4, "check_val_every_n_epoch": None},
+    "groups of windows": {"accumulate_grad_batches": 2},
+    "cosine": {"schedule": schedules.cosine},
+    "one cycle": {"schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)},
+    "no schedule": {"schedule": None},
+    "gru": {"kind": "gru", "num_layers": 2},
+}
+LOGGED = ("step", "train/loss", "lr", "val/loss", "val/bits_per_character")
 
 
-# the options of a run, and the steps from whose checkpoints it goes on in the fast suite
-CUTS: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-    ({"stopping": True}, (2, 5, 6, 9)),
-    ({"limit_val_batches": 0}, (5,)),
-    ({"val_check_interval": 2}, (4,)),
-    ({"val_check_interval": 3, "check_val_every_n_epoch": None}, (3, 5)),
-    ({"accumulate_grad_batches": 2}, (1, 2)),
-    ({"schedule": schedules.cosine}, ()),
-    ({"schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)}, (6,)),
-    ({"schedule": None}, ()),
-    ({"kind": "gru", "num_layers": 2}, (7,)),
-]
-EVERYWHERE = [pytest.param(how, None, marks=pytest.mark.slow) for how, _ in CUTS]
+def record_events(log: list[Any]) -> LambdaCallback:
+    return LambdaCallback(
+        on_train_batch_start=lambda trainer, _, batch, index: log.append(
+            ("window", trainer.global_step, index, bool(batch[2]))
+        ),
+        on_validation_end=lambda trainer, _: log.append(("validation", trainer.global_step)),
+        on_train_epoch_start=lambda trainer, _: log.append(("epoch", trainer.current_epoch)),
+        on_train_epoch_end=lambda trainer, _: log.append(("epoch ends", trainer.current_epoch)),
+    )
 
 
-@pytest.mark.parametrize(("how", "cuts"), [*(case for case in CUTS if case[1]), *EVERYWHERE])
-def test_a_run_cut_anywhere_goes_on_bit_for_bit(
-    data: TextDataModule, tmp_path: Path, how: dict[str, Any], cuts: tuple[int, ...] | None
+@pytest.mark.parametrize("chains", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CUT_RUNS)
+def test_a_run_that_is_cut_twice_goes_on_bit_for_bit(
+    data: TextDataModule, tmp_path: Path, name: str, chains: int
 ) -> None:
-    """Two epochs of five windows, with dropout, from the checkpoint of every step."""
-    how = dict(how)
-    of_module = {name: how.pop(name) for name in ("kind", "num_layers") if name in how}
-    schedule = how.pop("schedule", functools.partial(schedules.step, decay_every=1))
-    has_stopping, group = how.pop("stopping", False), how.get("accumulate_grad_batches", 1)
-    epoch = 5 if group == 1 else 4
+    """Random cuts, of which half are on the last window of an epoch or on the next one's first."""
+    options, group = dict(CUT_RUNS[name]), CUT_RUNS[name].get("accumulate_grad_batches", 1)
+    of_module = {key: options.pop(key) for key in ("kind", "num_layers") if key in options}
+    schedule = options.pop("schedule", functools.partial(schedules.step, decay_every=1))
+    # it reads val/loss at an epoch's end, which it has from before a cut there
+    stopping = [EarlyStopping("val/loss", patience=9)] if options.pop("stopping", False) else []
 
-    def run(folder: Path, log: list[Any], start: Path | None = None) -> None:
+    def run(folder: Path, start: Path | None = None) -> tuple[list[Any], list[Any]]:
+        """Return the events, then the steps, losses and learning rates that were logged."""
+        log: list[Any] = []
+        logger = CSVLogger(folder, name="", version="")
         saved = ModelCheckpoint(
             folder, "{step}", save_top_k=-1, every_n_train_steps=1, save_on_train_epoch_end=False
         )
-        # it reads val/loss at an epoch's end, which it has from before a cut there
-        stopping = [EarlyStopping("val/loss", patience=9)] * has_stopping
         one = trainer(
-            saved, Events(log), *stopping, max_epochs=2, limit_train_batches=epoch,
-            num_sanity_val_steps=0, gradient_clip_val=5.0, **how,
+            saved, record_events(log), *stopping, max_epochs=EPOCHS, logger=logger,
+            log_every_n_steps=1, limit_train_batches=WINDOWS * group, num_sanity_val_steps=0,
+            gradient_clip_val=5.0, **options,
         )  # fmt: skip
         module = module_of(data, dropout=0.3, schedule=schedule, **of_module)
         one.fit(module, data, ckpt_path=start, weights_only=True)
         one.save_checkpoint(folder / "end.ckpt")
+        logged = [[row.get(name) for name in LOGGED] for row in rows(folder / "metrics.csv")]
+        return log, [row for row in logged if any(row[1:])]
 
-    whole: list[Any] = []
-    run(tmp_path / "whole", whole)
-    steps = 2 * epoch // group
-    assert state_of(tmp_path / "whole" / "end.ckpt")["global_step"] == steps
-    for step in cuts or range(1, steps):
-        log: list[Any] = []
-        folder = tmp_path / str(step)
-        run(folder, log, tmp_path / "whole" / f"step={step}.ckpt")
-        # in the midst of a group of windows ModelCheckpoint may save a step once more
-        for path in {*folder.glob("*.ckpt")} - {folder / f"step={step}.ckpt"}:
-            where = f"from {step}, {path.name}: "
-            assert_same(state_of(path), state_of(tmp_path / "whole" / path.name), where)
-        # the checkpoint is of before a validation that is due there, and before the epoch's end
-        begun = max(i for i, w in enumerate(whole) if w[:2] == ("window", step - 1))
-        assert log == whole[begun + 1 :], step
+    events, logged = run(tmp_path / "whole")
+    generator = random.Random(name)
+    for chain in range(chains):
+        folder = tmp_path / "whole"
+        for cut in sorted(generator.sample(range(1, EPOCHS * WINDOWS), 2)):
+            start, folder = folder / f"step={cut}.ckpt", tmp_path / f"{chain}-{cut}"
+            # a validation that is due at this step, and the epoch's end, come after the checkpoint
+            begun = max(i for i, event in enumerate(events) if event[:2] == ("window", cut - 1))
+            trained = next(
+                i for i, (step, loss, *_) in enumerate(logged) if loss and step == f"{cut}"
+            )
+            expected = events[begun + 1 :], logged[trained + 1 :]
+            assert run(folder, start) == expected, folder.name
+        assert_same(tensors(folder / "end.ckpt"), tensors(tmp_path / "whole" / "end.ckpt"))
 
 
 @pytest.mark.parametrize(
-    ("limit", "ends"),
-    [("max_steps", (1, 5, 6, 13)), ("max_epochs", (1, 3))],
+    ("limit", "ends"), [("max_steps", (1, 5, 6, 10, 13)), ("max_epochs", (1, 2, 3))]
 )
-def test_a_fit_that_ended_goes_on_bit_for_bit(
+def test_fits_that_go_on_from_one_another_are_one_fit(
     data: TextDataModule, tmp_path: Path, limit: str, ends: tuple[int, ...]
 ) -> None:
-    """Within its epoch, on its end and beyond it; one that is at its end trains nothing more."""
+    """They end within an epoch, on its end and beyond it; after the end nothing is trained."""
 
     def run(name: str, end: int, start: Path | None = None) -> tuple[Path, Seen]:
-        seen, folder = Seen(), tmp_path / name
+        seen = Seen()
         one = trainer(seen, limit_train_batches=5, **{limit: end})
         schedule = functools.partial(schedules.step, decay_every=1)
         one.fit(module_of(data, dropout=0.3, schedule=schedule), data, ckpt_path=start,
                 weights_only=True)  # fmt: skip
-        one.save_checkpoint(folder / "end.ckpt")
-        return folder / "end.ckpt", seen
+        one.save_checkpoint(path := tmp_path / f"{name}.ckpt")
+        return path, seen
 
-    *earlier, last = ends
-    end, whole = run("whole", last)
-    for part in earlier:
-        start, first = run(f"{part}", part)
-        again, rest = run(f"{part}-again", last, start)
-        assert first.trained + rest.trained == whole.trained
-        assert first.validated + rest.validated == whole.validated
-        assert_same(state_of(again), state_of(end))
-    assert run("end", last, end)[1].trained == []
+    whole, expected = run("whole", ends[-1])
+    path, trained, validated = None, [], []
+    for end in (*ends, ends[-1]):
+        path, seen = run(f"to-{end}", end, path)
+        trained += seen.trained
+        validated += seen.validated
+    assert (trained, validated) == (expected.trained, expected.validated)
+    assert_same(tensors(path), tensors(whole))
