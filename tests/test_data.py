@@ -40,7 +40,9 @@ def write(folder: Path, characters: str = "abc", **datasets: object) -> tuple[Pa
     return h5, json
 
 
-def test_however_ids_are_stored_they_read_the_same(tmp_path: Path) -> None:
+def test_however_ids_are_stored_they_read_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
     plain = open_data(*write(tmp_path, train=ids))
     assert isinstance(plain.splits["train"].base, np.memmap)
@@ -53,6 +55,10 @@ def test_however_ids_are_stored_they_read_the_same(tmp_path: Path) -> None:
     ids[2500] = ids[2500] % 3 + 1
     changed = open_data(*write(tmp_path, train=ids))
     assert len({plain.fingerprint, other.fingerprint, changed.fingerprint}) == 3
+    monkeypatch.setattr("charrnn.data.BLOCK", 16)  # as if the text were large
+    large = open_data(*write(tmp_path, train=ids)).fingerprint
+    ids[-1] = ids[-1] % 3 + 1
+    assert open_data(*write(tmp_path, train=ids)).fingerprint != large
     empty = open_data(*write(tmp_path, val=np.zeros(0, "u1"), test=np.zeros(0, "u1")))
     assert [len(empty.splits[s]) for s in ("train", "val", "test")] == [4, 0, 0]
     assert empty.unread("train")[:].tolist() == [0, 1, 2, 1]
@@ -68,6 +74,7 @@ def test_however_ids_are_stored_they_read_the_same(tmp_path: Path) -> None:
         ({"train": [0, 1]}, "the id 0"),
         ({"train": np.array([-1, 1], "i8")}, "the id -1"),
         ({"train": np.array([2**40], "u8")}, f"the id {2**40}"),
+        ({"train": {"shape": 10**13, "dtype": "u1", "chunks": (1000,)}}, f"claims {10**13} ids"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, datasets: dict[str, object], what: str) -> None:

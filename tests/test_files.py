@@ -36,6 +36,17 @@ def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
     assert names(path.parent) == ["x"]
 
 
+def test_the_content_is_on_the_disk_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "x", []
+    monkeypatch.setattr(os, "fsync", lambda d: synced.append((os.fstat(d).st_ino, path.exists())))
+    with replacing(path) as temporary:
+        temporary.write_text("x")
+        inode = temporary.stat().st_ino
+    assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [

@@ -78,7 +78,9 @@ def test_a_bias_is_added_to_the_logits() -> None:
 
 
 @pytest.mark.parametrize("allowed", [1, 2, 5])
-@pytest.mark.parametrize("text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy", "zabcyabczab"]
+)
 def test_dry_is_its_definition(text: str, allowed: int) -> None:
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
     found = {chr(id_): penalty for id_, penalty in find_dry_penalties(text, params).items()}

@@ -46,6 +46,9 @@ def test_cosine_falls_from_the_first_rate_to_the_final_share_of_it() -> None:
     assert lr[50] == pytest.approx(2e-3 * 0.55)
     assert lr[99] == pytest.approx(2e-3 * (0.1 + 0.45 * (1 + math.cos(math.pi * 0.99))))
     assert lr[1000] == pytest.approx(2e-4)
+    lr = rates(functools.partial(schedules.cosine, total_steps=110, warmup_steps=10), 111)
+    assert lr[9] == lr[10] == 2e-3
+    assert (lr[60], lr[110]) == (pytest.approx(2e-3 * 0.55), pytest.approx(2e-4))
 
 
 def test_linear_falls_evenly_after_the_warmup() -> None:
