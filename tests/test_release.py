@@ -1,6 +1,6 @@
-"""What a release holds: wheel and sdist, each installed in an environment that has no charrnn.
+"""Wheel and sdist, each installed in an environment without charrnn, and targets of the Makefile.
 
-The workflow that publishes runs this on what it publishes.
+The workflow that publishes runs this on its files.
 """
 
 from __future__ import annotations
@@ -145,3 +145,29 @@ def test_on_an_index_page_links_lead_to_the_repository(
     for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
         assert link.startswith(("https://", "http://")), link
     assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"
+
+
+def test_tensorboard_is_given_each_run_once(tmp_path: Path) -> None:
+    for name in ("train/day/a", "train/day/b", "sweeps/day/c/0_seed=1"):
+        (tmp_path / "outputs" / name).mkdir(parents=True)
+    (tmp_path / "outputs" / "latest").symlink_to("train/day/b")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    (bin_folder / "tensorboard").write_text('#!/bin/sh\necho "$@"\n')
+    (bin_folder / "tensorboard").chmod(0o755)
+    (bin_folder / ".ready").touch()
+    words = ["make", "-s", "-f", str(REPOSITORY / "Makefile"), f"BIN={bin_folder}", "tensorboard"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "--logdir_spec=outputs/sweeps,outputs/train"
+
+
+def test_a_python_that_hydra_does_not_run_on_is_passed_over(tmp_path: Path) -> None:
+    for name, code in (("python3", 1), ("python3.13", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    words = ["make", "-n", "-f", str(REPOSITORY / "Makefile"), "setup"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=tmp_path, env=path, capture_output=True, text=True, check=True)
+    assert "\npython3.13 -m venv .venv\n" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.commands import convert
 from charrnn.commands.convert import ConvertOptions
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
 from charrnn.model import load
 
 
@@ -44,14 +44,3 @@ def test_the_input_is_not_overwritten(path: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is the model itself"):
             run(source, output)
     assert path.read_bytes() == before
-
-
-def test_what_cannot_be_converted(path: Path, tmp_path: Path) -> None:
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(InputError, match="no such file"):
-        run(tmp_path / "none", tmp_path / "new.safetensors")
-    with pytest.raises(RunError, match="cannot be written"):
-        run(path, path / "below")
-    with pytest.raises(InputError, match=f"{tmp_path}: is a folder"):
-        run(path, tmp_path)
-    assert sorted(tmp_path.iterdir()) == before

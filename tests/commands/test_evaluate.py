@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +18,22 @@ import charrnn
 from charrnn.__main__ import main
 from tests.small_runs import Train, metrics
 
+Capture = pytest.CaptureFixture[str]
 
-def evaluate(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:
+
+def print_evaluation(capfd: Capture, *overrides: str) -> str:
     capfd.readouterr()
-    assert main(["evaluate", *overrides, "json=true"]) == 0
-    return json.loads(capfd.readouterr().out)
+    assert main(["evaluate", *overrides]) == 0
+    return capfd.readouterr().out
+
+
+def evaluate(capfd: Capture, *overrides: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(print_evaluation(capfd, *overrides, "json=true"))
+    return found
 
 
 def test_the_splits_of_its_own_data(
-    trained: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    trained: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
     run = trained("trainer.max_steps=23")
     val = evaluate(capfd, f"checkpoint={run}", "counts=none")
@@ -40,9 +50,7 @@ def test_the_splits_of_its_own_data(
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
 
 
-def test_ids_that_are_gone_or_of_another_text(
-    trained: Train, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_ids_that_are_gone_or_of_another_text(trained: Train, capfd: Capture) -> None:
     model = charrnn.load(trained("trainer.max_steps=5")).trained
     for name, reason in (("input_h5", "x: no such file"), ("fingerprint", "holds another text")):
         charrnn.Model(replace(model, facts={**model.facts, name: "x"})).save(Path("model"))
@@ -50,9 +58,7 @@ def test_ids_that_are_gone_or_of_another_text(
         assert re.search(f"charrnn evaluate: split=val: .*{reason}", capfd.readouterr().err)
 
 
-def test_unknown_characters_are_skipped(
-    trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_characters_are_skipped(trained: Train, workplace: Path, capfd: Capture) -> None:
     run = trained("trainer.max_steps=5", "~callbacks.counts")
     Path("strange.txt").write_text("the ßcat sßaw Xa ß", encoding="utf-8")
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=strange.txt", "unknown=skip")
@@ -76,7 +82,7 @@ def test_unknown_characters_are_skipped(
     assert "unknown" not in evaluate(capfd, f"checkpoint={run}")
 
 
-def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None:
+def test_cold_windows(trained: Train, capfd: Capture) -> None:
     run = trained("trainer.max_steps=23", "~callbacks.counts")
     text = Path("corpus.txt").read_text("utf-8")
     stream = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
@@ -94,7 +100,7 @@ def test_cold_windows(trained: Train, capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
 
 
-def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
     paths = [
         str(trained(f"trainer.max_steps={n}", "~callbacks.counts", folder=f"r{n}")) for n in (5, 23)
     ]
@@ -115,34 +121,63 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: pytest.CaptureFixtu
     assert evaluate(capfd, f"checkpoint=[{paths[0]}]") == evaluate(capfd, f"checkpoint={paths[0]}")
 
 
-@pytest.mark.parametrize(
-    ("overrides", "what"),
-    [
-        (["data.input_txt=strange.txt"], "'ß'"),
-        (["data.input_txt=strange.txt"], "unknown=skip"),
-        (["data.input_txt=unknown.txt", "unknown=skip"], "has 0 characters"),
-        (["unknown=replace"], "unknown=replace"),
-        (["data.input_txt=short.txt"], "2 or more"),
-        (["split=valid"], "split=valid"),
-        (["data.input_h5=corpus.h5"], "data.input_json"),
-        (["checkpoint=missing"], "missing"),
-        (["window=0"], "window=0: must be 1 or more"),
-    ],
-)
-def test_bad_input(
-    trained: Train,
-    workplace: Path,
-    capfd: pytest.CaptureFixture[str],
-    overrides: list[str],
-    what: str,
+# -- by=line and by=character --------------------------------------------------------------
+
+TEXT = "To be,\n\nor not\nqqXqq zz"
+OF_TEXT = ("checkpoint=model.safetensors", "data.input_txt=text.txt")
+ODD = ("checkpoint=model.safetensors", "data.input_txt=odd.txt")
+
+
+@pytest.fixture
+def model_and_text(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(path.parent)
+    Path("text.txt").write_text(TEXT)
+    return path
+
+
+def test_by_character(
+    model_and_text: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = trained("trainer.max_steps=5")
-    Path("strange.txt").write_text("the ß", encoding="utf-8")
-    Path("short.txt").write_text("t")
-    Path("unknown.txt").write_text("ßßß", encoding="utf-8")
-    capfd.readouterr()
-    assert main(["evaluate", f"checkpoint={run}", *overrides]) == 2
+    found = evaluate(capfd, *OF_TEXT, "by=character")
+    assert found["text"] == TEXT
+    losses = charrnn.load(model_and_text).losses(TEXT)
+    assert found["bits"][0] is None
+    assert found["bits"][1:] == pytest.approx((losses / np.log(2)).tolist(), rel=1e-5)
+    whole = evaluate(capfd, *OF_TEXT)
+    for name in ("characters", "loss", "bits_per_character", "perplexity"):
+        assert found[name] == pytest.approx(whole[name], rel=1e-6)
+    lines = print_evaluation(capfd, *OF_TEXT, "by=character").splitlines()
+    assert [line[9:] for line in lines] == [repr(c) for c in TEXT]
+    assert [float(line[:7]) for line in lines[1:]] == pytest.approx(found["bits"][1:], abs=6e-4)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert evaluate(capfd, *ODD[:1], "data.input_txt=-", "by=character") == found
+
+
+def test_by_line(model_and_text: Path, capfd: Capture) -> None:
+    found = evaluate(capfd, *OF_TEXT, "by=line")["lines"]
+    bits = [line["bits_per_character"] for line in found]
+    assert bits == sorted(bits, reverse=True)
+    assert {line["line"]: line["text"] for line in found} == {
+        1: "To be,",
+        3: "or not",
+        4: "qqXqq zz",
+    }
+    own = charrnn.load(model_and_text).losses(TEXT)[7:14] / np.log(2)  # of line 3, with its end
+    [third] = [line for line in found if line["line"] == 3]
+    assert (third["characters"], third["bits_per_character"]) == (7, pytest.approx(own.mean()))
+    lines = print_evaluation(capfd, *OF_TEXT, "by=line").splitlines()
+    assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
+
+
+def test_what_the_model_does_not_know(model_and_text: Path, capfd: Capture) -> None:
+    Path("odd.txt").write_text("To é be,\nü\n", encoding="utf-8")
+    assert main(["evaluate", *ODD, "by=line"]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert what in err
-    assert len(err.splitlines()) == 1
+    assert err.startswith("charrnn evaluate: data.input_txt=odd.txt: the character 'é' (U+00E9)")
+    found = evaluate(capfd, *ODD, "unknown=skip", "by=character")
+    rest = charrnn.load(model_and_text).losses("To  be,\n\n") / np.log(2)
+    assert [b for b in found["bits"] if b is not None] == pytest.approx(rest, rel=1e-5)
+    assert [n for n, b in enumerate(found["bits"]) if b is None] == [0, 3, 9]
+    lines = evaluate(capfd, *ODD, "unknown=skip", "by=line")["lines"]
+    assert {line["text"]: line["characters"] for line in lines} == {"To é be,": 7, "ü": 1}

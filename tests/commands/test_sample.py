@@ -268,28 +268,3 @@ def test_a_terminal_of_another_encoding(path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", terminal)
     run(path, length=40)
     assert set(shown.getvalue()) == set("é?\n".encode("latin-1"))
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["temperature=[0.2,abc]"], "temperature=[0.2, 'abc']: takes a number"),
-        (["temperature=[]"], "temperature=[]: must be 0 or more"),
-        (["temperature=0.2..1"], "temperature=0.2..1: takes a number"),
-        (["start_text=a", "start_file=b"], "start_file=b: stands in for start_text; give one"),
-        (["start_file=/"], "start_file=/: is a folder"),
-        (["output=-"], "output=-: without output= the text goes there"),
-        (["mode=lines", "until=x"], "until: a line ends where it ends"),
-        (["min_p=2"], "min_p=2.0: must be between 0 and 1"),
-        (["prime=never"], "prime=never: must be one of text, none"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_is_refused_in_a_line(
-    path: Path, words: list[str], line: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["sample", f"checkpoint={path}", *words]) == 2
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.startswith(f"charrnn sample: {line}")
-    assert err.count("\n") == 1

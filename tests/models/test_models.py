@@ -1,16 +1,20 @@
-"""Where a model is read from: whatever file or folder it is."""
+"""Models from any file or folder, and recorded model files (tests/data/models)."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.model import Model, load
+from charrnn.models.trained import Architecture
 from charrnn.runs.model_lookup import find_model, read_model
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -117,3 +121,31 @@ def test_a_sweep_stands_for_its_winner(tmp_path: Path, capfd: pytest.CaptureFixt
     shutil.rmtree(tmp_path / "sweep" / "0_lr=1")
     text, told = sampled(tmp_path / "sweep")
     assert "2_lr=3" in told  # its first validation
+
+
+EXPECTED = json.loads((MODELS / "expected.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("kind", "batchnorm", "dropout"),
+    [("lstm", True, 0.25), ("gru", False, 0.0), ("rnn", False, 0.0)],
+)
+def test_a_model_file_says_what_it_said(kind: str, batchnorm: bool, dropout: float) -> None:
+    model, expected = load(MODELS / f"{kind}.safetensors"), EXPECTED[kind]
+    assert model.trained.architecture == Architecture(
+        kind, 4, 5, 2, dropout, batchnorm, "none", vocabulary_size=11
+    )
+    assert model.vocabulary.is_bytes == (kind == "gru")
+    assert model.trained.facts == {"step": 300, "val_loss": 1.25, "train_loss": 1.5}
+    assert np.abs(model.logits(EXPECTED["start"]) - np.array(expected["logits"])).max() < 2e-5
+    assert model.score(EXPECTED["start"]) == pytest.approx(expected["score"], abs=2e-5)
+    how = {"temperature": 1, "min_p": 0, "seed": 1, "engine": "numpy"}
+    assert model.generate(80, "to ", **how) == expected["text"]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_it_is_written_again_as_it_was(kind: str, tmp_path: Path) -> None:
+    before, after = MODELS / f"{kind}.safetensors", tmp_path / "again.safetensors"
+    load(before).save(after)
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (before, after)]
+    assert digests[0] == digests[1]

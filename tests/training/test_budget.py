@@ -100,26 +100,6 @@ def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any])
     assert {each.trainer.devices for each in slow} == {2}
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["budget=10"], "budget=10: must be a time with its unit: 90s, 10m or 2h"),
-        (["budget=0s"], "budget=0s: must be a time with its unit: 90s, 10m or 2h"),
-        (["budget=1s", "trainer.max_epochs=3"], "trainer.max_epochs=3: budget=1s chooses how long"),
-        (["budget=1s", "experiment=demo"], "trainer.max_steps=1000: budget=1s chooses how long"),
-        (["budget=1s", "resume=run"], "budget=1s: a resume goes on with what was chosen"),
-    ],
-)
-def test_what_cannot_be(
-    workplace: Path, words: list[str], line: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["train", "data.input_txt=corpus.txt", *words]) == 2
-    err = capfd.readouterr().err
-    assert err.startswith(f"charrnn train: {line}")
-    assert err.count("\n") == 1
-    assert not (workplace / "outputs").exists()
-
-
 def test_a_text_gets_the_same_everywhere_without_a_budget(
     train: Train, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,25 +96,3 @@ def test_what_the_model_does_not_know(run: Path, capfd: Capture) -> None:
     assert err.endswith("or give unknown=skip\n")
     assert inspect(capfd, *words, "unknown=skip")["passage"]["text"] == 'Zr "ok",  no\n'
     assert inspect(capfd, *words, "unknown=replace")["passage"]["text"] == 'Zur "ok",  no\n'
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["input_txt=one.txt"], "input_txt=one.txt: has 1 characters that the model knows"),
-        (["input_txt=none.txt"], "none.txt: no such file"),
-        (["length=1"], "length=1: must be between 2 and 200000"),
-        (["output=folder.html"], "output=folder.html: is a folder; name a file"),
-        (["output=run/model.safetensors"], "output=run/model.safetensors: must end in .html"),
-    ],
-)
-def test_what_is_refused_writes_nothing(
-    run: Path, capfd: Capture, words: list[str], line: str
-) -> None:
-    Path("one.txt").write_text("a")
-    Path("folder.html").mkdir()
-    before = (run / "model.safetensors").read_bytes()
-    assert main(["inspect", f"checkpoint={run}", *words]) == 2
-    assert line in capfd.readouterr().err
-    assert not Path("inspect.html").exists()
-    assert (run / "model.safetensors").read_bytes() == before
