@@ -39,11 +39,16 @@ def slide(page: Any, name: str, to: str) -> None:
     page.get_by_role("slider", name=name).fill(to)
 
 
+def continue_text(page: Any) -> None:
+    """Ask for continuations, and wait until they are written."""
+    page.locator("#text").press("Control+Enter")
+    page.get_by_text("characters a second").wait_for()
+
+
 def write(page: Any, text: str) -> None:
     """Type a text and have it continued, until the writing has ended."""
     page.locator("#text").press_sequentially(text)
-    page.locator("#text").press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    continue_text(page)
 
 
 def set_field(page: Any, name: str, to: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import highlighted, slide, text_of, until, write
+from tests.browser.steps import continue_text, highlighted, slide, text_of, until, write
 
 pytestmark = pytest.mark.browser
 
@@ -49,8 +49,7 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
 def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
     server.texts = [HOSTILE]
     page.locator("#text").fill(HOSTILE)
-    page.locator("#text").press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    continue_text(page)
     assert page.locator("#alternatives .text").first.text_content() == HOSTILE.rstrip()
     page.keyboard.press("Alt+1")
     written = HOSTILE + HOSTILE.rstrip()

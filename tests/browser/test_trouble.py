@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import text_of, write
+from tests.browser.steps import continue_text, text_of, write
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +29,7 @@ def test_a_refusal_is_said_plainly(
     assert page.get_by_role("alert").inner_text().strip() == shown
     assert page.locator("#alternatives").is_hidden()
     server.refusal = None
-    page.locator("#text").press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    continue_text(page)
     assert page.get_by_role("alert").is_hidden()
 
 

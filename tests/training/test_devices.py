@@ -11,7 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from charrnn import LanguageModel, TextDataModule
+from charrnn import TextDataModule
 from charrnn.errors import InputError
 from charrnn.runs import hardware
 from charrnn.training import restoring
@@ -88,14 +88,3 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
         restoring.restore(saved, torch.device(kind))
         again = torch.rand(3), torch.rand(3, generator=numbers)
         assert all(map(torch.equal, drawn, again))
-
-
-def test_a_compiled_module_trains_and_validates(data: TextDataModule) -> None:
-    compiled: LanguageModel = torch.compile(module_of(data), backend="eager")  # type: ignore[assignment]
-    module, losses = module_of(data), []
-    for each in (compiled, module):
-        run = trainer(max_steps=6, val_check_interval=3)
-        run.fit(each, data)
-        losses.append(float(run.callback_metrics["val/loss"]))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert compiled.to_model().score("the cat") == pytest.approx(module.to_model().score("the cat"))

@@ -158,21 +158,26 @@ def test_a_training_without_a_known_end(
 # -- what else Lightning has -------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["in place", "whole"])
-def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str) -> None:
-    """With or without, each goes on from what the other saved."""
+def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str, backend: str) -> None:
+    """It trains, validates and resumes like a plain one, each from the checkpoint of the other."""
 
-    def compiled() -> LanguageModel:
+    def compiled() -> Any:
         module = module_of(data)
-        if how == "in place":
-            module.network.compile()
-        return torch.compile(module) if how == "whole" else module  # type: ignore[no-any-return]
+        if how == "whole":
+            return torch.compile(module, backend=backend)
+        module.network.compile(backend=backend)
+        return module
 
     module, plain = compiled(), module_of(data)
     saved = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=2)
-    trainer(saved, max_steps=4, limit_val_batches=0).fit(module, data)
-    trainer(max_steps=4, limit_val_batches=0).fit(plain, data)
+    losses = []
+    for each, callbacks in ((module, [saved]), (plain, [])):
+        run = trainer(*callbacks, max_steps=4, val_check_interval=4)
+        run.fit(each, data)
+        losses.append(float(run.callback_metrics["val/loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     expected = plain.to_model().trained.weights
     start, found = tmp_path / "step=2.ckpt", [module]
     for again in (compiled(), module_of(data)):

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,6 +108,21 @@ def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterato
         if server.process.poll() is None:
             server.process.kill()
             server.wait()
+
+
+@contextmanager
+def serving_main(
+    models: Path, *options: str, environment: Mapping[str, str] = _NOTHING
+) -> Iterator[tuple[Server, Any]]:
+    """Yield a server of the main model and an HTTP client of it."""
+    import httpx
+
+    path = f"checkpoint={models}/main.safetensors"
+    with (
+        serving(path, *options, environment=environment) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
+        yield server, client
 
 
 def request_of(body: object) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charrnn.model import Model
-from tests.extras.serve.servers import FAULTY, MODEL, serving
+from tests.extras.serve.servers import FAULTY, MODEL, serving_main
 
 
 def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
@@ -47,14 +47,8 @@ def test_whatever_comes_together_each_gets_its_own_text(http: Any) -> None:
 
 
 def test_in_int8_too(models: Path) -> None:
-    import httpx
-
     pytest.importorskip("numba", reason="the extra fast is not installed")
-    options = ["precision=8", "streams=8"]
-    with (
-        serving(f"checkpoint={models}/main.safetensors", *options) as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-    ):
+    with serving_main(models, "precision=8", "streams=8") as (_, http):
         require_own_texts(http, precision=8)
 
 

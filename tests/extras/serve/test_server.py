@@ -18,7 +18,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.generation.sampler import Sampler
-from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving, until
+from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving_main, until
 
 PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
 ENDLESS = {"max_tokens": 1_000_000_000}
@@ -120,14 +120,8 @@ def test_nobody_can_connect_before_it_can_answer(
 
 
 def test_sigterm_lets_what_is_under_way_end_after_a_full_queue(models: Path) -> None:
-    import httpx
-
     options = ["streams=2", "max_queue=1", "max_length=1000000000"]
-    with (
-        serving(f"checkpoint={models}/main.safetensors", *options) as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-        ThreadPoolExecutor() as threads,
-    ):
+    with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
         with ExitStack() as opened:
             for _ in range(3):
                 begun = opened.enter_context(
@@ -158,10 +152,7 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
     import httpx
 
     options = ["max_seconds=0.5", "max_length=1000000000", "max_body=1000", "unknown=error"]
-    with (
-        serving(f"checkpoint={models}/main.safetensors", *options, "drain_seconds=0") as server,
-        httpx.Client(base_url=server.url, timeout=30) as http,
-    ):
+    with serving_main(models, *options, "drain_seconds=0") as (server, http):
         assert http.post("/v1/completions", json={"prompt": "é"}).status_code == 400
         assert http.post("/v1/read_as", json={"text": "é"}).json() == {"read_as": {"é": None}}
         for path in ("/v1/copied", "/v1/lines"):  # which have no training text

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import serving
+from tests.extras.serve.servers import serving, serving_main
 
 httpx = pytest.importorskip("httpx")
 
@@ -59,11 +59,8 @@ def test_what_another_site_may_send_without_asking_is_refused(http: Any) -> None
 def test_cors_admits_pages_and_names_and_a_token_is_asked_for(models: Path) -> None:
     origins = ["https://write.example.org", "app://obsidian.md"]
     token = {"Authorization": "Bearer sésame".encode()}
-    options = [f"checkpoint={models}/main.safetensors", f"cors=[{','.join(origins)}]"]
-    with (
-        serving(*options, environment={"CHARRNN_TOKEN": "sésame"}) as server,
-        httpx.Client(base_url=server.url, timeout=30) as http,
-    ):
+    options, environment = f"cors=[{','.join(origins)}]", {"CHARRNN_TOKEN": "sésame"}
+    with serving_main(models, options, environment=environment) as (_, http):
         for origin in [*origins, *ELSEWHERE]:
             expected = origin if origin in origins else None
             asked = http.options("/v1/completions", headers={"Origin": origin, **ASKED})
@@ -84,11 +81,10 @@ def test_cors_admits_pages_and_names_and_a_token_is_asked_for(models: Path) -> N
 
 
 def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
-    with serving(f"checkpoint={models}/main.safetensors", "cors=['*']") as server:
+    with serving_main(models, "cors=['*']") as (server, http):
         for origin in ELSEWHERE:
             headers = {"Host": "any.example", "Origin": origin}
-            body = {"prompt": "A", "max_tokens": 1}
-            answer = httpx.post(f"{server.url}/v1/completions", json=body, headers=headers)
+            answer = http.post("/v1/completions", json=ROUTES["/v1/completions"], headers=headers)
             assert (answer.status_code, admitted(answer.headers)) == (200, "*")
         assert server.stop(signal.SIGINT) == 130
         assert server.lines[1:] == ["charrnn serve: interrupted\n"]
