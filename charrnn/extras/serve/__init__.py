@@ -1,1 +1,1 @@
-"""Models behind HTTP: completions as OpenAI's clients ask for them, for editors and a page."""
+"""Models over HTTP: OpenAI's completions API, for editors, programs and a page."""

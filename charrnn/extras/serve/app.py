@@ -29,21 +29,21 @@ from charrnn.errors import InputError, did_you_mean, short
 from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
+    ASCIIJSONResponse,
     CompletionRequest,
-    JSONAnswer,
     Refusal,
     TextRequest,
-    error_answer,
+    make_error_response,
 )
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.extras.serve.served_models import Served
+from charrnn.extras.serve.served_models import ServedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 from charrnn.text.prompt import replacements
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
-# The page is made of files of this folder, and speaks with this server alone.
+# The page loads files only from this folder, and connects only to this server.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -53,119 +53,123 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error as OpenAI tells it"}}
-_BEARER = HTTPBearer(auto_error=False, description="needed where the server has a token")
+_ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error in OpenAI's format"}}
+_BEARER = HTTPBearer(auto_error=False, description="required if the server has a token")
 
 
 async def _authorize(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> None:
     if (token := request.app.state.options.token) is None:
         return
-    # a header is bytes, which come as latin-1
-    sent = given.credentials.encode("latin-1") if given else b""
+    # Starlette decodes the bytes of a header as latin-1.
+    sent = credentials.credentials.encode("latin-1") if credentials else b""
     if not hmac.compare_digest(sent, token.encode("utf-8", "surrogateescape")):
-        raise Refusal(401, "this server asks for a token: Authorization: Bearer TOKEN")
+        raise Refusal(401, "this server requires a token: Authorization: Bearer TOKEN")
 
 
 routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS, tags=["completions"])
 
 
-def _named(request: Request, name: str | None) -> Served:
-    """The model of a name; None: the first."""
-    models: dict[str, Served] = request.app.state.models
+def _get_model(request: Request, name: str | None) -> ServedModel:
+    """Return the model with this name, or the first model if the name is None."""
+    models: dict[str, ServedModel] = request.app.state.models
     if name is None:
         return next(iter(models.values()))
     if name not in models:
-        message = f"there is no model {short(name)!r} here; there is {', '.join(models)}"
+        message = f"there is no model {short(name)!r}; this server has {', '.join(models)}"
         raise Refusal(404, message, param="model", code="model_not_found")
     return models[name]
 
 
 @routes.get("/v1/models")
 async def list_models(request: Request) -> Response:
-    """The models that write here, and the defaults of `charrnn sample` for a page."""
-    cards = [served.card() for served in request.app.state.models.values()]
-    return JSONAnswer({"object": "list", "data": cards, "sampling": asdict(SamplingParams())})
+    """List the models of this server, and the default sampling parameters."""
+    cards = [served.to_card() for served in request.app.state.models.values()]
+    return ASCIIJSONResponse(
+        {"object": "list", "data": cards, "sampling": asdict(SamplingParams())}
+    )
 
 
 @routes.get("/v1/models/{name:path}")
-async def one_model(request: Request, name: str) -> Response:
-    """One of the models."""
-    return JSONAnswer(_named(request, name).card())
+async def show_model(request: Request, name: str) -> Response:
+    """Show one model."""
+    return ASCIIJSONResponse(_get_model(request, name).to_card())
 
 
-async def _answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
-    """What is begun; its places are free again when it is sent, or the client leaves."""
-    served = _named(request, body.model)
+async def _start_answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
+    """Start the completions, and cancel them when the response is sent or the client leaves."""
+    served = _get_model(request, body.model)
     with contextlib.closing(Answer(body, served, request.app.state.options)) as answer:
         yield answer
 
 
 @routes.post("/v1/completions")
-async def completions(answer: Annotated[Answer, Depends(_answer)]) -> Response:
-    """Go on from a prompt.
+async def create_completion(answer: Annotated[Answer, Depends(_start_answer)]) -> Response:
+    """Continue a prompt.
 
-    With `stream` the answer is server-sent events, each a part of it, and then `[DONE]`.
+    With `stream`, the response is a sequence of server-sent events that ends with `[DONE]`.
     """
     if not answer.is_stream:
-        return JSONAnswer(await answer.whole())
+        return ASCIIJSONResponse(await answer.collect())
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(answer.events(), headers=headers, media_type="text/event-stream")
+    return StreamingResponse(answer.stream(), headers=headers, media_type="text/event-stream")
 
 
-async def _compared_with(request: Request, body: TextRequest) -> Served:
-    most = request.app.state.options.max_prompt
-    if len(body.text) > most:
-        raise InputError(f"text: has more than the {most:,} characters that are looked at")
-    return _named(request, body.model)
+async def _get_model_for_text(request: Request, body: TextRequest) -> ServedModel:
+    limit = request.app.state.options.max_prompt
+    if len(body.text) > limit:
+        raise InputError(f"text: has {len(body.text):,} characters; at most {limit:,} are allowed")
+    return _get_model(request, body.model)
 
 
-Compared = Annotated[Served, Depends(_compared_with)]
+ModelForText = Annotated[ServedModel, Depends(_get_model_for_text)]
 
 
 @routes.post("/v1/copied")
-def copied(served: Compared, body: TextRequest) -> Response:
-    """Which passages of a text stand in the training text, as ranges of its characters.
+def list_copied(served: ModelForText, body: TextRequest) -> Response:
+    """List the passages that the training text contains, as ranges of characters.
 
-    404 where the training text is not at hand.
+    The status is 404 if the server does not find the training text.
     """
-    return JSONAnswer({"ranges": served.copied(body.text)})
+    return ASCIIJSONResponse({"ranges": served.find_copied(body.text)})
 
 
 @routes.post("/v1/lines")
-def lines(served: Compared, body: TextRequest) -> Response:
-    """Which lines of a text are lines of the training text, as their numbers from 0.
+def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
+    """List the lines that the training text contains, as line numbers from 0.
 
-    404 where the training text is not at hand.
+    The status is 404 if the server does not find the training text.
     """
-    return JSONAnswer({"lines": served.lines(body.text)})
+    return ASCIIJSONResponse({"lines": served.find_known_lines(body.text)})
 
 
 @routes.post("/v1/read_as")
-def characters_read_as(served: Compared, body: TextRequest) -> Response:
-    """What is read in place of the characters of a text that a model does not know."""
-    return JSONAnswer({"read_as": replacements(body.text, served.vocabulary, served.unknown)})
+def list_replacements(served: ModelForText, body: TextRequest) -> Response:
+    """List the characters that the model does not know, each with its replacement."""
+    return ASCIIJSONResponse(
+        {"read_as": replacements(body.text, served.vocabulary, served.unknown)}
+    )
 
 
-async def health() -> dict[str, str]:
-    """Answers as long as the server takes requests."""
+async def check_health() -> dict[str, str]:
+    """Respond as long as the server accepts requests."""
     return {"status": "ok"}
 
 
 def make_app(
-    models: dict[str, Served],
+    models: dict[str, ServedModel],
     options: ServeOptions,
     *,
     address: str,
     is_local: bool,
 ) -> FastAPI:
-    """The ASGI application.
+    """Create the ASGI application.
 
     Args:
-        models: name -> model; the first is the one that is asked when none is named.
-        address: at which it is served.
-        is_local: only this machine reaches it, so that it needs no name that others could have.
+        models: name -> model. The first is the default of a request.
+        address: the URL of the server.
+        is_local: only this machine can connect; the server then checks the header `Host`.
     """
 
     @contextlib.asynccontextmanager
@@ -173,7 +177,7 @@ def make_app(
         loop = asyncio.get_running_loop()
 
         def post(outbox: Outbox) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # The loop is closed when the server ends.
                 loop.call_soon_threadsafe(_deliver, outbox)
 
         for served in models.values():
@@ -191,33 +195,33 @@ def make_app(
         lifespan=lifespan,
         exception_handlers={
             HTTPException: _refuse,
-            RequestValidationError: _refuse_values,
+            RequestValidationError: _refuse_validation,
             InputError: _refuse_input,
-            Exception: _tell_fault,
+            Exception: _report_fault,
         },
     )
     app.state.models, app.state.options = models, options
     app.include_router(routes)
-    app.get("/health", tags=["server"])(health)
+    app.get("/health", tags=["server"])(check_health)
     if cors := options.cors or []:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=cors,
             allow_methods=["GET", "POST"],
-            allow_headers=["*"],  # OpenAI's client in a browser sends a dozen of its own
+            allow_headers=["*"],  # OpenAI's JavaScript client sends a dozen special headers.
         )
     if is_local and "*" not in cors:
-        # A page from elsewhere whose name was made to mean 127.0.0.1 after it was loaded (DNS
-        # rebinding) is this server's own to a browser; only `Host` shows it.
-        own = [urlsplit(origin).hostname or "" for origin in cors if origin.startswith("http")]
-        own = [f"[{name}]" if ":" in name else name for name in (options.host, *own)]
-        hosts = ["localhost", "127.0.0.1", "[::1]", *own]
+        # DNS rebinding: a foreign site can change its DNS name to 127.0.0.1 after a browser loaded
+        # its page. The browser then treats this server as the page's origin. Only `Host` differs.
+        names = [urlsplit(origin).hostname or "" for origin in cors if origin.startswith("http")]
+        names = [f"[{name}]" if ":" in name else name for name in (options.host, *names)]
+        hosts = ["localhost", "127.0.0.1", "[::1]", *names]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_middleware(LimitRequests, options=options)
-    if PAGE.is_dir():  # it is another extra's
-        # in a folder of its own: what is mounted at / would answer every wrong method of a route
+    if PAGE.is_dir():  # The page belongs to another extra, which may be deleted.
+        # An app mounted at / would also handle requests with a wrong method to any route.
         app.mount("/page", _Page(directory=PAGE))
-        app.add_route("/", _first_page, include_in_schema=False)
+        app.add_route("/", _send_page, include_in_schema=False)
     return app
 
 
@@ -226,12 +230,12 @@ def _deliver(outbox: Outbox) -> None:
         job.receive(event)
 
 
-async def _first_page(request: Request) -> Response:
+async def _send_page(request: Request) -> Response:
     return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
 
 
 class _Page(StaticFiles):
-    """The page at /, which no other page can frame and which loads nothing from elsewhere."""
+    """The files of the page, with headers that forbid framing and foreign content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -239,35 +243,34 @@ class _Page(StaticFiles):
         return response
 
 
-# Every error in the same shape
+# All errors have OpenAI's format.
 
 
 async def _refuse(request: Request, error: Any) -> Response:
     if error.status_code == 404 and not isinstance(error, Refusal):
-        hint = "there is no such route, nor any chat; POST /v1/completions goes on with a prompt"
-        error = Refusal(404, f"{short(request.url.path)}: {hint}, and /docs shows the rest")
-    return error_answer(error)
+        hint = "no such route (and no chat); POST /v1/completions continues a prompt"
+        error = Refusal(404, f"{short(request.url.path)}: {hint}, and /docs lists all routes")
+    return make_error_response(error)
 
 
 async def _refuse_input(request: Request, error: Any) -> Response:
-    # the line begins with the name of what is wrong
-    return error_answer(Refusal(400, str(error), param=re.split("[=:]", str(error))[0]))
+    # The message of an InputError starts with the name of the wrong parameter.
+    return make_error_response(Refusal(400, str(error), param=re.split("[=:]", str(error))[0]))
 
 
-async def _refuse_values(request: Request, error: Any) -> Response:
+async def _refuse_validation(request: Request, error: Any) -> Response:
     first = error.errors()[0]
-    # after the place of the whole stands the option, or the byte at which JSON breaks off;
-    # what follows names types of pydantic's
+    # loc is ("body", field, pydantic's types ...), or ("body", position) if the JSON is invalid.
     param = next((part for part in first["loc"][1:2] if isinstance(part, str)), None)
     message = first["msg"]
-    if isinstance(error.body, bytes):  # what is not called JSON, which another site's page may send
+    if isinstance(error.body, bytes):  # The Content-Type is not JSON, as in a foreign page's form.
         message = "send JSON, with Content-Type: application/json"
     elif first["type"] == "extra_forbidden":
         hint = did_you_mean(str(param), CompletionRequest.model_fields, "; /docs lists them")
         message = f"there is no such field{hint}"
-    return error_answer(Refusal(400, f"{short(param or 'body')}: {message}", param=param))
+    return make_error_response(Refusal(400, f"{short(param or 'body')}: {message}", param=param))
 
 
-async def _tell_fault(request: Request, error: Exception) -> Response:
-    logging.getLogger(__name__).error("a fault of the server", exc_info=error)
-    return error_answer(Refusal(500, "this is a fault of the server; its log says more"))
+async def _report_fault(request: Request, error: Exception) -> Response:
+    logging.getLogger(__name__).error("internal server error", exc_info=error)
+    return make_error_response(Refusal(500, "internal server error; see the log of the server"))

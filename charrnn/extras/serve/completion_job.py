@@ -1,4 +1,4 @@
-"""A request as the scheduler has it: a prompt while it is read, completions while written."""
+"""The tasks of one request in the scheduler: its prompt, then its completions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
-_PROMPTS_KEPT = 64
-READ_TOGETHER = 64  # characters, which take a 2 x 256 network 2 ms
+_CACHED_PROMPTS = 64
+READ_STEPS = 64  # characters of a prompt per call; they take 2 ms with a 2 x 256 network
 
 
 class Score(NamedTuple):
-    """How likely a character was, by the model's own distribution (at temperature 1).
+    """The log-probability of a character at temperature 1, without filters.
 
     Attributes:
-        logprob: ln of its probability.
-        top: the likeliest characters in its place, as (id, ln of the probability). Both are None
-            where nothing stood before it.
+        logprob: None for the first character of a prompt without a primer.
+        top: the likeliest characters at its position, as (id, logprob); None like `logprob`.
     """
 
     id: int
@@ -35,24 +34,24 @@ class Score(NamedTuple):
     top: list[tuple[int, float]] | None
 
 
-def scores_of(logits: Array, ids: Ids, top: int) -> list[Score]:
-    """Score characters (T,) by the logits (T, V) of their places, with the `top` likeliest."""
-    values = log_softmax(logits)
-    own = np.take_along_axis(values, ids[:, None], 1)[:, 0].tolist()
-    order = rank_ids(values)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
-    ranked = np.take_along_axis(values, order, 1)
+def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
+    """Return the scores of ids (T,), given logits (T, V), with the `top` likeliest characters."""
+    log_probs = log_softmax(logits)
+    chosen = np.take_along_axis(log_probs, ids[:, None], 1)[:, 0].tolist()
+    order = rank_ids(log_probs)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
+    ranked = np.take_along_axis(log_probs, order, 1)
     pairs = map(list, map(zip, order.tolist(), ranked.tolist()))
-    return list(map(Score, ids.tolist(), own, pairs))
+    return list(map(Score, ids.tolist(), chosen, pairs))
 
 
 class Piece(NamedTuple):
     """A part of one completion, in the vocabulary's characters.
 
     Attributes:
-        number: which of the request's completions.
-        scores: of the characters of `text`, and prompt_scores in the first piece those of the
-            prompt, as far as something stood before them; where they were asked for.
-        finish_reason: "stop" or "length" in the last piece; None before.
+        number: the index of the completion in the request.
+        scores: of the characters of `text`; empty without `logprobs`.
+        prompt_scores: of the prompt's characters after the first; only in the first piece.
+        finish_reason: "stop" or "length" in the last piece; None in all other pieces.
     """
 
     number: int
@@ -63,17 +62,18 @@ class Piece(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A prompt as one model reads it.
+    """A prompt, encoded for one model.
 
     Attributes:
-        text: as it was sent.
-        ids: its characters (T,), as far as the model knows them.
-        read: what is read, one id or more, and state: that before it, as of `Sampler.prompt`.
+        text: the prompt of the request.
+        ids: its characters (T,), without the unknown ones.
+        input_ids: the ids that the model reads, one or more, with a primer if there is one.
+        state: the state before `input_ids`.
     """
 
     text: str
     ids: Ids
-    read: Ids
+    input_ids: Ids
     state: State
 
 
@@ -82,8 +82,8 @@ class Job:
     """The completions of one request.
 
     Attributes:
-        stops: as the vocabulary's characters.
-        receive: called with each piece, or with what ended all, from the scheduler's side.
+        stops: stop strings, in the vocabulary's characters.
+        receive: gets each piece, or the error that ended the job.
     """
 
     request: CompletionRequest
@@ -95,91 +95,91 @@ class Job:
 
 
 class PromptCache:
-    """The states after the prompts that were read last, by their ids.
+    """The states after recent prompts, by the prompts' ids.
 
-    A writer's next prompt is the last one with more at its end: it is read from there.
+    The next prompt of an editor usually extends its last prompt. Only the new end is read.
     """
 
     def __init__(self) -> None:
         self._states: OrderedDict[bytes, State] = OrderedDict()
 
-    def longest_prefix(self, ids: Ids) -> tuple[int, State] | None:
-        """The prompt that these (T,) go on from: its number of characters, and the state."""
+    def find_longest_prefix(self, ids: Ids) -> tuple[int, State] | None:
+        """Return the length of the longest cached prefix of ids (T,), and the state after it."""
         key = ids.tobytes()
         if not (prefix := max(filter(key.startswith, self._states), key=len, default=b"")):
             return None
         self._states.move_to_end(prefix)
         return len(prefix) // ids.itemsize, self._states[prefix]
 
-    def keep(self, ids: Ids, state: State) -> None:
+    def add(self, ids: Ids, state: State) -> None:
         self._states[ids.tobytes()] = select_streams(state, [0])
-        if len(self._states) > _PROMPTS_KEPT:
+        if len(self._states) > _CACHED_PROMPTS:
             self._states.popitem(last=False)
 
 
-class Reading:
-    """A prompt while it is read: up to its last character, which writing takes in.
+class PromptTask:
+    """The reading of a prompt, without its last character: the first step of writing reads that.
 
     Attributes:
-        left: ids that are not read yet.
-        state: after those that are, of one stream.
-        scores: of the characters after the first, where they are wanted.
+        unread: the ids that are still to be read.
+        state: of one stream, after the ids that are read.
+        scores: of the characters after the first; empty unless `needs_scores`.
     """
 
     def __init__(self, job: Job) -> None:
         self.job, self.prompt = job, job.prompt
-        self.left, self.state = job.prompt.read[:-1], job.prompt.state
-        self.wants_scores = job.request.echo and job.request.logprobs is not None
+        self.unread, self.state = job.prompt.input_ids[:-1], job.prompt.state
+        self.needs_scores = job.request.echo and job.request.logprobs is not None
         self.scores: list[Score] = []
 
-    def begin(self, cache: PromptCache) -> None:
-        """Go on from a prompt before that this one begins with."""
-        if not self.wants_scores and (prefix := cache.longest_prefix(self.left)) is not None:
-            self.left, self.state = self.left[prefix[0] :], prefix[1]
+    def skip_cached_prefix(self, cache: PromptCache) -> None:
+        """Start after the longest prefix of the prompt in the cache."""
+        if not self.needs_scores and (prefix := cache.find_longest_prefix(self.unread)) is not None:
+            self.unread, self.state = self.unread[prefix[0] :], prefix[1]
 
-    def go_on(self, state: State, steps: int, logits: Array | None) -> None:
-        """Having read so many characters more, with the logits (steps, V) after each."""
-        if logits is not None and self.wants_scores:
-            read = self.prompt.read[-len(self.left) :]
-            self.scores += scores_of(logits, read[:steps], self.job.request.logprobs or 0)
-        self.left, self.state = self.left[steps:], state
+    def advance(self, state: State, steps: int, logits: Array | None) -> None:
+        """Record that the model read `steps` ids, with logits (steps, V) after each."""
+        if logits is not None and self.needs_scores:
+            targets = self.prompt.input_ids[-len(self.unread) :]
+            self.scores += compute_scores(logits, targets[:steps], self.job.request.logprobs or 0)
+        self.unread, self.state = self.unread[steps:], state
 
 
-class Writing:
-    """A completion while it is written.
+class CompletionTask:
+    """The writing of one completion.
 
     Args:
-        number: which of the request's completions.
+        number: the index of the completion in the request.
 
     Attributes:
-        state: before the last character, of one stream.
-        left: characters to write; 0 when the completion has ended.
+        state: of one stream, before the last character.
+        remaining: the number of characters to write; 0 when the completion has ended.
     """
 
-    def __init__(self, reading: Reading, number: int, vocabulary: Vocabulary) -> None:
-        self.job, self.state, prompt = reading.job, reading.state, reading.prompt
+    def __init__(self, prompt_task: PromptTask, number: int, vocabulary: Vocabulary) -> None:
+        self.job, self.state, prompt = prompt_task.job, prompt_task.state, prompt_task.prompt
         self.number = number
         self.stream = Stream(
             self.job.params,
             vocabulary,
             seed=self.job.seed,
             sample=number,
-            last=int(prompt.read[-1]),
+            last=int(prompt.input_ids[-1]),
             start=prompt.ids,
             stops=self.job.stops,
         )
-        self.left = self.stream.left
-        # what is not handed on yet
-        self._text, self._scores, self._prompt_scores = "", list[Score](), reading.scores
+        self.remaining = self.stream.left
+        # The text and scores that no piece contains yet.
+        self._text, self._scores, self._prompt_scores = "", list[Score](), prompt_task.scores
 
-    def take(self, ids: list[int], scores: list[Score]) -> Piece | None:
-        """Go on by characters just written; those past the completion's end are left out."""
+    def append(self, ids: list[int], scores: list[Score]) -> Piece | None:
+        """Append new ids, without those after the end, and return a piece if it is due."""
         text, finish_reason = self.stream.take(ids)
-        self.left = 0 if finish_reason else self.stream.left
+        self.remaining = 0 if finish_reason else self.stream.left
         self._scores += scores
         self._text += text
         if not finish_reason and not (self.job.request.stream and self._text):
             return None
-        text, scores, before = self._text, self._scores, self._prompt_scores
+        text, scores, prompt_scores = self._text, self._scores, self._prompt_scores
         self._text, self._scores, self._prompt_scores = "", scores[len(text) :], []
-        return Piece(self.number, text, scores[: len(text)], before, finish_reason)
+        return Piece(self.number, text, scores[: len(text)], prompt_scores, finish_reason)

@@ -1,4 +1,4 @@
-"""From a request to a job for a scheduler, and from what it writes to the answer."""
+"""A request becomes a job of the scheduler; the job's pieces become the response."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from charrnn.extras.serve.protocol import (
     CompletionRequest,
     Refusal,
     as_json,
-    error_body,
+    format_error,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.extras.serve.served_models import Served
+from charrnn.extras.serve.served_models import ServedModel
 from charrnn.generation.draw import find_banned_ids
 from charrnn.generation.sampler import drawn_seed, in_characters_of
 from charrnn.text.prompt import source_positions
 
-# Log-probabilities of one answer, at most: they take a hundred times the memory of the text
-_MOST_SCORES = 500_000
+# Log-probabilities in one response. They take a hundred times the memory of the text.
+_MAX_SCORES = 500_000
 
 
 class Answer:
-    """The completions of one request, which are begun at once; `close` has to follow.
+    """The completions of one request. The constructor submits the job; call `close` afterwards.
 
     Attributes:
-        is_stream: whether `events` is wanted, or `whole`.
+        is_stream: whether the client wants `stream`; otherwise call `collect`.
 
     Raises:
-        InputError: the request asks for too much, or for what there is not.
-        Refusal: too many are waiting.
+        InputError: a value of the request is wrong or above its limit.
+        Refusal: too many requests are waiting.
     """
 
-    def __init__(self, request: CompletionRequest, served: Served, options: ServeOptions) -> None:
-        _require_within_limits(request, options)
-        params = request.sampling_params()
-        find_banned_ids(params, served.vocabulary)  # which refuses at once
+    def __init__(
+        self, request: CompletionRequest, served: ServedModel, options: ServeOptions
+    ) -> None:
+        _check_limits(request, options)
+        params = request.to_sampling_params()
+        find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = drawn_seed() if params.seed is None else params.seed
-        prompt = served.prompt(request.prompt)
+        prompt = served.prepare_prompt(request.prompt)
         stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stop)
         self.is_stream = request.stream
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
@@ -60,18 +62,20 @@ class Answer:
         }
         self._scheduler.submit(self._job)
         seconds = options.max_seconds
-        late = Refusal(503, f"not done within {seconds:g} seconds; ask for less", code="timeout")
+        late = Refusal(
+            503, f"timeout after {seconds:g} seconds; ask for fewer characters", code="timeout"
+        )
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
 
     def close(self) -> None:
-        """Nothing more is wanted: what is still being written gives its place away."""
+        """Cancel the completions that are not finished."""
         self._alarm.cancel()
-        self._scheduler.drop(self._job)
+        self._scheduler.cancel(self._job)
 
-    async def whole(self) -> dict[str, Any]:
-        """The answer in one."""
-        pieces = sorted([piece async for piece in self._pieces()])
+    async def collect(self) -> dict[str, Any]:
+        """Wait for all completions, and return the body of the response."""
+        pieces = sorted([piece async for piece in self._receive_pieces()])
         new = sum(len(piece.text) for piece in pieces)
         usage = {
             "prompt_tokens": self._prompt_tokens,
@@ -80,23 +84,23 @@ class Answer:
         }
         return {**self._head, "choices": list(map(self._choice, pieces)), "usage": usage}
 
-    async def events(self) -> AsyncIterator[bytes]:
-        """The answer as server-sent events."""
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the response as server-sent events."""
         try:
-            async for piece in self._pieces():
-                yield _event({**self._head, "choices": [self._choice(piece)]})
+            async for piece in self._receive_pieces():
+                yield _format_event({**self._head, "choices": [self._choice(piece)]})
             yield b"data: [DONE]\n\n"
         except Refusal as error:
-            yield _event(error_body(error))
+            yield _format_event(format_error(error))
 
     def _choice(self, piece: Piece) -> dict[str, Any]:
-        return self._choices[piece.number].of(piece)
+        return self._choices[piece.number].format(piece)
 
-    async def _pieces(self) -> AsyncIterator[Piece]:
-        """The parts of all completions as they come, one of each where they are not streamed.
+    async def _receive_pieces(self) -> AsyncIterator[Piece]:
+        """Yield the pieces of all completions; each completion is one piece without streaming.
 
         Raises:
-            Refusal: the time is up, or the model cannot write.
+            Refusal: a timeout, or the model failed.
         """
         unfinished = len(self._choices)
         while unfinished:
@@ -104,57 +108,57 @@ class Answer:
             if isinstance(event, Refusal):
                 raise event
             if isinstance(event, Exception):
-                fault = "this is a fault of the server; its log says more"
-                raise Refusal(500, str(event) if isinstance(event, RunError) else fault)
+                internal = "internal server error; see the log of the server"
+                raise Refusal(500, str(event) if isinstance(event, RunError) else internal)
             unfinished -= event.finish_reason is not None
             yield event
 
 
-def _require_within_limits(request: CompletionRequest, options: ServeOptions) -> None:
-    """Raise InputError for what is more than is given."""
+def _check_limits(request: CompletionRequest, options: ServeOptions) -> None:
+    """Raise InputError if the request asks for more than the server allows."""
     scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
     scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
-    for name, value, limit, what in (
+    for name, value, limit, unit in (
         ("max_tokens", request.max_tokens, options.max_length, "new characters"),
-        ("n", request.n, options.streams, "completions together"),
+        ("n", request.n, options.streams, "completions"),
         ("prompt", len(request.prompt), options.max_prompt, "characters"),
-        ("logprobs", scores, _MOST_SCORES, "of them together"),
+        ("logprobs", scores, _MAX_SCORES, "in all completions"),
     ):
         if value > limit:
-            raise InputError(f"{name}: {value:,} {what} are more than the {limit:,} that are given")
+            raise InputError(f"{name}: {value:,} {unit}; this server allows at most {limit:,}")
 
 
 class _Choice:
-    """One completion on its way into the answer."""
+    """One completion in OpenAI's format."""
 
-    def __init__(self, served: Served, prompt: Prompt, request: CompletionRequest) -> None:
-        self._served, self._prompt, self._echoes = served, prompt, request.echo
-        self._scored = request.logprobs is not None
-        self._end = len(prompt.text)  # of prompt and text together, so far
-        self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
+    def __init__(self, served: ServedModel, prompt: Prompt, request: CompletionRequest) -> None:
+        self._served, self._prompt, self._needs_echo = served, prompt, request.echo
+        self._has_logprobs = request.logprobs is not None
+        self._end = len(prompt.text)  # the length of prompt and text so far
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def of(self, piece: Piece) -> dict[str, Any]:
-        """A piece as OpenAI has it, the first with the prompt if that is wanted."""
+    def format(self, piece: Piece) -> dict[str, Any]:
+        """Return a piece in OpenAI's format; the first contains the prompt if `echo` is set."""
         text, scores = piece.text, piece.scores
-        places = [self._next_place(score) for score in scores]
+        offsets = [self._advance_offset(score) for score in scores]
         if self._served.vocabulary.is_bytes:
             data = text.encode("ascii", "surrogateescape")
-            text = self._bytes.decode(data, piece.finish_reason is not None)
-        if self._echoes:
-            prompt, served, self._echoes = self._prompt, self._served, False
+            text = self._decoder.decode(data, piece.finish_reason is not None)
+        if self._needs_echo:
+            prompt, served, self._needs_echo = self._prompt, self._served, False
             text = prompt.text + text
-            # where nothing was before its first character, that has no score
+            # The first character has no score if no primer precedes it.
             unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
             scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores, *scores]
-            places = [*source_positions(prompt.text, served.vocabulary, served.unknown), *places]
+            offsets = [*source_positions(prompt.text, served.vocabulary, served.unknown), *offsets]
         return {
             "index": piece.number,
             "text": text,
-            "logprobs": self._logprobs(scores, places) if self._scored else None,
+            "logprobs": self._format_logprobs(scores, offsets) if self._has_logprobs else None,
             "finish_reason": piece.finish_reason,
         }
 
-    def _logprobs(self, scores: list[Score], places: list[int]) -> dict[str, Any]:
+    def _format_logprobs(self, scores: list[Score], offsets: list[int]) -> dict[str, Any]:
         tokens = self._served.tokens
         return {
             "tokens": [tokens[score.id] for score in scores],
@@ -163,17 +167,17 @@ class _Choice:
                 None if score.top is None else {tokens[id_]: value for id_, value in score.top}
                 for score in scores
             ],
-            "text_offset": places,
+            "text_offset": offsets,
         }
 
-    def _next_place(self, score: Score) -> int:
-        """Where a new character stands in prompt and text together."""
+    def _advance_offset(self, score: Score) -> int:
+        """Count one more character, and return its offset in prompt and text."""
         vocabulary = self._served.vocabulary
-        # the bytes of a character after its first are in that one's place
+        # A continuation byte of UTF-8 has the offset of its character's first byte.
         inside = vocabulary.is_bytes and "\udc80" <= vocabulary.characters[score.id] <= "\udcbf"
         self._end += not inside
         return self._end - 1
 
 
-def _event(value: dict[str, Any]) -> bytes:
+def _format_event(value: dict[str, Any]) -> bytes:
     return b"data: " + as_json(value) + b"\n\n"

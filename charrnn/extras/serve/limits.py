@@ -1,9 +1,8 @@
-"""The limits of connections: how many there are, and the size and the time of a request.
+"""Limits: the number of connections, and the size and the time of a request.
 
-uvicorn turns away requests beyond its limit of connections, and waits without end for the rest of
-one, so that a few hundred clients who send nothing would keep everybody else out. Here a
-connection without a whole request makes room for a new one, and a client that leaves ends its
-request.
+uvicorn rejects requests above its limit of connections, but waits without a timeout for the rest
+of a request. A few hundred clients that send nothing would block the server. Here a new connection
+replaces the oldest idle one, and a client that disconnects cancels its request.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from charrnn.extras.serve.protocol import error_answer
+from charrnn.extras.serve.protocol import make_error_response
 from charrnn.extras.serve.serve_options import ServeOptions
 
-HEAD_BYTES = 64 << 10  # of a request's head, at most
-_SLACK = 2.0  # seconds in which an answer that was given up ends
+HEAD_BYTES = 64 << 10  # the largest head of a request
+_SLACK = 2.0  # seconds for a response to end after its timeout
 
 
 class Connection:
-    """One connection: uvicorn's protocol, and what is under way on it.
+    """One connection: uvicorn's protocol, and the current request.
 
-    The application's state has `connections`, all that are open, those that were idle longest
-    first, each with whether it is idle, and `options`.
+    The application's state contains `options` and `connections`. That dict maps each open
+    connection to whether it is idle, and the longest idle connection is first.
     """
 
     _transport: asyncio.Transport
@@ -35,34 +34,34 @@ class Connection:
 
     def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
         self._http = H11Protocol(app_state={**app_state, "connection": self}, **arguments)
-        self._open: dict[Connection, bool] = app_state["connections"]
-        self._most = app_state["options"].max_connections
+        self._open_connections: dict[Connection, bool] = app_state["connections"]
+        self._max_connections = app_state["options"].max_connections
 
     def set_idle(self, idle: bool) -> None:
-        if self._open.pop(self, None) is not None:  # else it was closed meanwhile
-            self._open[self] = idle
+        if self._open_connections.pop(self, None) is not None:  # None if it was closed
+            self._open_connections[self] = idle
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        idle = [connection for connection, is_idle in self._open.items() if is_idle]
-        if idle and len(self._open) >= self._most:
-            del self._open[idle[0]]
+        idle = [connection for connection, is_idle in self._open_connections.items() if is_idle]
+        if idle and len(self._open_connections) >= self._max_connections:
+            del self._open_connections[idle[0]]
             idle[0]._transport.abort()
         self._transport = transport
-        self._open[self] = True
+        self._open_connections[self] = True
         self._http.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._open.pop(self, None)
+        self._open_connections.pop(self, None)
         self._http.connection_lost(exc)
         if self.request is not None:
             self.request.cancel()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._http, name)  # what else the event loop tells a protocol
+        return getattr(self._http, name)  # the other methods of asyncio.Protocol
 
 
 class LimitRequests:
-    """ASGI middleware: a late request is a 408, a large one a 413, one without a place a 503."""
+    """ASGI middleware: 408 for a late request, 413 for a large one, 503 without a connection."""
 
     def __init__(self, app: ASGIApp, options: ServeOptions) -> None:
         self._app, self._options = app, options
@@ -73,17 +72,17 @@ class LimitRequests:
             return
         connection: Connection = scope["state"]["connection"]
         if len(scope["state"]["connections"]) > self._options.max_connections:
-            full = HTTPException(503, "all connections are taken", {"Connection": "close"})
-            await error_answer(full)(scope, receive, send)
+            full = HTTPException(503, "all connections are in use", {"Connection": "close"})
+            await make_error_response(full)(scope, receive, send)
             return
-        size, arrived, most = 0, False, self._options.max_body
+        size, arrived, limit = 0, False, self._options.max_body
 
-        async def limited_receive() -> Message:
+        async def receive_within_limit() -> Message:
             nonlocal size, arrived
             message = await receive()
             size += len(message.get("body", b""))
-            if size > most:
-                raise HTTPException(413, f"the request has more than the {most:,} bytes allowed")
+            if size > limit:
+                raise HTTPException(413, f"the request is larger than {limit:,} bytes")
             if not arrived and not message.get("more_body"):
                 arrived = True
                 connection.set_idle(False)
@@ -91,9 +90,9 @@ class LimitRequests:
 
         try:
             with anyio.move_on_after(self._options.max_seconds + _SLACK) as connection.request:
-                await self._app(scope, limited_receive, send)
+                await self._app(scope, receive_within_limit, send)
             if connection.request.cancelled_caught and not arrived:
                 late = HTTPException(408, "the request did not arrive in time")
-                await error_answer(late)(scope, receive, send)
+                await make_error_response(late)(scope, receive, send)
         finally:
             connection.set_idle(True)

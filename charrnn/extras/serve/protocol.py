@@ -1,8 +1,7 @@
-"""What is asked and answered over HTTP: the part of OpenAI's completions that has a meaning here,
-and errors in the shape that its clients read.
+"""Requests and responses in the format of OpenAI's completions API.
 
-https://platform.openai.com/docs/api-reference/completions. A token is a character (in a
-model of bytes a byte).
+https://platform.openai.com/docs/api-reference/completions, as far as it applies to charrnn. A
+token is a character, or a byte if the model's vocabulary has bytes.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from starlette.responses import Response
 from charrnn.errors import InputError
 from charrnn.options.sampling import SamplingParams
 
-# OpenAI's fields that change nothing here; any other that means nothing to such a model is refused
-# unless it asks for nothing, so that nobody waits for an effect
+# Fields of OpenAI that have no effect here. Any other unsupported field is an error unless it has
+# its default value, so that no client expects an effect.
 IGNORED = (
     "user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store",
     "stream_options",
@@ -34,11 +33,11 @@ IGNORED = (
 
 
 class Refusal(HTTPException):
-    """A request that is answered with an error.
+    """An error response.
 
     Args:
-        param: the part of the request that is wrong.
-        code: a word for programs, where there is a usual one.
+        param: the field of the request that is wrong.
+        code: OpenAI's code of the error, if it has one.
     """
 
     def __init__(
@@ -49,35 +48,35 @@ class Refusal(HTTPException):
 
 
 class RequestBody(BaseModel):
-    """A request: of the fields that it declares, null for the default."""
+    """The body of a request; null in a field means its default."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, body: Any) -> Any:
+    def _remove_nulls(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
         return {name: v for name, v in body.items() if v is not None and name not in IGNORED}
 
 
-# what a request names in OpenAI's way, or does not say
-_ELSEWHERE = {
+# Sampling parameters that have another name in OpenAI's API, or that a request cannot set.
+_EXCLUDED = {
     "length", "temperature", "start_text", "unknown", "prime", "sample", "num_samples", "until",
     "engine", "precision",
 }  # fmt: skip
 SAMPLING: dict[str, Any] = {
     name: (hint, getattr(SamplingParams, name))
     for name, hint in get_type_hints(SamplingParams, include_extras=True).items()
-    if name not in _ELSEWHERE
+    if name not in _EXCLUDED
 }
 _SamplingRequest: Any = create_model("_SamplingRequest", __base__=RequestBody, **SAMPLING)
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-Nothing = Annotated[float, Field(ge=0, le=0)]
+Zero = Annotated[float, Field(ge=0, le=0)]
 
 
-def _only_one(value: Any) -> Any:
+def _unwrap_single(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -89,33 +88,31 @@ class CompletionRequest(_SamplingRequest):
     """The body of `POST /v1/completions`."""
 
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
-    prompt: Annotated[str, BeforeValidator(_only_one)] = ""
+    prompt: Annotated[str, BeforeValidator(_unwrap_single)] = ""
     max_tokens: int = Field(default=16, ge=0, description="new characters, at most")
     temperature: float = Field(default=1.0, description="0: always the likeliest character")
-    n: int = Field(default=1, ge=1, description="completions")
+    n: int = Field(default=1, ge=1, description="number of completions")
     stop: Annotated[list[Stop], BeforeValidator(_as_list)] = Field(
         default=[], max_length=16, description="end before the first of these texts"
     )
-    echo: bool = Field(default=False, description="begin the text with the prompt")
+    echo: bool = Field(default=False, description="return the prompt before the completion")
     logprobs: int | None = Field(
-        default=None, ge=0, le=20, description="how likely each character was, at temperature 1"
+        default=None, ge=0, le=20, description="return log-probabilities, and this many top ones"
     )
-    stream: bool = Field(default=False, description="as server-sent events, as it is written")
+    stream: bool = Field(default=False, description="send the text while it is written")
     suffix: Literal[""] = ""
     best_of: Literal[1] = 1
-    presence_penalty: Nothing = 0
-    frequency_penalty: Nothing = 0
+    presence_penalty: Zero = 0
+    frequency_penalty: Zero = 0
 
-    def sampling_params(self) -> SamplingParams:
-        """How the completions are written.
+    def to_sampling_params(self) -> SamplingParams:
+        """Return the sampling parameters of the request.
 
         Raises:
             InputError: a value is out of its range.
         """
         if any(len(key) > 1 and key.isdecimal() for key in self.logit_bias or ()):
-            raise InputError(
-                'logit_bias: takes characters, such as {"e": -2}, and no ids of tokens'
-            )
+            raise InputError('logit_bias: takes characters, such as {"e": -2}, not token ids')
         values = {name: getattr(self, name) for name in (*SAMPLING, "temperature")}
         return SamplingParams(length=self.max_tokens, **values)
 
@@ -127,11 +124,11 @@ class TextRequest(RequestBody):
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
 
 
-_LATER = {"Retry-After": "1"}
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _LATER, 503: _LATER}
+_RETRY_LATER = {"Retry-After": "1"}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY_LATER, 503: _RETRY_LATER}
 
 
-def error_body(error: HTTPException) -> dict[str, Any]:
+def format_error(error: HTTPException) -> dict[str, Any]:
     status = error.status_code
     detail = {
         "message": str(error.detail),
@@ -143,18 +140,18 @@ def error_body(error: HTTPException) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> bytes:
-    """A value as JSON in ASCII, so that lone surrogates, which have no UTF-8, can be told."""
+    """Return a value as JSON in ASCII, because lone surrogates cannot be encoded in UTF-8."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-class JSONAnswer(Response):
+class ASCIIJSONResponse(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return as_json(content)
 
 
-def error_answer(error: HTTPException) -> Response:
-    """An error as an answer of its status."""
+def make_error_response(error: HTTPException) -> Response:
+    """Return a response with the status and the text of an error."""
     headers = {**_HEADERS.get(error.status_code, {}), **(error.headers or {})}
-    return JSONAnswer(error_body(error), error.status_code, headers)
+    return ASCIIJSONResponse(format_error(error), error.status_code, headers)

@@ -1,9 +1,8 @@
-"""The thread that reads the prompts and writes the texts of one model, all of them together.
+"""Continuous batching: one thread per model reads prompts and writes completions in batches.
 
-It works in rounds. In each, all prompts that are not read to their end are read on together,
-and all texts that are not written to their end are written on together, by so many characters
-as take about a twentieth of a second. Between two rounds jobs join and leave. So nobody
-waits for another's end, and a character costs little more than the engine's own.
+The thread works in rounds. Each round reads a part of all unread prompts in one batch, and writes
+a chunk of all unfinished completions in another. A chunk takes about a twentieth of a second. Jobs
+join and leave between two rounds, so a short completion does not wait for a long one.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ import numpy as np
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.completion_job import (
-    READ_TOGETHER,
+    READ_STEPS,
+    CompletionTask,
     Job,
     Piece,
     PromptCache,
-    Reading,
+    PromptTask,
     Score,
-    Writing,
-    scores_of,
+    compute_scores,
 )
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.draw import Ids
@@ -35,20 +34,20 @@ from charrnn.generation.sampler import Sampler, next_steps, write_next
 from charrnn.models.trained import State
 
 Outbox = list[tuple[Job, Piece | Exception]]
-Item = TypeVar("Item", Reading, Writing)
+Item = TypeVar("Item", PromptTask, CompletionTask)
 
-_READING_SECONDS = 0.02  # of a round
-_LONGEST_CHUNK = 256  # characters; a lone text comes in parts of these
-_LOGITS_AT_ONCE = 1 << 24  # that are kept for scores, 64 MB
+_READING_SECONDS = 0.02  # the time for prompts in a round
+_MAX_CHUNK = 256  # characters per stream and round
+_MAX_LOGITS = 1 << 24  # numbers that are kept to compute scores, 64 MB
 
 
 class Scheduler:
-    """Writes for many clients at once.
+    """The thread that writes completions for many clients.
 
     Args:
-        engine: what writes.
-        streams: completions side by side, at most.
-        queue: completions that may wait for a place.
+        engine: writes the completions.
+        streams: the largest number of completions in a batch.
+        queue: the number of completions that may wait for a stream.
     """
 
     def __init__(self, sampler: Sampler, engine: Engine, *, streams: int, queue: int) -> None:
@@ -56,175 +55,177 @@ class Scheduler:
         self._vocabulary, self._engine = sampler.model.vocabulary, engine
         self._reader = sampler.reader
         self._changed = threading.Condition()
-        # what other threads touch, with the lock of `_changed`
-        self._waiting: deque[Reading] = deque()
-        self._dropped: set[Job] = set()
-        self._places = streams  # that are free
+        # These attributes are shared with other threads, and guarded by the lock of `_changed`.
+        self._waiting: deque[PromptTask] = deque()
+        self._cancelled: set[Job] = set()
+        self._free_streams = streams
         self._stopped = False
-        # what this object's thread alone touches
+        # Only the scheduler's thread uses these attributes.
         self._cache = PromptCache()
-        self._reading: list[Reading] = []
-        self._writing: list[Writing] = []
+        self._prompts: list[PromptTask] = []
+        self._completions: list[CompletionTask] = []
         self._outbox: Outbox = []
-        self._steps = 16  # characters of the next chunk
+        self._chunk = 16  # the length of the next chunk in characters
 
     def start(self, post: Callable[[Outbox], None]) -> None:
-        """Begin to write; `post` gets each round's events, from the scheduler's thread."""
+        """Start the thread, which calls `post` with the events of each round."""
         self._thread = threading.Thread(
             target=self._run, args=[post], name="scheduler", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is not written yet stays so."""
+        """End the thread, and leave the other completions unfinished."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Ask for completions; the job's `receive` gets them.
+        """Put a job into the queue; its `receive` gets the completions.
 
         Raises:
-            Refusal: too many are waiting.
+            Refusal: too many completions are waiting.
         """
         with self._changed:
-            # those that wait may be about to take a place that is free
-            waiting = sum(reading.job.request.n for reading in self._waiting)
-            if waiting and waiting + job.request.n > self._places + self._queue:
+            # Some of the waiting completions will take the free streams in the next round.
+            waiting = sum(task.job.request.n for task in self._waiting)
+            if waiting and waiting + job.request.n > self._free_streams + self._queue:
                 raise Refusal(429, "too many requests are waiting; try again in a moment")
-            self._waiting.append(Reading(job))
+            self._waiting.append(PromptTask(job))
             self._changed.notify()
 
-    def drop(self, job: Job) -> None:
-        """Nobody wants this any more, whether or not it has ended."""
+    def cancel(self, job: Job) -> None:
+        """Remove a job, which may have ended."""
         with self._changed:
-            self._dropped.add(job)
+            self._cancelled.add(job)
             self._changed.notify()
 
     def _run(self, post: Callable[[Outbox], None]) -> None:
-        while (joining := self._next_round()) is not None:
-            for reading in joining:
-                reading.begin(self._cache)
-            self._reading += joining
+        while (joining := self._wait_for_round()) is not None:
+            for task in joining:
+                task.skip_cached_prefix(self._cache)
+            self._prompts += joining
             deadline = time.perf_counter() + _READING_SECONDS
-            while (unread := [r for r in self._reading if len(r.left)]) and (
+            while (unread := [task for task in self._prompts if len(task.unread)]) and (
                 time.perf_counter() < deadline
             ):
-                self._step(self._read, unread)
-            for reading in [r for r in self._reading if not len(r.left)]:
-                self._finish(reading)
-            self._step(self._write, self._writing)
-            self._writing = [writing for writing in self._writing if writing.left]
+                self._run_step(self._read_prompts, unread)
+            for task in [task for task in self._prompts if not len(task.unread)]:
+                self._start_completions(task)
+            self._run_step(self._write_chunk, self._completions)
+            self._completions = [task for task in self._completions if task.remaining]
             post(self._outbox)
             self._outbox = []
 
-    def _next_round(self) -> list[Reading] | None:
-        """Wait until there is something to do, and let jobs leave and join; None: it is over."""
+    def _wait_for_round(self) -> list[PromptTask] | None:
+        """Wait for work, remove cancelled jobs, and return the tasks that join; None: stop."""
         with self._changed:
             while not (
-                self._stopped or self._waiting or self._dropped or self._reading or self._writing
+                self._stopped
+                or self._waiting
+                or self._cancelled
+                or self._prompts
+                or self._completions
             ):
                 self._changed.wait()
             if self._stopped:
                 return None
-            self._leave(self._dropped)
-            self._waiting = deque(r for r in self._waiting if r.job not in self._dropped)
-            self._dropped = set()
-            taken = sum(reading.job.request.n for reading in self._reading) + len(self._writing)
-            self._places = self._streams - taken
+            self._remove_jobs(self._cancelled)
+            self._waiting = deque(t for t in self._waiting if t.job not in self._cancelled)
+            self._cancelled = set()
+            used = sum(task.job.request.n for task in self._prompts) + len(self._completions)
+            self._free_streams = self._streams - used
             joining = []
-            while self._waiting and self._waiting[0].job.request.n <= self._places:
+            while self._waiting and self._waiting[0].job.request.n <= self._free_streams:
                 joining.append(self._waiting.popleft())
-                self._places -= joining[-1].job.request.n
+                self._free_streams -= joining[-1].job.request.n
             return joining
 
-    def _leave(self, jobs: set[Job]) -> None:
-        self._reading = [reading for reading in self._reading if reading.job not in jobs]
-        self._writing = [writing for writing in self._writing if writing.job not in jobs]
+    def _remove_jobs(self, jobs: set[Job]) -> None:
+        self._prompts = [task for task in self._prompts if task.job not in jobs]
+        self._completions = [task for task in self._completions if task.job not in jobs]
 
-    def _step(self, step: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
-        """Do a step for all at once; if it fails for each by itself, and end the job of a fault."""
+    def _run_step(self, step: Callable[[Sequence[Item]], None], tasks: Sequence[Item]) -> None:
+        """Run a step for all tasks. If it fails, run it for each, and end the jobs that fail."""
         try:
-            if items:
-                step(items)
+            if tasks:
+                step(tasks)
         except Exception as error:
-            if len(items) > 1:
-                for item in items:
-                    self._step(step, [item])
+            if len(tasks) > 1:
+                for task in tasks:
+                    self._run_step(step, [task])
                 return
             if not isinstance(error, RunError):
                 logging.getLogger(__name__).exception("a completion failed")
-            self._leave({items[0].job})
-            self._outbox.append((items[0].job, error))
+            self._remove_jobs({tasks[0].job})
+            self._outbox.append((tasks[0].job, error))
 
-    def _read(self, readings: Sequence[Reading]) -> None:
-        """Read prompts on to the end of the shortest."""
-        steps = min(READ_TOGETHER, *(len(reading.left) for reading in readings))
-        ids = np.stack([reading.left[:steps] for reading in readings])
-        before = concat_states([reading.state for reading in readings])
-        logits: Any = [None] * len(readings)
-        if any(reading.wants_scores for reading in readings):
-            logits, state = self._reader.read(ids, before)
+    def _read_prompts(self, tasks: Sequence[PromptTask]) -> None:
+        """Read the next characters of all prompts, up to the end of the shortest."""
+        steps = min(READ_STEPS, *(len(task.unread) for task in tasks))
+        ids = np.stack([task.unread[:steps] for task in tasks])
+        state = concat_states([task.state for task in tasks])
+        logits: Any = [None] * len(tasks)
+        if any(task.needs_scores for task in tasks):
+            logits, state = self._reader.read(ids, state)
         else:
-            state = self._reader.advance(ids, before)
-        for n, reading in enumerate(readings):
-            reading.go_on(_row(state, n), steps, logits[n])
+            state = self._reader.advance(ids, state)
+        for n, task in enumerate(tasks):
+            task.advance(_slice_row(state, n), steps, logits[n])
 
-    def _finish(self, reading: Reading) -> None:
-        """A prompt is read: its completions begin."""
-        job = reading.job
-        self._cache.keep(reading.prompt.read[:-1], reading.state)
-        texts = [Writing(reading, number, self._vocabulary) for number in range(job.request.n)]
-        ended = [text.take([], []) for text in texts if not text.left]
-        self._outbox += [(job, piece) for piece in ended if piece is not None]
-        self._reading.remove(reading)
-        self._writing += [text for text in texts if text.left]
-        # those that end together side by side, so that an engine that writes some of them together
-        # need not go past their ends; the longest first: what is shared out last should be short
-        self._writing.sort(key=lambda writing: writing.left, reverse=True)
+    def _start_completions(self, prompt_task: PromptTask) -> None:
+        """Replace the task of a prompt by the tasks of its completions."""
+        job = prompt_task.job
+        self._cache.add(prompt_task.prompt.input_ids[:-1], prompt_task.state)
+        tasks = [CompletionTask(prompt_task, n, self._vocabulary) for n in range(job.request.n)]
+        pieces = [task.append([], []) for task in tasks if not task.remaining]
+        self._outbox += [(job, piece) for piece in pieces if piece is not None]
+        self._prompts.remove(prompt_task)
+        self._completions += [task for task in tasks if task.remaining]
+        # Engines split the batch into groups of neighbours. Neighbours of similar length end
+        # together, and the longest tasks come first so that the last group is short.
+        self._completions.sort(key=lambda task: task.remaining, reverse=True)
 
-    def _write(self, writings: Sequence[Writing]) -> None:
-        """Write texts on by a chunk."""
-        began = time.perf_counter()
-        streams = [writing.stream for writing in writings]
-        scored = [
-            n for n, writing in enumerate(writings) if writing.job.request.logprobs is not None
-        ]
-        steps = self._steps
-        if scored:  # a chunk whose logits are kept
-            steps = min(steps, _LOGITS_AT_ONCE // (len(scored) * len(self._vocabulary)) + 1)
-        before = concat_states([writing.state for writing in writings])
+    def _write_chunk(self, tasks: Sequence[CompletionTask]) -> None:
+        """Write the next characters of all completions."""
+        start_time = time.perf_counter()
+        streams = [task.stream for task in tasks]
+        scored = [n for n, task in enumerate(tasks) if task.job.request.logprobs is not None]
+        steps = self._chunk
+        if scored:  # Limit the memory of their logits.
+            steps = min(steps, _MAX_LOGITS // (len(scored) * len(self._vocabulary)) + 1)
+        before = concat_states([task.state for task in tasks])
         last = np.array([stream.last for stream in streams])
-        drawn = [stream.uniforms.bit_generator.state for stream in streams]
+        rng_states = [stream.uniforms.bit_generator.state for stream in streams]
         try:
             ids, state = write_next(self._engine, streams, before, steps)
-            scores = self._scores(writings, scored, last, ids, before)
-        except Exception:  # what is tried again draws the same
-            for stream, position in zip(streams, drawn, strict=True):
-                stream.uniforms.bit_generator.state = position
+            scores = self._compute_scores(tasks, scored, last, ids, before)
+        except Exception:  # `_run_step` tries again, and must draw the same random numbers.
+            for stream, rng_state in zip(streams, rng_states, strict=True):
+                stream.uniforms.bit_generator.state = rng_state
             raise
-        for n, (writing, row) in enumerate(zip(writings, ids.tolist(), strict=True)):
-            writing.state = _row(state, n)
-            if (piece := writing.take(row, scores.get(n, []))) is not None:
-                self._outbox.append((writing.job, piece))
-        if ids.shape[1] == self._steps:
-            self._steps = min(next_steps(steps, time.perf_counter() - began), _LONGEST_CHUNK)
+        for n, (task, row) in enumerate(zip(tasks, ids.tolist(), strict=True)):
+            task.state = _slice_row(state, n)
+            if (piece := task.append(row, scores.get(n, []))) is not None:
+                self._outbox.append((task.job, piece))
+        if ids.shape[1] == self._chunk:
+            self._chunk = min(next_steps(steps, time.perf_counter() - start_time), _MAX_CHUNK)
 
-    def _scores(
-        self, writings: Sequence[Writing], rows: list[int], last: Ids, ids: Ids, before: State
+    def _compute_scores(
+        self, tasks: Sequence[CompletionTask], rows: list[int], last: Ids, ids: Ids, before: State
     ) -> dict[int, list[Score]]:
-        """How likely the characters (N, T) of some rows were: the model reads them once more."""
+        """Read the new ids (N, T) of some rows again, and return the scores of each row."""
         if not rows:
             return {}
-        taken_in = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
-        logits, _ = self._reader.read(taken_in, select_streams(before, rows))
+        input_ids = np.concatenate([last[:, None], ids[:, :-1]], axis=1)[rows]
+        logits, _ = self._reader.read(input_ids, select_streams(before, rows))
         return {
-            n: scores_of(of_row, ids[n], writings[n].job.request.logprobs or 0)
-            for n, of_row in zip(rows, logits, strict=True)
+            n: compute_scores(row_logits, ids[n], tasks[n].job.request.logprobs or 0)
+            for n, row_logits in zip(rows, logits, strict=True)
         }
 
 
-def _row(state: State, n: int) -> State:
-    """One stream's, as a view."""
+def _slice_row(state: State, n: int) -> State:
+    """Return a view of the state of one stream."""
     return [tuple(vectors[n : n + 1] for vectors in layer) for layer in state]

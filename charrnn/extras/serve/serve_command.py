@@ -1,4 +1,4 @@
-"""`charrnn serve`: completions over HTTP, and a page to write with."""
+"""`charrnn serve`: completions over HTTP, and a page for writing."""
 
 from __future__ import annotations
 
@@ -36,39 +36,41 @@ def _is_model(override: Override) -> bool:
 
 
 def run(options: ServeOptions) -> None:
-    """Listen until SIGTERM, and then answer what was asked before."""
-    for signum in STOPPING:  # the server drains at SIGTERM, and Ctrl-C stays what it is
+    """Serve until SIGTERM, and finish the requests that have started."""
+    for signum in STOPPING:  # Other stop signals act like SIGTERM; Ctrl-C keeps its handler.
         if signum != signal.SIGTERM and signal.getsignal(signum) is terminate:
             signal.signal(signum, lambda *_: signal.raise_signal(signal.SIGTERM))
-    with contextlib.suppress(Interrupted):  # to be told to stop is a good end
+    with contextlib.suppress(Interrupted):  # A stop signal is a normal end.
         _serve(options)
 
 
 def _serve(options: ServeOptions) -> None:
     try:
         from charrnn.extras.serve.app import make_app
-        from charrnn.extras.serve.server import address_of, listen, serve
+        from charrnn.extras.serve.server import format_url, listen, serve
     except ModuleNotFoundError as error:
         raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
     from charrnn.cpu import collect_garbage_again
-    from charrnn.extras.serve.served_models import Served
+    from charrnn.extras.serve.served_models import ServedModel
     from charrnn.text.sources import find_files
 
     collect_garbage_again()
     if options.corpus is not None:
-        find_files(options.corpus)  # which is read only when a page asks
-    listen(options.host, options.port).close()  # or refuse, before what takes long
-    models = {name: Served(name, model, options) for name, model in _models(options).items()}
+        find_files(options.corpus)  # Only check the path; the first request reads the text.
+    listen(options.host, options.port).close()  # Fail now, because loading models takes long.
+    models = {
+        name: ServedModel(name, model, options) for name, model in _read_models(options).items()
+    }
     with listen(options.host, options.port) as listening:
         is_local = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
         if options.token is None and not is_local:
             host = f"host={options.host}"
-            say(f"{host}: anybody who reaches this machine can use it; token= asks for one")
-        app = make_app(models, options, address=address_of(listening), is_local=is_local)
+            say(f"{host}: anyone who can reach this machine can use the server; set token=")
+        app = make_app(models, options, address=format_url(listening), is_local=is_local)
         serve(app, listening, options.drain_seconds)
 
 
-def _models(options: ServeOptions) -> dict[str, Trained]:
+def _read_models(options: ServeOptions) -> dict[str, Trained]:
     from charrnn.models.trained import with_counts
     from charrnn.runs.model_lookup import read_models
     from charrnn.text.training_text import corpus_name

@@ -1,4 +1,4 @@
-"""What the server may be told."""
+"""The options of `charrnn serve`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODELS = Range(
 
 @dataclass(kw_only=True)
 class ServeOptions:
-    """Each is explained in ``serve.yaml``, which has the defaults."""
+    """The options of the server; ``serve.yaml`` has their defaults and explanations."""
 
     checkpoint: Paths
     weights: Annotated[list[float] | None, WEIGHTS]
@@ -61,5 +61,5 @@ class ServeOptions:
             not (self.weights and self.models),
             "weights",
             self.weights,
-            "belongs to checkpoint=[a,b]; those of models.NAME=[a,b] count the same",
+            "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights",
         )

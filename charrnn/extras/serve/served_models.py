@@ -1,4 +1,4 @@
-"""A model that a server has: its name, how it reads prompts, and the scheduler that writes."""
+"""A model of the server: its name, its prompts, its training text and its scheduler."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from charrnn.options.datasets import SPLITS
 from charrnn.text.prompt import fit_text
 from charrnn.text.training_text import TrainingText, find_training_text
 
-SHORTEST_COPY = 20  # characters in a row that count as copied
+MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
 
 
-def _token(character: str) -> str:
-    """A character, or a byte that is none, as OpenAI writes it."""
+def _format_token(character: str) -> str:
+    """Return a character, or an undecodable byte, in OpenAI's notation."""
     if "\udc80" <= character <= "\udcff":
         return f"bytes:\\x{ord(character) - 0xDC00:02x}"
     return character
 
 
-class Served:
+class ServedModel:
     """One model of a server.
 
     Attributes:
-        tokens: the vocabulary as OpenAI writes it.
+        tokens: the vocabulary in OpenAI's notation.
 
     Raises:
-        InputError: the engine or the precision cannot be had.
+        InputError: the engine or the precision is not available.
     """
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
         self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
-        self.tokens = list(map(_token, self.vocabulary.characters))
+        self.tokens = list(map(_format_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
         engine = self._sampler.engine(options.engine)
@@ -52,74 +52,73 @@ class Served:
         )
         self._created = int(time.time())
 
-    def prompt(self, text: str) -> Prompt:
-        """How a prompt is gone on from.
+    def prepare_prompt(self, text: str) -> Prompt:
+        """Encode a prompt.
 
         Raises:
-            InputError: it has a character that the model does not know, and that counts, or
-                nothing is left to go on from.
+            InputError: the model does not know a character and `unknown` is "error", or there is
+                nothing to read.
         """
-        readable = fit_text(text, self.vocabulary, self.unknown).text
+        known_text = fit_text(text, self.vocabulary, self.unknown).text
         try:
-            ids = self.vocabulary.encode(readable)
+            ids = self.vocabulary.encode(known_text)
         except InputError as error:
             raise InputError(f"prompt: {error}") from None
-        to_read, state = self._sampler.prompt(readable, self._prime)
-        if not len(to_read):
-            raise InputError("prompt: is empty, and the model knows no newline to begin after")
-        return Prompt(text, ids, to_read, state)
+        input_ids, state = self._sampler.prompt(known_text, self._prime)
+        if not len(input_ids):
+            raise InputError("prompt: is empty, and the model knows no newline to start after")
+        return Prompt(text, ids, input_ids, state)
 
     @cached_property
     def _training_text(self) -> TrainingText:
-        """Read when it is first asked for."""
+        """The training text, read when a request first needs it."""
         if find_spec("pydivsufsort") is None:
             raise Refusal(404, f"copied: needs pydivsufsort; {install('novelty')}")
-        return self._find_text()
+        return self._open_training_text()
 
     @cached_property
-    def _lines(self) -> set[str]:
-        # a line of one's own is no new one, whichever split it stands in
-        return {line.rstrip() for line in self._find_text(SPLITS).text.split("\n")}
+    def _known_lines(self) -> set[str]:
+        # A generated line is new only if no split contains it.
+        return {line.rstrip() for line in self._open_training_text(SPLITS).text.split("\n")}
 
-    def _find_text(self, splits: Sequence[str] = ("train",)) -> TrainingText:
+    def _open_training_text(self, splits: Sequence[str] = ("train",)) -> TrainingText:
         try:
             model = self._sampler.model
             return find_training_text(model.facts, model.encoding, self._corpus, splits)
         except InputError as error:
             raise Refusal(404, str(error)) from None
 
-    def lines(self, text: str) -> list[int]:
-        """The numbers of those lines of a text that are lines of the training text.
+    def find_known_lines(self, text: str) -> list[int]:
+        """Return the numbers (from 0) of the lines that the training text contains.
 
         Raises:
-            Refusal: there is no training text to look in.
+            Refusal: the training text is missing.
         """
         lines = in_characters_of(self.vocabulary, text).split("\n")
-        return [number for number, line in enumerate(lines) if line.rstrip() in self._lines]
+        return [number for number, line in enumerate(lines) if line.rstrip() in self._known_lines]
 
-    def copied(self, text: str) -> list[list[int]]:
-        """The passages of a text that stand in the training text, of `SHORTEST_COPY` or more.
+    def find_copied(self, text: str) -> list[list[int]]:
+        """Find the passages of `MIN_COPY` or more characters that the training text contains.
 
         Returns:
-            ranges of characters that do not touch.
+            ranges of characters [start, end] with gaps between them.
 
         Raises:
-            Refusal: there is no training text to look in.
+            Refusal: the training text is missing.
         """
-        each = [in_characters_of(self.vocabulary, character) for character in text]
-        lengths = self._training_text.longest_matches("".join(each)).tolist()
-        # of each of the model's characters, of which one of the text has several in a model of
-        # bytes, the place in the text
-        places = np.repeat(np.arange(len(text)), list(map(len, each)))
+        tokens = [in_characters_of(self.vocabulary, character) for character in text]
+        lengths = self._training_text.longest_matches("".join(tokens)).tolist()
+        # The position in `text` of each token; a character has several tokens if they are bytes.
+        positions = np.repeat(np.arange(len(text)), list(map(len, tokens)))
         is_copied = np.zeros(len(text) + 2, bool)
         for last, length in enumerate(lengths):
-            if length >= SHORTEST_COPY:
-                is_copied[places[last + 1 - length] + 1 : places[last] + 2] = True
+            if length >= MIN_COPY:
+                is_copied[positions[last + 1 - length] + 1 : positions[last] + 2] = True
         ranges: list[list[int]] = np.flatnonzero(np.diff(is_copied)).reshape(-1, 2).tolist()
         return ranges
 
-    def card(self) -> dict[str, Any]:
-        """As /v1/models lists it."""
+    def to_card(self) -> dict[str, Any]:
+        """Return the model's entry in the list of /v1/models."""
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": self._sampler.model.facts.get("is_list") is True,

@@ -34,7 +34,7 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "words"),
     [
-        ("GET", "/nothing", None, 404, "/docs shows"), ("PUT", "/v1/models", None, 405, ""),
+        ("GET", "/nothing", None, 404, "/docs lists"), ("PUT", "/v1/models", None, 405, ""),
         ("GET", "/v1/completions", None, 405, ""), ("GET", "/v1/models/none", None, 404, "main"),
         ("POST", "/v1/chat/completions", b"{}", 404, "/v1/completions"),
         ("POST", "/v1/completions", b'{"prompt":', 400, "JSON decode error"),

@@ -92,7 +92,7 @@ def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
 
 def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
     with serving(f"checkpoint={models}/main.safetensors", "host=0.0.0.0") as server:
-        assert "anybody who reaches this machine can use it" in server.lines[0]
+        assert "anyone who can reach this machine can use the server" in server.lines[0]
         url = server.url.replace("0.0.0.0", "127.0.0.1")
         answer = httpx.get(f"{url}/v1/models", headers={"Host": "box.example"})
         assert answer.status_code == 200
