@@ -69,7 +69,7 @@ class Answer:
         self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
 
     def close(self) -> None:
-        """Cancel the completions that are not finished."""
+        """Stop the unfinished completions."""
         self._alarm.cancel()
         self._scheduler.cancel(self._job)
 
@@ -129,7 +129,7 @@ def _check_limits(request: CompletionRequest, options: ServeOptions) -> None:
 
 
 class _Choice:
-    """One completion in OpenAI's format."""
+    """A completion in OpenAI's format."""
 
     def __init__(self, served: ServedModel, prompt: Prompt, request: CompletionRequest) -> None:
         self._served, self._prompt, self._needs_echo = served, prompt, request.echo

@@ -23,7 +23,7 @@ _SLACK = 2.0  # seconds for a response to end after its timeout
 
 
 class Connection:
-    """One connection: uvicorn's protocol, and the current request.
+    """A connection: uvicorn's protocol, and the current request.
 
     The application's state contains `options` and `connections`. That dict maps each open
     connection to whether it is idle, and the longest idle connection is first.

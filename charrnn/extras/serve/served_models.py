@@ -32,7 +32,7 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """One model of a server.
+    """A model of the server.
 
     Attributes:
         tokens: the vocabulary in OpenAI's notation.
