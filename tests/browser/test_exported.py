@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.page.packing import in_precision
-from charrnn.extras.page.writing_page import About, writing_page
+from charrnn.extras.page.packing import choose_precision
+from charrnn.extras.page.writing_page import About, make_writing_page
 from charrnn.generation.sampler import Sampler, write_lines
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -28,7 +28,7 @@ ABOUT = About("Verse", [("Network", "small")], "Nobody's")
 
 def written(folder: Path, model: TrainedModel, about: About = ABOUT) -> Path:
     path = folder / "page.html"
-    path.write_text(writing_page(in_precision(model, 32), about), encoding="utf-8")
+    path.write_text(make_writing_page(choose_precision(model, 32), about), encoding="utf-8")
     return path
 
 
@@ -107,7 +107,7 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
     path = tmp_path / "page.html"
     text = f"Ein anderes.\n{expected[1]} \n"
     about = replace(ABOUT, is_list=True)
-    path.write_text(writing_page(in_precision(model, 32), about, text), encoding="utf-8")
+    path.write_text(make_writing_page(choose_precision(model, 32), about, text), encoding="utf-8")
     with opened(chromium, path) as page:
         page.get_by_role("button", name="Write a list").wait_for()
         set_field(page, "seed", "5")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.inspect.inspect_page import page as page_of
-from charrnn.extras.inspect.passage_report import report
-from charrnn.extras.page.packing import in_precision
+from charrnn.extras.inspect.inspect_page import make_page
+from charrnn.extras.inspect.passage_report import make_report
+from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -28,9 +28,9 @@ TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 
 def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     alone = replace(model, counts=None)
-    seen = report(alone, model.vocabulary.encode(text), model.counts)
+    seen = make_report(alone, model.vocabulary.encode(text), model.counts)
     path = folder / "inspect.html"
-    content = page_of(in_precision(alone, 32), seen)
+    content = make_page(choose_precision(alone, 32), seen)
     path.write_text(content, encoding="utf-8", newline="")
     return path
 

@@ -1,1 +1,1 @@
-"""What a trained model does with a passage: what `charrnn inspect` shows."""
+"""`charrnn inspect`: a page that shows how a trained model reads a passage."""

@@ -1,8 +1,8 @@
-"""What a network's units are along a passage, its gates, and the loss by context.
+"""A network's activations and gates along a passage, and its loss by context length.
 
-For the loss by context windows of the passage are read from the zero state; the losses of the
-characters at the same distance from a window's start are averaged. What goes on falling after the
-few characters that counts look back is what the network remembers.
+For the loss by context length, the model reads windows of the passage from the zero state. The
+losses at the same distance from the start of a window are averaged. The counts see only a few
+characters. If the loss still falls at longer distances, the network remembers more.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from charrnn.generation.library_threads import single_blas_thread
 from charrnn.generation.numpy_network import fold_weights, make_network_step
 from charrnn.models.trained import State, TrainedModel, zero_state
 
-_AT_ONCE = 1024  # characters
-LONGEST = 256  # characters of a window
-WINDOWS = 128
-_LOGITS_AT_ONCE = 1 << 22
+_CHUNK = 1024  # characters per batch of losses
+MAX_WINDOW = 256  # characters
+NUM_WINDOWS = 128
+_MAX_LOGITS = 1 << 22
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What was seen of a network that read a passage of T characters from the zero state.
+    """The states and losses of a network that read T characters from the zero state.
 
     Attributes:
-        carried: for each layer what its cell carries after each character, an array (T, H)
-            each, in the order of the cell's `carried`.
-        losses: (T,), the surprise at each character in nats; not a number for the first.
+        carried: per layer, the cell's state after each character: arrays (T, H) in the order of
+            the cell's `carried`.
+        losses: (T,), the loss of each character in nats; NaN for the first.
     """
 
     carried: State
@@ -46,14 +46,14 @@ class Trace:
         return [layer[0] for layer in self.carried]
 
 
-def trace(model: TrainedModel, ids: Ids) -> Trace:
-    """Read a passage, character by character, with the network alone.
+def trace_passage(model: TrainedModel, ids: Ids) -> Trace:
+    """Read a passage character by character, with the network only.
 
     Args:
         ids: (T,) from 0.
 
     Raises:
-        RunError: the model's scores are not numbers.
+        RunError: the model's logits are not finite.
     """
     step, state = make_network_step(model), zero_state(replace(model, counts=None), 1)
     states, logits = list[State](), np.empty((len(ids), len(model.vocabulary)), np.float32)
@@ -62,71 +62,71 @@ def trace(model: TrainedModel, ids: Ids) -> Trace:
             logits[t], state = step(ids[t : t + 1], state)
             states.append(state)
     losses = [np.full(1, np.nan)]
-    for start in range(0, len(ids) - 1, _AT_ONCE):
-        came = ids[start + 1 : start + 1 + _AT_ONCE]
-        losses.append(surprise(logits[start : start + len(came)], came))
-    seen = Trace(concat_states(states), np.concatenate(losses))
-    if not np.isfinite(seen.losses[1:]).all():
+    for start in range(0, len(ids) - 1, _CHUNK):
+        targets = ids[start + 1 : start + 1 + _CHUNK]
+        losses.append(compute_losses(logits[start : start + len(targets)], targets))
+    trace = Trace(concat_states(states), np.concatenate(losses))
+    if not np.isfinite(trace.losses[1:]).all():
         raise non_finite_scores()
-    return seen
+    return trace
 
 
-def surprise(logits: Array, ids: Ids) -> Floats:
-    """-ln p (...,) of the characters that came (...,), given logits (..., V)."""
-    came: Floats = np.take_along_axis(log_softmax(logits), ids[..., None], -1)
-    return -came[..., 0]
+def compute_losses(logits: Array, targets: Ids) -> Floats:
+    """Return the cross-entropy (...,) of logits (..., V) and target ids (...,) in nats."""
+    log_probs: Floats = np.take_along_axis(log_softmax(logits), targets[..., None], -1)
+    return -log_probs[..., 0]
 
 
-def gates(model: TrainedModel, ids: Ids, hidden: list[Array]) -> list[dict[str, Array]]:
-    """For each layer, by its letter, each gate (T, H) that is a sigmoid, between 0 and 1.
+def compute_gates(model: TrainedModel, ids: Ids, hidden: list[Array]) -> list[dict[str, Array]]:
+    """Compute the sigmoid gates of each layer: arrays (T, H) by the gate's letter.
 
     Args:
         ids: (T,) from 0.
-        hidden: the hidden vectors (T, H) of each layer along them.
+        hidden: the hidden vectors (T, H) of each layer, for these ids.
     """
     folded, cell = fold_weights(model), model.architecture.cell
     layers = []
-    for layer, own in enumerate(hidden):
+    for layer, output in enumerate(hidden):
         if layer:
-            read = (
+            inputs = (
                 hidden[layer - 1] * folded.scales[layer - 1] if folded.scales else hidden[layer - 1]
             )
-            sums: Floats | Array = read @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
+            sums: Floats | Array = inputs @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
         else:
             sums = folded.table[ids]
-        before = np.concatenate([np.zeros_like(own[:1]), own[:-1]])
-        sums = sums + before @ folded.recurrent[layer].T
-        values = ((np.tanh(sums / 2) + 1) / 2).astype(np.float32)
-        rows = {gate: cell.rows(gate, own.shape[1]) for gate in cell.sigmoids}
-        layers.append({gate: values[:, part] for gate, part in rows.items()})
+        previous = np.concatenate([np.zeros_like(output[:1]), output[:-1]])
+        sums = sums + previous @ folded.recurrent[layer].T
+        sigmoids = ((np.tanh(sums / 2) + 1) / 2).astype(np.float32)
+        rows = {gate: cell.rows(gate, output.shape[1]) for gate in cell.sigmoids}
+        layers.append({gate: sigmoids[:, part] for gate, part in rows.items()})
     return layers
 
 
-def windows(length: int) -> npt.NDArray[np.int64]:
-    """Places (N, D + 1) of the characters of N windows spread over a passage of T >= 2."""
-    longest = min(LONGEST, max(1, length // 2))
-    starts = np.unique(np.linspace(0, length - longest - 1, WINDOWS).astype(np.int64))
-    return starts[:, None] + np.arange(longest + 1)
+def choose_windows(length: int) -> npt.NDArray[np.int64]:
+    """Return the positions (N, D + 1) of N windows, spread over a passage of `length` >= 2."""
+    window = min(MAX_WINDOW, max(1, length // 2))
+    starts = np.unique(np.linspace(0, length - window - 1, NUM_WINDOWS).astype(np.int64))
+    return starts[:, None] + np.arange(window + 1)
 
 
-def mean_losses(model: TrainedModel, ids: Ids) -> Floats:
-    """The mean loss (D,) of characters before which 1, 2, ... D of a window were read.
+def compute_mean_losses(model: TrainedModel, ids: Ids) -> Floats:
+    """Return the mean losses (D,) over windows, after 1, 2, ... D characters of context.
 
     Args:
-        ids: those (N, D + 1) of the windows.
+        ids: (N, D + 1), the ids of the windows.
     """
     reader, state = make_engine(model), zero_state(model, len(ids))
-    chunk = max(1, _LOGITS_AT_ONCE // (len(ids) * len(model.vocabulary)))
+    chunk = max(1, _MAX_LOGITS // (len(ids) * len(model.vocabulary)))
     means = []
     for start in range(0, ids.shape[1] - 1, chunk):
-        came = ids[:, start + 1 : start + 1 + chunk]
-        logits, state = reader.read(ids[:, start : start + came.shape[1]], state)
-        means.append(surprise(logits, came).mean(0))
+        targets = ids[:, start + 1 : start + 1 + chunk]
+        logits, state = reader.read(ids[:, start : start + targets.shape[1]], state)
+        means.append(compute_losses(logits, targets).mean(0))
     return np.concatenate(means)
 
 
-def by_distance(losses: Floats) -> list[tuple[int, int, float]]:
-    """Losses (D,) averaged over distances that grow as they do: (first, last, mean)."""
+def average_by_distance(losses: Floats) -> list[tuple[int, int, float]]:
+    """Average losses (D,) over logarithmic ranges of distances, as (first, last, mean)."""
     bounds = np.unique(np.geomspace(1, len(losses) + 1, 25).astype(int))
     return [
         (int(first), int(last) - 1, float(losses[first - 1 : last - 1].mean()))

@@ -1,4 +1,4 @@
-"""`charrnn inspect`: one HTML page in which one looks inside a model."""
+"""`charrnn inspect`: show how a model works, on one HTML page."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ FIRST_WORD = "checkpoint"
 
 
 def run(options: InspectOptions) -> None:
-    """Write the page of `checkpoint` and a passage to `output`."""
+    """Write a page about `checkpoint` and a passage to `output`."""
     if find_spec("charrnn.extras.page") is None:
-        raise InputError("inspect: needs charrnn.extras.page, which is not there")
-    from charrnn.extras.inspect.inspect_page import page
-    from charrnn.extras.inspect.passage_report import report
-    from charrnn.extras.page.packing import in_precision, require_steps
+        raise InputError("inspect: needs charrnn.extras.page, which is not installed")
+    from charrnn.extras.inspect.inspect_page import make_page
+    from charrnn.extras.inspect.passage_report import make_report
+    from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replacing
     from charrnn.runs.model_lookup import find_model, read_model
 
-    found, output = find_model(options.checkpoint), Path(options.output)
-    require_not_the_model(options.output, found)
-    model = read_model(found)
-    require_steps(model)
-    ids, source = _passage(options, model)
-    chosen = in_precision(replace(model, counts=None))
-    seen = report(chosen.model, ids, model.counts)
-    content = page(chosen, seen).encode("utf-8", "replace")
+    path, output = find_model(options.checkpoint), Path(options.output)
+    require_not_the_model(options.output, path)
+    model = read_model(path)
+    require_page_support(model)
+    ids, source = _read_passage(options, model)
+    chosen = choose_precision(replace(model, counts=None))
+    report = make_report(chosen.model, ids, model.counts)
+    content = make_page(chosen, report).encode("utf-8", "replace")
     with replacing(output) as temporary:
         temporary.write_bytes(content)
     say(
@@ -59,20 +59,20 @@ def run(options: InspectOptions) -> None:
     )
 
 
-def _passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
-    """The ids of the passage, and what it is called."""
-    passage = _of_the_run if options.input_txt is None else _given
-    ids, source = passage(options, model)
+def _read_passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
+    """Return the ids of the passage, and a name for its source."""
+    read = _read_run_text if options.input_txt is None else _read_input_txt
+    ids, source = read(options, model)
     if len(ids) < 2:
         raise InputError(
-            f"input_txt={short(options.input_txt or 'null')}: has {len(ids)} characters "
-            f"that the model knows, and a passage needs 2 or more"
+            f"input_txt={short(options.input_txt or 'null')}: the model knows {len(ids)} of its "
+            f"characters, but a passage needs 2 or more"
         )
     return ids, source
 
 
-def _given(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
-    """The first characters of the text that was named."""
+def _read_input_txt(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
+    """Return the first `length` characters of `input_txt`, as ids."""
     from charrnn.text.prompt import fit_text
     from charrnn.text.sources import read_pieces
 
@@ -81,23 +81,23 @@ def _given(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     text = "".join(islice(characters, options.length))
     text = fit_text(text, model.vocabulary, options.unknown).text
     try:
-        return model.vocabulary.encode(text), "the text given"
+        return model.vocabulary.encode(text), "input_txt"
     except InputError as error:
         raise InputError(
             f"input_txt={short(options.input_txt)}: {error}, or give unknown=skip"
         ) from None
 
 
-def _of_the_run(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
-    """Those of the text that the model was trained on."""
+def _read_run_text(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
+    """Return the first `length` ids of the validation or training split of the model's run."""
     from charrnn.data import training_data, translated
 
     try:
         corpus = training_data(model.facts)
     except InputError as error:
         raise InputError(
-            f"input_txt=null: the text that the model was trained on is not at hand ({error}); "
-            f"give input_txt=, a text to look at"
+            f"input_txt=null: the text of the model's training is not available ({error}); "
+            f"name another text: input_txt=FILE"
         ) from None
     split, source = "val", "the validation text"
     if len(corpus.splits["val"]) < 2:

@@ -1,4 +1,4 @@
-"""The page of `charrnn inspect`: what was seen of a model, and the network itself."""
+"""The page of `charrnn inspect`: a report on a model, and the network itself."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charrnn.extras.page.packing import Chosen, card, packed
-from charrnn.extras.page.single_file import joined, replaced, single_file, style_of
+from charrnn.extras.page.packing import Chosen, make_card, pack_model
+from charrnn.extras.page.single_file import join_modules, make_single_file, read_style, replace_once
 from charrnn.text.training_text import corpus_name
 
 SITE = Path(__file__).parent / "site"
 
 
-def page(chosen: Chosen, seen: Mapping[str, Any]) -> str:
-    """The page of a model as HTML.
+def make_page(chosen: Chosen, report: Mapping[str, Any]) -> str:
+    """Return the page of a model as HTML.
 
     Args:
-        seen: what `report` says of the model.
+        report: the result of `make_report`.
     """
     title = f"Inside {corpus_name(chosen.model.facts) or 'a model'}"
     template = (SITE / "index.html").read_text(encoding="utf-8")
     for tag in ("title", "h1"):
-        template = replaced(template, f"<{tag}></{tag}>", f"<{tag}>{html.escape(title)}</{tag}>")
-    report = {**seen, "card": card(chosen)}
-    return single_file(
+        element = f"<{tag}>{html.escape(title)}</{tag}>"
+        template = replace_once(template, f"<{tag}></{tag}>", element)
+    return make_single_file(
         template,
-        style=style_of(SITE),
-        script=joined(SITE / "main.js"),
+        style=read_style(SITE),
+        script=join_modules(SITE / "main.js"),
         data={
-            "packed-model": packed(chosen.model, chosen.bits),
-            "report": json.dumps(report, separators=(",", ":")),
+            "packed-model": pack_model(chosen.model, chosen.bits),
+            "report": json.dumps({**report, "card": make_card(chosen)}, separators=(",", ":")),
         },
     )

@@ -1,8 +1,8 @@
-"""All that the page shows of a model and a passage, as plain values.
+"""The report on a model and a passage that the page shows, as values for JSON.
 
-Units are numbered as the network's state has them: layer by layer, the vectors that the cell
-carries one after the other, H units each. Of a cell's vector c its tanh is looked at, as its
-output reads it. Arrays are base64 of little-endian numbers.
+Units are numbered in the order of the network's state: layer by layer, then the vectors of a cell,
+then H units. For an LSTM's c, the report has tanh(c), because the output gate reads that. Arrays
+are encoded as base64 of little-endian numbers.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import readable
 
-# A gate is saturated where it is nearly shut or nearly open: Karpathy, Johnson and Li,
+_MAX_GATES = 5000  # the number of characters for which gates are computed
+# Below the first value a gate is shut, above the second it is open: Karpathy, Johnson and Li,
 # "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078).
 SHUT, OPEN = 0.1, 0.9
-_MOST_GATES = 5000  # characters at which gates are looked at
-# what counts gain at a character is told to a sixteenth of a bit, and up to 8 bits
-_STEPS_A_BIT = 16
-_MOST_STEPS = 127
+# The gain of the counts is rounded to a sixteenth of a bit, and cut off at 8 bits.
+_STEPS_PER_BIT = 16
+_MAX_STEPS = 127
 
 
-def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[str, Any]:
-    """What is seen of a model that reads a passage.
+def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[str, Any]:
+    """Let a model read a passage, and report on it.
 
     Args:
         model: without counts.
         ids: (T,) from 0, T >= 2.
-        counts: what the model mixes in when it writes.
+        counts: the counts of the model, which have sections of their own in the report.
 
     Raises:
-        RunError: the model's scores are not numbers.
+        RunError: the model's logits are not finite.
     """
-    trace = activations.trace(model, ids)
+    trace = activations.trace_passage(model, ids)
     text = model.vocabulary.decode(ids)
-    parts, vectors = parts_of(model, trace)
-    features = correlation.features_of(text)
-    r, chance = correlation.correlations(vectors, features)
+    parts, vectors = list_vectors(model, trace)
+    features = correlation.compute_features(text)
+    r, chance = correlation.compute_correlations(vectors, features)
     return {
         "passage": {
             "text": readable(text),
@@ -60,87 +60,88 @@ def report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[
                 "name": name,
                 "meaning": FEATURES[name].meaning,
                 "chance": round(float(level), 4),
-                "track": _track(values),
+                "track": _encode_track(values),
             }
             for (name, values), level in zip(features.items(), chance, strict=True)
         ],
         "absent": [name for name in FEATURES if name not in features],
-        "correlations": _base64(np.rint(r * 32767).astype("<i2")),
-        "gates": _gates(model, ids, trace),
-        "distance": _distance(model, ids, counts),
-        "counts": None if counts is None else _counts(model, counts, ids, trace.losses[1:]),
+        "correlations": _encode_base64(np.rint(r * 32767).astype("<i2")),
+        "gates": _measure_gates(model, ids, trace),
+        "distance": _measure_distance(model, ids, counts),
+        "counts": None if counts is None else _measure_counts(model, counts, ids, trace.losses[1:]),
     }
 
 
-def parts_of(
+def list_vectors(
     model: TrainedModel, trace: activations.Trace
 ) -> tuple[list[dict[str, Any]], list[Array]]:
-    """The vectors of the state: what they are called, and what is shown of them (T, H)."""
-    parts, traced = [], []
+    """Return the descriptions of the state's vectors, and the values (T, H) that are shown."""
+    parts, shown = [], []
     for layer, vectors in enumerate(trace.carried):
         for letter, vector in zip(model.architecture.cell.carried, vectors, strict=True):
             values = np.tanh(vector) if letter == "c" else vector
-            traced.append(values)
+            shown.append(values)
             scale = max(1.0, float(np.abs(values).max()))
             parts.append({"layer": layer, "letter": letter, "scale": scale})
-    return parts, traced
+    return parts, shown
 
 
-def _track(values: Values) -> str:
-    """A feature along the passage in 254 steps of its largest value."""
+def _encode_track(values: Values) -> str:
+    """Encode a feature along the passage in bytes: 254 is its largest value."""
     largest = max(float(np.abs(values).max()), 1e-9)
-    return _base64(np.rint(np.abs(values) / largest * 254).astype(np.uint8))
+    return _encode_base64(np.rint(np.abs(values) / largest * 254).astype(np.uint8))
 
 
-def _gates(model: TrainedModel, ids: Ids, trace: activations.Trace) -> list[dict[str, Any]]:
-    """How often each unit's gates are shut and open (H, 2), as in Karpathy et al. (2015)."""
+def _measure_gates(model: TrainedModel, ids: Ids, trace: activations.Trace) -> list[dict[str, Any]]:
+    """Return how often each unit's gates are shut and open (H, 2), per layer and gate."""
 
-    def shares(values: Array) -> list[list[float]]:
+    def to_shares(values: Array) -> list[list[float]]:
         shares = np.stack([(values < SHUT).mean(0), (values > OPEN).mean(0)], 1)
         return [[round(float(share), 3) for share in unit] for unit in shares]
 
-    hidden = [vectors[:_MOST_GATES] for vectors in trace.hidden]
-    layers = activations.gates(model, ids[:_MOST_GATES], hidden)
-    return [{gate: shares(values) for gate, values in layer.items()} for layer in layers]
+    hidden = [vectors[:_MAX_GATES] for vectors in trace.hidden]
+    layers = activations.compute_gates(model, ids[:_MAX_GATES], hidden)
+    return [{gate: to_shares(values) for gate, values in layer.items()} for layer in layers]
 
 
-def _distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:
-    places = activations.windows(len(ids))
+def _measure_distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:
+    windows = activations.choose_windows(len(ids))
 
-    def curve(model: TrainedModel) -> list[tuple[int, int, float]]:
-        losses = activations.mean_losses(model, ids[places])
-        return [
-            (first, last, round(loss, 4)) for first, last, loss in activations.by_distance(losses)
-        ]
+    def compute_curve(model: TrainedModel) -> list[tuple[int, int, float]]:
+        losses = activations.compute_mean_losses(model, ids[windows])
+        curve = activations.average_by_distance(losses)
+        return [(first, last, round(loss, 4)) for first, last, loss in curve]
 
-    losses: dict[str, Any] = {"network": curve(model)}
+    losses: dict[str, Any] = {"network": compute_curve(model)}
     if counts is not None:
         counts_only = replace(model, counts=counts.only)
-        losses |= {"context": counts.table.context, "counts": curve(counts_only)}
+        losses |= {"context": counts.table.context, "counts": compute_curve(counts_only)}
     return losses
 
 
-def _counts(model: TrainedModel, counts: Counts, ids: Ids, network: Floats) -> dict[str, Any]:
-    """What counts change along the passage: losses, and for each character the bits gained.
+def _measure_counts(
+    model: TrainedModel, counts: Counts, ids: Ids, network_losses: Floats
+) -> dict[str, Any]:
+    """Measure how counts change the losses, and encode the gain in bits of each character.
 
     Args:
-        network: (T - 1,), the losses of the network alone.
+        network_losses: (T - 1,), without counts.
     """
-    both, counts_alone = (
-        activations.mean_losses(replace(model, counts=each), ids[None])
-        for each in (counts, counts.only)
+    mixed_losses, counts_losses = (
+        activations.compute_mean_losses(replace(model, counts=variant), ids[None])
+        for variant in (counts, counts.only)
     )
-    gains = np.append(0, (network - both) * BITS_PER_NAT)
-    steps = np.rint(gains * _STEPS_A_BIT).clip(-_MOST_STEPS, _MOST_STEPS)
+    gains = np.append(0, (network_losses - mixed_losses) * BITS_PER_NAT)
+    steps = np.rint(gains * _STEPS_PER_BIT).clip(-_MAX_STEPS, _MAX_STEPS)
     return {
         "weights": np.round(counts.weights, 3).tolist(),
-        "network": float(network.mean(dtype=np.float64)),
-        "alone": float(counts_alone.mean()),
-        "both": float(both.mean()),
-        "steps": _STEPS_A_BIT,
-        "track": _base64((steps + _MOST_STEPS).astype(np.uint8)),
+        "network": float(network_losses.mean(dtype=np.float64)),
+        "alone": float(counts_losses.mean()),
+        "both": float(mixed_losses.mean()),
+        "steps": _STEPS_PER_BIT,
+        "track": _encode_base64((steps + _MAX_STEPS).astype(np.uint8)),
     }
 
 
-def _base64(array: npt.NDArray[Any]) -> str:
+def _encode_base64(array: npt.NDArray[Any]) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")

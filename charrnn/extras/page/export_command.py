@@ -34,15 +34,15 @@ FIRST_WORD = "checkpoint"
 
 def run(options: ExportOptions) -> None:
     """Write the model of `checkpoint` to `output`, a page."""
-    from charrnn.extras.page.packing import in_precision, require_steps
+    from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replacing
     from charrnn.runs.model_lookup import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
     require_not_the_model(options.output, source)
     model = read_model(source)
-    require_steps(model)
-    chosen = in_precision(model, options.precision)
+    require_page_support(model)
+    chosen = choose_precision(model, options.precision)
     page = _page(options, chosen)
     with replacing(output) as temporary:
         temporary.write_text(page, "utf-8", "replace")
@@ -53,18 +53,18 @@ def run(options: ExportOptions) -> None:
 
 
 def _page(options: ExportOptions, chosen: Chosen) -> str:
-    from charrnn.extras.page.packing import card, is_indented
-    from charrnn.extras.page.writing_page import About, writing_page
+    from charrnn.extras.page.packing import is_indented, make_card
+    from charrnn.extras.page.writing_page import About, make_writing_page
     from charrnn.options.datasets import SPLITS
     from charrnn.text.training_text import corpus_name, find_training_text
 
     title = options.title or corpus_name(chosen.model.facts) or "charrnn"
     is_list = chosen.model.facts.get("is_list") is True
-    about = About(title, card(chosen), options.licence, is_indented(chosen.model), is_list)
+    about = About(title, make_card(chosen), options.licence, is_indented(chosen.model), is_list)
     text = None
     with contextlib.suppress(InputError):  # it is not at hand: lists are compared with nothing
         text = find_training_text(chosen.model.facts, chosen.model.encoding, splits=SPLITS).text
-    page = writing_page(chosen, about, text)
+    page = make_writing_page(chosen, about, text)
     if chosen.model.counts is None or len(page) <= LARGEST_PAGE:
         return page
     say(
@@ -72,4 +72,4 @@ def _page(options: ExportOptions, chosen: Chosen) -> str:
         f"would be larger than 3 MB"
     )
     alone = chosen._replace(model=replace(chosen.model, counts=None))
-    return writing_page(alone, about, text)
+    return make_writing_page(alone, about, text)

@@ -39,20 +39,20 @@ _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
 
 
-def page_kinds() -> list[str]:
+def list_page_kinds() -> list[str]:
     """The kinds of model that a page can step."""
     return _STEP.findall(_CELLS.read_text(encoding="utf-8"))
 
 
-def require_steps(model: TrainedModel) -> None:
+def require_page_support(model: TrainedModel) -> None:
     """Raise InputError if a page could not step a model of this kind."""
-    if (kind := model.architecture.kind) not in page_kinds():
+    if (kind := model.architecture.kind) not in list_page_kinds():
         raise InputError(
-            f"output: a page has no network of kind {kind}; it has {', '.join(page_kinds())}"
+            f"output: a page has no network of kind {kind}; it has {', '.join(list_page_kinds())}"
         )
 
 
-def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) -> str:
+def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) -> str:
     """The model as JSON in ASCII.
 
     Args:
@@ -89,7 +89,7 @@ def packed(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) 
     return json.dumps(content, separators=(",", ":"))
 
 
-def packed_counts(counts: Counts) -> str:
+def pack_counts(counts: Counts) -> str:
     """Counts as JSON in ASCII; `site/network/counts.js` reads it."""
     table = counts.table
     arrays = table.arrays()
@@ -110,7 +110,7 @@ def packed_counts(counts: Counts) -> str:
 _MOST_LINES = 50_000
 
 
-def packed_lines(text: str) -> str:
+def pack_lines(text: str) -> str:
     """Checksums of the lines of a text as JSON, or null where they are too many.
 
     A line that is not among them has the checksum of one in one of 80,000 cases at most.
@@ -139,7 +139,7 @@ class Chosen(NamedTuple):
     cost: float
 
 
-def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
+def choose_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
     """The model with its weights in so many bits, or in 8 if that keeps its loss.
 
     The cost is measured on text that the model itself writes: over such text, the loss grows by
@@ -147,13 +147,13 @@ def in_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
     """
     if bits != 32:
         other = quantize_model(model)
-        cost = divergence(model, other)
+        cost = compute_divergence(model, other)
         if bits or cost <= TOLERANCE:
             return Chosen(8, other, cost)
     return Chosen(32, model, 0.0)
 
 
-def divergence(model: TrainedModel, other: TrainedModel) -> float:
+def compute_divergence(model: TrainedModel, other: TrainedModel) -> float:
     """The mean divergence (nats a character) of another's predictions, over text of the first.
 
     Both are looked at without the counts that they may have.
@@ -177,7 +177,7 @@ def is_indented(model: TrainedModel) -> bool:
     return indented > len(lines) * _INDENTED
 
 
-def card(chosen: Chosen) -> list[tuple[str, str]]:
+def make_card(chosen: Chosen) -> list[tuple[str, str]]:
     """Names and values, for people."""
     model = chosen.model
     architecture, facts = model.architecture, model.facts

@@ -18,13 +18,13 @@ SITE = Path(__file__).parent / "site"
 _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
-def style_of(folder: Path) -> str:
+def read_style(folder: Path) -> str:
     """The CSS of the page in a folder: what all pages have, and its own."""
     files = (SITE / "shared.css", folder / "style.css")
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
-def single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
+def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
     """A page in one file.
 
     Args:
@@ -49,19 +49,19 @@ def single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) 
         f'<meta name="referrer" content="no-referrer">\n<style>{style}</style>'
     )
     end = "\n".join(
-        f'<script type="application/json" id="{name}">{as_data(json)}</script>'
+        f'<script type="application/json" id="{name}">{escape_json(json)}</script>'
         for name, json in data.items()
     )
-    html = replaced(html, _HEAD, f"{_HEAD}\n{head}")
-    return replaced(html, _END, f"{end}\n<script>{_whole(script)}</script>\n{_END}")
+    html = replace_once(html, _HEAD, f"{_HEAD}\n{head}")
+    return replace_once(html, _END, f"{end}\n<script>{_check_script(script)}</script>\n{_END}")
 
 
-def as_data(json: str) -> str:
+def escape_json(json: str) -> str:
     """JSON as the text of an element: in strings, and nowhere else, it may have a `<`."""
     return json.replace("<", r"\u003c")
 
 
-def replaced(html: str, old: str, new: str) -> str:
+def replace_once(html: str, old: str, new: str) -> str:
     """HTML with something in it, which stands there once, replaced.
 
     Raises:
@@ -77,7 +77,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _whole(script: str) -> str:
+def _check_script(script: str) -> str:
     """The script, in which nothing ends its element.
 
     Raises:
@@ -100,7 +100,7 @@ _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.M
 _OTHER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
-def joined(*modules: Path) -> str:
+def join_modules(*modules: Path) -> str:
     """One script that runs these modules, each after those that it imports."""
     written: dict[Path, str] = {}
     for module in modules:

@@ -6,8 +6,14 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.extras.page.packing import Chosen, packed, packed_counts, packed_lines
-from charrnn.extras.page.single_file import SITE, joined, replaced, single_file, style_of
+from charrnn.extras.page.packing import Chosen, pack_counts, pack_lines, pack_model
+from charrnn.extras.page.single_file import (
+    SITE,
+    join_modules,
+    make_single_file,
+    read_style,
+    replace_once,
+)
 from charrnn.text.prompt import CURLY, MARKS
 
 
@@ -28,14 +34,14 @@ class About:
     is_list: bool = False
 
 
-def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
+def make_writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
     """The page as HTML, of the network with its counts.
 
     Args:
         text: that the model was trained on, whose lines a list is compared with.
     """
     facts = {"about": asdict(about), "marks": MARKS, "curly": CURLY}
-    model, counts = packed(chosen.model, chosen.bits, facts), chosen.model.counts
+    model, counts = pack_model(chosen.model, chosen.bits, facts), chosen.model.counts
     # files may share one storage, in which each page keeps its draft under a name of its own
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
     html = (SITE / "index.html").read_text(encoding="utf-8")
@@ -46,14 +52,14 @@ def writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
         ('  <link rel="stylesheet" href="page/style.css">\n', ""),
         ('  <script type="module" src="page/main.js"></script>\n', ""),
     ):
-        html = replaced(html, old, new)
-    return single_file(
+        html = replace_once(html, old, new)
+    return make_single_file(
         html,
-        style=style_of(SITE),
-        script=joined(SITE / "main-network.js"),
+        style=read_style(SITE),
+        script=join_modules(SITE / "main-network.js"),
         data={
             "packed-model": model,
-            "packed-counts": "null" if counts is None else packed_counts(counts),
-            "packed-lines": "null" if text is None else packed_lines(text),
+            "packed-counts": "null" if counts is None else pack_counts(counts),
+            "packed-lines": "null" if text is None else pack_lines(text),
         },
     )

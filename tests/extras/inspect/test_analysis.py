@@ -10,7 +10,7 @@ import torch
 
 from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.features import FEATURES
-from charrnn.extras.inspect.passage_report import report
+from charrnn.extras.inspect.passage_report import make_report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.network import network_of
@@ -28,7 +28,7 @@ def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
 def test_the_trace_is_what_torch_computes(kind: str) -> None:
     model = trained_model(kind)
     ids, network = ids_of(model), network_of(model).eval()
-    trace = activations.trace(model, ids)
+    trace = activations.trace_passage(model, ids)
     below = network.embedding(torch.tensor(ids)[None])
     for layer, module in enumerate(network.recurrent):
         below, _ = module(below, None)
@@ -39,7 +39,7 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
 
 def test_of_a_model_with_counts_the_network_is_traced() -> None:
     model = counted()
-    trace = activations.trace(model, ids_of(model))
+    trace = activations.trace_passage(model, ids_of(model))
     assert trace.hidden[1].shape == (len(TEXT), model.architecture.hidden_size)
     expected = Model(model).losses(TEXT, counts="none")
     np.testing.assert_allclose(trace.losses[1:], expected, atol=2e-4)
@@ -51,8 +51,8 @@ def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict)
     """The state after each character follows from the gates and the state before it."""
     model = trained_model(kind, num_layers=3, **stack)
     ids = ids_of(model)
-    trace = activations.trace(model, ids)
-    found = activations.gates(model, ids, trace.hidden)
+    trace = activations.trace_passage(model, ids)
+    found = activations.compute_gates(model, ids, trace.hidden)
     for h, carried, gates in zip(trace.hidden, trace.carried, found, strict=True):
         before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
         if kind == "lstm":
@@ -62,7 +62,7 @@ def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict)
         else:
             new = (h - gates["z"] * before) / (1 - gates["z"])
             assert (np.abs(new) <= 1 + 1e-3).all()
-    shares = report(model, ids)["gates"][1]
+    shares = make_report(model, ids)["gates"][1]
     for gate, values in found[1].items():
         expected = np.stack([values < 0.1, values > 0.9]).mean(1).T
         np.testing.assert_allclose(shares[gate], expected, atol=1e-3)
@@ -71,10 +71,10 @@ def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict)
 def test_the_planted_unit_follows_quotes() -> None:
     model = planted()
     text = 'He said "come here" and went on; "not yet", she said, "no".\n' * 20
-    trace = activations.trace(model, ids_of(model, text))
-    features = correlation.features_of(text)
-    assert "inside quotes" not in correlation.features_of("abc def\n" * 30)  # it does not vary
-    r, chance = correlation.correlations(trace.hidden, features)
+    trace = activations.trace_passage(model, ids_of(model, text))
+    features = correlation.compute_features(text)
+    assert "inside quotes" not in correlation.compute_features("abc def\n" * 30)  # it does not vary
+    r, chance = correlation.compute_correlations(trace.hidden, features)
     quotes = list(features).index("inside quotes")
     assert r[UNIT, quotes] > 0.95 > chance[quotes]
     assert np.delete(np.abs(r[:, quotes]), UNIT).max() < 0.8
@@ -87,7 +87,7 @@ def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
     parts[1][:, 3] = 0  # a unit that does nothing follows nothing
     feature = np.repeat(numbers.integers(0, 2, 40), 10).astype(np.float32)
     parts[0][:, 2] += 3 * feature
-    r, chance = correlation.correlations(parts, {"one": feature})
+    r, chance = correlation.compute_correlations(parts, {"one": feature})
     units = np.concatenate(parts, 1)
     for unit in set(range(10)) - {8}:
         expected = np.corrcoef(units[:, unit], feature)[0, 1]
@@ -98,16 +98,16 @@ def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
     slow = np.cumsum(numbers.normal(size=(2000, 40)), 0).astype(np.float32)
     feature = (np.cumsum(numbers.normal(size=2000)) > 0).astype(np.float32)
     shuffled = numbers.permutation(feature)
-    _, chance = correlation.correlations([slow], {"slow": feature, "shuffled": shuffled})
+    _, chance = correlation.compute_correlations([slow], {"slow": feature, "shuffled": shuffled})
     assert chance[0] > 3 * chance[1]
 
 
 @pytest.mark.parametrize("length", [2, 3, len(TEXT)])
 def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int) -> None:
     model, text = counted(), TEXT[:length]
-    ids, places = ids_of(model, text), activations.windows(length)
+    ids, places = ids_of(model, text), activations.choose_windows(length)
     assert (places[0, 0], places[-1, -1]) == (0, length - 1)
-    seen = report(replace(model, counts=None), ids, model.counts)
+    seen = make_report(replace(model, counts=None), ids, model.counts)
     for name, which in (("network", "none"), ("alone", "only"), ("both", "auto")):
         mean = Model(model).losses(text, counts=which).mean()
         assert seen["counts"][name] == pytest.approx(mean, abs=1e-3)
@@ -115,7 +115,7 @@ def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int
     for counts in ("network", "counts"):
         which = {"network": "none", "counts": "only"}[counts]
         alone = [Model(model).losses(text[row[0] : row[-1] + 1], counts=which) for row in places]
-        expected = activations.by_distance(np.mean(alone, 0))
+        expected = activations.average_by_distance(np.mean(alone, 0))
         np.testing.assert_allclose(found[counts], expected, atol=1e-3)
         assert [b[0] for b in expected[1:]] == [b[1] + 1 for b in expected[:-1]]
         assert (expected[0][0], expected[-1][1]) == (1, len(alone[0]))
@@ -146,11 +146,11 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "text", "expected"), CASES)
 def test_each_feature(name: str, text: str, expected: str) -> None:
-    assert "".join(str(int(value)) for value in FEATURES[name].of(text)) == expected
+    assert "".join(str(int(value)) for value in FEATURES[name].compute(text)) == expected
 
 
 def test_any_text_has_a_number_for_each_character() -> None:
     assert {name for name, _, _ in CASES} == set(FEATURES)
     for feature in FEATURES.values():
         for text in ("", "a", "\n", "\"('#:", "\udcff\0\u2028", "\n\n\n"):
-            assert len(feature.of(text)) == len(text)
+            assert len(feature.compute(text)) == len(text)

@@ -81,7 +81,7 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     Model(replace(load(run).trained, facts={})).save(alone)
     assert main(["inspect", f"checkpoint={alone}"]) == 2
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("charrnn inspect: input_txt=null: the text that the model was trained")
+    assert line.startswith("charrnn inspect: input_txt=null: the text of the model's training")
     assert not Path("inspect.html").exists()
     seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")
     assert "counts" not in seen["distance"]

@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.extras.inspect import activations
 from charrnn.extras.inspect import passage_report as report
-from charrnn.extras.page.packing import packed
+from charrnn.extras.page.packing import pack_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from tests.extras.page.node import NETWORK, PAGE, run
@@ -31,13 +31,13 @@ const plain = ({ bits, activations }) => ({ bits: [...bits], activations: [...ac
 
 def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> Any:
     """What the body of a function returns that sees `made()`, a reading of the text."""
-    trace = activations.trace(model, model.vocabulary.encode(text))
-    parts, _ = report.parts_of(model, trace)
+    trace = activations.trace_passage(model, model.vocabulary.encode(text))
+    parts, _ = report.list_vectors(model, trace)
     return run(
         MADE + script,
         NETWORK / "sampler.js",
         INSPECT / "reading.js",
-        given={"model": packed(model, 32), "parts": parts, "text": text, **given},
+        given={"model": pack_model(model, 32), "parts": parts, "text": text, **given},
     )
 
 
@@ -57,8 +57,8 @@ def test_it_is_what_python_computes(kind: str) -> None:
     bits = np.array(found["bits"], float)
     assert np.isnan(bits[0])
     np.testing.assert_allclose(bits[1:], Model(model).losses(TEXT) / np.log(2), atol=1e-3)
-    trace = activations.trace(model, model.vocabulary.encode(TEXT))
-    parts, shown = report.parts_of(model, trace)
+    trace = activations.trace_passage(model, model.vocabulary.encode(TEXT))
+    parts, shown = report.list_vectors(model, trace)
     scaled = [values / part["scale"] for part, values in zip(parts, shown, strict=True)]
     steps = np.array(found["activations"]).reshape(len(TEXT), -1)
     np.testing.assert_allclose(steps, 127 * np.concatenate(scaled, 1), atol=1.01)
@@ -140,9 +140,9 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       return writing.written;
     """
     model = trained_model()
-    given = {"model": packed(model, 32), "text": "Ah, ", "parts": []}
-    parts, _ = report.parts_of(model, activations.trace(model, model.vocabulary.encode("Ah, ")))
-    given["parts"] = parts
+    given = {"model": pack_model(model, 32), "text": "Ah, ", "parts": []}
+    trace = activations.trace_passage(model, model.vocabulary.encode("Ah, "))
+    given["parts"], _ = report.list_vectors(model, trace)
     modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
     free, held = run(MADE + script, *modules, given=given)
     expected = Model(model).generate(100, "Ah, ", temperature=0.8, seed=5, prime="none")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import charrnn
-from charrnn.extras.page.packing import packed
-from charrnn.extras.page.single_file import joined
+from charrnn.extras.page.packing import pack_model
+from charrnn.extras.page.single_file import join_modules
 from charrnn.models.trained import TrainedModel
 
 PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
@@ -30,7 +30,7 @@ def run(script: str, *modules: Path, given: Any = None) -> Any:
         pytest.skip("there is no node here; apt install nodejs")
     # ASCII, and no line of it is long enough to be cut: node reads it as one program
     program = (
-        f"const given = {json.dumps(given)};\n{joined(*modules)}\n"
+        f"const given = {json.dumps(given)};\n{join_modules(*modules)}\n"
         f"(async () => {{ {script} }})().then((value) => console.log(JSON.stringify(value)));"
     )
     done = subprocess.run(
@@ -43,4 +43,4 @@ def run(script: str, *modules: Path, given: Any = None) -> Any:
 def with_sampler(model: TrainedModel, script: str, bits: int = 32) -> Any:
     """What the body of a function returns that sees `sampler`, one of this model."""
     made = "const sampler = new module_sampler.Sampler(given);"
-    return run(made + script, NETWORK / "sampler.js", given=packed(model, bits))
+    return run(made + script, NETWORK / "sampler.js", given=pack_model(model, bits))

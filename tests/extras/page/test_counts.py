@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charrnn.counts.mixing import Weights
-from charrnn.extras.page.packing import packed, packed_counts
+from charrnn.extras.page.packing import pack_counts, pack_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
@@ -24,7 +24,7 @@ const [sampler] = samplers;
 def with_samplers(script: str, *models: TrainedModel) -> Any:
     """What the body of a function returns that sees the `samplers` of models with counts."""
     given = [
-        (packed(model, 32, {"about": {}}), packed_counts(model.counts))
+        (pack_model(model, 32, {"about": {}}), pack_counts(model.counts))
         for model in models
         if model.counts is not None
     ]

@@ -14,7 +14,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.page import export_command as export
 from charrnn.extras.page.export_command import ExportOptions
-from charrnn.extras.page.packing import TOLERANCE, divergence
+from charrnn.extras.page.packing import TOLERANCE, compute_divergence
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from tests.generation.models import trained_model
@@ -92,7 +92,7 @@ def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) ->
     """One large number in a row, which all characters have in common, takes all the steps."""
     model = trained_model()
     model.weights["decoder.weight"][:, 0] = 100
-    assert divergence(model, quantize_model(model)) > TOLERANCE
+    assert compute_divergence(model, quantize_model(model)) > TOLERANCE
     Model(model).save(tmp_path / "model.safetensors")
     run(tmp_path / "model.safetensors", tmp_path / "page.html")
     assert types_of(tmp_path / "page.html") == {"float32"}

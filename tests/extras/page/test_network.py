@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.page.packing import packed, page_kinds
+from charrnn.extras.page.packing import list_page_kinds, pack_model
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -82,14 +82,14 @@ def expected(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
     return [Model(model).generate(**{"length": 300, "seed": 3, **one}) for one in asked]
 
 
-@pytest.mark.parametrize("kind", page_kinds())
+@pytest.mark.parametrize("kind", list_page_kinds())
 def test_the_same_seed_gives_the_same_text(kind: str) -> None:
     models = [trained_model(kind, **stack) for stack in STACKS]
     found = run(
         """return given.map((packed) =>
           new module_sampler.Sampler(packed).generate({ length: 300, seed: 3 }));""",
         NETWORK / "sampler.js",
-        given=[packed(model, 32) for model in models],
+        given=[pack_model(model, 32) for model in models],
     )
     for stack, model, text in zip(STACKS, models, found, strict=True):
         assert text == expected(model, {})[0], stack
@@ -136,7 +136,7 @@ def test_rounded_weights_are_those_of_the_rounded_model(bits: int) -> None:
 
 def test_without_webassembly() -> None:
     model = trained_model("lstm", hidden_size=40)
-    packed_model = packed(model, 32)
+    packed_model = pack_model(model, 32)
     found = run(
         "const { WebAssembly } = globalThis;"
         "const text = () => new module_sampler.Sampler(given).generate({ length: 300, seed: 3 });"

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.extras.page.single_file import as_data, joined, single_file
+from charrnn.extras.page.single_file import escape_json, join_modules, make_single_file
 from tests.extras.page.node import run
 
 HTML = '<html>\n<head>\n<meta charset="utf-8">\n</head>\n<body>\n</body>\n</html>\n'
 
 
 def test_its_script_and_style_are_allowed_by_their_hashes_and_nothing_else_is() -> None:
-    page = single_file(HTML, style="a { b: c }", script="const d = 'ä';", data={})
+    page = make_single_file(HTML, style="a { b: c }", script="const d = 'ä';", data={})
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy
     allowed = dict(part.split(" ", 1) for part in policy[1].split("; "))
@@ -33,16 +33,16 @@ def test_its_script_and_style_are_allowed_by_their_hashes_and_nothing_else_is() 
 
 def test_data_comes_back_as_it_was_and_ends_nothing() -> None:
     text = "</script><!-- <script> \u2028\0\\"
-    page = single_file(HTML, style="", script="", data={"x": json.dumps(text)})
+    page = make_single_file(HTML, style="", script="", data={"x": json.dumps(text)})
     found = re.findall(r'<script type="application/json" id="x">(.*?)</script>', page, re.DOTALL)
     assert [json.loads(each) for each in found] == [text]
-    assert "<" not in as_data(json.dumps(text))
+    assert "<" not in escape_json(json.dumps(text))
 
 
 @pytest.mark.parametrize("script", ["a = '</script>'", "a = '</SCRIPT '", "a = '<!--'"])
 def test_a_script_that_would_end_itself_is_refused(script: str) -> None:
     with pytest.raises(ValueError, match="would end it"):
-        single_file(HTML, style="", script=script, data={})
+        make_single_file(HTML, style="", script=script, data={})
 
 
 def test_what_is_imported_comes_first_and_once(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_what_is_imported_comes_first_and_once(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "d.js").write_text("export const d = 7;\n")
     assert run("return module_a.a();", tmp_path / "a.js") == [8, 5, 7, 3]
-    assert joined(tmp_path / "a.js").count("const d = 7;") == 1
+    assert join_modules(tmp_path / "a.js").count("const d = 7;") == 1
