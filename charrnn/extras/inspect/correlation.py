@@ -35,7 +35,7 @@ def compute_features(text: str) -> dict[str, Values]:
 def compute_correlations(
     vectors: Sequence[Array], features: dict[str, Values]
 ) -> tuple[Correlations, npt.NDArray[np.float64]]:
-    """Correlate all units with all features.
+    """Compute the correlation of each unit with each feature.
 
     Args:
         vectors: activations (T, H). Together they have U units, numbered in order.

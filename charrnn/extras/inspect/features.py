@@ -25,7 +25,7 @@ TAB_WIDTH = 4  # columns
 MAX_COLUMN = 100  # positions in longer lines are cut off
 _LETTER = r"[^\W\d_]"
 # opening and closing marks
-_PAIRS = ('""', "“”", "„“", "«»")
+_PAIRS = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"))
 _QUOTES = "|".join(rf"{left}(?:(?<!\n)\n|[^{right}\n])*" for left, right in _PAIRS)
 
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charrnn.extras.page.packing import Chosen, make_card, pack_model
+from charrnn.extras.page.packing import RoundedModel, make_card, pack_model
 from charrnn.extras.page.single_file import join_modules, make_single_file, read_style, replace_once
 from charrnn.text.training_text import corpus_name
 
 SITE = Path(__file__).parent / "site"
 
 
-def make_page(chosen: Chosen, report: Mapping[str, Any]) -> str:
+def make_page(chosen: RoundedModel, report: Mapping[str, Any]) -> str:
     """Return the page of a model as HTML.
 
     Args:

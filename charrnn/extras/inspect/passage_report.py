@@ -33,7 +33,7 @@ _MAX_STEPS = 127
 
 
 def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[str, Any]:
-    """Let a model read a passage, and report on it.
+    """Return a report on how a model reads a passage.
 
     Args:
         model: without counts.

@@ -1,1 +1,1 @@
-"""A page to write on: served by `charrnn serve`, or exported with a model in it."""
+"""The page for writing: served by `charrnn serve`, or exported as a file with a model in it."""

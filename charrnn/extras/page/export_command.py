@@ -1,4 +1,4 @@
-"""`charrnn export`: a model as a page that writes by itself."""
+"""`charrnn export`: write a model into an HTML page that runs it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from charrnn.options.ranges import HTML, PATH, TEXT, Range
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.extras.page.packing import Chosen
+    from charrnn.extras.page.packing import RoundedModel
 
-LARGEST_PAGE = 3_000_000  # bytes of one with counts
+MAX_PAGE_BYTES = 3_000_000  # a larger page is written without counts
 BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
@@ -33,7 +33,7 @@ FIRST_WORD = "checkpoint"
 
 
 def run(options: ExportOptions) -> None:
-    """Write the model of `checkpoint` to `output`, a page."""
+    """Write a page with the model of `checkpoint` to `output`."""
     from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replacing
     from charrnn.runs.model_lookup import find_model, read_model
@@ -43,16 +43,16 @@ def run(options: ExportOptions) -> None:
     model = read_model(source)
     require_page_support(model)
     chosen = choose_precision(model, options.precision)
-    page = _page(options, chosen)
+    page = _make_page(options, chosen)
     with replacing(output) as temporary:
         temporary.write_text(page, "utf-8", "replace")
-    cost = f", which adds {chosen.cost:.5f} nats a character to the loss" if chosen.cost else ""
+    cost = f", which adds {chosen.cost:.5f} nats per character to the loss" if chosen.cost else ""
     say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
     )
 
 
-def _page(options: ExportOptions, chosen: Chosen) -> str:
+def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
     from charrnn.extras.page.packing import is_indented, make_card
     from charrnn.extras.page.writing_page import About, make_writing_page
     from charrnn.options.datasets import SPLITS
@@ -62,14 +62,14 @@ def _page(options: ExportOptions, chosen: Chosen) -> str:
     is_list = chosen.model.facts.get("is_list") is True
     about = About(title, make_card(chosen), options.licence, is_indented(chosen.model), is_list)
     text = None
-    with contextlib.suppress(InputError):  # it is not at hand: lists are compared with nothing
+    with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
         text = find_training_text(chosen.model.facts, chosen.model.encoding, splits=SPLITS).text
     page = make_writing_page(chosen, about, text)
-    if chosen.model.counts is None or len(page) <= LARGEST_PAGE:
+    if chosen.model.counts is None or len(page) <= MAX_PAGE_BYTES:
         return page
     say(
-        f"{options.output}: has the network alone, without the counts of the model, with which it "
+        f"{options.output}: contains the network without the model's counts, because the page "
         f"would be larger than 3 MB"
     )
-    alone = chosen._replace(model=replace(chosen.model, counts=None))
-    return make_writing_page(alone, about, text)
+    without_counts = chosen._replace(model=replace(chosen.model, counts=None))
+    return make_writing_page(without_counts, about, text)

@@ -1,8 +1,8 @@
-"""A model in a page: its card, and its weights in few bytes, as text that the page carries.
+"""Pack a model for a page: its weights, counts and lines as JSON, and its description.
 
-What is packed is JSON: the architecture, the vocabulary, what the page tells of the model, and all
-weights in base64. `site/network/packed.js` reads it. Matrices are float32, or int8 with a scale
-for each row; vectors, of which there are few numbers, are always float32.
+The JSON of a model contains its architecture, vocabulary, facts, and all weights in base64;
+`site/network/packed.js` reads it. Matrices are float32, or int8 with a scale per row. Vectors are
+always float32, because they are small.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ from charrnn.text.training_text import corpus_name
 
 Array = npt.NDArray[np.float32]
 
-# where each cell that the page can step has its step
+# This file has one step function for each kind of cell.
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
-_ALIGNMENT = 4  # bytes, so that JavaScript can look at float32 in place
+_ALIGNMENT = 4  # bytes; JavaScript's Float32Array needs it
 
 
 def list_page_kinds() -> list[str]:
-    """The kinds of model that a page can step."""
+    """Return the kinds of model that a page can run."""
     return _STEP.findall(_CELLS.read_text(encoding="utf-8"))
 
 
 def require_page_support(model: TrainedModel) -> None:
-    """Raise InputError if a page could not step a model of this kind."""
+    """Raise InputError if a page cannot run a model of this kind."""
     if (kind := model.architecture.kind) not in list_page_kinds():
         raise InputError(
-            f"output: a page has no network of kind {kind}; it has {', '.join(list_page_kinds())}"
+            f"output: a page cannot run kind {kind}; it can run {', '.join(list_page_kinds())}"
         )
 
 
 def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = None) -> str:
-    """The model as JSON in ASCII.
+    """Return the model as JSON in ASCII.
 
     Args:
-        bits: of the numbers of its matrices: 32, or 8 with a scale for each row.
-        facts: plain values that the page is to know besides; the primer's ids and the defaults
-            of sampling are added.
+        bits: of the numbers in matrices: 32, or 8 with a scale per row.
+        facts: more values for the page. The primer's ids and the default sampling parameters are
+            added.
     """
     data = bytearray()
     tensors: dict[str, dict[str, Any]] = {}
     for name, weight in model.weights.items():
         rows, columns = weight.shape if weight.ndim == 2 else (1, weight.size)
-        int8 = bits == 8 and weight.ndim == 2
-        kind = "int8" if int8 else "float32"
-        tensors[name] = {"type": kind, "rows": rows, "columns": columns, "at": len(data)}
-        if int8:
+        is_int8 = bits == 8 and weight.ndim == 2
+        dtype = "int8" if is_int8 else "float32"
+        tensors[name] = {"type": dtype, "rows": rows, "columns": columns, "at": len(data)}
+        if is_int8:
             quantized_rows = quantize_rows(weight)
             data += quantized_rows.scales.astype("<f4").tobytes() + quantized_rows.int8.tobytes()
         else:
@@ -90,10 +90,10 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
 
 
 def pack_counts(counts: Counts) -> str:
-    """Counts as JSON in ASCII; `site/network/counts.js` reads it."""
+    """Return counts as JSON in ASCII; `site/network/counts.js` reads it."""
     table = counts.table
     arrays = table.arrays()
-    # a byte each, or little-endian
+    # Arrays of larger types are little-endian.
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
     content = {
         "vocabulary_size": table.vocabulary_size,
@@ -107,31 +107,30 @@ def pack_counts(counts: Counts) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-_MOST_LINES = 50_000
+_MAX_LINES = 50_000
 
 
 def pack_lines(text: str) -> str:
-    """Checksums of the lines of a text as JSON, or null where they are too many.
+    """Return the checksums of a text's lines as JSON, or null if there are too many lines.
 
-    A line that is not among them has the checksum of one in one of 80,000 cases at most.
+    The chance that a new line has the checksum of another is at most 1 in 80,000.
     """
     lines = {line.rstrip() for line in text.split("\n")}
     sums = {zlib.crc32(line.encode("utf-8", "surrogateescape")) for line in lines}
-    if len(sums) > _MOST_LINES:
+    if len(sums) > _MAX_LINES:
         return "null"
     return json.dumps(base64.b64encode(np.array(sorted(sums), "<u4").tobytes()).decode("ascii"))
 
 
-TOLERANCE = 0.002  # nats a character
-_CHARACTERS = 2000  # of the text by which it is measured
+TOLERANCE = 0.002  # nats per character; the largest cost at which 8 bits are chosen
+_DIVERGENCE_CHARACTERS = 2000  # the length of the text for the measurement
 
 
-class Chosen(NamedTuple):
-    """Weights of so many bits.
+class RoundedModel(NamedTuple):
+    """A model with weights of 8 or 32 bits.
 
     Attributes:
-        model: the model that they make.
-        cost: what they add to the loss, in nats a character.
+        cost: the added loss, in nats per character.
     """
 
     bits: int
@@ -139,46 +138,47 @@ class Chosen(NamedTuple):
     cost: float
 
 
-def choose_precision(model: TrainedModel, bits: int | None = None) -> Chosen:
-    """The model with its weights in so many bits, or in 8 if that keeps its loss.
+def choose_precision(model: TrainedModel, bits: int | None = None) -> RoundedModel:
+    """Round the weights to `bits`; None: to 8 bits if the cost is small, otherwise 32.
 
-    The cost is measured on text that the model itself writes: over such text, the loss grows by
-    the mean Kullback-Leibler divergence of the new predictions from the old.
+    The cost is measured on text that the model writes. On such text, the expected loss grows by
+    the mean Kullback-Leibler divergence between the original and the rounded predictions.
     """
     if bits != 32:
-        other = quantize_model(model)
-        cost = compute_divergence(model, other)
+        rounded = quantize_model(model)
+        cost = compute_divergence(model, rounded)
         if bits or cost <= TOLERANCE:
-            return Chosen(8, other, cost)
-    return Chosen(32, model, 0.0)
+            return RoundedModel(8, rounded, cost)
+    return RoundedModel(32, model, 0.0)
 
 
 def compute_divergence(model: TrainedModel, other: TrainedModel) -> float:
-    """The mean divergence (nats a character) of another's predictions, over text of the first.
+    """Return the mean divergence (nats per character) of two models on text of the first.
 
-    Both are looked at without the counts that they may have.
+    The counts of both models are ignored.
     """
     model, other = replace(model, counts=None), replace(other, counts=None)
     sampler = Sampler(model)
-    options = SamplingParams(_CHARACTERS, temperature=1.0, min_p=0, seed=0)
-    text = "".join(piece.text for piece in sampler.write(options))
+    params = SamplingParams(_DIVERGENCE_CHARACTERS, temperature=1.0, min_p=0, seed=0)
+    text = "".join(piece.text for piece in sampler.write(params))
     ids, state = sampler.prompt(text)
-    p, q = (log_softmax(make_engine(each).read(ids[None], state)[0][0]) for each in (model, other))
-    return float((np.exp(p) * (p - q)).sum(-1).mean())
+    engines = (make_engine(model), make_engine(other))
+    log_p, log_q = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
+    return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
 
 
-_INDENTED = 0.3  # of the lines, from which on it is no accident
+_INDENTED_SHARE = 0.3  # A text with a larger share of indented lines counts as indented.
 
 
 def is_indented(model: TrainedModel) -> bool:
-    """Whether the text that the model carries as its primer is indented, as code and tables are."""
+    """Return whether the model's primer is indented, like code or tables."""
     lines = [line for line in str(model.facts.get(PRIMER_FACT) or "").split("\n") if line.strip()]
     indented = sum(line[0] in " \t" for line in lines)
-    return indented > len(lines) * _INDENTED
+    return indented > len(lines) * _INDENTED_SHARE
 
 
-def make_card(chosen: Chosen) -> list[tuple[str, str]]:
-    """Names and values, for people."""
+def make_card(chosen: RoundedModel) -> list[tuple[str, str]]:
+    """Return a description of the model for readers, as names and values."""
     model = chosen.model
     architecture, facts = model.architecture, model.facts
     network = f"{architecture.kind}, {architecture.num_layers} x {architecture.hidden_size} units"
@@ -186,11 +186,11 @@ def make_card(chosen: Chosen) -> list[tuple[str, str]]:
         network += ", batch normalization"
     if architecture.skip != "none":
         network += ", skip connections"
-    numbers = sum(weight.size for weight in model.weights.values())
+    parameters = sum(weight.size for weight in model.weights.values())
     characters = "bytes" if model.vocabulary.is_bytes else "characters"
     rows = [
         ("Network", network),
-        ("Weights", f"{numbers:,} numbers of {chosen.bits} bits"),
+        ("Weights", f"{parameters:,} numbers of {chosen.bits} bits"),
         ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
     if name := corpus_name(model.facts):

@@ -1,8 +1,7 @@
-"""One HTML file that needs nothing else, and to which nothing but itself can happen.
+"""Make a single HTML file with style, script and data, which loads nothing else.
 
-Its style and its script stand in it, each allowed by its hash: a Content-Security-Policy forbids
-every other script, every style and every address. What it shows of a model or of a text is data:
-JSON in which no `<` is left, so that nothing in it ends the element in which it stands.
+A Content-Security-Policy allows only the hashes of this style and this script, and no address.
+Models and texts are data: JSON without `<`, so that no data can end its element.
 """
 
 from __future__ import annotations
@@ -19,26 +18,27 @@ _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
 def read_style(folder: Path) -> str:
-    """The CSS of the page in a folder: what all pages have, and its own."""
+    """Return the CSS of the page in a folder: the shared file, then the folder's."""
     files = (SITE / "shared.css", folder / "style.css")
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
-    """A page in one file.
+    """Put a page, its style, its script and its data into one HTML file.
 
     Args:
-        html: with neither style nor script of its own.
+        html: without style and script.
         style: CSS.
-        script: JavaScript, run once all elements are there; it may compile WebAssembly.
-        data: JSON in ASCII by the id of the element whose text it becomes.
+        script: JavaScript, which runs after all elements; it may compile WebAssembly.
+        data: JSON in ASCII, by the id of its element.
     """
     script = f'"use strict";\n{script}'
+    _check_script(script)
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash(script)} 'wasm-unsafe-eval'",
-            f"style-src {_hash(style)}",
+            f"script-src {_hash_for_policy(script)} 'wasm-unsafe-eval'",
+            f"style-src {_hash_for_policy(style)}",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
@@ -53,46 +53,40 @@ def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, s
         for name, json in data.items()
     )
     html = replace_once(html, _HEAD, f"{_HEAD}\n{head}")
-    return replace_once(html, _END, f"{end}\n<script>{_check_script(script)}</script>\n{_END}")
+    return replace_once(html, _END, f"{end}\n<script>{script}</script>\n{_END}")
 
 
 def escape_json(json: str) -> str:
-    """JSON as the text of an element: in strings, and nowhere else, it may have a `<`."""
+    """Escape JSON for the text of an element. In JSON, `<` occurs only in strings."""
     return json.replace("<", r"\u003c")
 
 
 def replace_once(html: str, old: str, new: str) -> str:
-    """HTML with something in it, which stands there once, replaced.
+    """Replace a part of a page.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the page does not contain `old` exactly once.
     """
     if html.count(old) != 1:
-        raise ValueError(f"the page has {old!r} {html.count(old)} times, not once")
+        raise ValueError(f"the page contains {old!r} {html.count(old)} times, not once")
     return html.replace(old, new)
 
 
-def _hash(text: str) -> str:
+def _hash_for_policy(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 
-def _check_script(script: str) -> str:
-    """The script, in which nothing ends its element.
-
-    Raises:
-        ValueError: something does.
-    """
+def _check_script(script: str) -> None:
+    """Raise ValueError if the script contains text that ends its element."""
     for ending in ("</script", "<!--"):
         if ending in script.lower():
-            raise ValueError(f"the script has {ending!r} in it, which would end it")
-    return script
+            raise ValueError(f"the script contains {ending!r}, which would end it")
 
 
-# -- Several JavaScript modules as one script. A browser loads no module from file://, and an
-# inline one cannot import another. So each module becomes a function that returns what it
-# exports, in an order in which what is imported stands before. This is no bundler: it knows the
-# forms of import and export that charrnn's own modules have, and refuses any other.
+# -- Join JavaScript modules into one script. Browsers do not load modules from file://, and an
+# inline module cannot import another. Each module becomes a function that returns its exports, and
+# a module comes after its imports. Only the forms of import and export in charrnn's modules work.
 
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
@@ -101,33 +95,33 @@ _OTHER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
 def join_modules(*modules: Path) -> str:
-    """One script that runs these modules, each after those that it imports."""
-    written: dict[Path, str] = {}
+    """Return one script that runs these modules, each after its imports."""
+    scripts: dict[Path, str] = {}
     for module in modules:
-        _add(module.resolve(), written, ())
-    return "\n".join(written.values())
+        _add_module(module.resolve(), scripts, ())
+    return "\n".join(scripts.values())
 
 
-def _add(path: Path, written: dict[Path, str], importers: tuple[Path, ...]) -> None:
-    if path in written:
+def _add_module(path: Path, scripts: dict[Path, str], importers: tuple[Path, ...]) -> None:
+    if path in scripts:
         return
     if path in importers:
-        raise ValueError(f"{path} imports itself, by way of {importers[-1]}")
+        raise ValueError(f"{path} imports itself through {importers[-1]}")
     text = path.read_text(encoding="utf-8")
     for _, name in _IMPORT.findall(text):
-        _add((path.parent / name).resolve(), written, (*importers, path))
+        _add_module((path.parent / name).resolve(), scripts, (*importers, path))
 
-    def import_(match: re.Match[str]) -> str:
-        return f"const {{{match[1]}}} = {_variable((path.parent / match[2]).resolve())};"
+    def to_assignment(match: re.Match[str]) -> str:
+        return f"const {{{match[1]}}} = {_make_variable_name((path.parent / match[2]).resolve())};"
 
     exported = [name for _, name in _EXPORT.findall(text)]
-    text = _EXPORT.sub(r"\1 \2", _IMPORT.sub(import_, text))
+    text = _EXPORT.sub(r"\1 \2", _IMPORT.sub(to_assignment, text))
     if other := _OTHER.search(text):
-        raise ValueError(f"{path}: {other[0]!r} is no form of import or export that is known here")
-    ends = f"return {{ {', '.join(exported)} }};"
-    written[path] = f"const {_variable(path)} = (() => {{\n{text}\n{ends}\n}})();\n"
+        raise ValueError(f"{path}: {other[0]!r} is not a supported form of import or export")
+    end = f"return {{ {', '.join(exported)} }};"
+    scripts[path] = f"const {_make_variable_name(path)} = (() => {{\n{text}\n{end}\n}})();\n"
 
 
-def _variable(path: Path) -> str:
-    """The name under which a module's exports stand; modules of a page have names of their own."""
+def _make_variable_name(path: Path) -> str:
+    """Return the variable of a module's exports; file names in a page are unique."""
     return "module_" + re.sub(r"\W", "_", path.stem)

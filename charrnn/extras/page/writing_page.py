@@ -1,4 +1,4 @@
-"""A page that writes by itself: the writing page of `charrnn serve`, with the model in it."""
+"""The writing page of `charrnn serve`, with a model in it instead of a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from html import escape
 
-from charrnn.extras.page.packing import Chosen, pack_counts, pack_lines, pack_model
+from charrnn.extras.page.packing import RoundedModel, pack_counts, pack_lines, pack_model
 from charrnn.extras.page.single_file import (
     SITE,
     join_modules,
@@ -19,12 +19,12 @@ from charrnn.text.prompt import CURLY, MARKS
 
 @dataclass(frozen=True)
 class About:
-    """What the page says of itself, as plain text.
+    """The description of a page, as plain text.
 
     Attributes:
-        card: names and values.
-        even: whether the text is best read in letters of one width, as code is.
-        is_list: whether the model learnt from a list.
+        card: names and values that describe the model.
+        even: whether the page shows texts in a monospaced font, as for code.
+        is_list: whether the training text is a list.
     """
 
     title: str
@@ -34,15 +34,15 @@ class About:
     is_list: bool = False
 
 
-def make_writing_page(chosen: Chosen, about: About, text: str | None = None) -> str:
-    """The page as HTML, of the network with its counts.
+def make_writing_page(chosen: RoundedModel, about: About, text: str | None = None) -> str:
+    """Return a page with the model and its counts, as HTML.
 
     Args:
-        text: that the model was trained on, whose lines a list is compared with.
+        text: the training text. The page marks lines that it contains in new lists.
     """
     facts = {"about": asdict(about), "marks": MARKS, "curly": CURLY}
     model, counts = pack_model(chosen.model, chosen.bits, facts), chosen.model.counts
-    # files may share one storage, in which each page keeps its draft under a name of its own
+    # Pages from file:// may share one storage, so the key of a draft contains a hash of the model.
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
     html = (SITE / "index.html").read_text(encoding="utf-8")
     for old, new in (
