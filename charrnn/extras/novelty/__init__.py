@@ -1,1 +1,1 @@
-"""How much of a text is copied from the text that a model was trained on, and text that is not."""
+"""Measure how much of a sample is copied from the training text, and sample without copies."""

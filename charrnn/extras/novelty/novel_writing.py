@@ -1,11 +1,10 @@
-"""Text without long runs of the training text: what would copy is taken back and drawn again.
+"""Sample text without long copies from the training text, by backtracking.
 
-A text is written in chunks. Where a run of it that stands in the training text grows longer than
-is allowed, the character that makes it so is drawn again, with the next random numbers of the
-sample. As long as the text comes no further, the writer goes back twice as far after every few
-tries, to where the model had a choice. The end of the text is held back for that, so that what was
-shown stands. The same seed gives the same text; one that copies too much nowhere is the text
-without this.
+The writer samples in chunks. If a copied passage becomes longer than allowed, the writer removes
+the character that made it too long, and draws it again with the next random numbers of the sample.
+If that does not help, it goes back twice as far after every few tries, until it reaches a position
+where the model had a choice. The last characters are not shown until they are final. The same seed
+gives the same text. A text without long copies is the same as without this feature.
 """
 
 from __future__ import annotations
@@ -20,49 +19,48 @@ from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn
 from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters
-_TRIES_AS_FAR = 4  # back, before it goes twice as far
-_MOST_TRIES = 1000  # without coming any further
+_TRIES_PER_DISTANCE = 4  # tries before the writer goes back twice as far
+_MAX_TRIES = 1000  # tries without progress before the writer gives up
 
 
 def write_novel(
     sampler: Sampler, params: SamplingParams, training: Container[str], longest: int
 ) -> Iterator[Piece]:
-    """Write as `Sampler.write`, but no run of more than `longest` characters of a training text.
+    """Write like `Sampler.write`, but copy at most `longest` characters in a row.
 
-    The samples are written one after the other. Runs that begin in start_text count from its
-    end on.
+    The samples are written one after the other. In a passage that starts in start_text, only the
+    characters after start_text count.
 
     Args:
-        training: whether a passage stands in the training text.
+        training: tells whether the training text contains a passage.
 
     Raises:
-        InputError: at once, as `Sampler.write`.
-        RunError: while writing: as `Sampler.write`, or the model goes on copying, whatever is
-            drawn.
+        InputError: immediately, like `Sampler.write`.
+        RunError: during writing, like `Sampler.write`, or if every try copies too much.
     """
-    sampler.write(params, range(0))  # which refuses at once
+    sampler.write(params, range(0))  # Raises InputError for wrong parameters.
     seed = drawn_seed() if params.seed is None else params.seed
-    begins = sampler.start_state(params)
+    start_state = sampler.start_state(params)
     engine = sampler.engine(params.engine)
 
-    def samples() -> Iterator[Piece]:
+    def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
-            stream = sampler.stream(replace(params, seed=seed), seed, sample, begins.last)
-            writer = _Writer(sampler, engine, stream, training, longest, [(0, begins)])
-            yield from writer.pieces()
+            stream = sampler.stream(replace(params, seed=seed), seed, sample, start_state.last)
+            writer = _Writer(sampler, engine, stream, training, longest, [(0, start_state)])
+            yield from writer.write_pieces()
 
-    return samples()
+    return write_samples()
 
 
 @dataclass
 class _Writer:
-    """Writes one sample.
+    """The writer of one sample.
 
     Attributes:
-        savepoints: how many characters stand before a chunk, and what it goes on from; the last one
-            is where the text ends.
-        ids: of the new text, so far.
-        shown: how many characters can no longer be taken back.
+        savepoints: (number of characters, state after them) before each chunk; the last entry is
+            the end of the text.
+        ids: of the new text so far.
+        shown: the number of characters that were shown and cannot be removed.
     """
 
     sampler: Sampler
@@ -74,65 +72,64 @@ class _Writer:
     ids: list[int] = field(default_factory=list)
     shown: int = 0
 
-    def pieces(self) -> Iterator[Piece]:
-        """Write to the end."""
+    def write_pieces(self) -> Iterator[Piece]:
+        """Write the sample to its end."""
         sample, stops = self.stream.sample, self.stream.stops
         furthest = tries = 0
         while self.stream.left:
             is_novel = self._write_chunk()
-            place = len(self.ids)
-            if place > furthest:
-                furthest, tries = place, 0
+            length = len(self.ids)
+            if length > furthest:
+                furthest, tries = length, 0
             tries += not is_novel
             is_greedy = effective_temperature(self.stream.params) == 0
-            gives_up = tries == _MOST_TRIES or (tries and is_greedy)
-            # a run that grows too long began within the second half of what is held back
-            text, stopped = self._show(place if gives_up else place - 2 * self.longest)
+            gives_up = tries == _MAX_TRIES or (tries and is_greedy)
+            # The writer goes back at most 2 * longest characters, so they are not shown yet.
+            text, stopped = self._show_text(length if gives_up else length - 2 * self.longest)
             if text or stopped:
                 yield Piece(sample, text, stopped)
             if stopped:
                 return
             if gives_up:
                 raise RunError(
-                    f"novel={self.longest}: after {furthest:,} characters the model goes on "
-                    f"copying the training text, whatever is drawn; a higher temperature or a "
-                    f"larger novel= gives it a choice"
+                    f"novel={self.longest}: after {furthest:,} characters, every try copied more "
+                    f"of the training text; use a higher temperature or a larger novel="
                 )
             if not is_novel:
-                self._go_back(min(2 ** (tries // _TRIES_AS_FAR) - 1, 2 * self.longest))
-        text, stopped = self._show(len(self.ids))
+                self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.longest))
+        text, stopped = self._show_text(len(self.ids))
         yield Piece(sample, text if stopped else text + stops.rest(), True)
 
     def _write_chunk(self) -> bool:
-        """Go on by a chunk, up to the first character that copies too much; whether none did."""
+        """Write a chunk up to the first character that copies too much; return whether none did."""
         self.stream.last, state = self.savepoints[-1][1]
         written, after = write_next(self.engine, [self.stream], state, _CHUNK)
         new = written[0].tolist()
-        before = self.ids[-self.longest :]
-        text = self.stream.vocabulary.decode(before + new)
-        run = self.longest + 1
-        ends = range(max(run, len(before) + 1), len(text) + 1)
-        copied = next((end for end in ends if text[end - run : end] in self.training), None)
+        previous = self.ids[-self.longest :]
+        text = self.stream.vocabulary.decode(previous + new)
+        size = self.longest + 1
+        ends = range(max(size, len(previous) + 1), len(text) + 1)
+        copied = next((end for end in ends if text[end - size : end] in self.training), None)
         if copied is not None:
-            self.ids += self.stream.go_on(new[: copied - 1 - len(before)])
+            self.ids += self.stream.go_on(new[: copied - 1 - len(previous)])
             return False
         self.ids += self.stream.go_on(new)
         self.savepoints.append((len(self.ids), StartState(new[-1], after)))
         return True
 
-    def _go_back(self, characters: int) -> None:
-        """Take back so many characters, but none that are shown."""
+    def _backtrack(self, characters: int) -> None:
+        """Remove the last `characters`, except those that are shown."""
         keep = max(len(self.ids) - characters, self.shown)
         while self.savepoints[-1][0] > keep:
             self.savepoints.pop()
-        at, begins = self.savepoints[-1]
-        if at < keep:
-            self.savepoints.append((keep, self.sampler.read_on(begins, self.ids[at:keep])))
+        length, start_state = self.savepoints[-1]
+        if length < keep:
+            self.savepoints.append((keep, self.sampler.read_on(start_state, self.ids[length:keep])))
         self.stream.take_back(len(self.ids) - keep)
         del self.ids[keep:]
 
-    def _show(self, end: int) -> tuple[str, bool]:
-        """What can be shown of the text up to `end`, and whether it stops there."""
+    def _show_text(self, end: int) -> tuple[str, bool]:
+        """Return the new text up to `end`, and whether it contains a stop string."""
         end = max(end, self.shown)
         text = self.stream.vocabulary.decode(self.ids[self.shown : end])
         self.shown = end

@@ -1,4 +1,4 @@
-"""How much of a text is copied from the training text, in numbers."""
+"""Measure how much of a text is copied from the training text."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy.typing as npt
 from charrnn.text.training_text import TrainingText
 from charrnn.text.vocabulary import readable
 
-LONGEST = 50  # characters, of the substrings that are counted
-_LENGTHS = (5, 10, 15, 20, 30, 40, 50)  # of those in the table
-_WORDS, _CHARACTERS = 20, 300  # at most, of the new words and of the longest copy
+MAX_LENGTH = 50  # characters; longer substrings are not counted
+_TABLE_LENGTHS = (5, 10, 15, 20, 30, 40, 50)
+_MAX_WORDS, _MAX_SHOWN = 20, 300  # new words, and characters of the longest copy, in the report
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage that a text has in common with the training text.
+    """A passage that both a text and the training text contain.
 
     Attributes:
-        text: the passage itself.
-        start: its first character in the text that was looked at, from 0.
-        place: its first character where the training text first has it, from 0.
-        line: the line of the training text in which that character stands, from 1.
+        text: the passage.
+        start: its position in the text, from 0.
+        place: its first position in the training text, from 0.
+        line: the line of that position, from 1.
     """
 
     text: str
@@ -37,17 +37,17 @@ class Passage:
 
 @dataclass(frozen=True)
 class Report:
-    """What a text has from the training text.
+    """Numbers on how much of a text is copied.
 
     Attributes:
-        characters: of the text.
-        training_characters: of the training text.
-        copied: the share of the text's substrings of 1, 2, ... up to `LONGEST` characters that
-            stand in the training text, as far as the text has any of that length.
-        longest: the longest passage that stands there too, the first of several.
-        words: how many the text has, without one that it ends in: it may have been cut off.
-        new_words: those of them that the training text does not have, whatever their case,
-            each once, in the text's order.
+        characters: the length of the text.
+        training_characters: the length of the training text.
+        copied: for each length from 1 up to `MAX_LENGTH`, the share of the text's substrings of
+            this length that the training text contains.
+        longest: the first of the longest passages that the training text contains.
+        words: the number of words, without a last word that may be cut off.
+        new_words: the distinct words that the training text does not contain in any case, in the
+            order of the text.
     """
 
     characters: int
@@ -59,54 +59,57 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"novelty: {self.characters:,} characters beside {self.training_characters:,} of the "
-            f"training text"
+            f"novelty: {self.characters:,} characters, compared with "
+            f"{self.training_characters:,} characters of training text"
         ]
-        if lengths := [length for length in _LENGTHS if length <= len(self.copied)]:
+        if lengths := [length for length in _TABLE_LENGTHS if length <= len(self.copied)]:
             shares = [f"{self.copied[length - 1]:.1%}" for length in lengths]
             lines.append("  passages of   " + "".join(f"{length:>8}" for length in lengths))
             lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
         if (longest := self.longest) is not None:
             length = len(longest.text)
-            shown, half = readable(longest.text), _CHARACTERS // 2
-            if len(shown) > _CHARACTERS:
+            shown, half = readable(longest.text), _MAX_SHOWN // 2
+            if len(shown) > _MAX_SHOWN:
                 shown = f"{shown[:half]} ... {shown[-half:]}"
             lines += [
-                f"  longest copy  {length:,} characters, from {longest.start:,} on",
-                f"  stands in     line {longest.line:,}, characters {longest.place:,} to "
+                f"  longest copy  {length:,} characters, from position {longest.start:,}",
+                f"  copied from   line {longest.line:,}, characters {longest.place:,} to "
                 f"{longest.place + length:,}",
                 f"                {shown!r}",
             ]
         if self.words:
-            several = self.new_words[:_WORDS] + ["..."] * (len(self.new_words) > _WORDS)
-            named = f": {', '.join(several)}" if several else ""
-            lines.append(f"  new words     {len(self.new_words):,} of {self.words:,}{named}")
+            shown_words = self.new_words[:_MAX_WORDS]
+            shown_words += ["..."] * (len(self.new_words) > _MAX_WORDS)
+            listing = f": {', '.join(shown_words)}" if shown_words else ""
+            lines.append(f"  new words     {len(self.new_words):,} of {self.words:,}{listing}")
         return "\n".join(lines)
 
 
 def report_on(text: str, training: TrainingText) -> Report:
-    """Measure how novel a text is.
+    """Measure how much of a text is copied.
 
     Args:
-        text: in the characters of the training text; of a model of bytes, its bytes.
+        text: in the tokens of the training text; for a vocabulary of bytes, its bytes.
     """
     matches = training.longest_matches(text)
-    lengths = range(1, min(LONGEST, len(text)) + 1)
-    words = _words(text)
+    lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
+    words = _find_words(text)
     if words and readable(text).endswith(words[-1]):
         del words[-1]
-    old = _words_of(training)
+    known = _find_training_words(training)
     return Report(
         characters=len(text),
         training_characters=len(training.text),
         copied=[float((matches[length - 1 :] >= length).mean()) for length in lengths],
-        longest=_longest(text, matches, training),
+        longest=_find_longest(text, matches, training),
         words=len(words),
-        new_words=list(dict.fromkeys(word for word in words if word.casefold() not in old)),
+        new_words=list(dict.fromkeys(word for word in words if word.casefold() not in known)),
     )
 
 
-def _longest(text: str, matches: npt.NDArray[np.int64], training: TrainingText) -> Passage | None:
+def _find_longest(
+    text: str, matches: npt.NDArray[np.int64], training: TrainingText
+) -> Passage | None:
     length = int(matches.max(initial=0))
     if not length:
         return None
@@ -118,10 +121,10 @@ def _longest(text: str, matches: npt.NDArray[np.int64], training: TrainingText) 
 
 
 @functools.lru_cache(maxsize=1)
-def _words_of(training: TrainingText) -> frozenset[str]:
-    return frozenset(word.casefold() for word in _words(training.text))
+def _find_training_words(training: TrainingText) -> frozenset[str]:
+    return frozenset(word.casefold() for word in _find_words(training.text))
 
 
-def _words(text: str) -> list[str]:
-    """Letters, and apostrophes between them."""
+def _find_words(text: str) -> list[str]:
+    """Return the words of a text: letters, with apostrophes between them."""
     return _WORD.findall(readable(text))

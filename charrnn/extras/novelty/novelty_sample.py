@@ -1,4 +1,4 @@
-"""`charrnn sample novel= report=true`: text and lines that do not copy, and how much others do."""
+"""The options novel= and report= of `charrnn sample`: avoid copies, or measure them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOVEL = Range(
     lambda value: isinstance(value, bool) or value >= 1,
-    "must be the longest run of characters that may be copied, 1 or more",
+    "must be the largest number of characters that may be copied in a row, 1 or more",
 )
 
 
@@ -33,18 +33,18 @@ class NoveltyOptions(SampleOptions):
 
     def check(self) -> None:
         super().check()
-        lines = self.mode == "lines"
+        is_list = self.mode == "lines"
         require(
-            self.novel is not True or lines,
+            self.novel is not True or is_list,
             "novel",
             "true",
-            "needs mode=lines; for a text give the longest run that may be copied: novel=40",
+            "needs mode=lines; for a text give the length of the longest allowed copy: novel=40",
         )
         require(
-            isinstance(self.novel, bool) or not lines,
+            isinstance(self.novel, bool) or not is_list,
             "novel",
             self.novel,
-            "is for a text; novel=true writes no line of the training text",
+            "is for a text; for mode=lines, novel=true leaves out lines of the training text",
         )
 
 
@@ -52,10 +52,10 @@ OPTIONS = NoveltyOptions
 
 
 class NoveltyWriter(Writer):
-    """Writes what does not copy, and tells how much of a text is copied, where that is asked for.
+    """A writer that avoids copies (novel=), and reports how much is copied (report=true).
 
     Raises:
-        InputError: at once: what it needs is not installed, or the training text not found.
+        InputError: a package is not installed, or the training text is missing.
     """
 
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
@@ -71,14 +71,14 @@ class NoveltyWriter(Writer):
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
-        # a line of one's own is no new one, whichever split it stands in
+        # A generated line is new only if no split contains it.
         splits = SPLITS if options.novel is True else ("train",)
         self._training = find_training_text(
             sampler.model.facts, sampler.model.encoding, options.corpus, splits
         )
 
     def write(self, params: SamplingParams) -> Iterator[Piece]:
-        """Without a longer run of the training text than is allowed."""
+        """Write a text without copies that are longer than allowed."""
         if self._options.novel is False:
             return super().write(params)
         from charrnn.extras.novelty.novel_writing import write_novel
@@ -86,7 +86,7 @@ class NoveltyWriter(Writer):
         return write_novel(self.sampler, params, self._training, self._options.novel)
 
     def write_lines(self, params: SamplingParams) -> Iterator[Line]:
-        """Without the lines of the text."""
+        """Write lines that the training text does not contain."""
         if self._options.novel is False:
             return super().write_lines(params)
         from charrnn.generation.sampler import write_lines
@@ -95,31 +95,31 @@ class NoveltyWriter(Writer):
         return write_lines(self.sampler, params, lines)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
-        """Hand on the texts, and keep what is in them for the report."""
+        """Yield the texts unchanged, and keep a copy of them for the report."""
         for text in super().around(texts):
             if self._options.report:
-                pieces, again = itertools.tee(text.pieces)
-                self._texts.append((text.params, again))
+                pieces, copy = itertools.tee(text.pieces)
+                self._texts.append((text.params, copy))
                 text = replace(text, pieces=pieces)
             yield text
 
     def end(self) -> None:
-        """Tell how much was copied, if that is asked for."""
+        """Report how much is copied, if report=true."""
         super().end()
         if not self._options.report:
             return
         from charrnn.extras.novelty.novelty_report import report_on
 
         texts = [(params, "".join(pieces)) for params, pieces in self._texts]
-        if self._options.mode == "lines":  # all of a list as one
+        if self._options.mode == "lines":  # Join the lines of each list.
             texts = [
                 (params, "".join(f"{text.rstrip()}\n" for _, text in lines))
                 for params, lines in itertools.groupby(texts, lambda text: text[0])
             ]
         for number, (params, text) in enumerate(texts):
             report = str(report_on(text, self._training))
-            several = len(texts) > 1
-            say(f"{number}, temperature={params.temperature}: {report}" if several else report)
+            is_single = len(texts) == 1
+            say(report if is_single else f"{number}, temperature={params.temperature}: {report}")
 
 
 WRITER = NoveltyWriter

@@ -92,7 +92,7 @@ def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
 def test_it_ends_where_the_model_has_nothing_else() -> None:
     model, options = trained_model(), SamplingParams(LENGTH, seed=1, temperature=0)
     training = plain(model, options)
-    with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters the model goes on"):
+    with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters, every try copied"):
         texts(model, options, training, 10)
     # but what comes before is whole where the text ends there
     until = training[8]

@@ -159,11 +159,11 @@ def test_what_a_person_reads() -> None:
     training = TrainingText("one two three four five six seven eight nine ten\n" * 3)
     lines = str(report_on("xxx three four five six zzz.", training)).splitlines()
     assert [" ".join(line.split()) for line in lines] == [
-        "novelty: 28 characters beside 147 of the training text",
+        "novelty: 28 characters, compared with 147 characters of training text",
         "passages of 5 10 15 20",
         "are copied 70.8% 63.2% 50.0% 22.2%",
-        "longest copy 21 characters, from 3 on",
-        "stands in line 1, characters 7 to 28",
+        "longest copy 21 characters, from position 3",
+        "copied from line 1, characters 7 to 28",
         "' three four five six '",
         "new words 2 of 6: xxx, zzz",
     ]

@@ -52,7 +52,7 @@ def test_a_page_is_one_file_with_the_model_in_it(
     assert out == ""
     size = output.stat().st_size / 1e6
     assert re.fullmatch(
-        rf"wrote {output}: {size:.2f} MB; weights of 8 bits, which adds 0\.00\d+ nats a "
+        rf"wrote {output}: {size:.2f} MB; weights of 8 bits, which adds 0\.00\d+ nats per "
         r"character to the loss\n",
         err,
     )
