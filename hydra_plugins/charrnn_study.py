@@ -1,7 +1,7 @@
-"""A sweeper of Hydra's behind which stands Optuna; Hydra finds it here by its name.
+"""A Hydra sweeper that runs an Optuna study. Hydra searches `hydra_plugins` for plugins.
 
-What it does is in `charrnn.extras.search.search`: Hydra imports every plugin whenever it starts, so
-nothing is imported here that takes time.
+The code is in `charrnn.extras.search.search`. Hydra imports every plugin at each start, so this
+file imports nothing slow.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 
 
 class StudySweeper(Sweeper):
-    """Lets a study decide which jobs there are.
+    """A sweeper whose jobs are chosen by a study.
 
     Args:
-        settings: what the file in `conf/hydra/sweeper/` explains.
+        settings: the options in `hydra/sweeper/study.yaml`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -37,7 +37,7 @@ class StudySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run trials until the study has as many as it is to have."""
+        """Run trials until the study has `n_trials`."""
         from charrnn.extras.search.search import search
 
         assert self.config is not None

@@ -44,7 +44,7 @@ def test_the_loss_of_a_model_is_one_number(
     assert 60 * minutes + seconds == round(row["seconds"])
 
     assert (
-        f"<b>{loss:.4f}</b> nats a character with its counts" in (run / "report.html").read_text()
+        f"<b>{loss:.4f}</b> nats per character with counts" in (run / "report.html").read_text()
     )
     assert main(["export", f"checkpoint={run}", "output=page.html"]) == 0
     page = html.unescape((workplace / "page.html").read_text())

@@ -1,1 +1,1 @@
-"""report.html: what became of a run, on one page, written when the run ends."""
+"""report.html: a page about a run, written when the run ends."""

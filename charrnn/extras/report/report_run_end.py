@@ -1,6 +1,6 @@
-"""report.html: what became of a run, on one page that needs nothing else.
+"""Write report.html, a page about a run, in a single file.
 
-It is made of the files of the run's folder alone, so that it can be made again at any time.
+All its content comes from files in the run's folder, so it can be written again at any time.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ T = TypeVar("T")
 Curve = list[tuple[int, float]]  # (step, value)
 
 NAME = "report.html"
-MOST_POINTS = 400  # of a curve
-SKIPPED = 0.02  # of the steps, whose losses would leave no room for all the others
-SIZE = 1000  # of the drawing, which is stretched to its place
-SAMPLES = 6  # the first, the last, and those at even distances between them
-MANY_LINES, SHORT_LINE = 40, 24  # from which on a text is shown as a list in columns
+MAX_POINTS = 400  # points of a curve
+SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would flatten the curve.
+SIZE = 1000  # the size of the drawing's coordinates
+MAX_SAMPLES = 6  # samples on the page, at even distances
+MANY_LINES, SHORT_LINE = 40, 24  # A text with more lines, mostly shorter, is shown in columns.
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
 TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
 def write_report(folder: Path) -> Path:
-    """Write report.html into a run's folder, of what the folder holds; returns its path.
+    """Write report.html into a run's folder, and return its path.
 
     Raises:
-        InputError: it is no run's folder.
+        InputError: the folder is not a run's folder.
         RunError: the file cannot be written.
     """
     config = folders.recorded(folder)
     rows = metrics_csv.read_rows(folder)
     values = {
-        "title": _escaped(_title(config)),
-        "lead": _lead(rows),
-        "chart": _chart(rows),
-        "card": "\n".join(_card(folder, config, rows)),
-        "samples": "\n".join(_samples(folder, rows)),
-        "config": _escaped(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
+        "title": _escape(_format_title(config)),
+        "lead": _format_summary(rows),
+        "chart": _format_chart(rows),
+        "card": "\n".join(_list_facts(folder, config, rows)),
+        "samples": "\n".join(_format_samples(folder, rows)),
+        "config": _escape(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
     }
     page = Template(TEMPLATE.read_text("utf-8")).substitute(values)
     path = folder / NAME
@@ -64,7 +64,7 @@ def write_report(folder: Path) -> Path:
 
 
 def at_end(folder: Path) -> Path | None:
-    """Write it for a run that has ended, which it must not fail, whatever goes wrong here."""
+    """Write the report when a run has ended. An error must not make the run fail."""
     if not (folder / folders.RECORDED).is_file() or not (folder / metrics_csv.NAME).is_file():
         return None
     try:
@@ -74,107 +74,108 @@ def at_end(folder: Path) -> Path | None:
         return None
 
 
-def _title(config: dict[str, Any]) -> str:
+def _format_title(config: dict[str, Any]) -> str:
     model = config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
     return f"{size} on {name_text(config)}"
 
 
-def _lead(rows: list[Row]) -> str:
-    steps = f"{_steps(rows):,}"
+def _format_summary(rows: list[Row]) -> str:
+    steps = f"{_count_steps(rows):,}"
     if (best := metrics_csv.find_best(rows)) is None:
         return f"{steps} steps, without validation."
     loss = metrics_csv.loss_as_written(best)
-    counted, network = "", ""
+    with_counts, network = "", ""
     if loss < best["val/loss"]:
-        counted, network = " with its counts", f" The network alone has {best['val/loss']:.4f}."
+        with_counts = " with counts"
+        network = f" The loss without counts is {best['val/loss']:.4f}."
     return (
-        f"Best validation loss <b>{loss:.4f}</b> nats a character{counted} "
+        f"Best validation loss <b>{loss:.4f}</b> nats per character{with_counts} "
         f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{network}"
     )
 
 
-def _steps(rows: list[Row]) -> int:
+def _count_steps(rows: list[Row]) -> int:
     return int(max((row["step"] for row in rows), default=0))
 
 
-def _chart(rows: list[Row]) -> str:
+def _format_chart(rows: list[Row]) -> str:
     best = metrics_csv.find_best(rows)
-    train, val = (_curve(rows, name) for name in ("train/loss", "val/loss"))
-    drawing = chart(train, val, (best["step"], best["val/loss"]) if best else None)
+    train, val = (_get_curve(rows, name) for name in ("train/loss", "val/loss"))
+    drawing = draw_chart(train, val, (best["step"], best["val/loss"]) if best else None)
     if not drawing:
         return ""
     legend = '<span><i class="train"></i>training loss</span>'
     if val:
-        legend += '<span><i class="val"></i>validation loss, its best as a dot</span>'
+        legend += '<span><i class="val"></i>validation loss, with a dot at its best</span>'
     return f'<h2>Loss</h2>\n<p class="legend">{legend}</p>\n{drawing}'
 
 
-def _curve(rows: list[Row], name: str) -> Curve:
+def _get_curve(rows: list[Row], name: str) -> Curve:
     """Return a column of the metrics over the steps that have it."""
     return [(int(row["step"]), row[name]) for row in rows if name in row]
 
 
-def _card(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
+def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
     optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
     size = summarize_run(folder).numbers["parameters"]
-    speeds = [value for _, value in _curve(rows, "characters_per_second")]
+    speeds = [value for _, value in _get_curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
         "text": name_text(config),
         "model": f"{size:,} parameters" if size else "",
         "optimizer": f"{optimizer}, learning rate {select(config, 'optimizer.lr')}",
-        "trained": f"{_steps(rows):,} steps{speed}",
+        "trained": f"{_count_steps(rows):,} steps{speed}",
         "seed": str(select(config, "seed")),
         "options": " ".join(read_overrides(folder)),
         "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
     }
-    cells = {name: _escaped(fact) for name, fact in facts.items() if fact}
+    cells = {name: _escape(fact) for name, fact in facts.items() if fact}
     for name in cells.keys() & {"options", "sample"}:
         cells[name] = f"<code>{cells[name]}</code>"
     return [f"<dt>{name}</dt><dd>{cell}</dd>" for name, cell in cells.items()]
 
 
-def _samples(folder: Path, rows: list[Row]) -> list[str]:
+def _format_samples(folder: Path, rows: list[Row]) -> list[str]:
     losses = {row["step"]: metrics_csv.loss_as_written(row) for row in rows if "val/loss" in row}
     parts = []
-    for step, path in _thinned(_sample_files(folder), SAMPLES):
+    for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
         text = path.read_bytes().decode("utf-8", "replace")
         lengths = [len(line) for line in text.splitlines()]
         is_list = len(lengths) > MANY_LINES and statistics.quantiles(lengths)[2] <= SHORT_LINE
         kind = ' class="list"' if is_list else ""
         heading = f"<h3>after step {step:,}{loss}</h3>"
-        parts.append(f"<article>{heading}<pre{kind}>{_escaped(text)}</pre></article>")
-    return ["<h2>What it wrote</h2>", *parts] if parts else []
+        parts.append(f"<article>{heading}<pre{kind}>{_escape(text)}</pre></article>")
+    return ["<h2>Samples</h2>", *parts] if parts else []
 
 
-def _sample_files(folder: Path) -> list[tuple[int, Path]]:
-    """The samples that training wrote, as (step, file), in the order of the steps."""
+def _find_samples(folder: Path) -> list[tuple[int, Path]]:
+    """Return the samples that the training wrote, as (step, file), in the order of the steps."""
     names = ((_SAMPLE.fullmatch(path.name), path) for path in folder.glob("samples/step-*.txt"))
     return sorted((int(name[1]), path) for name, path in names if name and path.is_file())
 
 
-def _thinned(items: Sequence[T], most: int) -> list[T]:
-    """So many of some items at most, at even distances, the first and the last among them."""
-    if len(items) <= most:
+def _thin_out(items: Sequence[T], limit: int) -> list[T]:
+    """Return at most `limit` items at even distances, with the first and the last."""
+    if len(items) <= limit:
         return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
-    """Both curves with their axes; "" if there is nothing to draw."""
-    curves = {"train": _thinned(train, MOST_POINTS)}
-    curves["val"] = _thinned(val, MOST_POINTS)
+def draw_chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
+    """Return both curves with axes as HTML; "" if there are no points."""
+    curves = {"train": _thin_out(train, MAX_POINTS)}
+    curves["val"] = _thin_out(val, MAX_POINTS)
     points = [point for curve in curves.values() for point in curve]
     if len(points) < 2:
         return ""
     right = max(step for step, _ in points)
-    losses = [loss for step, loss in points if step >= SKIPPED * right]
+    losses = [loss for step, loss in points if step >= SKIPPED_SHARE * right]
     low, high = min(losses), max(losses)
     margin = 0.06 * (high - low) or 0.1
     low, high = low - margin, high + margin
@@ -185,7 +186,7 @@ def chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
     def y(loss: float) -> float:
         return (high - loss) / (high - low)
 
-    rows, columns = ticks(low, high, 5), ticks(0, right, 4)
+    rows, columns = choose_ticks(low, high, 5), choose_ticks(0, right, 4)
     grid = "".join(f"M0,{SIZE * y(loss):.1f}H{SIZE}" for loss in rows)
     paths = [f'<path class="grid" d="{grid}"/>']
     for name, curve in curves.items():
@@ -195,15 +196,15 @@ def chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
     labels = [f'<span class="y" style="top:{100 * y(v):.2f}%">{v:g}</span>' for v in rows]
     labels += [f'<span class="x" style="left:{100 * x(v):.2f}%">{v:,g}</span>' for v in columns]
     if best is not None:
-        place = f"left:{100 * x(best[0]):.2f}%;top:{100 * y(best[1]):.2f}%"
-        labels.append(f'<span class="best" style="{place}"></span>')
+        position = f"left:{100 * x(best[0]):.2f}%;top:{100 * y(best[1]):.2f}%"
+        labels.append(f'<span class="best" style="{position}"></span>')
     view = f'viewBox="0 0 {SIZE} {SIZE}" preserveAspectRatio="none"'
     drawing = f'<svg {view} role="img" aria-label="Loss over the steps">{"".join(paths)}</svg>'
     return f'<div class="plot">{drawing}{"".join(labels)}<span class="unit">step</span></div>'
 
 
-def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers between two others, some `about` of them."""
+def choose_ticks(low: float, high: float, about: int) -> list[float]:
+    """Return about `about` round numbers between two numbers."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)

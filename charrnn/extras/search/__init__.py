@@ -1,1 +1,1 @@
-"""A sweep whose jobs a study of Optuna's chooses: ``sweep=random|tpe`` (extra ``sweep``)."""
+"""A hyperparameter search with Optuna: ``sweep=random|tpe`` (extra ``sweep``)."""

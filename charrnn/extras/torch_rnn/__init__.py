@@ -1,1 +1,1 @@
-"""What torch-rnn made and how it was called: its checkpoints, and its command lines."""
+"""Compatibility with torch-rnn: its checkpoints and its command lines."""

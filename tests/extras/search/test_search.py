@@ -29,7 +29,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from charrnn.extras.search.search import distribution, open_study
+from charrnn.extras.search.search import open_study, to_distribution
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
 
@@ -75,13 +75,13 @@ def run_of(number: int, folder: str = "sweep") -> Path:
     ],
 )
 def test_the_search_space_is_written_as_for_hydra(written: str, expected: Any) -> None:
-    assert distribution(OverridesParser.create().parse_override(written)) == expected
+    assert to_distribution(OverridesParser.create().parse_override(written)) == expected
 
 
 @pytest.mark.parametrize("written", ["a=tag(log,interval(0,1))", "a=interval(2,1)"])
 def test_a_space_that_is_none(written: str) -> None:
     with pytest.raises(InputError, match=r"^a="):
-        distribution(OverridesParser.create().parse_override(written))
+        to_distribution(OverridesParser.create().parse_override(written))
 
 
 def test_a_study_and_what_it_leaves(place: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) 
 def test_one_process_works_on_a_study(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with files.locked(place / "sweep" / ".study.lock"):
         assert main(words("sweep=random")) == 2
-    assert "another process works on this study" in capfd.readouterr().err
+    assert "another process is running this study" in capfd.readouterr().err
     assert not list(place.glob("sweep/*/metrics.csv"))
 
 
@@ -133,7 +133,7 @@ def test_trials_side_by_side(place: Path) -> None:
     [
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: must be 1 or more"),
         (["hydra.sweeper.n_trials=x"], "hydra.sweeper.n_trials=x: takes a whole number"),
-        (["validate_every=0"], "validate_every=0: a study goes by the validation losses"),
+        (["validate_every=0"], "validate_every=0: a study needs validation losses"),
         (["+hydra.sweeper.sampler.n_startup=3"], "did you mean n_startup_trials?"),
         (["sweep=tpee"], "sweep=tpee: no such choice; did you mean tpe?"),
         (["model.dropout=interval(1,2)"], "model.dropout=1.0: must be at least 0 and below 1"),
@@ -150,11 +150,11 @@ def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, place: Pa
     open_study(Path("sweep")).ask({"trainer.threads": IntDistribution(2, 9)})
     answer = door(*words("sweep=tpe", "resume=auto"))
     assert (answer.code, door.asked) == (2, [])
-    assert "trial 0 has values that this command does not search" in answer.err
+    assert "trial 0 has values outside of the search space" in answer.err
 
 
 def test_a_study_without_a_space(door: Any, place: Path) -> None:
-    assert "there is nothing to search" in door.refuses("train", "sweep=tpe")
+    assert "the search space is empty" in door.refuses("train", "sweep=tpe")
 
 
 def test_a_space_in_an_experiment_file(

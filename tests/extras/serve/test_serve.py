@@ -34,7 +34,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
         (
             f"checkpoint={path}",
             "models.b=x",
-        ): "checkpoint: give either checkpoint=",
+        ): "checkpoint: give one model",
         ("models.a=",): "models={'a': ''}: takes a path",
         ("models.llama-3.2=x",): "models={",
         ("models=5",): "models=5: ",
