@@ -43,9 +43,7 @@ def test_the_loss_of_a_model_is_one_number(
     minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)\n", said)[0])
     assert 60 * minutes + seconds == round(row["seconds"])
 
-    assert (
-        f"<b>{loss:.4f}</b> nats per character with counts" in (run / "report.html").read_text()
-    )
+    assert f"<b>{loss:.4f}</b> nats per character with counts" in (run / "report.html").read_text()
     assert main(["export", f"checkpoint={run}", "output=page.html"]) == 0
     page = html.unescape((workplace / "page.html").read_text())
     assert re.search(rf"Validation loss with its counts\W+{loss:.4f} nats", page)

@@ -106,7 +106,7 @@ HUGE = b"%d" % 2**62
 DECODER = rb"(\n2\n)(\d+ 5)(\n)(5 1)(\n)(\d+)"  # its sizes, strides and offset
 # what is replaced in the ascii file, by what, and the line that refuses it
 CHANGES = [
-    (rb"5\nmodel", b"5\nmodal", "not a checkpoint of torch-rnn .it holds val_loss_history, "),
+    (rb"5\nmodel", b"5\nmodal", "not a checkpoint of torch-rnn .it has val_loss_history, "),
     *((rb"5\nmodel\n4", b"5\nmodel\n%d" % tag, "a Lua function") for tag in (6, 7, 8)),
     (rb"nn\.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
     (rb"7\nnn\.LSTM", b"13\nnn.VanillaRNN", "not a network of torch-rnn"),
@@ -115,20 +115,20 @@ CHANGES = [
     (rb"5\nmodel(.{,20})16\nnn\.LanguageModel", rb"6\nprotos\g<1>10\nnn.gModule", "char-rnn"),
     (rb"\n1\nZ\n", b"\n2\nZZ\n", "not one character"),
     (rb"\n1\nZ\n", b"\n1\n\xfc\n", "utf-8"),
-    (rb"p\n1\n0\.25", b"p\n5\n1", "no share"),
-    (rb"eps\n1\n\S+", b"eps\n1\n0.001", "its eps"),
+    (rb"p\n1\n0\.25", b"p\n5\n1", "no probability"),
+    (rb"eps\n1\n\S+", b"eps\n1\n0.001", "eps is not"),
     (rb"(FloatStorage\n\d+\n)\S+", rb"\g<1>nan", "not finite"),
     *((rb"(FloatStorage\n)\d+", rb"\g<1>" + size, "damaged") for size in (HUGE, b"-1")),
     *(
-        (DECODER, rb"\g<1>" + sizes + rb"\g<3>\g<4>\g<5>\g<6>", "no tensor")
+        (DECODER, rb"\g<1>" + sizes + rb"\g<3>\g<4>\g<5>\g<6>", "not a 2-D tensor")
         for sizes in (HUGE + b" 5", b"-1 5", b"0 5")
     ),
     *(
-        (DECODER, rb"\g<1>\g<2>\g<3>" + strides + rb"\g<5>\g<6>", "no tensor")
+        (DECODER, rb"\g<1>\g<2>\g<3>" + strides + rb"\g<5>\g<6>", "not a 2-D tensor")
         for strides in (HUGE + b" 1", b"0 0", b"1 16")
     ),
     *(
-        (DECODER, rb"\g<1>\g<2>\g<3>\g<4>\g<5>" + offset, "no tensor")
+        (DECODER, rb"\g<1>\g<2>\g<3>\g<4>\g<5>" + offset, "not a 2-D tensor")
         for offset in (HUGE, b"-1", b"10000")
     ),
 ]
@@ -154,7 +154,7 @@ def test_other_files(content: bytes, tmp_path: Path) -> None:
         for i in range(9999)
     )
     path.write_bytes(b"".join(nested))
-    assert "nested without end" in refusal(path, read_model)
+    assert "nested too deeply" in refusal(path, read_model)
     assert "cannot be read" in refusal(tmp_path / "none.t7", read_model)
     assert "cannot be read" in refusal(tmp_path, read_model)
 
