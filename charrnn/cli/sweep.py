@@ -78,7 +78,7 @@ def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
 
     line = line.with_text("hydra.sweep.dir", short_path(folder)).with_text("resume", "auto")
     again = [*line.hydras_flags(), *(override.typed for override in line.overrides)]
-    leaderboard.tell_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
+    leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
 
 
 def _checked(line: Line) -> tuple[Path, str, int | None]:

@@ -21,7 +21,7 @@ from charrnn.networks.network import num_parameters
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest
-from charrnn.runs.model_lookup import runs_by_age
+from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.summary import read_model_facts, summarize_run
 from charrnn.say import duration, say
@@ -110,7 +110,7 @@ def say_what_helps(plan: RunPlan, text: EncodedText) -> None:
     )
     command = f"charrnn train {shlex.quote(given)}"
     say(f"so small a text gains by another of its language: {command} data.background=FILE")
-    for folder in runs_by_age():
+    for folder in find_runs_by_age():
         path = str(read_model_facts(folder).get("input_h5"))
         with contextlib.suppress(OSError):
             if os.path.getsize(path) > LARGER * os.path.getsize(text.path):

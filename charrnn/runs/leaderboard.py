@@ -18,31 +18,32 @@ from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
 from charrnn.say import duration, say, short_numbers
 
-_HEADINGS = {"val/loss": "network alone", "seconds": "time"}  # where not the column's name
+# The headings of the table that differ from the names of the columns.
+_HEADINGS = {"val/loss": "network alone", "seconds": "time"}
 _NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text")
 _LOSSES = ("loss", "val/loss", "mean", "deviation")
-# the options that name the text, which is the table's title, and those that a resume adds
+# Options that are not compared: the text is the table's title, and a resume adds the last two.
 _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Runs in order, named by their paths from a folder."""
+    """Ranked runs, named by their paths relative to a folder."""
 
     folder: Path
     runs: Sequence[Summary]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each run: its numbers, those of its seeds, and the options that differ."""
+        """The rows: the numbers of a run, statistics over its seeds, and options that differ."""
         options = dict.fromkeys(name for run in self.runs for name in run.options)
         compared = [
             name
             for name in options
             if name not in _NOT_COMPARED and len({run.options.get(name) for run in self.runs}) > 1
         ]
-        seeds = defaultdict(list)  # the losses of runs that differ in their seed only
+        seeds = defaultdict(list)  # the losses of runs that differ only in their seed
         for run in self.runs:
             if run.numbers["loss"] is not None:
                 seeds[run.config_without_seed].append(run.numbers["loss"])
@@ -57,7 +58,7 @@ class Leaderboard:
         return rows
 
     def write_csv(self, path: Path) -> None:
-        """Write the rows, sorted by mean so that runs of one config are side by side."""
+        """Write the rows, sorted by mean so that runs with the same config are neighbours."""
         rows = sorted(self.rows, key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
         with (
             replacing(path) as temporary,
@@ -68,11 +69,11 @@ class Leaderboard:
             writer.writerows(rows)
 
     def describe(self) -> tuple[str, list[str]]:
-        """Return a table for each text, and for each a line that samples from its best run.
+        """Return a table and a command line that samples from the best run, for each text.
 
-        Losses on different texts, or other splits of a text, do not compare.
+        Losses on different texts, or on different splits of a text, are not comparable.
         """
-        # a run that has no model yet belongs to the text of the runs with its options
+        # A run without a model has no fingerprint; it gets the one of runs with the same options.
         fingerprints = {run.scored_on: run.fingerprint for run in self.runs if run.fingerprint}
         groups = defaultdict(list)
         for run in self.runs:
@@ -93,7 +94,7 @@ class Leaderboard:
         rows = self.rows
         hidden = {*_NOT_IN_TABLE}
         if all(row["loss"] == row["val/loss"] for row in rows):
-            hidden.add("val/loss")  # no model has counts
+            hidden.add("val/loss")  # Both losses are equal if no model has counts.
         if all(row["seeds"] <= 1 for row in rows):
             hidden.update(("mean", "deviation", "seeds"))
         names = [name for name in rows[0] if name not in hidden]
@@ -104,14 +105,14 @@ class Leaderboard:
 
 
 def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
-    """Sort runs; those that lack the value are last.
+    """Sort runs; runs without the value are last.
 
     Args:
-        folder: from which the paths of the runs are shown.
-        sort: a column or an option; with a minus before it, from the highest to the lowest.
+        folder: the paths in the table are relative to this folder.
+        sort: a column or an option; a minus before it sorts in descending order.
 
     Raises:
-        InputError: no run has it.
+        InputError: no run has this column or option.
     """
     name = sort.removeprefix("-")
     name = {heading: column for column, heading in _HEADINGS.items()}.get(name, name)
@@ -119,19 +120,20 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
     rows = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
     names = dict.fromkeys(name for row in rows for name in row)
     if name not in names:
-        raise InputError(f"sort={short(name)}: no run has it{did_you_mean(name, names)}")
+        hint = did_you_mean(name, names)
+        raise InputError(f"sort={short(name)}: no such column or option{hint}")
     pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
-    known = [pair for pair in pairs if pair[0] is not None]
-    known.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
-    unknown = [pair for pair in pairs if pair[0] is None]
-    return Leaderboard(folder, [run for _, run in known + unknown])
+    ranked = [pair for pair in pairs if pair[0] is not None]
+    ranked.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
+    unranked = [pair for pair in pairs if pair[0] is None]
+    return Leaderboard(folder, [run for _, run in ranked + unranked])
 
 
-def tell_sweep(folder: Path, resume_command: str = "") -> None:
-    """Say the leaderboard of a sweep, and write leaderboard.csv into the sweep's folder.
+def report_sweep(folder: Path, resume_command: str = "") -> None:
+    """Print the leaderboard of a sweep, and write leaderboard.csv into the sweep's folder.
 
     Args:
-        resume_command: resumes a sweep that is not finished.
+        resume_command: the command that resumes the sweep, if it is not finished.
     """
     if not (runs := summarize_runs(folder)):
         return
@@ -141,13 +143,13 @@ def tell_sweep(folder: Path, resume_command: str = "") -> None:
     board.write_csv(folder / "leaderboard.csv")
     say(f"sweep folder: {short_path(folder)}")
     if resume_command:
-        say(f"what is missing or unfinished: {resume_command} goes on with it")
+        say(f"some jobs are not finished; to resume the sweep: {resume_command}")
     for line in sample_lines:
         say(line)
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:
-    """Return a key that sorts numbers by size, before texts by their letters."""
+    """Return a key that sorts numbers by value, and other values alphabetically after them."""
     number = to_number(value)
     return number is None, number or 0.0, str(value)
 

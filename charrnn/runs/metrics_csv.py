@@ -1,4 +1,4 @@
-"""Read metrics.csv, the numbers of a training. Rows that cannot be read are left out."""
+"""Read metrics.csv, the metrics of a training run. Unreadable rows are skipped."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Row = dict[str, float]
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Return the rows that have a step, each with the finite numbers in it."""
+    """Return the rows that have a step; each has only its finite numbers."""
     rows: list[Row] = []
     if not (folder / NAME).is_file():
-        return rows  # opening a pipe would block
+        return rows  # Opening a named pipe would block.
     with (
         contextlib.suppress(OSError, csv.Error),
         open(folder / NAME, newline="", encoding="utf-8", errors="replace") as file,
     ):
         for line in csv.DictReader(file):
             if None in line.values():
-                continue  # the row is half written
+                continue  # The row is incomplete, because the run is writing it.
             numbers = ((name, to_number(text)) for name, text in line.items())
             row = {name: n for name, n in numbers if n is not None and math.isfinite(n)}
             if "step" in row:
@@ -46,6 +46,6 @@ def find_best(rows: Sequence[Row]) -> Row | None:
     return min(validated, key=lambda row: row["val/loss"], default=None)
 
 
-def loss_as_written(row: Row) -> float:
-    """Return the validation loss of the model as it writes: with counts where they help."""
+def get_reported_loss(row: Row) -> float:
+    """Return the validation loss with counts if they lower it, otherwise the network's."""
     return min(row["val/loss"], row.get("val/loss_with_counts", math.inf))

@@ -1,4 +1,4 @@
-"""Find and read the model that a user names: a run folder, a sweep, a file, or the newest run."""
+"""Find and read the model that a user names by a run, a sweep or a file; default: the newest."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 AnyPath = str | os.PathLike[str]
 
-# The model files of a run folder, the best first
-IN_A_RUN = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
-_IN_A_SWEEP = "multirun.yaml"
+# The model files of a run folder, the best first.
+MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+_SWEEP_FILE = "multirun.yaml"
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
-    """Read the model at a path: a run folder's best, a .ckpt, a model file, or a .t7.
+    """Read the model at a path: a run folder, a .ckpt, a model file, or a .t7.
 
     Raises:
-        InputError: names the path and says why there is no model to read.
+        InputError: there is no readable model; the message says why.
     """
     return read_any_format(find_model(path))
 
@@ -36,15 +36,14 @@ def read_model(path: AnyPath | None) -> TrainedModel:
 def read_models(
     paths: AnyPath | Sequence[AnyPath] | None, weights: Sequence[float] | None = None
 ) -> Trained:
-    """Read one model, or several as an ensemble; a list of one path is that model alone.
+    """Read one model, or several models as an ensemble. A list of one path is one model.
 
     Args:
-        paths: None: the newest (see `find_model`).
-        weights: of the models of an ensemble, each above 0; None: all the same.
+        paths: None: the newest model (see `find_model`).
+        weights: one positive weight per model of an ensemble; None: equal weights.
 
     Raises:
-        InputError: names the path that cannot be read, or whose model knows other characters
-            than the first; or there is not one weight for each.
+        InputError: a path cannot be read, two vocabularies differ, or the weights are wrong.
     """
     from charrnn.models.trained import TrainedEnsemble
     from charrnn.options.ranges import POSITIVE, require
@@ -55,7 +54,7 @@ def read_models(
             len(weights) == count > 1 and all(map(POSITIVE.admits, weights)),
             "weights",
             list(weights),
-            f"needs several models, checkpoint=[a,b] say, and a number above 0 for each "
+            f"needs a number above 0 for each of several models, such as checkpoint=[a,b] "
             f"({count} given)",
         )
     if paths is None or isinstance(paths, (str, os.PathLike)):
@@ -66,8 +65,8 @@ def read_models(
     for path, model in zip(paths, models, strict=True):
         if model.vocabulary != models[0].vocabulary:
             raise InputError(
-                f"{path}: knows other characters than {paths[0]}, or in another order; the models "
-                f"of an ensemble are trained on one text"
+                f"{path}: its vocabulary differs from that of {paths[0]}; train the models of an "
+                f"ensemble on the same text"
             )
     if len(models) == 1:
         return models[0]
@@ -75,69 +74,72 @@ def read_models(
 
 
 def find_model(path: AnyPath | None) -> Path:
-    """The file that `read_model` reads: the path itself, or the best model of a run folder.
+    """Return the file of a model.
 
-    Of a sweep's folder it is that of the run with the lowest validation loss, and a line says so;
-    of None that of the newest run below outputs/ that has one, or of the sweep that it is in.
+    Args:
+        path: a file; a run's folder: its best model; a sweep's folder: the model of the run with
+            the lowest validation loss; None: the newest run or sweep in outputs/ with a model. A
+            line on standard error names the choice in the last two cases.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no model.
     """
     if path is None:
-        path = _newest()
-        _tell(f"the newest model: {path}")
+        path = _find_newest()
+        _say_once(f"the newest model: {path}")
     path = Path(path_of_run(os.fspath(path)))
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn runs` lists the runs")
         return path
-    if (model := _of_run(path)) is not None:
+    if (model := _find_best_file(path)) is not None:
         return model
-    if winner := _winner(path):
-        _tell(f"the best run of {winner.parent}: {winner.name}")
+    if winner := _find_best_run(path):
+        _say_once(f"the best run of {winner.parent}: {winner.name}")
         return find_model(winner)
     if (path / ".hydra").is_dir():
         raise InputError(
-            f"{path}: has no model yet; the run writes one at its first validation or when it ends"
+            f"{path}: has no model yet; the run writes it at its first validation or when it ends"
         )
-    raise InputError(f"{path}: is no run folder; it has neither {IN_A_RUN[0]} nor checkpoints")
+    raise InputError(f"{path}: is not a run folder; it has no {MODEL_FILES[0]} and no checkpoints")
 
 
-def _of_run(folder: Path) -> Path | None:
-    return next((folder / name for name in IN_A_RUN if (folder / name).is_file()), None)
+def _find_best_file(folder: Path) -> Path | None:
+    return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def _newest() -> Path:
-    """The run that began last of those that have a model; of a sweep's run the sweep."""
-    for run in runs_by_age():
-        if _of_run(run) is not None:
-            found = run.parent if (run.parent / _IN_A_SWEEP).is_file() else run
-            return Path(os.path.relpath(found)) if found.is_relative_to(Path.cwd()) else found
+def _find_newest() -> Path:
+    """Return the newest run with a model, or its sweep if it is part of one."""
+    for run in find_runs_by_age():
+        if _find_best_file(run) is not None:
+            folder = run.parent if (run.parent / _SWEEP_FILE).is_file() else run
+            is_below = folder.is_relative_to(Path.cwd())
+            return Path(os.path.relpath(folder)) if is_below else folder
     raise InputError(
         f"checkpoint=null: no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its "
         f"first validation, or name a model: checkpoint=FILE"
     )
 
 
-def runs_by_age() -> Iterator[Path]:
-    """The run folders below outputs/, those of sweeps too, the last that began first."""
+def find_runs_by_age() -> Iterator[Path]:
+    """Yield the run folders in outputs/, including runs of sweeps; the newest is first."""
     latest = OUTPUTS / "latest"
-    if latest.exists():  # mostly it has a model, and no other folder is looked at
+    if latest.exists():  # Usually this run has a model, and no other folder must be searched.
         yield latest.resolve()
-    # written when a run begins, and never again
-    depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # of a run or a sweep that was named, and of others
+    # Hydra writes overrides.yaml when a run starts, so its time is the time of the start.
+    depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # named runs or sweeps, and the default folders
     records = [p for depth in depths for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")]
     records.sort(key=lambda record: record.stat().st_mtime_ns, reverse=True)
     yield from (record.parent.parent.resolve() for record in records)
 
 
-def _winner(sweep: Path) -> Path | None:
-    """Of the runs in a folder that have a model the one whose model has the lowest loss."""
-    folders = [folder for folder in sorted(sweep.iterdir()) if _of_run(folder) is not None]
+def _find_best_run(sweep: Path) -> Path | None:
+    """Return the run with the lowest validation loss in a sweep's folder; None: no run."""
+    folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
     best = {folder: metrics_csv.find_best(metrics_csv.read_rows(folder)) for folder in folders}
-    losses = {path: metrics_csv.loss_as_written(row) for path, row in best.items() if row}
+    losses = {path: metrics_csv.get_reported_loss(row) for path, row in best.items() if row}
     return min(losses, key=losses.__getitem__, default=None)
 
 
 @functools.cache
-def _tell(line: str) -> None:
+def _say_once(line: str) -> None:
     say(line)

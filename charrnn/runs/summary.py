@@ -1,11 +1,11 @@
 """Read the results of a run from the files of its folder.
 
-metrics.csv         losses, speed, and from them the time
+metrics.csv         losses, speed, and the time that follows from them
 .hydra/             the config and the overrides
-model.safetensors   of its header: the size of the network, the characters of a step
+model.safetensors   its header has the number of parameters, and the characters per step
 
-The run may be in training, and another program may have written the files: what is missing or
-cannot be read is left out.
+The run may still be training, and the files are not trusted. Missing or unreadable values become
+None.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from charrnn.runs import metrics_csv
 from charrnn.runs.folder import is_run, read_yaml, recorded, select
 from charrnn.say import say
 
-# the options that decide which characters a validation loss is of
-_SCORED_ON = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
+# The options that determine the characters of the validation split.
+_SCORE_OPTIONS = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
               "data.encoding", "data.lines")  # fmt: skip
 
 
@@ -34,15 +34,15 @@ class Summary:
     """The results of a run.
 
     Attributes:
-        numbers: loss, of the best model as it writes, in nats per character; val/loss, of its
-            network alone; step, at which that was; steps, the last logged step; parameters;
-            seconds in training steps, resumes included; characters_per_second in these. A
-            number that is not known, for example before there is a model, is None.
-        options: the overrides that the run was started with.
+        numbers: `loss` of the best model in nats per character, with counts if they help;
+            `val/loss` of its network; its `step`; `steps`, the last logged step; `parameters`;
+            `seconds` in training steps, resumes included; `characters_per_second` in these. A
+            missing number, for example before the first model, is None.
+        options: the overrides of the run's command line.
         text: the name of its text.
-        fingerprint: of its text; None before there is a model.
-        scored_on: equal for two runs whose losses can be compared.
-        config_without_seed: equal for two runs that differ in their seed only.
+        fingerprint: of its text; None before the first model.
+        scored_on: equal for two runs whose losses are comparable.
+        config_without_seed: equal for two runs that differ only in their seed.
     """
 
     folder: Path
@@ -55,9 +55,9 @@ class Summary:
 
 
 def summarize_runs(folder: Path) -> list[Summary]:
-    """Return the runs in or below a folder, sorted by path; links are not followed.
+    """Return the runs in or below a folder, sorted by path, without following links.
 
-    A run that cannot be read is named on standard error and left out.
+    Skip unreadable runs, and print their names on standard error.
     """
     summaries = []
     for place, folders, _ in os.walk(folder):
@@ -67,7 +67,7 @@ def summarize_runs(folder: Path) -> list[Summary]:
             try:
                 summaries.append(summarize_run(Path(place)))
             except InputError as error:
-                say(f"left out: {error}")
+                say(f"skipped a run: {error}")
     return summaries
 
 
@@ -83,7 +83,7 @@ def summarize_run(folder: Path) -> Summary:
     characters = _to_count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
-        "loss": metrics_csv.loss_as_written(best) if best else None,
+        "loss": metrics_csv.get_reported_loss(best) if best else None,
         "val/loss": best["val/loss"] if best else None,
         "step": int(best["step"]) if best else None,
         "steps": steps,
@@ -92,17 +92,17 @@ def summarize_run(folder: Path) -> Summary:
         "characters_per_second": round(speed) if speed else None,
     }
     pairs = (line.lstrip("+~").partition("=") for line in read_overrides(folder))
-    # a sweep writes True where a person wrote true
+    # Hydra writes True in the overrides of a sweep's jobs, and true in those of a run.
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
     text, fingerprint = name_text(config), facts.get("fingerprint")
-    scored_on = (text, *(str(select(config, name)) for name in _SCORED_ON))
+    scored_on = (text, *(str(select(config, name)) for name in _SCORE_OPTIONS))
     rest = [{name: value for name, value in config.items() if name != "seed"}, fingerprint]
     without_seed = json.dumps(rest, sort_keys=True, default=str)
     return Summary(folder, numbers, options, text, fingerprint, scored_on, without_seed)
 
 
 def name_text(config: dict[str, Any]) -> str:
-    """Return the name of the text that a run was trained on: of its files, or of its corpus."""
+    """Return the name of a run's text: its files or its corpus."""
     data = select(config, "data")
     data = data if isinstance(data, dict) else {}
     text = data.get("input_txt") or data.get("corpus") or data.get("input_h5") or "?"
@@ -110,14 +110,14 @@ def name_text(config: dict[str, Any]) -> str:
 
 
 def read_model_facts(folder: Path) -> dict[str, Any]:
-    """Return the facts of the run's model file; empty before there is one."""
+    """Return the facts of the run's model file, or {} if it is missing."""
     with contextlib.suppress(InputError):
         return model_file.facts(folder / "model.safetensors")
     return {}
 
 
 def read_overrides(folder: Path) -> list[str]:
-    """Return the overrides that the run was started with, as they were typed."""
+    """Return the overrides of the run's command line."""
     with contextlib.suppress(InputError):
         lines = read_yaml(folder / ".hydra" / "overrides.yaml")
         return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
@@ -125,7 +125,7 @@ def read_overrides(folder: Path) -> list[str]:
 
 
 def _average_speed(rows: Sequence[metrics_csv.Row]) -> float | None:
-    """Return the characters per second of all steps that have a speed."""
+    """Return the characters per second over all steps with a logged speed."""
     step = inverse = 0.0  # the sum over the steps of 1 / speed
     for row in rows:
         if speed := row.get("characters_per_second"):
@@ -135,5 +135,5 @@ def _average_speed(rows: Sequence[metrics_csv.Row]) -> float | None:
 
 
 def _to_count(fact: Any) -> int | None:
-    """Return a fact as a count, or None if it is none: anybody may have written the file."""
+    """Return a fact of an untrusted file if it is a plausible count, otherwise None."""
     return fact if type(fact) is int and 0 < fact < 1 << 40 else None

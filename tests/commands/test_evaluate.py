@@ -117,7 +117,7 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
     line = capfd.readouterr().out.splitlines()[0]
     assert line == "test: 104 characters, in cold windows of 9, ensemble of 2"
     assert main(["evaluate", both, "weights=[0.7]"]) == 2
-    assert "weights=[0.7]: needs several models" in capfd.readouterr().err
+    assert "weights=[0.7]: needs a number above 0 for each" in capfd.readouterr().err
     assert evaluate(capfd, f"checkpoint=[{paths[0]}]") == evaluate(capfd, f"checkpoint={paths[0]}")
 
 

@@ -71,7 +71,7 @@ def test_csv(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["sort=val/los"], "sort=val/los: no run has it; did you mean val/loss?"),
+        (["sort=val/los"], "sort=val/los: no such column or option; did you mean val/loss?"),
         (["csv=file/x.csv"], "file/x.csv: cannot be written"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_run_that_cannot_be_read_is_named_and_left_out(
     assert main(["runs", f"folder={tmp_path}", "json=true"]) == 0
     out, err = capsys.readouterr()
     assert [row["run"] for row in json.loads(out)] == ["one"]
-    assert "left out: " in err
+    assert "skipped a run: " in err
     assert "two" in err
 
 

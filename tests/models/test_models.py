@@ -50,7 +50,7 @@ def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
 
 def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
     assert "no such file; `charrnn runs`" in refusal(tmp_path / "none")
-    assert "is no run folder" in refusal(tmp_path)
+    assert "is not a run folder" in refusal(tmp_path)
     assert "cannot be read" in refusal("a\0b")
     (tmp_path / "text").write_text("To be, or not to be")
     assert "is no model" in refusal(tmp_path / "text")

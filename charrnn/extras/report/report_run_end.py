@@ -84,7 +84,7 @@ def _format_summary(rows: list[Row]) -> str:
     steps = f"{_count_steps(rows):,}"
     if (best := metrics_csv.find_best(rows)) is None:
         return f"{steps} steps, without validation."
-    loss = metrics_csv.loss_as_written(best)
+    loss = metrics_csv.get_reported_loss(best)
     with_counts, network = "", ""
     if loss < best["val/loss"]:
         with_counts = " with counts"
@@ -137,7 +137,7 @@ def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[s
 
 
 def _format_samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = {row["step"]: metrics_csv.loss_as_written(row) for row in rows if "val/loss" in row}
+    losses = {row["step"]: metrics_csv.get_reported_loss(row) for row in rows if "val/loss" in row}
     parts = []
     for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
