@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(text)
                 code = 0
             else:
-                command = plugins.command(words[0])
+                command = plugins.get_command(words[0])
                 label = f"charrnn {command.name}"
                 from charrnn.cli import front
 
@@ -82,7 +82,7 @@ def _printed(words: list[str]) -> str | None:
 
         if not is_help:
             return help.overview()
-        return help.of(plugins.command(first).name, "--help=all" in rest, width_of(sys.stdout))
+        return help.of(plugins.get_command(first).name, "--help=all" in rest, width_of(sys.stdout))
     if first.startswith("-") or "=" in first:
         raise InputError(f"{first}: the command comes first: charrnn COMMAND {first}")
     return None

@@ -126,7 +126,7 @@ def door(
 ) -> Iterator[Door]:
     """The door, standing in an empty folder."""
     result = Door(capsys)
-    for command in plugins.commands().values():
+    for command in plugins.list_commands().values():
         monkeypatch.setattr(import_module(command.module), "run", result.run)
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.root.handlers[:], logging.root.level

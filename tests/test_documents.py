@@ -224,13 +224,14 @@ NO_OPTIONS = {
 def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
     if {*OF_EXTRAS.values()} - EXTRAS:
         pytest.skip("an extra is deleted, and the pages name its options")
-    folders = [folder for name in plugins.commands() for folder in plugins.conf_folders(name)]
+    commands = plugins.list_commands()
+    folders = [folder for name in commands for folder in plugins.list_conf_folders(name)]
     options = {
         path.parent.relative_to(folder).as_posix()
         for folder in folders
         for path in folder.glob("*/**/*.yaml")
     }
-    for command in plugins.commands():
+    for command in commands:
         assert main([command, "--cfg", "job"]) == 0
         options |= {*dotted(yaml.safe_load(capfd.readouterr().out))}
     for page in (*map(REPOSITORY.joinpath, PAGES), *(REPOSITORY / "docs").glob("*.md")):

@@ -80,8 +80,11 @@ def test_nothing_heavy_is_imported_for_it(words: list[str], heavy: set[str]) -> 
     ("words", "line"),
     [
         (["trian"], "charrnn: trian: no such command; did you mean train?\n"),
-        (["xyzzy"], "charrnn: xyzzy: no such command; there are preprocess, train, "),
-        ([__file__], f"charrnn: {__file__}: no such command; a text is learnt by `charrnn train "),
+        (["xyzzy"], "charrnn: xyzzy: no such command; the commands are preprocess, "),
+        (
+            [__file__],
+            f"charrnn: {__file__}: no such command; to train on this text: charrnn ",
+        ),
         (["length=3"], "charrnn: length=3: the command comes first: charrnn COMMAND length=3\n"),
         (["-m", "train"], "charrnn: -m: the command comes first"),
         (["tr\nain"], "charrnn: tr\\nain: no such command; did you mean train?\n"),

@@ -106,7 +106,7 @@ def declared(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def options_with(command: str, trait: Trait) -> frozenset[str]:
     """The dotted names of a command's options that have a trait."""
-    options = declared(plugins.options_of(command))
+    options = declared(plugins.make_options_class(command))
     return frozenset(name for name, hint in options if trait in _extras(hint))
 
 

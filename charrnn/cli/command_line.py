@@ -53,7 +53,8 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     # argparse would read -model as -m and -odel
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
         if not any(flag in names for names in _FLAGS):
-            answers = [part.translate_words(command, words) for part in plugins.parts("words")]
+            translators = plugins.import_modules("words")
+            answers = (module.translate_words(command, words) for module in translators)
             if answer := next(filter(None, answers), None):
                 line = shlex.join(["charrnn", command, *answer])
                 raise InputError(f"options have no dashes here, and this line does it: {line}")
@@ -186,10 +187,10 @@ def _require_folder(override: Override) -> None:
 def _store(command: Command) -> None:
     """Let Hydra find the YAML files that stand outside of conf/: an extra's, another package's."""
     store = ConfigStore.instance().store
-    if paths := plugins.added_options(command.name):
+    if paths := plugins.list_added_options(command.name):
         added = OmegaConf.merge(*map(OmegaConf.load, paths))
         store(command.name, added, group="added_by_extras")
-    for folder in plugins.conf_folders(command.name):
+    for folder in plugins.list_conf_folders(command.name):
         for path in folder.rglob("*.yaml") if folder != plugins.CONF else ():
             group = path.parent.relative_to(folder).as_posix()
             first = path.read_text("utf-8").partition("\n")[0]

@@ -61,11 +61,11 @@ class Page:
 
 def page(command: str) -> Page:
     """Read what `command` takes."""
-    header, defaults, options = _read(plugins.command(command).conf / f"{command}.yaml")
-    for path in plugins.added_options(command):
+    header, defaults, options = _read(plugins.get_command(command).conf / f"{command}.yaml")
+    for path in plugins.list_added_options(command):
         more, _, added = _read(path)
         header, options = [*header, *more[1:]], {**options, **added}
-    folders = plugins.conf_folders(command)
+    folders = plugins.list_conf_folders(command)
     result = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],

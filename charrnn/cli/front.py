@@ -261,7 +261,7 @@ def options_of(line: Line, config: DictConfig) -> Any:
     """
     name = line.command.name
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    schema = plugins.options_of(name)
+    schema = plugins.make_options_class(name)
     known = {option.name for option in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     missing = OmegaConf.missing_keys(config)

@@ -21,7 +21,7 @@ around spaces and signs: start_text="What's (this), Romeo?". Several paths are o
 
 def overview() -> str:
     """The commands with a line each, and examples."""
-    pages = {command: conf.page(command) for command in plugins.commands()}
+    pages = {command: conf.page(command) for command in plugins.list_commands()}
     lines = ["charrnn COMMAND [OPTION=VALUE ...]", ""]
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]

@@ -119,7 +119,7 @@ def text_options(command: str) -> dict[str, tuple[Any, ...]]:
     """Return the options of a command that are texts or paths, each with its possible types."""
     return dict.fromkeys(FOLDERS, (str,)) | {
         name: kinds_of(hint)
-        for name, hint in declared(plugins.options_of(command))
+        for name, hint in declared(plugins.make_options_class(command))
         if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}
     }
 

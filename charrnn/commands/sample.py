@@ -125,7 +125,7 @@ def run(options: SampleOptions) -> None:
     require_not_the_model(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
-    kinds = tuple(part.WRITER for part in plugins.parts("sample")) or (Writer,)
+    kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
     writer: Writer = type("Writer", kinds, {})(options, sampler)
     seed = drawn_seed() if options.seed is None else options.seed
     start_text = _start_text(options, sampler.model)

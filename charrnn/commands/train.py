@@ -34,7 +34,7 @@ def train(*overrides: str) -> Result:
     """
     from charrnn.cli import front
 
-    result: Result = front.call(plugins.commands()["train"], list(overrides))
+    result: Result = front.call(plugins.list_commands()["train"], list(overrides))
     return result
 
 

@@ -253,7 +253,7 @@ def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine
         raise InputError(
             f"precision=8: has no kernel for a model of kind {kinds[0]}; leave the option out"
         )
-    if not (extras := plugins.parts("engines")):
+    if not (extras := plugins.import_modules("engines")):
         raise InputError("precision=8: needs the extra fast, which is not here; leave it out")
     try:
         engine: Engine = extras[0].make_int8_engine(model)

@@ -33,7 +33,7 @@ def read_any_format(path: Path) -> TrainedModel:
         from charrnn.models import checkpoint
 
         return checkpoint.read_model(path)
-    for reader in plugins.parts("model"):
+    for reader in plugins.import_modules("model"):
         if reader.reads(start, path):
             model: TrainedModel = reader.read_model(path)
             return model

@@ -132,7 +132,7 @@ def _say_where(folder: Path) -> None:
     """Say where the run lies, and the files that extras make of a run which has ended."""
     path = short_path(folder)
     say(f"run folder: {path}")
-    for part in plugins.parts("run_end"):
+    for part in plugins.import_modules("run_end"):
         if (file := part.at_end(folder)) is not None:
             say(f"{file.stem}: {short_path(file)}")
     if (folder / MODEL).is_file():

@@ -35,7 +35,7 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 from tests.small_runs import SMALL
 
-COMMANDS = list(plugins.commands())
+COMMANDS = list(plugins.list_commands())
 PAGE = conf.page("train")
 CHOICES = ", ".join(PAGE.groups["model"])
 DIGITS = "9" * 5000
@@ -438,8 +438,8 @@ def test_the_kinds_of_models_are_choices() -> None:
 YAML = dict.fromkeys(
     path
     for command in COMMANDS
-    for folder in plugins.conf_folders(command)
-    for path in (*folder.rglob("*.yaml"), *plugins.added_options(command))
+    for folder in plugins.list_conf_folders(command)
+    for path in (*folder.rglob("*.yaml"), *plugins.list_added_options(command))
     if path.name != "by_length.yaml"  # a table
 )
 
@@ -467,7 +467,7 @@ FILES = {
     (group, choice): folder / group / f"{choice}.yaml"
     for group in ("data", "model", "optimizer", "schedule", "callbacks", "logger")
     for choice in PAGE.groups[group]
-    for folder in reversed(plugins.conf_folders("train"))
+    for folder in reversed(plugins.list_conf_folders("train"))
     if (folder / group / f"{choice}.yaml").is_file()
 }
 
@@ -490,7 +490,7 @@ def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield each option that has a default in YAML and in Python: its name and both defaults."""
     for command in COMMANDS:
         shown = defaults_of(conf.page(command).options)
-        for option, default in python_defaults(plugins.options_of(command)):
+        for option, default in python_defaults(plugins.make_options_class(command)):
             yield option, shown[option], default
     for (group, _), file in FILES.items():
         given = {

@@ -50,8 +50,8 @@ def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> No
     [
         (["greet", "nme=x"], 2, "charrnn greet: nme=x: no such option; did you mean name?\n"),
         (["gret"], 2, "charrnn: gret: no such command; did you mean greet?\n"),
-        (["broken"], 1, "charrnn: broken: no_such_module cannot be used (No module"),
-        (["other"], 1, "charrnn: other: greeting:Options cannot be used ("),
+        (["broken"], 1, "charrnn: broken: no_such_module cannot be imported (No module"),
+        (["other"], 1, "charrnn: other: greeting:Options cannot be imported ("),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -41,7 +41,7 @@ def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "parts", lambda ending: [])
+    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
     with pytest.raises(InputError, match="precision=8: needs the extra fast"):
         Model(trained_model()).generate(precision=8)
 

@@ -134,7 +134,7 @@ def test_a_job_finds_its_folder_again(
     environment(SRUN)
     monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
-    command, given = plugins.command("train"), ["model=gru", "tags=[a]"]
+    command, given = plugins.get_command("train"), ["model=gru", "tags=[a]"]
     where = f"hydra.run.dir='{folder}'"
     assert Line.from_words(command, given).words == [*given, where]
     (tmp_path / folder / "checkpoints").mkdir(parents=True)

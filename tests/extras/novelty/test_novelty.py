@@ -90,9 +90,9 @@ class Shouting(Writer):
 def test_another_extra_writes_beside_it(
     path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, is_first: bool
 ) -> None:
-    other: Any = SimpleNamespace(OPTIONS=plugins.options_of("sample"), WRITER=Shouting)
-    parts = sorted([*plugins.parts("sample"), other], key=lambda p: (p is other) != is_first)
-    monkeypatch.setattr(plugins, "parts", lambda ending: parts)
+    other: Any = SimpleNamespace(OPTIONS=plugins.make_options_class("sample"), WRITER=Shouting)
+    parts = [other, *plugins.import_modules("sample")][:: 1 if is_first else -1]
+    monkeypatch.setattr(plugins, "import_modules", lambda ending: parts)
     sample(path, "report=true")
     out, err = capfd.readouterr()
     assert out == load(path).generate(300, seed=1).upper() + "!\n"
